@@ -1,0 +1,24 @@
+"""layerscope: what every layer of a container image adds, in a terminal.
+
+One core, two front ends. Imports point down this list only, held by import-linter:
+
+    tui, cli       the Textual app; the commands
+    reports        text and JSON of what the core found
+    engines        what can list images and export them; opens what a user names as SOURCE
+    images         Image, Layer, History, and every place an image can be read from
+    filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
+                   the union at any height, every version of every path; waste; what a screen shows
+    oci            the formats: references, manifests, configurations, tar headers, compression
+    text, errors   words for people
+
+`oci` and `filesystem` are functions on bytes and arrays and know of no engine. `textual` is
+imported in `tui` alone, `docker` in `engines`.
+
+How a layer is read: `oci.tar_scan` finds headers, seeking over content; `oci.tar_columns` decodes
+thousands of them at a time; `filesystem.tar_changeset` makes a changeset of them.
+`filesystem.apply` puts changesets on top of each other: all paths are one tree numbered depth
+first, so everything below a path is a range of numbers, and what a layer hides, what a folder
+holds and what a screen shows are sums over ranges.
+"""
+
+__version__ = "0.1.0"

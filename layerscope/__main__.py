@@ -1,0 +1,7 @@
+"""`python -m layerscope`."""
+
+import sys
+
+from layerscope.cli import main
+
+sys.exit(main())

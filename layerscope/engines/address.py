@@ -1,0 +1,99 @@
+"""Where the current engine listens: DOCKER_HOST, the current Docker context, a default socket."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerscope.errors import EngineError
+from layerscope.text import visible
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How an engine is reached.
+
+    Attributes:
+        host: Such as `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`.
+        tls: A `docker.tls.TLSConfig`, or None.
+        why: What chose it, for messages.
+    """
+
+    host: str
+    tls: Any
+    why: str
+
+
+def current_address() -> Address:
+    """The engine that the docker command would talk to, or Podman's socket where there is none.
+
+    Raises:
+        EngineError: The environment or the context names something that makes no sense.
+    """
+    host = os.environ.get("DOCKER_HOST", "")
+    if host:
+        return Address(host, _tls_from_environment(host), "DOCKER_HOST")
+    context = _current_context()
+    if context is not None:
+        return context
+    for socket in _default_sockets():
+        if Path(socket).exists():
+            return Address(f"unix://{socket}", None, "the default socket")
+    return Address(f"unix://{DOCKER_SOCKET}", None, "the default socket")
+
+
+def _default_sockets() -> list[str]:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    sockets = [DOCKER_SOCKET]
+    if runtime:
+        sockets += [f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock"]
+    return [*sockets, "/run/podman/podman.sock"]
+
+
+def _current_context() -> Address | None:
+    """The context that `docker context use` chose, or DOCKER_CONTEXT names; None for `default`."""
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    name = os.environ.get("DOCKER_CONTEXT") or None
+    try:
+        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+    except (DockerException, OSError, ValueError, KeyError) as error:
+        raise EngineError(
+            f"The current Docker context cannot be read ({visible(str(error))}).",
+            "Check it with `docker context ls`, or set DOCKER_HOST.",
+        ) from None
+    if context is None:
+        wanted = visible(name or "?")
+        raise EngineError(
+            f"There is no Docker context {wanted}.", "Choose one of `docker context ls`."
+        )
+    if context.name == "default" or not context.Host:
+        return None
+    return Address(context.Host, context.TLSConfig, f"the Docker context {visible(context.name)}")
+
+
+def _tls_from_environment(host: str) -> Any:
+    from docker.errors import TLSParameterError
+    from docker.tls import TLSConfig
+
+    verify = os.environ.get("DOCKER_TLS_VERIFY", "")
+    folder = os.environ.get("DOCKER_CERT_PATH", "")
+    if not host.startswith("tcp://") or not (verify or folder):
+        return None
+    certificates = Path(folder or Path.home() / ".docker")
+    try:
+        return TLSConfig(
+            client_cert=(str(certificates / "cert.pem"), str(certificates / "key.pem")),
+            ca_cert=str(certificates / "ca.pem") if verify else None,
+            verify=bool(verify),
+        )
+    except TLSParameterError:
+        raise EngineError(
+            f"The certificates in {visible(str(certificates))} cannot be read.",
+            "Check DOCKER_CERT_PATH.",
+        ) from None

@@ -1,0 +1,284 @@
+"""A Docker-compatible engine: Docker, or Podman behind its Docker API."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from layerscope.engines.address import Address, current_address
+from layerscope.errors import EngineError, LayerscopeError, NotFoundError
+from layerscope.text import visible
+
+NONE = "<none>"
+
+#: Since this version of the API the image list can carry shared sizes.
+_API_SHARED_SIZE = (1, 42)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """One line of `docker images`.
+
+    Attributes:
+        repository: Repository, or `<none>`.
+        tag: Tag, or `<none>`.
+        id: Id of the image, with its algorithm.
+        created: Unix time.
+        size: Bytes, as the engine counts them.
+        shared_size: Bytes in layers that other images have too; None if not known.
+        unique_size: Bytes in layers that no other image has; None if not known.
+    """
+
+    repository: str
+    tag: str
+    id: str
+    created: int
+    size: int
+    shared_size: int | None
+    unique_size: int | None
+
+
+class Engine:
+    """A connection to an engine.
+
+    Attributes:
+        host: Where it listens.
+        name: What it is, with its version.
+    """
+
+    def __init__(self, address: Address, client: docker.APIClient) -> None:
+        self.host = address.host
+        self._client = client
+        version = client.version()
+        self.name = _name(version)
+        self._api = tuple(int(n) for n in str(client.api_version).split(".") if n.isdigit())
+
+    def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+        """The images that the engine has, newest first, a line for each of their names.
+
+        Args:
+            sizes: Whether to ask for shared sizes too, which takes an engine longer.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            shared: Mapping[str, int] = {}
+            if sizes and self._api < _API_SHARED_SIZE:
+                shared = {
+                    str(entry.get("Id")): int(entry.get("SharedSize", -1))
+                    for entry in self._client.df().get("Images") or []
+                }
+            parameters = {"shared-size": "1"} if sizes else {}
+            # docker-py's images() has no way to ask for shared sizes.
+            url = self._client._url("/images/json")  # noqa: SLF001
+            response = self._client._get(url, params=parameters)  # noqa: SLF001
+            entries = self._client._result(response, True)  # noqa: SLF001
+        lines = [line for entry in entries for line in _summaries(entry, shared)]
+        return sorted(lines, key=lambda line: -line.created)
+
+    def inspect(self, name: str) -> Mapping[str, Any]:
+        """`GET /images/NAME/json`.
+
+        Raises:
+            NotFoundError: The engine has no such image.
+            EngineError: It did not answer as it should.
+        """
+        with told(self.host):
+            try:
+                answer: Mapping[str, Any] = self._client.inspect_image(name)
+            except NotFound:
+                raise NotFoundError(
+                    f"{self.name} has no image {visible(name)}.",
+                    "`layerscope images` lists what it has.",
+                ) from None
+            return answer
+
+    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """`GET /images/NAME/history`, newest first.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            answer: Sequence[Mapping[str, Any]] = self._client.history(name)
+            return answer
+
+    def export(self, name: str) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        """`GET /images/NAME/get`: the `docker save` stream.
+
+        Returns:
+            A function that reads up to so many bytes, and one that ends the export.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            url = self._client._url("/images/{0}/get", name)  # noqa: SLF001
+            # docker-py's get_image() hands out pieces of a fixed size; the response below it can
+            # be read into whatever the tar scanner has room for.
+            response = self._client._get(url, stream=True, timeout=None)  # noqa: SLF001
+            self._client._raise_for_status(response)  # noqa: SLF001
+
+        def read(size: int) -> bytes:
+            with told(self.host):
+                data: bytes = response.raw.read(size, decode_content=False)
+                return data
+
+        return read, response.close
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._client.close()
+
+
+def connect(address: Address | None = None) -> Engine:
+    """Connects to an engine.
+
+    Args:
+        address: Where; None for the current one.
+
+    Raises:
+        EngineError: There is none, it does not let us in, or it does not answer.
+    """
+    address = address or current_address()
+    with told(address.host):
+        try:
+            client = docker.APIClient(
+                base_url=address.host,
+                tls=address.tls or False,
+                version="auto",
+                timeout=60,
+                use_ssh_client=address.host.startswith("ssh://"),
+            )
+        except (DockerException, ValueError) as error:
+            raise _unreachable(address, error) from None
+        return Engine(address, client)
+
+
+def _name(version: Mapping[str, Any]) -> str:
+    number = visible(str(version.get("Version", "")))
+    for component in version.get("Components") or []:
+        if "podman" in str(component.get("Name", "")).lower():
+            return f"Podman {visible(str(component.get('Version', number)))}"
+    return f"Docker {number}".rstrip()
+
+
+def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[ImageSummary]:
+    identifier = str(entry.get("Id", ""))
+    size = int(entry.get("Size") or 0)
+    shared_size = int(entry.get("SharedSize", shared.get(identifier, -1)))
+    known = shared_size >= 0
+    tags = [tag for tag in entry.get("RepoTags") or [] if tag != f"{NONE}:{NONE}"]
+    digests = [d for d in entry.get("RepoDigests") or [] if not d.startswith(NONE)]
+    names = [(tag.rpartition(":")[0], tag.rpartition(":")[2]) for tag in tags]
+    if not names:
+        # An image that lost its tag to a newer build keeps its repository.
+        names = [(digests[0].partition("@")[0], NONE)] if digests else [(NONE, NONE)]
+    for repository, tag in names:
+        yield ImageSummary(
+            repository=repository,
+            tag=tag,
+            id=identifier,
+            created=_unix(entry.get("Created")),
+            size=size,
+            shared_size=shared_size if known else None,
+            unique_size=max(0, size - shared_size) if known else None,
+        )
+
+
+def _unix(created: object) -> int:
+    """Docker gives the list's times as numbers; some compatible engines write RFC 3339."""
+    if isinstance(created, int | float):
+        return int(created)
+    try:
+        return int(datetime.fromisoformat(str(created).replace("Z", "+00:00")).timestamp())
+    except ValueError:
+        return 0
+
+
+@contextmanager
+def told(host: str) -> Iterator[None]:
+    """Turns what docker-py, requests and urllib3 raise into an error for people."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except LayerscopeError:
+        raise
+    except APIError as error:
+        text = one_sentence(error.explanation or str(error))
+        raise EngineError(f"The engine at {host} answered: {text}.") from None
+    except (requests.RequestException, HTTPError, OSError, DockerException) as error:
+        cause = _errno(error)
+        if cause is not None and cause in (errno.EACCES, errno.EPERM, errno.ENOENT):
+            raise _unreachable(Address(host, None, ""), error) from None
+        raise EngineError(
+            f"The connection to the engine at {host} broke off.",
+            "Check that it still runs, then try again.",
+        ) from None
+
+
+def one_sentence(text: object) -> str:
+    """An engine's message as the end of a sentence."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    return visible(" ".join(str(text).split())).rstrip(".")[:500]
+
+
+def _unreachable(address: Address, error: Exception) -> EngineError:
+    host = visible(address.host)
+    cause = _errno(error)
+    if cause in (errno.EACCES, errno.EPERM):
+        return EngineError(
+            f"No permission to talk to the engine at {host}.",
+            "Run as root, or join the socket's group (usually `docker`) and log in again.",
+        )
+    if cause == errno.ENOENT:
+        return EngineError(
+            f"No engine listens at {host}.",
+            "Start Docker or Podman, set DOCKER_HOST, or open an archive: layerscope FILE.",
+        )
+    if cause == errno.ECONNREFUSED:
+        return EngineError(
+            f"The engine at {host} does not run.",
+            "Start it, set DOCKER_HOST, or open an archive: layerscope FILE.",
+        )
+    return EngineError(
+        f"The engine at {host} cannot be reached ({one_sentence(_innermost(error))}).",
+        "Check DOCKER_HOST, or open an archive: layerscope FILE.",
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was made of, the way requests and urllib3 wrap them."""
+    seen: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        related = [current.__cause__, current.__context__, getattr(current, "reason", None)]
+        pending += [e for e in [*related, *current.args] if isinstance(e, BaseException)]
+
+
+def _errno(error: BaseException) -> int | None:
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.errno:
+            return cause.errno
+    return None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    *_, last = _chain(error)
+    return last

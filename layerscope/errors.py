@@ -1,0 +1,59 @@
+"""The errors that reach a user: one sentence that says what happened and what to do."""
+
+from __future__ import annotations
+
+
+class LayerscopeError(Exception):
+    """Something that the user can act on. Printed as it is, never with a traceback.
+
+    Attributes:
+        message: One sentence, without control characters of foreign origin.
+        hint: What to do about it; may be empty.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(LayerscopeError):
+    """A source, a layer number or an option that makes no sense as it was given."""
+
+
+class BadInputError(LayerscopeError):
+    """Bytes that are not what they should be.
+
+    Attributes:
+        file: The file, or the name of the stream, that holds the bytes.
+        offset: The byte offset in that file, or None where there is no meaningful one.
+    """
+
+    def __init__(self, file: str, offset: int | None, problem: str, hint: str = "") -> None:
+        where = file if offset is None else f"{file}, byte {offset}"
+        super().__init__(f"{where}: {problem}.", hint)
+        self.file = file
+        self.offset = offset
+        self.problem = problem
+
+
+class EngineError(LayerscopeError):
+    """An engine that is not there, does not let us in, or answered with an error."""
+
+
+class NotFoundError(LayerscopeError):
+    """An image, a layer or a path that does not exist where it was looked for."""
+
+
+class Cancelled(LayerscopeError):
+    """The user stopped the work."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled.")

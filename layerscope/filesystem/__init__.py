@@ -1,0 +1,1 @@
+"""Changesets, the stack of them, and questions asked of it."""

@@ -1,0 +1,232 @@
+"""Applies layers to each other: the arithmetic behind `stack.Stack`.
+
+The state is one array, the version that each node shows. A layer changes it in this order: what its
+whiteouts and its non-folders hide goes; its own entries come; folders that they need and that are
+not there are implied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.filesystem.change import NEVER, Change
+from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
+from layerscope.filesystem.tree import Int32, PathTree
+
+Int16 = npt.NDArray[np.int16]
+UInt16 = npt.NDArray[np.uint16]
+Bool = npt.NDArray[np.bool_]
+
+#: What a folder looks like that no entry describes: as engines make it, but for its time.
+IMPLIED_MODE = 0o755
+
+#: Up to so many hidden ranges are walked one by one; more are marked in one pass over all nodes.
+_FEW = 32
+
+
+class Applied:
+    """The columns of a `stack.Stack`; their meaning is told there."""
+
+    def __init__(self, changesets: Sequence[Changeset]) -> None:
+        """Applies the layers, base first."""
+        self.changesets = changesets
+        self.tree = PathTree(
+            (c.path_blob for c in changesets if len(c)), _hard_link_targets(changesets)
+        )
+        lengths = [len(c) for c in changesets]
+        self.bases: list[int] = [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
+        total = self.bases[-1]
+        self.nodes: Int32 = _join(
+            [self.tree.nodes(c.path_blob, len(c)) for c in changesets], np.int32
+        )
+        self.kinds: UInt8 = _join([c.kinds for c in changesets], np.uint8)
+        self.modes: UInt16 = _join([c.modes for c in changesets], np.uint16)
+        self.uids: Int64 = _join([c.uids for c in changesets], np.int64)
+        self.gids: Int64 = _join([c.gids for c in changesets], np.int64)
+        self.sizes: Int64 = _join([c.sizes for c in changesets], np.int64)
+        self.mtimes: Int64 = _join([c.mtimes for c in changesets], np.int64)
+        self.layers: Int16 = np.repeat(np.arange(len(changesets), dtype=np.int16), lengths)
+        self.hidden_by: Int16 = np.full(total, NEVER, np.int16)
+        self.below: Int32 = np.full(total, -1, np.int32)
+        self.inodes: Int32 = np.arange(total, dtype=np.int32)
+        self.changes: UInt8 = np.full(total, Change.UNCHANGED, np.uint8)
+        # The version that each node shows, and, within one layer, the row of its own entry.
+        self._shown: Int32 = np.full(len(self.tree), -1, np.int32)
+        for layer in range(len(changesets)):
+            self._apply(layer)
+
+    def _apply(self, layer: int) -> None:
+        rows = np.arange(self.bases[layer], self.bases[layer + 1], dtype=np.int32)
+        if not len(rows):
+            return
+        kinds, nodes = self.kinds[rows], self.nodes[rows]
+        whiteouts, opaques = rows[kinds == _WHITEOUT], rows[kinds == _OPAQUE]
+        self.hidden_by[whiteouts] = layer
+        self.hidden_by[opaques] = layer
+        real = rows[kinds < _WHITEOUT]
+        real = self._without_clashes(layer, real)
+        self.below[rows] = self._shown[nodes]
+        if self.changesets[layer].links:
+            self._link_inodes(layer, real)
+        gone = self._hide(layer, real, whiteouts, opaques)
+        nodes = self.nodes[real]
+        self._replace(layer, nodes, real)
+        self._imply_parents(layer, nodes)
+        left = gone[self._shown[gone] < 0]
+        for marks, own in ((whiteouts, 0), (opaques, 1)):
+            marked = self.nodes[marks]
+            first = np.searchsorted(left, marked + own)
+            removed = np.searchsorted(left, self.tree.ends[marked]) > first
+            self.changes[marks[removed]] = Change.REMOVED
+
+    def _without_clashes(self, layer: int, real: Int32) -> Int32:
+        """Rows without those that a later entry of the same layer replaces.
+
+        A file after entries below its path replaces them; entries below the path of an earlier file
+        replace it by a folder.
+        """
+        nodes = self.nodes[real]
+        suspects = real[(self.kinds[real] != _DIR) & (self.tree.ends[nodes] > nodes + 1)]
+        if not len(suspects):
+            return real
+        by_node = np.argsort(nodes, kind="stable")
+        ordered = nodes[by_node]
+        dropped: set[int] = set()
+        for row in suspects.tolist():
+            node = int(self.nodes[row])
+            start, end = np.searchsorted(ordered, [node + 1, int(self.tree.ends[node])])
+            inside = real[by_node[start:end]].tolist()
+            dropped.update(inner for inner in inside if inner < row)
+            if any(inner > row for inner in inside):
+                dropped.add(row)
+        if not dropped:
+            return real
+        lost = np.array(sorted(dropped), np.int32)
+        self.hidden_by[lost] = layer
+        kept: Int32 = np.setdiff1d(real, lost)
+        return kept
+
+    def _hide(self, layer: int, real: Int32, whiteouts: Int32, opaques: Int32) -> Int32:
+        """Hides what lower layers have where this layer says so.
+
+        Returns:
+            The nodes that showed something and no longer do, in order.
+        """
+        ends = self.tree.ends
+        solid = self.nodes[real[self.kinds[real] != _DIR]]
+        solid = solid[ends[solid] > solid + 1]
+        removed, emptied = self.nodes[whiteouts], self.nodes[opaques]
+        starts = np.concatenate([removed, emptied + 1, solid + 1])
+        stops = np.concatenate([ends[removed], ends[emptied], ends[solid]])
+        if not len(starts):
+            return np.zeros(0, np.int32)
+        covered = np.zeros(len(self.tree) + 1, np.int32)
+        if len(starts) <= _FEW:
+            pieces = [
+                np.flatnonzero(self._shown[start:stop] >= 0) + start
+                for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+            ]
+            gone = np.unique(np.concatenate(pieces))
+        else:
+            np.add.at(covered, starts, 1)
+            np.add.at(covered, stops, -1)
+            inside = np.cumsum(covered[:-1]) > 0
+            gone = np.flatnonzero(inside & (self._shown >= 0))
+        nodes: Int32 = gone[gone != 0].astype(np.int32)
+        self.hidden_by[self._shown[nodes]] = layer
+        self._shown[nodes] = -1
+        return nodes
+
+    def _replace(self, layer: int, nodes: Int32, rows: Int32) -> None:
+        """Shows versions at nodes, in place of what they showed."""
+        previous = self._shown[nodes]
+        self.hidden_by[previous[previous >= 0]] = layer
+        self._shown[nodes] = rows
+
+    def _imply_parents(self, layer: int, nodes: Int32) -> None:
+        """Makes folders of what is above the nodes and is none."""
+        parents = self.tree.parents
+        wanted = np.unique(parents[nodes])
+        while True:
+            wanted = wanted[wanted != 0]
+            shown = self._shown[wanted]
+            lacking = wanted[(shown < 0) | (self.kinds[shown] != _DIR)]
+            if not len(lacking):
+                return
+            self._imply(layer, lacking)
+            wanted = np.unique(parents[lacking])
+
+    def _imply(self, layer: int, nodes: Int32) -> None:
+        count = len(nodes)
+        first = len(self.kinds)
+
+        def extend(column: npt.NDArray[Any], value: int) -> npt.NDArray[Any]:
+            return np.concatenate([column, np.full(count, value, column.dtype)])
+
+        self.below = np.concatenate([self.below, self._shown[nodes]])
+        self.nodes = np.concatenate([self.nodes, nodes])
+        self.kinds = extend(self.kinds, _DIR)
+        self.modes = extend(self.modes, IMPLIED_MODE)
+        self.uids, self.gids = extend(self.uids, 0), extend(self.gids, 0)
+        self.sizes, self.mtimes = extend(self.sizes, 0), extend(self.mtimes, 0)
+        self.layers = extend(self.layers, layer)
+        self.hidden_by = extend(self.hidden_by, NEVER)
+        self.changes = extend(self.changes, Change.UNCHANGED)
+        rows = np.arange(first, first + count, dtype=np.int32)
+        self.inodes = np.concatenate([self.inodes, rows])
+        self._replace(layer, nodes, rows)
+
+    def _link_inodes(self, layer: int, real: Int32) -> None:
+        """Gives hard links the inode of what they are links to, in this layer or below.
+
+        Engines set the owner and mode that the header of a link carries on the inode that all its
+        names share, so the last header counts for all of them.
+        """
+        base = self.bases[layer]
+        links = self.changesets[layer].links
+        hard = real[self.kinds[real] == _HARDLINK].tolist()
+        if not hard:
+            return
+        own = dict(zip(self.nodes[real].tolist(), real.tolist(), strict=True))
+        for row in hard:
+            node = self.tree.find(links[row - base])
+            if node is None or node == self.nodes[row]:
+                continue
+            target = own.get(node, -1)
+            if target < 0 or target > row:
+                target = int(self._shown[node]) if self._shown[node] >= 0 else target
+            if target < 0:
+                continue
+            inode = int(self.inodes[target])
+            if self.kinds[inode] == _DIR:
+                continue
+            self.inodes[row] = inode
+            if inode >= base:
+                for column in (self.modes, self.uids, self.gids):
+                    column[inode] = column[row]
+        rows = np.array(hard, np.int32)
+        inodes = self.inodes[rows]
+        for column in (self.modes, self.uids, self.gids, self.mtimes, self.sizes):
+            column[rows] = column[inodes]
+
+
+_HARDLINK, _DIR = int(EntryType.HARDLINK), int(EntryType.DIR)
+_WHITEOUT, _OPAQUE = int(EntryType.WHITEOUT), int(EntryType.OPAQUE)
+
+
+def _join(columns: Sequence[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate([*columns, np.zeros(0, dtype)])
+
+
+def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
+    """Paths that hard links name; they might be in no layer that is there."""
+    targets: list[bytes] = []
+    for changeset in changesets:
+        if changeset.links:
+            kinds = changeset.kinds
+            targets += [t for row, t in changeset.links.items() if kinds[row] == _HARDLINK]
+    return targets

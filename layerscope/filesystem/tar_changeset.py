@@ -1,0 +1,273 @@
+"""Builds a changeset from the tar stream of a layer.
+
+Names become paths as an engine unpacks them, `.wh.` entries become whiteouts, and of entries that
+come twice the last one counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.oci.byte_source import ByteSource
+from layerscope.oci.tar_columns import TarColumns, decode
+from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_scan import scan
+
+#: OCI image specification, layer.md, "Whiteouts".
+WHITEOUT_PREFIX = b".wh."
+OPAQUE_WHITEOUT = b".wh..wh..opq"
+#: Names of AUFS's own book-keeping (`.wh..wh.plnk`, `.wh..wh.aufs`), which engines pass over.
+AUFS_PREFIX = b".wh..wh."
+
+# A dot or an empty component somewhere in names that are joined by NUL.
+_UNCLEAN = re.compile(rb"//|(?:^|[/\0])\.{1,2}(?:[/\0]|\Z)")
+_WHITEOUT = re.compile(rb"(?:^|[/\0])\.wh\.")
+
+_KIND_OF_TYPEFLAG = np.zeros(256, np.uint8)
+for _flag, _kind in zip(
+    b"0123456",
+    (
+        EntryType.FILE,
+        EntryType.HARDLINK,
+        EntryType.SYMLINK,
+        EntryType.CHAR,
+        EntryType.BLOCK,
+        EntryType.DIR,
+        EntryType.FIFO,
+    ),
+    strict=True,
+):
+    _KIND_OF_TYPEFLAG[_flag] = _kind
+
+
+def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = None) -> Changeset:
+    """Reads a layer's uncompressed tar stream.
+
+    Args:
+        source: The stream.
+        advance: Told now and then how many bytes lie behind; may raise to stop the work.
+
+    Raises:
+        TarError: It is not a tar archive, or has an entry that no engine unpacks.
+        TruncatedError: It ends too early.
+    """
+    return build_changeset(_told(decode(scan(source)), advance))
+
+
+def _told(
+    parts: Iterable[TarColumns], advance: Callable[[int], None] | None
+) -> Iterable[TarColumns]:
+    for part in parts:
+        if advance is not None:
+            advance(part.end)
+        yield part
+
+
+def build_changeset(parts: Iterable[TarColumns]) -> Changeset:
+    """Joins decoded entries into one changeset.
+
+    Raises:
+        TarError: A name leads out of the archive.
+    """
+    builder = _Builder()
+    for part in parts:
+        builder.add(part)
+    return builder.finish()
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self._blobs: list[bytes] = []
+        self._columns: list[TarColumns] = []
+        self._kinds: list[np.ndarray[tuple[int], np.dtype[np.uint8]]] = []
+        self._skipped = False
+        self._digests: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]] | None] = []
+        self._changeset = Changeset.empty()
+        self._rows = 0
+
+    def add(self, part: TarColumns) -> None:
+        """Takes some entries."""
+        if not part.names:
+            return
+        kinds = _KIND_OF_TYPEFLAG[part.kinds]
+        paths = clean_paths(part.names, part.offsets)
+        blob = b"\0".join(paths)
+        if _WHITEOUT.search(blob):
+            _mark_whiteouts(paths, kinds)
+            blob = b"\0".join(paths)
+        changeset = self._changeset
+        base = self._rows
+        for row, target in part.links.items():
+            if kinds[row] == EntryType.HARDLINK:
+                target = clean_path(target, int(part.offsets[row]))
+            changeset.links[base + row] = target
+        for row, device in part.devices.items():
+            changeset.devices[base + row] = device
+        for row, xattrs in part.xattrs.items():
+            changeset.xattrs[base + row] = xattrs
+        for row, pieces in part.sparse.items():
+            changeset.sparse[base + row] = pieces
+        digests = None
+        if part.digests:
+            digests = np.zeros((len(paths), 32), np.uint8)
+            rows = np.fromiter(part.digests, np.int64, len(part.digests))
+            joined = b"".join(part.digests.values())
+            digests[rows] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
+        self._digests.append(digests)
+        self._skipped |= bool((kinds == _SKIP).any())
+        self._blobs.append(blob)
+        self._kinds.append(kinds)
+        part.names = []
+        self._columns.append(part)
+        self._rows += len(paths)
+
+    def finish(self) -> Changeset:
+        """The changeset, with repeated and meaningless entries dropped."""
+        if not self._columns:
+            return self._changeset
+        parts = self._columns
+        changeset = self._changeset
+        changeset.path_blob = b"\0".join(self._blobs)
+        changeset.kinds = np.concatenate(self._kinds)
+        modes = np.concatenate([part.modes for part in parts]) & 0o7777
+        changeset.modes = modes.astype(np.uint16)
+        changeset.uids = np.concatenate([part.uids for part in parts])
+        changeset.gids = np.concatenate([part.gids for part in parts])
+        changeset.sizes = np.concatenate([part.sizes for part in parts])
+        changeset.mtimes = np.concatenate([part.mtimes for part in parts])
+        changeset.header_offsets = np.concatenate([part.offsets for part in parts])
+        changeset.data_offsets = np.concatenate([part.data_offsets for part in parts])
+        if any(digests is not None for digests in self._digests):
+            changeset.digests = np.concatenate(
+                [
+                    np.zeros((len(kinds), 32), np.uint8) if digests is None else digests
+                    for digests, kinds in zip(self._digests, self._kinds, strict=True)
+                ]
+            )
+        whiteouts = changeset.kinds >= EntryType.WHITEOUT
+        changeset.sizes[whiteouts] = 0
+        return _settle_repeats(changeset, self._skipped)
+
+
+#: Marks rows that are dropped; no entry type.
+_SKIP = 255
+
+
+def clean_paths(
+    names: list[bytes], offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> list[bytes]:
+    """Names as paths: no leading, trailing or double slash, no dot components.
+
+    Raises:
+        TarError: A name leads out of the archive.
+    """
+    paths = [name.strip(b"/") for name in names]
+    if not _UNCLEAN.search(b"\0".join(paths)):
+        return paths
+    return [
+        clean_path(path, int(offset)) if _UNCLEAN.search(path) else path
+        for path, offset in zip(paths, offsets.tolist(), strict=True)
+    ]
+
+
+def clean_path(name: bytes, offset: int) -> bytes:
+    """One name as a path.
+
+    Raises:
+        TarError: It leads out of the archive.
+    """
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise TarError(offset, "an entry's name leads out of the archive")
+            parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def _mark_whiteouts(paths: list[bytes], kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:
+    """Turns `.wh.` entries into whiteouts, in place."""
+    for row, path in enumerate(paths):
+        if WHITEOUT_PREFIX not in path:
+            continue
+        folder, slash, name = path.rpartition(b"/")
+        if name == OPAQUE_WHITEOUT:
+            paths[row], kinds[row] = folder, EntryType.OPAQUE
+        elif name.startswith(AUFS_PREFIX) or name == WHITEOUT_PREFIX:
+            kinds[row] = _SKIP
+        elif name.startswith(WHITEOUT_PREFIX):
+            paths[row], kinds[row] = folder + slash + name[4:], EntryType.WHITEOUT
+
+
+def _settle_repeats(changeset: Changeset, skipped: bool) -> Changeset:
+    """Keeps the last of entries with the same path, and drops what was marked to be skipped."""
+    paths = changeset.paths()
+    if not skipped and len(set(paths)) == len(paths):
+        return changeset
+    kinds = changeset.kinds.tolist()
+    last: dict[tuple[bytes, bool, bool], int] = {}
+    for row, path in enumerate(paths):
+        kind = kinds[row]
+        if kind != _SKIP:
+            key = (path, kind == EntryType.WHITEOUT, kind == EntryType.OPAQUE)
+            earlier = last.get(key)
+            if earlier is not None and kinds[earlier] == EntryType.FILE:
+                _bequeath(changeset, paths, kinds, earlier, row)
+            last[key] = row
+    keep = sorted(last.values())
+    if len(keep) == len(paths):
+        return changeset
+    return take_rows(changeset, paths, keep)
+
+
+def _bequeath(
+    changeset: Changeset, paths: list[bytes], kinds: list[int], earlier: int, row: int
+) -> None:
+    """A file is replaced by a later entry: a hard link made in between goes on holding it."""
+    heirs = [
+        heir
+        for heir in range(earlier + 1, row)
+        if kinds[heir] == EntryType.HARDLINK and changeset.links.get(heir) == paths[earlier]
+    ]
+    if not heirs:
+        return
+    first, *others = heirs
+    kinds[first] = EntryType.FILE
+    changeset.kinds[first] = EntryType.FILE
+    changeset.sizes[first] = changeset.sizes[earlier]
+    changeset.data_offsets[first] = changeset.data_offsets[earlier]
+    changeset.links.pop(first)
+    if earlier in changeset.sparse:
+        changeset.sparse[first] = changeset.sparse[earlier]
+    if changeset.digests is not None:
+        changeset.digests[first] = changeset.digests[earlier]
+    for heir in others:
+        changeset.links[heir] = paths[first]
+
+
+def take_rows(changeset: Changeset, paths: list[bytes], keep: list[int]) -> Changeset:
+    """A changeset with some of the rows of another."""
+    rows = np.array(keep, np.int64)
+    place = {old: new for new, old in enumerate(keep)}
+    return Changeset(
+        path_blob=b"\0".join(paths[row] for row in keep),
+        kinds=changeset.kinds[rows],
+        modes=changeset.modes[rows],
+        uids=changeset.uids[rows],
+        gids=changeset.gids[rows],
+        sizes=changeset.sizes[rows],
+        mtimes=changeset.mtimes[rows],
+        header_offsets=changeset.header_offsets[rows],
+        data_offsets=changeset.data_offsets[rows],
+        links={place[row]: v for row, v in changeset.links.items() if row in place},
+        devices={place[row]: v for row, v in changeset.devices.items() if row in place},
+        xattrs={place[row]: v for row, v in changeset.xattrs.items() if row in place},
+        sparse={place[row]: v for row, v in changeset.sparse.items() if row in place},
+        digests=None if changeset.digests is None else changeset.digests[rows],
+    )

@@ -1,0 +1,107 @@
+"""Waste: bytes that an image ships and nobody can read, by path and by the layer that hid them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerscope.filesystem.change import NEVER
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class WastedPath:
+    """Hidden versions of one path.
+
+    Attributes:
+        path: The path, without leading slash.
+        size: Bytes of all its hidden versions.
+        versions: How many there are.
+        hidden_by: The layer that hid the last of them; None if that was its own layer.
+    """
+
+    path: bytes
+    size: int
+    versions: int
+    hidden_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """What a stack ships and what of it can be seen.
+
+    Attributes:
+        layer_sizes: Sum of the sizes of each layer's regular files, each inode once.
+        visible_size: The same sum over the union at the top.
+        paths: Paths with hidden versions, largest first.
+    """
+
+    layer_sizes: tuple[int, ...]
+    visible_size: int
+    paths: list[WastedPath]
+
+    @property
+    def size(self) -> int:
+        """Sum of the layers' sizes."""
+        return sum(self.layer_sizes)
+
+    @property
+    def wasted_size(self) -> int:
+        """Bytes that are shipped and cannot be read."""
+        return self.size - self.visible_size
+
+    @property
+    def efficiency(self) -> float:
+        """Visible bytes ÷ shipped bytes; 1.0 if there are none."""
+        return self.visible_size / self.size if self.size else 1.0
+
+
+def measure(stack: Stack) -> Waste:
+    """Measures the waste of a stack.
+
+    A file with several names is wasted once its last name is hidden, and by the layer that hid it.
+    """
+    sizes = tuple(stack.layer_size(layer) for layer in range(stack.height))
+    rows = np.flatnonzero(stack.types == EntryType.FILE)
+    inodes = stack.inodes[rows]
+    # For each inode, the layer that hid the last of its names.
+    hidden_by = np.zeros(len(stack.kinds), np.int16)
+    np.maximum.at(hidden_by, inodes, stack.hidden_by[rows])
+    files = np.flatnonzero(
+        (stack.kinds == EntryType.FILE) & (stack.inodes == np.arange(len(stack.kinds)))
+    )
+    seen = hidden_by[files] == NEVER
+    visible = int(stack.sizes[files[seen]].sum())
+    lost = files[~seen]
+    lost = lost[stack.sizes[lost] > 0]
+    return Waste(sizes, visible, _by_path(stack, lost, hidden_by))
+
+
+def _by_path(
+    stack: Stack,
+    lost: np.ndarray[tuple[int], np.dtype[np.intp]],
+    hidden_by: np.ndarray[tuple[int], np.dtype[np.int16]],
+) -> list[WastedPath]:
+    if not len(lost):
+        return []
+    nodes, groups = np.unique(stack.nodes[lost], return_inverse=True)
+    sizes = np.zeros(len(nodes), np.int64)
+    np.add.at(sizes, groups, stack.sizes[lost])
+    versions = np.bincount(groups)
+    hiders = np.full(len(nodes), -1, np.int16)
+    own = hidden_by[lost] == stack.layers[lost]
+    np.maximum.at(hiders, groups[~own], hidden_by[lost[~own]])
+    order = np.lexsort((nodes, -sizes))
+    paths = stack.tree.paths(nodes[order].tolist())
+    return [
+        WastedPath(path, size, count, hider if hider >= 0 else None)
+        for path, size, count, hider in zip(
+            paths,
+            sizes[order].tolist(),
+            versions[order].tolist(),
+            hiders[order].tolist(),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Images, and the places they are read from."""

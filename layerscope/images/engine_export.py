@@ -1,0 +1,200 @@
+"""An image of an engine, read from its export: works with every engine, on every host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from layerscope.errors import BadInputError, EngineError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.images.image import HistoryEntry, Image, image_from_config
+from layerscope.images.progress import Progress
+from layerscope.images.save_stream import SaveStream
+from layerscope.oci.config import ImageConfig, instruction
+
+#: Instructions that make no layer, as far as an engine's history can tell.
+_EMPTY = frozenset(
+    (
+        "ARG",
+        "CMD",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "LABEL",
+        "MAINTAINER",
+        "ONBUILD",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+    )
+)
+
+
+class Exporter(Protocol):
+    """What is needed of an engine."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def inspect(self, name: str) -> Mapping[str, Any]:
+        """`GET /images/NAME/json`."""
+
+    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """`GET /images/NAME/history`."""
+
+    def export(self, name: str) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        """`GET /images/NAME/get`."""
+
+    def close(self) -> None:
+        """Closes the connection."""
+
+
+class EngineExportReader:
+    """An image of an engine.
+
+    Attributes:
+        image: The image; its history is a guess until the configuration has passed by.
+        way: How it is read.
+    """
+
+    def __init__(self, engine: Exporter, name: str, source: str) -> None:
+        """Asks the engine for the image.
+
+        Args:
+            engine: The engine; closed with the reader.
+            name: Name or id of the image.
+            source: Where it comes from.
+
+        Raises:
+            NotFoundError: The engine has no such image.
+            EngineError: The engine does not answer as it should.
+        """
+        self._engine = engine
+        self._source = source
+        self.way = f"{engine.name}, export"
+        inspected = engine.inspect(name)
+        self._id = str(inspected.get("Id") or name)
+        if ":" not in self._id:
+            self._id = f"sha256:{self._id}"  # Podman leaves the algorithm out.
+        self._size = int(inspected.get("Size") or 0)
+        tags = inspected.get("RepoTags") or []
+        self._name = name if _names(name, tags) or not tags else str(tags[0])
+        self.image = self._first_guess(inspected, engine.history(name))
+
+    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
+        """Layers as they pass by in the export; see `ImageReader.changesets`."""
+        progress.what = "Exporting from the engine"
+        progress.total = self._size or None
+        read, stop = self._engine.export(self._id)
+        stream = SaveStream(read, f"the export of {self._name}")
+        given: set[int] = set()
+        diff_ids = tuple(layer.diff_id for layer in self.image.layers)
+        try:
+            seen = -1
+            for _ in stream.entries(progress):
+                # Documents tell where layers belong, so both can place more of them.
+                count = len(stream.layers) + len(stream.documents)
+                if stream.layers and count != seen:
+                    seen = count
+                    for index, changeset in sorted(stream.placed(diff_ids).items()):
+                        if index not in given:
+                            given.add(index)
+                            yield index, changeset
+        except BadInputError as error:
+            if "truncated" in error.problem:
+                raise EngineError(
+                    f"The export of {self._name} broke off.",
+                    "Check that the engine still runs, then try again.",
+                ) from None
+            raise
+        finally:
+            stop()
+        image, changesets = stream.finish(None, reference=self._name, source=self._source)
+        self.image = Image(
+            reference=image.reference,
+            id=self._id,
+            source=self._source,
+            os=image.os,
+            architecture=image.architecture,
+            created=image.created,
+            config=image.config,
+            layers=image.layers,
+            history=image.history,
+        )
+        for index, changeset in enumerate(changesets):
+            if index not in given:
+                yield index, changeset
+
+    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
+        """Digests were taken in passing, and are in the changeset."""
+        return None
+
+    def close(self) -> None:
+        """Closes the connection to the engine."""
+        self._engine.close()
+
+    def _first_guess(
+        self, inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+    ) -> Image:
+        """What can be said before the configuration arrives, which comes with the export."""
+        diff_ids = tuple((inspected.get("RootFS") or {}).get("Layers") or ())
+        config = ImageConfig(
+            os=str(inspected.get("Os") or ""),
+            architecture="/".join(
+                part for part in (inspected.get("Architecture"), inspected.get("Variant")) if part
+            ),
+            created=inspected.get("Created") or None,
+            diff_ids=diff_ids,
+            history=_history(history, len(diff_ids)),
+            raw={"config": inspected.get("Config") or {}},
+        )
+        return image_from_config(
+            config, reference=self._name, image_id=self._id, source=self._source
+        )
+
+
+def _names(name: str, tags: Sequence[str]) -> bool:
+    return any(tag == name or tag in (f"{name}:latest", f"localhost/{name}") for tag in tags)
+
+
+def _history(entries: Sequence[Mapping[str, Any]], layers: int) -> tuple[HistoryEntry, ...]:
+    """The engine's history, which does not say which entries made a layer.
+
+    Those with a size did; where these are fewer than the layers, the instruction decides. Where
+    that does not fit either, no entry is given a layer.
+    """
+    oldest_first = list(reversed(entries))
+    made = [int(entry.get("Size") or 0) > 0 for entry in oldest_first]
+    if sum(made) != layers:
+        made = [
+            instruction(str(entry.get("CreatedBy") or "")).partition(" ")[0] not in _EMPTY
+            for entry in oldest_first
+        ]
+    if sum(made) != layers:
+        made = [False] * len(made)
+    result = []
+    number = 0
+    for entry, layer in zip(oldest_first, made, strict=True):
+        created = entry.get("Created")
+        result.append(
+            HistoryEntry(
+                created=_rfc3339(created) if isinstance(created, int) else None,
+                created_by=str(entry.get("CreatedBy") or ""),
+                comment=str(entry.get("Comment") or ""),
+                empty_layer=not layer,
+                layer=number if layer else None,
+            )
+        )
+        number += layer
+    return tuple(result)
+
+
+def _rfc3339(created: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError, ValueError):
+        return None

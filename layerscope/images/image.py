@@ -1,0 +1,99 @@
+"""An image as it is talked about: what it is called, its layers and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerscope.oci.config import HistoryEntry, ImageConfig, instruction
+
+__all__ = ["HistoryEntry", "Image", "Layer", "image_from_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A file system layer.
+
+    Attributes:
+        index: Its number, the base being 0.
+        diff_id: Digest of its uncompressed tar stream.
+        digest: Digest of it as it is stored or shipped, or None if that is not known.
+        instruction: The Dockerfile instruction that made it, empty if the history does not tell.
+    """
+
+    index: int
+    diff_id: str
+    digest: str | None
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image.
+
+    Attributes:
+        reference: The name under which it was opened, or its first one.
+        id: Digest of its configuration, or what the engine calls its id.
+        source: Where it comes from, in the form of containers-transports(5).
+        os: Operating system.
+        architecture: Architecture and variant.
+        created: RFC 3339 time, or None.
+        config: The image configuration.
+        layers: Layers, base first.
+        history: History entries, oldest first.
+    """
+
+    reference: str
+    id: str
+    source: str
+    os: str
+    architecture: str
+    created: str | None
+    config: Mapping[str, Any] = field(repr=False)
+    layers: tuple[Layer, ...]
+    history: tuple[HistoryEntry, ...]
+
+
+def image_from_config(
+    config: ImageConfig,
+    *,
+    reference: str,
+    image_id: str,
+    source: str,
+    digests: Sequence[str | None] | None = None,
+) -> Image:
+    """Makes an image of its configuration.
+
+    Args:
+        config: The configuration.
+        reference: The name of the image.
+        image_id: Its id.
+        source: Where it comes from.
+        digests: Digests of the layers as stored, base first.
+    """
+    instructions = {
+        entry.layer: instruction(entry.created_by)
+        for entry in config.history
+        if entry.layer is not None
+    }
+    layers = tuple(
+        Layer(
+            index=index,
+            diff_id=diff_id,
+            digest=digests[index] if digests and index < len(digests) else None,
+            instruction=instructions.get(index, ""),
+        )
+        for index, diff_id in enumerate(config.diff_ids)
+    )
+    return Image(
+        reference=reference,
+        id=image_id,
+        source=source,
+        os=config.os,
+        architecture=config.architecture,
+        created=config.created,
+        config=config.raw,
+        layers=layers,
+        history=config.history,
+    )

@@ -1,0 +1,92 @@
+"""A layer's tar stream, whatever it is wrapped in, and errors in it told by file and offset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from layerscope.errors import BadInputError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.oci.byte_source import ByteSource, Stream, SubRange, TruncatedError
+from layerscope.oci.compression import CompressionError, compression_of, decompressed
+from layerscope.oci.tar_header import TarError
+from layerscope.text import visible
+
+Advance = Callable[[int], None]
+
+
+def read_layer(
+    container: ByteSource,
+    start: int,
+    size: int,
+    *,
+    file: str,
+    name: str,
+    digest: bool = False,
+    advance: Advance | None = None,
+) -> Changeset:
+    """Reads a layer that lies as a range of bytes in an archive.
+
+    Args:
+        container: The archive.
+        start: Where the layer begins in it.
+        size: How long it is there.
+        file: What the archive is called, for errors.
+        name: What the layer is called in it, for errors.
+        digest: Whether to take digests of the content of all files in passing.
+        advance: Told how many bytes of the archive lie behind.
+
+    Raises:
+        BadInputError: The layer is damaged.
+    """
+    inner = SubRange(container, start, size, digest=digest)
+    kind = None
+    shift: int | None = start
+    try:
+        kind = compression_of(inner.window(0)[:6]) if size else None
+        if kind is None:
+            return read_changeset(inner, _shifted(advance, start)) if size else Changeset.empty()
+        shift = None
+        source, taken = open_compressed(kind, inner, digest=True)
+        return read_changeset(source, _counted(advance, start, taken))
+    except TarError as error:
+        raise bad_layer(file, name, shift, error.offset, error.problem) from None
+    except TruncatedError as error:
+        raise bad_layer(file, name, shift, error.offset, "the layer is truncated") from None
+    except CompressionError as error:
+        raise BadInputError(file, start, f"layer {visible(name)}: {error}") from None
+
+
+def open_compressed(
+    kind: str, inner: SubRange, *, digest: bool
+) -> tuple[Stream, Callable[[], int]]:
+    """The decompressed stream of a range, and a function that tells how much of it is used up."""
+    read = inner.reader()
+    taken = 0
+
+    def counting(size: int) -> bytes:
+        nonlocal taken
+        piece = read(size)
+        taken += len(piece)
+        return piece
+
+    return Stream(decompressed(kind, counting), digest=digest), lambda: taken
+
+
+def bad_layer(file: str, name: str, start: int | None, offset: int, problem: str) -> BadInputError:
+    """The error for a layer; offsets in a compressed layer count in its uncompressed form."""
+    if start is None:
+        return BadInputError(f"{file}, layer {visible(name)} uncompressed", offset, problem)
+    return BadInputError(file, start + offset, f"{problem} (layer {visible(name)})")
+
+
+def _shifted(advance: Advance | None, start: int) -> Advance | None:
+    if advance is None:
+        return None
+    return lambda done: advance(start + done)
+
+
+def _counted(advance: Advance | None, start: int, taken: Callable[[], int]) -> Advance | None:
+    if advance is None:
+        return None
+    return lambda _done: advance(start + taken())

@@ -1,0 +1,225 @@
+"""A `docker save` archive that comes as a stream: from an engine, or out of a compressed file.
+
+Layers are read as they pass by. Where they belong is told by `save_layout.place_layers` as soon as
+it can be, and by `manifest.json` in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from layerscope.errors import BadInputError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.images.image import Image, image_from_config
+from layerscope.images.layer_bytes import read_layer
+from layerscope.images.progress import Progress
+from layerscope.images.save_layout import (
+    MANIFEST,
+    check_layers,
+    choose_image,
+    image_id,
+    load_json,
+    place_layers,
+    read_config,
+    resolve_link,
+)
+from layerscope.oci.byte_source import Stream, TruncatedError
+from layerscope.oci.compression import compression_of
+from layerscope.oci.manifest import MAX_DOCUMENT
+from layerscope.oci.tar_columns import decode
+from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_scan import scan
+from layerscope.text import decode as decode_name
+from layerscope.text import visible
+
+_FILE, _SYMLINK, _HARDLINK = b"021"
+
+#: All documents of one archive together; more is an attack.
+_MAX_DOCUMENTS = 64 << 20
+
+
+class SaveStream:
+    """The entries of a `docker save` archive, as they pass by.
+
+    Attributes:
+        layers: Changesets by the name of their entry.
+        documents: JSON documents by the name of their entry.
+        links: Targets of links between entries.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], file: str) -> None:
+        """Makes a stream.
+
+        Args:
+            read: Returns up to so many bytes, and none at the end.
+            file: What the stream is called, for errors.
+        """
+        self._source = Stream(read)
+        self._file = file
+        self.layers: dict[str, Changeset] = {}
+        self.documents: dict[str, bytes] = {}
+        self.links: dict[str, str] = {}
+        self._document_bytes = 0
+
+    def entries(self, progress: Progress) -> Iterator[str]:
+        """Reads on, and yields the name of each entry that has been read.
+
+        Raises:
+            BadInputError: The stream is no such archive, or it is truncated.
+        """
+        first = True
+        try:
+            for part in decode(scan(self._source, batch_size=1)):
+                for row, raw in enumerate(part.names):
+                    name = decode_name(raw).removeprefix("./")
+                    kind = int(part.kinds[row])
+                    if kind == _FILE:
+                        offset, size = int(part.data_offsets[row]), int(part.sizes[row])
+                        self._take(name, offset, size, progress)
+                    elif kind == _SYMLINK:
+                        self.links[name] = decode_name(part.links[row])
+                    elif kind == _HARDLINK:
+                        self.links[name] = "/" + decode_name(part.links[row])
+                    first = False
+                    yield name
+            self._source.drain()
+        except TarError as error:
+            problem = "it is not a tar archive" if first and not error.offset else error.problem
+            raise BadInputError(self._file, error.offset, problem) from None
+        except TruncatedError as error:
+            raise BadInputError(
+                self._file, error.offset, "the archive is truncated", "Save or copy it again."
+            ) from None
+
+    def _take(self, name: str, offset: int, size: int, progress: Progress) -> None:
+        start = self._source.window(offset)[: min(size, 6)]
+        if size <= MAX_DOCUMENT and start[:1] in (b"{", b"["):
+            self._document_bytes += size
+            if self._document_bytes > _MAX_DOCUMENTS:
+                raise BadInputError(self._file, offset, "it holds too many documents")
+            self.documents[name] = self._source.read(offset, size)
+        elif _may_be_layer(name, size, start):
+            self.layers[name] = read_layer(
+                self._source,
+                offset,
+                size,
+                file=self._file,
+                name=name,
+                digest=True,
+                advance=progress.advance,
+            )
+        progress.advance(offset + size)
+
+    def finish(
+        self, wanted: str | None, *, reference: str | None, source: str
+    ) -> tuple[Image, list[Changeset]]:
+        """Puts together what has passed by.
+
+        Args:
+            wanted: Which image, if the archive holds several.
+            reference: What to call it, or None for its first tag.
+            source: Where it comes from.
+
+        Raises:
+            LayerscopeError: Something is missing, or does not fit.
+        """
+        file = self._file
+        if MANIFEST not in self.documents:
+            raise BadInputError(
+                file,
+                None,
+                f"it is a tar archive without {MANIFEST}",
+                "layerscope opens what `docker save` or `podman save` writes.",
+            )
+        document = load_json(file, MANIFEST, self.documents[MANIFEST])
+        saved = choose_image(file, document, wanted)
+        data = self.documents.get(resolve_link(saved.config, self.links))
+        if data is None:
+            raise BadInputError(file, None, f"it has no {visible(saved.config)}")
+        config = read_config(file, saved.config, data)
+        check_layers(file, saved, config)
+        changesets, digests = [], []
+        for name in saved.layers:
+            target = resolve_link(name, self.links).removeprefix("/")
+            if target not in self.layers:
+                raise BadInputError(
+                    file, None, f"{MANIFEST} names layer {visible(name)}, which is not there"
+                )
+            changesets.append(self.layers[target])
+            in_blobs = target.startswith("blobs/sha256/")
+            digests.append("sha256:" + target.rpartition("/")[2] if in_blobs else None)
+        image = image_from_config(
+            config,
+            reference=reference or (saved.tags[0] if saved.tags else image_id(saved)),
+            image_id=image_id(saved),
+            source=source,
+            digests=digests,
+        )
+        return image, changesets
+
+    def placed(self, diff_ids: tuple[str, ...]) -> dict[int, Changeset]:
+        """The layers of an image that have arrived and whose place is known."""
+        names: dict[str, Changeset] = dict(self.layers)
+        for name in self.links:
+            target = resolve_link(name, self.links).removeprefix("/")
+            if target in self.layers:
+                names[name] = self.layers[target]
+        documents: Mapping[str, Any] = {
+            name: load_json(self._file, name, data) for name, data in self.documents.items()
+        }
+        found = place_layers(names, documents, diff_ids)
+        return {index: names[name] for index, name in found.items() if index < len(diff_ids)}
+
+
+def _may_be_layer(name: str, size: int, start: bytes) -> bool:
+    """Layers are told by their names, or, among blobs, by how they begin."""
+    if name.endswith(".tar"):
+        return True
+    return name.startswith("blobs/") and (size >= 512 or compression_of(start) is not None)
+
+
+class CompressedArchiveReader:
+    """An image in a compressed `docker save` archive; it is read once, from front to back.
+
+    Attributes:
+        image: The image.
+        way: How it was read.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        progress: Progress,
+        *,
+        kind: str,
+        file: str,
+        wanted: str | None,
+        source: str,
+    ) -> None:
+        """Reads the archive far enough to know the image: that is to its end.
+
+        Args:
+            read: Reads decompressed bytes.
+            progress: Told how many of them lie behind.
+            kind: How the archive is compressed.
+            file: What it is called, for errors.
+            wanted: Which image, if it holds several.
+            source: Where it comes from.
+        """
+        self.way = f"archive, {kind}"
+        self._stream = SaveStream(read, file)
+        for _ in self._stream.entries(progress):
+            pass
+        self.image, self._changesets = self._stream.finish(wanted, reference=None, source=source)
+
+    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
+        """The layers; see `ImageReader.changesets`."""
+        yield from enumerate(self._changesets)
+
+    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
+        """Digests were taken in passing, and are in the changeset."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to let go of."""

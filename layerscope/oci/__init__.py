@@ -1,0 +1,1 @@
+"""The formats, as their specifications define them: functions on bytes, no engine, no UI."""

@@ -1,0 +1,82 @@
+"""References: the names of images, as Docker and the OCI distribution specification write them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_DOMAIN = "docker.io"
+DEFAULT_TAG = "latest"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DOMAIN = (
+    r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+)
+_REFERENCE = re.compile(
+    rf"(?:(?P<domain>{_DOMAIN})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>[\w][\w.-]{0,127}))?"
+    r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A parsed reference.
+
+    Attributes:
+        domain: Host and port of the registry, `docker.io` where none is named.
+        path: The repository's path there, `library/` included for Docker Hub's own.
+        tag: The tag, or None if only a digest is given.
+        digest: The digest, or None.
+    """
+
+    domain: str
+    path: str
+    tag: str | None
+    digest: str | None
+
+    @property
+    def repository(self) -> str:
+        """The repository as people write it: without what is the default."""
+        if self.domain != DEFAULT_DOMAIN:
+            return f"{self.domain}/{self.path}"
+        return self.path.removeprefix("library/")
+
+    def __str__(self) -> str:
+        """The reference as people write it: `debian:12`, `ghcr.io/a/b:1@sha256:…`."""
+        text = self.repository
+        if self.tag is not None:
+            text += f":{self.tag}"
+        if self.digest is not None:
+            text += f"@{self.digest}"
+        return text
+
+
+def parse_reference(text: str) -> Reference:
+    """Parses a reference, with Docker's defaults for what is left out.
+
+    Args:
+        text: Such as `debian`, `debian:12`, `localhost:5000/a/b@sha256:…`.
+
+    Raises:
+        ValueError: It is not a reference; the message says so.
+    """
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an image reference")
+    domain, path = match["domain"], match["path"]
+    if domain is not None and not ("." in domain or ":" in domain or domain == "localhost"):
+        # A first component without dot or port is part of the path, unless it has capitals.
+        if domain != domain.lower():
+            raise ValueError(f"{text!r} is not an image reference: capitals in the repository")
+        domain, path = None, f"{domain}/{path}"
+    if domain in (None, "index.docker.io"):
+        domain = DEFAULT_DOMAIN
+    if domain == DEFAULT_DOMAIN and "/" not in path:
+        path = f"library/{path}"
+    tag, digest = match["tag"], match["digest"]
+    if tag is None and digest is None:
+        tag = DEFAULT_TAG
+    return Reference(domain, path, tag, digest)

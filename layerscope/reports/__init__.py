@@ -1,0 +1,1 @@
+"""What the core found, as text and JSON."""

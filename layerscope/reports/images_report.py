@@ -1,0 +1,54 @@
+"""`layerscope images`: what an engine has, as `docker images` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from layerscope.text import docker_age, docker_size, short_id, visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.docker import ImageSummary
+
+SCHEMA = "layerscope.images/1"
+
+
+def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
+    """The object that `images --json` prints; sizes are bytes, `created` is Unix time."""
+    return {
+        "schema": SCHEMA,
+        "images": [
+            {
+                "repository": image.repository,
+                "tag": image.tag,
+                "id": image.id,
+                "created": image.created,
+                "size": image.size,
+                "shared_size": image.shared_size,
+                "unique_size": image.unique_size,
+            }
+            for image in images
+        ],
+    }
+
+
+def images_text(images: Sequence[ImageSummary], now: float) -> Iterator[str]:
+    """A table for people, line by line."""
+    rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED", "UNIQUE")]
+    rows += [
+        (
+            visible(image.repository),
+            visible(image.tag),
+            short_id(image.id),
+            docker_age(image.created, now),
+            docker_size(image.size),
+            "-" if image.shared_size is None else docker_size(image.shared_size),
+            "-" if image.unique_size is None else docker_size(image.unique_size),
+        )
+        for image in images
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "   ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()

@@ -1,0 +1,132 @@
+"""`layerscope inspect`: an image, its layers and its waste."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from layerscope.filesystem.change import Change
+from layerscope.filesystem.waste import Waste, measure
+from layerscope.images.loading import Loaded
+from layerscope.oci.config import instruction
+from layerscope.text import decode, docker_size, one_line, short_id, visible
+
+SCHEMA = "layerscope.inspect/1"
+
+#: How many wasted paths the text form shows; the JSON has them all.
+_TEXT_PATHS = 15
+
+
+def inspect_document(loaded: Loaded) -> dict[str, Any]:
+    """The object that `inspect --json` prints; sizes are bytes."""
+    image, stack = loaded.image, loaded.stack
+    waste = measure(stack)
+    return {
+        "schema": SCHEMA,
+        "image": {
+            "reference": image.reference,
+            "id": image.id,
+            "source": image.source,
+            "os": image.os,
+            "architecture": image.architecture,
+            "created": image.created,
+            "size": waste.size,
+            "visible_size": waste.visible_size,
+            "wasted_size": waste.wasted_size,
+            "efficiency": waste.efficiency,
+        },
+        "layers": [
+            {
+                "index": layer.index,
+                "diff_id": layer.diff_id,
+                "digest": layer.digest,
+                "instruction": layer.instruction,
+                "size": waste.layer_sizes[layer.index],
+                "entries": stack.changesets[layer.index].entries,
+                **_counts(loaded, layer.index),
+            }
+            for layer in image.layers
+        ],
+        "history": [
+            {
+                "created": entry.created,
+                "created_by": entry.created_by,
+                "comment": entry.comment,
+                "empty_layer": entry.empty_layer,
+                "layer": entry.layer,
+            }
+            for entry in image.history
+        ],
+        "wasted": [
+            {
+                "path": "/" + decode(wasted.path),
+                "size": wasted.size,
+                "versions": wasted.versions,
+                "hidden_by": wasted.hidden_by,
+            }
+            for wasted in waste.paths
+        ],
+    }
+
+
+def _counts(loaded: Loaded, layer: int) -> dict[str, int]:
+    counts = loaded.stack.counts(layer)
+    kinds = (Change.ADDED, Change.MODIFIED, Change.REMOVED)
+    return {change.label: counts[change] for change in kinds}
+
+
+def inspect_text(loaded: Loaded) -> Iterator[str]:
+    """The same for people, line by line."""
+    image, waste = loaded.image, measure(loaded.stack)
+    width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 200))
+    yield f"{visible(image.reference)}  {short_id(image.id)}"
+    yield f"{visible(image.os)}/{visible(image.architecture)}, created {image.created or 'unknown'}"
+    yield (
+        f"Size {docker_size(waste.size)}, visible {docker_size(waste.visible_size)}, "
+        f"wasted {docker_size(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"
+    )
+    yield ""
+    yield f"{'LAYER':>5} {'SIZE':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
+    for entry in image.history or ():
+        if entry.layer is None:
+            text = one_line(instruction(entry.created_by))
+            yield _cut(f"{'-':>5} {'':>8} {'':>7} {'':>7} {'':>7}  {text}", width)
+        else:
+            yield _cut(_layer_line(loaded, waste, entry.layer), width)
+    told = {entry.layer for entry in image.history}
+    for layer in image.layers:
+        if layer.index not in told:
+            yield _cut(_layer_line(loaded, waste, layer.index), width)
+    yield from _wasted_lines(waste, width)
+
+
+def _layer_line(loaded: Loaded, waste: Waste, index: int) -> str:
+    counts = loaded.stack.counts(index)
+    return (
+        f"{index:>5} {docker_size(waste.layer_sizes[index]):>8} {counts[Change.ADDED]:>7}"
+        f" {counts[Change.MODIFIED]:>7} {counts[Change.REMOVED]:>7}"
+        f"  {one_line(loaded.image.layers[index].instruction)}"
+    )
+
+
+def _wasted_lines(waste: Waste, width: int) -> Iterator[str]:
+    if not waste.paths:
+        return
+    yield ""
+    yield f"{'WASTED':>8} {'VERSIONS':>8} {'HIDDEN BY':>9}  PATH"
+    for wasted in waste.paths[:_TEXT_PATHS]:
+        hidden_by = "-" if wasted.hidden_by is None else str(wasted.hidden_by)
+        yield _cut(
+            f"{docker_size(wasted.size):>8} {wasted.versions:>8} {hidden_by:>9}"
+            f"  /{visible(wasted.path)}",
+            width,
+        )
+    more = len(waste.paths) - _TEXT_PATHS
+    if more > 0:
+        size = docker_size(sum(wasted.size for wasted in waste.paths[_TEXT_PATHS:]))
+        yield f"{size:>8} {'':>8} {'':>9}  in {more} more paths"
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
