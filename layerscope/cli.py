@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -65,7 +66,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     loaded = _load(arguments.source)
     if arguments.json:
-        _write([json.dumps(inspect_document(loaded), indent=2)])
+        _write([json.dumps(inspect_document(loaded))])
     else:
         _write(inspect_text(loaded))
     return 0
@@ -96,7 +97,7 @@ def _images(arguments: argparse.Namespace) -> int:
     finally:
         engine.close()
     if arguments.json:
-        _write([json.dumps(images_document(images), indent=2)])
+        _write([json.dumps(images_document(images))])
     else:
         _write(images_text(images, time.time()))
     return 0
@@ -114,6 +115,8 @@ def _load(source: str) -> Loaded:
     from layerscope.images.loading import load
     from layerscope.reports.narration import Narration
 
+    # Reading makes millions of objects and no cycles: collecting garbage would find none.
+    gc.disable()
     with Narration() as narration:
         reader = open_image(source, narration.progress)
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from layerscope.errors import BadInputError, LayerscopeError, UsageError
@@ -65,18 +67,23 @@ def _open_archive(path: Path, wanted: str | None, progress: Progress) -> ImageRe
         return ArchiveReader(path, wanted)
     progress.what = "Reading the archive"
     name = visible(str(path))
-    with os.fdopen(open_file(path), "rb", buffering=0) as file:
-        try:
-            return CompressedArchiveReader(
-                decompressed(kind, file.read),
-                progress,
-                kind=kind,
-                file=f"{name} uncompressed",
-                wanted=wanted,
-                source=f"{_ARCHIVE}{path}",
-            )
-        except CompressionError as error:
-            raise BadInputError(name, None, str(error), "Copy the file again.") from None
+
+    @contextmanager
+    def reopen() -> Iterator[Callable[[int], bytes]]:
+        with os.fdopen(open_file(path), "rb", buffering=0) as file:
+            try:
+                yield decompressed(kind, file.read)
+            except CompressionError as error:
+                raise BadInputError(name, None, str(error), "Copy the file again.") from None
+
+    return CompressedArchiveReader(
+        reopen,
+        progress,
+        kind=kind,
+        file=f"{name} uncompressed",
+        wanted=wanted,
+        source=f"{_ARCHIVE}{path}",
+    )
 
 
 def _open_engine(name: str, source: str) -> ImageReader:

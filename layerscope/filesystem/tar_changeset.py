@@ -6,7 +6,6 @@ come twice the last one counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -23,9 +22,9 @@ OPAQUE_WHITEOUT = b".wh..wh..opq"
 #: Names of AUFS's own book-keeping (`.wh..wh.plnk`, `.wh..wh.aufs`), which engines pass over.
 AUFS_PREFIX = b".wh..wh."
 
-# A dot or an empty component somewhere in names that are joined by NUL.
-_UNCLEAN = re.compile(rb"//|(?:^|[/\0])\.{1,2}(?:[/\0]|\Z)")
-_WHITEOUT = re.compile(rb"(?:^|[/\0])\.wh\.")
+# A dot or an empty component, in names that have a NUL on both sides. Ten searches for plain bytes
+# are many times as fast as one for a pattern.
+_UNCLEAN = (b"//", b"/./", b"/../", b"/.\0", b"/..\0", b"\0./", b"\0../", b"\0.\0", b"\0..\0")
 
 _KIND_OF_TYPEFLAG = np.zeros(256, np.uint8)
 for _flag, _kind in zip(
@@ -96,7 +95,7 @@ class _Builder:
         kinds = _KIND_OF_TYPEFLAG[part.kinds]
         paths = clean_paths(part.names, part.offsets)
         blob = b"\0".join(paths)
-        if _WHITEOUT.search(blob):
+        if WHITEOUT_PREFIX in blob:
             _mark_whiteouts(paths, kinds)
             blob = b"\0".join(paths)
         changeset = self._changeset
@@ -166,12 +165,18 @@ def clean_paths(
         TarError: A name leads out of the archive.
     """
     paths = [name.strip(b"/") for name in names]
-    if not _UNCLEAN.search(b"\0".join(paths)):
+    if _is_clean(paths):
         return paths
-    return [
-        clean_path(path, int(offset)) if _UNCLEAN.search(path) else path
-        for path, offset in zip(paths, offsets.tolist(), strict=True)
-    ]
+    # `tar -C FOLDER .` writes every name with a dot before it; that alone is quickly mended.
+    paths = [path[2:].lstrip(b"/") if path[:2] == b"./" else path for path in paths]
+    if _is_clean(paths):
+        return paths
+    return [clean_path(path, offset) for path, offset in zip(paths, offsets.tolist(), strict=True)]
+
+
+def _is_clean(paths: list[bytes]) -> bool:
+    joined = b"\0" + b"\0".join(paths) + b"\0"
+    return not any(piece in joined for piece in _UNCLEAN)
 
 
 def clean_path(name: bytes, offset: int) -> bytes:

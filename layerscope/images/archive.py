@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerscope.errors import BadInputError, NotFoundError
-from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.changeset import Changeset
+from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
-from layerscope.images.layer_bytes import open_compressed, read_layer
+from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
 from layerscope.images.save_layout import (
     MANIFEST,
@@ -22,8 +23,8 @@ from layerscope.images.save_layout import (
     read_config,
     resolve_link,
 )
-from layerscope.oci.byte_source import ByteSource, FileRange, SubRange, TruncatedError
-from layerscope.oci.compression import CompressionError, compression_of
+from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
+from layerscope.oci.compression import compression_of
 from layerscope.oci.manifest import MAX_DOCUMENT
 from layerscope.oci.tar_columns import decode
 from layerscope.oci.tar_header import TarError
@@ -121,21 +122,11 @@ class ArchiveReader:
             progress.advance(behind)
             yield index, done[member]
 
-    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
-        """SHA-256 of a file's content; None if it is sparse, since holes are not stored."""
-        offset, size = int(changeset.data_offsets[row]), int(changeset.sizes[row])
-        if row in changeset.sparse or changeset.kinds[row] != EntryType.FILE or offset < 0:
-            return None
-        member = self._layers[layer][1]
-        inner = SubRange(self._range, member.offset, member.size)
-        kind = compression_of(inner.window(0)[:6])
-        source: ByteSource = inner
-        if kind is not None:
-            source, _ = open_compressed(kind, inner, digest=True)
-        try:
-            return source.sha256(offset, size)
-        except (TruncatedError, CompressionError):
-            return None
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a file; see `ImageReader.content`."""
+        name, member = self._layers[layer]
+        inner = self._range.part(member.offset, member.size)
+        return layer_content(inner, changeset, row, file=self._file, name=name)
 
     def close(self) -> None:
         """Closes the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -10,8 +11,9 @@ from layerscope.errors import BadInputError, EngineError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import HistoryEntry, Image, image_from_config
 from layerscope.images.progress import Progress
-from layerscope.images.save_stream import SaveStream
+from layerscope.images.save_stream import SaveStream, content_in_stream
 from layerscope.oci.config import ImageConfig, instruction
+from layerscope.text import visible
 
 #: Instructions that make no layer, as far as an engine's history can tell.
 _EMPTY = frozenset(
@@ -83,6 +85,8 @@ class EngineExportReader:
         self._size = int(inspected.get("Size") or 0)
         tags = inspected.get("RepoTags") or []
         self._name = name if _names(name, tags) or not tags else str(tags[0])
+        self._file = f"the export of {visible(self._name)}"
+        self._names: list[str] = []
         self.image = self._first_guess(inspected, engine.history(name))
 
     def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
@@ -90,7 +94,7 @@ class EngineExportReader:
         progress.what = "Exporting from the engine"
         progress.total = self._size or None
         read, stop = self._engine.export(self._id)
-        stream = SaveStream(read, f"the export of {self._name}")
+        stream = SaveStream(read, self._file)
         given: set[int] = set()
         diff_ids = tuple(layer.diff_id for layer in self.image.layers)
         try:
@@ -107,31 +111,26 @@ class EngineExportReader:
         except BadInputError as error:
             if "truncated" in error.problem:
                 raise EngineError(
-                    f"The export of {self._name} broke off.",
+                    f"The export of {visible(self._name)} broke off.",
                     "Check that the engine still runs, then try again.",
                 ) from None
             raise
         finally:
             stop()
-        image, changesets = stream.finish(None, reference=self._name, source=self._source)
-        self.image = Image(
-            reference=image.reference,
-            id=self._id,
-            source=self._source,
-            os=image.os,
-            architecture=image.architecture,
-            created=image.created,
-            config=image.config,
-            layers=image.layers,
-            history=image.history,
-        )
-        for index, changeset in enumerate(changesets):
+        image, layers = stream.finish(None, reference=self._name, source=self._source)
+        self.image = replace(image, id=self._id)
+        self._names = [name for name, _ in layers]
+        for index, (_, changeset) in enumerate(layers):
             if index not in given:
                 yield index, changeset
 
-    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
-        """Digests were taken in passing, and are in the changeset."""
-        return None
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a file, for which the image is exported once more."""
+        read, stop = self._engine.export(self._id)
+        try:
+            yield from content_in_stream(read, self._file, self._names[layer], changeset, row)
+        finally:
+            stop()
 
     def close(self) -> None:
         """Closes the connection to the engine."""

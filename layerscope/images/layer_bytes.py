@@ -7,7 +7,7 @@ from collections.abc import Callable
 from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.tar_changeset import read_changeset
-from layerscope.oci.byte_source import ByteSource, Stream, SubRange, TruncatedError
+from layerscope.oci.byte_source import ByteSource, Stream, TruncatedError, reader_of
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.tar_header import TarError
 from layerscope.text import visible
@@ -39,7 +39,7 @@ def read_layer(
     Raises:
         BadInputError: The layer is damaged.
     """
-    inner = SubRange(container, start, size, digest=digest)
+    inner = container.part(start, size, digest=digest)
     kind = None
     shift: int | None = start
     try:
@@ -58,10 +58,10 @@ def read_layer(
 
 
 def open_compressed(
-    kind: str, inner: SubRange, *, digest: bool
+    kind: str, inner: ByteSource, *, digest: bool
 ) -> tuple[Stream, Callable[[], int]]:
     """The decompressed stream of a range, and a function that tells how much of it is used up."""
-    read = inner.reader()
+    read = reader_of(inner)
     taken = 0
 
     def counting(size: int) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.errors import LayerscopeError
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.stack import Stack
@@ -118,4 +120,10 @@ def _digest(stack: Stack, reader: ImageReader, row: int) -> bytes | None:
         known: bytes = changeset.digests[inner].tobytes()
         if known.strip(b"\0"):
             return known
-    return reader.digest(int(stack.layers[row]), changeset, inner)
+    digest = hashlib.sha256()
+    try:
+        for piece in reader.content(int(stack.layers[row]), changeset, inner):
+            digest.update(piece)
+    except LayerscopeError:
+        return None
+    return digest.digest()

@@ -28,8 +28,17 @@ class ImageReader(Protocol):
             LayerscopeError: Reading failed; what was yielded before remains true.
         """
 
-    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
-        """SHA-256 of a regular file's content, or None if it cannot be read from here."""
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a regular file, holes filled, in pieces.
+
+        Args:
+            layer: Number of a layer.
+            changeset: Its changeset.
+            row: Row of a regular file in it, no hard link.
+
+        Raises:
+            LayerscopeError: The content cannot be read.
+        """
 
     def close(self) -> None:
         """Lets go of files and connections; may be called twice."""

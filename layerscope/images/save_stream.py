@@ -7,10 +7,12 @@ it can be, and by `manifest.json` in the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
+from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
@@ -113,13 +115,16 @@ class SaveStream:
 
     def finish(
         self, wanted: str | None, *, reference: str | None, source: str
-    ) -> tuple[Image, list[Changeset]]:
+    ) -> tuple[Image, list[tuple[str, Changeset]]]:
         """Puts together what has passed by.
 
         Args:
             wanted: Which image, if the archive holds several.
             reference: What to call it, or None for its first tag.
             source: Where it comes from.
+
+        Returns:
+            The image, and for each layer the name of its entry and its changeset.
 
         Raises:
             LayerscopeError: Something is missing, or does not fit.
@@ -139,14 +144,15 @@ class SaveStream:
             raise BadInputError(file, None, f"it has no {visible(saved.config)}")
         config = read_config(file, saved.config, data)
         check_layers(file, saved, config)
-        changesets, digests = [], []
+        layers: list[tuple[str, Changeset]] = []
+        digests = []
         for name in saved.layers:
             target = resolve_link(name, self.links).removeprefix("/")
             if target not in self.layers:
                 raise BadInputError(
                     file, None, f"{MANIFEST} names layer {visible(name)}, which is not there"
                 )
-            changesets.append(self.layers[target])
+            layers.append((target, self.layers[target]))
             in_blobs = target.startswith("blobs/sha256/")
             digests.append("sha256:" + target.rpartition("/")[2] if in_blobs else None)
         image = image_from_config(
@@ -156,7 +162,7 @@ class SaveStream:
             source=source,
             digests=digests,
         )
-        return image, changesets
+        return image, layers
 
     def placed(self, diff_ids: tuple[str, ...]) -> dict[int, Changeset]:
         """The layers of an image that have arrived and whose place is known."""
@@ -179,8 +185,35 @@ def _may_be_layer(name: str, size: int, start: bytes) -> bool:
     return name.startswith("blobs/") and (size >= 512 or compression_of(start) is not None)
 
 
+def content_in_stream(
+    read: Callable[[int], bytes], file: str, name: str, changeset: Changeset, row: int
+) -> Iterator[bytes]:
+    """The bytes of a file in a layer of an archive that is read once more for it.
+
+    Args:
+        read: Returns up to so many bytes of the archive, and none at the end.
+        file: What the archive is called, for errors.
+        name: Name of the layer's entry.
+        changeset: The layer's changeset.
+        row: Row of a regular file in it.
+
+    Raises:
+        BadInputError: The archive is not what it was before.
+    """
+    source = Stream(read)
+    try:
+        for part in decode(scan(source, batch_size=1)):
+            if decode_name(part.names[0]).removeprefix("./") == name:
+                layer = source.part(int(part.data_offsets[0]), int(part.sizes[0]))
+                yield from layer_content(layer, changeset, row, file=file, name=name)
+                return
+    except (TarError, TruncatedError) as error:
+        raise BadInputError(file, error.offset, "the archive has changed or broke off") from None
+    raise BadInputError(file, None, f"layer {visible(name)} is no longer there")
+
+
 class CompressedArchiveReader:
-    """An image in a compressed `docker save` archive; it is read once, from front to back.
+    """An image in a compressed `docker save` archive; it is read from front to back.
 
     Attributes:
         image: The image.
@@ -189,7 +222,7 @@ class CompressedArchiveReader:
 
     def __init__(
         self,
-        read: Callable[[int], bytes],
+        reopen: Callable[[], AbstractContextManager[Callable[[int], bytes]]],
         progress: Progress,
         *,
         kind: str,
@@ -200,7 +233,7 @@ class CompressedArchiveReader:
         """Reads the archive far enough to know the image: that is to its end.
 
         Args:
-            read: Reads decompressed bytes.
+            reopen: Opens the archive, and gives a function that reads decompressed bytes.
             progress: Told how many of them lie behind.
             kind: How the archive is compressed.
             file: What it is called, for errors.
@@ -208,18 +241,25 @@ class CompressedArchiveReader:
             source: Where it comes from.
         """
         self.way = f"archive, {kind}"
-        self._stream = SaveStream(read, file)
-        for _ in self._stream.entries(progress):
-            pass
-        self.image, self._changesets = self._stream.finish(wanted, reference=None, source=source)
+        self._reopen = reopen
+        self._file = file
+        with reopen() as read:
+            stream = SaveStream(read, file)
+            for _ in stream.entries(progress):
+                pass
+        self.image, layers = stream.finish(wanted, reference=None, source=source)
+        self._layers = layers
 
     def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
         """The layers; see `ImageReader.changesets`."""
-        yield from enumerate(self._changesets)
+        for index, (_, changeset) in enumerate(self._layers):
+            yield index, changeset
 
-    def digest(self, layer: int, changeset: Changeset, row: int) -> bytes | None:
-        """Digests were taken in passing, and are in the changeset."""
-        return None
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a file; see `ImageReader.content`."""
+        name = self._layers[layer][0]
+        with self._reopen() as read:
+            yield from content_in_stream(read, self._file, name, changeset, row)
 
     def close(self) -> None:
         """Nothing to let go of."""

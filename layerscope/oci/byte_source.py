@@ -56,6 +56,15 @@ class ByteSource(Protocol):
             TruncatedError: There are fewer bytes.
         """
 
+    def part(self, start: int, size: int, *, digest: bool = False) -> ByteSource:
+        """A range of the bytes as a source of its own: a file inside an archive.
+
+        Args:
+            start: Where it begins.
+            size: How long it is.
+            digest: Whether the tar scanner is to take digests of content in it.
+        """
+
 
 class FileRange:
     """A range of a file that can seek, read with pread(2) and so shared between threads.
@@ -64,20 +73,21 @@ class FileRange:
         fd: An open file descriptor; stays open for as long as the range is used.
         start: Where the range begins in the file.
         end: Where it ends in the file.
+        digest: Whether the tar scanner is to take digests of content.
     """
 
-    def __init__(self, fd: int, start: int, end: int) -> None:
+    def __init__(self, fd: int, start: int, end: int, *, digest: bool = False) -> None:
         self._fd = fd
-        self.start = start
+        self._start = start
         self.end: int | None = end - start
-        self.digesting = False
+        self.digesting = digest
 
     def window(self, offset: int) -> bytes:
         """See `ByteSource.window`."""
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
-        return os.pread(self._fd, min(WINDOW, left), self.start + offset)
+        return os.pread(self._fd, min(WINDOW, left), self._start + offset)
 
     def read(self, offset: int, size: int) -> bytes:
         """See `ByteSource.read`."""
@@ -85,7 +95,7 @@ class FileRange:
             raise TruncatedError(self.end or 0)
         pieces = []
         while size > 0:
-            piece = os.pread(self._fd, size, self.start + offset)
+            piece = os.pread(self._fd, size, self._start + offset)
             if not piece:
                 raise TruncatedError(offset)
             pieces.append(piece)
@@ -102,6 +112,11 @@ class FileRange:
             offset += len(piece)
             size -= len(piece)
         return digest.digest()
+
+    def part(self, start: int, size: int, *, digest: bool = False) -> FileRange:
+        """See `ByteSource.part`."""
+        start += self._start
+        return FileRange(self._fd, start, start + size, digest=digest)
 
 
 class Stream:
@@ -171,6 +186,10 @@ class Stream:
             self._next()
             start = 0
 
+    def part(self, start: int, size: int, *, digest: bool = False) -> SubRange:
+        """See `ByteSource.part`."""
+        return SubRange(self, start, size, digest=digest)
+
     def drain(self) -> int:
         """Reads to the end and returns the number of bytes that there were."""
         while piece := self._read(STREAM_WINDOW):
@@ -234,14 +253,19 @@ class SubRange:
         except TruncatedError as error:
             raise TruncatedError(error.offset - self._start) from None
 
-    def reader(self) -> Callable[[int], bytes]:
-        """A read function over the range, for decompressors."""
-        position = 0
+    def part(self, start: int, size: int, *, digest: bool = False) -> SubRange:
+        """See `ByteSource.part`."""
+        return SubRange(self, start, size, digest=digest)
 
-        def read(size: int) -> bytes:
-            nonlocal position
-            window = self.window(position)[:size]
-            position += len(window)
-            return window
 
-        return read
+def reader_of(source: ByteSource) -> Callable[[int], bytes]:
+    """A read function over a source, for decompressors."""
+    position = 0
+
+    def read(size: int) -> bytes:
+        nonlocal position
+        window = source.window(position)[:size]
+        position += len(window)
+        return window
+
+    return read

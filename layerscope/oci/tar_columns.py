@@ -146,6 +146,7 @@ def _apply(override: Override, columns: TarColumns, row: int) -> None:
         columns.xattrs[row] = override.xattrs
     if override.sparse is not None:
         columns.sparse[row] = override.sparse
+        columns.data_offsets[row] += override.data_shift
 
 
 def _matrix(blocks: list[bytes]) -> npt.NDArray[np.uint8]:
@@ -191,7 +192,7 @@ def _octal(field: npt.NDArray[np.uint8], digits: int) -> tuple[Int64, npt.NDArra
         The numbers, and for each whether it was written so.
     """
     places = field[:, :digits].astype(np.int64) - ord("0")
-    good: npt.NDArray[np.bool_] = ((places >= 0) & (places < 8)).all(axis=1)
+    good: npt.NDArray[np.bool_] = np.logical_and.reduce((places >= 0) & (places < 8), axis=1)
     if digits < field.shape[1]:
         after = field[:, digits]
         good &= np.isin(after, (0, ord(" ")))

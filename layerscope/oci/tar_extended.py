@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from layerscope.oci.tar_header import MAX_NUMBER, TarError, parse_number
+from layerscope.oci.tar_header import BLOCK, MAX_NUMBER, TarError, parse_number
 
 #: More than this in one extended header is an attack, not a name. Linux caps a path at 4 KiB and
 #: all xattrs of a file at 64 KiB, but sparse maps of format 0.1 can be long.
@@ -29,6 +29,7 @@ class Override:
     xattrs: dict[bytes, bytes] = field(default_factory=dict)
     sparse: list[tuple[int, int]] | None = None
     map_in_data: bool = False
+    data_shift: int = 0
 
 
 def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
@@ -136,7 +137,9 @@ def sparse_map(numbers: list[int], size: int | None, offset: int) -> list[tuple[
     return pairs
 
 
-def parse_map_in_data(data: bytes, size: int | None, offset: int) -> list[tuple[int, int]] | None:
+def parse_map_in_data(
+    data: bytes, size: int | None, offset: int
+) -> tuple[list[tuple[int, int]], int] | None:
     """Reads the map of GNU sparse format 1.0, which precedes the file's data in whole blocks.
 
     Args:
@@ -145,7 +148,8 @@ def parse_map_in_data(data: bytes, size: int | None, offset: int) -> list[tuple[
         offset: Where the data begins, for errors.
 
     Returns:
-        The map, or None if it goes on beyond the bytes that are there.
+        The map, and how many bytes it takes before the content; None if it goes on beyond the
+        bytes that are there.
     """
     numbers: list[int] = []
     wanted = 1
@@ -159,7 +163,7 @@ def parse_map_in_data(data: bytes, size: int | None, offset: int) -> list[tuple[
         if wanted > MAX_EXTENDED:
             raise TarError(offset, "the sparse map is too long")
         position = newline + 1
-    return sparse_map(numbers[1:], size, offset)
+    return sparse_map(numbers[1:], size, offset), -(-position // BLOCK) * BLOCK
 
 
 def sparse_map_in_header(block: bytes, slots: int, start: int, offset: int) -> list[int]:

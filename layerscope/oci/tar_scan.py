@@ -227,7 +227,7 @@ class _Extended:
         if override.stored_size is not None:
             size = override.stored_size
         if override.map_in_data:
-            override.sparse = self._map_in_data(override, data_offset, size)
+            override.sparse, override.data_shift = self._map_in_data(override, data_offset, size)
         return size, data_offset, override
 
     def _old_sparse(self, block: bytes, offset: int, size: int) -> tuple[int, int, Override]:
@@ -251,15 +251,15 @@ class _Extended:
 
     def _map_in_data(
         self, override: Override, data_offset: int, size: int
-    ) -> list[tuple[int, int]]:
+    ) -> tuple[list[tuple[int, int]], int]:
         """The map at the head of the data; read in growing pieces, since its length is unknown."""
         have = min(size, 4 * BLOCK)
         while True:
-            pairs = parse_map_in_data(
+            found = parse_map_in_data(
                 self._source.read(data_offset, have), override.size, data_offset
             )
-            if pairs is not None:
-                return pairs
+            if found is not None:
+                return found
             if have >= min(size, MAX_EXTENDED):
                 raise TarError(data_offset, "the sparse map has no end")
             have = min(size, 8 * have)

@@ -1,0 +1,197 @@
+"""Colours: two themes of our own, one with the terminal's own 16 colours, and styles made of them.
+
+The colours are taken from the 256-colour cube, so that a terminal without true colour shows the
+very same picture and no line is spent on telling near shades apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from textual.color import Color
+from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+DARK = Theme(
+    name="layerscope-dark",
+    primary="#87afd7",
+    secondary="#87afaf",
+    accent="#87afd7",
+    success="#87d787",
+    warning="#d7af5f",
+    error="#ff8787",
+    foreground="#dadada",
+    background="#1c1c1c",
+    surface="#1c1c1c",
+    panel="#262626",
+    dark=True,
+    variables={
+        "ls-muted": "#949494",
+        "ls-faint": "#585858",
+        "ls-cursor": "#005f87",
+        "ls-cursor-blur": "#303030",
+        "ls-cursor-text": "#ffffff",
+        "border": "#87afd7",
+        "border-blurred": "#4e4e4e",
+        "input-selection-background": "#005f87",
+    },
+)
+
+LIGHT = Theme(
+    name="layerscope-light",
+    primary="#005f87",
+    secondary="#005f5f",
+    accent="#005f87",
+    success="#008700",
+    warning="#875f00",
+    error="#af0000",
+    foreground="#262626",
+    background="#eeeeee",
+    surface="#eeeeee",
+    panel="#dadada",
+    dark=False,
+    variables={
+        "ls-muted": "#626262",
+        "ls-faint": "#a8a8a8",
+        "ls-cursor": "#afd7ff",
+        "ls-cursor-blur": "#dadada",
+        "ls-cursor-text": "#121212",
+        "border": "#005f87",
+        "border-blurred": "#b2b2b2",
+        "input-selection-background": "#afd7ff",
+    },
+)
+
+TERMINAL = Theme(
+    name="layerscope-terminal",
+    ansi=True,
+    primary="ansi_cyan",
+    secondary="ansi_cyan",
+    accent="ansi_cyan",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    dark=True,
+    variables={
+        "border": "ansi_cyan",
+        "border-blurred": "ansi_default",
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_white",
+        "input-cursor-background": "ansi_default",
+        "input-cursor-foreground": "ansi_default",
+        "input-cursor-text-style": "reverse",
+    },
+)
+
+THEMES = (DARK, LIGHT, TERMINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The styles that lines are made of.
+
+    Attributes:
+        text: Ordinary text.
+        strong: What stands out without meaning a change.
+        muted: What explains.
+        faint: What only separates.
+        accent: The one colour that is ours.
+        added: Added entries.
+        modified: Modified entries.
+        removed: Removed entries.
+        warning: What to take note of.
+        match: Where a filter matches.
+        cursor: Under the row with the cursor, in the pane with the focus.
+        cursor_blur: The same in the other panes.
+        flat: Whether the row with the cursor has no colours of its own: with 16 colours, which
+            can all be anything, only the reverse of the default ones is sure to be readable.
+    """
+
+    text: Style
+    strong: Style
+    muted: Style
+    faint: Style
+    accent: Style
+    added: Style
+    modified: Style
+    removed: Style
+    warning: Style
+    match: Style
+    cursor: Style
+    cursor_blur: Style
+    flat: bool
+
+    def change(self, change: int) -> Style:
+        """The style of a `Change`."""
+        return (self.text, self.added, self.modified, self.removed)[change]
+
+
+_palettes: dict[str, Palette] = {}
+
+
+def palette(app: App[object]) -> Palette:
+    """The palette of an app's theme, made once for each."""
+    name = app.theme
+    if name not in _palettes:
+        _palettes[name] = _make(app.current_theme, app.theme_variables)
+    return _palettes[name]
+
+
+def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
+    def style(name: str, fallback: str, **attributes: bool) -> Style:
+        color = Color.parse(variables.get(name) or variables[fallback])
+        return Style(color=color.rich_color, **attributes)
+
+    plain = {
+        "added": style("success", "primary"),
+        "modified": style("warning", "primary"),
+        "removed": style("error", "primary"),
+        "accent": style("primary", "foreground"),
+        "warning": style("warning", "primary"),
+    }
+    if theme.ansi:
+        return Palette(
+            text=Style(),
+            strong=Style(bold=True),
+            muted=Style(),
+            faint=Style(dim=True),
+            match=Style(underline=True, bold=True),
+            cursor=Style(reverse=True),
+            cursor_blur=Style(bold=True, underline=True),
+            flat=True,
+            **plain,
+        )
+    background = Color.parse(variables["background"])
+    foreground = Color.parse(variables["foreground"])
+
+    def mixed(name: str, share: float) -> Color:
+        known = variables.get(name)
+        return Color.parse(known) if known else background.blend(foreground, share)
+
+    cursor = variables.get("ls-cursor") or variables["block-cursor-background"]
+    cursor_text = variables.get("ls-cursor-text") or variables["block-cursor-foreground"]
+    return Palette(
+        text=Style(),
+        strong=Style(bold=True),
+        muted=Style(color=mixed("ls-muted", 0.6).rich_color),
+        faint=Style(color=mixed("ls-faint", 0.3).rich_color),
+        match=Style(underline=True, bold=True),
+        cursor=Style(
+            color=Color.parse(cursor_text).rich_color, bgcolor=Color.parse(cursor).rich_color
+        ),
+        cursor_blur=Style(bgcolor=mixed("ls-cursor-blur", 0.15).rich_color),
+        flat=False,
+        **plain,
+    )

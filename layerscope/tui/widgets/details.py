@@ -1,0 +1,194 @@
+"""Pane 4: the image, the layer under the cursor, and where bytes are wasted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from layerscope.filesystem.change import Change
+from layerscope.text import docker_age, docker_size, one_line, visible
+from layerscope.tui.format import Line, bar, left, percent, plural, right, wrap
+from layerscope.tui.theme import Palette
+from layerscope.tui.widgets.row_view import RowView
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.waste import Waste
+    from layerscope.images.image import Image
+    from layerscope.tui.steps import Step
+
+_LABEL = 12
+_MOST = 200
+_COMMAND_LINES = 3
+
+
+class Details(RowView):
+    """Facts, in lines that are made for the width of the pane."""
+
+    HAS_CURSOR = False
+
+    def __init__(self) -> None:
+        super().__init__(id="details")
+        self._image: Image | None = None
+        self._step: Step | None = None
+        self._facts: tuple[int, dict[Change, int]] | None = None
+        self._waste: Waste | None = None
+        self._problem = ""
+        self._now = 0.0
+        self._made: list[Line] = []
+        self._made_for: tuple[int, str] = (0, "")
+
+    def set_image(self, image: Image | None, now: float) -> None:
+        """Shows an image; what was known of another one is forgotten."""
+        self._image = image
+        self._now = now
+        self._step = self._facts = self._waste = None
+        self._problem = ""
+        self.top = 0
+        self._update()
+
+    def set_step(self, step: Step | None, facts: tuple[int, dict[Change, int]] | None) -> None:
+        """Shows a step, and size and counts of its layer if that has arrived."""
+        if (step, facts) != (self._step, self._facts):
+            self._step, self._facts = step, facts
+            self._update()
+
+    def set_waste(self, waste: Waste | None, problem: str) -> None:
+        """Shows what is wasted, and why not all of the image could be read."""
+        self._waste = waste
+        self._problem = problem
+        self._update()
+
+    def row(self, row: int, width: int) -> Line:
+        """A line."""
+        self._make(width)
+        return self._made[row] if row < len(self._made) else []
+
+    def on_resize(self) -> None:
+        """Wraps the lines anew."""
+        self._update()
+        super().on_resize()
+
+    def _update(self) -> None:
+        self._made_for = (0, "")
+        # A cell is kept for the scroll bar, so that lines need not be wrapped twice.
+        self._make(max(1, self.size.width - 1))
+        self.set_rows(len(self._made))
+        self.set_texts("4 Details", "")
+
+    def _make(self, width: int) -> None:
+        width = max(1, self.size.width - 1)
+        if self._made_for == (width, self.app.theme):
+            return
+        self._made_for = (width, self.app.theme)
+        colors = self.colors
+        self._made = []
+        if self._image is None:
+            return
+        if self._problem:
+            self._made += [
+                [(f" {text}", colors.warning)] for text in wrap(self._problem, width - 2)
+            ]
+            self._made.append([])
+        self._made += self._image_lines(self._image, width, colors)
+        if self._step is not None:
+            self._made.append([])
+            self._made += self._step_lines(self._image, self._step, width, colors)
+        if self._waste is not None and self._waste.paths:
+            self._made.append([])
+            self._made += self._waste_lines(self._waste, width, colors)
+
+    def _image_lines(self, image: Image, width: int, colors: Palette) -> list[Line]:
+        lines: list[Line] = [[(" Image", colors.strong)]]
+        lines += _fact("Reference", visible(image.reference), width, colors)
+        lines += _fact("Id", visible(image.id), width, colors)
+        platform = "/".join(part for part in (image.os, image.architecture) if part)
+        lines += _fact("Platform", visible(platform) or "unknown", width, colors)
+        lines += _fact("Created", _created(image.created, self._now), width, colors)
+        waste = self._waste
+        if waste is None:
+            return lines
+        lines += _fact("Size", docker_size(waste.size), width, colors)
+        lines += _fact("Visible", docker_size(waste.visible_size), width, colors)
+        lines += _fact("Wasted", docker_size(waste.wasted_size), width, colors)
+        share = bar(waste.efficiency, 10)
+        label = (f" {left('Efficiency', _LABEL)}", colors.muted)
+        lines.append([label, (f"{percent(waste.efficiency)} ", colors.text), (share, colors.accent)])
+        return lines
+
+    def _step_lines(self, image: Image, step: Step, width: int, colors: Palette) -> list[Line]:
+        if step.layer is None:
+            lines: list[Line] = [[(" Empty layer", colors.strong)]]
+            lines += _fact("Changes", "The configuration only", width, colors)
+        else:
+            layer = image.layers[step.layer]
+            lines = [[(f" Layer {step.layer}", colors.strong)]]
+            if self._facts is not None:
+                size, counts = self._facts
+                lines += _fact("Size", docker_size(size), width, colors)
+                lines.append(_counts(counts, colors))
+            lines += _fact("Diff id", visible(layer.diff_id), width, colors)
+            lines += _fact("Digest", visible(layer.digest or "not known"), width, colors)
+        command = _fact("Command", one_line(step.created_by or step.instruction), width, colors)
+        # What follows a short command stays where it is, and need not be sent again.
+        lines += command + [[]] * (_COMMAND_LINES - len(command))
+        return lines
+
+    def _waste_lines(self, waste: Waste, width: int, colors: Palette) -> list[Line]:
+        lines: list[Line] = [
+            [(" Wasted, largest first", colors.strong)],
+            [(f" {right('Size', 8)}  {'Copies':>6}  {'Layer':>5}  Path", colors.muted)],
+        ]
+        for path in waste.paths[:_MOST]:
+            hider = "same" if path.hidden_by is None else str(path.hidden_by)
+            facts = f" {right(docker_size(path.size), 8)}  {path.versions:>6}  {hider:>5}  "
+            room = max(8, width - len(facts))
+            lines.append([(facts, colors.muted), (_tail(f"/{visible(path.path)}", room), colors.text)])
+        if len(waste.paths) > _MOST:
+            lines.append([(f" and {plural(len(waste.paths) - _MOST, 'more path')}", colors.muted)])
+        return lines
+
+
+def _fact(label: str, value: str, width: int, colors: Palette) -> list[Line]:
+    room = max(8, width - _LABEL - 2)
+    lines: list[Line] = []
+    for text in wrap(value, room):
+        name = left("" if lines else label, _LABEL)
+        lines.append([(f" {name}", colors.muted), (text, colors.text)])
+    return lines
+
+
+def _counts(counts: dict[Change, int], colors: Palette) -> Line:
+    line: Line = [(f" {left('Changes', _LABEL)}", colors.muted)]
+    parts = [
+        (counts.get(change, 0), change.label, style)
+        for change, style in (
+            (Change.ADDED, colors.added),
+            (Change.MODIFIED, colors.modified),
+            (Change.REMOVED, colors.removed),
+        )
+        if counts.get(change, 0)
+    ]
+    for place, (number, label, style) in enumerate(parts):
+        line.append((f"{', ' if place else ''}{number:,} {label}", style))
+    return line if parts else [*line, ("none", colors.text)]
+
+
+def _created(created: str | None, now: float) -> str:
+    try:
+        moment = datetime.fromisoformat((created or "").replace("Z", "+00:00"))
+    except ValueError:
+        return visible(created or "unknown")
+    if moment.tzinfo is None or moment.year < 1971:
+        return "not recorded"
+    return f"{moment:%Y-%m-%d %H:%M} ({docker_age(moment.timestamp(), now)})"
+
+
+def _tail(path: str, width: int) -> str:
+    """The end of a path says more than its beginning."""
+    from rich.cells import cell_len
+
+    if cell_len(path) <= width:
+        return path
+    while path and cell_len(path) > width - 1:
+        path = path[max(1, len(path) - width) :] if len(path) > 2 * width else path[1:]
+    return f"…{path}"

@@ -1,0 +1,177 @@
+"""Pane 1: the images of an engine, as `docker images` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.style import Style
+from textual.binding import Binding, BindingType
+
+from layerscope.text import docker_age, docker_size, short_id, visible
+from layerscope.tui.format import Line, left, plural, right
+from layerscope.tui.widgets.row_view import RowView
+
+if TYPE_CHECKING:
+    from layerscope.engines.docker import ImageSummary
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    image: ImageSummary
+    repository: str
+    tag: str
+    id: str
+    created: str
+    size: str
+
+
+_SORTS = ("created", "name", "size")
+_NONE = "<none>"
+
+
+class ImageList(RowView):
+    """The images, sorted and filtered.
+
+    Attributes:
+        needle: The filter as it was typed.
+    """
+
+    HEADER_ROWS = 1
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Open", id="images.open"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="images")
+        self.needle = ""
+        self._all: list[_Row] = []
+        self._rows: list[_Row] = []
+        self._sort = 0
+        self._reverse = False
+
+    @property
+    def image(self) -> ImageSummary | None:
+        """The image under the cursor."""
+        return self._rows[self.cursor].image if self._rows else None
+
+    @property
+    def total(self) -> int:
+        """How many images there are, whatever the filter."""
+        return len(self._all)
+
+    def set_images(self, images: Sequence[ImageSummary], now: float) -> None:
+        """Shows images.
+
+        Args:
+            images: The images.
+            now: The time that ages are counted from.
+        """
+        self._all = [
+            _Row(
+                image,
+                visible(image.repository),
+                visible(image.tag),
+                short_id(visible(image.id)),
+                docker_age(image.created, now),
+                docker_size(image.size),
+            )
+            for image in images
+        ]
+        self._update()
+
+    def filter(self, needle: str) -> None:
+        """Shows only images whose name or id has a text in it."""
+        self.needle = needle.strip()
+        self._update()
+
+    def cycle_sort(self) -> None:
+        """Sorts by the next column."""
+        self._sort = (self._sort + 1) % len(_SORTS)
+        self._reverse = False
+        self._update()
+
+    def reverse_sort(self) -> None:
+        """Turns the order round."""
+        self._reverse = not self._reverse
+        self._update()
+
+    def header(self, row: int, width: int) -> Line:
+        """The names of the columns."""
+        colors = self.colors
+        line: Line = []
+        for name, size, flush in self._columns(width):
+            key = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}.get(name)
+            sorted_by = key == _SORTS[self._sort]
+            down = (key != "name") != self._reverse
+            text = f"{name} {'▾' if down else '▴'}" if sorted_by else name
+            style = colors.accent if sorted_by else colors.muted
+            line.append(((right if flush else left)(text, size), style))
+            line.append(("  ", colors.muted))
+        return [(" ", colors.muted), *line]
+
+    def row(self, row: int, width: int) -> Line:
+        """An image."""
+        colors = self.colors
+        item = self._rows[row]
+        values: dict[str, tuple[str, Style]] = {
+            "REPOSITORY": (
+                item.repository,
+                colors.faint if item.repository == _NONE else colors.text,
+            ),
+            "TAG": (item.tag, colors.faint if item.tag == _NONE else colors.accent),
+            "IMAGE ID": (item.id, colors.muted),
+            "CREATED": (item.created, colors.muted),
+            "SIZE": (item.size, colors.text),
+        }
+        line: Line = [(" ", colors.text)]
+        for name, size, flush in self._columns(width):
+            text, style = values[name]
+            line.append(((right if flush else left)(text, size), style))
+            line.append(("  ", colors.text))
+        return line
+
+    def _columns(self, width: int) -> list[tuple[str, int, bool]]:
+        """Name, width and whether flush right, of the columns that there is room for."""
+        fixed = [("IMAGE ID", 12, False), ("CREATED", 16, False), ("SIZE", 8, True)]
+        if width < 74:
+            fixed = fixed[1:]
+        if width < 54:
+            fixed = fixed[1:]
+        rest = width - 2 - sum(size + 2 for _, size, _ in fixed) - 2
+        names = max((len(row.repository) for row in self._all), default=0)
+        tags = max((len(row.tag) for row in self._all), default=0)
+        tag = max(6, min(tags, rest // 3))
+        # Columns stay together at the left where there is more room than names need.
+        repository = max(10, min(max(names, 14) + 4, rest - tag - 2))
+        return [("REPOSITORY", repository, False), ("TAG", tag, False), *fixed]
+
+    def _update(self) -> None:
+        current = self.image
+        needle = self.needle.lower()
+        rows = [
+            row
+            for row in self._all
+            if needle in f"{row.repository}:{row.tag}".lower() or needle in row.image.id
+        ]
+        if _SORTS[self._sort] == "name":
+            rows.sort(key=lambda row: (row.repository, row.tag))
+        elif _SORTS[self._sort] == "size":
+            rows.sort(key=lambda row: -row.image.size)
+        else:
+            rows.sort(key=lambda row: -row.image.created)
+        if self._reverse:
+            rows.reverse()
+        self._rows = rows
+        places = (i for i, row in enumerate(rows) if row.image is current)
+        self.set_rows(len(rows), next(places, 0))
+        self._tell()
+
+    def _tell(self) -> None:
+        title = "1 Images" + (f" · /{visible(self.needle)}" if self.needle else "")
+        shown, total = len(self._rows), len(self._all)
+        number = plural(total, "image")
+        self.set_texts(title, number if shown == total else f"{shown} of {number}")
+        if self._all and not shown:
+            self.set_placeholder(("Nothing matches the filter.", "text"), ("Esc clears it.", "muted"))

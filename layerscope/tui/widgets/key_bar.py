@@ -1,0 +1,93 @@
+"""The line at the bottom: the keys that matter in the pane with the focus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Region
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+
+from layerscope.tui.format import Line, length
+from layerscope.tui.strips import changed_span
+from layerscope.tui.theme import palette
+
+
+class KeyBar(Widget):
+    """Keys and what they do, of the bindings that are active."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, hints: Mapping[str, Sequence[str]]) -> None:
+        """Makes a bar.
+
+        Args:
+            hints: For the id of a pane, the ids of the bindings to show, most important first;
+                those under the empty id are shown everywhere.
+        """
+        super().__init__(id="keys")
+        self._hints = hints
+        self._strip: Strip | None = None
+        self._spans: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Follows the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def notify_style_update(self) -> None:
+        """Another theme."""
+        self._strip = None
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        """The line."""
+        if self._strip is None or self._strip.cell_length != self.size.width:
+            self._strip = self._make()
+        return self._strip
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key presses it."""
+        for start, end, key in self._spans:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
+
+    def _bindings_changed(self, _screen: Screen[object]) -> None:
+        if not self.size.width or not self.is_attached:
+            return
+        old, new = self._strip, self._make()
+        span = (0, self.size.width) if old is None else changed_span(old, new)
+        self._strip = new
+        if span is not None:
+            self.refresh(Region(span[0], 0, span[1] - span[0], 1))
+
+    def _make(self) -> Strip:
+        colors = palette(self.app)
+        width = self.size.width
+        focused = self.screen.focused
+        pane = focused.id if focused is not None and focused.id else ""
+        wanted = [*self._hints.get(pane, ()), *self._hints.get("", ())]
+        active = {}
+        for _, binding, enabled, _ in self.screen.active_bindings.values():
+            if binding.id and enabled:
+                active.setdefault(binding.id, binding)
+        line: Line = []
+        used = 0
+        self._spans = []
+        for name in wanted:
+            binding = active.get(name)
+            if binding is None:
+                continue
+            key = self.app.get_key_display(binding)
+            piece: Line = [(f" {key}", colors.accent), (f" {binding.description} ", colors.muted)]
+            size = length(piece)
+            if used + size > width:
+                continue
+            self._spans.append((used, used + size, binding.key))
+            used += size
+            line += piece
+        return Strip([Segment(text, style) for text, style in line]).adjust_cell_length(
+            width, colors.text
+        )

@@ -1,0 +1,355 @@
+"""Rows under a cursor: what the image list, the layers, the file tree and the details have in common.
+
+Nothing here is made per row but what is on the screen, and the terminal is sent only the cells of a
+line that have become different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from layerscope.tui._textual_compat import set_border_texts
+from layerscope.tui.format import Line, wrap
+from layerscope.tui.strips import changed_span
+from layerscope.tui.theme import Palette, palette
+
+_WHEEL = 3
+_BLANK = Style()
+
+
+class RowView(Widget, can_focus=True, inherit_bindings=False):
+    """A pane of rows.
+
+    Attributes:
+        cursor: The row that the cursor is on.
+        top: The first row that is visible.
+        row_count: How many rows there are.
+    """
+
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", id="rows.down", show=False),
+        Binding("k,up", "move(-1)", "Up", id="rows.up", show=False),
+        Binding("g,home", "first", "First row", id="rows.first", show=False),
+        Binding("G,end", "last", "Last row", id="rows.last", show=False),
+        Binding("pagedown", "page(1)", "Page down", id="rows.page_down", show=False),
+        Binding("pageup", "page(-1)", "Page up", id="rows.page_up", show=False),
+        Binding("ctrl+d", "page(0.5)", "Half a page down", id="rows.half_down", show=False),
+        Binding("ctrl+u", "page(-0.5)", "Half a page up", id="rows.half_up", show=False),
+    ]
+
+    #: Lines at the top that do not scroll.
+    HEADER_ROWS: ClassVar[int] = 0
+    #: Whether there is a cursor; without one, the keys scroll.
+    HAS_CURSOR: ClassVar[bool] = True
+
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, view: RowView) -> None:
+            super().__init__()
+            self.view = view
+
+        @property
+        def control(self) -> RowView:
+            """The pane."""
+            return self.view
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the last of several moves counts."""
+            return isinstance(message, RowView.Moved) and message.view is self.view
+
+    class Chosen(Message):
+        """A row was opened, by key or by a click on it."""
+
+        def __init__(self, view: RowView) -> None:
+            super().__init__()
+            self.view = view
+
+        @property
+        def control(self) -> RowView:
+            """The pane."""
+            return self.view
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.cursor = 0
+        self.top = 0
+        self.row_count = 0
+        self._lines: dict[int, Strip] = {}
+        self._placeholder: tuple[tuple[str, str], ...] = ()
+
+    # What a pane says.
+
+    def header(self, row: int, width: int) -> Line:
+        """A line that does not scroll."""
+        return []
+
+    def row(self, row: int, width: int) -> Line:
+        """A row."""
+        raise NotImplementedError
+
+    # What a pane is told.
+
+    @property
+    def colors(self) -> Palette:
+        """The styles of the theme."""
+        return palette(self.app)
+
+    @property
+    def page_size(self) -> int:
+        """How many rows fit."""
+        return max(1, self.size.height - self.HEADER_ROWS)
+
+    def set_rows(self, count: int, cursor: int | None = None) -> None:
+        """Says how many rows there are now, after they have changed.
+
+        Args:
+            count: Their number.
+            cursor: Where the cursor goes; None leaves it on its line.
+        """
+        grown = count != self.row_count
+        self.row_count = count
+        wanted = self.cursor if cursor is None else cursor
+        self.cursor = max(0, min(wanted, count - 1))
+        self._keep_visible()
+        if grown and self.styles.height is not None and self.styles.height.is_auto:
+            self.refresh(layout=True)
+        self.redraw()
+
+    def set_placeholder(self, *lines: tuple[str, str]) -> None:
+        """Says what to show in place of rows, as pairs of text and name of a palette style."""
+        if lines != self._placeholder:
+            self._placeholder = lines
+            if not self.row_count:
+                self.redraw()
+
+    def set_texts(self, title: str, subtitle: str = "") -> None:
+        """Sets the texts in the border."""
+        set_border_texts(self, f" {title} " if title else "", f" {subtitle} " if subtitle else "")
+
+    def move_to(self, row: int) -> None:
+        """Puts the cursor on a row, and repaints what that changes."""
+        row = max(0, min(row, self.row_count - 1))
+        if not self.HAS_CURSOR:
+            self._scroll(row)
+            return
+        if row == self.cursor:
+            return
+        old, self.cursor = self.cursor, row
+        if self._keep_visible():
+            self.redraw()
+        else:
+            self.redraw((old, row))
+        self.post_message(self.Moved(self))
+
+    def redraw(self, rows: Iterable[int] | None = None) -> None:
+        """Repaints the cells that have become different.
+
+        Args:
+            rows: The rows that may have changed; None for all, the header included.
+        """
+        height, width = self.size.height, self.size.width
+        if not height or not width:
+            self._lines.clear()
+            return
+        if rows is None:
+            ys: Iterable[int] = range(height)
+        else:
+            lines = (row - self.top + self.HEADER_ROWS for row in rows)
+            ys = [y for y in lines if self.HEADER_ROWS <= y < height]
+        for y in ys:
+            new = self._line(y)
+            old = self._lines.get(y)
+            if old is None:
+                self.refresh(Region(0, y, width, 1))
+            else:
+                span = changed_span(old, new)
+                if span is None:
+                    continue
+                self.refresh(Region(span[0], y, span[1] - span[0], 1))
+            self._lines[y] = new
+
+    # What Textual asks.
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as there are rows."""
+        return self.row_count + self.HEADER_ROWS
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the pane."""
+        strip = self._lines.get(y)
+        if strip is None or strip.cell_length != self.size.width:
+            strip = self._lines[y] = self._line(y)
+        return strip
+
+    def notify_style_update(self) -> None:
+        """Another theme, another focus: nothing that was made before is sure to be right."""
+        self._lines.clear()
+        super().notify_style_update()
+
+    def on_resize(self) -> None:
+        """Keeps the cursor in sight."""
+        self._lines.clear()
+        self._keep_visible()
+
+    def on_focus(self) -> None:
+        """Shows the cursor as the one that keys move."""
+        self.redraw((self.cursor,))
+
+    def on_blur(self) -> None:
+        """Shows the cursor as one that waits."""
+        self.redraw((self.cursor,))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scrolls."""
+        event.stop()
+        self._scroll(self.top + _WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scrolls."""
+        event.stop()
+        self._scroll(self.top - _WHEEL)
+
+    def on_click(self, event: events.Click) -> None:
+        """Puts the cursor on the row; a second click opens it."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        row = offset.y - self.HEADER_ROWS + self.top
+        if offset.y < self.HEADER_ROWS:
+            self.clicked_header(offset.x)
+        elif self.HAS_CURSOR and row < self.row_count:
+            self.move_to(row)
+            self.clicked_row(row, offset.x, event.chain)
+
+    def clicked_header(self, x: int) -> None:
+        """A click on the header."""
+
+    def clicked_row(self, row: int, x: int, chain: int) -> None:
+        """A click on a row, the `chain`th at the same place."""
+        if chain == 2:
+            self.post_message(self.Chosen(self))
+
+    # Keys.
+
+    def action_move(self, rows: int) -> None:
+        """Moves by rows."""
+        self.move_to((self.cursor if self.HAS_CURSOR else self.top) + rows)
+
+    def action_page(self, pages: float) -> None:
+        """Moves by pages."""
+        step = max(1, int(abs(pages) * self.page_size))
+        if self.HAS_CURSOR:
+            # The view moves with the cursor, so that what was at an edge stays findable.
+            self.top += step if pages > 0 else -step
+            self.top = max(0, min(self.top, self._last_top))
+        self.action_move(step if pages > 0 else -step)
+
+    def action_first(self) -> None:
+        """Moves to the first row."""
+        self.move_to(0)
+
+    def action_last(self) -> None:
+        """Moves to the last row."""
+        self.move_to(self.row_count - 1)
+
+    def action_choose(self) -> None:
+        """Opens the row."""
+        if self.row_count:
+            self.post_message(self.Chosen(self))
+
+    # Lines.
+
+    @property
+    def _last_top(self) -> int:
+        return max(0, self.row_count - self.page_size)
+
+    def _scroll(self, top: int) -> None:
+        top = max(0, min(top, self._last_top))
+        if top == self.top:
+            return
+        self.top = top
+        if self.HAS_CURSOR:
+            inside = max(top, min(self.cursor, top + self.page_size - 1))
+            if inside != self.cursor:
+                self.cursor = inside
+                self.post_message(self.Moved(self))
+        self.redraw()
+
+    def _keep_visible(self) -> bool:
+        """Scrolls as little as it takes, and says whether it did."""
+        top = self.top
+        if self.HAS_CURSOR:
+            top = min(top, self.cursor)
+            top = max(top, self.cursor - self.page_size + 1)
+        top = max(0, min(top, self._last_top))
+        moved = top != self.top
+        self.top = top
+        return moved
+
+    def _line(self, y: int) -> Strip:
+        width = self.size.width
+        if not self.row_count:
+            if y < self.HEADER_ROWS:
+                return _strip([], width)
+            return _strip(self._placeholder_line(y, width), width)
+        if y < self.HEADER_ROWS:
+            return _strip(self.header(y, width), width)
+        place = y - self.HEADER_ROWS
+        row = self.top + place
+        thumb = self._thumb(place)
+        inner = width - 1 if thumb else width
+        if row >= self.row_count:
+            return _strip([], width)
+        strip = _strip(self.row(row, inner), inner)
+        colors = self.colors
+        if row == self.cursor and self.HAS_CURSOR:
+            cursor = colors.cursor if self.has_focus else colors.cursor_blur
+            if colors.flat:
+                strip = Strip([Segment(strip.text, cursor)], inner)
+            else:
+                strip = strip.apply_style(cursor)
+        if not thumb:
+            return strip
+        return Strip([*strip, Segment(thumb, colors.faint)], width)
+
+    def _thumb(self, place: int) -> str:
+        """The cell of the scroll bar in a line; empty if everything fits.
+
+        It is part of the lines, so that scrolling, which repaints these anyway, moves it for free.
+        """
+        page = self.page_size
+        if self.row_count <= page:
+            return ""
+        size = max(1, page * page // self.row_count)
+        start = (page - size) * self.top // max(1, self._last_top)
+        return "▐" if start <= place < start + size else " "
+
+    def _placeholder_line(self, y: int, width: int) -> Line:
+        room = max(1, min(width - 4, 64))
+        lines = [
+            (line, style) for text, style in self._placeholder for line in wrap(text, room)
+        ]
+        place = y - max(0, (self.size.height - len(lines)) // 2)
+        if not 0 <= place < len(lines):
+            return []
+        text, name = lines[place]
+        style: Style = getattr(self.colors, name)
+        return [(" " * max(0, (width - room) // 2), _BLANK), (text, style)]
+
+
+def _strip(line: Line, width: int) -> Strip:
+    return Strip([Segment(text, style) for text, style in line if text]).adjust_cell_length(
+        width, _BLANK
+    )

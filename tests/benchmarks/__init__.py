@@ -1,0 +1,1 @@
+"""Measurements, and the image that they are made on."""

@@ -1,0 +1,1 @@
+"""Real container engines for the tests, and the tests that need nothing but them."""

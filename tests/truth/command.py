@@ -1,0 +1,117 @@
+"""layerscope as its users run it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.engines.exports import Entry, comparable
+from tests.engines.harness import Engine
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
+    """Return the environment of a user of that engine, or of nobody's."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    host = {"DOCKER_HOST": "unix:///nonexistent/engine"} if engine is None else engine.env
+    return {**kept, "PYTHONPATH": str(REPOSITORY), **host, **more}
+
+
+def layerscope(
+    *arguments: str | Path, engine: Engine | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "layerscope", *map(str, arguments)],
+        env=environment(engine, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def output(*arguments: str | Path, engine: Engine | None = None) -> str:
+    """Return what the program prints; it must succeed and say nothing else."""
+    run = layerscope(*arguments, engine=engine)
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of `files --json-lines`."""
+
+    path: str
+    type: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    link: str | None
+    layer: int
+    change: str | None
+
+
+def parse_lines(text: str) -> list[Line]:
+    """Return the lines; each must have the fields of the design and no path come twice."""
+    lines = [Line(**json.loads(line)) for line in text.splitlines()]
+    keys = [(line.path, line.type in ("whiteout", "opaque")) for line in lines]
+    assert len(set(keys)) == len(keys)
+    return lines
+
+
+def listed(text: str) -> dict[str, Entry]:
+    """Return what lines say of a union, in the form of an export's listing."""
+    entries = {}
+    for line in parse_lines(text):
+        assert line.change is None
+        entries[line.path] = Entry(  # type: ignore[arg-type]
+            line.path, line.type, line.mode, line.uid, line.gid, line.size, line.mtime, line.link
+        )
+    return entries
+
+
+def plain(entries: Mapping[str, Entry]) -> dict[str, tuple[Any, ...]]:
+    """Return a listing with nothing but what `files` tells, and without the root itself."""
+    return {
+        path: (e.type, oct(e.mode), e.uid, e.gid, e.size, e.mtime, e.link)
+        for path, e in entries.items()
+        if path != "/"
+    }
+
+
+def as_exported(engine: Engine, entries: dict[str, Entry]) -> dict[str, tuple[Any, ...]]:
+    """Return a listing as it can be compared with another one of that engine's."""
+    return plain(comparable(engine, entries))
+
+
+def differences(said: Mapping[str, Any], truth: Mapping[str, Any]) -> str:
+    """Return where two listings differ, a line each, the first twenty; empty if nowhere."""
+    lines = []
+    for path in sorted(said.keys() | truth.keys()):
+        if path not in truth:
+            lines.append(f"too much  {path!r}: {said[path]}")
+        elif path not in said:
+            lines.append(f"missing   {path!r}: {truth[path]}")
+        elif said[path] != truth[path]:
+            lines.append(f"different {path!r}: said {said[path]}, is {truth[path]}")
+    if len(lines) > 20:
+        lines[20:] = [f"... {len(lines) - 20} more of {len(truth)}"]
+    return "\n".join(lines)
+
+
+def check_same(said: Mapping[str, Any], truth: Mapping[str, Any]) -> None:
+    """Fail with a readable list of differences if there are any."""
+    assert len(truth), "an empty truth proves nothing"
+    found = differences(said, truth)
+    assert not found, f"\n{found}"
