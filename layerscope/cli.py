@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from layerscope import __version__
+from layerscope import __version__, commands
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
-
-if TYPE_CHECKING:
-    from layerscope.images.loading import Loaded
+from layerscope.text import visible
 
 _SOURCE_HELP = (
     "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, "
@@ -28,115 +23,84 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line that says what to do."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See {self.prog} --help.")
+        message = visible(f"{message[:1].upper()}{message[1:]}")
+        raise UsageError(f"{message}.", f"See {self.prog} --help.")
 
 
-def _parser() -> _Parser:
+def _parser() -> tuple[_Parser, frozenset[str]]:
+    """The parser, and the names of all commands."""
     parser = _Parser(
         prog="layerscope",
         description="Shows what each layer of a container image adds. Without a command: the TUI.",
         epilog="layerscope [SOURCE] starts the TUI, with that image open.",
     )
     parser.add_argument("--version", action="version", version=f"layerscope {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
-    inspect = commands.add_parser("inspect", help="image, layers, waste")
-    inspect.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
+    inspect = _command(subparsers, "inspect", "image, layers, waste")
     inspect.add_argument("--json", action="store_true", help="one JSON object")
-    inspect.set_defaults(run=_inspect)
 
-    files = commands.add_parser("files", help="the union at the top, or one layer's changes")
-    files.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
+    files = _command(subparsers, "files", "the union at the top, or one layer's changes")
     files.add_argument("--layer", type=int, metavar="N", help="one layer, the base being 0")
     files.add_argument("--json-lines", action="store_true", help="one JSON object a line")
-    files.set_defaults(run=_files)
 
-    images = commands.add_parser("images", help="images of the current engine")
+    history = _command(subparsers, "history", "every version of a path")
+    history.add_argument("path", metavar="PATH")
+    history.add_argument("--json", action="store_true", help="one JSON object")
+
+    cat = _command(subparsers, "cat", "content of a version of a file")
+    cat.add_argument("path", metavar="PATH")
+    cat.add_argument("--layer", type=int, metavar="N", help="as it is with layer N on top")
+
+    extract = _command(subparsers, "extract", "write files of an image to a folder")
+    extract.add_argument("paths", metavar="PATH", nargs="+", help="/ for everything")
+    extract.add_argument("-o", "--output", metavar="DIR", required=True)
+    extract.add_argument("--layer", type=int, metavar="N", help="as it is with layer N on top")
+
+    diff = _command(subparsers, "diff", "two images, of any two sources", source=False)
+    diff.add_argument("a", metavar="A", help=_SOURCE_HELP)
+    diff.add_argument("b", metavar="B")
+    diff.add_argument("--json", action="store_true", help="one JSON object")
+    diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
+
+    find = _command(subparsers, "find", "a file in all local images", source=False)
+    find.add_argument(
+        "pattern", metavar="PATTERN", help="part of a path, a glob, or sha256:DIGEST of content"
+    )
+    find.add_argument("sources", metavar="SOURCE", nargs="*", help="look in these instead")
+    find.add_argument("--regex", action="store_true", help="PATTERN is a regular expression")
+    find.add_argument("--index", action="store_true", help="read layers that are not known yet")
+    find.add_argument("--json-lines", action="store_true", help="one JSON object a line")
+
+    gate = _command(subparsers, "ci", "gate with thresholds; exit 1 on a breach")
+    fraction, size = "FRACTION", "BYTES"
+    gate.add_argument("--lowest-efficiency", metavar=fraction)
+    gate.add_argument("--highest-wasted-bytes", metavar=size)
+    gate.add_argument("--highest-wasted-percent", metavar=fraction)
+    gate.add_argument("--highest-user-wasted-percent", metavar=fraction)
+    gate.add_argument("--highest-size", metavar=size)
+    gate.add_argument("--exclude", metavar="GLOB", action="append", help="waste not to count")
+    gate.add_argument("--config", metavar="FILE", help="layerscope.toml, pyproject.toml, .dive-ci")
+    gate.add_argument("--json", action="store_true", help="one JSON object")
+
+    images = _command(subparsers, "images", "images of the current engine", source=False)
     images.add_argument("--json", action="store_true", help="one JSON object")
-    images.set_defaults(run=_images)
 
-    tui = commands.add_parser("tui", help="the TUI, as without a command")
+    tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
     tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
-    tui.set_defaults(run=_tui)
+    return parser, frozenset(subparsers.choices)
+
+
+def _command(
+    subparsers: argparse._SubParsersAction[_Parser], name: str, text: str, *, source: bool = True
+) -> _Parser:
+    parser = subparsers.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
+    if source:
+        parser.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
+    parser.add_argument(
+        "--no-cache", action="store_true", help="neither use nor keep what was read before"
+    )
     return parser
-
-
-def _inspect(arguments: argparse.Namespace) -> int:
-    from layerscope.reports.inspect_report import inspect_document, inspect_text
-
-    loaded = _load(arguments.source)
-    if arguments.json:
-        _write([json.dumps(inspect_document(loaded))])
-    else:
-        _write(inspect_text(loaded))
-    return 0
-
-
-def _files(arguments: argparse.Namespace) -> int:
-    from layerscope.reports.files_report import json_lines, text_lines
-
-    loaded = _load(arguments.source)
-    layer: int | None = arguments.layer
-    height = loaded.stack.height
-    if layer is not None and not 0 <= layer < height:
-        raise UsageError(
-            f"There is no layer {layer}.",
-            f"The image has layers 0 to {height - 1}." if height else "The image has no layers.",
-        )
-    _write((json_lines if arguments.json_lines else text_lines)(loaded.stack, layer))
-    return 0
-
-
-def _images(arguments: argparse.Namespace) -> int:
-    from layerscope.engines.docker import connect
-    from layerscope.reports.images_report import images_document, images_text
-
-    engine = connect()
-    try:
-        images = engine.images(sizes=True)
-    finally:
-        engine.close()
-    if arguments.json:
-        _write([json.dumps(images_document(images))])
-    else:
-        _write(images_text(images, time.time()))
-    return 0
-
-
-def _tui(arguments: argparse.Namespace) -> int:
-    from layerscope.tui.app import run
-
-    code: int = run(arguments.source)
-    return code
-
-
-def _load(source: str) -> Loaded:
-    from layerscope.engines.resolve import open_image
-    from layerscope.images.loading import load
-    from layerscope.reports.narration import Narration
-
-    # Reading makes millions of objects and no cycles: collecting garbage would find none.
-    gc.disable()
-    with Narration() as narration:
-        reader = open_image(source, narration.progress)
-        try:
-            return load(reader, narration.progress)
-        finally:
-            reader.close()
-
-
-def _write(lines: Iterable[str]) -> None:
-    """Writes lines to stdout, in large pieces."""
-    out = sys.stdout
-    piece: list[str] = []
-    for line in lines:
-        piece.append(line)
-        if len(piece) == 4096:
-            out.write("\n".join(piece) + "\n")
-            piece.clear()
-    if piece:
-        out.write("\n".join(piece) + "\n")
-    out.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,8 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except BrokenPipeError:
-        # The reader of stdout has gone; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
     except (KeyboardInterrupt, Cancelled):
         print("Interrupted.", file=sys.stderr)
@@ -165,18 +128,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("layerscope: There is not enough memory to read this image.", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"layerscope: {error.strerror or error}.", file=sys.stderr)
+        name = f"{visible(str(error.filename))}: " if error.filename else ""
+        print(f"layerscope: {name}{error.strerror or error}.", file=sys.stderr)
+        _drop_output()
         return 2
 
 
+def _drop_output() -> None:
+    """If stdout takes nothing more, lets go of what is buffered: it must not raise at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(arguments: list[str]) -> int:
-    parser = _parser()
-    commands = {"inspect", "files", "images", "tui"}
+    parser, names = _parser()
     # Whatever is neither an option nor a command is an image to open: `layerscope debian:12`.
-    if not arguments or (arguments[0] not in commands and not arguments[0].startswith("-")):
+    if not arguments or (arguments[0] not in names and not arguments[0].startswith("-")):
         arguments = ["tui", *arguments]
     parsed = parser.parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] | None = getattr(parsed, "run", None)
-    if run is None:
+    if parsed.command is None:
         raise UsageError("No command is named.", "See layerscope --help.")
+    run: Callable[[argparse.Namespace], int] = getattr(commands, parsed.command)
     return run(parsed)

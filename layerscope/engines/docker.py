@@ -46,6 +46,23 @@ class ImageSummary:
     unique_size: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerSummary:
+    """One line of `docker ps --all`.
+
+    Attributes:
+        id: Id of the container.
+        name: Its first name.
+        image_id: Id of its image.
+        state: Such as `running` or `exited`.
+    """
+
+    id: str
+    name: str
+    image_id: str
+    state: str
+
+
 class Engine:
     """A connection to an engine.
 
@@ -74,7 +91,7 @@ class Engine:
             shared: Mapping[str, int] = {}
             if sizes and self._api < _API_SHARED_SIZE:
                 shared = {
-                    str(entry.get("Id")): int(entry.get("SharedSize", -1))
+                    _with_algorithm(str(entry.get("Id"))): int(entry.get("SharedSize", -1))
                     for entry in self._client.df().get("Images") or []
                 }
             parameters = {"shared-size": "1"} if sizes else {}
@@ -84,6 +101,24 @@ class Engine:
             entries = self._client._result(response, True)  # noqa: SLF001
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: -line.created)
+
+    def containers(self) -> list[ContainerSummary]:
+        """All containers, running or not.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            entries = self._client.containers(all=True)
+        return [
+            ContainerSummary(
+                id=str(entry.get("Id", "")),
+                name=str((entry.get("Names") or [entry.get("Id", "")])[0]).lstrip("/"),
+                image_id=_with_algorithm(str(entry.get("ImageID", ""))),
+                state=str(entry.get("State", "")),
+            )
+            for entry in entries
+        ]
 
     def inspect(self, name: str) -> Mapping[str, Any]:
         """`GET /images/NAME/json`.
@@ -172,8 +207,13 @@ def _name(version: Mapping[str, Any]) -> str:
     return f"Docker {number}".rstrip()
 
 
+def _with_algorithm(identifier: str) -> str:
+    """An id as Docker writes it; Podman leaves the algorithm out in some places."""
+    return identifier if ":" in identifier or not identifier else f"sha256:{identifier}"
+
+
 def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[ImageSummary]:
-    identifier = str(entry.get("Id", ""))
+    identifier = _with_algorithm(str(entry.get("Id", "")))
     size = int(entry.get("Size") or 0)
     shared_size = int(entry.get("SharedSize", shared.get(identifier, -1)))
     known = shared_size >= 0

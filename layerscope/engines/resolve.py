@@ -39,7 +39,7 @@ def open_image(source: str, progress: Progress | None = None) -> ImageReader:
     if source.startswith(_DAEMON):
         return _open_engine(source.removeprefix(_DAEMON), source)
     path = Path(source)
-    if path.exists() or _looks_like_path(source):
+    if _is_there(path) or _looks_like_path(source):
         return _open_archive(path, None, progress)
     return _open_engine(source, f"{_DAEMON}{source}")
 
@@ -53,6 +53,16 @@ def split_archive(text: str) -> tuple[Path, str | None]:
             return Path(text[:place]), text[place + 1 :] or None
     path, _, wanted = text.partition(":")
     return Path(path), wanted or None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or something that keeps us from seeing it."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _looks_like_path(source: str) -> bool:

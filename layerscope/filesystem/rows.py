@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import Int64
+from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.tree import Int32, PathTree
 from layerscope.filesystem.view import View
 
@@ -201,7 +202,6 @@ def filter_pattern(text: str) -> re.Pattern[bytes] | None:
     if not raw:
         return None
     flags = 0 if text != text.lower() else re.IGNORECASE
-    if b"*" in raw or b"?" in raw:
-        glob = re.escape(raw).replace(rb"\*", rb"[^/]*").replace(rb"\?", rb"[^/]")
-        return re.compile(rb"(?:^|/)" + glob + rb"(?:/|$)", flags)
+    if "*" in text or "?" in text:
+        return glob_pattern(text, flags)
     return re.compile(re.escape(raw), flags)

@@ -14,6 +14,7 @@ from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
+from layerscope.images.reader import Known
 from layerscope.images.save_layout import (
     MANIFEST,
     check_layers,
@@ -22,6 +23,7 @@ from layerscope.images.save_layout import (
     load_json,
     read_config,
     resolve_link,
+    sparse_member,
 )
 from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
 from layerscope.oci.compression import compression_of
@@ -55,14 +57,20 @@ def open_file(path: Path) -> int:
     """
     name = visible(str(path))
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise NotFoundError(f"{name} does not exist.", "Check the path.") from None
     except OSError as error:
         raise BadInputError(name, None, f"it cannot be opened ({error.strerror})") from None
-    if stat.S_ISDIR(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
         os.close(fd)
-        raise BadInputError(name, None, "it is a folder, not an archive")
+        if stat.S_ISDIR(mode):
+            raise BadInputError(name, None, "it is a folder, not an archive")
+        raise BadInputError(
+            name, None, "it is not a regular file", "Write the archive to a file and open that."
+        )
     return fd
 
 
@@ -97,7 +105,17 @@ class ArchiveReader:
             self.close()
             raise
 
-    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
+    def cache_key(self, layer: int) -> str | None:
+        """The place of the layer in this very file: the archive's own word on digests is not taken.
+
+        Checking that word would mean to read gigabytes that are otherwise seeked over.
+        """
+        status = os.fstat(self._fd)
+        member = self._layers[layer][1]
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return "file:" + ":".join(map(str, (*identity, member.offset, member.size)))
+
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
         """Reads the layers, base first; see `ImageReader.changesets`."""
         progress.what = "Reading layers"
         progress.total = sum(member.size for _, member in self._layers)
@@ -109,6 +127,9 @@ class ArchiveReader:
             def advance(at: int, shift: int = shift) -> None:
                 progress.advance(at + shift)
 
+            if index in known:
+                behind += member.size
+                continue
             if member not in done:
                 done[member] = read_layer(
                     self._range,
@@ -203,6 +224,8 @@ def index_archive(source: ByteSource, file: str) -> tuple[dict[str, Member], dic
             offsets, sizes = part.data_offsets.tolist(), part.sizes.tolist()
             for row, (name, kind) in enumerate(zip(part.names, part.kinds.tolist(), strict=True)):
                 text = decode_name(name).removeprefix("./")
+                if row in part.sparse:
+                    raise sparse_member(file, text, int(part.offsets[row]))
                 if kind == ord("0"):
                     members[text] = Member(offsets[row], sizes[row])
                 elif kind == ord("2"):
@@ -227,9 +250,13 @@ def index_archive(source: ByteSource, file: str) -> tuple[dict[str, Member], dic
 
 
 def is_compressed(path: Path) -> str | None:
-    """How a file is compressed, or None if it is not or cannot be read."""
+    """How a file is compressed, or None if it is not.
+
+    Raises:
+        LayerscopeError: It cannot be read.
+    """
+    fd = open_file(path)
     try:
-        with path.open("rb") as file:
-            return compression_of(file.read(6))
-    except OSError:
-        return None
+        return compression_of(os.pread(fd, 6, 0))
+    finally:
+        os.close(fd)

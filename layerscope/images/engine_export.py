@@ -11,6 +11,7 @@ from layerscope.errors import BadInputError, EngineError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import HistoryEntry, Image, image_from_config
 from layerscope.images.progress import Progress
+from layerscope.images.reader import Known
 from layerscope.images.save_stream import SaveStream, content_in_stream
 from layerscope.oci.config import ImageConfig, instruction
 from layerscope.text import visible
@@ -89,8 +90,14 @@ class EngineExportReader:
         self._names: list[str] = []
         self.image = self._first_guess(inspected, engine.history(name))
 
-    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
+    def cache_key(self, layer: int) -> str | None:
+        """The diff_id, which the engine has verified."""
+        return self.image.layers[layer].diff_id
+
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
         """Layers as they pass by in the export; see `ImageReader.changesets`."""
+        if all(layer.index in known for layer in self.image.layers):
+            return
         progress.what = "Exporting from the engine"
         progress.total = self._size or None
         read, stop = self._engine.export(self._id)
@@ -105,7 +112,7 @@ class EngineExportReader:
                 if stream.layers and count != seen:
                     seen = count
                     for index, changeset in sorted(stream.placed(diff_ids).items()):
-                        if index not in given:
+                        if index not in given and index not in known:
                             given.add(index)
                             yield index, changeset
         except BadInputError as error:
@@ -121,7 +128,7 @@ class EngineExportReader:
         self.image = replace(image, id=self._id)
         self._names = [name for name, _ in layers]
         for index, (_, changeset) in enumerate(layers):
-            if index not in given:
+            if index not in given and index not in known:
                 yield index, changeset
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:

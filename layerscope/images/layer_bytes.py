@@ -66,7 +66,11 @@ def open_compressed(
 
     def counting(size: int) -> bytes:
         nonlocal taken
-        piece = read(size)
+        try:
+            piece = read(size)
+        except TruncatedError:
+            # Its offset would count in the compressed bytes, unlike all others of the layer.
+            raise CompressionError(f"the {kind} stream ends too early") from None
         taken += len(piece)
         return piece
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from layerscope.errors import LayerscopeError
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.stack import Stack
+from layerscope.images.cache import ChangesetCache
+from layerscope.images.file_digests import settle
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
@@ -43,6 +43,7 @@ def load(
     reader: ImageReader,
     progress: Progress,
     on_update: Callable[[Loaded], None] | None = None,
+    cache: ChangesetCache | None = None,
 ) -> Loaded:
     """Reads all layers of an image.
 
@@ -51,11 +52,13 @@ def load(
         progress: Where to say how far it has come.
         on_update: Called, in this thread, when more can be shown: at the first layer, then now
             and then, and before an error is raised.
+        cache: Where layers that are known are taken from, and new ones are kept.
 
     Raises:
         LayerscopeError: Reading failed; what was read before has been given to `on_update`.
     """
-    changesets: dict[int, Changeset] = {}
+    changesets = _from_cache(reader, cache)
+    cached = frozenset(changesets)
     stack = Stack([])
     cost = due = 0.0
     told = 0
@@ -77,7 +80,7 @@ def load(
         return loaded
 
     try:
-        for index, changeset in reader.changesets(progress):
+        for index, changeset in reader.changesets(progress, cached):
             changesets[index] = changeset
             last = len(changesets) == len(reader.image.layers)
             if on_update is not None and not last and time.monotonic() >= due:
@@ -86,7 +89,24 @@ def load(
         if on_update is not None and len(changesets) != told:
             tell(False)
         raise
-    return tell(True)
+    loaded = tell(True)
+    if cache is not None:
+        for index, changeset in changesets.items():
+            key = None if index in cached else reader.cache_key(index)
+            if key is not None:
+                cache.put(key, changeset)
+    return loaded
+
+
+def _from_cache(reader: ImageReader, cache: ChangesetCache | None) -> dict[int, Changeset]:
+    found: dict[int, Changeset] = {}
+    if cache is not None:
+        for layer in reader.image.layers:
+            key = reader.cache_key(layer.index)
+            changeset = None if key is None else cache.get(key)
+            if changeset is not None:
+                found[layer.index] = changeset
+    return found
 
 
 def _contiguous(changesets: dict[int, Changeset]) -> list[Changeset]:
@@ -102,28 +122,4 @@ def settle_changes(stack: Stack, reader: ImageReader) -> None:
     There are few such files, and only their bytes tell whether they are modified.
     """
     suspects = np.flatnonzero(stack.unread & (stack.changes == Change.UNCHANGED))
-    for row in suspects.tolist():
-        digests = [
-            _digest(stack, reader, int(stack.inodes[version]))
-            for version in (row, int(stack.below[row]))
-        ]
-        if None not in digests:
-            stack.settle(row, digests[0] == digests[1])
-
-
-def _digest(stack: Stack, reader: ImageReader, row: int) -> bytes | None:
-    place = stack.place(row)
-    if place is None:
-        return None
-    changeset, inner = place
-    if changeset.digests is not None:
-        known: bytes = changeset.digests[inner].tobytes()
-        if known.strip(b"\0"):
-            return known
-    digest = hashlib.sha256()
-    try:
-        for piece in reader.content(int(stack.layers[row]), changeset, inner):
-            digest.update(piece)
-    except LayerscopeError:
-        return None
-    return digest.digest()
+    settle(stack, reader, suspects.tolist())

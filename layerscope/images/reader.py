@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Protocol
 
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
+
+#: Numbers of layers.
+Known = Container[int]
 
 
 class ImageReader(Protocol):
@@ -21,8 +24,20 @@ class ImageReader(Protocol):
     def way(self) -> str:
         """How the image is read, for people: `archive`, `export`."""
 
-    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
-        """Reads all layers, and yields each with its number as soon as it is there, in any order.
+    def cache_key(self, layer: int) -> str | None:
+        """What the changeset of a layer is kept under in the cache; None if it is not kept.
+
+        Two layers may share a key only if they are the same to the last byte, and known to be so:
+        what an unverified archive claims as a diff_id is no key.
+        """
+
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
+        """Reads the layers, and yields each with its number as soon as it is there, in any order.
+
+        Args:
+            progress: Where to say how far it has come.
+            known: Layers that are known already; they are not yielded, and not read where that
+                saves anything.
 
         Raises:
             LayerscopeError: Reading failed; what was yielded before remains true.

@@ -25,6 +25,13 @@ from layerscope.text import short_id, visible
 
 MANIFEST = "manifest.json"
 
+#: More than any engine takes: the kernel's overlay file system has at most 500.
+MAX_LAYERS = 1000
+
+
+#: So many images of an archive are named in an error.
+_MOST_NAMES = 12
+
 
 def load_json(file: str, name: str, data: bytes) -> Any:
     """Parses a document of an archive.
@@ -75,9 +82,10 @@ def choose_image(file: str, document: object, wanted: str | None) -> SavedImage:
 
 
 def _names(images: Iterable[SavedImage]) -> str:
-    return ", ".join(
-        visible(image.tags[0]) if image.tags else short_id(image_id(image)) for image in images
-    )
+    names = [
+        visible(image.tags[0] if image.tags else short_id(image_id(image))) for image in images
+    ]
+    return ", ".join(names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES))
 
 
 def same_reference(one: str, other: str) -> bool:
@@ -90,7 +98,8 @@ def same_reference(one: str, other: str) -> bool:
 
 def image_id(image: SavedImage) -> str:
     """The id of a saved image: the digest of its configuration, which names its entry."""
-    return "sha256:" + posixpath.basename(image.config).removesuffix(".json")
+    name = posixpath.basename(image.config).removesuffix(".json")
+    return "sha256:" + name.removeprefix("sha256:")
 
 
 def read_config(file: str, name: str, data: bytes) -> ImageConfig:
@@ -111,6 +120,8 @@ def check_layers(file: str, saved: SavedImage, config: ImageConfig) -> None:
     Raises:
         BadInputError: They have not.
     """
+    if len(saved.layers) > MAX_LAYERS:
+        raise BadInputError(file, None, f"{MANIFEST} names {len(saved.layers)} layers")
     if len(saved.layers) != len(config.diff_ids):
         raise BadInputError(
             file,
@@ -118,6 +129,16 @@ def check_layers(file: str, saved: SavedImage, config: ImageConfig) -> None:
             f"{MANIFEST} names {len(saved.layers)} layers and the configuration "
             f"{len(config.diff_ids)}",
         )
+
+
+def sparse_member(file: str, name: str, offset: int) -> BadInputError:
+    """The error for an entry of the archive itself that is stored as a sparse file."""
+    return BadInputError(
+        file,
+        offset,
+        f"{visible(name)} is stored as a sparse file",
+        "Pack the archive without --sparse.",
+    )
 
 
 def resolve_link(name: str, links: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
+from layerscope.images.reader import Known
 from layerscope.images.save_layout import (
     MANIFEST,
     check_layers,
@@ -25,12 +26,13 @@ from layerscope.images.save_layout import (
     place_layers,
     read_config,
     resolve_link,
+    sparse_member,
 )
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.compression import compression_of
 from layerscope.oci.manifest import MAX_DOCUMENT
 from layerscope.oci.tar_columns import decode
-from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_header import TarError, checksum_matches
 from layerscope.oci.tar_scan import scan
 from layerscope.text import decode as decode_name
 from layerscope.text import visible
@@ -76,6 +78,8 @@ class SaveStream:
                 for row, raw in enumerate(part.names):
                     name = decode_name(raw).removeprefix("./")
                     kind = int(part.kinds[row])
+                    if row in part.sparse:
+                        raise sparse_member(self._file, name, int(part.offsets[row]))
                     if kind == _FILE:
                         offset, size = int(part.data_offsets[row]), int(part.sizes[row])
                         self._take(name, offset, size, progress)
@@ -95,13 +99,15 @@ class SaveStream:
             ) from None
 
     def _take(self, name: str, offset: int, size: int, progress: Progress) -> None:
-        start = self._source.window(offset)[: min(size, 6)]
-        if size <= MAX_DOCUMENT and start[:1] in (b"{", b"["):
+        start = self._source.window(offset)[: min(size, 512)]
+        # A layer whose first entry is called `[` begins like a document.
+        is_tar = len(start) == 512 and checksum_matches(start)
+        if size <= MAX_DOCUMENT and start[:1] in (b"{", b"[") and not is_tar:
             self._document_bytes += size
             if self._document_bytes > _MAX_DOCUMENTS:
                 raise BadInputError(self._file, offset, "it holds too many documents")
             self.documents[name] = self._source.read(offset, size)
-        elif _may_be_layer(name, size, start):
+        elif is_tar or _may_be_layer(name, size, start):
             self.layers[name] = read_layer(
                 self._source,
                 offset,
@@ -180,9 +186,9 @@ class SaveStream:
 
 def _may_be_layer(name: str, size: int, start: bytes) -> bool:
     """Layers are told by their names, or, among blobs, by how they begin."""
-    if name.endswith(".tar"):
+    if ".tar" in name.rpartition("/")[2]:
         return True
-    return name.startswith("blobs/") and (size >= 512 or compression_of(start) is not None)
+    return name.startswith("blobs/") and (size >= 512 or compression_of(start[:6]) is not None)
 
 
 def content_in_stream(
@@ -203,7 +209,7 @@ def content_in_stream(
     source = Stream(read)
     try:
         for part in decode(scan(source, batch_size=1)):
-            if decode_name(part.names[0]).removeprefix("./") == name:
+            if part.names and decode_name(part.names[0]).removeprefix("./") == name:
                 layer = source.part(int(part.data_offsets[0]), int(part.sizes[0]))
                 yield from layer_content(layer, changeset, row, file=file, name=name)
                 return
@@ -250,10 +256,15 @@ class CompressedArchiveReader:
         self.image, layers = stream.finish(wanted, reference=None, source=source)
         self._layers = layers
 
-    def changesets(self, progress: Progress) -> Iterator[tuple[int, Changeset]]:
+    def cache_key(self, layer: int) -> str | None:
+        """None: knowing the image means to have read it."""
+        return None
+
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
         """The layers; see `ImageReader.changesets`."""
         for index, (_, changeset) in enumerate(self._layers):
-            yield index, changeset
+            if index not in known:
+                yield index, changeset
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""

@@ -81,7 +81,8 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     image, waste = loaded.image, measure(loaded.stack)
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 200))
     yield f"{visible(image.reference)}  {short_id(image.id)}"
-    yield f"{visible(image.os)}/{visible(image.architecture)}, created {image.created or 'unknown'}"
+    created = visible(image.created or "unknown")
+    yield f"{visible(image.os)}/{visible(image.architecture)}, created {created}"
     yield (
         f"Size {docker_size(waste.size)}, visible {docker_size(waste.visible_size)}, "
         f"wasted {docker_size(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"

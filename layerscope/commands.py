@@ -1,0 +1,268 @@
+"""What each command does: opens sources, asks the core, writes what it says to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerscope.errors import LayerscopeError, NotFoundError, UsageError
+from layerscope.output import write_bytes, write_lines
+from layerscope.reports.narration import Narration
+from layerscope.text import docker_size, visible
+
+if TYPE_CHECKING:
+    from layerscope.images.cache import ChangesetCache
+    from layerscope.images.loading import Loaded
+    from layerscope.images.reader import ImageReader
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """`layerscope inspect`."""
+    from layerscope.reports.inspect_report import inspect_document, inspect_text
+
+    with _opened(arguments) as (loaded, _):
+        if arguments.json:
+            write_lines([json.dumps(inspect_document(loaded))])
+        else:
+            write_lines(inspect_text(loaded))
+    return 0
+
+
+def files(arguments: argparse.Namespace) -> int:
+    """`layerscope files`."""
+    from layerscope.reports.files_report import json_lines, text_lines
+
+    with _opened(arguments) as (loaded, _):
+        layer = _layer(arguments, loaded)
+        lines = json_lines if arguments.json_lines else text_lines
+        write_lines(lines(loaded.stack, layer))
+    return 0
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """`layerscope history`."""
+    from layerscope.filesystem.lookup import clean_user_path
+    from layerscope.reports.history_report import history_document, history_text, versions_at
+
+    path = clean_user_path(arguments.path)
+    with _opened(arguments) as (loaded, reader):
+        versions = versions_at(loaded, reader, path)
+        if arguments.json:
+            write_lines([json.dumps(history_document(loaded, path, versions))])
+        else:
+            write_lines(history_text(loaded, path, versions))
+    return 0
+
+
+def cat(arguments: argparse.Namespace) -> int:
+    """`layerscope cat`."""
+    from layerscope.filesystem.changeset import EntryType
+    from layerscope.filesystem.lookup import LookupFailedError, clean_user_path, resolve
+    from layerscope.images.file_digests import content_of
+
+    path = clean_user_path(arguments.path)
+    with _opened(arguments) as (loaded, reader):
+        stack = loaded.stack
+        layer = _layer(arguments, loaded)
+        top = stack.height - 1 if layer is None else layer
+        try:
+            row = resolve(stack, path, top)
+        except LookupFailedError as error:
+            raise NotFoundError(
+                f"/{visible(path)}: {error}.",
+                "`layerscope history` tells which layers have a path.",
+            ) from None
+        kind = EntryType(int(stack.types[row]))
+        if kind is not EntryType.FILE:
+            raise UsageError(f"/{visible(path)} is a {kind.label}, which has no content.")
+        write_bytes(content_of(stack, reader, row))
+    return 0
+
+
+def extract(arguments: argparse.Namespace) -> int:
+    """`layerscope extract`."""
+    from layerscope.filesystem.lookup import clean_user_path
+    from layerscope.images.extract import extract as extract_paths
+
+    paths = [clean_user_path(path) for path in arguments.paths]
+    with _opened(arguments) as (loaded, reader):
+        layer = _layer(arguments, loaded)
+        done = extract_paths(loaded, reader, paths, Path(arguments.output), layer=layer)
+    for path, reason in done.skipped:
+        print(f"layerscope: /{visible(path)}: {reason}.", file=sys.stderr)
+    target = visible(arguments.output)
+    print(f"{done.files} files, {docker_size(done.size)}, under {target}.", file=sys.stderr)
+    return 0
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """`layerscope diff`."""
+    from layerscope.reports.diff_report import Side, diff_document, diff_images, diff_text
+
+    with ExitStack() as opened:
+        sides = [
+            Side(*opened.enter_context(_source(name, arguments)))
+            for name in (arguments.a, arguments.b)
+        ]
+        result = diff_images(*sides)
+        if arguments.json:
+            write_lines([json.dumps(diff_document(result))])
+        else:
+            write_lines(diff_text(result))
+    return 1 if arguments.exit_code and not result.same else 0
+
+
+def ci(arguments: argparse.Namespace) -> int:
+    """`layerscope ci`."""
+    from layerscope.reports.ci_report import ci_document, ci_text, judge
+    from layerscope.reports.ci_rules import load_thresholds
+
+    names = (
+        "lowest_efficiency",
+        "highest_wasted_bytes",
+        "highest_wasted_percent",
+        "highest_user_wasted_percent",
+        "highest_size",
+        "exclude",
+    )
+    flags = {name: getattr(arguments, name) for name in names}
+    config = Path(arguments.config) if arguments.config else None
+    thresholds = load_thresholds(flags, Path.cwd(), config)
+    with _opened(arguments) as (loaded, _):
+        gate = judge(loaded, thresholds)
+    if arguments.json:
+        write_lines([json.dumps(ci_document(gate))])
+    else:
+        write_lines(ci_text(gate))
+    return 0 if gate.passed else 1
+
+
+def find(arguments: argparse.Namespace) -> int:
+    """`layerscope find`."""
+    from layerscope.reports.find_report import find_in_loaded, finder, match_document
+    from layerscope.reports.find_report import match_text as text
+
+    wanted = finder(arguments.pattern, regex=arguments.regex)
+    found = False
+
+    def lines(matches: Iterator[Match]) -> Iterator[str]:
+        nonlocal found
+        for match in matches:
+            found = True
+            yield json.dumps(match_document(match)) if arguments.json_lines else text(match)
+
+    if arguments.sources:
+        for name in arguments.sources:
+            with _source(name, arguments) as (loaded, _):
+                write_lines(lines(find_in_loaded(loaded, wanted)))
+        return 0 if found else 1
+    unknown = 0
+    for matches, complete in _find_everywhere(arguments, wanted):
+        write_lines(lines(matches))
+        unknown += not complete
+    if unknown:
+        print(
+            f"layerscope: {unknown} images have layers that are not known yet; --index reads them.",
+            file=sys.stderr,
+        )
+    return 0 if found else 1
+
+
+def _find_everywhere(
+    arguments: argparse.Namespace, wanted: Finder
+) -> Iterator[tuple[Iterator[Match], bool]]:
+    """Matches in each image of the engine, and whether all its layers were known."""
+    from layerscope.engines.docker import connect
+    from layerscope.images.cache import ChangesetCache
+    from layerscope.reports.find_report import engine_images, find_in, known_layers
+
+    cache = ChangesetCache()
+    engine = connect()
+    try:
+        for image, containers in engine_images(engine):
+            changesets = known_layers(image, cache)
+            if arguments.index and len(changesets) < len(image.layers):
+                with _source(image.source, arguments) as (loaded, _):
+                    changesets = loaded.changesets
+                    image = loaded.image
+            complete = len(changesets) == len(image.layers)
+            yield find_in(image, changesets, wanted, containers), complete
+    finally:
+        engine.close()
+
+
+def images(arguments: argparse.Namespace) -> int:
+    """`layerscope images`."""
+    from layerscope.engines.docker import connect
+    from layerscope.reports.images_report import images_document, images_text
+
+    engine = connect()
+    try:
+        found = engine.images(sizes=True)
+    finally:
+        engine.close()
+    if arguments.json:
+        write_lines([json.dumps(images_document(found))])
+    else:
+        write_lines(images_text(found, time.time()))
+    return 0
+
+
+def tui(arguments: argparse.Namespace) -> int:
+    """The TUI."""
+    from layerscope.tui.app import run
+
+    code: int = run(arguments.source)
+    return code
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
+    with _source(arguments.source, arguments) as opened:
+        yield opened
+
+
+@contextmanager
+def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
+    """An image that has been read; open, so that content can be read too."""
+    from layerscope.engines.resolve import open_image
+    from layerscope.images.loading import load
+
+    # Reading makes millions of objects and no cycles: collecting garbage would find none.
+    gc.disable()
+    with ExitStack() as stack:
+        with Narration() as narration:
+            reader = open_image(source, narration.progress)
+            stack.callback(reader.close)
+            loaded = load(reader, narration.progress, cache=_cache(arguments))
+        yield loaded, reader
+
+
+def _cache(arguments: argparse.Namespace) -> ChangesetCache | None:
+    from layerscope.images.cache import ChangesetCache
+
+    return None if arguments.no_cache else ChangesetCache()
+
+
+def _layer(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
+    layer: int | None = arguments.layer
+    height = loaded.stack.height
+    if layer is not None and not 0 <= layer < height:
+        raise UsageError(
+            f"There is no layer {layer}.",
+            f"The image has layers 0 to {height - 1}." if height else "The image has no layers.",
+        )
+    if not height and layer is None and not loaded.complete:
+        raise LayerscopeError("The image has not been read.")
+    return layer
+
+
+if TYPE_CHECKING:
+    from layerscope.reports.find_report import Finder, Match

@@ -1,0 +1,137 @@
+"""The cache: changesets of layers that were read once, under the user's cache folder.
+
+A file for each layer. Files are written under another name and renamed, so that a reader sees a
+whole one or none, whoever else writes and whatever is killed. Reading marks a file as used; when
+the cache is larger than its bound, what was used longest ago goes. A cache that cannot be written
+is no reason to fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.changeset_file import (
+    VERSION,
+    ChangesetFileError,
+    dump_changeset,
+    load_changeset,
+)
+
+#: Bytes that the cache may take: some hundreds of images.
+DEFAULT_LIMIT = 1 << 30
+
+#: Marking a file as used is worth a write no more often than this, in seconds.
+_MARK_AFTER = 60.0
+
+#: A temporary file older than this, in seconds, was left by a process that died.
+_STALE = 3600.0
+
+
+def default_folder() -> Path:
+    """Where the cache is: `$XDG_CACHE_HOME/layerscope`, or `~/.cache/layerscope`."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    root = base if base.is_absolute() else Path.home() / ".cache"
+    return root / "layerscope"
+
+
+class ChangesetCache:
+    """Changesets by key. A key is a diff_id, or whatever else names one layer's exact content."""
+
+    def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
+        """Makes a cache; nothing is read or written yet.
+
+        Args:
+            folder: Where it is; None for the user's.
+            limit: Bytes that it may take; 0 switches it off.
+        """
+        root = folder if folder is not None else default_folder()
+        self._folder = root / f"changesets-{VERSION}"
+        self._limit = limit
+
+    def get(self, key: str) -> Changeset | None:
+        """The changeset of a layer, or None if it is not known."""
+        if not self._limit:
+            return None
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            changeset = load_changeset(data)
+        except OSError:
+            return None
+        except ChangesetFileError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+        self._mark(path)
+        return changeset
+
+    def has(self, key: str) -> bool:
+        """Whether the changeset of a layer is known."""
+        return bool(self._limit) and self._path(key).exists()
+
+    def put(self, key: str, changeset: Changeset) -> None:
+        """Keeps the changeset of a layer; does nothing if that is not possible."""
+        path = self._path(key)
+        if not self._limit or path.exists():
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(dump_changeset(changeset))
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink()
+                raise
+            self._shrink()
+        except OSError:
+            return
+
+    def size(self) -> int:
+        """Bytes that the cache takes."""
+        return sum(size for _, _, size in self._files())
+
+    def _path(self, key: str) -> Path:
+        # Keys come from images; the digest of one is a file name whatever it holds.
+        return self._folder / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _mark(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _MARK_AFTER:
+                os.utime(path)
+
+    def _files(self) -> Iterator[tuple[float, Path, int]]:
+        """Time of last use, path and size of each file."""
+        try:
+            entries = list(os.scandir(self._folder))
+        except OSError:
+            return
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if entry.name.startswith(".new-"):
+                if time.time() - status.st_mtime > _STALE:
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+                continue
+            yield status.st_mtime, Path(entry.path), status.st_size
+
+    def _shrink(self) -> None:
+        files = sorted(self._files())
+        excess = sum(size for _, _, size in files) - self._limit
+        for _, path, size in files:
+            if excess <= 0:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+            excess -= size

@@ -1,0 +1,54 @@
+"""stdout: lines and bytes in large pieces, on whatever it is."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from layerscope.errors import UsageError
+
+#: Lines that are written in one go.
+_LINES = 4096
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Writes lines to stdout.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    out = _stdout()
+    if isinstance(out, io.TextIOWrapper):
+        # What the terminal's encoding lacks is shown as an escape.
+        out.reconfigure(errors="backslashreplace")
+    piece: list[str] = []
+    for line in lines:
+        piece.append(line)
+        if len(piece) == _LINES:
+            out.write("\n".join(piece) + "\n")
+            piece.clear()
+    if piece:
+        out.write("\n".join(piece) + "\n")
+    out.flush()
+
+
+def write_bytes(pieces: Iterable[bytes]) -> None:
+    """Writes bytes to stdout.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    out = _stdout().buffer
+    for piece in pieces:
+        out.write(piece)
+    out.flush()
+
+
+def _stdout() -> TextIO:
+    # None where the process was started with a closed stdout.
+    out: TextIO | None = sys.stdout
+    if out is None:
+        raise UsageError("Standard output is closed.")
+    return out

@@ -1,0 +1,168 @@
+"""The rules of `layerscope ci`, and where their thresholds come from.
+
+Flags come first, then `[ci]` in a `layerscope.toml` or `[tool.layerscope.ci]` in a
+`pyproject.toml`, then dive's `.dive-ci`, then dive's own defaults, so that a pipeline that used
+dive goes on as it was.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from layerscope.errors import UsageError
+from layerscope.text import visible
+
+_UNITS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmgt", start=1):
+    _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
+    _UNITS[f"{_letter}ib"] = 1024**_power
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Limits that an image must keep; None switches a rule off.
+
+    Attributes:
+        lowest_efficiency: Visible ÷ shipped bytes, at least.
+        highest_wasted_bytes: Wasted bytes, at most.
+        highest_wasted_percent: Wasted ÷ shipped bytes, as a fraction, at most.
+        highest_user_wasted_percent: Wasted ÷ bytes shipped above the base layer, at most.
+        highest_size: Shipped bytes, at most.
+        exclude: Globs of paths whose waste does not count.
+    """
+
+    lowest_efficiency: float | None = 0.9
+    highest_wasted_bytes: int | None = None
+    highest_wasted_percent: float | None = None
+    highest_user_wasted_percent: float | None = 0.1
+    highest_size: int | None = None
+    exclude: tuple[str, ...] = ()
+
+
+#: Names in dive's file, and in ours.
+_DIVE_NAMES = {
+    "lowestEfficiency": "lowest_efficiency",
+    "highestWastedBytes": "highest_wasted_bytes",
+    "highestUserWastedPercent": "highest_user_wasted_percent",
+}
+
+
+def load_thresholds(
+    flags: Mapping[str, Any], folder: Path, config: Path | None = None
+) -> Thresholds:
+    """Puts the thresholds together.
+
+    Args:
+        flags: Values of flags, as text; None where a flag was not given.
+        folder: Where to look for files.
+        config: A file to read instead.
+
+    Raises:
+        UsageError: A file cannot be read, or a value makes no sense.
+    """
+    values = _read(config) if config is not None else _search(folder)
+    values |= {key: value for key, value in flags.items() if value not in (None, [])}
+    known = {field.name for field in fields(Thresholds)}
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        raise UsageError(
+            f"There is no rule {visible(unknown[0])}.",
+            f"Rules are {', '.join(sorted(name.replace('_', '-') for name in known))}.",
+        )
+    return Thresholds(**{key: _value(key, value) for key, value in values.items()})
+
+
+def _search(folder: Path) -> dict[str, Any]:
+    for name in ("layerscope.toml", "pyproject.toml"):
+        path = folder / name
+        if path.is_file() and (found := _read(path)):
+            return found
+    path = folder / ".dive-ci"
+    return _read(path) if path.is_file() else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    name = visible(str(path))
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{name} cannot be read ({reason}).") from None
+    if path.suffix != ".toml":
+        return _dive_rules(text, name)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not valid TOML ({visible(str(error))}).") from None
+    if path.name == "pyproject.toml":
+        document = document.get("tool", {}).get("layerscope", {})
+    rules = document.get("ci", {})
+    if not isinstance(rules, dict):
+        raise UsageError(f"{name}: ci is not a table.")
+    return {key.replace("-", "_"): value for key, value in rules.items()}
+
+
+def _dive_rules(text: str, name: str) -> dict[str, Any]:
+    """The rules of a `.dive-ci` file: YAML with one flat mapping under `rules`."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        raise UsageError(f"{name} is not valid YAML.") from None
+    rules = document.get("rules") if isinstance(document, dict) else None
+    if document is not None and not isinstance(rules, dict | None):
+        raise UsageError(f"{name} has no mapping of rules.")
+    return {_DIVE_NAMES.get(str(key), str(key)): value for key, value in (rules or {}).items()}
+
+
+def _value(key: str, value: object) -> Any:
+    if key == "exclude":
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            raise UsageError("exclude is not a list of globs.")
+        return tuple(value)
+    if isinstance(value, str) and value.strip().lower() in ("disabled", "off"):
+        return None
+    if key in ("highest_wasted_bytes", "highest_size"):
+        return parse_bytes(value, key)
+    return _fraction(value, key)
+
+
+def _fraction(value: object, key: str) -> float:
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number <= 1:
+        raise UsageError(
+            f"{key.replace('_', '-')} is {visible(text)}.",
+            "It must be a fraction from 0 to 1, a percentage such as 90%, or disabled.",
+        )
+    return number
+
+
+def parse_bytes(value: object, key: str) -> int:
+    """Reads a number of bytes such as `20MB`, `1.5 GiB` or 1000.
+
+    Raises:
+        UsageError: It is none.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
+    unit = _UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None or isinstance(value, bool):
+        raise UsageError(
+            f"{key.replace('_', '-')} is {visible(str(value))}.",
+            "It must be a number of bytes such as 20MB or 1GiB, or disabled.",
+        )
+    return int(float(match[1]) * unit)
+
+
+def excluded(path: bytes, patterns: Iterable[re.Pattern[bytes]]) -> bool:
+    """Whether one of the patterns matches a path."""
+    return any(pattern.search(path) for pattern in patterns)

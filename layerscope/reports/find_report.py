@@ -1,0 +1,171 @@
+"""`layerscope find`: which images, layers and containers have a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layerscope.errors import UsageError
+from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.rows import filter_pattern
+from layerscope.filesystem.search import find_digest, find_paths
+from layerscope.filesystem.stack import Stack
+from layerscope.images.cache import ChangesetCache
+from layerscope.images.image import Image, image_from_config
+from layerscope.images.loading import Loaded
+from layerscope.oci.config import ImageConfig
+from layerscope.text import decode, docker_size, one_line, short_id, visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.docker import Engine
+
+#: Finds rows of a layer.
+Finder = Callable[[Changeset], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry that was found.
+
+    Attributes:
+        image: The image.
+        layer: Number of the layer.
+        path: The path, without slash in front.
+        kind: What it is.
+        size: Bytes.
+        visible: Whether it can be seen in the image; None if layers above are not known.
+        containers: Names of the containers of the image.
+    """
+
+    image: Image
+    layer: int
+    path: bytes
+    kind: EntryType
+    size: int
+    visible: bool | None
+    containers: tuple[str, ...]
+
+
+def finder(pattern: str, *, regex: bool) -> Finder:
+    """What a pattern finds: part of a path, a glob, a regular expression, or `sha256:` of content.
+
+    Raises:
+        UsageError: It makes no sense.
+    """
+    digest = re.fullmatch(r"sha256:([0-9a-fA-F]{64})", pattern)
+    if digest is not None and not regex:
+        wanted = bytes.fromhex(digest[1])
+        return lambda changeset: find_digest(changeset, wanted)
+    if regex:
+        try:
+            compiled = re.compile(pattern.encode("utf-8", "surrogateescape"))
+        except re.error as error:
+            raise UsageError(f"{visible(pattern)} is not a regular expression ({error}).") from None
+    else:
+        plain = filter_pattern(pattern)
+        if plain is None:
+            raise UsageError("The pattern is empty.", "Name a part of a path, or a glob.")
+        compiled = plain
+    return lambda changeset: find_paths(changeset, compiled)
+
+
+def find_in(
+    image: Image,
+    changesets: dict[int, Changeset],
+    find: Finder,
+    containers: Sequence[str] = (),
+) -> Iterator[Match]:
+    """Finds entries in the known layers of an image."""
+    found = {layer: rows for layer, changeset in changesets.items() if (rows := find(changeset))}
+    if not found:
+        return
+    complete = len(changesets) == len(image.layers)
+    # Only with all layers can it be said what is hidden.
+    stack = Stack([changesets[index] for index in range(len(image.layers))]) if complete else None
+    for layer, rows in sorted(found.items()):
+        changeset = changesets[layer]
+        paths = changeset.paths()
+        for row in rows:
+            seen = None
+            if stack is not None:
+                seen = bool(stack.hidden_by[stack.bases[layer] + row] >= stack.height)
+            yield Match(
+                image=image,
+                layer=layer,
+                path=paths[row],
+                kind=EntryType(int(changeset.kinds[row])),
+                size=int(changeset.sizes[row]),
+                visible=seen,
+                containers=tuple(containers),
+            )
+
+
+def find_in_loaded(loaded: Loaded, find: Finder) -> Iterator[Match]:
+    """Finds entries in an image that has been read."""
+    return find_in(loaded.image, loaded.changesets, find)
+
+
+def known_layers(image: Image, cache: ChangesetCache) -> dict[int, Changeset]:
+    """The layers of an engine's image that the cache has."""
+    found = {layer.index: cache.get(layer.diff_id) for layer in image.layers}
+    return {index: changeset for index, changeset in found.items() if changeset is not None}
+
+
+def engine_images(engine: Engine) -> Iterator[tuple[Image, tuple[str, ...]]]:
+    """All images of an engine, each once, and the names of their containers."""
+    containers: dict[str, list[str]] = {}
+    for container in engine.containers():
+        containers.setdefault(container.image_id, []).append(container.name)
+    seen: set[str] = set()
+    for summary in engine.images():
+        if summary.id in seen:
+            continue
+        seen.add(summary.id)
+        inspected = engine.inspect(summary.id)
+        tags = inspected.get("RepoTags") or []
+        config = ImageConfig(
+            os=str(inspected.get("Os") or ""),
+            architecture=str(inspected.get("Architecture") or ""),
+            created=inspected.get("Created") or None,
+            diff_ids=tuple((inspected.get("RootFS") or {}).get("Layers") or ()),
+            history=(),
+            raw={},
+        )
+        reference = str(tags[0]) if tags else short_id(summary.id)
+        image = image_from_config(
+            config, reference=reference, image_id=summary.id, source=f"docker-daemon:{summary.id}"
+        )
+        yield image, tuple(containers.get(summary.id, ()))
+
+
+def match_document(match: Match) -> dict[str, Any]:
+    """The object that `find --json-lines` prints for a match."""
+    return {
+        "path": "/" + decode(match.path),
+        "image": match.image.reference,
+        "id": match.image.id,
+        "layer": match.layer,
+        "diff_id": match.image.layers[match.layer].diff_id,
+        "instruction": match.image.layers[match.layer].instruction,
+        "type": match.kind.label,
+        "size": match.size,
+        "visible": match.visible,
+        "containers": list(match.containers),
+    }
+
+
+def match_text(match: Match) -> str:
+    """A match for people, in one line."""
+    state = {True: "visible", False: "hidden", None: "unknown"}[match.visible]
+    line = (
+        f"{visible(match.image.reference)}  layer {match.layer}  {docker_size(match.size)}  "
+        f"{state}  /{visible(match.path)}"
+    )
+    instruction = one_line(match.image.layers[match.layer].instruction)
+    if instruction:
+        line += f"  ({instruction[:60]})"
+    if match.containers:
+        line += f"  in {', '.join(visible(name) for name in match.containers)}"
+    return line
