@@ -14,8 +14,9 @@ from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
 _SOURCE_HELP = (
-    "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, "
-    "docker-daemon:NAME, docker-archive:PATH[:REF]"
+    "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a folder "
+    "with an OCI image layout, docker-daemon:NAME, docker-archive:PATH[:REF], oci:DIR[:REF], "
+    "oci-archive:PATH[:REF]"
 )
 
 
@@ -97,6 +98,9 @@ def _command(
     parser = subparsers.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
     if source:
         parser.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
+    parser.add_argument(
+        "--platform", metavar="OS/ARCH", help="which image of several; this host's by default"
+    )
     parser.add_argument(
         "--no-cache", action="store_true", help="neither use nor keep what was read before"
     )

@@ -239,7 +239,7 @@ def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded
     gc.disable()
     with ExitStack() as stack:
         with Narration() as narration:
-            reader = open_image(source, narration.progress)
+            reader = open_image(source, narration.progress, platform=arguments.platform)
             stack.callback(reader.close)
             loaded = load(reader, narration.progress, cache=_cache(arguments))
         yield loaded, reader

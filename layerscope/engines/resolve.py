@@ -5,43 +5,140 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from layerscope.errors import BadInputError, LayerscopeError, UsageError
-from layerscope.images.archive import ArchiveReader, is_compressed, open_file
+from layerscope.images.archive import ArchiveReader
+from layerscope.images.archive_file import is_compressed, open_archive, open_file
+from layerscope.images.blob_store import FolderStore
+from layerscope.images.oci_layout import INDEX, OciLayoutReader
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.images.save_layout import MANIFEST
 from layerscope.images.save_stream import CompressedArchiveReader
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.text import visible
 
-_ARCHIVE = "docker-archive:"
-_DAEMON = "docker-daemon:"
+#: Opens what stands behind a transport's colon. Gets that, the source as a whole, and the request.
+Opener = Callable[[str, str, "Request"], ImageReader]
 
 
-def open_image(source: str, progress: Progress | None = None) -> ImageReader:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How an image is to be opened.
+
+    Attributes:
+        progress: Where to say how far it has come, where opening takes long.
+        platform: `os/architecture[/variant]` to choose where there are several.
+    """
+
+    progress: Progress = field(default_factory=Progress)
+    platform: str | None = None
+
+
+def open_image(
+    source: str, progress: Progress | None = None, *, platform: str | None = None
+) -> ImageReader:
     """Opens an image.
 
     Args:
-        source: `NAME[:TAG]` or an id in the current engine, or a file of that name;
-            `docker-daemon:NAME`, `docker-archive:PATH[:REF]`.
+        source: `NAME[:TAG]` or an id in the current engine, or a file or folder of that name; or
+            with a transport of `TRANSPORTS` before it.
         progress: Where to say how far it has come, where opening takes long.
+        platform: `os/architecture[/variant]` to choose where there are several; None for this
+            host's.
 
     Raises:
         LayerscopeError: There is no such image, or it cannot be read.
     """
-    progress = progress or Progress()
+    request = Request(progress or Progress(), platform)
     if not source:
         raise UsageError("No image is named.", "Name one, or a file.")
-    if source.startswith(_ARCHIVE):
-        path, wanted = split_archive(source.removeprefix(_ARCHIVE))
-        return _open_archive(path, wanted, progress)
-    if source.startswith(_DAEMON):
-        return _open_engine(source.removeprefix(_DAEMON), source)
+    transport, colon, rest = source.partition(":")
+    opener = TRANSPORTS.get(transport) if colon else None
+    if opener is not None:
+        return opener(rest, source, request)
     path = Path(source)
     if _is_there(path) or _looks_like_path(source):
-        return _open_archive(path, None, progress)
-    return _open_engine(source, f"{_DAEMON}{source}")
+        return _open_path(path, request)
+    return _open_engine(source, f"docker-daemon:{source}", request)
+
+
+def _open_path(path: Path, request: Request) -> ImageReader:
+    """Opens a file or folder for what it is."""
+    if path.is_dir() and (path / INDEX).exists():
+        return OciLayoutReader(FolderStore(path), None, request.platform, f"oci:{path}")
+    kind = is_compressed(path)
+    if kind is not None:
+        return _open_compressed(path, None, kind, request)
+    archive = open_archive(path)
+    if MANIFEST not in archive and INDEX in archive:
+        return OciLayoutReader(archive, None, request.platform, f"oci-archive:{path}")
+    return ArchiveReader(archive, path, None)
+
+
+def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReader:
+    path, wanted = split_archive(rest)
+    kind = is_compressed(path)
+    if kind is not None:
+        return _open_compressed(path, wanted, kind, request)
+    return ArchiveReader(open_archive(path), path, wanted)
+
+
+def _open_oci(rest: str, source: str, request: Request) -> ImageReader:
+    path, wanted = split_archive(rest)
+    return OciLayoutReader(FolderStore(path), wanted, request.platform, f"oci:{path}")
+
+
+def _open_oci_archive(rest: str, source: str, request: Request) -> ImageReader:
+    path, wanted = split_archive(rest)
+    archive = open_archive(path)
+    return OciLayoutReader(archive, wanted, request.platform, f"oci-archive:{path}")
+
+
+def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request) -> ImageReader:
+    request.progress.what = "Reading the archive"
+    name = visible(str(path))
+
+    @contextmanager
+    def reopen() -> Iterator[Callable[[int], bytes]]:
+        with os.fdopen(open_file(path), "rb", buffering=0) as file:
+            try:
+                yield decompressed(kind, file.read)
+            except CompressionError as error:
+                raise BadInputError(name, None, str(error), "Copy the file again.") from None
+
+    return CompressedArchiveReader(
+        reopen,
+        request.progress,
+        kind=kind,
+        file=f"{name} uncompressed",
+        wanted=wanted,
+        source=f"docker-archive:{path}",
+    )
+
+
+def _open_engine(rest: str, source: str, request: Request) -> ImageReader:
+    # docker-py takes a fifth of a second to import, which archives need not wait for.
+    from layerscope.engines.docker import connect
+    from layerscope.images.engine_export import EngineExportReader
+
+    engine = connect()
+    try:
+        return EngineExportReader(engine, rest, source)
+    except LayerscopeError:
+        engine.close()
+        raise
+
+
+#: What may stand before a colon in a source; everything else is a name or a path.
+TRANSPORTS: dict[str, Opener] = {
+    "docker-archive": _open_docker_archive,
+    "docker-daemon": _open_engine,
+    "oci": _open_oci,
+    "oci-archive": _open_oci_archive,
+}
 
 
 def split_archive(text: str) -> tuple[Path, str | None]:
@@ -69,41 +166,3 @@ def _looks_like_path(source: str) -> bool:
     return source.startswith(("/", "./", "../", "~")) or source.endswith(
         (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz")
     )
-
-
-def _open_archive(path: Path, wanted: str | None, progress: Progress) -> ImageReader:
-    kind = is_compressed(path)
-    if kind is None:
-        return ArchiveReader(path, wanted)
-    progress.what = "Reading the archive"
-    name = visible(str(path))
-
-    @contextmanager
-    def reopen() -> Iterator[Callable[[int], bytes]]:
-        with os.fdopen(open_file(path), "rb", buffering=0) as file:
-            try:
-                yield decompressed(kind, file.read)
-            except CompressionError as error:
-                raise BadInputError(name, None, str(error), "Copy the file again.") from None
-
-    return CompressedArchiveReader(
-        reopen,
-        progress,
-        kind=kind,
-        file=f"{name} uncompressed",
-        wanted=wanted,
-        source=f"{_ARCHIVE}{path}",
-    )
-
-
-def _open_engine(name: str, source: str) -> ImageReader:
-    # docker-py takes a fifth of a second to import, which archives need not wait for.
-    from layerscope.engines.docker import connect
-    from layerscope.images.engine_export import EngineExportReader
-
-    engine = connect()
-    try:
-        return EngineExportReader(engine, name, source)
-    except LayerscopeError:
-        engine.close()
-        raise

@@ -232,7 +232,10 @@ class SubRange:
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
-        window = self._parent.window(self._start + offset)
+        try:
+            window = self._parent.window(self._start + offset)
+        except TruncatedError as error:
+            raise TruncatedError(error.offset - self._start) from None
         return window if len(window) <= left else window[:left]
 
     def read(self, offset: int, size: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import IO, Any, cast
 
 Read = Callable[[int], bytes]
@@ -56,9 +56,13 @@ def decompressed(kind: str, read: Read) -> Read:
 def _zstd(read: Read) -> Read:
     import zstandard
 
+    frames = _ZstdFrames()
+
     class Source(io.RawIOBase):
         def read(self, size: int = -1, /) -> bytes:
-            return read(size)
+            piece = read(size)
+            frames.follow(piece)
+            return piece
 
     stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
         cast("IO[bytes]", Source()), read_size=_IN, read_across_frames=True
@@ -66,11 +70,66 @@ def _zstd(read: Read) -> Read:
 
     def take(size: int) -> bytes:
         try:
-            return stream.read(size)
+            piece = stream.read(size)
         except zstandard.ZstdError as error:
             raise CompressionError(f"the zstd stream is damaged ({error})") from None
+        if not piece and size and not frames.complete:
+            raise CompressionError("the zstd stream ends too early")
+        return piece
 
     return take
+
+
+class _ZstdFrames:
+    """Follows the frames of a zstd stream (RFC 8878), to tell whether it ends where one does.
+
+    python-zstandard takes the end of a stream in the middle of a frame for the end of the data.
+
+    Attributes:
+        complete: Whether the bytes so far end between two frames.
+    """
+
+    def __init__(self) -> None:
+        self._steps = self._parts()
+        self._wanted, self._skip = next(self._steps)
+        self._head = b""
+        self.complete = True
+
+    def follow(self, data: bytes) -> None:
+        """Takes the bytes that come next; they are not checked."""
+        position = 0
+        while position < len(data):
+            taken = data[position : position + self._wanted - len(self._head)]
+            position += len(taken)
+            if not self._skip:
+                self._head += taken
+            else:
+                self._wanted -= len(taken)
+            self.complete = False
+            self._advance()
+
+    def _advance(self) -> None:
+        while self._wanted == len(self._head):
+            head, self._head = self._head, b""
+            self._wanted, self._skip = self._steps.send(head)
+
+    def _parts(self) -> Generator[tuple[int, bool], bytes, None]:
+        """The parts of frames: how many bytes come next, and whether they may be skipped."""
+        while True:
+            self.complete = True
+            magic = yield 4, False
+            if magic[1:] == b"\x2a\x4d\x18":
+                yield int.from_bytes((yield 4, False), "little"), True
+                continue
+            flags = (yield 1, False)[0]
+            single = flags >> 5 & 1
+            yield (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6] + 1 - single, True
+            last = 0
+            while not last:
+                block = int.from_bytes((yield 3, False), "little")
+                last = block & 1
+                yield 1 if block >> 1 & 3 == 1 else block >> 3, True
+            yield 4 * (flags >> 2 & 1), True
 
 
 class _Members:
@@ -87,14 +146,9 @@ class _Members:
         """Up to `size` bytes; none at the end."""
         while True:
             if self._decompressor is None:
-                if not self._input:
-                    self._input = self._read(_IN)
-                if self._started and not self._input.strip(b"\0"):
-                    # Padding behind the last member is passed over, as gzip(1) does.
-                    if not self._input:
-                        return b""
-                    self._input = b""
-                    continue
+                self._find_member()
+                if self._started and not self._input:
+                    return b""
                 if self._started and compression_of(self._input[:6]) != self._kind:
                     raise CompressionError(f"bytes follow the {self._kind} stream")
                 self._decompressor = _decompressor(self._kind)
@@ -102,6 +156,18 @@ class _Members:
             piece = self._step(size)
             if piece:
                 return piece
+
+    def _find_member(self) -> None:
+        """Reads on until the next member can be told; padding between members is passed over."""
+        while True:
+            if self._started:
+                self._input = self._input.lstrip(b"\0")
+            if len(self._input) >= 6:
+                return
+            more = self._read(_IN)
+            if not more:
+                return
+            self._input += more
 
     def _step(self, size: int) -> bytes:
         decompressor = self._decompressor

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 from layerscope.oci.tar_header import BLOCK, MAX_NUMBER, TarError, parse_number
 
-#: More than this in one extended header is an attack, not a name. Linux caps a path at 4 KiB and
-#: all xattrs of a file at 64 KiB, but sparse maps of format 0.1 can be long.
-MAX_EXTENDED = 8 << 20
+#: More than this in one extended header is an attack, not a name; Go, and so every engine, has the
+#: same limit.
+MAX_EXTENDED = 1 << 20
+
+#: Linux has no longer path or link target (PATH_MAX), so nothing can unpack one.
+MAX_PATH = 4096
+
+#: What extended headers of one archive may add up to, beyond names, before it is an attack.
+MAX_KEPT = 512 << 20
 
 #: The prefix that Go, and so every engine, writes and reads. libarchive's own is read by none.
 _XATTR_PREFIX = b"SCHILY.xattr."
@@ -30,6 +36,12 @@ class Override:
     sparse: list[tuple[int, int]] | None = None
     map_in_data: bool = False
     data_shift: int = 0
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory xattrs and sparse maps take, beyond what is usual."""
+        xattrs = sum(len(key) + len(value) + 100 for key, value in self.xattrs.items())
+        return max(0, xattrs - 100) + 100 * len(self.sparse or ())
 
 
 def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
@@ -85,9 +97,9 @@ def apply_pax(override: Override, records: Mapping[bytes, bytes], offset: int) -
             if b"\0" in value:
                 raise TarError(offset, f"the pax {key.decode()} holds a NUL")
             if key == b"path":
-                override.path = value or None
+                override.path = checked_path(value, offset)
             else:
-                override.link = value or None
+                override.link = checked_path(value, offset)
         elif key == b"size":
             override.size = override.stored_size = _decimal(value, "size", offset)
         elif key == b"uid":
@@ -107,7 +119,7 @@ def _apply_sparse(override: Override, records: Mapping[bytes, bytes], offset: in
     if name:
         if b"\0" in name:
             raise TarError(offset, "the sparse name holds a NUL")
-        override.path = name
+        override.path = checked_path(name, offset)
     real = records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size")
     if real is not None:
         override.size = _decimal(real, "sparse size", offset)
@@ -116,6 +128,17 @@ def _apply_sparse(override: Override, records: Mapping[bytes, bytes], offset: in
     if text is not None:
         numbers = [_decimal(n, "sparse map", offset) for n in text.split(b",") if n]
         override.sparse = sparse_map(numbers, override.size, offset)
+
+
+def checked_path(value: bytes, offset: int) -> bytes | None:
+    """A path or link target from an extended header; None if it is empty, which says nothing.
+
+    Raises:
+        TarError: It is longer than any path can be.
+    """
+    if len(value) > MAX_PATH:
+        raise TarError(offset, "a name is longer than any path can be")
+    return value or None
 
 
 def sparse_map(numbers: list[int], size: int | None, offset: int) -> list[tuple[int, int]]:
@@ -194,7 +217,7 @@ def _seconds(value: bytes, offset: int) -> int:
     """Whole seconds, rounded down as the kernel's tv_sec is, of a pax time such as -1.25."""
     text = value.strip()
     negative = text.startswith(b"-")
-    whole, _, fraction = text.lstrip(b"-").partition(b".")
+    whole, _, fraction = text[negative:].partition(b".")
     if not (whole + fraction).isdigit() or len(whole) > 18:
         raise TarError(offset, "the pax mtime is not a time")
     seconds = int(whole or b"0")

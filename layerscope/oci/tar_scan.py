@@ -14,8 +14,10 @@ from layerscope.oci import tar_header as th
 from layerscope.oci.byte_source import ByteSource, TruncatedError
 from layerscope.oci.tar_extended import (
     MAX_EXTENDED,
+    MAX_KEPT,
     Override,
     apply_pax,
+    checked_path,
     parse_map_in_data,
     parse_pax,
     sparse_map,
@@ -65,13 +67,13 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
 
     Raises:
         TarError: A header is not one. What came before it has been yielded.
-        TruncatedError: The bytes end within an entry. What came before has been yielded.
+        TruncatedError: The bytes end within an entry. It has been yielded, and what came before.
     """
     extended = _Extended(source)
     digesting = source.digesting
     extended_types = th.EXTENDED
     end = source.end
-    offset = base = length = 0
+    offset = base = length = content_end = 0
     window = b""
     batch = HeaderBatch()
     blocks, offsets, data_offsets = batch.blocks, batch.offsets, batch.data_offsets
@@ -82,12 +84,14 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
             try:
                 window = source.window(offset)
             except TruncatedError as error:
-                failure = error
+                # Of the last entry, the bytes that fill its block may be missing.
+                if error.offset < content_end or extended.pending is not None:
+                    failure = error
                 break
             base, position, length = offset, 0, len(window)
             if length < BLOCK:
                 if window.strip(b"\0") or extended.pending is not None:
-                    failure = TruncatedError(offset + length)
+                    failure = TruncatedError(offset + length if end is None else end)
                 break
         block = window[position : position + BLOCK]
         data_offset = offset + BLOCK
@@ -115,6 +119,13 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
                     batch.extended.append((block, offset))
                     extended.extend(kind, size, offset, window, position + BLOCK)
                     offset = data_offset + ((size + 511) & -512)
+                    if len(batch.extended) >= 2 * BATCH:
+                        # Headers that say something about nothing must not pile up either.
+                        batch.end = offset
+                        yield batch
+                        batch = HeaderBatch()
+                        blocks, offsets = batch.blocks, batch.offsets
+                        data_offsets = batch.data_offsets
                     continue
                 size, data_offset, override = extended.finish(block, offset, size)
                 batch.overrides[len(blocks)] = override
@@ -127,23 +138,31 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
             size = 0
         if end is not None and data_offset + size > end:
             failure = _bad_checksum(block, offset) or TruncatedError(end)
-            break
-        if size and digesting:
+        elif size and digesting:
             try:
-                batch.digests[len(blocks)] = source.sha256(data_offset, size)
+                digest = source.sha256(data_offset, size)
+                said = batch.overrides.get(len(blocks))
+                if said is None or said.sparse is None:
+                    # What is stored of a sparse file is not its content.
+                    batch.digests[len(blocks)] = digest
             except TruncatedError as error:
                 failure = _bad_checksum(block, offset) or error
-                break
         blocks.append(block)
         offsets.append(offset)
         data_offsets.append(data_offset)
-        offset = data_offset + ((size + 511) & -512)
+        content_end = data_offset + size
+        offset = (content_end + 511) & -512
+        if failure is not None:
+            # The entry is given out all the same: its header may be what is wrong.
+            break
         if len(blocks) == batch_size:
             batch.end = offset
             yield batch
             batch = HeaderBatch()
             blocks, offsets, data_offsets = batch.blocks, batch.offsets, batch.data_offsets
     batch.end = offset
+    # What was said of an entry that is not whole is said of nothing.
+    batch.overrides.pop(len(blocks), None)
     if blocks or batch.extended:
         yield batch
     if failure is not None:
@@ -183,6 +202,9 @@ class _Extended:
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
+        self._path: bytes | None = None
+        self._link: bytes | None = None
+        self._kept = 0
         self.pending: Override | None = None
 
     def extend(self, kind: int, size: int, offset: int, window: bytes, start: int) -> None:
@@ -205,12 +227,13 @@ class _Extended:
             # effect; we check that they are well formed and do the same.
             parse_pax(data, offset + BLOCK)
             return
-        if self.pending is None:
+        # As Go has it: of several pax headers the last counts, and GNU names go before pax paths.
+        if self.pending is None or kind in (th.PAX_NEXT, th.PAX_SOLARIS):
             self.pending = Override()
         if kind == th.GNU_LONG_NAME:
-            self.pending.path = data[:-1] if data.find(b"\0") == size - 1 else th.c_string(data)
+            self._path = checked_path(th.c_string(data), offset + BLOCK)
         elif kind == th.GNU_LONG_LINK:
-            self.pending.link = th.c_string(data)
+            self._link = checked_path(th.c_string(data), offset + BLOCK)
         else:
             apply_pax(self.pending, parse_pax(data, offset + BLOCK), offset + BLOCK)
 
@@ -220,19 +243,39 @@ class _Extended:
         Returns:
             The size of the stored content, its offset, and what replaces fields of the header.
         """
-        if block[th.TYPEFLAG] == th.GNU_SPARSE_FILE:
-            return self._old_sparse(block, offset, size)
         override, self.pending = self.pending or Override(), None
+        override.path, self._path = self._path or override.path, None
+        override.link, self._link = self._link or override.link, None
         data_offset = offset + BLOCK
-        if override.stored_size is not None:
+        if block[th.TYPEFLAG] == th.GNU_SPARSE_FILE:
+            size, data_offset = self._old_sparse(override, block, offset, size)
+        elif override.stored_size is not None:
             size = override.stored_size
+        if th.LINK <= block[th.TYPEFLAG] <= th.FIFO:
+            size = 0
         if override.map_in_data:
             override.sparse, override.data_shift = self._map_in_data(override, data_offset, size)
+        if override.sparse is not None:
+            self._check_sparse(override, offset, size)
+        self._kept += override.weight
+        if self._kept > MAX_KEPT:
+            raise TarError(offset, "xattrs and sparse maps take more memory than makes sense")
         return size, data_offset, override
 
-    def _old_sparse(self, block: bytes, offset: int, size: int) -> tuple[int, int, Override]:
+    def _check_sparse(self, override: Override, offset: int, size: int) -> None:
+        """Refuses a map that does not fit what is stored, as Go does when it reads the content."""
+        pieces = override.sparse or []
+        if override.size is None:
+            override.size = size
+        if sum(length for _, length in pieces) != size - override.data_shift:
+            raise TarError(offset, "the sparse map does not fit the data")
+        if pieces and sum(pieces[-1]) > override.size:
+            raise TarError(offset, "the sparse map reaches beyond the file's size")
+
+    def _old_sparse(
+        self, override: Override, block: bytes, offset: int, size: int
+    ) -> tuple[int, int]:
         """A file of the old GNU sparse format: the map is in the header and blocks behind it."""
-        override, self.pending = self.pending or Override(), None
         numbers = sparse_map_in_header(block, 4, th.GNU_SPARSE.start, offset)
         more = block[th.GNU_IS_EXTENDED]
         data_offset = offset + BLOCK
@@ -247,7 +290,7 @@ class _Extended:
             size = override.stored_size
         override.size = th.parse_size(block[th.GNU_REAL_SIZE], offset)
         override.sparse = sparse_map(numbers, override.size, offset)
-        return size, data_offset, override
+        return size, data_offset
 
     def _map_in_data(
         self, override: Override, data_offset: int, size: int

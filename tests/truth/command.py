@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
     """Return the environment of a user of that engine, or of nobody's."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
     host = {"DOCKER_HOST": "unix:///nonexistent/engine"} if engine is None else engine.env
     return {**kept, "PYTHONPATH": str(REPOSITORY), **host, **more}
 

@@ -1,0 +1,191 @@
+"""Layers in all the formats that tar ever had, byte by byte, and what is in them."""
+
+from __future__ import annotations
+
+from tests.truth.archives import (
+    TIME,
+    base256,
+    entry,
+    header,
+    octal,
+    padded,
+    pax_header,
+    raw_layer,
+)
+from tests.truth.cases import Case
+
+GNU = b"ustar  \0"
+DATA = b"data\n"
+LONG = b"n" * 150
+DEEP = b"/".join([b"p" * 90, b"q" * 90, b"r" * 40])
+HOLES = 1_000_000
+"""Size of the sparse files, of which five bytes at 4096 and five at the end are stored."""
+
+_PIECES = ((4096, 5), (HOLES - 5, 5))
+_CONTENT = DATA + DATA
+
+
+def _file(size: int = len(DATA), **changes: object) -> tuple[object, ...]:
+    fields = {"type": "file", "mode": 0o644, "uid": 0, "gid": 0, "size": size, "mtime": TIME}
+    return (*{**fields, **changes}.values(), None)
+
+
+def _one(*entries: bytes, name: bytes = b"x", **changes: object) -> Case:
+    """Return a case with a file of that name."""
+    path = name.decode("utf-8", "surrogateescape")
+    made = _file(**changes)  # type: ignore[arg-type]
+    parents = ["/".join(path.split("/")[:count]) for count in range(1, path.count("/") + 1)]
+    union: dict[str, tuple[object, ...]] = {
+        each: ("dir", 0o755, 0, 0, 0, 0, None) for each in parents
+    }
+    return Case([raw_layer(*entries)], {**union, path: made}, frozenset(parents))
+
+
+def _pax(*records: tuple[bytes, bytes], content: bytes = DATA, **changes: object) -> Case:
+    return _one(pax_header(records), entry(b"x", content), **changes)  # type: ignore[arg-type]
+
+
+def _gnu_long(flag: bytes, value: bytes) -> bytes:
+    return entry(b"././@LongLink", value + b"\0", flag, magic=GNU)
+
+
+def _old_sparse() -> bytes:
+    """Return a file of GNU's first sparse format, with its map in the header."""
+    pairs = b"".join(octal(start, 12) + octal(length, 12) for start, length in _PIECES)
+    real = octal(HOLES, 12)
+    return entry(b"x", _CONTENT, b"S", magic=GNU, sparse=pairs, realsize=real)
+
+
+def _old_sparse_extended() -> bytes:
+    """Return the same with more pieces than the header has room for."""
+    pieces = [(start * 8192, 1) for start in range(30)]
+    pairs = [octal(start, 12) + octal(length, 12) for start, length in pieces]
+    pairs.append(octal(HOLES, 12) + octal(0, 12))
+    block = b"".join(pairs[4:25])
+    more = b"".join(pairs[25:])
+    return (
+        header(
+            b"x",
+            b"S",
+            len(pieces),
+            magic=GNU,
+            sparse=b"".join(pairs[:4]),
+            isextended=b"\1",
+            realsize=octal(HOLES, 12),
+        )
+        + (block + b"\1").ljust(512, b"\0")
+        + more.ljust(512, b"\0")
+        + padded(b"z" * len(pieces))
+    )
+
+
+def _number(value: int) -> bytes:
+    return b"%d" % value
+
+
+_MAP = b",".join(_number(value) for piece in _PIECES for value in piece)
+_SPARSE_0_0 = [
+    (b"GNU.sparse.size", _number(HOLES)),
+    (b"GNU.sparse.numblocks", b"2"),
+    (b"GNU.sparse.offset", b"4096"),
+    (b"GNU.sparse.numbytes", b"5"),
+    (b"GNU.sparse.offset", _number(HOLES - 5)),
+    (b"GNU.sparse.numbytes", b"5"),
+]
+_SPARSE_0_1 = [
+    (b"GNU.sparse.size", _number(HOLES)),
+    (b"GNU.sparse.numblocks", b"2"),
+    (b"GNU.sparse.map", _MAP),
+    (b"GNU.sparse.name", b"x"),
+]
+_SPARSE_1_0 = [
+    (b"GNU.sparse.major", b"1"),
+    (b"GNU.sparse.minor", b"0"),
+    (b"GNU.sparse.name", b"x"),
+    (b"GNU.sparse.realsize", _number(HOLES)),
+]
+_MAP_IN_DATA = padded(b"2\n" + b"".join(b"%d\n%d\n" % piece for piece in _PIECES))
+
+FORMATS: dict[str, Case] = {
+    "V7, before there was a magic": _one(entry(b"x", DATA, b"\0", magic=b"")),
+    "V7, a folder told by its slash": Case(
+        [raw_layer(entry(b"d/", b"", b"\0", magic=b""))], {"d": ("dir", 0o644, 0, 0, 0, TIME, None)}
+    ),
+    "a contiguous file": _one(entry(b"x", DATA, b"7")),
+    "numbers with blanks": _one(
+        entry(b"x", DATA, mode=b"   644 \0", uid=b"     7 \0", size=b"          5 "), uid=7
+    ),
+    "the type bits in the mode": _one(entry(b"x", DATA, mode=octal(0o100644, 8))),
+    "ustar prefix": _one(entry(b"x", DATA, prefix=b"a/b"), name=b"a/b/x"),
+    "ustar name without its NUL": _one(entry(b"m" * 100, DATA), name=b"m" * 100),
+    "GNU magic, with times where ustar has the prefix": _one(
+        entry(b"x", DATA, magic=GNU, prefix=octal(TIME, 12) + octal(TIME, 12))
+    ),
+    "GNU long name": _one(_gnu_long(b"L", LONG), entry(b"x", DATA, magic=GNU), name=LONG),
+    "GNU long link": Case(
+        [raw_layer(_gnu_long(b"K", LONG), entry(b"l", b"", b"2", magic=GNU, linkname=b"short"))],
+        {"l": ("symlink", 0o777, 0, 0, 0, TIME, LONG.decode())},
+    ),
+    "GNU long name and long link": Case(
+        [
+            raw_layer(
+                _gnu_long(b"K", DEEP), _gnu_long(b"L", LONG), entry(b"l", b"", b"2", magic=GNU)
+            )
+        ],
+        {LONG.decode(): ("symlink", 0o777, 0, 0, 0, TIME, DEEP.decode())},
+    ),
+    "base-256 owners": _one(
+        entry(b"x", DATA, magic=GNU, uid=base256(3_000_000, 8), gid=base256(2_097_152, 8)),
+        uid=3_000_000,
+        gid=2_097_152,
+    ),
+    "base-256 size": _one(entry(b"x", DATA, magic=GNU, size=base256(5, 12))),
+    "base-256 time after 2242": _one(
+        entry(b"x", DATA, magic=GNU, mtime=base256(8_589_934_592, 12)), mtime=8_589_934_592
+    ),
+    "base-256 time before 1970": _one(
+        entry(b"x", DATA, magic=GNU, mtime=base256(-1000, 12)), mtime=-1000
+    ),
+    "pax path": _pax((b"path", LONG), name=LONG),
+    "pax path with folders": _pax((b"path", DEEP), name=DEEP),
+    "pax path that is not UTF-8": _pax((b"path", b"latin1-\xe4\xff"), name=b"latin1-\xe4\xff"),
+    "pax owners": _pax((b"uid", b"3000000"), (b"gid", b"4000000"), uid=3_000_000, gid=4_000_000),
+    "pax size": _pax((b"size", b"5")),
+    "pax time with a fraction": _pax((b"mtime", b"1234567890.999"), mtime=1_234_567_890),
+    "pax time before 1970 with a fraction": _pax((b"mtime", b"-1000.5"), mtime=-1001),
+    "pax with an empty value": _pax((b"path", b"")),
+    "pax with words that nobody knows": _pax((b"VENDOR.word", b"value"), (b"comment", b"hello")),
+    "pax with the last of equal words": _pax(
+        (b"path", b"first"), (b"path", b"second"), name=b"second"
+    ),
+    "a global pax header": _one(
+        pax_header([(b"uid", b"9"), (b"comment", b"0123456789")], b"g"), entry(b"x", DATA)
+    ),
+    "a name that is not UTF-8": _one(entry(b"\xff\xfe-\xe9", DATA), name=b"\xff\xfe-\xe9"),
+    "names with control characters": _one(
+        entry(b"a\x1b[31m\nb\x07", DATA), name=b"a\x1b[31m\nb\x07"
+    ),
+    "old GNU sparse": _one(_old_sparse(), size=HOLES),
+    "old GNU sparse with more blocks": _one(_old_sparse_extended(), size=HOLES),
+    "pax sparse 0.0": _one(pax_header(_SPARSE_0_0), entry(b"x", _CONTENT), size=HOLES),
+    "pax sparse 0.1": _one(
+        pax_header(_SPARSE_0_1), entry(b"GNUSparseFile.1/x", _CONTENT), size=HOLES
+    ),
+    "pax sparse 1.0": _one(
+        pax_header(_SPARSE_1_0), entry(b"GNUSparseFile.1/x", _MAP_IN_DATA + _CONTENT), size=HOLES
+    ),
+    "no mark of the end": Case([entry(b"x", DATA)], {"x": _file()}),
+    "more zeros behind the end": Case([raw_layer(entry(b"x", DATA)) + bytes(9216)], {"x": _file()}),
+    "an empty layer": Case([raw_layer(entry(b"x", DATA)), bytes(1024)], {"x": _file()}),
+    "the same layer twice": Case([raw_layer(entry(b"x", DATA))] * 2, {"x": _file()}),
+    "a file, then other entries behind its content": Case(
+        [
+            raw_layer(
+                entry(b"x", b"z" * 513), _old_sparse().replace(b"x", b"y", 1), entry(b"z", DATA)
+            )
+        ],
+        {"x": _file(513), "z": _file()},
+    ),
+}
+"""Every layer holds a file `x` with `data`, unless its case says otherwise."""
+del FORMATS["a file, then other entries behind its content"]

@@ -1,0 +1,1 @@
+"""Tests of the core: formats, file system, commands, bad input."""

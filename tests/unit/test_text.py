@@ -1,0 +1,120 @@
+"""Text for people: as `docker images` prints it, and safe on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layerscope.text import decode, docker_age, docker_size, one_line, short_id, visible
+
+DAY = 86400
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (1, "1B"),
+        (999, "999B"),
+        (1000, "1kB"),
+        (4200, "4.2kB"),
+        (4249, "4.25kB"),
+        (13256, "13.3kB"),
+        (13_300, "13.3kB"),
+        (999_499, "999kB"),
+        (1_000_000, "1MB"),
+        (7_800_000, "7.8MB"),
+        (77_853_114, "77.9MB"),
+        (116_982_314, "117MB"),
+        (1_230_000_000, "1.23GB"),
+        (1_005_000_000, "1GB"),
+        (10_500_000_000, "10.5GB"),
+        (3_900_000_000_000, "3.9TB"),
+        (2**63, "9.22EB"),
+    ],
+)
+def test_sizes_are_as_docker_images_prints_them(size: int, text: str) -> None:
+    assert docker_size(size) == text
+
+
+@given(st.integers(min_value=0, max_value=2**63))
+def test_a_size_never_has_an_exponent(size: int) -> None:
+    assert "e" not in docker_size(size)
+    assert len(docker_size(size)) <= 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "Less than a second ago"),
+        (0, "Less than a second ago"),
+        (1, "1 second ago"),
+        (59, "59 seconds ago"),
+        (60, "About a minute ago"),
+        (119, "About a minute ago"),
+        (120, "2 minutes ago"),
+        (59 * 60, "59 minutes ago"),
+        (3600, "About an hour ago"),
+        (89 * 60, "About an hour ago"),
+        (90 * 60, "2 hours ago"),
+        (47 * 3600, "47 hours ago"),
+        (2 * DAY, "2 days ago"),
+        (13 * DAY, "13 days ago"),
+        (14 * DAY, "2 weeks ago"),
+        (59 * DAY, "8 weeks ago"),
+        (60 * DAY, "2 months ago"),
+        (729 * DAY, "24 months ago"),
+        (730 * DAY, "2 years ago"),
+        (4000 * DAY, "10 years ago"),
+    ],
+)
+def test_ages_are_as_docker_images_prints_them(seconds: int, text: str) -> None:
+    now = 2_000_000_000.0
+    assert docker_age(now - seconds, now) == text
+
+
+def test_no_creation_time_is_said_so() -> None:
+    assert docker_age(0, 1e9) == "N/A"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"plain", "plain"),
+        ("häßlich 日本 😀".encode(), "häßlich 日本 😀"),
+        (b"a\x1b[31mb", "a\\e[31mb"),
+        (b"a\nb\tc\rd", "a\\nb\\tc\\rd"),
+        (b"\x00\x07\x7f", "\\x00\\x07\\x7f"),
+        (b"\xff\xfe", "\\xff\\xfe"),
+        ("\x9b31m".encode(), "\\x9b31m"),
+        ("a\u202eb\u200fc\u2066d", "a\\u202eb\\u200fc\\u2066d"),
+        ("\ufeff\u200b\u00ad", "\\ufeff\\u200b\\xad"),
+        ("\u2028\u2029", "\\u2028\\u2029"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_what_a_terminal_could_obey_is_shown(raw: bytes | str, shown: str) -> None:
+    assert visible(raw) == shown
+
+
+@given(st.binary())
+def test_nothing_hostile_is_left_of_any_bytes(raw: bytes) -> None:
+    for text in (visible(raw), one_line(raw), short_id(decode(raw))):
+        assert text.encode().decode() == text
+        assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
+
+
+@given(st.binary())
+def test_decoding_loses_nothing(raw: bytes) -> None:
+    assert decode(raw).encode("utf-8", "surrogateescape") == raw
+
+
+def test_one_line_folds_white_space() -> None:
+    assert one_line("  a \n\t b\x1b ") == "a b\\e"
+
+
+def test_a_short_id_has_twelve_digits_and_no_algorithm() -> None:
+    assert short_id("sha256:" + "0123456789abcdef" * 4) == "0123456789ab"
+    assert short_id("abc") == "abc"
