@@ -10,6 +10,7 @@ from layerscope.filesystem.changeset import Changeset
 from layerscope.images.archive_file import ArchiveFile, Member
 from layerscope.images.blob_store import read_document
 from layerscope.images.content import layer_content
+from layerscope.images.forked import may_fork, read_forked
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
@@ -59,32 +60,38 @@ class ArchiveReader:
         return self._archive.key(self._layers[layer][1])
 
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        """Reads the layers, base first; see `ImageReader.changesets`."""
+        """Reads the layers; see `ImageReader.changesets`."""
         progress.what = "Reading layers"
-        progress.total = sum(member.size for _, member in self._layers)
-        behind = 0
-        done: dict[Member, Changeset] = {}
-        for index, (name, member) in enumerate(self._layers):
-            shift = behind - member.offset
+        sizes = [member.size for _, member in self._layers]
+        progress.total = sum(sizes)
+        starts = [sum(sizes[:index]) for index in range(len(sizes))]
+        # Layers that are equal may be stored once.
+        sharing: dict[Member, list[int]] = {}
+        for index, (_, member) in enumerate(self._layers):
+            if index not in known:
+                sharing.setdefault(member, []).append(index)
+        wanted = [indexes[0] for indexes in sharing.values()]
 
-            def advance(at: int, shift: int = shift) -> None:
-                progress.advance(at + shift)
+        def read(index: int) -> Changeset:
+            name, member = self._layers[index]
+            shift = starts[index] - member.offset
+            return read_layer(
+                self._archive.whole,
+                member.offset,
+                member.size,
+                file=self._file,
+                name=name,
+                advance=lambda at: progress.advance(at + shift),
+            )
 
-            if index in known:
-                behind += member.size
-                continue
-            if member not in done:
-                done[member] = read_layer(
-                    self._archive.whole,
-                    member.offset,
-                    member.size,
-                    file=self._file,
-                    name=name,
-                    advance=advance,
-                )
-            behind += member.size
-            progress.advance(behind)
-            yield index, done[member]
+        if may_fork(len(wanted), sum(sizes[index] for index in wanted)):
+            found = read_forked(wanted, read)
+        else:
+            found = ((index, read(index)) for index in wanted)
+        for index, changeset in found:
+            progress.advance(starts[index] + sizes[index])
+            for other in sharing[self._layers[index][1]]:
+                yield other, changeset
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""
