@@ -1,0 +1,1 @@
+"""The commands, run in process on archives that the tests make."""

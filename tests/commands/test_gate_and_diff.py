@@ -1,0 +1,132 @@
+"""ci and diff: verdicts on whole images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.conftest import Run
+from tests.truth.archives import folder, layer_tar, text, whiteout, write_archive
+
+
+def rules(document: Any) -> dict[str, Any]:
+    return {rule["rule"]: rule for rule in document["rules"]}
+
+
+@pytest.fixture
+def wasteful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of 400 bytes, 100 are hidden in /big and 100 in /log/x, both above the base layer."""
+    monkeypatch.chdir(tmp_path)
+    layers = [
+        [text("base", "b" * 100)],
+        [text("big", "1" * 100), folder("log"), text("log/x", "l" * 100)],
+        [text("big", "2" * 100), whiteout("log")],
+    ]
+    return write_archive(tmp_path, [layer_tar(layer) for layer in layers])
+
+
+def test_the_gate_measures_what_the_design_defines(run: Run, wasteful: Path) -> None:
+    answer = run("ci", wasteful, "--json")
+    found = rules(answer.document)
+    assert answer.code == 1
+    assert answer.document["passed"] is False
+    assert found["lowest-efficiency"]["value"] == pytest.approx(0.5)
+    assert found["highest-wasted-bytes"]["value"] == 200
+    assert found["highest-wasted-bytes"]["passed"] is None
+    assert found["highest-user-wasted-percent"]["value"] == pytest.approx(200 / 300)
+
+
+def test_flags_decide(run: Run, wasteful: Path) -> None:
+    kept = ("--lowest-efficiency", "50%", "--highest-user-wasted-percent", "disabled")
+    assert run("ci", wasteful, *kept).code == 0
+    answer = run("ci", wasteful, *kept, "--highest-wasted-bytes", "199")
+    assert answer.code == 1
+    assert "highest-wasted-bytes" in answer.out
+    assert "FAIL" in answer.out
+    assert run("ci", wasteful, *kept, "--highest-wasted-bytes", "0.2kB").code == 0
+
+
+def test_excluded_paths_do_not_count(run: Run, wasteful: Path) -> None:
+    answer = run("ci", wasteful, "--exclude", "/log", "--json")
+    assert answer.document["excluded_size"] == 100
+    assert rules(answer.document)["highest-wasted-bytes"]["value"] == 100
+
+
+def test_rules_of_dive_are_read(run: Run, wasteful: Path) -> None:
+    Path(".dive-ci").write_text(
+        "rules:\n  lowestEfficiency: 0.4\n  highestWastedBytes: 1MB\n"
+        "  highestUserWastedPercent: 0.9\n"
+    )
+    answer = run("ci", wasteful, "--json")
+    assert answer.code == 0
+    assert rules(answer.document)["highest-wasted-bytes"]["threshold"] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [("layerscope.toml", "[ci]"), ("pyproject.toml", "[tool.layerscope.ci]")],
+)
+def test_toml_goes_before_dive(run: Run, wasteful: Path, name: str, heading: str) -> None:
+    Path(".dive-ci").write_text("rules:\n  lowestEfficiency: 0.99\n")
+    Path(name).write_text(
+        f'{heading}\nlowest-efficiency = 0.4\nhighest-user-wasted-percent = "70%"\n'
+        'exclude = ["/big"]\n'
+    )
+    answer = run("ci", wasteful, "--json")
+    assert answer.code == 0
+    assert answer.document["excluded_size"] == 100
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[ci]\nlowest-efficiency = 2\n", "lowest-efficiency is 2"),
+        ("[ci]\nnonsense = 2\n", "There is no rule nonsense"),
+        ('[ci]\nhighest-size = "3 XB"\n', "highest-size is 3 XB"),
+        ("[ci\n", "is not valid TOML"),
+        ('ci = "x"\n', "ci is not a table"),
+    ],
+)
+def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
+    run: Run, wasteful: Path, content: str, problem: str
+) -> None:
+    Path("layerscope.toml").write_text(content)
+    answer = run("ci", wasteful)
+    assert (answer.code, answer.out) == (2, "")
+    assert problem in answer.err
+
+
+def test_an_image_is_the_same_as_itself(run: Run, image: Path) -> None:
+    answer = run("diff", image, image, "--exit-code", "--json")
+    assert answer.code == 0
+    assert answer.document["same"] is True
+    assert answer.document["files"] == []
+    assert len(answer.document["layers"]["shared"]) == 2
+
+
+def test_diff_says_what_differs_in_each_file(run: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "1", tmp_path / "2"
+    one.mkdir()
+    two.mkdir()
+    base = layer_tar([text("same", "s"), text("only-one", "1")])
+    first = write_archive(one, [base, layer_tar([text("f", "abc"), text("m", "x")])])
+    second = write_archive(
+        two, [base, layer_tar([text("f", "abd"), text("m", "x", mode=0o755), whiteout("only-one")])]
+    )
+    answer = run("diff", first, second, "--json", "--exit-code")
+    found = {
+        entry["path"]: (entry["change"], entry["changed"]) for entry in answer.document["files"]
+    }
+    assert found == {
+        "/f": ("modified", ["content"]),
+        "/m": ("modified", ["mode"]),
+        "/only-one": ("removed", []),
+    }
+    assert answer.code == 1
+    assert run("diff", first, second).code == 0
+    layers = answer.document["layers"]
+    assert [len(layers[key]) for key in ("shared", "only_a", "only_b")] == [1, 1, 1]
+    words = run("diff", first, second).out
+    assert "M /m  mode 0644→0755, content unchanged" in words
