@@ -22,7 +22,7 @@ from layerscope.filesystem.changeset import Changeset
 VERSION = 1
 
 _MAGIC = b"lscs"
-#: Magic, version, checksum of the uncompressed rest, its length.
+#: Magic, version, checksum of the compressed rest, its length uncompressed.
 _HEADER = struct.Struct("<4sIIQ")
 
 #: Longer than any changeset of ten million entries; what claims more is damaged.
@@ -59,8 +59,9 @@ def dump_changeset(changeset: Changeset) -> bytes:
     if changeset.digests is not None:
         parts.append(changeset.digests.tobytes())
     payload = b"".join(parts)
-    header = _HEADER.pack(_MAGIC, VERSION, zlib.crc32(payload), len(payload))
-    return header + zstandard.ZstdCompressor(level=3).compress(payload)
+    compressed = zstandard.ZstdCompressor(level=3).compress(payload)
+    header = _HEADER.pack(_MAGIC, VERSION, zlib.crc32(compressed), len(payload))
+    return header + compressed
 
 
 def load_changeset(data: bytes) -> Changeset:
@@ -73,11 +74,12 @@ def load_changeset(data: bytes) -> Changeset:
         magic, version, checksum, length = _HEADER.unpack_from(data)
         if magic != _MAGIC or version != VERSION or length > _MAX_LENGTH:
             raise ChangesetFileError("not a changeset of this version")
-        payload = zstandard.ZstdDecompressor().decompress(
-            memoryview(data)[_HEADER.size :], max_output_size=length
-        )
-        if len(payload) != length or zlib.crc32(payload) != checksum:
+        compressed = memoryview(data)[_HEADER.size :]
+        if zlib.crc32(compressed) != checksum:
             raise ChangesetFileError("the checksum is wrong")
+        if zstandard.frame_content_size(compressed) != length:
+            raise ChangesetFileError("the length is wrong")
+        payload = zstandard.ZstdDecompressor().decompress(compressed)
         return _parse(payload)
     except (struct.error, zstandard.ZstdError, KeyError, TypeError, ValueError) as error:
         raise ChangesetFileError(str(error)) from None
