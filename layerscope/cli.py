@@ -14,9 +14,9 @@ from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
 _SOURCE_HELP = (
-    "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a folder "
-    "with an OCI image layout, docker-daemon:NAME, docker-archive:PATH[:REF], oci:DIR[:REF], "
-    "oci-archive:PATH[:REF]"
+    "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a "
+    "folder with an OCI image layout; or TRANSPORT:…, with TRANSPORT one of docker, docker-daemon, "
+    "docker-archive, docker-root, container, oci, oci-archive"
 )
 
 
@@ -84,7 +84,11 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     gate.add_argument("--config", metavar="FILE", help="layerscope.toml, pyproject.toml, .dive-ci")
     gate.add_argument("--json", action="store_true", help="one JSON object")
 
-    images = _command(subparsers, "images", "images of the current engine", source=False)
+    what = "images of the current engine, or of a data folder"
+    images = _command(subparsers, "images", what, source=False)
+    images.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="docker-root:DIR, a daemon's data folder"
+    )
     images.add_argument("--json", action="store_true", help="one JSON object")
 
     tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
@@ -100,6 +104,11 @@ def _command(
         parser.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
     parser.add_argument(
         "--platform", metavar="OS/ARCH", help="which image of several; this host's by default"
+    )
+    parser.add_argument(
+        "--export",
+        action="store_true",
+        help="have the engine export the image, even where its data folder can be read",
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="neither use nor keep what was read before"

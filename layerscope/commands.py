@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 def inspect(arguments: argparse.Namespace) -> int:
     """`layerscope inspect`."""
     from layerscope.reports.inspect_report import inspect_document, inspect_text
+    from layerscope.reports.pull_report import pull_lines
 
     with _opened(arguments) as (loaded, _):
         if arguments.json:
             write_lines([json.dumps(inspect_document(loaded))])
         else:
             write_lines(inspect_text(loaded))
+            write_lines(pull_lines(loaded.image))
     return 0
 
 
@@ -200,14 +202,10 @@ def _find_everywhere(
 
 def images(arguments: argparse.Namespace) -> int:
     """`layerscope images`."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.resolve import list_images
     from layerscope.reports.images_report import images_document, images_text
 
-    engine = connect()
-    try:
-        found = engine.images(sizes=True)
-    finally:
-        engine.close()
+    found = list_images(arguments.source)
     if arguments.json:
         write_lines([json.dumps(images_document(found))])
     else:
@@ -239,7 +237,13 @@ def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded
     gc.disable()
     with ExitStack() as stack:
         with Narration() as narration:
-            reader = open_image(source, narration.progress, platform=arguments.platform)
+            reader = open_image(
+                source,
+                narration.progress,
+                platform=arguments.platform,
+                export=arguments.export,
+                cache=not arguments.no_cache,
+            )
             stack.callback(reader.close)
             loaded = load(reader, narration.progress, cache=_cache(arguments))
         yield loaded, reader

@@ -46,6 +46,10 @@ class EngineError(LayerscopeError):
     """An engine that is not there, does not let us in, or answered with an error."""
 
 
+class RegistryError(LayerscopeError):
+    """A registry that cannot be reached, does not let us in, or answers wrongly."""
+
+
 class NotFoundError(LayerscopeError):
     """An image, a layer or a path that does not exist where it was looked for."""
 

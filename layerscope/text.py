@@ -100,5 +100,5 @@ def _duration(seconds: int) -> str:
 
 
 def short_id(identifier: str) -> str:
-    """The first twelve digits of an id or digest, without its algorithm."""
-    return identifier.rpartition(":")[2][:12]
+    """The first twelve digits of an id or digest, without its algorithm, safe on a terminal."""
+    return visible(identifier.rpartition(":")[2][:12])

@@ -6,8 +6,8 @@ import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import requests
@@ -15,35 +15,12 @@ from docker.errors import APIError, DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
 from layerscope.errors import EngineError, LayerscopeError, NotFoundError
+from layerscope.images.stored import NONE, unix_time
+from layerscope.images.stored import ImageSummary as ImageSummary
 from layerscope.text import visible
-
-NONE = "<none>"
 
 #: Since this version of the API the image list can carry shared sizes.
 _API_SHARED_SIZE = (1, 42)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSummary:
-    """One line of `docker images`.
-
-    Attributes:
-        repository: Repository, or `<none>`.
-        tag: Tag, or `<none>`.
-        id: Id of the image, with its algorithm.
-        created: Unix time.
-        size: Bytes, as the engine counts them.
-        shared_size: Bytes in layers that other images have too; None if not known.
-        unique_size: Bytes in layers that no other image has; None if not known.
-    """
-
-    repository: str
-    tag: str
-    id: str
-    created: int
-    size: int
-    shared_size: int | None
-    unique_size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +133,78 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
+        return self._stream("/images/{0}/get", name)
+
+    def info(self) -> Mapping[str, Any]:
+        """`GET /info`.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
         with told(self.host):
-            url = self._client._url("/images/{0}/get", name)  # noqa: SLF001
-            # docker-py's get_image() hands out pieces of a fixed size; the response below it can
-            # be read into whatever the tar scanner has room for.
+            answer: Mapping[str, Any] = self._client.info()
+            return answer
+
+    def inspect_container(self, name: str) -> Mapping[str, Any]:
+        """`GET /containers/NAME/json`.
+
+        Raises:
+            NotFoundError: The engine has no such container.
+            EngineError: It did not answer as it should.
+        """
+        with told(self.host):
+            try:
+                answer: Mapping[str, Any] = self._client.inspect_container(name)
+            except NotFound:
+                raise NotFoundError(
+                    f"{self.name} has no container {visible(name)}.",
+                    "`docker ps --all` lists what it has.",
+                ) from None
+            return answer
+
+    def container_changes(self, identifier: str) -> Sequence[Mapping[str, Any]]:
+        """`GET /containers/ID/changes`: paths that differ from the image.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            answer: Sequence[Mapping[str, Any]] | None = self._client.diff(identifier)
+            return answer or []
+
+    def export_container(
+        self, identifier: str
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        """`GET /containers/ID/export`: all files that a container sees, as a tar stream.
+
+        Returns:
+            A function that reads up to so many bytes, and one that ends the export.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        return self._stream("/containers/{0}/export", identifier)
+
+    def container_file(
+        self, identifier: str, path: bytes
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        """`GET /containers/ID/archive`: one path of a container as a tar stream.
+
+        Returns:
+            A function that reads up to so many bytes, and one that ends the stream.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        return self._stream("/containers/{0}/archive", identifier, f"?path={quote(path)}")
+
+    def _stream(
+        self, path: str, name: str, query: str = ""
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        with told(self.host):
+            url = self._client._url(path, name) + query  # noqa: SLF001
+            # docker-py hands out pieces of a fixed size; the response below it can be read into
+            # whatever the tar scanner has room for.
             response = self._client._get(url, stream=True, timeout=None)  # noqa: SLF001
             self._client._raise_for_status(response)  # noqa: SLF001
 
@@ -228,21 +273,11 @@ def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[
             repository=repository,
             tag=tag,
             id=identifier,
-            created=_unix(entry.get("Created")),
+            created=unix_time(entry.get("Created")),
             size=size,
             shared_size=shared_size if known else None,
             unique_size=max(0, size - shared_size) if known else None,
         )
-
-
-def _unix(created: object) -> int:
-    """Docker gives the list's times as numbers; some compatible engines write RFC 3339."""
-    if isinstance(created, int | float):
-        return int(created)
-    try:
-        return int(datetime.fromisoformat(str(created).replace("Z", "+00:00")).timestamp())
-    except ValueError:
-        return 0
 
 
 @contextmanager

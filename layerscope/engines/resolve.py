@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layerscope.errors import BadInputError, LayerscopeError, UsageError
+from layerscope.errors import BadInputError, UsageError
 from layerscope.images.archive import ArchiveReader
 from layerscope.images.archive_file import is_compressed, open_archive, open_file
 from layerscope.images.blob_store import FolderStore
@@ -17,6 +17,7 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.save_layout import MANIFEST
 from layerscope.images.save_stream import CompressedArchiveReader
+from layerscope.images.stored import ImageSummary
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.text import visible
 
@@ -31,14 +32,23 @@ class Request:
     Attributes:
         progress: Where to say how far it has come, where opening takes long.
         platform: `os/architecture[/variant]` to choose where there are several.
+        export: Whether an engine is to export the image even where its data folder can be read.
+        cache: Whether documents of registries are taken from the cache and kept there.
     """
 
     progress: Progress = field(default_factory=Progress)
     platform: str | None = None
+    export: bool = False
+    cache: bool = True
 
 
 def open_image(
-    source: str, progress: Progress | None = None, *, platform: str | None = None
+    source: str,
+    progress: Progress | None = None,
+    *,
+    platform: str | None = None,
+    export: bool = False,
+    cache: bool = True,
 ) -> ImageReader:
     """Opens an image.
 
@@ -48,11 +58,13 @@ def open_image(
         progress: Where to say how far it has come, where opening takes long.
         platform: `os/architecture[/variant]` to choose where there are several; None for this
             host's.
+        export: Whether an engine is to export the image even where its data folder can be read.
+        cache: Whether documents of registries are taken from the cache and kept there.
 
     Raises:
         LayerscopeError: There is no such image, or it cannot be read.
     """
-    request = Request(progress or Progress(), platform)
+    request = Request(progress or Progress(), platform, export, cache)
     if not source:
         raise UsageError("No image is named.", "Name one, or a file.")
     transport, colon, rest = source.partition(":")
@@ -63,6 +75,29 @@ def open_image(
     if _is_there(path) or _looks_like_path(source):
         return _open_path(path, request)
     return _open_engine(source, f"docker-daemon:{source}", request)
+
+
+def list_images(source: str | None) -> list[ImageSummary]:
+    """The images of an engine or a data folder, newest first, a line for each of their names.
+
+    Args:
+        source: `docker-root:DIR`, or None for the current engine.
+
+    Raises:
+        LayerscopeError: There is no such place, or it cannot be read.
+    """
+    if source is None:
+        from layerscope.engines.docker import connect
+
+        with closing(connect()) as engine:
+            return engine.images(sizes=True)
+    transport, _, folder = source.partition(":")
+    if transport != "docker-root" or not folder:
+        raise UsageError(f"{visible(source)} has no list of images.", "Try docker-root:DIR.")
+    from layerscope.images.docker_root import DockerRoot
+
+    with closing(DockerRoot(Path(folder))) as root:
+        return root.summaries()
 
 
 def _open_path(path: Path, request: Request) -> ImageReader:
@@ -121,21 +156,43 @@ def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request
 
 def _open_engine(rest: str, source: str, request: Request) -> ImageReader:
     # docker-py takes a fifth of a second to import, which archives need not wait for.
-    from layerscope.engines.docker import connect
-    from layerscope.images.engine_export import EngineExportReader
+    from layerscope.engines.local_store import open_in_engine
 
-    engine = connect()
-    try:
-        return EngineExportReader(engine, rest, source)
-    except LayerscopeError:
-        engine.close()
-        raise
+    return open_in_engine(rest, source, export=request.export)
+
+
+def _open_container(rest: str, source: str, request: Request) -> ImageReader:
+    from layerscope.engines.container import open_container
+
+    return open_container(rest, source, export=request.export)
+
+
+def _open_data_folder(rest: str, source: str, request: Request) -> ImageReader:
+    from layerscope.images.docker_root import open_docker_root
+
+    path, wanted = split_archive(rest)
+    return open_docker_root(path, wanted, request.platform)
+
+
+def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
+    # Other sources need not wait for what talks to registries.
+    from layerscope.images.document_cache import DocumentCache
+    from layerscope.images.registry import RegistryReader
+
+    if not rest.startswith("//"):
+        # `docker:27` is an image of that name.
+        return _open_engine(source, f"docker-daemon:{source}", request)
+    documents = DocumentCache() if request.cache else None
+    return RegistryReader(source, request.progress, platform=request.platform, documents=documents)
 
 
 #: What may stand before a colon in a source; everything else is a name or a path.
 TRANSPORTS: dict[str, Opener] = {
+    "container": _open_container,
+    "docker": _open_registry,
     "docker-archive": _open_docker_archive,
     "docker-daemon": _open_engine,
+    "docker-root": _open_data_folder,
     "oci": _open_oci,
     "oci-archive": _open_oci_archive,
 }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.errors import LayerscopeError
 from layerscope.filesystem.change import NEVER, Change
 from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
 from layerscope.filesystem.tree import Int32, PathTree
@@ -33,6 +34,8 @@ class Applied:
 
     def __init__(self, changesets: Sequence[Changeset]) -> None:
         """Applies the layers, base first."""
+        if len(changesets) >= NEVER:
+            raise LayerscopeError(f"An image of {len(changesets)} layers cannot be shown.")
         self.changesets = changesets
         self.tree = PathTree(
             (c.path_blob for c in changesets if len(c)), _hard_link_targets(changesets)
@@ -68,47 +71,22 @@ class Applied:
         self.hidden_by[whiteouts] = layer
         self.hidden_by[opaques] = layer
         real = rows[kinds < _WHITEOUT]
-        real = self._without_clashes(layer, real)
         self.below[rows] = self._shown[nodes]
         if self.changesets[layer].links:
             self._link_inodes(layer, real)
         gone = self._hide(layer, real, whiteouts, opaques)
         nodes = self.nodes[real]
         self._replace(layer, nodes, real)
-        self._imply_parents(layer, nodes)
+        above: Int32 = self.tree.parents[nodes]
+        if len(whiteouts) or len(opaques):
+            above = np.concatenate([above, self._marked_folders(layer, whiteouts, opaques)])
+        self._imply_folders(layer, above)
         left = gone[self._shown[gone] < 0]
         for marks, own in ((whiteouts, 0), (opaques, 1)):
             marked = self.nodes[marks]
             first = np.searchsorted(left, marked + own)
             removed = np.searchsorted(left, self.tree.ends[marked]) > first
             self.changes[marks[removed]] = Change.REMOVED
-
-    def _without_clashes(self, layer: int, real: Int32) -> Int32:
-        """Rows without those that a later entry of the same layer replaces.
-
-        A file after entries below its path replaces them; entries below the path of an earlier file
-        replace it by a folder.
-        """
-        nodes = self.nodes[real]
-        suspects = real[(self.kinds[real] != _DIR) & (self.tree.ends[nodes] > nodes + 1)]
-        if not len(suspects):
-            return real
-        by_node = np.argsort(nodes, kind="stable")
-        ordered = nodes[by_node]
-        dropped: set[int] = set()
-        for row in suspects.tolist():
-            node = int(self.nodes[row])
-            start, end = np.searchsorted(ordered, [node + 1, int(self.tree.ends[node])])
-            inside = real[by_node[start:end]].tolist()
-            dropped.update(inner for inner in inside if inner < row)
-            if any(inner > row for inner in inside):
-                dropped.add(row)
-        if not dropped:
-            return real
-        lost = np.array(sorted(dropped), np.int32)
-        self.hidden_by[lost] = layer
-        kept: Int32 = np.setdiff1d(real, lost)
-        return kept
 
     def _hide(self, layer: int, real: Int32, whiteouts: Int32, opaques: Int32) -> Int32:
         """Hides what lower layers have where this layer says so.
@@ -147,18 +125,46 @@ class Applied:
         self.hidden_by[previous[previous >= 0]] = layer
         self._shown[nodes] = rows
 
-    def _imply_parents(self, layer: int, nodes: Int32) -> None:
-        """Makes folders of what is above the nodes and is none."""
+    def _marked_folders(self, layer: int, whiteouts: Int32, opaques: Int32) -> Int32:
+        """Folders that whiteouts are in and that are not there; engines make them all the same.
+
+        Those that a whiteout of the layer itself removes, or a file of it replaces, stay away.
+        """
+        removed = np.unique(self.nodes[whiteouts])
+        folders: Int32 = np.unique(
+            np.concatenate([self.tree.parents[removed], self.nodes[opaques]])
+        )
+        shown = self._shown[folders]
+        folders = folders[(folders != 0) & ((shown < 0) | (self.kinds[shown] != _DIR))]
+        nearest = folders
+        while (unknown := (self._shown[nearest] < 0) & (nearest != 0)).any():
+            nearest = np.where(unknown, self.tree.parents[nearest], nearest)
+        shown = self._shown[nearest]
+        solid = (shown >= 0) & (self.kinds[shown] != _DIR) & (self.layers[shown] == layer)
+        folders = folders[~solid]
+        if not len(folders) or not len(removed):
+            return folders
+        reach = np.maximum.accumulate(self.tree.ends[removed])
+        before = np.searchsorted(removed, folders, "right") - 1
+        away = (before >= 0) & (reach[before] > folders)
+        kept: Int32 = folders[~away]
+        return kept
+
+    def _imply_folders(self, layer: int, folders: Int32) -> None:
+        """Makes folders of nodes, and of what is above them, where they are none."""
         parents = self.tree.parents
-        wanted = np.unique(parents[nodes])
+        wanted = np.unique(folders)
+        found: list[Int32] = []
         while True:
             wanted = wanted[wanted != 0]
             shown = self._shown[wanted]
             lacking = wanted[(shown < 0) | (self.kinds[shown] != _DIR)]
             if not len(lacking):
-                return
-            self._imply(layer, lacking)
+                break
+            found.append(lacking)
             wanted = np.unique(parents[lacking])
+        if found:
+            self._imply(layer, np.unique(np.concatenate(found)))
 
     def _imply(self, layer: int, nodes: Int32) -> None:
         count = len(nodes)
@@ -183,8 +189,8 @@ class Applied:
     def _link_inodes(self, layer: int, real: Int32) -> None:
         """Gives hard links the inode of what they are links to, in this layer or below.
 
-        Engines set the owner and mode that the header of a link carries on the inode that all its
-        names share, so the last header counts for all of them.
+        Engines set the owner, mode and time that the header of a link carries on the inode that
+        all its names share, so the last header counts for all of them; a symlink gets the owner.
         """
         base = self.bases[layer]
         links = self.changesets[layer].links
@@ -206,8 +212,9 @@ class Applied:
                 continue
             self.inodes[row] = inode
             if inode >= base:
-                for column in (self.modes, self.uids, self.gids):
-                    column[inode] = column[row]
+                self.uids[inode], self.gids[inode] = self.uids[row], self.gids[row]
+                if self.kinds[inode] != EntryType.SYMLINK:
+                    self.modes[inode], self.mtimes[inode] = self.modes[row], self.mtimes[row]
         rows = np.array(hard, np.int32)
         inodes = self.inodes[rows]
         for column in (self.modes, self.uids, self.gids, self.mtimes, self.sizes):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_STARS = {b"*": rb"[^/]*?", b"**": rb".*?", b"**/": rb"(?:[^/]+/)*?"}
+
 
 def glob_pattern(glob: str, flags: int = 0) -> re.Pattern[bytes]:
     """A pattern that matches paths (no leading slash) as a whole, or a folder above them.
@@ -17,18 +19,24 @@ def glob_pattern(glob: str, flags: int = 0) -> re.Pattern[bytes]:
     raw = glob.encode("utf-8", "surrogateescape")
     anchored = b"/" in raw.strip(b"/") or raw.startswith(b"/")
     raw = raw.strip(b"/")
-    pattern = b""
-    place = 0
-    while place < len(raw):
-        if raw[place : place + 3] == b"**/":
-            pattern += rb"(?:[^/]+/)*"
-            place += 3
-        elif raw[place : place + 2] == b"**":
-            pattern += rb".*"
-            place += 2
-        else:
-            character = raw[place : place + 1]
-            pattern += {b"*": rb"[^/]*", b"?": rb"[^/]"}.get(character, re.escape(character))
-            place += 1
+    first, *rest = re.split(rb"(\*\*/|\*\*|\*)", raw)
+    pattern = _literal(first)
+    for place in range(0, len(rest), 2):
+        star, literal = rest[place], rest[place + 1]
+        following = rest[place + 2] if place + 2 < len(rest) else b""
+        piece = _STARS[star] + _literal(literal)
+        if (
+            following == b"**"
+            or star == following == b"*"
+            or (star == following == b"**/" and literal.endswith(b"/"))
+        ):
+            # The next star can take whatever a later match of this piece would, so its first match
+            # is the only one to try: without this, many stars take for ever.
+            piece = b"(?>" + piece + b")"
+        pattern += piece
     start = rb"\A" if anchored else rb"(?:\A|/)"
     return re.compile(start + pattern + rb"(?:/|\Z)", flags | re.DOTALL)
+
+
+def _literal(text: bytes) -> bytes:
+    return re.escape(text).replace(rb"\?", rb"[^/]")

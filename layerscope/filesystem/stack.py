@@ -142,8 +142,9 @@ class Stack:
     def counts(self, layer: int) -> dict[Change, int]:
         """How many of a layer's entries are of each kind; the root folder does not count."""
         rows = self.rows(layer)
-        changes = self.changes[rows.start : rows.stop][self.nodes[rows.start : rows.stop] != 0]
-        numbers = np.bincount(changes, minlength=len(Change)).tolist()
+        own = slice(rows.start, rows.stop)
+        counted = (self.nodes[own] != 0) | (self.kinds[own] == EntryType.OPAQUE)
+        numbers = np.bincount(self.changes[own][counted], minlength=len(Change)).tolist()
         return {change: numbers[change] for change in Change}
 
     def settle(self, row: int, same: bool) -> None:

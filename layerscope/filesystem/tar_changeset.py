@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.settle import settle
 from layerscope.oci.byte_source import ByteSource
 from layerscope.oci.tar_columns import TarColumns, decode
 from layerscope.oci.tar_header import TarError
@@ -87,6 +88,7 @@ class _Builder:
         self._digests: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]] | None] = []
         self._changeset = Changeset.empty()
         self._rows = 0
+        self._size = 0
 
     def add(self, part: TarColumns) -> None:
         """Takes some entries."""
@@ -96,8 +98,11 @@ class _Builder:
         paths = clean_paths(part.names, part.offsets)
         blob = b"\0".join(paths)
         if WHITEOUT_PREFIX in blob:
-            _mark_whiteouts(paths, kinds)
+            _mark_whiteouts(paths, kinds, part.offsets)
             blob = b"\0".join(paths)
+        if b"" in paths:
+            _check_root(paths, kinds, part.offsets)
+        self._check_sizes(part)
         changeset = self._changeset
         base = self._rows
         for row, target in part.links.items():
@@ -124,6 +129,15 @@ class _Builder:
         self._columns.append(part)
         self._rows += len(paths)
 
+    def _check_sizes(self, part: TarColumns) -> None:
+        """Refuses sizes whose sum means nothing: sparse files can claim any."""
+        sizes = part.sizes
+        overflows = int(sizes.max()) > MAX_LAYER_SIZE // len(sizes)
+        self._size += sum(sizes.tolist()) if overflows else int(sizes.sum())
+        if self._size > MAX_LAYER_SIZE:
+            largest = int(part.offsets[int(part.sizes.argmax())])
+            raise TarError(largest, "the size is larger than any layer can be")
+
     def finish(self) -> Changeset:
         """The changeset, with repeated and meaningless entries dropped."""
         if not self._columns:
@@ -134,6 +148,8 @@ class _Builder:
         changeset.kinds = np.concatenate(self._kinds)
         modes = np.concatenate([part.modes for part in parts]) & 0o7777
         changeset.modes = modes.astype(np.uint16)
+        # Whatever a header says: Linux has no other mode for a symlink.
+        changeset.modes[changeset.kinds == EntryType.SYMLINK] = 0o777
         changeset.uids = np.concatenate([part.uids for part in parts])
         changeset.gids = np.concatenate([part.gids for part in parts])
         changeset.sizes = np.concatenate([part.sizes for part in parts])
@@ -149,8 +165,11 @@ class _Builder:
             )
         whiteouts = changeset.kinds >= EntryType.WHITEOUT
         changeset.sizes[whiteouts] = 0
-        return _settle_repeats(changeset, self._skipped)
+        return settle(changeset, skip=_SKIP if self._skipped else None)
 
+
+#: More bytes than that no layer unpacks to; sums of sizes below it do not overflow.
+MAX_LAYER_SIZE = 1 << 53
 
 #: Marks rows that are dropped; no entry type.
 _SKIP = 255
@@ -196,8 +215,26 @@ def clean_path(name: bytes, offset: int) -> bytes:
     return b"/".join(parts)
 
 
-def _mark_whiteouts(paths: list[bytes], kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:
-    """Turns `.wh.` entries into whiteouts, in place."""
+def _check_root(
+    paths: list[bytes],
+    kinds: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> None:
+    for row, path in enumerate(paths):
+        if not path and kinds[row] not in (EntryType.DIR, EntryType.OPAQUE, _SKIP):
+            raise TarError(int(offsets[row]), "the root folder is not a folder")
+
+
+def _mark_whiteouts(
+    paths: list[bytes],
+    kinds: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> None:
+    """Turns `.wh.` entries into whiteouts, in place.
+
+    Raises:
+        TarError: A whiteout names its own folder or the one above.
+    """
     for row, path in enumerate(paths):
         if WHITEOUT_PREFIX not in path:
             continue
@@ -206,73 +243,7 @@ def _mark_whiteouts(paths: list[bytes], kinds: np.ndarray[tuple[int], np.dtype[n
             paths[row], kinds[row] = folder, EntryType.OPAQUE
         elif name.startswith(AUFS_PREFIX) or name == WHITEOUT_PREFIX:
             kinds[row] = _SKIP
+        elif name in (b".wh..", b".wh..."):
+            raise TarError(int(offsets[row]), "a whiteout names no file")
         elif name.startswith(WHITEOUT_PREFIX):
             paths[row], kinds[row] = folder + slash + name[4:], EntryType.WHITEOUT
-
-
-def _settle_repeats(changeset: Changeset, skipped: bool) -> Changeset:
-    """Keeps the last of entries with the same path, and drops what was marked to be skipped."""
-    paths = changeset.paths()
-    if not skipped and len(set(paths)) == len(paths):
-        return changeset
-    kinds = changeset.kinds.tolist()
-    last: dict[tuple[bytes, bool, bool], int] = {}
-    for row, path in enumerate(paths):
-        kind = kinds[row]
-        if kind != _SKIP:
-            key = (path, kind == EntryType.WHITEOUT, kind == EntryType.OPAQUE)
-            earlier = last.get(key)
-            if earlier is not None and kinds[earlier] == EntryType.FILE:
-                _bequeath(changeset, paths, kinds, earlier, row)
-            last[key] = row
-    keep = sorted(last.values())
-    if len(keep) == len(paths):
-        return changeset
-    return take_rows(changeset, paths, keep)
-
-
-def _bequeath(
-    changeset: Changeset, paths: list[bytes], kinds: list[int], earlier: int, row: int
-) -> None:
-    """A file is replaced by a later entry: a hard link made in between goes on holding it."""
-    heirs = [
-        heir
-        for heir in range(earlier + 1, row)
-        if kinds[heir] == EntryType.HARDLINK and changeset.links.get(heir) == paths[earlier]
-    ]
-    if not heirs:
-        return
-    first, *others = heirs
-    kinds[first] = EntryType.FILE
-    changeset.kinds[first] = EntryType.FILE
-    changeset.sizes[first] = changeset.sizes[earlier]
-    changeset.data_offsets[first] = changeset.data_offsets[earlier]
-    changeset.links.pop(first)
-    if earlier in changeset.sparse:
-        changeset.sparse[first] = changeset.sparse[earlier]
-    if changeset.digests is not None:
-        changeset.digests[first] = changeset.digests[earlier]
-    for heir in others:
-        changeset.links[heir] = paths[first]
-
-
-def take_rows(changeset: Changeset, paths: list[bytes], keep: list[int]) -> Changeset:
-    """A changeset with some of the rows of another."""
-    rows = np.array(keep, np.int64)
-    place = {old: new for new, old in enumerate(keep)}
-    return Changeset(
-        path_blob=b"\0".join(paths[row] for row in keep),
-        kinds=changeset.kinds[rows],
-        modes=changeset.modes[rows],
-        uids=changeset.uids[rows],
-        gids=changeset.gids[rows],
-        sizes=changeset.sizes[rows],
-        mtimes=changeset.mtimes[rows],
-        header_offsets=changeset.header_offsets[rows],
-        data_offsets=changeset.data_offsets[rows],
-        links={place[row]: v for row, v in changeset.links.items() if row in place},
-        devices={place[row]: v for row, v in changeset.devices.items() if row in place},
-        xattrs={place[row]: v for row, v in changeset.xattrs.items() if row in place},
-        sparse={place[row]: v for row, v in changeset.sparse.items() if row in place},
-        digests=None if changeset.digests is None else changeset.digests[rows],
-    )

@@ -13,10 +13,16 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.errors import LayerscopeError
+
 Int32 = npt.NDArray[np.int32]
 
 # With the slash and NUL swapped, comparing bytes compares component by component.
 _SWAP = bytes.maketrans(b"/\0", b"\0/")
+
+
+#: Bytes of the paths of folders that no layer has an entry for.
+MOST_IMPLIED = 256 << 20
 
 
 class PathTree:
@@ -35,6 +41,9 @@ class PathTree:
         Args:
             blobs: For each layer, its paths joined by NUL.
             extra: More paths to be in the tree.
+
+        Raises:
+            LayerscopeError: The folders above the paths are out of proportion.
         """
         keys: dict[bytes, None] = {b"": None}
         for blob in blobs:
@@ -46,7 +55,14 @@ class PathTree:
             missing = set(parents) - keys.keys()
             if not missing:
                 break
+            implied = 0
             while missing:
+                implied += sum(map(len, missing))
+                if implied > MOST_IMPLIED:
+                    raise LayerscopeError(
+                        "The image names too many deep paths without the folders above them.",
+                        "No image needs that: it may be made to use up memory.",
+                    )
                 keys.update(dict.fromkeys(missing))
                 missing = {key.rpartition(b"\0")[0] for key in missing} - keys.keys()
         count = len(ordered)

@@ -62,7 +62,11 @@ class EngineExportReader:
     Attributes:
         image: The image; its history is a guess until the configuration has passed by.
         way: How it is read.
+        why: Why it is not read from the engine's data folder, as the end of a sentence.
+        inspected: What the engine says of it.
     """
+
+    why = ""
 
     def __init__(self, engine: Exporter, name: str, source: str) -> None:
         """Asks the engine for the image.
@@ -79,7 +83,7 @@ class EngineExportReader:
         self._engine = engine
         self._source = source
         self.way = f"{engine.name}, export"
-        inspected = engine.inspect(name)
+        inspected = self.inspected = engine.inspect(name)
         self._id = str(inspected.get("Id") or name)
         if ":" not in self._id:
             self._id = f"sha256:{self._id}"  # Podman leaves the algorithm out.

@@ -20,12 +20,14 @@ class Layer:
         diff_id: Digest of its uncompressed tar stream.
         digest: Digest of it as it is stored or shipped, or None if that is not known.
         instruction: The Dockerfile instruction that made it, empty if the history does not tell.
+        stored_size: Bytes that it has as it is stored in a registry; None for other places.
     """
 
     index: int
     diff_id: str
     digest: str | None
     instruction: str
+    stored_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def image_from_config(
     image_id: str,
     source: str,
     digests: Sequence[str | None] | None = None,
+    stored_sizes: Sequence[int] | None = None,
 ) -> Image:
     """Makes an image of its configuration.
 
@@ -71,6 +74,7 @@ def image_from_config(
         image_id: Its id.
         source: Where it comes from.
         digests: Digests of the layers as stored, base first.
+        stored_sizes: Sizes of the layers as stored, base first.
     """
     instructions = {
         entry.layer: instruction(entry.created_by)
@@ -83,6 +87,7 @@ def image_from_config(
             diff_id=diff_id,
             digest=digests[index] if digests and index < len(digests) else None,
             instruction=instructions.get(index, ""),
+            stored_size=stored_sizes[index] if stored_sizes is not None else None,
         )
         for index, diff_id in enumerate(config.diff_ids)
     )

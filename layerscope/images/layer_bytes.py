@@ -48,7 +48,10 @@ def read_layer(
             return read_changeset(inner, _shifted(advance, start)) if size else Changeset.empty()
         shift = None
         source, taken = open_compressed(kind, inner, digest=True)
-        return read_changeset(source, _counted(advance, start, taken))
+        changeset = read_changeset(source, _counted(advance, start, taken))
+        # The archive ends before the stream does, whose checksum comes last.
+        source.drain()
+        return changeset
     except TarError as error:
         raise bad_layer(file, name, shift, error.offset, error.problem) from None
     except TruncatedError as error:

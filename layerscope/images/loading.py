@@ -31,12 +31,16 @@ class Loaded:
         changesets: Layers that have arrived, by number.
         stack: The layers from the base up to the first that is missing.
         complete: Whether all layers have arrived.
+        way: How they were read, for people.
+        why: Why not a faster way, as the end of a sentence; empty if there is none.
     """
 
     image: Image
     changesets: dict[int, Changeset]
     stack: Stack
     complete: bool
+    way: str = ""
+    why: str = ""
 
 
 def load(
@@ -74,7 +78,9 @@ def load(
         cost = time.monotonic() - start
         due = time.monotonic() + _PATIENCE * cost
         told = len(changesets)
-        loaded = Loaded(reader.image, dict(changesets), stack, complete)
+        loaded = Loaded(
+            reader.image, dict(changesets), stack, complete, reader.way, getattr(reader, "why", "")
+        )
         if on_update is not None:
             on_update(loaded)
         return loaded

@@ -18,7 +18,7 @@ from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
-from layerscope.images.save_layout import load_json, read_config, same_reference
+from layerscope.images.save_layout import MAX_LAYERS, load_json, read_config, same_reference
 from layerscope.oci.manifest import (
     INDEX_TYPES,
     Descriptor,
@@ -201,6 +201,10 @@ class OciLayoutReader:
             raise BadInputError(
                 self._store.file, None, f"{visible(descriptor.digest)}: {error}"
             ) from None
+        if len(manifest.layers) > MAX_LAYERS:
+            raise BadInputError(
+                self._store.file, None, f"the manifest names {len(manifest.layers)} layers"
+            )
         for layer in manifest.layers:
             if "nondistributable" in layer.media_type or "foreign" in layer.media_type:
                 raise BadInputError(

@@ -6,7 +6,8 @@ it can be, and by `manifest.json` in the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -65,6 +66,7 @@ class SaveStream:
         self.documents: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
         self._document_bytes = 0
+        self._parsed: dict[str, Any] = {}
 
     def entries(self, progress: Progress) -> Iterator[str]:
         """Reads on, and yields the name of each entry that has been read.
@@ -106,7 +108,11 @@ class SaveStream:
             self._document_bytes += size
             if self._document_bytes > _MAX_DOCUMENTS:
                 raise BadInputError(self._file, offset, "it holds too many documents")
-            self.documents[name] = self._source.read(offset, size)
+            data = self.documents[name] = self._source.read(offset, size)
+            try:
+                self._parsed[name] = json.loads(data)
+            except (ValueError, RecursionError):
+                pass  # If it is one that counts, `finish` says so.
         elif is_tar or _may_be_layer(name, size, start):
             self.layers[name] = read_layer(
                 self._source,
@@ -177,10 +183,7 @@ class SaveStream:
             target = resolve_link(name, self.links).removeprefix("/")
             if target in self.layers:
                 names[name] = self.layers[target]
-        documents: Mapping[str, Any] = {
-            name: load_json(self._file, name, data) for name, data in self.documents.items()
-        }
-        found = place_layers(names, documents, diff_ids)
+        found = place_layers(names, self._parsed, diff_ids)
         return {index: names[name] for index, name in found.items() if index < len(diff_ids)}
 
 

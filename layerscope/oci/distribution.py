@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from layerscope.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from layerscope.oci.reference import DEFAULT_DOMAIN
@@ -44,13 +44,33 @@ def is_loopback(host: str) -> bool:
     Args:
         host: Host with or without port; an IPv6 address in brackets.
     """
-    name = urlsplit(f"//{host}").hostname or ""
+    parts = split_url(f"//{host}")
+    name = (parts.hostname if parts else None) or ""
     if name == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def split_url(url: str) -> SplitResult | None:
+    """The parts of a URL with a host; None for whatever else a registry may send as one."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts if host and url.isascii() and url.isprintable() else None
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL: what must be the same for a secret to be sent again."""
+    parts = split_url(url)
+    if parts is None:
+        return ""
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def manifest_path(repository: str, reference: str) -> str:
@@ -117,8 +137,8 @@ def token_url(challenge: Challenge, repository: str) -> str | None:
     our name than reading this repository.
     """
     realm = challenge.parameters.get("realm", "")
-    parts = urlsplit(realm)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = split_url(realm)
+    if parts is None or parts.scheme not in ("http", "https"):
         return None
     query = {"scope": f"repository:{repository}:pull"}
     service = challenge.parameters.get("service")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from layerscope.text import docker_age, docker_size, short_id, visible
 
 if TYPE_CHECKING:
-    from layerscope.engines.docker import ImageSummary
+    from layerscope.images.stored import ImageSummary
 
 SCHEMA = "layerscope.images/1"
 

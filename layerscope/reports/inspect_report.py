@@ -45,6 +45,8 @@ def inspect_document(loaded: Loaded) -> dict[str, Any]:
                 "size": waste.layer_sizes[layer.index],
                 "entries": stack.changesets[layer.index].entries,
                 **_counts(loaded, layer.index),
+                # How much a pull fetches, of images in a registry alone.
+                **({} if layer.stored_size is None else {"stored_size": layer.stored_size}),
             }
             for layer in image.layers
         ],
@@ -87,6 +89,9 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
         f"Size {docker_size(waste.size)}, visible {docker_size(waste.visible_size)}, "
         f"wasted {docker_size(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"
     )
+    if loaded.way:
+        because = f" ({one_line(loaded.why)})" if loaded.why else ""
+        yield f"Read from {one_line(loaded.way)}{because}"
     yield ""
     yield f"{'LAYER':>5} {'SIZE':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
     for entry in image.history or ():

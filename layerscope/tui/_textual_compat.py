@@ -6,9 +6,11 @@ import select
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
+from textual.widgets import Input
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -83,10 +85,21 @@ def set_border_texts(widget: Widget, title: str, subtitle: str) -> None:
     width, height = widget.outer_size
     for name, text, y in (("_border_title", title, 0), ("_border_subtitle", subtitle, height - 1)):
         old = getattr(widget, name, None)
-        if (old.plain if old is not None else "") == text:
+        before = old.plain if old is not None else ""
+        if before == text:
             continue
         setattr(widget, name, Content(text) if text else None)
         if height:
-            # Regions are relative to the content, which begins behind the border.
+            # Regions are relative to the content, which begins behind the border. Titles are at
+            # the left, with a corner, a line and a blank before them, and a blank behind.
             left, top = -widget.gutter.left, -widget.gutter.top
-            widget.refresh(Region(left, top + y, width, 1))
+            reach = max(cell_len(before), cell_len(text)) + 5 if y == 0 else width
+            widget.refresh(Region(left, top + y, min(width, reach), 1))
+
+
+def still_cursors() -> None:
+    """Keeps the cursor of every input still, those of the palette included.
+
+    A cursor that blinks writes to the terminal for as long as the program runs.
+    """
+    Input.cursor_blink._default = False  # noqa: SLF001

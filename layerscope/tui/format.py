@@ -14,8 +14,6 @@ Line = list[Piece]
 
 ELLIPSIS = "…"
 
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
-
 # By EntryType; whiteouts are never shown as entries.
 _LETTERS = "--ldcbp??"
 
@@ -66,13 +64,11 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """A bar that fills a share of its width, to an eighth of a cell; never empty for a little."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    """A line that fills a share of its width, to half a cell; never empty for a little."""
+    halves = round(max(0.0, min(1.0, share)) * width * 2)
     if share > 0:
-        eighths = max(1, eighths)
-    full, rest = divmod(eighths, 8)
-    text = "█" * full + (_EIGHTHS[rest] if rest else "")
-    return text.ljust(width)
+        halves = max(1, halves)
+    return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(width)
 
 
 def mode(kind: int, bits: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from layerscope.images.image import Image
-from layerscope.oci.config import instruction
+if TYPE_CHECKING:
+    from layerscope.images.image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Step:
 
 def steps_of(image: Image) -> list[Step]:
     """The steps of an image, oldest first; layers that the history does not name come last."""
+    # Not at the top: the first paint comes before any image.
+    from layerscope.oci.config import instruction
+
     steps = []
     named = set()
     for entry in image.history:
@@ -34,7 +38,9 @@ def steps_of(image: Image) -> list[Step]:
             named.add(entry.layer)
             text = image.layers[entry.layer].instruction
             steps.append(Step(entry.layer, text, entry.created_by))
-    for layer in image.layers:
-        if layer.index not in named:
-            steps.append(Step(layer.index, layer.instruction, ""))
+    steps += [
+        Step(layer.index, layer.instruction, "")
+        for layer in image.layers
+        if layer.index not in named
+    ]
     return steps

@@ -7,7 +7,7 @@ very same picture and no line is spent on telling near shades apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.style import Style
@@ -31,8 +31,8 @@ DARK = Theme(
     panel="#262626",
     dark=True,
     variables={
-        "ls-muted": "#949494",
-        "ls-faint": "#585858",
+        "ls-muted": "#9e9e9e",
+        "ls-faint": "#767676",
         "ls-cursor": "#005f87",
         "ls-cursor-blur": "#303030",
         "ls-cursor-text": "#ffffff",
@@ -57,7 +57,7 @@ LIGHT = Theme(
     dark=False,
     variables={
         "ls-muted": "#626262",
-        "ls-faint": "#a8a8a8",
+        "ls-faint": "#8a8a8a",
         "ls-cursor": "#afd7ff",
         "ls-cursor-blur": "#dadada",
         "ls-cursor-text": "#121212",
@@ -103,6 +103,7 @@ class Palette:
     """The styles that lines are made of.
 
     Attributes:
+        base: Under everything else.
         text: Ordinary text.
         strong: What stands out without meaning a change.
         muted: What explains.
@@ -119,6 +120,7 @@ class Palette:
             can all be anything, only the reverse of the default ones is sure to be readable.
     """
 
+    base: Style
     text: Style
     strong: Style
     muted: Style
@@ -132,6 +134,11 @@ class Palette:
     cursor: Style
     cursor_blur: Style
     flat: bool
+
+    @property
+    def on_cursor(self) -> Palette:
+        """The same under the cursor, where nothing is faint enough to be lost."""
+        return replace(self, muted=self.text, faint=self.text)
 
     def change(self, change: int) -> Style:
         """The style of a `Change`."""
@@ -150,9 +157,8 @@ def palette(app: App[object]) -> Palette:
 
 
 def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
-    def style(name: str, fallback: str, **attributes: bool) -> Style:
-        color = Color.parse(variables.get(name) or variables[fallback])
-        return Style(color=color.rich_color, **attributes)
+    def style(name: str, fallback: str) -> Style:
+        return Style(color=Color.parse(variables.get(name) or variables[fallback]).rich_color)
 
     plain = {
         "added": style("success", "primary"),
@@ -163,6 +169,7 @@ def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
     }
     if theme.ansi:
         return Palette(
+            base=Style(),
             text=Style(),
             strong=Style(bold=True),
             muted=Style(),
@@ -183,6 +190,7 @@ def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
     cursor = variables.get("ls-cursor") or variables["block-cursor-background"]
     cursor_text = variables.get("ls-cursor-text") or variables["block-cursor-foreground"]
     return Palette(
+        base=Style(color=foreground.rich_color, bgcolor=background.rich_color),
         text=Style(),
         strong=Style(bold=True),
         muted=Style(color=mixed("ls-muted", 0.6).rich_color),

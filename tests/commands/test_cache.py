@@ -177,10 +177,12 @@ def test_a_kill_in_the_middle_of_writing_leaves_no_damage(tmp_path: Path, delay:
     )
     assert process.stdout is not None
     process.stdout.readline()
+    cache = ChangesetCache(tmp_path)
+    while not cache.has("0"):
+        time.sleep(0.001)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    cache = ChangesetCache(tmp_path)
     whole = [number for number in range(5000) if cache.has(str(number))]
     assert whole
     assert all(cache.get(str(number)) is not None for number in whole)

@@ -14,7 +14,7 @@ from tests.truth.archives import (
     text,
     whiteout,
 )
-from tests.truth.reference import apply_all
+from tests.truth.reference import Seen, apply_all
 
 Layers = list[list[Item]]
 
@@ -30,7 +30,7 @@ class Case:
     """
 
     layers: list[bytes]
-    union: dict[str, tuple[object, ...]]
+    union: dict[str, Seen]
     implied: frozenset[str] = frozenset()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,9 +11,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from tests.engines.exports import Entry, comparable
+from layerscope.cli import main
+from tests.engines.exports import Entry, Type, comparable
 from tests.engines.harness import Engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -19,7 +22,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
     """Return the environment of a user of that engine, or of nobody's."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME")
+        if name in os.environ
+    }
     host = {"DOCKER_HOST": "unix:///nonexistent/engine"} if engine is None else engine.env
     return {**kept, "PYTHONPATH": str(REPOSITORY), **host, **more}
 
@@ -27,9 +34,9 @@ def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
 def layerscope(
     *arguments: str | Path, engine: Engine | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+    """Run the program to its end, on what it reads itself and not on what it remembers."""
     return subprocess.run(
-        [sys.executable, "-m", "layerscope", *map(str, arguments)],
+        [sys.executable, "-m", "layerscope", *map(str, arguments), "--no-cache"],
         env=environment(engine, **more),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -39,11 +46,19 @@ def layerscope(
     )
 
 
-def output(*arguments: str | Path, engine: Engine | None = None) -> str:
+def output(*arguments: str | Path, engine: Engine | None = None, **more: str) -> str:
     """Return what the program prints; it must succeed and say nothing else."""
-    run = layerscope(*arguments, engine=engine)
+    run = layerscope(*arguments, engine=engine, **more)
     assert (run.returncode, run.stderr) == (0, "")
     return run.stdout
+
+
+def command(*arguments: str | Path) -> str:
+    """Return what a command prints; in this process, since there are so many of them."""
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        assert main([*(str(argument) for argument in arguments), "--no-cache"]) == 0
+    return stream.getvalue()
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,15 @@ def listed(text: str) -> dict[str, Entry]:
     entries = {}
     for line in parse_lines(text):
         assert line.change is None
-        entries[line.path] = Entry(  # type: ignore[arg-type]
-            line.path, line.type, line.mode, line.uid, line.gid, line.size, line.mtime, line.link
+        entries[line.path] = Entry(
+            path=line.path,
+            type=cast("Type", line.type),
+            mode=line.mode,
+            uid=line.uid,
+            gid=line.gid,
+            size=line.size,
+            mtime=line.mtime,
+            link=line.link,
         )
     return entries
 

@@ -13,6 +13,9 @@ from typing import Any
 
 from tests.truth.archives import Item
 
+Seen = tuple[str, int, int, int, int, int, str | None]
+"""What `files` tells of a path: type, mode, uid, gid, size, mtime and the target of a symlink."""
+
 
 @dataclass(eq=False)
 class Inode:
@@ -38,8 +41,8 @@ class Inode:
         )
 
     @property
-    def seen(self) -> tuple[object, ...]:
-        """What `files` tells of it."""
+    def seen(self) -> Seen:
+        """What it looks like."""
         size = len(self.content)
         return (self.kind, self.mode, self.uid, self.gid, size, self.mtime, self.link)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from layerscope.cli import main
 from tests.engines.exports import (
     INJECTED,
     INJECTED_PARENTS,
@@ -23,7 +20,7 @@ from tests.engines.exports import (
 from tests.engines.harness import Engine
 from tests.engines.images import classic_example
 from tests.engines.kitchen_sink import kitchen_sink
-from tests.truth.command import Line, layerscope, output, parse_lines
+from tests.truth.command import Line, command, layerscope, output, parse_lines
 from tests.truth.cuts import cuts
 
 IMAGES: dict[str, Callable[[Engine], str]] = {
@@ -31,14 +28,6 @@ IMAGES: dict[str, Callable[[Engine], str]] = {
     "kitchen-sink": kitchen_sink,
 }
 COUNTED = ("added", "modified", "removed")
-
-
-def command(*arguments: str | Path) -> str:
-    """Return what a command prints; in this process, since there are so many of them."""
-    stream = io.StringIO()
-    with contextlib.redirect_stdout(stream):
-        assert main([str(argument) for argument in arguments]) == 0
-    return stream.getvalue()
 
 
 def parents(path: str) -> Iterator[str]:
@@ -124,7 +113,7 @@ def test_changes_are_the_same_from_the_engine_and_from_an_archive(
     image = kitchen_sink(engine)
     saved = tmp_path / "saved.tar"
     engine.docker("save", "-o", saved, image)
-    for layer in ("0", "12", "20"):
+    for layer in ("0", "12"):
         arguments = ("files", "--json-lines", "--layer", layer)
         said = output(*arguments, image, engine=engine)
         assert said == output(*arguments, saved) == command(*arguments, saved)

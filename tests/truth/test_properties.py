@@ -80,7 +80,7 @@ def _keep(tree: dict[str, Item], path: str, item: Item) -> None:
 
 stacks = st.lists(layer_items(), min_size=1, max_size=4)
 thorough = settings(
-    max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
 

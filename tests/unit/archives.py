@@ -15,8 +15,9 @@ from typing import Any
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
-from layerscope.oci.byte_source import ByteSource, FileRange, Stream
+from layerscope.oci.byte_source import ByteSource, FileRange, Stream, TruncatedError
 from layerscope.oci.tar_columns import TarColumns, decode
+from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_scan import scan
 
 BLOCK = 512
@@ -148,6 +149,23 @@ def both_ways(data: bytes) -> list[dict[str, Any]]:
     assert entries(streamed(b"x" * 99 + data + b"y" * 600).part(99, len(data))) == result
     assert entries(streamed(data, digest=True), 1) == result
     return result
+
+
+def _error(source: ByteSource) -> TarError | TruncatedError:
+    try:
+        entries(source)
+    except (TarError, TruncatedError) as error:
+        return error
+    raise AssertionError("it was read without an error")
+
+
+def refused(data: bytes) -> TarError | TruncatedError:
+    """The error for an archive, after checking that both ways of reading give the same."""
+    with seekable(data) as source:
+        errors = [_error(source)]
+    errors += [_error(streamed(data, piece)) for piece in (1 << 20, 100)]
+    assert len({(type(error), str(error)) for error in errors}) == 1
+    return errors[0]
 
 
 def one(data: bytes) -> dict[str, Any]:

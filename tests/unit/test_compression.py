@@ -14,7 +14,7 @@ import zstandard
 
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 
-RANDOM = random.Random(5).randbytes(200_000)  # noqa: S311
+RANDOM = random.Random(5).randbytes(200_000)
 PARTS = [b"hello " * 1000, RANDOM, b"", b"end"]
 
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
     from layerscope.tui.steps import Step
 
-_LABEL = 12
+_LABEL = 11
 _MOST = 200
 _COMMAND_LINES = 3
 
@@ -27,7 +27,7 @@ class Details(RowView):
     HAS_CURSOR = False
 
     def __init__(self) -> None:
-        super().__init__(id="details")
+        super().__init__("details")
         self._image: Image | None = None
         self._step: Step | None = None
         self._facts: tuple[int, dict[Change, int]] | None = None
@@ -80,7 +80,7 @@ class Details(RowView):
         if self._made_for == (width, self.app.theme):
             return
         self._made_for = (width, self.app.theme)
-        colors = self.colors
+        colors = self.ink
         self._made = []
         if self._image is None:
             return
@@ -110,9 +110,10 @@ class Details(RowView):
         lines += _fact("Size", docker_size(waste.size), width, colors)
         lines += _fact("Visible", docker_size(waste.visible_size), width, colors)
         lines += _fact("Wasted", docker_size(waste.wasted_size), width, colors)
-        share = bar(waste.efficiency, 10)
+        filled = bar(waste.efficiency, 10).rstrip()
         label = (f" {left('Efficiency', _LABEL)}", colors.muted)
-        lines.append([label, (f"{percent(waste.efficiency)} ", colors.text), (share, colors.accent)])
+        lines.append([label, (f"{left(percent(waste.efficiency), 6)} ", colors.text)])
+        lines[-1] += [(filled, colors.accent), ("━" * (10 - len(filled)), colors.faint)]
         return lines
 
     def _step_lines(self, image: Image, step: Step, width: int, colors: Palette) -> list[Line]:
@@ -136,13 +137,14 @@ class Details(RowView):
     def _waste_lines(self, waste: Waste, width: int, colors: Palette) -> list[Line]:
         lines: list[Line] = [
             [(" Wasted, largest first", colors.strong)],
-            [(f" {right('Size', 8)}  {'Copies':>6}  {'Layer':>5}  Path", colors.muted)],
+            [(f" {right('Size', 8)}  {'Copies':>6}  {'Hidden by':>9}  Path", colors.muted)],
         ]
         for path in waste.paths[:_MOST]:
             hider = "same" if path.hidden_by is None else str(path.hidden_by)
-            facts = f" {right(docker_size(path.size), 8)}  {path.versions:>6}  {hider:>5}  "
+            facts = f" {right(docker_size(path.size), 8)}  {path.versions:>6}  {hider:>9}  "
             room = max(8, width - len(facts))
-            lines.append([(facts, colors.muted), (_tail(f"/{visible(path.path)}", room), colors.text)])
+            name = _tail(f"/{visible(path.path)}", room)
+            lines.append([(facts, colors.muted), (name, colors.text)])
         if len(waste.paths) > _MOST:
             lines.append([(f" and {plural(len(waste.paths) - _MOST, 'more path')}", colors.muted)])
         return lines

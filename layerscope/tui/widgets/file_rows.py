@@ -65,7 +65,7 @@ class FileRows:
         facts = colors.muted
         letter = " AMR"[change]
         if not change and folder and view.touched[node]:
-            line: Line = [(f"{_CHANGED_BELOW}  ", colors.modified)]
+            line: Line = [(f"{_CHANGED_BELOW}  ", colors.muted)]
         else:
             line = [(f"{letter}  ", style)]
         text = ""
@@ -123,9 +123,7 @@ class FileRows:
             self._owner = max(7, min(15, sum(len(str(n)) for n in largest) + 1))
         return self._owner
 
-    def _name(
-        self, name: bytes, folder: bool, room: int, style: Style, colors: Palette
-    ) -> Line:
+    def _name(self, name: bytes, folder: bool, room: int, style: Style, colors: Palette) -> Line:
         if folder:
             style = style + colors.strong
         found = self.pattern.search(name) if self.pattern is not None else None

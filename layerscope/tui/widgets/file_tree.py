@@ -35,9 +35,15 @@ class FileTree(RowView):
 
     HEADER_ROWS = 1
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l,right", "expand", "Expand, or enter", id="files.expand", show=False),
-        Binding("h,left", "collapse", "Collapse, or go to the parent", id="files.collapse", show=False),
-        Binding("space,enter", "toggle", "Expand or collapse", id="files.toggle"),
+        Binding("l,right", "expand", "Expand a folder, or go into it", id="files.expand"),
+        Binding("h,left", "collapse", "Collapse, or go to the folder above", id="files.collapse"),
+        Binding(
+            "space,enter",
+            "toggle_folder",
+            "Expand",
+            tooltip="Expand or collapse a folder",
+            id="files.toggle",
+        ),
         Binding("E", "expand_all(True)", "Expand all", id="files.expand_all"),
         Binding("C", "expand_all(False)", "Collapse all", id="files.collapse_all"),
     ]
@@ -54,13 +60,14 @@ class FileTree(RowView):
             self.generation = generation
 
     def __init__(self) -> None:
-        super().__init__(id="files")
+        super().__init__("files")
         self.rows: TreeRows | None = None
         self.pattern: re.Pattern[bytes] | None = None
         self.hidden: set[Change] = set()
         self._drawn: FileRows | None = None
         self._generation = 0
         self._by_hand = False
+        self._idle = True
 
     # What is shown.
 
@@ -69,6 +76,7 @@ class FileTree(RowView):
         from layerscope.filesystem.rows import TreeRows
 
         path = self._path()
+        self._idle = False
         # Until the user expands or collapses something, as much is open as there is room for.
         free = not self._by_hand and self.pattern is None
         rows = self.rows
@@ -86,6 +94,7 @@ class FileTree(RowView):
 
     def clear(self, *placeholder: tuple[str, str]) -> None:
         """Shows a text instead."""
+        self._idle = True
         self.set_placeholder(*placeholder)
         self.set_rows(0)
         self.post_message(self.Counted())
@@ -178,17 +187,18 @@ class FileTree(RowView):
 
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
-        return self._drawn.header(width, self.colors) if self._drawn is not None else []
+        return self._drawn.header(width, self.ink) if self._drawn is not None else []
 
     def row(self, row: int, width: int) -> Line:
         """An entry."""
-        assert self.rows is not None and self._drawn is not None
-        return self._drawn.line(int(self.rows.nodes[row]), width, self.colors)
+        if self.rows is None or self._drawn is None:
+            return []
+        return self._drawn.line(int(self.rows.nodes[row]), width, self.ink)
 
     def clicked_row(self, row: int, x: int, chain: int) -> None:
         """A second click expands or collapses."""
         if chain == 2:
-            self.action_toggle()
+            self.action_toggle_folder()
 
     # Keys.
 
@@ -215,7 +225,7 @@ class FileTree(RowView):
         if row is not None:
             self.move_to(row)
 
-    def action_toggle(self) -> None:
+    def action_toggle_folder(self) -> None:
         """Expands or collapses a folder."""
         node = self._node()
         if node is None or self.rows is None or self.rows.matches is not None:
@@ -240,12 +250,16 @@ class FileTree(RowView):
         return int(self.rows.nodes[self.cursor])
 
     def _path(self) -> bytes | None:
-        """The path under the cursor: nodes have other numbers once more layers have arrived."""
-        node = self._node()
+        """The path under the cursor: nodes have other numbers once more layers have arrived.
+
+        A cursor on the first row has not been put anywhere, and stays on the first row.
+        """
+        node = self._node() if self.cursor else None
         return None if node is None or self.rows is None else self.rows.tree.path(node)
 
     def _toggle(self, node: int) -> None:
-        assert self.rows is not None
+        if self.rows is None:
+            return
         self._by_hand = True
         self.rows.toggle(node)
         self.set_rows(len(self.rows.nodes))
@@ -254,7 +268,8 @@ class FileTree(RowView):
     def _sort(self, key: str, reverse: bool) -> None:
         from layerscope.filesystem.rows import SortKey
 
-        assert self.rows is not None
+        if self.rows is None:
+            return
         path = self._path()
         self.rows.sort = SortKey(key)
         self.rows.reverse = reverse
@@ -262,22 +277,23 @@ class FileTree(RowView):
         self._changed(path)
 
     def _changed(self, path: bytes | None) -> None:
-        assert self.rows is not None and self._drawn is not None
+        if self.rows is None or self._drawn is None or self._idle:
+            return
         self._drawn.pattern = self.pattern
         row = self._row_of(path)
         if not len(self.rows.nodes):
             filtered = self.pattern is not None or bool(self.hidden)
-            self.set_placeholder(
-                ("Nothing matches." if filtered else "This layer changes no files.", "text"),
-                ("Esc clears the filter; a, r, m and u show kinds.", "muted") if filtered else ("", "muted"),
-            )
+            if filtered:
+                hint = "Esc clears the filter; a, r, m and u show and hide kinds."
+                self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))
+            else:
+                self.set_placeholder(("This layer changes no files.", "text"))
         self.set_rows(len(self.rows.nodes), row)
         self.post_message(self.Counted())
 
     def _row_of(self, path: bytes | None) -> int:
         """The row of a path, or of the nearest folder above it that has one."""
-        assert self.rows is not None
-        while path:
+        while path and self.rows is not None:
             node = self.rows.tree.find(path)
             row = None if node is None else self.rows.row_of(node)
             if row is not None:

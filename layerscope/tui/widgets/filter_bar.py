@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -9,16 +10,19 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
+from layerscope.tui.widgets.text_entry import TextEntry
+
 _PAUSE = 0.08
 
 
-class FilterBar(Input):
+class FilterBar(TextEntry):
     """An input that tells what was typed after a short pause, so that fast typing is one search."""
 
+    # Priority, because a key without it goes a long way round, and one typed right behind it would
+    # still be taken for a part of the filter.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "give_up", "Clear", id="filter.clear"),
-        Binding("enter", "keep", "Keep", id="filter.keep"),
-        Binding("down", "keep", "Keep", id="filter.down", show=False),
+        Binding("escape", "give_up", "Clear", id="filter.clear", priority=True),
+        Binding("enter,down", "keep", "Keep", id="filter.keep", priority=True),
     ]
 
     class Typed(Message):
@@ -28,16 +32,14 @@ class FilterBar(Input):
             super().__init__()
             self.text = text
 
-    class Closed(Message):
-        """The user has ended typing."""
+    def __init__(self, on_close: Callable[[], None]) -> None:
+        """Makes a bar that is hidden.
 
-        def __init__(self, kept: bool) -> None:
-            super().__init__()
-            self.kept = kept
-
-    def __init__(self) -> None:
-        super().__init__(id="filter", compact=True, select_on_focus=False)
-        self.cursor_blink = False
+        Args:
+            on_close: Called when the user has ended typing, to put the focus elsewhere at once.
+        """
+        super().__init__(id="filter")
+        self._on_close = on_close
         self._pending: Timer | None = None
         self._told = ""
 
@@ -53,7 +55,8 @@ class FilterBar(Input):
         self.value = text
         self.cursor_position = len(text)
         self.display = True
-        self.focus()
+        # `focus` waits for its turn behind the next keys, which are meant for this input.
+        self.screen.set_focus(self, scroll_visible=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Waits a moment."""
@@ -68,14 +71,21 @@ class FilterBar(Input):
 
     def action_keep(self) -> None:
         """Ends typing; the filter stays."""
-        self._tell()
-        self.post_message(self.Closed(True))
+        # Behind the keys that wait to be typed.
+        self.call_later(self._end, True)
 
     def action_give_up(self) -> None:
         """Ends typing; the filter goes."""
-        self.value = ""
+        self.call_later(self._end, False)
+
+    def _end(self, kept: bool) -> None:
+        if not self.display:
+            return
+        if not kept:
+            self.value = ""
         self._tell()
-        self.post_message(self.Closed(False))
+        self.display = False
+        self._on_close()
 
     def _tell(self) -> None:
         if self._pending is not None:

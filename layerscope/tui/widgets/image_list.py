@@ -14,7 +14,7 @@ from layerscope.tui.format import Line, left, plural, right
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
-    from layerscope.engines.docker import ImageSummary
+    from layerscope.images.stored import ImageSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class ImageList(RowView):
 
     HEADER_ROWS = 1
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open", id="images.open"),
+        Binding("enter", "choose", "Open", key_display="enter", id="images.open"),
     ]
 
     def __init__(self) -> None:
-        super().__init__(id="images")
+        super().__init__("images")
         self.needle = ""
         self._all: list[_Row] = []
         self._rows: list[_Row] = []
@@ -61,13 +61,24 @@ class ImageList(RowView):
         """How many images there are, whatever the filter."""
         return len(self._all)
 
-    def set_images(self, images: Sequence[ImageSummary], now: float) -> None:
-        """Shows images.
+    def set_listed(
+        self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
+    ) -> None:
+        """Shows images, or why there are none.
 
         Args:
             images: The images.
             now: The time that ages are counted from.
+            problem: What went wrong, and what to do about it.
         """
+        if problem is not None:
+            message, hint = (problem[0], "warning"), (problem[1], "text")
+            keys = "o opens an archive, q quits."
+        else:
+            message, hint = ("The engine has no images yet.", "text"), ("", "text")
+            keys = "Build or pull one, or press o to open an archive."
+        gap = [("", "text")]
+        self.set_placeholder(message, *gap, *([hint, *gap] if hint[0] else []), (keys, "muted"))
         self._all = [
             _Row(
                 image,
@@ -97,9 +108,13 @@ class ImageList(RowView):
         self._reverse = not self._reverse
         self._update()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be opened where there is nothing."""
+        return bool(self._rows) if action == "choose" else True
+
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
-        colors = self.colors
+        colors = self.ink
         line: Line = []
         for name, size, flush in self._columns(width):
             key = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}.get(name)
@@ -113,7 +128,7 @@ class ImageList(RowView):
 
     def row(self, row: int, width: int) -> Line:
         """An image."""
-        colors = self.colors
+        colors = self.ink
         item = self._rows[row]
         values: dict[str, tuple[str, Style]] = {
             "REPOSITORY": (
@@ -134,12 +149,17 @@ class ImageList(RowView):
 
     def _columns(self, width: int) -> list[tuple[str, int, bool]]:
         """Name, width and whether flush right, of the columns that there is room for."""
-        fixed = [("IMAGE ID", 12, False), ("CREATED", 16, False), ("SIZE", 8, True)]
+        created = max((len(row.created) for row in self._all), default=0)
+        fixed = [
+            ("IMAGE ID", 12, False),
+            ("CREATED", max(9, min(created, 18)), False),
+            ("SIZE", 7, True),
+        ]
         if width < 74:
             fixed = fixed[1:]
         if width < 54:
             fixed = fixed[1:]
-        rest = width - 2 - sum(size + 2 for _, size, _ in fixed) - 2
+        rest = width - 2 - sum(size + 2 for _, size, _ in fixed)
         names = max((len(row.repository) for row in self._all), default=0)
         tags = max((len(row.tag) for row in self._all), default=0)
         tag = max(6, min(tags, rest // 3))
@@ -171,7 +191,8 @@ class ImageList(RowView):
     def _tell(self) -> None:
         title = "1 Images" + (f" · /{visible(self.needle)}" if self.needle else "")
         shown, total = len(self._rows), len(self._all)
-        number = plural(total, "image")
+        number = plural(total, "image") if total else ""
         self.set_texts(title, number if shown == total else f"{shown} of {number}")
         if self._all and not shown:
-            self.set_placeholder(("Nothing matches the filter.", "text"), ("Esc clears it.", "muted"))
+            hint = "Esc clears the filter."
+            self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-from layerscope.tui.format import Line, length
+from layerscope.tui.format import Line
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import palette
 
@@ -25,8 +27,9 @@ class KeyBar(Widget):
         """Makes a bar.
 
         Args:
-            hints: For the id of a pane, the ids of the bindings to show, most important first;
-                those under the empty id are shown everywhere.
+            hints: For the id of a pane, the ids of the bindings to show, most important first,
+                several of them as `a.id b.id=What they do together`; those under the empty id
+                follow in every pane, and those under `end` always have room.
         """
         super().__init__(id="keys")
         self._hints = hints
@@ -68,26 +71,40 @@ class KeyBar(Widget):
         width = self.size.width
         focused = self.screen.focused
         pane = focused.id if focused is not None and focused.id else ""
-        wanted = [*self._hints.get(pane, ()), *self._hints.get("", ())]
-        active = {}
+        active: dict[str, Binding] = {}
         for _, binding, enabled, _ in self.screen.active_bindings.values():
             if binding.id and enabled:
                 active.setdefault(binding.id, binding)
+        end = self._hints_of(self._hints.get("end", ()), active)
+        room = width - sum(cell_len(f" {key} {text} ") for key, text, _ in end)
         line: Line = []
         used = 0
         self._spans = []
-        for name in wanted:
-            binding = active.get(name)
-            if binding is None:
+        wanted = self._hints_of((*self._hints.get(pane, ()), *self._hints.get("", ())), active)
+        for key, text, pressed in [*wanted, *end]:
+            size = cell_len(f" {key} {text} ")
+            if (key, text, pressed) in end:
+                room = width
+            if used + size > room:
                 continue
-            key = self.app.get_key_display(binding)
-            piece: Line = [(f" {key}", colors.accent), (f" {binding.description} ", colors.muted)]
-            size = length(piece)
-            if used + size > width:
-                continue
-            self._spans.append((used, used + size, binding.key))
+            self._spans.append((used, used + size, pressed))
             used += size
-            line += piece
-        return Strip([Segment(text, style) for text, style in line]).adjust_cell_length(
-            width, colors.text
+            line += [(f" {key}", colors.accent), (f" {text} ", colors.muted)]
+        return (
+            Strip([Segment(text, style) for text, style in line])
+            .adjust_cell_length(width, colors.text)
+            .apply_style(colors.base)
         )
+
+    def _hints_of(
+        self, hints: Sequence[str], active: Mapping[str, Binding]
+    ) -> list[tuple[str, str, str]]:
+        """Keys as shown, what they do, and the key that a click presses."""
+        found = []
+        for hint in hints:
+            names, _, label = hint.partition("=")
+            bindings = [active[name] for name in names.split() if name in active]
+            if bindings:
+                keys = " ".join(self.app.get_key_display(binding) for binding in bindings)
+                found.append((keys, label or bindings[0].description, bindings[0].key))
+        return found

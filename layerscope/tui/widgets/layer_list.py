@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
 
 from layerscope.filesystem.change import Change
 from layerscope.text import docker_size, one_line
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _BAR = 8
 #: What is shown of a layer that is not there yet, by state.
 _STATES = {"reading": "reading…", "waiting": "waiting", "missing": "missing"}
+_NONE = right("·", 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,12 @@ class LayerList(RowView):
     """
 
     HEADER_ROWS = 1
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Files", key_display="enter", id="layers.files"),
+    ]
 
     def __init__(self) -> None:
-        super().__init__(id="layers")
+        super().__init__("layers")
         self._steps: list[Step] = []
         self._texts: list[str] = []
         self._facts: dict[int, _Facts] = {}
@@ -111,7 +117,7 @@ class LayerList(RowView):
 
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
-        colors = self.colors
+        colors = self.ink
         spare = " " * (_BAR + 1) if width >= 50 else ""
         return [
             (f"  {right('#', 3)} {right('Size', 7)} {spare}", colors.muted),
@@ -123,7 +129,7 @@ class LayerList(RowView):
 
     def row(self, row: int, width: int) -> Line:
         """A step."""
-        colors = self.colors
+        colors = self.ink
         step = self._steps[row]
         text = self._texts[row]
         wide = width >= 50
@@ -132,13 +138,13 @@ class LayerList(RowView):
         if step.layer is None:
             blank = " " * (columns - 2)
             return [edge, (blank, colors.faint), (cut(text, width - columns), colors.faint)]
-        number = (right(str(step.layer), 3) + " ", colors.strong)
+        name = (right(str(step.layer), 3) + " ", colors.strong)
         facts = self._facts.get(step.layer)
         if facts is None:
             state = _STATES[self._state(step.layer)]
             blank = left(right(state, 7 + 1 + len("reading")), columns - 6)
-            return [edge, number, (blank, colors.faint), (cut(text, width - columns), colors.muted)]
-        line: Line = [edge, number, (right(docker_size(facts.size), 7) + " ", colors.text)]
+            return [edge, name, (blank, colors.faint), (cut(text, width - columns), colors.muted)]
+        line: Line = [edge, name, (right(docker_size(facts.size), 7) + " ", colors.text)]
         if wide:
             share = facts.size / self._largest if self._largest else 0.0
             line.append((bar(share, _BAR) + " ", colors.accent))
@@ -147,13 +153,15 @@ class LayerList(RowView):
             (Change.MODIFIED, colors.modified),
             (Change.REMOVED, colors.removed),
         ):
-            number_of = facts.counts.get(change, 0)
-            line.append((right(count(number_of) if number_of else "·", 6), style if number_of else colors.faint))
+            number = facts.counts.get(change, 0)
+            line.append((right(count(number), 6), style) if number else (_NONE, colors.faint))
         line.append(("  " + cut(text, width - columns), colors.text))
         return line
 
     def _inside(self, row: int) -> bool:
         """Whether the file tree shows this step."""
+        if self._steps[self.cursor].layer is None:
+            return False
         return row >= self.cursor if self._union else row == self.cursor
 
     def _state(self, layer: int) -> str:

@@ -1,4 +1,4 @@
-"""Rows under a cursor: what the image list, the layers, the file tree and the details have in common.
+"""Rows under a cursor: what the panes have in common.
 
 Nothing here is made per row but what is on the screen, and the terminal is sent only the cells of a
 line that have become different.
@@ -15,8 +15,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from layerscope.tui._textual_compat import set_border_texts
 from layerscope.tui.format import Line, wrap
@@ -27,8 +27,10 @@ _WHEEL = 3
 _BLANK = Style()
 
 
-class RowView(Widget, can_focus=True, inherit_bindings=False):
+class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     """A pane of rows.
+
+    It scrolls by itself, by whole rows: the scroll bars and animations of the base are not used.
 
     Attributes:
         cursor: The row that the cursor is on.
@@ -37,6 +39,7 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
     """
 
     ALLOW_SELECT = False
+    DEFAULT_CSS = "RowView { overflow: hidden; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Down", id="rows.down", show=False),
         Binding("k,up", "move(-1)", "Up", id="rows.up", show=False),
@@ -81,12 +84,14 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
             """The pane."""
             return self.view
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+    def __init__(self, name: str) -> None:
+        super().__init__(id=name)
         self.cursor = 0
         self.top = 0
         self.row_count = 0
         self._lines: dict[int, Strip] = {}
+        self._lines_for = Size(0, 0)
+        self._colors: Palette | None = None
         self._placeholder: tuple[tuple[str, str], ...] = ()
 
     # What a pane says.
@@ -102,9 +107,9 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
     # What a pane is told.
 
     @property
-    def colors(self) -> Palette:
-        """The styles of the theme."""
-        return palette(self.app)
+    def ink(self) -> Palette:
+        """The styles of the theme, for the line that is being made."""
+        return self._colors or palette(self.app)
 
     @property
     def page_size(self) -> int:
@@ -136,7 +141,7 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
 
     def set_texts(self, title: str, subtitle: str = "") -> None:
         """Sets the texts in the border."""
-        set_border_texts(self, f" {title} " if title else "", f" {subtitle} " if subtitle else "")
+        set_border_texts(self, title, subtitle)
 
     def move_to(self, row: int) -> None:
         """Puts the cursor on a row, and repaints what that changes."""
@@ -159,9 +164,9 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
         Args:
             rows: The rows that may have changed; None for all, the header included.
         """
+        self._fit()
         height, width = self.size.height, self.size.width
         if not height or not width:
-            self._lines.clear()
             return
         if rows is None:
             ys: Iterable[int] = range(height)
@@ -188,8 +193,9 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """A line of the pane."""
+        self._fit()
         strip = self._lines.get(y)
-        if strip is None or strip.cell_length != self.size.width:
+        if strip is None:
             strip = self._lines[y] = self._line(y)
         return strip
 
@@ -199,9 +205,8 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
         super().notify_style_update()
 
     def on_resize(self) -> None:
-        """Keeps the cursor in sight."""
-        self._lines.clear()
-        self._keep_visible()
+        """Shows what there is more or less room for; much of it is painted already."""
+        self.redraw()
 
     def on_focus(self) -> None:
         """Shows the cursor as the one that keys move."""
@@ -249,12 +254,20 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
 
     def action_page(self, pages: float) -> None:
         """Moves by pages."""
-        step = max(1, int(abs(pages) * self.page_size))
-        if self.HAS_CURSOR:
-            # The view moves with the cursor, so that what was at an edge stays findable.
-            self.top += step if pages > 0 else -step
-            self.top = max(0, min(self.top, self._last_top))
-        self.action_move(step if pages > 0 else -step)
+        rows = max(1, int(abs(pages) * self.page_size))
+        rows = rows if pages > 0 else -rows
+        if not self.HAS_CURSOR:
+            self._scroll(self.top + rows)
+            return
+        # The view moves with the cursor, so that this stays where the eye is.
+        top = max(0, min(self.top + rows, self._last_top))
+        row = max(0, min(self.cursor + rows, self.row_count - 1))
+        if (top, row) == (self.top, self.cursor):
+            return
+        self.top, self.cursor = top, row
+        self._keep_visible()
+        self.redraw()
+        self.post_message(self.Moved(self))
 
     def action_first(self) -> None:
         """Moves to the first row."""
@@ -287,6 +300,13 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
                 self.post_message(self.Moved(self))
         self.redraw()
 
+    def _fit(self) -> None:
+        """Forgets the lines of another size, and keeps the cursor in sight in this one."""
+        if self._lines_for != self.size:
+            self._lines_for = self.size
+            self._lines.clear()
+            self._keep_visible()
+
     def _keep_visible(self) -> bool:
         """Scrolls as little as it takes, and says whether it did."""
         top = self.top
@@ -299,10 +319,11 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
         return moved
 
     def _line(self, y: int) -> Strip:
+        return self._content_line(y).apply_style(self.ink.base).simplify()
+
+    def _content_line(self, y: int) -> Strip:
         width = self.size.width
         if not self.row_count:
-            if y < self.HEADER_ROWS:
-                return _strip([], width)
             return _strip(self._placeholder_line(y, width), width)
         if y < self.HEADER_ROWS:
             return _strip(self.header(y, width), width)
@@ -312,9 +333,13 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
         inner = width - 1 if thumb else width
         if row >= self.row_count:
             return _strip([], width)
+        colors = self.ink
+        under_cursor = row == self.cursor and self.HAS_CURSOR
+        if under_cursor and self.has_focus:
+            self._colors = colors.on_cursor
         strip = _strip(self.row(row, inner), inner)
-        colors = self.colors
-        if row == self.cursor and self.HAS_CURSOR:
+        self._colors = None
+        if under_cursor:
             cursor = colors.cursor if self.has_focus else colors.cursor_blur
             if colors.flat:
                 strip = Strip([Segment(strip.text, cursor)], inner)
@@ -338,14 +363,12 @@ class RowView(Widget, can_focus=True, inherit_bindings=False):
 
     def _placeholder_line(self, y: int, width: int) -> Line:
         room = max(1, min(width - 4, 64))
-        lines = [
-            (line, style) for text, style in self._placeholder for line in wrap(text, room)
-        ]
+        lines = [(line, style) for text, style in self._placeholder for line in wrap(text, room)]
         place = y - max(0, (self.size.height - len(lines)) // 2)
         if not 0 <= place < len(lines):
             return []
         text, name = lines[place]
-        style: Style = getattr(self.colors, name)
+        style: Style = getattr(self.ink, name)
         return [(" " * max(0, (width - room) // 2), _BLANK), (text, style)]
 
 

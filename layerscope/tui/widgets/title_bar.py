@@ -74,6 +74,8 @@ class TitleBar(Widget):
                 line += [("  ", colors.text), (facts, colors.muted)]
         gap = max(1, width - length(line) - length([(right, colors.text)]) - 1)
         line += [(" " * gap, colors.text), (right, getattr(colors, self._style))]
-        return Strip([Segment(text, style) for text, style in line if text]).adjust_cell_length(
-            width, colors.text
+        return (
+            Strip([Segment(text, style) for text, style in line if text])
+            .adjust_cell_length(width, colors.text)
+            .apply_style(colors.base)
         )

@@ -1,0 +1,111 @@
+"""Finds the read-write layer of a container: its folder on this host, or else the engine's API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from layerscope.engines.docker import Engine, connect
+from layerscope.engines.local_store import LocalStore, NoFastWay, open_with
+from layerscope.errors import BadInputError, LayerscopeError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.images.container import ApiLayer, ContainerReader, ReadWriteLayer
+from layerscope.images.data_folder import DataFolder
+from layerscope.images.folder_layer import FolderLayer
+from layerscope.images.reader import ImageReader
+from layerscope.text import visible
+
+_FOLDER = re.compile(r"overlay2?/[A-Za-z0-9][A-Za-z0-9_-]{0,127}/diff")
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class UpperFolder:
+    """The upper folder of a container's overlay."""
+
+    def __init__(self, layer: FolderLayer) -> None:
+        self._layer = layer
+
+    def changeset(self, advance: Callable[[int], None]) -> Changeset:
+        """See `ReadWriteLayer.changeset`."""
+        return self._layer.walked(advance)
+
+    def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """See `ReadWriteLayer.content`."""
+        return self._layer.content(changeset, row)
+
+
+def open_container(name: str, source: str, *, export: bool = False) -> ImageReader:
+    """Opens a container of the current engine, running or not.
+
+    Args:
+        name: Its name or id.
+        source: Where it comes from, for people.
+        export: Whether to go through the engine even where its data folder can be read.
+
+    Raises:
+        LayerscopeError: There is no such container.
+    """
+    engine = connect()
+    try:
+        container = engine.inspect_container(name)
+        identifier = str(container.get("Id") or "")
+        shown = str(container.get("Name") or name).removeprefix("/")
+        base = open_with(engine, _image_of(container), source, export=export)
+    except LayerscopeError:
+        engine.close()
+        raise
+    try:
+        api = (ApiLayer(engine, identifier, shown), f"{engine.name}, changes and export")
+        top, way = _upper(engine, container, identifier, export=export)
+        return ContainerReader(base, top, api, name=shown, source=source, way=way, why="")
+    except NoFastWay as reason:
+        top, way = api
+        why = str(reason)
+        return ContainerReader(base, top, None, name=shown, source=source, way=way, why=why)
+    except BaseException:
+        base.close()
+        raise
+
+
+def _image_of(container: Mapping[str, Any]) -> str:
+    """The image that the container was made from, whatever its name means today."""
+    descriptor = container.get("ImageManifestDescriptor") or {}
+    return str(container.get("Image") or descriptor.get("digest") or "")
+
+
+def _upper(
+    engine: Engine, container: Mapping[str, Any], identifier: str, *, export: bool
+) -> tuple[ReadWriteLayer, str]:
+    if export:
+        raise NoFastWay("that was asked for")
+    store = LocalStore(engine)
+    layer = None
+    try:
+        if store.driver == "containerd":
+            layer = _snapshot(store, identifier)
+        else:
+            layer = _graph_folder(store.root, container)
+        layer.check()
+    except BadInputError as error:
+        raise NoFastWay(error.message.rstrip(".")) from None
+    way = f"{engine.name}, {layer.root.name(layer.folder)}"
+    return UpperFolder(layer), way
+
+
+def _graph_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer:
+    data = (container.get("GraphDriver") or {}).get("Data") or {}
+    upper = str(data.get("UpperDir") or "")
+    folder = upper.removeprefix(f"{root.path}/")
+    if not _FOLDER.fullmatch(folder):
+        raise NoFastWay(f"its folder {visible(upper)} is not in {visible(str(root.path))}")
+    return FolderLayer(root, folder, live=True)
+
+
+def _snapshot(store: LocalStore, identifier: str) -> FolderLayer:
+    for containerd in store.containerds():
+        folder = containerd.snapshot_folder(identifier) if _ID.fullmatch(identifier) else None
+        if folder is not None:
+            return FolderLayer(containerd.root, folder, live=True)
+        containerd.close()
+    raise NoFastWay("containerd's snapshot of it cannot be found")

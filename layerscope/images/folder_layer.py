@@ -1,0 +1,180 @@
+"""A layer that an engine has unpacked into a folder, and an image made of such layers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from layerscope.errors import BadInputError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.disk_changeset import read_folder
+from layerscope.filesystem.disk_walk import open_below
+from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.images.data_folder import DataFolder, DataFolderError
+from layerscope.images.image import Image
+from layerscope.images.progress import Progress
+from layerscope.images.reader import Known
+from layerscope.oci.byte_source import TruncatedError
+from layerscope.oci.compression import CompressionError, decompressed
+from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_split import TarSplitError, TarSplitSource
+from layerscope.text import decode, visible
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLayer:
+    """A layer in a data folder.
+
+    The engine's tar-split file is preferred to the folder itself, where there is one. It tells what
+    the layer's tar stream holds: the same changeset as from an export or a registry, so that it can
+    be kept by diff_id. A walk tells what the engine made of it.
+
+    Attributes:
+        root: The data folder.
+        folder: Where the files are in it.
+        headers: Where the tar-split file is in it; empty if there is none.
+        live: Whether it may change meanwhile, as the upper folder of a container does.
+    """
+
+    root: DataFolder
+    folder: str
+    headers: str = ""
+    live: bool = False
+
+    def check(self) -> None:
+        """Makes sure that the layer can be read.
+
+        Raises:
+            BadInputError: It cannot.
+        """
+        os.close(self.root.open_folder(self.folder))
+
+    def changeset(self, advance: Callable[[int], None] | None = None) -> tuple[Changeset, bool]:
+        """Reads the layer.
+
+        Args:
+            advance: Told now and then that it goes on; may raise to stop.
+
+        Returns:
+            The changeset, and whether it is that of the layer's tar stream.
+
+        Raises:
+            BadInputError: It cannot be read.
+        """
+        if self.headers:
+            changeset = self._from_headers(advance)
+            if changeset is not None:
+                return changeset, True
+        return self.walked(advance), False
+
+    def walked(self, advance: Callable[[int], None] | None = None) -> Changeset:
+        """Reads the folder, and nothing else.
+
+        Raises:
+            BadInputError: It cannot be read.
+        """
+        top = self.root.open_folder(self.folder)
+        try:
+            name = str(self.root.path / self.folder)
+            return read_folder(top, name, live=self.live, advance=advance)
+        finally:
+            os.close(top)
+
+    def _from_headers(self, advance: Callable[[int], None] | None) -> Changeset | None:
+        try:
+            fd = self.root.open_file(self.headers)
+        except DataFolderError:
+            return None
+        try:
+            with os.fdopen(fd, "rb", buffering=0) as file:
+                return read_changeset(TarSplitSource(decompressed("gzip", file.read)), advance)
+        except (TarError, TarSplitError, TruncatedError, CompressionError, OSError):
+            # A damaged one is a loss to the engine, too, which cannot export the layer any more;
+            # its folder is still whole.
+            return None
+
+    def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a file.
+
+        Raises:
+            BadInputError: It cannot be read, or is not what it was.
+        """
+        path = changeset.paths()[row]
+        name = f"{self.root.name(self.folder)}/{visible(decode(path))}"
+        top = self.root.open_folder(self.folder)
+        try:
+            fd = open_below(top, path)
+        except OSError as error:
+            raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
+        finally:
+            os.close(top)
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            size = os.fstat(fd).st_size
+            if not self.live and size != int(changeset.sizes[row]):
+                raise BadInputError(name, None, f"it is {size} bytes long, not as the layer says")
+            try:
+                while piece := file.read(_PIECE):
+                    yield piece
+            except OSError as error:
+                raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
+
+
+class FolderReader:
+    """An image whose layers lie in folders.
+
+    Attributes:
+        image: The image.
+        way: How it is read.
+        why: Nothing: there is no faster way.
+    """
+
+    why = ""
+
+    def __init__(
+        self, image: Image, layers: Sequence[FolderLayer], way: str, close: Callable[[], None]
+    ) -> None:
+        """Makes a reader.
+
+        Args:
+            image: The image.
+            layers: Its layers, base first.
+            way: How to call this way of reading.
+            close: Lets go of what the layers need.
+        """
+        self.image = image
+        self.way = way
+        self._layers = layers
+        self._close = close
+        self._exact: set[int] = set()
+
+    def cache_key(self, layer: int) -> str | None:
+        """The diff_id, which the engine has verified; none for what only a walk has told."""
+        if self._layers[layer].headers or layer in self._exact:
+            return self.image.layers[layer].diff_id
+        return None
+
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
+        """Reads the layers, base first; see `ImageReader.changesets`."""
+        progress.what = "Reading layers"
+
+        def advance(_: int) -> None:
+            progress.advance(progress.done)
+
+        for index, layer in enumerate(self._layers):
+            advance(0)
+            if index not in known:
+                changeset, exact = layer.changeset(advance)
+                if exact:
+                    self._exact.add(index)
+                yield index, changeset
+
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """The bytes of a file; see `ImageReader.content`."""
+        return self._layers[layer].content(changeset, row)
+
+    def close(self) -> None:
+        """Closes the data folder."""
+        self._close()

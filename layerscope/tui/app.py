@@ -1,0 +1,158 @@
+"""The app: one screen, themes, help, the palette, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+# Textual reads these when it is imported. Every frame of an animation is paid for on a slow line.
+os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from layerscope.images.progress import Progress
+from layerscope.tui._textual_compat import TerminalDriver, still_cursors
+from layerscope.tui.screens.main import MainScreen
+from layerscope.tui.session import Connector, EngineLike, Opener
+from layerscope.tui.theme import DARK, TERMINAL, THEMES
+from layerscope.tui.widgets.text_entry import TextEntry
+
+if TYPE_CHECKING:
+    from layerscope.images.reader import ImageReader
+
+
+def _open_image(source: str, progress: Progress) -> ImageReader:
+    # Imported in the thread that opens: numpy and docker come after the first paint.
+    from layerscope.engines.resolve import open_image
+
+    return open_image(source, progress)
+
+
+def _connect() -> EngineLike:
+    from layerscope.engines.docker import connect
+
+    return connect()
+
+
+class LayerscopeApp(App[int], inherit_bindings=False):
+    """The terminal UI."""
+
+    TITLE = "layerscope"
+    # A default screen's own CSS_PATH is not read; read here, it is parsed before the first paint.
+    CSS_PATH = Path(__file__).parent / "screens" / "main.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", priority=True),
+        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit_always", show=False),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
+    ]
+
+    def __init__(
+        self,
+        source: str | None = None,
+        opener: Opener | None = None,
+        connector: Connector | None = None,
+        clock: Callable[[], float] = time.time,
+        theme: str = DARK.name,
+    ) -> None:
+        """Makes the app.
+
+        Args:
+            source: What to open at once; None shows the engine's images.
+            opener: Opens an image; by default `open_image`.
+            connector: Connects to an engine; by default the current one.
+            clock: Tells the time that ages are counted from.
+            theme: Name of the theme to begin with.
+        """
+        still_cursors()
+        # Without this, Textual would turn to grey instead of leaving colours out.
+        no_color = True if "NO_COLOR" in os.environ else None
+        super().__init__(driver_class=TerminalDriver, ansi_color=no_color)
+        for ours in THEMES:
+            self.register_theme(ours)
+        self.theme = theme
+        self._main = MainScreen(source, opener or _open_image, connector or _connect, clock)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The main screen."""
+        return self._main
+
+    def on_mount(self) -> None:
+        """Ends cleanly when the terminal or the system asks for it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            try:
+                loop.add_signal_handler(number, self.exit, 0)
+            except (NotImplementedError, RuntimeError, ValueError):
+                # Not in the main thread, as in tests.
+                return
+
+    def on_key(self, event: events.Key) -> None:
+        """Hands keys to an input that were on their way elsewhere when it opened."""
+        if isinstance(self.focused, TextEntry) and self.focused.claims(event):
+            event.stop()
+            event.prevent_default()
+
+    def action_help(self) -> None:
+        """Shows all keys."""
+        from layerscope.tui.help import help_groups
+        from layerscope.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(help_groups(self)))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the palette offers."""
+        if screen is self._main:
+            main = self._main
+            yield SystemCommand("Open…", "Open an image or an archive", main.action_open)
+            yield SystemCommand("Reload images", "Ask the engine again", main.list_images)
+        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+        yield SystemCommand("Help", "Show all keys", self.action_help)
+        yield SystemCommand("Quit", "Leave layerscope", self.action_quit)
+
+
+def run(source: str | None) -> int:
+    """Runs the terminal UI.
+
+    Args:
+        source: What to open at once; None shows the engine's images.
+
+    Returns:
+        The exit code.
+    """
+    problem = _unusable()
+    if problem:
+        sys.stderr.write(f"layerscope: {problem}\n")
+        return 2
+    app = LayerscopeApp(source, theme=_fitting_theme())
+    app.run()
+    return app.return_code or 0
+
+
+def _fitting_theme() -> str:
+    """A theme that looks as it is meant with the colours that the terminal has."""
+    from rich.console import Console
+
+    few = Console(stderr=True).color_system in (None, "standard")
+    return (TERMINAL if few or "NO_COLOR" in os.environ else DARK).name
+
+
+def _unusable() -> str:
+    """Why there can be no terminal UI here, in a sentence; empty if there can."""
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
+        return "this terminal (TERM=dumb) cannot show the UI; try `layerscope inspect SOURCE`."
+    if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):
+        return "the UI needs a terminal; try `layerscope inspect SOURCE`."
+    return ""

@@ -1,0 +1,161 @@
+"""Keeps layers, files and details of one image together."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from layerscope.filesystem.change import Change
+from layerscope.text import visible
+from layerscope.tui.format import plural
+from layerscope.tui.steps import Step, steps_of
+from layerscope.tui.widgets.details import Details
+from layerscope.tui.widgets.file_tree import FileTree
+from layerscope.tui.widgets.layer_list import LayerList
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.stack import Stack
+    from layerscope.filesystem.view import View
+    from layerscope.images.image import Image
+    from layerscope.tui.session import Session
+
+#: Views of the same stack that are kept; each takes some 15 bytes for a path.
+_KEPT = 4
+
+
+class Explorer:
+    """What is shown of an image: a step, alone or with all below it.
+
+    Attributes:
+        union: Whether the tree shows the union up to the layer.
+        follow: Whether the cursor follows the layers as they arrive, until the user moves it.
+        filter_text: The filter of the tree as it was typed.
+    """
+
+    def __init__(
+        self,
+        layers: LayerList,
+        files: FileTree,
+        details: Details,
+        clock: Callable[[], float],
+    ) -> None:
+        self.union = False
+        self.follow = True
+        self.filter_text = ""
+        self._layers = layers
+        self._files = files
+        self._details = details
+        self._clock = clock
+        self._image: Image | None = None
+        self._stack: Stack | None = None
+        self._views: OrderedDict[tuple[int, bool], View] = OrderedDict()
+        self._session: Session | None = None
+
+    def begin(self, source: str) -> None:
+        """Forgets an image before another one is read."""
+        self._image = self._stack = self._session = None
+        self._views.clear()
+        self.follow = True
+        self.filter_text = ""
+        self._layers.set_steps([])
+        self._layers.set_placeholder((f"Opening {visible(source)}…", "muted"))
+        self._files.forget()
+        self._files.clear()
+        self._details.set_image(None, self._clock())
+
+    def update(self, session: Session) -> None:
+        """Shows what has been read since."""
+        self._session = session
+        image, loaded = session.image, session.loaded
+        if image is None:
+            return
+        if self._image is None:
+            self._layers.set_placeholder(("This image has no layers.", "muted"))
+            self._layers.set_steps(steps_of(image))
+            self._details.set_image(image, self._clock())
+        if self._image != image:
+            self._image = image
+        if loaded is not None and (loaded.stack is not self._stack or session.ended):
+            if loaded.stack is not self._stack:
+                self._views.clear()
+            self._stack = loaded.stack
+            self._layers.set_stack(loaded.stack, set(loaded.changesets), session.ended)
+            if self.follow and loaded.stack.height:
+                self._layers.select_layer(loaded.stack.height - 1)
+        if session.ended:
+            problem = session.problem
+            text = f"{problem.message} {problem.hint}".strip() if problem else ""
+            self._details.set_waste(session.waste, text)
+        self.show()
+
+    def show(self) -> None:
+        """Shows the step under the cursor."""
+        step = self._layers.step
+        facts = None if step is None or step.layer is None else self._layers.facts(step.layer)
+        self._details.set_step(step, facts)
+        if step is None:
+            self._files.clear()
+            return
+        if step.layer is None:
+            self._files.clear(
+                ("No files change here.", "text"),
+                ("This step changes the configuration only.", "muted"),
+            )
+        elif self._stack is None or step.layer >= self._stack.height:
+            ended = self._session is not None and self._session.ended
+            text = "This layer could not be read." if ended else "This layer has not arrived yet."
+            self._files.clear((text, "muted"))
+        else:
+            self._files.show(self._view(self._stack, step.layer))
+
+    def toggle_union(self) -> None:
+        """Shows one layer, or the union up to it."""
+        self.union = not self.union
+        self._layers.set_union(self.union)
+        self.show()
+
+    def filter(self, text: str) -> None:
+        """Filters the tree."""
+        from layerscope.filesystem.rows import filter_pattern
+
+        self.filter_text = text
+        self._files.filter(filter_pattern(text))
+
+    def tell_files(self) -> None:
+        """Says in the border of the tree what it shows."""
+        step = self._layers.step
+        title = "3 Files"
+        if step is not None and step.layer is not None:
+            title += f" · {self._place(step)}"
+        if self.filter_text:
+            title += f" · /{visible(self.filter_text)}"
+        hidden = [change.label for change in Change if change in self._files.hidden]
+        if hidden:
+            title += f" · {' and '.join(hidden)} hidden"
+        rows = self._files.rows
+        subtitle = ""
+        if rows is not None and self._files.row_count:
+            if rows.matches is not None:
+                subtitle = plural(rows.matches, "match", "matches")
+            else:
+                subtitle = plural(len(rows.nodes), "row")
+        self._files.set_texts(title, subtitle)
+
+    def _place(self, step: Step) -> str:
+        if self.union and step.layer:
+            return f"layers 0–{step.layer} united"
+        return f"layer {step.layer}"
+
+    def _view(self, stack: Stack, layer: int) -> View:
+        from layerscope.filesystem.view import layer_view, union_view
+
+        key = (layer, self.union)
+        view = self._views.get(key)
+        if view is None:
+            view = (union_view if self.union else layer_view)(stack, layer)
+            self._views[key] = view
+            if len(self._views) > _KEPT:
+                self._views.popitem(last=False)
+        self._views.move_to_end(key)
+        return view

@@ -1,0 +1,73 @@
+"""The keys of the main screen, and which of them the key bar shows."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+#: What the key bar shows in each pane.
+HINTS = {
+    "images": ("images.open", "main.open", "main.filter", "main.sort main.reverse=Sort"),
+    "layers": ("main.cancel", "layers.files", "main.union", "main.filter", "main.zoom"),
+    "files": (
+        "main.cancel",
+        "files.toggle",
+        "main.filter",
+        "main.next_match main.previous_match=Match",
+        "main.union",
+        "main.added main.removed main.modified main.unchanged=Kinds",
+        "main.sort main.reverse=Sort",
+        "main.zoom",
+    ),
+    "details": ("main.cancel", "main.zoom"),
+    "": ("main.back", "main.next_pane", "app.palette"),
+    "end": ("app.help", "app.quit"),
+}
+
+BINDINGS: list[BindingType] = [
+    Binding("1", "pane('images')", "Images", id="main.images"),
+    Binding("2", "pane('layers')", "Layers", id="main.layers"),
+    Binding("3", "pane('files')", "Files", id="main.files"),
+    Binding("4", "pane('details')", "Details", id="main.details"),
+    Binding("tab", "next_pane(1)", "Pane", tooltip="Next pane", id="main.next_pane"),
+    Binding("shift+tab", "next_pane(-1)", "Previous pane", id="main.previous_pane"),
+    Binding("z", "zoom", "Zoom", tooltip="Give a pane the whole screen", id="main.zoom"),
+    Binding(
+        "t",
+        "toggle_union",
+        "Union",
+        tooltip="Show one layer, or the union of it and all below",
+        id="main.union",
+    ),
+    Binding(
+        "slash",
+        "filter",
+        "Filter",
+        key_display="/",
+        tooltip="Filter by name; in paths, * and ? are wildcards",
+        id="main.filter",
+    ),
+    Binding("n", "next_match(1)", "Next match", id="main.next_match"),
+    Binding("N", "next_match(-1)", "Previous match", id="main.previous_match"),
+    Binding("a", "show_kind('added')", "Show or hide added", id="main.added"),
+    Binding("r", "show_kind('removed')", "Show or hide removed", id="main.removed"),
+    Binding("m", "show_kind('modified')", "Show or hide modified", id="main.modified"),
+    Binding("u", "show_kind('unchanged')", "Show or hide unchanged", id="main.unchanged"),
+    Binding("s", "sort", "Sort", tooltip="Sort by the next column", id="main.sort"),
+    Binding("S", "reverse", "Reverse", tooltip="Reverse the order", id="main.reverse"),
+    Binding(
+        "o",
+        "open",
+        "Open other…",
+        tooltip="Open an archive, or any image by name",
+        id="main.open",
+    ),
+    Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),
+    Binding(
+        "escape",
+        "back",
+        "Back",
+        key_display="esc",
+        tooltip="Clear the filter, end the zoom, or go back",
+        id="main.back",
+    ),
+]

@@ -1,0 +1,250 @@
+"""Reading an image, and asking an engine, beside the screen; the screen is told by messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from textual.message import Message
+
+from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.images.progress import Progress
+from layerscope.text import docker_size, one_line, visible
+from layerscope.tui.background import run_beside
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.waste import Waste
+    from layerscope.images.image import Image
+    from layerscope.images.loading import Loaded
+    from layerscope.images.reader import ImageReader
+    from layerscope.images.stored import ImageSummary
+
+
+class EngineLike(Protocol):
+    """What the image list asks of an engine."""
+
+    name: str
+    host: str
+
+    def images(self) -> Sequence[ImageSummary]:
+        """What it has."""
+
+
+Opener = Callable[[str, Progress], "ImageReader"]
+Connector = Callable[[], EngineLike]
+Post = Callable[[Message], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, for people.
+
+    Attributes:
+        message: What happened.
+        hint: What to do.
+        cancelled: Whether the user wanted it so.
+    """
+
+    message: str
+    hint: str
+    cancelled: bool = False
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What to say of an error; those that nobody foresaw are told by their name."""
+    if isinstance(error, Cancelled):
+        return Problem("Reading was cancelled.", "", cancelled=True)
+    if isinstance(error, LayerscopeError):
+        return Problem(error.message, error.hint)
+    if isinstance(error, MemoryError):
+        return Problem("There is not enough memory.", "Close other programs, or a smaller image.")
+    text = one_line(str(error))[:300]
+    detail = f": {text}" if text else ""
+    return Problem(
+        f"Something unexpected happened ({type(error).__name__}{detail}).",
+        "This is a mistake in layerscope. Please report it.",
+    )
+
+
+class EngineListed(Message):
+    """An engine has answered, or not."""
+
+    def __init__(self, name: str, images: Sequence[ImageSummary], problem: Problem | None) -> None:
+        super().__init__()
+        self.name = name
+        self.images = images
+        self.problem = problem
+
+
+class SessionChanged(Message):
+    """More is known of the image that is being read."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def can_replace(self, message: Message) -> bool:
+        """The session holds all that is known: only the last message counts."""
+        return isinstance(message, SessionChanged) and message.session is self.session
+
+
+def list_images(connect: Connector, post: Post) -> None:
+    """Asks an engine for its images, beside the screen.
+
+    Args:
+        connect: Connects to it.
+        post: Where the `EngineListed` goes.
+    """
+
+    def work() -> None:
+        try:
+            engine = connect()
+            images = engine.images()
+        except Exception as error:
+            post(EngineListed("", (), problem_of(error)))
+        else:
+            post(EngineListed(engine.name, images, None))
+
+    run_beside("engine", work)
+
+
+class Session:
+    """An image while it is being read, and after.
+
+    Attributes are written by the thread that reads, and read by the screen; each is replaced whole.
+
+    Attributes:
+        source: What was asked for.
+        progress: How far it has come.
+        image: The image, as soon as it is known.
+        way: How it is read.
+        loaded: The layers so far.
+        waste: What is wasted, once all layers are there.
+        problem: What went wrong.
+        ended: Whether reading is over.
+    """
+
+    def __init__(self, source: str, opener: Opener, post: Post) -> None:
+        """Begins to read.
+
+        Args:
+            source: What the user named.
+            opener: Opens it.
+            post: Where `SessionChanged` goes.
+        """
+        self.source = source
+        self.progress = Progress()
+        self.image: Image | None = None
+        self.way = ""
+        self.loaded: Loaded | None = None
+        self.waste: Waste | None = None
+        self.problem: Problem | None = None
+        self.ended = False
+        self._opener = opener
+        self._post = post
+        self._rate = Rate()
+        run_beside("reader", self._run)
+
+    def cancel(self) -> None:
+        """Stops reading."""
+        self.progress.cancel()
+
+    def describe(self) -> str:
+        """The progress in words."""
+        progress = self.progress
+        done, total = progress.done, progress.total
+        parts = [progress.what or "Opening the image"]
+        if done:
+            amount = docker_size(done)
+            if total:
+                amount += f" / {docker_size(total)}  {min(100, 100 * done // total)}%"
+            parts.append(amount)
+            rate = self._rate.of(done, time.monotonic())
+            if rate:
+                parts.append(f"{docker_size(rate)}/s")
+        return "  ".join(parts)
+
+    def name(self) -> tuple[str, str]:
+        """What the image is called, and its platform, safe to show."""
+        image = self.image
+        if image is None:
+            return visible(self.source), ""
+        platform = "/".join(part for part in (image.os, image.architecture) if part)
+        return visible(image.reference), visible(platform)
+
+    def state(self) -> tuple[str, str]:
+        """What is going on, and the name of a palette style; no text if all is well."""
+        if not self.ended:
+            return self.describe(), "accent"
+        if self.problem is None:
+            return "", "muted"
+        ready = self.loaded.stack.height if self.loaded is not None else 0
+        of = len(self.image.layers) if self.image is not None else 0
+        return f"Incomplete: {ready} of {of} layers", "warning"
+
+    def _run(self) -> None:
+        reader: ImageReader | None = None
+        try:
+            reader = self._opener(self.source, self.progress)
+            self.image, self.way = reader.image, reader.way
+            self._tell()
+            # Not at the top: numpy need not be there for the first paint.
+            from layerscope.images.loading import load
+
+            load(reader, self.progress, self._update)
+        except Exception as error:
+            self.problem = problem_of(error)
+            self._measure()
+        finally:
+            if reader is not None:
+                reader.close()
+            self.ended = True
+            self._tell()
+
+    def _update(self, loaded: Loaded) -> None:
+        self.image, self.loaded = loaded.image, loaded
+        if loaded.complete:
+            # What may follow, such as filling the cache, is nothing that anyone waits for.
+            self._measure()
+            self.ended = True
+        self._tell()
+
+    def _measure(self) -> None:
+        """Measures what is there: also what was read before it went wrong is worth looking at."""
+        if self.loaded is None or not self.loaded.stack.height:
+            return
+        try:
+            from layerscope.filesystem.waste import measure
+
+            self.waste = measure(self.loaded.stack)
+        except Exception as error:
+            self.problem = self.problem or problem_of(error)
+
+    def _tell(self) -> None:
+        self._post(SessionChanged(self))
+
+
+class Rate:
+    """Bytes a second, smoothed over the last few looks."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, int] | None = None
+        self._rate = 0.0
+
+    def of(self, done: int, now: float) -> int:
+        """Notes how far it has come.
+
+        Args:
+            done: Bytes behind us.
+            now: A monotonic time.
+
+        Returns:
+            Bytes a second; 0 while that cannot be told.
+        """
+        if self._last is not None and now > self._last[0]:
+            latest = max(0, done - self._last[1]) / (now - self._last[0])
+            self._rate = latest if not self._rate else 0.6 * self._rate + 0.4 * latest
+        self._last = (now, done)
+        return int(self._rate)

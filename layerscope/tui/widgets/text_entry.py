@@ -1,0 +1,41 @@
+"""An input that loses no key that is typed right before or behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.widgets import Input
+
+
+class TextEntry(Input):
+    """One line of text, with a cursor that does not blink.
+
+    Keys go to the widget that has the focus when they arrive, but what they do happens later. Over
+    a slow line many arrive at once, so that some belong to an input that is not there yet, or not
+    any more.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(compact=True, select_on_focus=False, **options)
+        self.cursor_blink = False
+        self._last_key: events.Key | None = None
+
+    def on_key(self, event: events.Key) -> None:
+        """Gives back keys that were on their way when typing ended."""
+        self._last_key = event
+        if not self.has_focus:
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(events.Key(event.key, event.character))
+
+    def claims(self, event: events.Key) -> bool:
+        """Takes a key that was on its way to another widget when this one got the focus.
+
+        Returns:
+            Whether it was such a key.
+        """
+        if event is self._last_key:
+            return False
+        self.app.post_message(events.Key(event.key, event.character))
+        return True

@@ -1,0 +1,204 @@
+"""What is measured, what it is measured against, and how much of that is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MARKERS = ("<!-- benchmarks -->", "<!-- /benchmarks -->")
+"""Between these the README has the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A row of the table.
+
+    Attributes:
+        what: What is measured.
+        floor: What it is measured against; empty for a figure of its own.
+        unit: `×`, or the unit of a figure of its own.
+        limit: How much is allowed; None for what is measured for information.
+        hard: How much fails the run; None if nothing does, since times are noisy.
+        least: Whether the limit is the least instead of the most.
+    """
+
+    what: str
+    floor: str
+    unit: str
+    limit: float | None
+    hard: float | None = None
+    least: bool = False
+
+    def allowed(self) -> str:
+        """The limit in words."""
+        if self.limit is None:
+            return "–"
+        return f"{'≥' if self.least else '≤'} {figure(self.limit, self.unit)}"
+
+
+#: What the memory of an image of a million entries may be, of 174,000 having 200 MB.
+_MILLION = 200 * 1_000_000 / 174_000
+
+BUDGETS = {
+    # The reference image: 3.9 GB, 10 layers, 174,000 entries.
+    "inspect": Budget("inspect an archive", "tar tvf of each layer", "×", 1.5),
+    "inspect-memory": Budget("its memory, child included", "", "MB", 200, 300),
+    "cached": Budget("inspect again, from the cache", "python -c 'import numpy'", "×", 3),
+    "files": Budget("files --json-lines", "tar tvf of each layer", "×", None),
+    "dive": Budget("dive on the archive", "inspect", "×", 100, least=True),
+    "dive-without": Budget("dive without the mass delete", "inspect", "×", 4, least=True),
+    "whiteouts": Budget("stack with the mass delete", "stack without it", "×", 1.5),
+    "gzip": Budget("inspect a layer in gzip", "gunzip -c | tar tvf -", "×", 1.5),
+    # Other images.
+    "million": Budget("inspect 1,000,000 entries", "tar tvf of each layer", "×", 1.5),
+    "million-memory": Budget("its memory, child included", "", "MB", _MILLION, 1.5 * _MILLION),
+    "find": Budget("find in 50 images, from the cache", "python -c 'import numpy'", "×", 10),
+    # The TUI, at 120×40 with 256 colours, on the reference image.
+    "paint": Budget("TUI: first paint", "a bare Textual app's", "×", 1.6),
+    "ready": Budget("TUI: first paint to ready", "tar tvf of each layer", "×", 1.5),
+    "tui-memory": Budget("TUI: memory", "", "MB", 200, 300),
+    "idle": Budget("TUI: idle, in 3 s", "", "bytes", 0, 0),
+    "keys": Budget("TUI: all keys, p95", "", "ms", 50),
+    "keys-cursor": Budget("TUI: cursor, p95", "", "ms", 50),
+    "keys-page": Budget("TUI: page, home, end, p95", "", "ms", 50),
+    "keys-layer": Budget("TUI: next layer, p95", "", "ms", 50),
+    "keys-union-layer": Budget("TUI: next layer of the union, p95", "", "ms", 50),
+    "keys-union": Budget("TUI: layer or union (t), p95", "", "ms", 50),
+    "keys-expand": Budget("TUI: expand, collapse all, p95", "", "ms", 50),
+    "keys-sort": Budget("TUI: sort, reverse, p95", "", "ms", 50),
+    "keys-kinds": Budget("TUI: show, hide kinds, p95", "", "ms", 50),
+    "keys-filter-echo": Budget("TUI: type a filter, first byte, p95", "", "ms", 50),
+    "keys-filter": Budget("TUI: type a filter, result, p95", "", "ms", 50),
+    "bytes-cursor": Budget("TUI: move the cursor", "", "bytes", 170),
+    "bytes-page": Budget("TUI: page", "", "bytes", 2_700),
+    "bytes-layer": Budget("TUI: change layer", "", "bytes", 700),
+}
+"""All rows, in the order of the table. An overdrawn `hard` fails the run, any other is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a measurement gave.
+
+    Attributes:
+        budget: Its row.
+        value: The quotient of the least times, or whatever the row says.
+        spread: The least and the most, or None.
+        note: What else there is to say.
+        more: Whether it was stopped, and is more than that.
+    """
+
+    budget: Budget
+    value: float
+    spread: tuple[float, float] | None = None
+    note: str = ""
+    more: bool = False
+
+    @property
+    def measured(self) -> str:
+        """The value in words."""
+        return ("> " if self.more else "") + figure(self.value, self.budget.unit)
+
+    @property
+    def between(self) -> str:
+        """The spread in words."""
+        if self.spread is None:
+            return ""
+        low, high = (figure(value, self.budget.unit, bare=True) for value in self.spread)
+        return f"{low}–{high}"
+
+    @property
+    def verdict(self) -> str:
+        """`ok`, or by how much it is missed."""
+        limit = self.budget.limit
+        if limit is None:
+            return ""
+        if self.budget.least:
+            if self.value >= limit:
+                return "ok"
+            return "not known" if self.more else f"missed, {self.value / limit:.0%} of it"
+        if self.value <= limit:
+            return "ok"
+        return f"missed by {self.value / limit - 1:.0%}" if limit else "missed"
+
+
+def figure(value: float, unit: str, *, bare: bool = False) -> str:
+    """A number as the table has it."""
+    digits = 2 if unit == "×" and value < 10 else 1 if unit in ("×", "ms") and value < 100 else 0
+    text = f"{value:,.{digits}f}"
+    return text if bare else f"{text}{'' if unit == '×' else ' '}{unit}"
+
+
+class Table:
+    """The findings of a run."""
+
+    def __init__(self) -> None:
+        self.findings: dict[str, Finding] = {}
+
+    def record(self, key: str, value: float, **more: object) -> None:
+        """Notes a finding.
+
+        Args:
+            key: Its row.
+            value: As for `Finding`.
+            **more: As for `Finding`.
+
+        Raises:
+            AssertionError: It is so much that no noise explains it.
+        """
+        budget = BUDGETS[key]
+        finding = self.findings[key] = Finding(budget, value, **more)  # type: ignore[arg-type]
+        if budget.hard is not None:
+            assert value <= budget.hard, f"{budget.what}: {finding.measured}, {budget.allowed()}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a finding for each row."""
+        return self.findings.keys() == BUDGETS.keys()
+
+    def lines(self) -> list[str]:
+        """The table as plain text."""
+        rows = [("", "against", "measured", "spread", "budget", "")]
+        rows += [
+            (
+                *(found.budget.what, found.budget.floor, found.measured, found.between),
+                *(found.budget.allowed(), f"{found.verdict}  {found.note}".strip()),
+            )
+            for found in self._ordered()
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        return [
+            "  ".join(
+                cell.rjust(width) if column in (2, 3, 4) else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+
+    def markdown(self) -> list[str]:
+        """The table for the README."""
+        lines = ["| | against | measured | budget | |", "|---|---|--:|--:|---|"]
+        for found in self._ordered():
+            floor = f"`{found.budget.floor}`" if "tar tvf" in found.budget.floor else ""
+            cells = (
+                *(found.budget.what, floor or found.budget.floor, found.measured),
+                *(found.budget.allowed(), found.verdict),
+            )
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        return lines
+
+    def _ordered(self) -> list[Finding]:
+        return [self.findings[key] for key in BUDGETS if key in self.findings]
+
+
+def rewrite(text: str, lines: list[str]) -> str:
+    """A text with other lines between the markers.
+
+    Raises:
+        ValueError: The markers are not there.
+    """
+    begin, end = MARKERS
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"there is no {begin} … {end}")
+    return "\n".join([before + begin, *lines, end + after])

@@ -1,0 +1,154 @@
+"""Runs programs, one against another in turns, and says how long they took and what they held."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[2]
+
+Command = Sequence[str | Path]
+
+
+class Stopped(Exception):
+    """A program did not end in the time that it had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How long one took against another.
+
+    Attributes:
+        value: The one's least time by the other's, since noise only ever adds.
+        spread: The least and the most that a pair of runs gave.
+        middle: The median of what the pairs gave.
+        own: The one's least time, in seconds.
+        floor: The other's.
+    """
+
+    value: float
+    spread: tuple[float, float]
+    middle: float
+    own: float
+    floor: float
+
+    @property
+    def note(self) -> str:
+        """Both in seconds, and what the pairs gave."""
+        return f"{_seconds(self.own)} by {_seconds(self.floor)}, median {self.middle:.2f}×"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+
+
+def layerscope(*arguments: str | Path) -> list[str]:
+    """The command line of this layerscope."""
+    return [sys.executable, "-m", "layerscope", *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of programs: no engine answers, and modules are ours."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        **changes,
+    }
+
+
+def run(
+    command: Command,
+    env: Mapping[str, str] | None = None,
+    *,
+    limit: float | None = None,
+    codes: Sequence[int] = (0,),
+) -> float:
+    """Runs a program whose output nobody reads, and returns the seconds that it took.
+
+    Raises:
+        Stopped: It took too long.
+    """
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment() if env is None else dict(env),
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Stopped from None
+    seconds = time.perf_counter() - start
+    assert done.returncode in codes, done.stderr.decode(errors="replace")
+    return seconds
+
+
+def output(command: Command, env: Mapping[str, str] | None = None) -> str:
+    """Runs a program, and returns what it wrote."""
+    return subprocess.run(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=environment() if env is None else dict(env),
+        check=True,
+    ).stdout.decode()
+
+
+def tar_listing(layers: Sequence[Path]) -> float:
+    """Lists layers with tar, a process for each, and returns the seconds that it took."""
+    return sum(run(["tar", "tvf", layer]) for layer in layers)
+
+
+def compare(
+    own: Callable[[], float], floor: Callable[[], float], *, rounds: int = 7, warm: bool = True
+) -> Ratio:
+    """Measures one thing against another, in turns, so that both meet the same noise.
+
+    Args:
+        own: Does the one, and returns its seconds.
+        floor: Does the other.
+        rounds: How often.
+        warm: Do both once before, for the page cache and compiled modules.
+    """
+    if warm:
+        own()
+        floor()
+    pairs = [(own(), floor()) for _ in range(rounds)]
+    ratios = [one / other for one, other in pairs]
+    one, other = (min(times) for times in zip(*pairs, strict=True))
+    return Ratio(one / other, (min(ratios), max(ratios)), median(ratios), one, other)
+
+
+def peak_memory(arguments: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
+    """Megabytes that a command of layerscope and its child had at their peaks, added up.
+
+    What both share is counted twice, so this is more than the two ever took.
+    """
+    probe = [sys.executable, "-m", "tests.benchmarks.memory_probe"]
+    reader, writer = os.pipe()
+    try:
+        subprocess.run(
+            [*probe, str(writer), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=environment() if env is None else dict(env),
+            pass_fds=[writer],
+            check=True,
+        )
+        os.close(writer)
+        writer = -1
+        return sum(map(int, os.read(reader, 100).split())) / 1e6
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)

@@ -1,0 +1,144 @@
+"""Layers that no build makes: what they show, and what engines make of the same bytes.
+
+Where engines disagree with the OCI image specification, or among themselves, layerscope follows the
+specification; `REFUSED` and `DIFFERENT` name all such cases, and fail when an engine changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+
+from tests.engines.exports import Entry, listing_of_export
+from tests.engines.harness import Engine
+from tests.truth.archives import TAG, Item, docker_archive, layer_tar, write_archive
+from tests.truth.cases import CASES
+from tests.truth.command import as_exported, check_same, command, differences, listed, plain
+from tests.truth.formats import FORMATS
+from tests.truth.stacks import stack_of
+
+ALL = frozenset({"docker-debian", "docker-28", "docker-28-containerd", "podman"})
+CONTAINERD = frozenset({"docker-28-containerd"})
+
+REFUSED: dict[str, frozenset[str]] = {
+    # A whiteout is a device node in the layer's own folder, where the path is by then.
+    "whiteout after the path again": ALL,
+    "whiteout after the folder again": ALL,
+    "whiteout of a parent after what is in it": ALL,
+    "whiteouts at three depths": ALL,
+    "whiteout in a folder that the layer removes": ALL - {"podman"},
+    # The bookkeeping of graph drivers for rebuilding a layer's tar refuses a path that comes twice.
+    "a file twice": ALL - CONTAINERD,
+    "a folder twice": ALL - CONTAINERD,
+    "a folder, then a file": ALL - CONTAINERD,
+    "a file, then a folder": ALL - CONTAINERD,
+    "a hard link outlives its file": ALL - CONTAINERD,
+    # Layers are unpacked apart, so that the lower one's file is not there to be linked to.
+    "a hard link to a lower layer": ALL,
+    "a contiguous file": ALL,
+    "old GNU sparse": ALL,
+    "old GNU sparse with more blocks": ALL,
+}
+"""What engines do not load."""
+
+DIFFERENT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    # Folders above an entry that have none themselves are made anew, with the time of unpacking
+    # and, but for containerd, as 0755 of root. The layer says nothing of them, and so do we.
+    "opaque in a folder that no entry names": (ALL, frozenset({"/d", "/d/sub"})),
+    "whiteout of a file": (ALL, frozenset({"/d"})),
+    "parents that only a lower layer names": (ALL, frozenset({"/d", "/d/sub"})),
+    # overlayfs ignores the mark of an opaque folder on the root of a layer.
+    "opaque in the root": (
+        ALL,
+        frozenset({"/d", "/d/one", "/d/sub", "/d/sub/two", "/f", "/f-again", "/to-d"}),
+    ),
+    # The folder takes the place of the whiteout, and merges with what that should have removed.
+    "whiteout before the folder again": (ALL, frozenset({"/d/one", "/d/sub", "/d/sub/two"})),
+    # containerd gives a folder that it makes the looks of what the symlink points to.
+    "a symlink as parent, in a lower layer": (CONTAINERD, frozenset({"/to-d"})),
+    "whiteout below a symlink": (CONTAINERD, frozenset({"/to-d"})),
+    # containerd alone sets the time of a symlink by the header of a link to it.
+    "a hard link to a symlink": (CONTAINERD, frozenset({"/x", "/y"})),
+}
+"""What engines show otherwise than we do: the engines, and the paths."""
+
+BY_HAND = {**CASES, **FORMATS}
+
+
+def said_of(name: str, folder: Path) -> dict[str, Entry]:
+    """Return what layerscope says of a case."""
+    return listed(command("files", "--json-lines", write_archive(folder, BY_HAND[name].layers)))
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_union_is_what_it_should_be(name: str, tmp_path: Path) -> None:
+    union = BY_HAND[name].union
+    truth = {f"/{path}": (seen[0], oct(seen[1]), *seen[2:]) for path, seen in union.items()}
+    check_same({**plain(said_of(name, tmp_path)), "": ""}, {**truth, "": ""})
+
+
+def load(client: Any, name: str) -> bool:
+    """Let an engine load a case; tell whether it did."""
+    events = list(client.load_image(docker_archive(BY_HAND[name].layers)))
+    return not [event for event in events if "error" in event]
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[Any]:
+    """One client of the engine for all cases."""
+    with engine.api() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_engines_show_the_same(engine: Engine, client: Any, name: str, tmp_path: Path) -> None:
+    implied = {f"/{path}" for path in BY_HAND[name].implied}
+
+    def timeless(entries: dict[str, Entry]) -> dict[str, Entry]:
+        """Leave out when folders were made that no entry names."""
+        return {
+            path: replace(entry, mtime=0) if path in implied else entry
+            for path, entry in entries.items()
+        }
+
+    try:
+        exported = listing_of_export(engine, TAG) if load(client, name) else None
+    except APIError:
+        exported = None
+    finally:
+        with contextlib.suppress(APIError):
+            client.remove_image(TAG, force=True)
+    refused = engine.name in REFUSED.get(name, ())
+    assert (exported is None) == refused
+    if exported is None:
+        return
+    truth = as_exported(engine, timeless(exported))
+    said = as_exported(engine, timeless(said_of(name, tmp_path)))
+    engines, paths = DIFFERENT.get(name, (frozenset(), frozenset()))
+    if engine.name in engines:
+        for path in paths:
+            assert said.pop(path, None) != truth.pop(path, None), f"no longer different: {path}"
+    found = differences(said, truth)
+    assert not found, f"\n{found}"
+
+
+def test_extended_attributes_and_devices_are_read(tmp_path: Path) -> None:
+    capability = "\x01\x00\x00\x02\x00\x04" + "\x00" * 14
+    layer = layer_tar(
+        [
+            Item("x", pax={"SCHILY.xattr.security.capability": capability}),
+            Item("y", pax={"LIBARCHIVE.xattr.user.a": "not read by any engine"}),
+            Item("c", "char", device=(300, 70000)),
+        ]
+    )
+    stack = stack_of([layer])
+    rows = {stack.tree.path(int(stack.nodes[row])): row for row in stack.union(0).tolist()}
+    assert stack.xattrs(rows[b"x"]) == {b"security.capability": capability.encode()}
+    assert stack.xattrs(rows[b"y"]) == {}
+    assert stack.device(rows[b"c"]) == (300, 70000)

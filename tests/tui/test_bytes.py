@@ -1,0 +1,121 @@
+"""What goes to the terminal: only lines that change, and nothing while nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from textual.screen import Screen
+
+from layerscope.filesystem.changeset import Changeset
+from layerscope.tui.app import LayerscopeApp
+from tests.tui import fakes
+
+
+class Counting(LayerscopeApp):
+    """Adds up what would be written to a terminal with 256 colours."""
+
+    written = 0
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        if renderable is not None and hasattr(renderable, "render_segments"):
+            console = Console(
+                color_system="256", force_terminal=True, width=self.size.width, legacy_windows=False
+            )
+            self.written += len(renderable.render_segments(console).encode())
+        super()._display(screen, renderable)
+
+
+def many_files(folders: int, files: int) -> Changeset:
+    paths = []
+    for folder in range(folders):
+        paths.append(f"folder-{folder:05d}")
+        paths += [f"folder-{folder:05d}/file-{file:03d}.txt" for file in range(files)]
+    kinds = np.array([3 if "/" not in path else 0 for path in paths], np.uint8)
+    zero = np.zeros(len(paths), np.int64)
+    sizes = np.where(kinds == 0, (np.arange(len(paths)) * 7919) % 100_000, 0)
+    modes = np.full(len(paths), 0o755, np.uint16)
+    return Changeset(
+        "\0".join(paths).encode(),
+        kinds,
+        modes,
+        zero,
+        zero,
+        sizes,
+        zero + int(fakes.NOW),
+        zero,
+        zero,
+    )
+
+
+@pytest.fixture(scope="module")
+def big() -> list[Changeset]:
+    return [
+        many_files(300, 40),
+        many_files(500, 40),
+        fakes.changeset(*fakes.CLEAN),
+        fakes.changeset(*fakes.HELLO),
+    ]
+
+
+async def settle(app: Counting) -> int:
+    """Waits until nothing has been written for a while, and says how much was."""
+    while True:
+        before = app.written
+        await asyncio.sleep(0.12)
+        if app.written == before:
+            app.written = 0
+            return before
+
+
+async def test_bytes_per_key(big: list[Changeset]) -> None:
+    app = Counting(
+        "big:latest",
+        fakes.opener(fakes.FakeReader(changesets=big)),
+        fakes.connector(),
+        clock=lambda: fakes.NOW,
+    )
+    async with app.run_test(size=(120, 40)):
+        while app._main.session is None or not app._main.session.ended:
+            await asyncio.sleep(0.02)
+        await settle(app)
+        spent = {}
+        for name, keys in (
+            ("layer", ["j"]),
+            ("files", ["G", "3", "E"]),
+            ("down", ["j"]),
+            ("page", ["pagedown"]),
+            ("end", ["G"]),
+            ("up", ["k"]),
+        ):
+            for key in keys:
+                app.simulate_key(key)
+            spent[name] = await settle(app)
+        # What the design allows is less; until only cells that differ are written, this holds.
+        assert spent["down"] <= 700
+        assert spent["up"] <= 700
+        assert spent["layer"] <= 4_000
+        assert spent["page"] <= 7_000
+        await asyncio.sleep(1.2)
+        assert app.written == 0
+
+
+async def test_queued_keys_cost_less_than_one_by_one(big: list[Changeset]) -> None:
+    app = Counting(
+        "big:latest",
+        fakes.opener(fakes.FakeReader(changesets=big)),
+        fakes.connector(),
+        clock=lambda: fakes.NOW,
+    )
+    async with app.run_test(size=(120, 40)):
+        while app._main.session is None or not app._main.session.ended:
+            await asyncio.sleep(0.02)
+        for key in ("G", "3", "E"):
+            app.simulate_key(key)
+        await settle(app)
+        for _ in range(20):
+            app.simulate_key("j")
+        assert await settle(app) <= 20 * 350

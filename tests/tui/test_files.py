@@ -1,0 +1,304 @@
+"""Pane 3: the file tree."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+from textual import events
+
+from layerscope.filesystem.rows import SortKey
+from layerscope.tui.widgets import file_tree
+from tests.tui import fakes
+from tests.tui.conftest import Drive, Driven
+
+
+async def base(ui: Driven) -> None:
+    """Goes to the files of the base layer."""
+    await ui.press("G", "3")
+
+
+async def test_columns(drive: Drive) -> None:
+    async with drive() as ui:
+        await base(ui)
+        header, *lines = ui.pane("files")
+        assert header.split() == ["Mode", "Owner", "Size", "Name", "▴"]
+        shown = {line.split()[-1]: line for line in lines if line and "->" not in line}
+        assert shown["bash"].split()[:4] == ["A", "-rwxr-xr-x", "0:0", "26.3MB"]
+        assert shown["su"].split()[1] == "-rwsr-xr-x"
+        assert shown["tmp"].split()[1] == "drwxrwxrwt"
+        assert shown["shadow"].split()[2] == "0:42"
+        assert any(line.endswith("sh -> bash") for line in lines)
+        assert any(line.strip().endswith("libc.so link to /usr/lib/libc…") for line in lines)
+
+
+async def test_wide_characters_stay_aligned(drive: Drive) -> None:
+    async with drive() as ui:
+        await base(ui)
+        assert "日本語.txt" in ui.text
+        assert {cell_len(line) for line in ui.lines} == {120}
+
+
+async def test_hostile_names_are_shown_not_obeyed(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.press("j", "j", "j")
+        assert "evil\\e[31m\\u202ename" in ui.text
+        assert "\x1b" not in ui.text
+        assert "\u202e" not in ui.text
+
+
+async def test_names_that_are_endless_or_not_utf8(drive: Drive) -> None:
+    entries = [
+        fakes.Entry("x" * 4000),
+        fakes.Entry(b"caf\xe9".decode("utf-8", "surrogateescape")),
+        fakes.Entry("e\u0301" * 30),
+        fakes.Entry("[bold]markup"),
+        fakes.symlink("link", "\x1b]0;title\x07"),
+    ]
+    import dataclasses
+
+    image = dataclasses.replace(fakes.sample_image(), layers=fakes.sample_image().layers[:1])
+    reader = fakes.FakeReader(image, [fakes.changeset(*entries)])
+    for size in ((120, 40), (80, 24), (44, 12), (20, 8)):
+        async with drive(reader=reader, size=size) as ui:
+            await ui.press("3", "z")
+            assert {cell_len(line) for line in ui.lines} == {size[0]}
+            if size[0] >= 80:
+                assert "caf\\xe9" in ui.text
+                assert "[bold]markup" in ui.text
+                assert "link -> \\e]0;title\\x07" in ui.text
+                assert "…" in ui.text
+
+
+async def test_small_layers_are_open_and_large_ones_as_far_as_they_fit(drive: Drive) -> None:
+    async with drive() as ui:
+        assert "A var/www/html/index.html" in ui.files()
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        assert ui.files() == ["A bin", "A etc", "A tmp", "A usr", "A var"]
+
+
+async def test_expand_collapse_and_go_to_the_parent(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.press("l")
+        assert "A bin/bash" in ui.files()
+        await ui.press("l")
+        assert ui.current() == "bin/bash"
+        await ui.press("right")
+        assert ui.current() == "bin/bash"
+        await ui.press("h")
+        assert ui.current() == "bin"
+        await ui.press("left")
+        assert "A bin/bash" not in ui.files()
+        await ui.press("left")
+        assert ui.current() == "bin"
+        await ui.press("space")
+        assert "A bin/bash" in ui.files()
+        await ui.press("enter")
+        assert "A bin/bash" not in ui.files()
+
+
+async def test_expand_all_and_collapse_all(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.press("E")
+        assert len(ui.files()) == 21
+        await ui.press("G")
+        assert ui.current() == "var/www"
+        await ui.press("C")
+        assert ui.current() == "var"
+        assert len(ui.files()) == 5
+
+
+async def test_what_was_expanded_by_hand_stays_so_in_other_layers(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.press("C", "G", "l", "2", "k", "k")
+        assert ui.files() == ["  usr", "  var", "  var/lib"]
+
+
+async def test_moving_by_rows_pages_and_ends(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.press("E")
+        files = ui.main.files
+        page = files.page_size
+        for keys, row in (
+            (("j", "down"), 2),
+            (("k", "up"), 0),
+            (("up",), 0),
+            (("G",), 20),
+            (("g",), 0),
+            (("end",), 20),
+            (("down",), 20),
+            (("home",), 0),
+            (("pagedown",), page),
+            (("pageup",), 0),
+            (("ctrl+d",), page // 2),
+            (("ctrl+u",), 0),
+        ):
+            await ui.press(*keys)
+            assert files.cursor == row, keys
+            assert files.top <= files.cursor < files.top + page
+            shown = ui.pane("files")[1 + files.cursor - files.top]
+            assert shown.rstrip("▐ ").endswith(ui.current().rpartition("/")[2].split(" ")[0]) or (
+                "->" in shown or "link to" in shown
+            )
+
+
+async def test_screen_is_right_after_every_page(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.press("E")
+        for key in ("pagedown", "pagedown", "pageup", "ctrl+d", "k", "k", "k", "k", "k", "k", "g"):
+            await ui.press(key)
+            painted = ui.pane("files")
+            ui.main.files.notify_style_update()
+            ui.main.files.refresh()
+            await ui.calm()
+            assert ui.pane("files") == painted, key
+
+
+async def test_kinds_are_shown_and_hidden(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.press("j", "t", "3")
+        await ui.press("C")
+        assert "R var/lib/apt/lists" not in ui.files()
+        await ui.press("E")
+        assert "R var/lib/apt/lists" in ui.files()
+        await ui.press("u")
+        assert ui.files() == [
+            "  etc",
+            "M etc/passwd",
+            "  var",
+            "  var/lib",
+            "  var/lib/apt",
+            "R var/lib/apt/lists",
+        ]
+        assert "unchanged hidden" in ui.text
+        await ui.press("r")
+        assert ui.files() == ["  etc", "M etc/passwd"]
+        await ui.press("m")
+        assert ui.files() == []
+        assert "Nothing matches." in ui.text
+        await ui.press("u", "m", "r", "a")
+        assert "R var/lib/apt/lists" in ui.files()
+        assert "added hidden" in ui.text
+
+
+async def test_kinds_can_be_hidden_from_the_layers_too(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.press("a")
+        assert ui.files() == ["  var", "  var/www"]
+        await ui.press("a")
+        assert "A var/www/html/index.html" in ui.files()
+
+
+async def test_sorts_by_every_column(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        assert "Name ▴" in ui.text
+        await ui.press("s")
+        assert "Size ▾" in ui.text
+        assert ui.files() == ["A usr", "A bin", "A var", "A etc", "A tmp"]
+        await ui.press("S")
+        assert "Size ▴" in ui.text
+        assert ui.files()[-1] == "A usr"
+        await ui.press("s")
+        assert "Modified (UTC) ▾" in ui.text
+        assert "2024-05-02 12:00" in ui.text
+        await ui.press("s")
+        assert ui.main.files.rows is not None
+        assert ui.main.files.rows.sort is SortKey.CHANGE
+        await ui.press("s")
+        assert "Name ▴" in ui.text
+
+
+@pytest.mark.parametrize("limit", [20_000, 0])
+async def test_filter_as_you_type(
+    drive: Drive, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_tree, "_SMALL", limit)
+    async with drive() as ui:
+        await base(ui)
+        await ui.press("slash", *"lib")
+        await ui.until(lambda: "matches" in ui.text)
+        assert "A usr/lib/libc.so.6" in ui.files()
+        assert "A bin" not in ui.files()
+        await ui.press("enter")
+        assert ui.app.focused is ui.main.files
+        assert "3 Files · layer 0 · /lib" in ui.text
+        await ui.press("n")
+        first = ui.current()
+        await ui.press("n")
+        assert ui.current() != first
+        await ui.press("N")
+        assert ui.current() == first
+        await ui.press("g", "N")
+        assert "lib" in ui.current()
+        await ui.press("2", "k", "k", "k", "k")
+        await ui.until(lambda: "  var/lib/apt" in ui.files())
+        await ui.press("escape")
+        await ui.until(lambda: ui.main.files.pattern is None and "· /lib" not in ui.text)
+
+
+async def test_keys_right_behind_the_slash_are_part_of_the_filter(drive: Drive) -> None:
+    async with drive() as ui:
+        await base(ui)
+        for key in ("slash", *"passwd", "enter", "j"):
+            ui.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await ui.until(lambda: "1 match" in ui.text)
+        assert ui.files() == ["A etc", "A etc/passwd"]
+        assert ui.app.focused is ui.main.files
+
+
+async def test_a_filter_without_matches_says_so(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.press("slash", *"nowhere")
+        await ui.until(lambda: "Nothing matches." in ui.text)
+        await ui.press("enter", "n", "N", "j", "space", "l", "h", "s", "E")
+        assert "Nothing matches." in ui.text
+        await ui.press("escape")
+        await ui.until(lambda: "A var/www/html/index.html" in ui.files())
+
+
+async def test_a_late_search_does_not_replace_a_newer_one(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(file_tree, "_SMALL", 0)
+    monkeypatch.setattr(file_tree, "run_beside", lambda name, work: started.append(work))
+    async with drive() as ui:
+        await base(ui)
+        ui.main.explorer.filter("passwd")
+        ui.main.explorer.filter("bash")
+        started[1]()
+        started[0]()
+        await ui.calm()
+        assert ui.files() == ["A bin", "A bin/bash"]
+
+
+async def test_mouse_moves_opens_and_scrolls(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await base(ui)
+        await ui.pilot.click("#files", offset=(30, 3))
+        assert ui.current() == "etc"
+        await ui.pilot.click("#files", offset=(30, 3), times=2)
+        assert "A etc/passwd" in ui.files()
+        await ui.press("E")
+        files = ui.main.files
+        before = files.top
+        files._scroll(files.top + 3)
+        await ui.calm()
+        assert files.top == before + 3
+        assert files.top <= files.cursor < files.top + files.page_size
+
+
+async def test_files_of_the_next_image_start_afresh(drive: Drive) -> None:
+    async with drive() as ui:
+        await base(ui)
+        await ui.press("slash", *"lib", "enter", "E")
+        ui.main.open_source("again")
+        await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
+        assert ui.main.files.pattern is None
+        assert "A var/www/html/index.html" in ui.files()

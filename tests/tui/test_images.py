@@ -1,0 +1,160 @@
+"""Pane 1: the images of an engine."""
+
+from __future__ import annotations
+
+from layerscope.errors import EngineError
+from layerscope.images.stored import ImageSummary
+from layerscope.tui.widgets.image_list import ImageList
+from tests.tui import fakes
+from tests.tui.conftest import Drive
+
+
+async def test_lists_images_as_docker_prints_them(drive: Drive) -> None:
+    async with drive(None) as ui:
+        header, first, *_ = ui.pane("images")
+        assert header.split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "▾", "SIZE"]
+        assert first.split() == ["hello", "latest", "c0ffeec0ffee", "2", "days", "ago", "284MB"]
+        assert "5 images" in ui.text
+        assert "Docker 28.5.1" in ui.lines[0]
+
+
+async def test_images_have_the_screen_to_themselves_until_one_is_open(drive: Drive) -> None:
+    async with drive(None) as ui:
+        assert "2 Layers" not in ui.text
+        assert isinstance(ui.app.focused, ImageList)
+        await ui.press("2", "3", "4", "tab", "z")
+        assert isinstance(ui.app.focused, ImageList)
+
+
+async def test_sorts_by_every_column_and_reverses(drive: Drive) -> None:
+    def names() -> list[str]:
+        return [line.split()[0] for line in ui.pane("images")[1:6]]
+
+    async with drive(None) as ui:
+        assert names()[0] == "hello"
+        await ui.press("s")
+        assert names() == [
+            "<none>",
+            "debian",
+            "debian",
+            "hello",
+            "registry.example.com:5000/team/api",
+        ]
+        await ui.press("S")
+        assert names()[0].startswith("registry")
+        await ui.press("s")
+        assert names()[0].startswith("registry")
+        await ui.press("S")
+        assert names()[0] == "<none>"
+        await ui.press("s")
+        assert names()[0] == "hello"
+
+
+async def test_cursor_stays_on_its_image_when_sorted(drive: Drive) -> None:
+    async with drive(None) as ui:
+        await ui.press("j", "j")
+        before = ui.main.images.image
+        await ui.press("s")
+        assert ui.main.images.image is before
+
+
+async def test_filter_as_you_type_keep_and_clear(drive: Drive) -> None:
+    async with drive(None) as ui:
+        await ui.press("slash", *"debi")
+        await ui.until(lambda: "2 of 5 images" in ui.text)
+        await ui.press("enter")
+        assert isinstance(ui.app.focused, ImageList)
+        assert "/debi" in ui.text
+        await ui.press("escape")
+        assert "5 images" in ui.text
+        await ui.press("slash", *"zzz")
+        await ui.until(lambda: "Nothing matches." in ui.text)
+        await ui.press("escape")
+        assert "5 images" in ui.text
+
+
+async def test_enter_opens_by_name_and_by_id(drive: Drive) -> None:
+    async with drive(None) as ui:
+        await ui.press("enter")
+        await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
+        assert ui.main.session is not None
+        assert ui.main.session.source == "hello:latest"
+        assert "2 Layers" in ui.text
+        await ui.press("1")
+        assert "REPOSITORY" in ui.text
+        await ui.press("G", "enter")
+        assert ui.main.session.source == f"sha256:{'2a' * 32}"
+
+
+async def test_open_asks_for_a_source(drive: Drive) -> None:
+    async with drive(None) as ui:
+        await ui.press("o")
+        assert "Open an image" in ui.text
+        await ui.press(*"./a.tar", "enter")
+        await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
+        assert ui.main.session is not None
+        assert ui.main.session.source == "./a.tar"
+
+
+async def test_open_can_be_left(drive: Drive) -> None:
+    async with drive(None) as ui:
+        await ui.press("o", "escape")
+        assert "REPOSITORY" in ui.text
+        assert ui.main.session is None
+
+
+async def test_no_engine_says_what_to_do(drive: Drive) -> None:
+    async with drive(None, engine=fakes.NO_ENGINE) as ui:
+        assert "No engine listens at unix:///var/run/docker.sock." in ui.text
+        assert "Start Docker or Podman" in ui.text
+        assert "o opens an archive" in ui.text
+        await ui.press("o")
+        assert "Open an image" in ui.text
+
+
+async def test_no_permission_says_what_to_do(drive: Drive) -> None:
+    error = EngineError(
+        "No permission to talk to the engine at unix:///var/run/docker.sock.",
+        "Run as root, or join the socket's group.",
+    )
+    async with drive(None, engine=error) as ui:
+        assert "No permission to talk to the engine" in ui.text
+        assert "join the socket's group" in ui.text
+
+
+async def test_an_engine_without_images_says_so(drive: Drive) -> None:
+    async with drive(None, engine=fakes.FakeEngine([])) as ui:
+        assert "The engine has no images yet." in ui.text
+        await ui.press("enter", "s", "S", "j", "G")
+        assert "The engine has no images yet." in ui.text
+
+
+async def test_an_engine_that_fails_as_nobody_foresaw_is_told_calmly(drive: Drive) -> None:
+    async with drive(None, engine=RuntimeError("bad \x1b[31m thing")) as ui:
+        assert "Something unexpected happened (RuntimeError: bad \\e[31m thing)." in ui.text
+        assert "\x1b" not in ui.text
+
+
+async def test_an_archive_opens_without_an_engine(drive: Drive) -> None:
+    async with drive("./image.tar", engine=fakes.NO_ENGINE) as ui:
+        assert "2 Layers" in ui.text
+        await ui.press("tab", "tab", "tab")
+        assert ui.app.focused is ui.main.layer_list
+        await ui.press("1")
+        assert "No engine listens" in ui.text
+        await ui.press("escape")
+        assert "2 Layers" in ui.text
+
+
+async def test_hostile_tags_are_shown_not_obeyed(drive: Drive) -> None:
+    images = [ImageSummary("a\x1b]0;x\x07", "[red]b[/red]", "sha256:" + "1" * 64, 1, 1, None, None)]
+    async with drive(None, engine=fakes.FakeEngine(images)) as ui:
+        assert "a\\e]0;x\\x07" in ui.text
+        assert "[red]b[/red]" in ui.text
+
+
+async def test_narrow_list_leaves_out_columns_not_names(drive: Drive) -> None:
+    async with drive(None, size=(60, 20)) as ui:
+        assert "IMAGE ID" not in ui.text
+        assert "hello" in ui.text
+        assert "284MB" in ui.text
