@@ -204,8 +204,10 @@ class Engine:
         with told(self.host):
             url = self._client._url(path, name) + query  # noqa: SLF001
             # docker-py hands out pieces of a fixed size; the response below it can be read into
-            # whatever the tar scanner has room for.
-            response = self._client._get(url, stream=True, timeout=None)  # noqa: SLF001
+            # whatever the tar scanner has room for; that is, if it does not come compressed.
+            response = self._client._get(  # noqa: SLF001
+                url, stream=True, timeout=None, headers={"Accept-Encoding": "identity"}
+            )
             self._client._raise_for_status(response)  # noqa: SLF001
 
         def read(size: int) -> bytes:

@@ -178,7 +178,8 @@ class Terminal:
                         self._stream.feed(more)
                     return (chunks[-1][0] if burst else stamp) - self.started
             if not chunks:
-                raise TerminalTimeout(f"not shown in {limit:g} s; the screen:\n{self.text}")
+                ended = "the program ended" if self.process.poll() is not None else f"{limit:g} s"
+                raise TerminalTimeout(f"not shown ({ended}); the screen:\n{self.text}")
 
     def peak_memory(self) -> int:
         """Bytes of memory that the program and its children had at their peaks, added up."""

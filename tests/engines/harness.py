@@ -33,7 +33,7 @@ MARKER = "LAYERSCOPE_TEST_ENGINE"
 """An environment variable that the processes of an engine inherit, to be known by."""
 
 
-class EngineUnavailable(Exception): - it is no mistake of anybody's
+class EngineUnavailable(Exception):
     """The engine cannot be had on this machine; the text says why."""
 
 

@@ -26,7 +26,7 @@ CONTEXT_TIME = 1_700_000_000
 """The mtime of what a build context holds; fixed, so that the engine's cache recognises it."""
 
 
-class BuildFailed(Exception): - the past tense says what it is
+class BuildFailed(Exception):
     """An engine said that a build went wrong."""
 
 

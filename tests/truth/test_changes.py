@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,10 @@ def test_changes_follow_from_the_exports_of_neighbours(
     found: list[str] = []
     images = cuts(engine, image, saved)
     assert len(images) == len(inspected)
-    for layer, cut in enumerate(images):
-        full = comparable(engine, listing_of_export(engine, cut, content=True))
+    with ThreadPoolExecutor(2) as pool:  # the engine packs one while another one is read
+        exports = list(pool.map(lambda cut: listing_of_export(engine, cut, content=True), images))
+    for layer, exported in enumerate(exports):
+        full = comparable(engine, exported)
         upper = {path: each for path, each in full.items() if path not in left_out | {"/"}}
         lines = parse_lines(command("files", "--json-lines", "--layer", str(layer), saved))
         assert {line.layer for line in lines} <= {layer}

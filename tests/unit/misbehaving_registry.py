@@ -12,13 +12,18 @@ import socket
 import struct
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
+from layerscope.errors import LayerscopeError
 from layerscope.images.credentials import Credentials, Lookup
+from layerscope.images.progress import Progress
 from layerscope.images.registry import RegistryReader
 from layerscope.images.registry_client import RegistryClient
 from layerscope.images.registry_transport import Patience
@@ -330,3 +335,25 @@ def noise(size: int, seed: int = 1) -> bytes:
     return b"".join(hashlib.sha256(b"%d %d" % (seed, n)).digest() for n in range(size // 32 + 1))[
         :size
     ]
+
+
+# --- what tests ask of a reader ---
+
+LOGIN = Credentials("gordon", "mola mola", origin="config.json")
+BASIC = "Basic " + b64encode(b"gordon:mola mola").decode()
+SECRETS = ("mola mola", BASIC.partition(" ")[2], "T0KEN")
+
+
+def read(reader: RegistryReader) -> int:
+    return len(dict(reader.changesets(Progress(), ())))
+
+
+def refusal(open_it: Callable[[], object]) -> LayerscopeError:
+    """The error, which must be one sentence and hold no secret."""
+    with pytest.raises(LayerscopeError) as caught:
+        open_it()
+    error = caught.value
+    assert error.message.endswith(".")
+    assert "\n" not in str(error)
+    assert not any(secret in str(error) for secret in SECRETS)
+    return error

@@ -106,7 +106,7 @@ class FileRows:
 
     def _columns(self, width: int) -> list[tuple[str, int]]:
         columns = []
-        if width >= 56:
+        if width >= 54:
             columns.append(("mode", 10))
         if width >= 44:
             columns.append(("owner", self._owner_width()))
