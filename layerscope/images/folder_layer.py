@@ -12,6 +12,7 @@ from layerscope.filesystem.disk_changeset import read_folder
 from layerscope.filesystem.disk_walk import open_below
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.data_folder import DataFolder, DataFolderError
+from layerscope.images.forked import WORTHWHILE, may_fork, read_forked
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
@@ -22,6 +23,9 @@ from layerscope.oci.tar_split import TarSplitError, TarSplitSource
 from layerscope.text import decode, visible
 
 _PIECE = 1 << 20
+
+#: Bytes of tar-split, compressed, below which a forked child saves nothing: some 20,000 entries.
+_WORTH_A_FORK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,11 @@ class FolderLayer:
         """
         os.close(self.root.open_folder(self.folder))
 
-    def changeset(self, advance: Callable[[int], None] | None = None) -> tuple[Changeset, bool]:
+    def changeset(self, advance: Callable[[int], None] | None = None) -> Changeset:
         """Reads the layer.
 
         Args:
             advance: Told now and then that it goes on; may raise to stop.
-
-        Returns:
-            The changeset, and whether it is that of the layer's tar stream.
 
         Raises:
             BadInputError: It cannot be read.
@@ -67,8 +68,21 @@ class FolderLayer:
         if self.headers:
             changeset = self._from_headers(advance)
             if changeset is not None:
-                return changeset, True
-        return self.walked(advance), False
+                return changeset
+        return self.walked(advance)
+
+    @property
+    def weight(self) -> int:
+        """How much there is to read, in bytes of the tar-split file; 0 without one."""
+        if not self.headers:
+            return 0
+        try:
+            fd = self.root.open_file(self.headers)
+        except DataFolderError:
+            return 0
+        size = os.fstat(fd).st_size
+        os.close(fd)
+        return size
 
     def walked(self, advance: Callable[[int], None] | None = None) -> Changeset:
         """Reads the folder, and nothing else.
@@ -148,28 +162,37 @@ class FolderReader:
         self.way = way
         self._layers = layers
         self._close = close
-        self._exact: set[int] = set()
+        self._walked: set[int] = set()
 
     def cache_key(self, layer: int) -> str | None:
         """The diff_id, which the engine has verified; none for what only a walk has told."""
-        if self._layers[layer].headers or layer in self._exact:
-            return self.image.layers[layer].diff_id
-        return None
+        if layer in self._walked or not self._layers[layer].headers:
+            return None
+        return self.image.layers[layer].diff_id
 
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        """Reads the layers, base first; see `ImageReader.changesets`."""
+        """Reads the layers; see `ImageReader.changesets`."""
         progress.what = "Reading layers"
 
         def advance(_: int) -> None:
             progress.advance(progress.done)
 
-        for index, layer in enumerate(self._layers):
+        def read(index: int) -> Changeset:
+            return self._layers[index].changeset(advance)
+
+        wanted = [index for index in range(len(self._layers)) if index not in known]
+        weights = {index: self._layers[index].weight for index in wanted}
+        heavy = sum(weights.values()) >= _WORTH_A_FORK
+        if heavy and may_fork(len(wanted), WORTHWHILE):
+            # The largest first, so that both are done at the same time.
+            found = read_forked(sorted(wanted, key=lambda index: -weights[index]), read)
+        else:
+            found = ((index, read(index)) for index in wanted)
+        for index, changeset in found:
             advance(0)
-            if index not in known:
-                changeset, exact = layer.changeset(advance)
-                if exact:
-                    self._exact.add(index)
-                yield index, changeset
+            if len(changeset) and changeset.header_offsets[0] < 0:
+                self._walked.add(index)
+            yield index, changeset
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""

@@ -191,9 +191,10 @@ class Session:
             self.image, self.way = reader.image, reader.way
             self._tell()
             # Not at the top: numpy need not be there for the first paint.
+            from layerscope.images.cache import ChangesetCache
             from layerscope.images.loading import load
 
-            load(reader, self.progress, self._update)
+            load(reader, self.progress, self._update, ChangesetCache())
         except Exception as error:
             self.problem = problem_of(error)
             self._measure()
