@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -16,14 +17,22 @@ from layerscope.errors import LayerscopeError
 from layerscope.filesystem.changeset_file import ChangesetFileError, load_changeset
 from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.filesystem.tar_changeset import build_changeset, read_changeset
 from layerscope.filesystem.view import layer_view, union_view
 from layerscope.filesystem.waste import measure
+from layerscope.images.bolt import BoltError, Bucket, Database
 from layerscope.images.progress import Progress
 from layerscope.images.save_stream import SaveStream
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.config import ConfigError, instruction, parse_config
+from layerscope.oci.distribution import (
+    content_range,
+    parse_challenges,
+    retry_after,
+    split_url,
+    token_url,
+)
 from layerscope.oci.manifest import (
     ManifestError,
     parse_index,
@@ -32,6 +41,8 @@ from layerscope.oci.manifest import (
 )
 from layerscope.oci.reference import parse_reference
 from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_split import TarSplitError, TarSplitSource
+from layerscope.oci.toc import TocError, parse_toc, stargz_toc_offset
 from layerscope.text import one_line, visible
 
 Target = Callable[[bytes], None]
@@ -143,7 +154,50 @@ def cached(data: bytes) -> None:
         return
 
 
+def registry_words(data: bytes) -> None:
+    """What a registry says in headers (which HTTP has in Latin-1) and tables of contents."""
+    text = data.decode("latin-1")
+    for challenge in parse_challenges(text):
+        token_url(challenge, "library/a")
+    retry_after(text, 0.0)
+    content_range(text)
+    split_url(text)
+    stargz_toc_offset(data)
+    try:
+        build_changeset([parse_toc(data).columns])
+    except (TocError, TarError):
+        return
+
+
+def bolt(data: bytes) -> None:
+    """containerd's database: all buckets, to the last."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            pending = [Database(file.fileno()).root]
+            seen = 0
+            while pending and seen < 1000:
+                for item in pending.pop().items():
+                    seen += 1
+                    if isinstance(item[1], Bucket):
+                        pending.append(item[1])
+        except BoltError:
+            return
+
+
+def tar_split(data: bytes) -> None:
+    """What Docker keeps of a layer's tar besides the files."""
+    try:
+        read_changeset(TarSplitSource(reader(data)))
+    except (TarError, TruncatedError, TarSplitError):
+        return
+
+
 TARGETS: dict[str, Target] = {
+    "bolt": bolt,
+    "registry_words": registry_words,
+    "tar_split": tar_split,
     "tar": tar,
     "tar_repaired": tar_repaired,
     "archive": archive,
