@@ -42,6 +42,7 @@ class Explorer:
     ) -> None:
         self.union = False
         self.follow = True
+        self._followed = None
         self.filter_text = ""
         self._layers = layers
         self._files = files
@@ -51,12 +52,21 @@ class Explorer:
         self._stack: Stack | None = None
         self._views: OrderedDict[tuple[int, bool], View] = OrderedDict()
         self._session: Session | None = None
+        # The layer that the cursor was last put on because it had arrived.
+        self._followed: int | None = None
+
+    def moved(self) -> None:
+        """Notes a move of the cursor: one of the user's ends the following."""
+        step = self._layers.step
+        if step is None or step.layer != self._followed:
+            self.follow = False
 
     def begin(self, source: str) -> None:
         """Forgets an image before another one is read."""
         self._image = self._stack = self._session = None
         self._views.clear()
         self.follow = True
+        self._followed = None
         self.filter_text = ""
         self._layers.set_steps([])
         self._layers.set_placeholder((f"Opening {visible(source)}…", "muted"))
@@ -82,7 +92,8 @@ class Explorer:
             self._stack = loaded.stack
             self._layers.set_stack(loaded.stack, set(loaded.changesets), session.ended)
             if self.follow and loaded.stack.height:
-                self._layers.select_layer(loaded.stack.height - 1)
+                self._followed = loaded.stack.height - 1
+                self._layers.select_layer(self._followed)
         if session.ended:
             problem = session.problem
             text = f"{problem.message} {problem.hint}".strip() if problem else ""

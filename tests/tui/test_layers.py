@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from layerscope.errors import BadInputError
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
@@ -121,6 +123,17 @@ async def test_cursor_follows_arriving_layers_until_it_is_moved(drive: Drive) ->
             reader.release(layer)
         await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
         assert ui.main.layer_list.step.layer == 0
+
+
+async def test_cursor_ends_on_the_top_layer(drive: Drive) -> None:
+    reader = fakes.FakeReader().hold()
+    async with drive(reader=reader, wait=False) as ui:
+        layers = ui.main.layer_list
+        for layer in (0, 1, 2, 3):
+            reader.release(layer)
+            await ui.until(partial(layers.ready, layer))
+        await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
+        await ui.until(lambda: layers.step is not None and layers.step.layer == 3)
 
 
 async def test_progress_is_told_and_reading_can_be_cancelled(drive: Drive) -> None:

@@ -193,9 +193,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
         """Shows another layer, once however many moves are waiting."""
-        if message.view is self.layer_list and not self._queued:
+        if message.view is not self.layer_list:
+            return
+        self.explorer.moved()
+        if not self._queued:
             self._queued = True
-            self.explorer.follow = False
             self.call_after_refresh(self._show_layer)
 
     def _show_layer(self) -> None:
