@@ -42,7 +42,6 @@ class Explorer:
     ) -> None:
         self.union = False
         self.follow = True
-        self._followed = None
         self.filter_text = ""
         self._layers = layers
         self._files = files
