@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,49 @@ def test_a_kill_in_the_middle_of_writing_leaves_no_damage(tmp_path: Path, delay:
     assert whole
     assert all(cache.get(str(number)) is not None for number in whole)
     process.stdout.close()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_loses_nothing_but_the_cache(
+    run: Run, tmp_path: Path, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = [text(f"file-{os.urandom(40).hex()}", "x") for _ in range(3000)]
+    image = write_archive(tmp_path, [layer_tar(noise)])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_disk))
+    answer = run("files", image, "--json-lines")
+    assert (answer.code, answer.err, len(answer.lines)) == (0, "", 3000)
+    assert not files_of(tiny_disk)
+    assert run("files", image, "--json-lines").out == answer.out
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.3, 0.5])
+def test_a_kill_in_the_middle_of_reading_does_not_harm_the_next_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    layers = [
+        layer_tar([text(f"{layer}/{number}", "x" * 100) for number in range(4000)])
+        for layer in range(4)
+    ]
+    image = write_archive(tmp_path, layers)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = [sys.executable, "-m", "layerscope", "files", "--json-lines", str(image)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2], env=os.environ
+    )
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    assert len(run("files", image, "--json-lines").lines) == 16004
