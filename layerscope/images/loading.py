@@ -19,7 +19,7 @@ from layerscope.images.reader import ImageReader
 
 #: A stack of what has arrived is made anew only after so many times the time that took last: more
 #: often would cost more than it shows.
-_PATIENCE = 5.0
+_PATIENCE = 12.0
 
 
 @dataclass(frozen=True, slots=True)

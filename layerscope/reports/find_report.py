@@ -76,14 +76,23 @@ def find_in(
     changesets: dict[int, Changeset],
     find: Finder,
     containers: Sequence[str] = (),
+    stack: Stack | None = None,
 ) -> Iterator[Match]:
-    """Finds entries in the known layers of an image."""
+    """Finds entries in the known layers of an image.
+
+    Args:
+        image: The image.
+        changesets: Its known layers, by number.
+        find: Finds rows of a layer.
+        containers: Names of the image's containers.
+        stack: All its layers, if they have been put on each other already.
+    """
     found = {layer: rows for layer, changeset in changesets.items() if (rows := find(changeset))}
     if not found:
         return
-    complete = len(changesets) == len(image.layers)
     # Only with all layers can it be said what is hidden.
-    stack = Stack([changesets[index] for index in range(len(image.layers))]) if complete else None
+    if stack is None and len(changesets) == len(image.layers):
+        stack = Stack([changesets[index] for index in range(len(image.layers))])
     for layer, rows in sorted(found.items()):
         changeset = changesets[layer]
         paths = changeset.paths()
@@ -104,7 +113,7 @@ def find_in(
 
 def find_in_loaded(loaded: Loaded, find: Finder) -> Iterator[Match]:
     """Finds entries in an image that has been read."""
-    return find_in(loaded.image, loaded.changesets, find)
+    return find_in(loaded.image, loaded.changesets, find, stack=loaded.stack)
 
 
 def known_layers(image: Image, cache: ChangesetCache) -> dict[int, Changeset]:
