@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from layerscope.errors import BadInputError
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
@@ -129,9 +127,10 @@ async def test_cursor_ends_on_the_top_layer(drive: Drive) -> None:
     reader = fakes.FakeReader().hold()
     async with drive(reader=reader, wait=False) as ui:
         layers = ui.main.layer_list
-        for layer in (0, 1, 2, 3):
+        reader.release(0)
+        await ui.until(lambda: layers.ready(0))
+        for layer in (1, 2, 3):
             reader.release(layer)
-            await ui.until(partial(layers.ready, layer))
         await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
         await ui.until(lambda: layers.step is not None and layers.step.layer == 3)
 
