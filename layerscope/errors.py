@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class LayerscopeError(Exception):
     """Something that the user can act on. Printed as it is, never with a traceback.
@@ -24,6 +26,20 @@ class LayerscopeError(Exception):
 
 class UsageError(LayerscopeError):
     """A source, a layer number or an option that makes no sense as it was given."""
+
+
+class AmbiguousError(UsageError):
+    """A source that holds several images, of which none is named.
+
+    Attributes:
+        names: What each is called there; as it is, not made safe for a terminal.
+        choices: Whole sources, one for each; filled in by whoever knows the source.
+    """
+
+    def __init__(self, message: str, hint: str, names: Iterable[str]) -> None:
+        super().__init__(message, hint)
+        self.names = tuple(names)
+        self.choices: tuple[str, ...] = ()
 
 
 class BadInputError(LayerscopeError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from layerscope.engines.docker import Engine, connect
-from layerscope.engines.local_store import LocalStore, NoFastWay, open_with
+from layerscope.engines.local_store import LocalStore, NoFastWay, open_with, reason_of
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.container import ApiLayer, ContainerReader, ReadWriteLayer
@@ -23,8 +24,9 @@ _ID = re.compile(r"[0-9a-f]{64}")
 class UpperFolder:
     """The upper folder of a container's overlay."""
 
-    def __init__(self, layer: FolderLayer) -> None:
+    def __init__(self, layer: FolderLayer, close: Callable[[], None]) -> None:
         self._layer = layer
+        self._close = close
 
     def changeset(self, advance: Callable[[int], None]) -> Changeset:
         """See `ReadWriteLayer.changeset`."""
@@ -33,6 +35,10 @@ class UpperFolder:
     def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
         """See `ReadWriteLayer.content`."""
         return self._layer.content(changeset, row)
+
+    def close(self) -> None:
+        """See `ReadWriteLayer.close`."""
+        self._close()
 
 
 def open_container(name: str, source: str, *, export: bool = False) -> ImageReader:
@@ -79,18 +85,19 @@ def _upper(
 ) -> tuple[ReadWriteLayer, str]:
     if export:
         raise NoFastWay("that was asked for")
-    store = LocalStore(engine)
-    layer = None
-    try:
-        if store.driver == "containerd":
-            layer = _snapshot(store, identifier)
-        else:
-            layer = _graph_folder(store.root, container)
-        layer.check()
-    except BadInputError as error:
-        raise NoFastWay(error.message.rstrip(".")) from None
-    way = f"{engine.name}, {layer.root.name(layer.folder)}"
-    return UpperFolder(layer), way
+    with ExitStack() as opened:
+        store = LocalStore(engine)
+        opened.callback(store.close)
+        try:
+            if store.driver == "containerd":
+                layer = _snapshot(store, identifier, opened)
+            else:
+                layer = _graph_folder(store.root, container)
+            layer.check()
+        except BadInputError as error:
+            raise NoFastWay(reason_of(error, str(store.root.path))) from None
+        way = f"{engine.name}, {layer.root.name(layer.folder)}"
+        return UpperFolder(layer, opened.pop_all().close), way
 
 
 def _graph_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer:
@@ -102,10 +109,10 @@ def _graph_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer
     return FolderLayer(root, folder, live=True)
 
 
-def _snapshot(store: LocalStore, identifier: str) -> FolderLayer:
+def _snapshot(store: LocalStore, identifier: str, opened: ExitStack) -> FolderLayer:
     for containerd in store.containerds():
+        opened.callback(containerd.close)
         folder = containerd.snapshot_folder(identifier) if _ID.fullmatch(identifier) else None
         if folder is not None:
             return FolderLayer(containerd.root, folder, live=True)
-        containerd.close()
     raise NoFastWay("containerd's snapshot of it cannot be found")

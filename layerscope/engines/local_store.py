@@ -97,7 +97,7 @@ class LocalStore:
         try:
             self.root = DataFolder(Path(path))
         except DataFolderError as error:
-            raise NoFastWay(_reason(error, path)) from None
+            raise NoFastWay(reason_of(error, path)) from None
 
     def open(self, image: Image, inspected: Mapping[str, Any], source: str) -> ImageReader:
         """Opens an image; the reader closes the folder.
@@ -113,7 +113,7 @@ class LocalStore:
         try:
             return self._open(image, inspected, source)
         except (BadInputError, NotFoundError) as error:
-            raise NoFastWay(_reason(error, str(self.root.path))) from None
+            raise NoFastWay(reason_of(error, str(self.root.path))) from None
 
     def _open(self, image: Image, inspected: Mapping[str, Any], source: str) -> ImageReader:
         way = f"{self._engine.name}, {visible(str(self.root.path))}"
@@ -149,19 +149,22 @@ class LocalStore:
                 store.close()
                 self._close()
 
-            reader = ContentReader(
-                content,
-                digest,
-                None,
-                source,
-                reference=image.reference,
-                image_id=image.id,
-                way=f"{self._engine.name}, {content.file}, blobs",
-                close=close,
-            )
-            for layer in reader.stored_layers:
-                if not content.has(layer.digest):
+            try:
+                reader = ContentReader(
+                    content,
+                    digest,
+                    None,
+                    source,
+                    reference=image.reference,
+                    image_id=image.id,
+                    way=f"{self._engine.name}, {content.file}, blobs",
+                    close=close,
+                )
+                if not all(content.has(layer.digest) for layer in reader.stored_layers):
                     raise NoFastWay("containerd has not kept all of the layers' blobs")
+            except BaseException:
+                store.close()
+                raise
             return reader
         raise NoFastWay(
             f"neither {visible(str(self.root.path / OWN_CONTAINERD))} nor {_SYSTEM_CONTAINERD} "
@@ -195,7 +198,8 @@ def _driver(info: Mapping[str, Any], name: str) -> str:
     raise NoFastWay(f"its storage driver is {visible(driver) or 'not told'}")
 
 
-def _reason(error: BadInputError | NotFoundError, path: str) -> str:
+def reason_of(error: BadInputError | NotFoundError, path: str) -> str:
+    """Why something in a data folder could not be read, as the end of a sentence."""
     if isinstance(error, DataFolderError):
         if "root" in error.hint:
             return f"reading {visible(path)} needs root"

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layerscope.errors import BadInputError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, UsageError
 from layerscope.images.archive import ArchiveReader
 from layerscope.images.archive_file import is_compressed, open_archive, open_file
-from layerscope.images.blob_store import FolderStore
+from layerscope.images.blob_store import BlobStore, FolderStore
 from layerscope.images.oci_layout import INDEX, OciLayoutReader
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
@@ -100,17 +100,28 @@ def list_images(source: str | None) -> list[ImageSummary]:
         return root.summaries()
 
 
+@contextmanager
+def _choosing(place: str) -> Iterator[None]:
+    """Names whole sources where one image of several is to be chosen."""
+    try:
+        yield
+    except AmbiguousError as error:
+        error.choices = tuple(f"{place}:{name}" for name in error.names)
+        raise
+
+
 def _open_path(path: Path, request: Request) -> ImageReader:
     """Opens a file or folder for what it is."""
     if path.is_dir() and (path / INDEX).exists():
-        return OciLayoutReader(FolderStore(path), None, request.platform, f"oci:{path}")
+        return _open_layout(FolderStore(path), None, f"oci:{path}", request)
     kind = is_compressed(path)
     if kind is not None:
         return _open_compressed(path, None, kind, request)
     archive = open_archive(path)
     if MANIFEST not in archive and INDEX in archive:
-        return OciLayoutReader(archive, None, request.platform, f"oci-archive:{path}")
-    return ArchiveReader(archive, path, None)
+        return _open_layout(archive, None, f"oci-archive:{path}", request)
+    with _choosing(f"docker-archive:{path}"):
+        return ArchiveReader(archive, path, None)
 
 
 def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReader:
@@ -118,18 +129,23 @@ def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReade
     kind = is_compressed(path)
     if kind is not None:
         return _open_compressed(path, wanted, kind, request)
-    return ArchiveReader(open_archive(path), path, wanted)
+    with _choosing(f"docker-archive:{path}"):
+        return ArchiveReader(open_archive(path), path, wanted)
 
 
 def _open_oci(rest: str, source: str, request: Request) -> ImageReader:
     path, wanted = split_archive(rest)
-    return OciLayoutReader(FolderStore(path), wanted, request.platform, f"oci:{path}")
+    return _open_layout(FolderStore(path), wanted, f"oci:{path}", request)
 
 
 def _open_oci_archive(rest: str, source: str, request: Request) -> ImageReader:
     path, wanted = split_archive(rest)
-    archive = open_archive(path)
-    return OciLayoutReader(archive, wanted, request.platform, f"oci-archive:{path}")
+    return _open_layout(open_archive(path), wanted, f"oci-archive:{path}", request)
+
+
+def _open_layout(store: BlobStore, wanted: str | None, place: str, request: Request) -> ImageReader:
+    with _choosing(place):
+        return OciLayoutReader(store, wanted, request.platform, place)
 
 
 def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request) -> ImageReader:
@@ -144,14 +160,15 @@ def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request
             except CompressionError as error:
                 raise BadInputError(name, None, str(error), "Copy the file again.") from None
 
-    return CompressedArchiveReader(
-        reopen,
-        request.progress,
-        kind=kind,
-        file=f"{name} uncompressed",
-        wanted=wanted,
-        source=f"docker-archive:{path}",
-    )
+    with _choosing(f"docker-archive:{path}"):
+        return CompressedArchiveReader(
+            reopen,
+            request.progress,
+            kind=kind,
+            file=f"{name} uncompressed",
+            wanted=wanted,
+            source=f"docker-archive:{path}",
+        )
 
 
 def _open_engine(rest: str, source: str, request: Request) -> ImageReader:

@@ -41,6 +41,9 @@ class ReadWriteLayer(Protocol):
     def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file, as they are now."""
 
+    def close(self) -> None:
+        """Lets go of files; may be called twice."""
+
 
 class ContainerReader:
     """A container.
@@ -116,6 +119,7 @@ class ContainerReader:
             # Such as content that overlayfs keeps elsewhere: that shows in the walk only.
             if self._fallback is None:
                 raise
+            self._top.close()
             self._top, self.way = self._fallback
             self.why = error.message.rstrip(".")
             self._fallback = None
@@ -129,6 +133,7 @@ class ContainerReader:
 
     def close(self) -> None:
         """Lets go of the image and the engine."""
+        self._top.close()
         self._base.close()
 
 
@@ -216,6 +221,9 @@ class ApiLayer:
             stop()
         name = visible(decode_name(path))
         raise BadInputError(self._file, None, f"/{name} is no longer there")
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def _as_told(path: bytes) -> str:

@@ -25,7 +25,7 @@ class DataFolderError(BadInputError):
         denied = error.errno in (errno.EACCES, errno.EPERM)
         hint = "Run as root." if denied else ""
         super().__init__(file, None, f"it cannot be read ({error.strerror})", hint)
-        self.missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        self.missing = error.errno == errno.ENOENT
 
 
 class DataFolder:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from layerscope.errors import BadInputError, NotFoundError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.images.containerd_store import METADATA, ContainerdStore, ContentReader, familiar
 from layerscope.images.data_folder import DataFolder, DataFolderError
 from layerscope.images.folder_layer import FolderReader
@@ -130,10 +130,13 @@ class DockerRoot:
         path = visible(str(self._path))
         if not names:
             raise NotFoundError(f"{path} holds no image.")
-        raise UsageError(
+        error = AmbiguousError(
             f"{path} holds {len(set(names))} images.",
             f"Name one: docker-root:{path}:NAME with NAME one of {visible(', '.join(names))}.",
+            names,
         )
+        error.choices = tuple(self._source(name) for name in names)
+        raise error
 
     def _source(self, reference: str) -> str:
         return f"docker-root:{self._path}:{reference}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from layerscope.errors import BadInputError, NotFoundError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, NotFoundError, UsageError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.blob_store import BlobStore, read_document
 from layerscope.images.content import layer_content
@@ -133,9 +133,10 @@ class OciLayoutReader:
             if len(digests) == 1 or all(image.platform for image in images):
                 # One image, perhaps under several names, or one for each platform.
                 return images[0]
-            raise UsageError(
+            raise AmbiguousError(
                 f"{self._store.file} holds {len(digests)} images.",
                 f"Name one behind a colon: {_listed(images)}.",
+                _names(images),
             )
         for image in images:
             names = [image.annotations.get(key, "") for key in _NAMES]
@@ -256,9 +257,13 @@ def _blob(digest: str) -> str:
     return f"blobs/{algorithm}/{value}"
 
 
-def _listed(images: list[Descriptor]) -> str:
+def _names(images: list[Descriptor]) -> list[str]:
     names = [
         next((image.annotations[key] for key in _NAMES if image.annotations.get(key)), image.digest)
         for image in images
     ]
-    return visible(", ".join(dict.fromkeys(names)))
+    return list(dict.fromkeys(names))
+
+
+def _listed(images: list[Descriptor]) -> str:
+    return visible(", ".join(_names(images)))

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layerscope.errors import BadInputError, NotFoundError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.oci.config import ConfigError, ImageConfig, parse_config
 from layerscope.oci.manifest import (
     ManifestError,
@@ -56,7 +56,7 @@ def choose_image(file: str, document: object, wanted: str | None) -> SavedImage:
     Raises:
         BadInputError: The document is not what it should be, or names no image.
         NotFoundError: There is no such image.
-        UsageError: There are several and none is named.
+        AmbiguousError: There are several and none is named.
     """
     try:
         images = parse_saved_images(document)
@@ -67,9 +67,10 @@ def choose_image(file: str, document: object, wanted: str | None) -> SavedImage:
     if wanted is None:
         if len(images) == 1:
             return images[0]
-        raise UsageError(
+        raise AmbiguousError(
             f"{file} holds {len(images)} images.",
             f"Name one: docker-archive:{file}:REF with REF one of {_names(images)}.",
+            (_name(image) for image in images),
         )
     for image in images:
         if any(same_reference(wanted, tag) for tag in image.tags):
@@ -81,10 +82,12 @@ def choose_image(file: str, document: object, wanted: str | None) -> SavedImage:
     raise NotFoundError(f"{file} holds no image {visible(wanted)}.", f"It holds {_names(images)}.")
 
 
+def _name(image: SavedImage) -> str:
+    return image.tags[0] if image.tags else short_id(image_id(image))
+
+
 def _names(images: Iterable[SavedImage]) -> str:
-    names = [
-        visible(image.tags[0] if image.tags else short_id(image_id(image))) for image in images
-    ]
+    names = [visible(_name(image)) for image in images]
     return ", ".join(names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES))
 
 

@@ -11,15 +11,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from layerscope.oci.byte_source import TruncatedError
 from layerscope.oci.tar_header import BLOCK, TarError
 
-try:
-    # Base64 is a third of the work for the standard library, and for this next to nothing.
-    from pybase64 import b64decode as _decoded
-except ImportError:
-    from binascii import a2b_base64 as _decoded
+
+def _base64() -> Callable[[bytes | str], bytes]:
+    """What decodes base64: a third of all the work for the standard library."""
+    try:
+        import pybase64
+    except ImportError:
+        from binascii import a2b_base64
+
+        return partial(a2b_base64, strict_mode=True)
+    return partial(pybase64.b64decode, validate=True)
+
+
+_decoded = _base64()
 
 #: More than any object has: the largest extended header, in base64.
 _LONGEST = 16 << 20
@@ -80,12 +89,11 @@ class TarSplitSource:
         """See `ByteSource.read`."""
         data = self.window(offset)
         while len(data) < size:
-            have = len(self._data)
-            self._start, self._data = offset, data
             more = self.window(offset + len(data))
-            if not more or have == len(self._data):
+            if not more:
                 raise TruncatedError(offset + len(data))
             data += more
+            self._start, self._data = offset, data
         return data[:size]
 
     def sha256(self, offset: int, size: int) -> bytes:
@@ -132,5 +140,7 @@ def _segments(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
                     offset += len(data)
                 else:
                     offset += int(document.get("size") or 0)
+    except TarSplitError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError):
         raise TarSplitError("it is not what tar-split writes") from None

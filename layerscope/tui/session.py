@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
-from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
@@ -46,17 +46,21 @@ class Problem:
         message: What happened.
         hint: What to do.
         cancelled: Whether the user wanted it so.
+        choices: Sources of which one may have been meant.
     """
 
     message: str
     hint: str
     cancelled: bool = False
+    choices: tuple[str, ...] = ()
 
 
 def problem_of(error: BaseException) -> Problem:
     """What to say of an error; those that nobody foresaw are told by their name."""
     if isinstance(error, Cancelled):
         return Problem("Reading was cancelled.", "", cancelled=True)
+    if isinstance(error, AmbiguousError):
+        return Problem(error.message, "", choices=error.choices)
     if isinstance(error, LayerscopeError):
         return Problem(error.message, error.hint)
     if isinstance(error, MemoryError):

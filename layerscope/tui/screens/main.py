@@ -16,6 +16,7 @@ from textual.timer import Timer
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
+from layerscope.tui.screens.choice import ChoiceScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
 from layerscope.tui.screens.message import MessageScreen
 from layerscope.tui.session import (
@@ -178,9 +179,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.explorer.begin("")
         self._arrange()
         self.set_focus(self.images, scroll_visible=False)
-        if not problem.cancelled:
+        if problem.choices:
+            self.app.push_screen(ChoiceScreen(problem.message, problem.choices), self._chosen)
+        elif not problem.cancelled:
             title = f"Cannot open {visible(session.source)}"
             self.app.push_screen(MessageScreen(title, problem.message, problem.hint))
+
+    def _chosen(self, source: str | None) -> None:
+        if source is not None:
+            self.open_source(source)
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         """Opens an image, or goes from a layer to its files."""
@@ -362,11 +369,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Asks what to open."""
         from layerscope.tui.screens.open import OpenScreen
 
-        def opened(source: str | None) -> None:
-            if source:
-                self.open_source(source)
-
-        self.app.push_screen(OpenScreen(), opened)
+        self.app.push_screen(OpenScreen(), self._chosen)
 
     # The filter.
 
