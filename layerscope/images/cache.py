@@ -9,9 +9,7 @@ is no reason to fail.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from layerscope.filesystem.changeset_file import (
     dump_changeset,
     load_changeset,
 )
+from layerscope.images.cache_folder import UNFINISHED, path_in, write_whole
 
 #: Bytes that the cache may take: some hundreds of images.
 DEFAULT_LIMIT = 1 << 30
@@ -82,15 +81,7 @@ class ChangesetCache:
         if not self._limit or path.exists():
             return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fd, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(dump_changeset(changeset))
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink()
-                raise
+            write_whole(path, dump_changeset(changeset))
             self._shrink()
         except OSError:
             return
@@ -100,8 +91,7 @@ class ChangesetCache:
         return sum(size for _, _, size in self._files())
 
     def _path(self, key: str) -> Path:
-        # Keys come from images; the digest of one is a file name whatever it holds.
-        return self._folder / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        return path_in(self._folder, key)
 
     def _mark(self, path: Path) -> None:
         with contextlib.suppress(OSError):
@@ -119,7 +109,7 @@ class ChangesetCache:
                 status = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
-            if entry.name.startswith(".new-"):
+            if entry.name.startswith(UNFINISHED):
                 if time.time() - status.st_mtime > _STALE:
                     with contextlib.suppress(OSError):
                         Path(entry.path).unlink()

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from layerscope.images.cache import default_folder
+from layerscope.images.cache_folder import path_in, write_whole
 from layerscope.oci.distribution import is_digest
 from layerscope.oci.manifest import MAX_DOCUMENT
 
@@ -60,7 +60,7 @@ class DocumentCache:
         self._write(f"ref {reference}", digest.encode())
 
     def _path(self, key: str) -> Path:
-        return self._folder / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        return path_in(self._folder, key)
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -72,15 +72,7 @@ class DocumentCache:
 
     def _write(self, key: str, data: bytes) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fd, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                Path(name).replace(self._path(key))
-            except BaseException:
-                Path(name).unlink()
-                raise
+            write_whole(self._path(key), data)
             self._shrink()
         except OSError:
             return

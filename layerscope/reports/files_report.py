@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quote
 
@@ -12,19 +11,8 @@ from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tree import Int32
+from layerscope.reports.entry import mode_text
 from layerscope.text import decode, visible
-
-_TYPE_BITS = {
-    EntryType.FILE: stat.S_IFREG,
-    EntryType.HARDLINK: stat.S_IFREG,
-    EntryType.SYMLINK: stat.S_IFLNK,
-    EntryType.DIR: stat.S_IFDIR,
-    EntryType.CHAR: stat.S_IFCHR,
-    EntryType.BLOCK: stat.S_IFBLK,
-    EntryType.FIFO: stat.S_IFIFO,
-    EntryType.WHITEOUT: stat.S_IFCHR,
-    EntryType.OPAQUE: stat.S_IFCHR,
-}
 
 #: Rows that are turned into Python objects at a time.
 _SLICE = 8192
@@ -90,9 +78,7 @@ def text_lines(stack: Stack, layer: int | None) -> Iterator[str]:
     for row in listed_rows(stack, layer).tolist():
         kind = EntryType(int((stack.types if union else stack.kinds)[row]))
         mark = "" if union else f"{Change(int(stack.changes[row])).letter} "
-        mode = stat.filemode(_TYPE_BITS[kind] | int(stack.modes[row]))
-        if kind >= EntryType.WHITEOUT:
-            mode = f"{kind.label:<10}"
+        mode = mode_text(kind, int(stack.modes[row]))
         owner = f"{stack.uids[row]}:{stack.gids[row]}"
         yield (
             f"{mark}{mode} {owner:>11} {int(stack.sizes[row]):>12} "
