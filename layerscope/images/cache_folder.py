@@ -1,4 +1,4 @@
-"""Files of a cache: named by the digest of a key, and written so that each is whole or not there."""
+"""Files of a cache: named by the digest of a key, each either whole or not there."""
 
 from __future__ import annotations
 
