@@ -159,8 +159,8 @@ def _drop_output() -> None:
 
 def _run(arguments: list[str]) -> int:
     parser, names = _parser()
-    # Whatever is neither an option nor a command is an image to open: `layerscope debian:12`.
-    if not arguments or (arguments[0] not in names and not arguments[0].startswith("-")):
+    # Whatever is no command is an image to open, or an option of that: `layerscope debian:12`.
+    if not arguments or arguments[0] not in names | {"-h", "--help", "--version"}:
         arguments = ["tui", *arguments]
     parsed = parser.parse_args(arguments)
     if parsed.command is None:

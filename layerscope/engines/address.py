@@ -57,24 +57,30 @@ def _default_sockets() -> list[str]:
 def _current_context() -> Address | None:
     """The context that `docker context use` chose, or DOCKER_CONTEXT names; None for `default`."""
     from docker.context import ContextAPI
-    from docker.errors import DockerException
 
     name = os.environ.get("DOCKER_CONTEXT") or None
     try:
         context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    except (DockerException, OSError, ValueError, KeyError) as error:
+    except Exception as error:
+        # docker-py trusts these files, and raises whatever comes of it if they are damaged.
+        reason = visible(" ".join(str(error).split()))[:200]
         raise EngineError(
-            f"The current Docker context cannot be read ({visible(str(error))}).",
+            f"The current Docker context cannot be read ({reason}).",
             "Check it with `docker context ls`, or set DOCKER_HOST.",
         ) from None
     if context is None:
-        wanted = visible(name or "?")
+        what = f"context {visible(name)}" if name else "context of that name, as its settings say"
+        raise EngineError(f"There is no Docker {what}.", "Choose one of `docker context ls`.")
+    try:
+        if context.name == "default" or not context.Host:
+            return None
+        title = f"the Docker context {visible(context.name)}"
+        return Address(context.Host, context.TLSConfig, title)
+    except (AttributeError, TypeError):
         raise EngineError(
-            f"There is no Docker context {wanted}.", "Choose one of `docker context ls`."
-        )
-    if context.name == "default" or not context.Host:
-        return None
-    return Address(context.Host, context.TLSConfig, f"the Docker context {visible(context.name)}")
+            "The current Docker context is damaged.",
+            "Check it with `docker context ls`, or set DOCKER_HOST.",
+        ) from None
 
 
 def _tls_from_environment(host: str) -> Any:

@@ -77,7 +77,7 @@ class Engine:
             response = self._client._get(url, params=parameters)  # noqa: SLF001
             entries = self._client._result(response, True)  # noqa: SLF001
         lines = [line for entry in entries for line in _summaries(entry, shared)]
-        return sorted(lines, key=lambda line: -line.created)
+        return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
     def containers(self) -> list[ContainerSummary]:
         """All containers, running or not.
@@ -241,8 +241,18 @@ def connect(address: Address | None = None) -> Engine:
                 timeout=60,
                 use_ssh_client=address.host.startswith("ssh://"),
             )
-        except (DockerException, ValueError) as error:
+        except (DockerException, ValueError, NameError) as error:
+            if any("SSHHTTPAdapter" in str(cause) for cause in _chain(error)):
+                # How docker-py says that what its ssh adapter needs is not installed.
+                raise EngineError(
+                    f"{visible(address.host)} needs a package for ssh, which is not installed.",
+                    "Install layerscope with it: pip install '.[ssh]'.",
+                ) from None
             raise _unreachable(address, error) from None
+        except (TypeError, AttributeError):
+            raise EngineError(
+                "Docker's config.json is damaged.", "Mend it, or set DOCKER_CONFIG to a folder."
+            ) from None
         return Engine(address, client)
 
 
@@ -262,7 +272,10 @@ def _with_algorithm(identifier: str) -> str:
 def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[ImageSummary]:
     identifier = _with_algorithm(str(entry.get("Id", "")))
     size = int(entry.get("Size") or 0)
-    shared_size = int(entry.get("SharedSize", shared.get(identifier, -1)))
+    shared_size = int(entry.get("SharedSize", -1))
+    if shared_size < 0:
+        # Old engines have the key in the list too, but always with -1.
+        shared_size = shared.get(identifier, -1)
     known = shared_size >= 0
     tags = [tag for tag in entry.get("RepoTags") or [] if tag != f"{NONE}:{NONE}"]
     digests = [d for d in entry.get("RepoDigests") or [] if not d.startswith(NONE)]

@@ -58,6 +58,8 @@ def finder(pattern: str, *, regex: bool) -> Finder:
     if digest is not None and not regex:
         wanted = bytes.fromhex(digest[1])
         return lambda changeset: find_digest(changeset, wanted)
+    if pattern.startswith("sha256:") and not regex:
+        raise UsageError(f"{visible(pattern)} is no digest.", "It has 64 digits from 0 to f.")
     if regex:
         try:
             compiled = re.compile(pattern.encode("utf-8", "surrogateescape"))

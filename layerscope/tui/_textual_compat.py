@@ -31,9 +31,18 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Takes the terminal over, also after the app was suspended."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        if not self._watching:
+        if self._watching:
+            # The terminal shows nothing of ours any more, so what was painted counts for nothing.
+            self._app.call_later(self._repaint)
+        else:
             self._watching = True
             threading.Thread(target=self._watch, name="layerscope-hang-up", daemon=True).start()
+
+    def _repaint(self) -> None:
+        for screen in self._app.screen_stack:
+            screen.refresh(layout=True)
+            for widget in screen.walk_children():
+                widget.refresh()
 
     def write(self, data: str) -> None:
         """Writes to the terminal, if it is still there."""

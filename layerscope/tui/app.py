@@ -152,7 +152,9 @@ def _fitting_theme() -> str:
 def _unusable() -> str:
     """Why there can be no terminal UI here, in a sentence; empty if there can."""
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
-        return "this terminal (TERM=dumb) cannot show the UI; try `layerscope inspect SOURCE`."
+        return (
+            "TERM is dumb or not set, so that no UI can be shown; try `layerscope inspect SOURCE`."
+        )
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):
-        return "the UI needs a terminal; try `layerscope inspect SOURCE`."
+        return "The UI needs a terminal; try `layerscope inspect SOURCE`."
     return ""

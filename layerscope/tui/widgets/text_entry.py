@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from textual import events
@@ -19,11 +20,13 @@ class TextEntry(Input):
     def __init__(self, **options: Any) -> None:
         super().__init__(compact=True, select_on_focus=False, **options)
         self.cursor_blink = False
-        self._last_key: events.Key | None = None
+        # Keys that have been here, or are on their way here for the second time. Several can be on
+        # their way at once, and one that this input has no use for must not come back for ever.
+        self._seen: deque[events.Key] = deque(maxlen=256)
 
     def on_key(self, event: events.Key) -> None:
         """Gives back keys that were on their way when typing ended."""
-        self._last_key = event
+        self._seen.append(event)
         if not self.has_focus:
             event.stop()
             event.prevent_default()
@@ -35,7 +38,9 @@ class TextEntry(Input):
         Returns:
             Whether it was such a key.
         """
-        if event is self._last_key:
+        if any(event is key for key in self._seen):
             return False
-        self.app.post_message(events.Key(event.key, event.character))
+        again = events.Key(event.key, event.character)
+        self._seen.append(again)
+        self.app.post_message(again)
         return True
