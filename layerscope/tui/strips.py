@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import get_character_cell_size
 from rich.style import Style
 from textual.strip import Strip
 
@@ -20,10 +21,10 @@ def changed_span(old: Strip, new: Strip) -> tuple[int, int] | None:
         return None
     if old.cell_length != new.cell_length:
         return 0, max(old.cell_length, new.cell_length)
-    before, after = _characters(old), _characters(new)
-    if len(before) != old.cell_length or len(after) != new.cell_length:
+    if not (_is_narrow(old) and _is_narrow(new)):
         # Wide and combining characters cannot be cut anywhere.
         return 0, new.cell_length
+    before, after = _characters(old), _characters(new)
     limit = len(after)
     head = 0
     while head < limit and before[head] == after[head]:
@@ -34,6 +35,13 @@ def changed_span(old: Strip, new: Strip) -> tuple[int, int] | None:
     while tail < limit - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
     return head, limit - tail
+
+
+def _is_narrow(strip: Strip) -> bool:
+    """Whether every character takes one cell. To count both would let two kinds make up."""
+    return all(
+        get_character_cell_size(character) == 1 for text, _, _ in strip for character in text
+    )
 
 
 def _characters(strip: Strip) -> list[tuple[str, Style | None]]:
