@@ -18,11 +18,12 @@ from layerscope.tui.app import LayerscopeApp
 
 FOLDER = Path(__file__).parent
 
-#: Name of the picture, size of the terminal, and the keys that lead there.
+#: Name of the picture, size of the terminal, and the keys that lead there. The layer in the middle
+#: is one whose command holds nothing of the machine that built it.
 SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
-    ("explorer-120x40", (120, 40), ["up", "up", "tab", "space", "down", "space"]),
-    ("layers-80x24", (80, 24), ["up", "up"]),
-    ("union-120x40", (120, 40), ["up", "t", "tab", "E"]),
+    ("explorer-120x40", (120, 40), ["down"] * 8 + ["tab", "space", "down", "space"]),
+    ("layers-80x24", (80, 24), ["down"] * 8),
+    ("union-120x40", (120, 40), ["down"] * 8 + ["t", "tab", "E"]),
     ("help-80x24", (80, 24), ["question_mark"]),
 ]
 
