@@ -2,10 +2,11 @@
 
 One core, two front ends. Imports point down this list only, held by import-linter:
 
-    tui, cli       the Textual app; the commands
-    reports        text and JSON of what the core found
+    cli            the parser of the command line
+    tui, commands  the Textual app; what each command does
+    reports        text and JSON of what the core found; the CI gate
     engines        what can list images and export them; opens what a user names as SOURCE
-    images         Image, Layer, History, and every place an image can be read from
+    images         Image, Layer, History, every place an image can be read from, and the cache
     filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
                    the union at any height, every version of every path; waste; what a screen shows
     oci            the formats: references, manifests, configurations, tar headers, compression
