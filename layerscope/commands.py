@@ -190,12 +190,13 @@ def _find_everywhere(
     try:
         for image, containers in engine_images(engine):
             changesets = known_layers(image, cache)
+            stack = None
             if arguments.index and len(changesets) < len(image.layers):
                 with _source(image.source, arguments) as (loaded, _):
                     changesets = loaded.changesets
-                    image = loaded.image
+                    image, stack = loaded.image, loaded.stack
             complete = len(changesets) == len(image.layers)
-            yield find_in(image, changesets, wanted, containers), complete
+            yield find_in(image, changesets, wanted, containers, stack), complete
     finally:
         engine.close()
 

@@ -13,7 +13,6 @@ import pytest
 import zstandard
 
 from layerscope.errors import BadInputError, Cancelled, LayerscopeError, RegistryError
-from layerscope.filesystem.changeset import Changeset
 from layerscope.images.progress import Progress
 from layerscope.images.registry import RegistryReader
 from layerscope.images.registry_transport import Patience
@@ -27,27 +26,13 @@ from tests.unit.misbehaving_registry import (
     noise,
     tar_of,
 )
-
-BIG = 400_000
+from tests.unit.registry_layers import changesets, layer_of
 
 
 @pytest.fixture
 def registry() -> Iterator[FakeRegistry]:
     with fake_registry() as running:
         yield running
-
-
-def layer_of(seed: int = 1, size: int = BIG) -> bytes:
-    files = {"d": None, "d/noise": noise(size, seed), f"d/{seed}": b"%d\n" % seed}
-    return gzip.compress(tar_of(files), mtime=0)
-
-
-def changesets(reader: RegistryReader, progress: Progress | None = None) -> dict[int, Changeset]:
-    return dict(reader.changesets(progress or Progress(), ()))
-
-
-def paths(changeset: Changeset) -> set[bytes]:
-    return set(changeset.paths())
 
 
 # --- wrong bytes ---

@@ -11,9 +11,7 @@ import pytest
 import zstandard
 
 from layerscope.errors import RegistryError
-from layerscope.filesystem.changeset import Changeset
 from layerscope.images.progress import Progress
-from layerscope.images.registry import RegistryReader
 from layerscope.images.registry_transport import Patience
 from tests.unit.misbehaving_registry import (
     FakeRegistry,
@@ -25,27 +23,13 @@ from tests.unit.misbehaving_registry import (
     noise,
     tar_of,
 )
-
-BIG = 400_000
+from tests.unit.registry_layers import changesets, layer_of, paths
 
 
 @pytest.fixture
 def registry() -> Iterator[FakeRegistry]:
     with fake_registry() as running:
         yield running
-
-
-def layer_of(seed: int = 1, size: int = BIG) -> bytes:
-    files = {"d": None, "d/noise": noise(size, seed), f"d/{seed}": b"%d\n" % seed}
-    return gzip.compress(tar_of(files), mtime=0)
-
-
-def changesets(reader: RegistryReader, progress: Progress | None = None) -> dict[int, Changeset]:
-    return dict(reader.changesets(progress or Progress(), ()))
-
-
-def paths(changeset: Changeset) -> set[bytes]:
-    return set(changeset.paths())
 
 
 def test_layers_and_content(registry: FakeRegistry) -> None:
