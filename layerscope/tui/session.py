@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class Session:
         waste: What is wasted, once all layers are there.
         problem: What went wrong.
         ended: Whether reading is over.
+        reader: The image, open for its content until the session is closed.
     """
 
     def __init__(self, source: str, opener: Opener, post: Post) -> None:
@@ -147,6 +149,8 @@ class Session:
         self.waste: Waste | None = None
         self.problem: Problem | None = None
         self.ended = False
+        self.reader: ImageReader | None = None
+        self._closed = threading.Event()
         self._opener = opener
         self._post = post
         self._rate = Rate()
@@ -155,6 +159,13 @@ class Session:
     def cancel(self) -> None:
         """Stops reading."""
         self.progress.cancel()
+
+    def close(self) -> None:
+        """Stops reading, and lets go of the image."""
+        self._closed.set()
+        self.progress.cancel()
+        if self.ended:
+            self._let_go()
 
     def describe(self) -> str:
         """The progress in words."""
@@ -190,9 +201,8 @@ class Session:
         return f"Incomplete: {ready} of {of} layers", "warning"
 
     def _run(self) -> None:
-        reader: ImageReader | None = None
         try:
-            reader = self._opener(self.source, self.progress)
+            self.reader = reader = self._opener(self.source, self.progress)
             self.image, self.way = reader.image, reader.way
             self._tell()
             # Not at the top: numpy need not be there for the first paint.
@@ -204,10 +214,16 @@ class Session:
             self.problem = problem_of(error)
             self._measure()
         finally:
-            if reader is not None:
-                reader.close()
             self.ended = True
+            if self._closed.is_set():
+                self._let_go()
             self._tell()
+
+    def _let_go(self) -> None:
+        # Taken out first: the thread that reads and the one that closes may both come here.
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.close()
 
     def _update(self, loaded: Loaded) -> None:
         self.image, self.loaded = loaded.image, loaded

@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 from textual.timer import Timer
 
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
+from layerscope.tui.leads import LEADS, Place
 from layerscope.tui.screens.choice import ChoiceScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
 from layerscope.tui.screens.message import MessageScreen
+from layerscope.tui.screens.panes import PaneScreen
 from layerscope.tui.session import (
     Connector,
     EngineListed,
@@ -28,23 +28,19 @@ from layerscope.tui.session import (
     SessionChanged,
     list_images,
 )
-from layerscope.tui.widgets.details import Details
 from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.filter_bar import FilterBar
 from layerscope.tui.widgets.image_list import ImageList
 from layerscope.tui.widgets.key_bar import KeyBar
-from layerscope.tui.widgets.layer_list import LayerList
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
 
 _POLL = 0.5
 
 
-class MainScreen(Screen[None], inherit_bindings=False):
+class MainScreen(PaneScreen, inherit_bindings=False):
     """Images, layers, files and details."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     def __init__(
@@ -62,13 +58,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
             connector: Connects to an engine.
             clock: Tells the time that ages are counted from.
         """
-        super().__init__()
-        # Set before the first layout, so that nothing is painted twice.
-        self.AUTO_FOCUS = "#images" if source is None else "#layers"  # type: ignore[misc]
-        self.images = ImageList()
-        self.layer_list = LayerList()
-        self.files = FileTree()
-        self.details = Details()
+        super().__init__(source is not None)
         self.title_bar = TitleBar()
         self.filter_bar = FilterBar(self._end_filter)
         self.keys = KeyBar(HINTS)
@@ -79,23 +69,13 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self._connector = connector
         self._clock = clock
         self._engine = ""
-        self._zoomed: RowView | None = None
-        self._current: RowView = self.images if source is None else self.layer_list
         self._filtered: RowView = self.files
         self._poll: Timer | None = None
         self._queued = False
-        if source is None:
-            self.add_class("-solo")
-            self.images.add_class("-solo")
 
     def compose(self) -> ComposeResult:
         """The panes and bars."""
-        # Textual sets these classes too, but only after it has painted once without them.
-        for points, size in (
-            (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
-            (self.VERTICAL_BREAKPOINTS, self.app.size.height),
-        ):
-            self.add_class([name for least, name in points if size >= least][-1])
+        self.fit_size()
         yield self.title_bar
         with Container(id="body"):
             yield self.images
@@ -117,6 +97,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.explorer.begin(self._source)
             self.title_bar.set_image(visible(self._source), "")
         self.call_after_refresh(self._begin)
+
+    @property
+    def exploring(self) -> bool:
+        """Whether an image is open, or is about to be."""
+        return self._source is not None
 
     # The engine.
 
@@ -146,14 +131,14 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def open_source(self, source: str) -> None:
         """Opens an image; what was being read before is dropped."""
         if self.session is not None:
-            self.session.cancel()
+            self.session.close()
         self._zoomed = None
         self._source = source
         self.explorer.begin(source)
         self.session = Session(source, self._opener, self.post_message)
         if self._poll is None:
             self._poll = self.set_interval(_POLL, self._tell)
-        self._arrange()
+        self.arrange_panes()
         self.set_focus(self.layer_list, scroll_visible=False)
         self._tell()
 
@@ -175,9 +160,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def _give_up(self, session: Session) -> None:
         """Nothing of the image can be shown."""
         problem = session.problem or Problem("Nothing could be read.", "")
+        session.close()
         self.session = self._source = None
         self.explorer.begin("")
-        self._arrange()
+        self.arrange_panes()
         self.set_focus(self.images, scroll_visible=False)
         if problem.choices:
             self.app.push_screen(ChoiceScreen(problem.message, problem.choices), self._chosen)
@@ -192,7 +178,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         """Opens an image, or goes from a layer to its files."""
         if message.view is self.layer_list:
-            self._go(self.files)
+            self.go(self.files)
         elif message.view is self.images and self.images.image is not None:
             image = self.images.image
             named = "<none>" not in (image.repository, image.tag)
@@ -227,81 +213,6 @@ class MainScreen(Screen[None], inherit_bindings=False):
             text, style = session.state()
             self.title_bar.set_right(text or self._engine, style)
 
-    # Panes.
-
-    @property
-    def exploring(self) -> bool:
-        """Whether an image is open, or is about to be."""
-        return self._source is not None
-
-    @property
-    def panes(self) -> list[RowView]:
-        """The panes that there is anything in, in the order of their numbers."""
-        if not self.exploring:
-            return [self.images]
-        return [self.images, self.layer_list, self.files, self.details]
-
-    @property
-    def pane(self) -> RowView:
-        """The pane with the focus, or that had it before the filter was opened."""
-        return self._current
-
-    def _arrange(self) -> None:
-        """Decides which panes are visible."""
-        alone = self._zoomed
-        if not self.exploring or (self.pane is self.images and not self.has_class("-wide")):
-            alone = self.images
-        self.set_class(alone is not None, "-solo")
-        self.set_class(self.pane is self.details, "-at-details")
-        for pane in (self.images, self.layer_list, self.files, self.details):
-            pane.set_class(pane is alone, "-solo")
-        if not self.exploring:
-            self.set_focus(self.images, scroll_visible=False)
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """A pane that was hidden comes into sight with the focus."""
-        if isinstance(event.widget, RowView):
-            self._current = event.widget
-            if self._zoomed is not None:
-                self._zoomed = event.widget
-            self._arrange()
-            self.refresh_bindings()
-
-    def on_resize(self) -> None:
-        """Another size, another arrangement."""
-        self.call_after_refresh(self._arrange)
-
-    def _go(self, pane: RowView) -> None:
-        # A hidden pane takes no focus; it is shown first.
-        if not pane.display or not pane.region:
-            if self._zoomed is not None:
-                self._zoomed = pane
-            self.set_class(pane is self.details, "-at-details")
-            self.set_class(pane is self.images or self._zoomed is not None, "-solo")
-            for other in self.panes:
-                other.set_class(other is pane, "-solo")
-        self._current = pane
-        self.set_focus(pane, scroll_visible=False)
-
-    def action_pane(self, name: str) -> None:
-        """Goes to a pane."""
-        for pane in self.panes:
-            if pane.id == name:
-                self._go(pane)
-
-    def action_next_pane(self, step: int) -> None:
-        """Goes to the next or previous pane; the images are left out while they are hidden."""
-        panes = self.panes
-        if len(panes) > 1 and not self.images.total:
-            panes = panes[1:]
-        current = panes.index(self.pane) if self.pane in panes else 0
-        self._go(panes[(current + step) % len(panes)])
-
-    def action_zoom(self) -> None:
-        """Gives a pane the whole screen, or takes it back."""
-        self._zoomed = None if self._zoomed is not None else self.pane
-        self._arrange()
-
     def action_back(self) -> None:
         """Undoes the last of: a filter, a zoom, an image."""
         pane = self.pane
@@ -313,10 +224,18 @@ class MainScreen(Screen[None], inherit_bindings=False):
         elif self._zoomed is not None:
             self.action_zoom()
         elif self.exploring and pane is not self.layer_list:
-            self._go(self.layer_list)
+            self.go(self.layer_list)
         elif self.exploring:
-            self._go(self.images)
+            self.go(self.images)
         self.refresh_bindings()
+
+    def on_key(self) -> None:
+        """What was said has been read. Bindings are looked up later, and may say something."""
+        self.keys.say("")
+
+    def on_mouse_down(self) -> None:
+        """What was said has been read."""
+        self.keys.say("")
 
     # Keys that mean the files, or the images while these have the focus.
 
@@ -365,6 +284,34 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if self.session is not None:
             self.session.cancel()
 
+    # Other screens.
+
+    @property
+    def place(self) -> Place:
+        """Where the user is."""
+        files = self.files
+        view = files.rows.view if files.rows is not None and files.row_count else None
+        step = self.layer_list.step
+        return Place(
+            self._opener,
+            self._connector,
+            self.session,
+            view,
+            None if step is None else step.layer,
+            None if view is None else files.node,
+            self.images.image,
+            self.pane.id or "",
+        )
+
+    def action_lead(self, name: str) -> None:
+        """Goes to another screen, or says why not."""
+        lead, place = LEADS[name], self.place
+        problem = lead.why_not(place)
+        if problem:
+            self.keys.say(problem)
+        else:
+            self.app.push_screen(lead.screen(place))
+
     def action_open(self) -> None:
         """Asks what to open."""
         from layerscope.tui.screens.open import OpenScreen
@@ -402,4 +349,4 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def on_unmount(self) -> None:
         """Stops what is being read."""
         if self.session is not None:
-            self.session.cancel()
+            self.session.close()

@@ -204,7 +204,7 @@ class FileTree(RowView):
 
     def action_expand(self) -> None:
         """Expands a folder, or enters one that is expanded."""
-        node = self._node()
+        node = self.node
         if node is None or self.rows is None or not self.rows.has_children(node):
             return
         if self.rows.expanded[node] or self.rows.matches is not None:
@@ -214,7 +214,7 @@ class FileTree(RowView):
 
     def action_collapse(self) -> None:
         """Collapses a folder, or goes to the one above."""
-        node = self._node()
+        node = self.node
         if node is None or self.rows is None:
             return
         filtered = self.rows.matches is not None
@@ -227,7 +227,7 @@ class FileTree(RowView):
 
     def action_toggle_folder(self) -> None:
         """Expands or collapses a folder."""
-        node = self._node()
+        node = self.node
         if node is None or self.rows is None or self.rows.matches is not None:
             return
         if self.rows.has_children(node):
@@ -242,19 +242,23 @@ class FileTree(RowView):
         self.rows.expand_all(expanded)
         self._changed(path)
 
-    # Inner workings.
+    # Where the cursor is.
 
-    def _node(self) -> int | None:
+    @property
+    def node(self) -> int | None:
+        """The node under the cursor; None where nothing is shown."""
         if self.rows is None or not self.row_count:
             return None
         return int(self.rows.nodes[self.cursor])
+
+    # Inner workings.
 
     def _path(self) -> bytes | None:
         """The path under the cursor: nodes have other numbers once more layers have arrived.
 
         A cursor on the first row has not been put anywhere, and stays on the first row.
         """
-        node = self._node() if self.cursor else None
+        node = self.node if self.cursor else None
         return None if node is None or self.rows is None else self.rows.tree.path(node)
 
     def _toggle(self, node: int) -> None:

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-from layerscope.tui.format import Line
+from layerscope.tui.format import Line, cut
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import palette
 
@@ -35,10 +35,21 @@ class KeyBar(Widget):
         self._hints = hints
         self._strip: Strip | None = None
         self._spans: list[tuple[int, int, str]] = []
+        self._said = ""
 
     def on_mount(self) -> None:
         """Follows the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def say(self, text: str) -> None:
+        """Shows a sentence in place of the keys, until the next key or click.
+
+        Args:
+            text: Safe to show; empty brings the keys back.
+        """
+        if text != self._said:
+            self._said = text
+            self._redraw()
 
     def notify_style_update(self) -> None:
         """Another theme."""
@@ -58,6 +69,9 @@ class KeyBar(Widget):
                 self.app.simulate_key(key)
 
     def _bindings_changed(self, _screen: Screen[object]) -> None:
+        self._redraw()
+
+    def _redraw(self) -> None:
         if not self.size.width or not self.is_attached:
             return
         old, new = self._strip, self._make()
@@ -69,6 +83,9 @@ class KeyBar(Widget):
     def _make(self) -> Strip:
         colors = palette(self.app)
         width = self.size.width
+        if self._said:
+            self._spans = []
+            return self._finished([(f" {cut(self._said, width - 2)}", colors.warning)])
         focused = self.screen.focused
         pane = focused.id if focused is not None and focused.id else ""
         active: dict[str, Binding] = {}
@@ -90,9 +107,13 @@ class KeyBar(Widget):
             self._spans.append((used, used + size, pressed))
             used += size
             line += [(f" {key}", colors.accent), (f" {text} ", colors.muted)]
+        return self._finished(line)
+
+    def _finished(self, line: Line) -> Strip:
+        colors = palette(self.app)
         return (
             Strip([Segment(text, style) for text, style in line])
-            .adjust_cell_length(width, colors.text)
+            .adjust_cell_length(self.size.width, colors.text)
             .apply_style(colors.base)
         )
 

@@ -1,0 +1,69 @@
+"""Keys that lead from the place where the user is to another screen, in one table.
+
+A screen of its own asks nothing of the main screen but a `Place`; the main screen knows nothing of
+it but its line in `LEADS`. So each can be opened from elsewhere too, and a key that cannot be
+followed here says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from layerscope.filesystem.view import View
+    from layerscope.images.stored import ImageSummary
+    from layerscope.tui.session import Connector, Opener, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the user is.
+
+    Attributes:
+        opener: Opens other images.
+        connector: Connects to the engine.
+        session: The image that is open, read or being read; None without one.
+        view: What the file tree shows; None if it shows nothing.
+        layer: The layer under the cursor of the layer list; None for a history entry without one.
+        node: The node of `view.stack.tree` under the cursor of the file tree; None without one.
+        listed: The image under the cursor of the image list; None without one.
+        pane: Id of the pane with the focus: `images`, `layers`, `files` or `details`.
+    """
+
+    opener: Opener
+    connector: Connector
+    session: Session | None = None
+    view: View | None = None
+    layer: int | None = None
+    node: int | None = None
+    listed: ImageSummary | None = None
+    pane: str = ""
+
+    @property
+    def version(self) -> int | None:
+        """The version of the path under the cursor that the file tree shows, if it has one."""
+        if self.view is None or self.node is None:
+            return None
+        version = int(self.view.versions[self.node])
+        return version if version >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A way to another screen.
+
+    Attributes:
+        why_not: Says in a sentence why it cannot be followed from a place; empty if it can.
+        screen: Makes the screen. Its module is imported here, so not before it is wanted.
+    """
+
+    why_not: Callable[[Place], str]
+    screen: Callable[[Place], Screen[Any]]
+
+
+#: What `action_lead('name')` of the main screen follows.
+LEADS: Mapping[str, Lead] = {}
