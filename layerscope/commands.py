@@ -218,7 +218,12 @@ def tui(arguments: argparse.Namespace) -> int:
     """The TUI."""
     from layerscope.tui.app import run
 
-    code: int = run(arguments.source)
+    code: int = run(
+        arguments.source,
+        platform=arguments.platform,
+        export=arguments.export,
+        cache=not arguments.no_cache,
+    )
     return code
 
 

@@ -70,6 +70,18 @@ class NotFoundError(LayerscopeError):
     """An image, a layer or a path that does not exist where it was looked for."""
 
 
+class PlatformMissingError(NotFoundError):
+    """An image that is there, but not for the platform that is wanted.
+
+    Attributes:
+        platforms: Those that it is there for, as `os/architecture[/variant]`.
+    """
+
+    def __init__(self, message: str, hint: str, platforms: Iterable[str]) -> None:
+        super().__init__(message, hint)
+        self.platforms = tuple(platforms)
+
+
 class Cancelled(LayerscopeError):
     """The user stopped the work."""
 

@@ -57,7 +57,9 @@ def open_container(name: str, source: str, *, export: bool = False) -> ImageRead
         container = engine.inspect_container(name)
         identifier = str(container.get("Id") or "")
         shown = str(container.get("Name") or name).removeprefix("/")
-        base = open_with(engine, _image_of(container), source, export=export)
+        base = open_with(
+            engine, _image_of(container), source, export=export, platform=_platform_of(container)
+        )
     except LayerscopeError:
         engine.close()
         raise
@@ -78,6 +80,13 @@ def _image_of(container: Mapping[str, Any]) -> str:
     """The image that the container was made from, whatever its name means today."""
     descriptor = container.get("ImageManifestDescriptor") or {}
     return str(container.get("Image") or descriptor.get("digest") or "")
+
+
+def _platform_of(container: Mapping[str, Any]) -> str | None:
+    """The platform of the image that it was made from, where the engine tells."""
+    told = (container.get("ImageManifestDescriptor") or {}).get("platform") or {}
+    parts = [str(told.get(key) or "") for key in ("os", "architecture", "variant")]
+    return "/".join(part for part in parts if part) if all(parts[:2]) else None
 
 
 def _upper(

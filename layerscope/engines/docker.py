@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import docker
 import requests
@@ -17,10 +18,13 @@ from layerscope.engines.address import Address, current_address
 from layerscope.errors import EngineError, LayerscopeError, NotFoundError
 from layerscope.images.stored import NONE, unix_time
 from layerscope.images.stored import ImageSummary as ImageSummary
+from layerscope.oci.platform import Platform
 from layerscope.text import visible
 
 #: Since this version of the API the image list can carry shared sizes.
 _API_SHARED_SIZE = (1, 42)
+#: Since this one it can be asked about one platform of several, and tells which there are.
+_API_PLATFORMS = (1, 49)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,7 @@ class Engine:
                 }
             parameters = {"shared-size": "1"} if sizes else {}
             # docker-py's images() has no way to ask for shared sizes.
-            url = self._client._url("/images/json")  # noqa: SLF001
-            response = self._client._get(url, params=parameters)  # noqa: SLF001
-            entries = self._client._result(response, True)  # noqa: SLF001
+            entries = self._get("/images/json", **parameters)
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
@@ -97,35 +99,42 @@ class Engine:
             for entry in entries
         ]
 
-    def inspect(self, name: str) -> Mapping[str, Any]:
+    def inspect(self, name: str, platform: Platform | None = None) -> Mapping[str, Any]:
         """`GET /images/NAME/json`.
+
+        Args:
+            name: Name or id of an image.
+            platform: One of several that it is there for; without one, a newer engine adds
+                `Manifests`, which names them.
 
         Raises:
             NotFoundError: The engine has no such image.
             EngineError: It did not answer as it should.
         """
-        with told(self.host):
-            try:
-                answer: Mapping[str, Any] = self._client.inspect_image(name)
-            except NotFound:
-                raise NotFoundError(
-                    f"{self.name} has no image {visible(name)}.",
-                    "`layerscope images` lists what it has.",
-                ) from None
-            return answer
+        parameters = _platform_parameter(platform)
+        if platform is None and self._api >= _API_PLATFORMS:
+            parameters["manifests"] = "1"
+        missing = NotFoundError(
+            f"{self.name} has no image {visible(name)}.", "`layerscope images` lists what it has."
+        )
+        return self._inspected("/images/{0}/json", name, missing, parameters)
 
-    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
-        """`GET /images/NAME/history`, newest first.
+    def history(self, name: str, platform: Platform | None = None) -> Sequence[Mapping[str, Any]]:
+        """`GET /images/NAME/history`, newest first; see `inspect`.
 
         Raises:
             EngineError: The engine did not answer as it should.
         """
         with told(self.host):
-            answer: Sequence[Mapping[str, Any]] = self._client.history(name)
-            return answer
+            answer: Sequence[Mapping[str, Any]] | None = self._get(
+                "/images/{0}/history", name, **_platform_parameter(platform)
+            )
+            return answer or []  # An image need not have one.
 
-    def export(self, name: str) -> tuple[Callable[[int], bytes], Callable[[], None]]:
-        """`GET /images/NAME/get`: the `docker save` stream.
+    def export(
+        self, name: str, platform: Platform | None = None
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        """`GET /images/NAME/get`: the `docker save` stream; see `inspect`.
 
         Returns:
             A function that reads up to so many bytes, and one that ends the export.
@@ -133,7 +142,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        return self._stream("/images/{0}/get", name)
+        return self._stream("/images/{0}/get", name, _platform_parameter(platform))
 
     def info(self) -> Mapping[str, Any]:
         """`GET /info`.
@@ -152,15 +161,10 @@ class Engine:
             NotFoundError: The engine has no such container.
             EngineError: It did not answer as it should.
         """
-        with told(self.host):
-            try:
-                answer: Mapping[str, Any] = self._client.inspect_container(name)
-            except NotFound:
-                raise NotFoundError(
-                    f"{self.name} has no container {visible(name)}.",
-                    "`docker ps --all` lists what it has.",
-                ) from None
-            return answer
+        missing = NotFoundError(
+            f"{self.name} has no container {visible(name)}.", "`docker ps --all` lists what it has."
+        )
+        return self._inspected("/containers/{0}/json", name, missing, {})
 
     def container_changes(self, identifier: str) -> Sequence[Mapping[str, Any]]:
         """`GET /containers/ID/changes`: paths that differ from the image.
@@ -196,13 +200,30 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        return self._stream("/containers/{0}/archive", identifier, f"?path={quote(path)}")
+        return self._stream("/containers/{0}/archive", identifier, {"path": path})
+
+    def _get(self, path: str, *names: str, **parameters: str) -> Any:
+        """The JSON at a path: docker-py's own methods do not have all of the parameters."""
+        url = self._client._url(path, *names)  # noqa: SLF001
+        response = self._client._get(url, params=parameters)  # noqa: SLF001
+        return self._client._result(response, True)  # noqa: SLF001
+
+    def _inspected(
+        self, path: str, name: str, missing: NotFoundError, parameters: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        with told(self.host):
+            try:
+                answer: Mapping[str, Any] = self._get(path, name, **parameters)
+            except NotFound:
+                raise missing from None
+            return answer
 
     def _stream(
-        self, path: str, name: str, query: str = ""
+        self, path: str, name: str, parameters: Mapping[str, str | bytes] | None = None
     ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
         with told(self.host):
-            url = self._client._url(path, name) + query  # noqa: SLF001
+            url = self._client._url(path, name)  # noqa: SLF001
+            url += f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
             # docker-py hands out pieces of a fixed size; the response below it can be read into
             # whatever the tar scanner has room for; that is, if it does not come compressed.
             response = self._client._get(  # noqa: SLF001
@@ -262,6 +283,10 @@ def _name(version: Mapping[str, Any]) -> str:
         if "podman" in str(component.get("Name", "")).lower():
             return f"Podman {visible(str(component.get('Version', number)))}"
     return f"Docker {number}".rstrip()
+
+
+def _platform_parameter(platform: Platform | None) -> dict[str, str]:
+    return {} if platform is None else {"platform": json.dumps(platform.document)}
 
 
 def _with_algorithm(identifier: str) -> str:

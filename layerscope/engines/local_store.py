@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.engines.docker import Engine, connect
-from layerscope.errors import BadInputError, LayerscopeError, NotFoundError
+from layerscope.errors import (
+    BadInputError,
+    LayerscopeError,
+    NotFoundError,
+    PlatformMissingError,
+)
 from layerscope.images.containerd_store import ContainerdStore, ContentReader, NamedImage, is_there
 from layerscope.images.data_folder import DataFolder, DataFolderError
 from layerscope.images.engine_export import EngineExportReader
@@ -32,38 +37,45 @@ class NoFastWay(Exception):
     """The data folder cannot be used; the text says why, as the end of a sentence."""
 
 
-def open_in_engine(name: str, source: str, *, export: bool = False) -> ImageReader:
+def open_in_engine(
+    name: str, source: str, *, export: bool = False, platform: str | None = None
+) -> ImageReader:
     """Opens an image of the current engine, the fastest way that there is.
 
     Args:
         name: Name or id of the image.
         source: Where it comes from, for people.
         export: Whether the engine is to export it in any case.
+        platform: `os/architecture[/variant]` to choose where it has several; None for this host's.
 
     Raises:
         LayerscopeError: There is no engine, or it has no such image.
     """
     engine = connect()
     try:
-        return open_with(engine, name, source, export=export)
+        return open_with(engine, name, source, export=export, platform=platform)
     except LayerscopeError:
         engine.close()
         raise
 
 
-def open_with(engine: Engine, name: str, source: str, *, export: bool = False) -> ImageReader:
+def open_with(
+    engine: Engine, name: str, source: str, *, export: bool = False, platform: str | None = None
+) -> ImageReader:
     """The same with an engine that is connected already; the reader closes it.
 
     Raises:
         LayerscopeError: It has no such image.
     """
-    reader = EngineExportReader(engine, name, source)
+    reader = EngineExportReader(engine, name, source, platform)
+    if reader.platform is not None:
+        platform = str(reader.platform)
     try:
         if export:
             raise NoFastWay("that was asked for")
         store = LocalStore(engine)
         try:
-            return store.open(reader.image, reader.inspected, source)
+            return store.open(reader.image, reader.inspected, source, platform)
         except BaseException:
             store.close()
             raise
@@ -99,26 +111,34 @@ class LocalStore:
         except DataFolderError as error:
             raise NoFastWay(reason_of(error, path)) from None
 
-    def open(self, image: Image, inspected: Mapping[str, Any], source: str) -> ImageReader:
+    def open(
+        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+    ) -> ImageReader:
         """Opens an image; the reader closes the folder.
 
         Args:
             image: What the engine says of it.
             inspected: The engine's own words.
             source: Where it comes from.
+            platform: `os/architecture[/variant]`, or None for that of this host.
 
         Raises:
             NoFastWay: It is not there as it should be.
+            PlatformMissingError: It is there for other platforms.
         """
         try:
-            return self._open(image, inspected, source)
+            return self._open(image, inspected, source, platform)
+        except PlatformMissingError:
+            raise
         except (BadInputError, NotFoundError) as error:
             raise NoFastWay(reason_of(error, str(self.root.path))) from None
 
-    def _open(self, image: Image, inspected: Mapping[str, Any], source: str) -> ImageReader:
+    def _open(
+        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+    ) -> ImageReader:
         way = f"{self._engine.name}, {visible(str(self.root.path))}"
         if self.driver == "containerd":
-            return self._open_content(image, inspected, source)
+            return self._open_content(image, inspected, source, platform)
         if self.driver == "overlay":
             found, layers = PodmanStore(self.root).image(image.id, image.reference, source)
         else:
@@ -130,7 +150,9 @@ class LocalStore:
             layer.check()
         return FolderReader(found, layers, f"{way}, {self.driver}", self._close)
 
-    def _open_content(self, image: Image, inspected: Mapping[str, Any], source: str) -> ImageReader:
+    def _open_content(
+        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+    ) -> ImageReader:
         descriptor = inspected.get("Descriptor") or {}
         digest = str(descriptor.get("digest") or image.id)
         named = NamedImage(
@@ -153,7 +175,7 @@ class LocalStore:
                 reader = ContentReader(
                     content,
                     digest,
-                    None,
+                    platform,
                     source,
                     reference=image.reference,
                     image_id=image.id,

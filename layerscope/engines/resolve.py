@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from layerscope.errors import AmbiguousError, BadInputError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, LayerscopeError, UsageError
 from layerscope.images.archive import ArchiveReader
-from layerscope.images.archive_file import is_compressed, open_archive, open_file
+from layerscope.images.archive_file import ArchiveFile, is_compressed, open_archive, open_file
 from layerscope.images.blob_store import BlobStore, FolderStore
-from layerscope.images.oci_layout import INDEX, OciLayoutReader
+from layerscope.images.oci_layout import INDEX, OciLayoutReader, holds_platforms
+from layerscope.images.platforms import check_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.save_layout import MANIFEST
 from layerscope.images.save_stream import CompressedArchiveReader
 from layerscope.images.stored import ImageSummary
 from layerscope.oci.compression import CompressionError, decompressed
+from layerscope.oci.reference import familiar
 from layerscope.text import visible
 
 #: Opens what stands behind a transport's colon. Gets that, the source as a whole, and the request.
@@ -64,9 +66,19 @@ def open_image(
     Raises:
         LayerscopeError: There is no such image, or it cannot be read.
     """
-    request = Request(progress or Progress(), platform, export, cache)
     if not source:
         raise UsageError("No image is named.", "Name one, or a file.")
+    wanted_platform(platform)  # If it is none, nobody need be asked first.
+    reader = _open(source, Request(progress or Progress(), platform, export, cache))
+    try:
+        check_platform(reader.image, platform, visible(source))
+    except LayerscopeError:
+        reader.close()
+        raise
+    return reader
+
+
+def _open(source: str, request: Request) -> ImageReader:
     transport, colon, rest = source.partition(":")
     opener = TRANSPORTS.get(transport) if colon else None
     if opener is not None:
@@ -120,8 +132,7 @@ def _open_path(path: Path, request: Request) -> ImageReader:
     archive = open_archive(path)
     if MANIFEST not in archive and INDEX in archive:
         return _open_layout(archive, None, f"oci-archive:{path}", request)
-    with _choosing(f"docker-archive:{path}"):
-        return ArchiveReader(archive, path, None)
+    return _open_saved(archive, path, None, request)
 
 
 def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReader:
@@ -129,8 +140,20 @@ def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReade
     kind = is_compressed(path)
     if kind is not None:
         return _open_compressed(path, wanted, kind, request)
-    with _choosing(f"docker-archive:{path}"):
-        return ArchiveReader(open_archive(path), path, wanted)
+    return _open_saved(open_archive(path), path, wanted, request)
+
+
+def _open_saved(
+    archive: ArchiveFile, path: Path, wanted: str | None, request: Request
+) -> ImageReader:
+    """Opens what `docker save` wrote: its manifest.json knows one platform, its index.json all."""
+    source = f"docker-archive:{path}"
+    if INDEX in archive and holds_platforms(archive):
+        reader = _open_layout(archive, wanted, source, request)
+        reader.image = replace(reader.image, reference=familiar(reader.image.reference))
+        return reader
+    with _choosing(source):
+        return ArchiveReader(archive, path, wanted)
 
 
 def _open_oci(rest: str, source: str, request: Request) -> ImageReader:
@@ -143,7 +166,9 @@ def _open_oci_archive(rest: str, source: str, request: Request) -> ImageReader:
     return _open_layout(open_archive(path), wanted, f"oci-archive:{path}", request)
 
 
-def _open_layout(store: BlobStore, wanted: str | None, place: str, request: Request) -> ImageReader:
+def _open_layout(
+    store: BlobStore, wanted: str | None, place: str, request: Request
+) -> OciLayoutReader:
     with _choosing(place):
         return OciLayoutReader(store, wanted, request.platform, place)
 
@@ -175,7 +200,7 @@ def _open_engine(rest: str, source: str, request: Request) -> ImageReader:
     # docker-py takes a fifth of a second to import, which archives need not wait for.
     from layerscope.engines.local_store import open_in_engine
 
-    return open_in_engine(rest, source, export=request.export)
+    return open_in_engine(rest, source, export=request.export, platform=request.platform)
 
 
 def _open_container(rest: str, source: str, request: Request) -> ImageReader:

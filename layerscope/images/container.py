@@ -94,7 +94,11 @@ class ContainerReader:
             instruction=f"read-write layer of {self._name}",
         )
         return replace(
-            image, reference=self._name, source=self._source, layers=(*image.layers, layer)
+            image,
+            reference=self._name,
+            source=self._source,
+            layers=(*image.layers, layer),
+            platforms=(),  # It runs on one.
         )
 
     def cache_key(self, layer: int) -> str | None:

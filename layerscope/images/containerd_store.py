@@ -23,6 +23,7 @@ from layerscope.images.oci_layout import INDEX, OciLayoutReader
 from layerscope.images.stored import ImageSummary, StoredImage, summaries, unix_time
 from layerscope.oci.byte_source import ByteSource, FileRange
 from layerscope.oci.manifest import OCI_MANIFEST, Descriptor
+from layerscope.oci.reference import familiar
 from layerscope.text import decode, visible
 
 T = TypeVar("T")
@@ -297,11 +298,6 @@ def _images(root: Bucket) -> list[NamedImage]:
 def _parent(image: bytes | Bucket) -> str:
     labels = image.bucket(b"labels") if isinstance(image, Bucket) else None
     return "" if labels is None else decode(labels.value(_PARENT))
-
-
-def familiar(name: str) -> str:
-    """A whole reference as people write it: without Docker Hub's name."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
 
 
 def is_there(store: ContentStore, digest: str) -> bool:

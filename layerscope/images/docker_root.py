@@ -11,13 +11,14 @@ import os
 from pathlib import Path
 
 from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
-from layerscope.images.containerd_store import METADATA, ContainerdStore, ContentReader, familiar
+from layerscope.images.containerd_store import METADATA, ContainerdStore, ContentReader
 from layerscope.images.data_folder import DataFolder, DataFolderError
 from layerscope.images.folder_layer import FolderReader
 from layerscope.images.graph_store import GraphStore
 from layerscope.images.reader import ImageReader
 from layerscope.images.save_layout import same_reference
 from layerscope.images.stored import NONE, ImageSummary
+from layerscope.oci.reference import familiar
 from layerscope.text import short_id, visible
 
 _CONTAINERD = ("containerd/daemon", "")

@@ -10,10 +10,12 @@ from typing import Any, Protocol
 from layerscope.errors import BadInputError, EngineError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import HistoryEntry, Image, image_from_config
+from layerscope.images.platforms import missing_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_stream import SaveStream, content_in_stream
 from layerscope.oci.config import ImageConfig, instruction
+from layerscope.oci.platform import Platform, best_platform
 from layerscope.text import visible
 
 #: Instructions that make no layer, as far as an engine's history can tell.
@@ -43,13 +45,15 @@ class Exporter(Protocol):
     def name(self) -> str:
         """What it is called."""
 
-    def inspect(self, name: str) -> Mapping[str, Any]:
-        """`GET /images/NAME/json`."""
+    def inspect(self, name: str, platform: Platform | None = None) -> Mapping[str, Any]:
+        """`GET /images/NAME/json`; without a platform, with the manifests that there are."""
 
-    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+    def history(self, name: str, platform: Platform | None = None) -> Sequence[Mapping[str, Any]]:
         """`GET /images/NAME/history`."""
 
-    def export(self, name: str) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+    def export(
+        self, name: str, platform: Platform | None = None
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
         """`GET /images/NAME/get`."""
 
     def close(self) -> None:
@@ -64,26 +68,43 @@ class EngineExportReader:
         way: How it is read.
         why: Why it is not read from the engine's data folder, as the end of a sentence.
         inspected: What the engine says of it.
+        platform: Its platform, where the engine has it for several.
     """
 
     why = ""
 
-    def __init__(self, engine: Exporter, name: str, source: str) -> None:
+    def __init__(
+        self, engine: Exporter, name: str, source: str, platform: str | None = None
+    ) -> None:
         """Asks the engine for the image.
 
         Args:
             engine: The engine; closed with the reader.
             name: Name or id of the image.
             source: Where it comes from.
+            platform: `os/architecture[/variant]` to choose where the engine tells of several; None
+                for this host's.
 
         Raises:
-            NotFoundError: The engine has no such image.
+            NotFoundError: The engine has no such image, or not for that platform.
             EngineError: The engine does not answer as it should.
         """
         self._engine = engine
         self._source = source
         self.way = f"{engine.name}, export"
-        inspected = self.inspected = engine.inspect(name)
+        inspected = engine.inspect(name)
+        offered = _platforms(inspected)
+        self.platform: Platform | None = None
+        if len(offered) > 1:
+            wanted = wanted_platform(platform)
+            self.platform = best_platform(offered, wanted)
+            if self.platform is None:
+                raise missing_platform(visible(name), wanted, map(str, offered))
+            # What is said of one platform has the digest of its manifest for an id.
+            same = {key: inspected[key] for key in ("Id", "Descriptor") if key in inspected}
+            inspected = {**engine.inspect(name, self.platform), **same}
+            offered = tuple(dict.fromkeys((self.platform, *offered)))
+        self.inspected = inspected
         self._id = str(inspected.get("Id") or name)
         if ":" not in self._id:
             self._id = f"sha256:{self._id}"  # Podman leaves the algorithm out.
@@ -92,7 +113,8 @@ class EngineExportReader:
         self._name = name if _names(name, tags) or not tags else str(tags[0])
         self._file = f"the export of {visible(self._name)}"
         self._names: list[str] = []
-        self.image = self._first_guess(inspected, engine.history(name))
+        image = self._first_guess(inspected, engine.history(name, self.platform))
+        self.image = replace(image, platforms=offered)
 
     def cache_key(self, layer: int) -> str | None:
         """The diff_id, which the engine has verified."""
@@ -104,7 +126,7 @@ class EngineExportReader:
             return
         progress.what = "Exporting from the engine"
         progress.total = self._size or None
-        read, stop = self._engine.export(self._id)
+        read, stop = self._engine.export(self._id, self.platform)
         stream = SaveStream(read, self._file)
         given: set[int] = set()
         diff_ids = tuple(layer.diff_id for layer in self.image.layers)
@@ -129,7 +151,7 @@ class EngineExportReader:
         finally:
             stop()
         image, layers = stream.finish(None, reference=self._name, source=self._source)
-        self.image = replace(image, id=self._id)
+        self.image = replace(image, id=self._id, platforms=self.image.platforms)
         self._names = [name for name, _ in layers]
         for index, (_, changeset) in enumerate(layers):
             if index not in given and index not in known:
@@ -137,7 +159,7 @@ class EngineExportReader:
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file, for which the image is exported once more."""
-        read, stop = self._engine.export(self._id)
+        read, stop = self._engine.export(self._id, self.platform)
         try:
             yield from content_in_stream(read, self._file, self._names[layer], changeset, row)
         finally:
@@ -165,6 +187,17 @@ class EngineExportReader:
         return image_from_config(
             config, reference=self._name, image_id=self._id, source=self._source
         )
+
+
+def _platforms(inspected: Mapping[str, Any]) -> tuple[Platform, ...]:
+    """The platforms that the engine has an image for, where it tells; newer engines do."""
+    found: list[Platform] = []
+    for manifest in inspected.get("Manifests") or ():
+        if manifest.get("Kind") == "image" and manifest.get("Available"):
+            told = (manifest.get("ImageData") or {}).get("Platform") or {}
+            parts = (told.get(key) for key in ("os", "architecture", "variant"))
+            found.append(Platform(*(str(part or "") for part in parts)))
+    return tuple(dict.fromkeys(found))
 
 
 def _names(name: str, tags: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerscope.oci.config import HistoryEntry, ImageConfig, instruction
+from layerscope.oci.platform import Platform
 
 __all__ = ["HistoryEntry", "Image", "Layer", "image_from_config"]
 
@@ -44,6 +45,8 @@ class Image:
         config: The image configuration.
         layers: Layers, base first.
         history: History entries, oldest first.
+        platforms: Platforms that the source has such an image for, that of this one first; empty
+            if the source knows of no choice.
     """
 
     reference: str
@@ -55,6 +58,7 @@ class Image:
     config: Mapping[str, Any] = field(repr=False)
     layers: tuple[Layer, ...]
     history: tuple[HistoryEntry, ...]
+    platforms: tuple[Platform, ...] = ()
 
 
 def image_from_config(

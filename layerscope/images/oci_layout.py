@@ -10,12 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from layerscope.errors import AmbiguousError, BadInputError, NotFoundError, UsageError
+from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.blob_store import BlobStore, read_document
 from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
+from layerscope.images.platforms import (
+    check_platform,
+    missing_platform,
+    wanted_platform,
+    with_platforms,
+)
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import MAX_LAYERS, load_json, read_config, same_reference
@@ -27,15 +33,7 @@ from layerscope.oci.manifest import (
     parse_index,
     parse_manifest,
 )
-from layerscope.oci.platform import (
-    Platform,
-    PlatformError,
-    choose,
-    host_platform,
-    image_candidates,
-    parse_platform,
-    platform_names,
-)
+from layerscope.oci.platform import choose, image_candidates, platform_names
 from layerscope.text import short_id, visible
 
 INDEX = "index.json"
@@ -73,11 +71,14 @@ class OciLayoutReader:
         """
         self._store = store
         try:
-            top = self._choose_image(wanted)
-            descriptor = self._choose_platform(top, platform)
+            tops = self._choose_image(wanted)
+            candidates = self._present(tops)
+            descriptor = self._choose_platform(candidates, platform)
             self._manifest = self._read_manifest(descriptor)
-            self.image = self._read_image(top, descriptor, source)
-            self._check_platform(platform)
+            image = self._read_image(tops[0], descriptor, source)
+            self.image = with_platforms(image, descriptor, candidates)
+            # A manifest that stands alone need not tell its platform; its configuration does.
+            check_platform(self.image, platform, store.file)
         except BaseException:
             store.close()
             raise
@@ -124,59 +125,54 @@ class OciLayoutReader:
         """Closes the layout."""
         self._store.close()
 
-    def _choose_image(self, wanted: str | None) -> Descriptor:
+    def _choose_image(self, wanted: str | None) -> list[Descriptor]:
+        """What the image is found through: one descriptor, or one for each platform."""
         images = list(image_candidates(self._index(INDEX, read_document(self._store, INDEX))))
         if not images:
             raise BadInputError(self._store.file, None, f"{INDEX} names no image")
         if wanted is None:
             digests = {image.digest for image in images}
-            if len(digests) == 1 or all(image.platform for image in images):
+            if len(digests) == 1 or _are_one(images):
                 # One image, perhaps under several names, or one for each platform.
-                return images[0]
+                return images
             raise AmbiguousError(
                 f"{self._store.file} holds {len(digests)} images.",
                 f"Name one behind a colon: {_listed(images)}.",
                 _names(images),
             )
-        for image in images:
-            names = [image.annotations.get(key, "") for key in _NAMES]
-            if wanted in (*names, image.digest) or any(
-                name and same_reference(wanted, name) for name in names
-            ):
-                return image
+        by_digest = [image for image in images if image.digest == wanted]
+        found = by_digest[:1] or [image for image in images if _is_called(image, wanted)]
+        if found:
+            return found if _are_one(found) else found[:1]
         raise NotFoundError(
             f"{self._store.file} holds no image {visible(wanted)}.", f"It holds {_listed(images)}."
         )
 
-    def _choose_platform(self, top: Descriptor, platform: str | None) -> Descriptor:
+    def _present(self, tops: list[Descriptor]) -> list[Descriptor]:
+        """The manifests to choose from: of an index that is here in part, those that are here."""
+        found: dict[str, Descriptor] = {}
+        for top in tops:
+            for manifest in self._manifests(top, 0):
+                found.setdefault(manifest.digest, manifest)
+        if not found:
+            raise BadInputError(self._store.file, None, "its index names no image")
+        return [each for each in found.values() if self._has(each)] or list(found.values())
+
+    def _has(self, descriptor: Descriptor) -> bool:
         try:
-            wanted = host_platform() if platform is None else parse_platform(platform)
-        except PlatformError as error:
-            raise UsageError(f"{visible(str(error))}.", "Write it like linux/arm64.") from None
-        candidates = list(self._manifests(top, 0))
-        if top.media_type not in INDEX_TYPES and top.platform is not None:
-            siblings = image_candidates(self._index(INDEX, read_document(self._store, INDEX)))
-            candidates = [c for sibling in siblings for c in self._manifests(sibling, 0)]
+            with self._store.opened(_blob(descriptor.digest)):
+                return True
+        except BadInputError:
+            return False
+
+    def _choose_platform(self, candidates: list[Descriptor], asked: str | None) -> Descriptor:
+        wanted = wanted_platform(asked)
         found = choose(candidates, wanted)
-        if found is None and platform is None and len(candidates) == 1:
+        if found is None and asked is None and len(candidates) == 1:
             found = candidates[0]
         if found is None:
-            raise NotFoundError(
-                f"{self._store.file} has no image for {wanted}.",
-                f"Choose one with --platform: {visible(', '.join(platform_names(candidates)))}.",
-            )
+            raise missing_platform(self._store.file, wanted, platform_names(candidates))
         return found
-
-    def _check_platform(self, platform: str | None) -> None:
-        """A manifest that stands alone need not tell its platform; its configuration does."""
-        if platform is None:
-            return
-        have = Platform(self.image.os, *self.image.architecture.split("/", 1))
-        if parse_platform(platform).rank(have) is None:
-            raise NotFoundError(
-                f"{self._store.file} has no image for {visible(platform)}.",
-                f"Choose one with --platform: {visible(str(have))}.",
-            )
 
     def _manifests(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
         """The manifests behind a descriptor, through nested indexes."""
@@ -239,10 +235,9 @@ class OciLayoutReader:
                 f"the manifest names {len(layers)} layers and the configuration "
                 f"{len(config.diff_ids)}",
             )
-        name = next((top.annotations[key] for key in _NAMES if top.annotations.get(key)), "")
         return image_from_config(
             config,
-            reference=name or descriptor.digest,
+            reference=_name(top) or descriptor.digest,
             image_id=config_descriptor.digest,
             source=source,
             digests=[layer.digest for layer in layers],
@@ -257,12 +252,42 @@ def _blob(digest: str) -> str:
     return f"blobs/{algorithm}/{value}"
 
 
+def holds_platforms(store: BlobStore) -> bool:
+    """Whether a layout, or what looks like one, has an image for more than one platform."""
+    try:
+        tops = image_candidates(
+            parse_index(load_json(store.file, INDEX, read_document(store, INDEX)))
+        )
+        for top in tops:
+            if top.media_type in INDEX_TYPES:
+                name = _blob(top.digest)
+                index = parse_index(load_json(store.file, name, read_document(store, name)))
+                platforms = {inner.platform for inner in image_candidates(index)}
+                if len(platforms) > 1:
+                    return True
+    except (BadInputError, ManifestError):
+        # Whoever opens it will say what is wrong, if that is in the way.
+        pass
+    return False
+
+
+def _is_called(image: Descriptor, wanted: str) -> bool:
+    names = [image.annotations[key] for key in _NAMES if image.annotations.get(key)]
+    return any(wanted == name or same_reference(wanted, name) for name in names)
+
+
+def _are_one(images: list[Descriptor]) -> bool:
+    """Whether descriptors stand for one image, each with another of its platforms."""
+    names = {_name(image) for image in images}
+    return len(names) == 1 and all(image.platform for image in images)
+
+
+def _name(image: Descriptor) -> str:
+    return next((image.annotations[key] for key in _NAMES if image.annotations.get(key)), "")
+
+
 def _names(images: list[Descriptor]) -> list[str]:
-    names = [
-        next((image.annotations[key] for key in _NAMES if image.annotations.get(key)), image.digest)
-        for image in images
-    ]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(_name(image) or image.digest for image in images))
 
 
 def _listed(images: list[Descriptor]) -> str:

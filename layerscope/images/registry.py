@@ -18,6 +18,7 @@ from layerscope.errors import Cancelled, LayerscopeError, RegistryError, UsageEr
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.document_cache import DocumentCache
 from layerscope.images.image import Image
+from layerscope.images.platforms import wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.registry_blob import BlobStream, NoRangesError
@@ -27,7 +28,6 @@ from layerscope.images.registry_image import find_image
 from layerscope.images.registry_layer import read_blob_layer
 from layerscope.images.registry_toc import TocLayer, toc_digest
 from layerscope.oci.manifest import Descriptor
-from layerscope.oci.platform import PlatformError, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.oci.toc import TocError
 from layerscope.text import short_id, visible
@@ -93,16 +93,12 @@ class RegistryReader:
         """
         try:
             reference = parse_reference(source.removeprefix(PREFIX))
-            wanted = parse_platform(platform) if platform else host_platform()
-        except PlatformError:
-            raise UsageError(
-                f"{visible(str(platform))} is not a platform.", "Write it as linux/arm64/v8."
-            ) from None
         except ValueError:
             raise UsageError(
                 f"{visible(source)} does not name an image in a registry.",
                 "Write it as docker://HOST/NAME:TAG.",
             ) from None
+        wanted = wanted_platform(platform)
         progress = progress or Progress()
         progress.what = f"Asking {reference.domain}"
 

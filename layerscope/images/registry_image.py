@@ -10,9 +10,11 @@ from typing import Any
 from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
 from layerscope.images.document_cache import DocumentCache
 from layerscope.images.image import Image, image_from_config
+from layerscope.images.platforms import check_platform, missing_platform, with_platforms
 from layerscope.images.registry_blob import fetch_blob
 from layerscope.images.registry_client import Check, RegistryClient
 from layerscope.images.registry_errors import wrong_digest
+from layerscope.images.save_layout import MAX_LAYERS
 from layerscope.oci.config import ConfigError, ImageConfig, parse_config
 from layerscope.oci.distribution import SCHEMA_1_TYPES, is_digest
 from layerscope.oci.manifest import (
@@ -98,16 +100,20 @@ class _Finder:
 
     def find(self) -> FoundImage:
         document, digest = self._first()
+        chosen: Descriptor | None = None
+        candidates: list[Descriptor] = []
         if _is_index(document):
-            digest = self._choose(document).digest
+            candidates = self._candidates(document)
+            chosen = self._choose(candidates)
+            digest = chosen.digest
             document, _ = self._document(digest)
         try:
             manifest = parse_manifest(document)
         except ManifestError as error:
             raise self._bad(str(error)) from None
+        if len(manifest.layers) > MAX_LAYERS:
+            raise self._bad(f"its manifest names {len(manifest.layers)} layers")
         config = self._config(manifest)
-        if self._exact:
-            self._check_platform(config)
         image = image_from_config(
             config,
             reference=str(self._reference),
@@ -116,6 +122,11 @@ class _Finder:
             digests=[layer.digest for layer in manifest.layers],
             stored_sizes=[layer.size for layer in manifest.layers],
         )
+        if chosen is not None:
+            image = with_platforms(image, chosen, candidates)
+        if self._exact:
+            # A manifest that stands alone does not tell its platform; its configuration does.
+            check_platform(image, str(self._platform), self._name)
         return FoundImage(image, manifest, digest)
 
     def _first(self) -> tuple[dict[str, Any], str]:
@@ -175,8 +186,7 @@ class _Finder:
         if self._documents is not None:
             self._documents.put(digest, data)
 
-    def _choose(self, index: dict[str, Any]) -> Descriptor:
-        candidates = self._candidates(index)
+    def _choose(self, candidates: list[Descriptor]) -> Descriptor:
         chosen = choose(candidates, self._platform)
         if chosen is not None:
             return chosen
@@ -184,19 +194,7 @@ class _Finder:
             raise self._bad("its index names no image")
         if len(candidates) == 1 and not self._exact:
             return candidates[0]
-        raise self._no_platform(platform_names(candidates))
-
-    def _check_platform(self, config: ImageConfig) -> None:
-        """A manifest that stands alone does not tell its platform; its configuration does."""
-        have = Platform(config.os, *config.architecture.split("/", 1))
-        if self._platform.rank(have) is None:
-            raise self._no_platform([str(have)])
-
-    def _no_platform(self, names: list[str]) -> NotFoundError:
-        return NotFoundError(
-            f"{self._name} has no image for {self._platform}.",
-            f"Choose one with --platform: {visible(', '.join(names))}.",
-        )
+        raise missing_platform(self._name, self._platform, platform_names(candidates))
 
     def _candidates(self, index: dict[str, Any]) -> list[Descriptor]:
         """The images of an index, those of indexes in it included."""

@@ -62,6 +62,12 @@ class Platform:
         return f"{text}/{self.variant}" if self.variant else text
 
     @property
+    def document(self) -> dict[str, str]:
+        """The platform as an image index has it."""
+        words = {"os": self.os, "architecture": self.architecture, "variant": self.variant}
+        return {key: value for key, value in words.items() if value}
+
+    @property
     def level(self) -> int | None:
         """The number of the variant, its default included; None where it has no number."""
         variant = self.variant or _DEFAULT_VARIANTS.get(self.architecture, "")
@@ -118,6 +124,13 @@ def image_candidates(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
             yield descriptor
 
 
+def best_platform(offered: Iterable[Platform], wanted: Platform) -> Platform | None:
+    """The platform that fits best, among equals the first; None if none does."""
+    ranks = {platform: wanted.rank(platform) for platform in offered}
+    fitting = [(rank, platform) for platform, rank in ranks.items() if rank is not None]
+    return min(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
 def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | None:
     """Picks the manifest that fits best; among equals the first, as the specification asks.
 
@@ -127,18 +140,16 @@ def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | N
         candidates: Descriptors of images, indexes in between resolved.
         wanted: The platform that the image is to run on.
     """
-    best: tuple[int, Descriptor] | None = None
+    offered: dict[Platform, Descriptor] = {}
     for descriptor in candidates:
-        if descriptor.platform is None:
-            continue
-        try:
-            rank = wanted.rank(parse_platform(descriptor.platform))
-        except PlatformError:
-            continue
-        if rank is not None and (best is None or rank < best[0]):
-            best = (rank, descriptor)
+        if descriptor.platform is not None:
+            try:
+                offered.setdefault(parse_platform(descriptor.platform), descriptor)
+            except PlatformError:
+                continue
+    best = best_platform(offered, wanted)
     if best is not None:
-        return best[1]
+        return offered[best]
     if len(candidates) == 1 and candidates[0].platform is None:
         return candidates[0]
     return None

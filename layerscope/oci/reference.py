@@ -80,3 +80,8 @@ def parse_reference(text: str) -> Reference:
     if tag is None and digest is None:
         tag = DEFAULT_TAG
     return Reference(domain, path, tag, digest)
+
+
+def familiar(name: str) -> str:
+    """A whole reference as people write it: without Docker Hub's name."""
+    return name.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")

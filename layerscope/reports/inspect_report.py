@@ -9,6 +9,7 @@ from typing import Any
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.waste import Waste, measure
 from layerscope.images.loading import Loaded
+from layerscope.images.platforms import own_platform
 from layerscope.oci.config import instruction
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
@@ -30,6 +31,7 @@ def inspect_document(loaded: Loaded) -> dict[str, Any]:
             "source": image.source,
             "os": image.os,
             "architecture": image.architecture,
+            "platforms": [str(each) for each in image.platforms or (own_platform(image),) if each],
             "created": image.created,
             "size": waste.size,
             "visible_size": waste.visible_size,
@@ -84,7 +86,10 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 200))
     yield f"{visible(image.reference)}  {short_id(image.id)}"
     created = visible(image.created or "unknown")
-    yield f"{visible(image.os)}/{visible(image.architecture)}, created {created}"
+    others = ", ".join(str(other) for other in image.platforms[1:])
+    also = f" (also: {visible(others)})" if others else ""
+    own = visible(str(own_platform(image) or "unknown"))
+    yield f"Platform {own}{also}, created {created}"
     yield (
         f"Size {docker_size(waste.size)}, visible {docker_size(waste.visible_size)}, "
         f"wasted {docker_size(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
     from layerscope.images.reader import ImageReader
 
 
-def _open_image(source: str, progress: Progress) -> ImageReader:
+def _open_image(
+    source: str,
+    progress: Progress,
+    platform: str | None = None,
+    *,
+    export: bool = False,
+    cache: bool = True,
+) -> ImageReader:
     # Imported in the thread that opens: numpy and docker come after the first paint.
     from layerscope.engines.resolve import open_image
 
-    return open_image(source, progress)
+    return open_image(source, progress, platform=platform, export=export, cache=cache)
 
 
 def _connect() -> EngineLike:
@@ -66,6 +74,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         connector: Connector | None = None,
         clock: Callable[[], float] = time.time,
         theme: str = DARK.name,
+        platform: str | None = None,
+        cache: bool = True,
     ) -> None:
         """Makes the app.
 
@@ -75,6 +85,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
             connector: Connects to an engine; by default the current one.
             clock: Tells the time that ages are counted from.
             theme: Name of the theme to begin with.
+            platform: Which platform's image to open of several; None for this host's.
+            cache: Whether layers are taken from the cache and kept there.
         """
         still_cursors()
         # Without this, Textual would turn to grey instead of leaving colours out.
@@ -83,7 +95,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         for ours in THEMES:
             self.register_theme(ours)
         self.theme = theme
-        self._main = MainScreen(source, opener or _open_image, connector or _connect, clock)
+        opener, connector = opener or _open_image, connector or _connect
+        self._main = MainScreen(source, opener, connector, clock, platform, cache)
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
@@ -117,17 +130,25 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         if screen is self._main:
             main = self._main
             yield SystemCommand("Open…", "Open an image or an archive", main.action_open)
+            if main.session is not None and main.session.platforms:
+                help_text = "Show the image for another platform"
+                yield SystemCommand("Platform…", help_text, main.action_platform)
             yield SystemCommand("Reload images", "Ask the engine again", main.list_images)
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
         yield SystemCommand("Help", "Show all keys", self.action_help)
         yield SystemCommand("Quit", "Leave layerscope", self.action_quit)
 
 
-def run(source: str | None) -> int:
+def run(
+    source: str | None, *, platform: str | None = None, export: bool = False, cache: bool = True
+) -> int:
     """Runs the terminal UI.
 
     Args:
         source: What to open at once; None shows the engine's images.
+        platform: Which platform's image to open of several; None for this host's.
+        export: Whether an engine is to export images even where its data folder can be read.
+        cache: Whether what was read before is used, and what is read is kept.
 
     Returns:
         The exit code.
@@ -136,7 +157,9 @@ def run(source: str | None) -> int:
     if problem:
         sys.stderr.write(f"layerscope: {problem}\n")
         return 2
-    app = LayerscopeApp(source, theme=_fitting_theme())
+    usual = cache and not export
+    opener = None if usual else partial(_open_image, export=export, cache=cache)
+    app = LayerscopeApp(source, opener, theme=_fitting_theme(), platform=platform, cache=cache)
     app.run()
     return app.return_code or 0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
-from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError
+from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError, PlatformMissingError
 from layerscope.images.progress import Progress
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
@@ -34,7 +34,13 @@ class EngineLike(Protocol):
         """What it has."""
 
 
-Opener = Callable[[str, Progress], "ImageReader"]
+class Opener(Protocol):
+    """Opens an image."""
+
+    def __call__(self, source: str, progress: Progress, platform: str | None = None) -> ImageReader:
+        """See `engines.resolve.open_image`."""
+
+
 Connector = Callable[[], EngineLike]
 Post = Callable[[Message], object]
 
@@ -48,12 +54,14 @@ class Problem:
         hint: What to do.
         cancelled: Whether the user wanted it so.
         choices: Sources of which one may have been meant.
+        platforms: Platforms that the image is there for, where the one that was wanted is not.
     """
 
     message: str
     hint: str
     cancelled: bool = False
     choices: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -62,6 +70,8 @@ def problem_of(error: BaseException) -> Problem:
         return Problem("Reading was cancelled.", "", cancelled=True)
     if isinstance(error, AmbiguousError):
         return Problem(error.message, "", choices=error.choices)
+    if isinstance(error, PlatformMissingError):
+        return Problem(error.message, error.hint, platforms=error.platforms)
     if isinstance(error, LayerscopeError):
         return Problem(error.message, error.hint)
     if isinstance(error, MemoryError):
@@ -123,6 +133,7 @@ class Session:
 
     Attributes:
         source: What was asked for.
+        platform: For which platform; None for this host's.
         progress: How far it has come.
         image: The image, as soon as it is known.
         way: How it is read.
@@ -133,15 +144,25 @@ class Session:
         reader: The image, open for its content until the session is closed.
     """
 
-    def __init__(self, source: str, opener: Opener, post: Post) -> None:
+    def __init__(
+        self,
+        source: str,
+        opener: Opener,
+        post: Post,
+        platform: str | None = None,
+        cache: bool = True,
+    ) -> None:
         """Begins to read.
 
         Args:
             source: What the user named.
             opener: Opens it.
             post: Where `SessionChanged` goes.
+            platform: The platform that is wanted; None for this host's.
+            cache: Whether layers are taken from the cache and kept there.
         """
         self.source = source
+        self.platform = platform
         self.progress = Progress()
         self.image: Image | None = None
         self.way = ""
@@ -152,6 +173,7 @@ class Session:
         self.reader: ImageReader | None = None
         self._closed = threading.Event()
         self._opener = opener
+        self._cache = cache
         self._post = post
         self._rate = Rate()
         run_beside("reader", self._run)
@@ -186,9 +208,19 @@ class Session:
         """What the image is called, and its platform, safe to show."""
         image = self.image
         if image is None:
-            return visible(self.source), ""
+            return visible(self.source), visible(self.platform or "")
         platform = "/".join(part for part in (image.os, image.architecture) if part)
+        if image.platforms:
+            platform = str(image.platforms[0])
+        if len(image.platforms) > 1:
+            platform += f", 1 of {len(image.platforms)} platforms"
         return visible(image.reference), visible(platform)
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms to choose from, that of the image first; none if there is no choice."""
+        offered = () if self.image is None else self.image.platforms
+        return tuple(map(str, offered)) if len(offered) > 1 else ()
 
     def state(self) -> tuple[str, str]:
         """What is going on, and the name of a palette style; no text if all is well."""
@@ -202,14 +234,15 @@ class Session:
 
     def _run(self) -> None:
         try:
-            self.reader = reader = self._opener(self.source, self.progress)
+            self.reader = reader = self._opener(self.source, self.progress, self.platform)
             self.image, self.way = reader.image, reader.way
             self._tell()
             # Not at the top: numpy need not be there for the first paint.
             from layerscope.images.cache import ChangesetCache
             from layerscope.images.loading import load
 
-            load(reader, self.progress, self._update, ChangesetCache())
+            cache = ChangesetCache() if self._cache else None
+            load(reader, self.progress, self._update, cache)
         except Exception as error:
             self.problem = problem_of(error)
             self._measure()

@@ -15,6 +15,7 @@ from layerscope.images.image import HistoryEntry, Image, Layer
 from layerscope.images.progress import Progress
 from layerscope.images.stored import ImageSummary
 from layerscope.oci.byte_source import Stream
+from layerscope.tui.session import Opener
 
 #: 2024-06-01 12:00 UTC.
 NOW = 1_717_243_200.0
@@ -217,8 +218,8 @@ class FakeReader:
         self.closed = True
 
 
-def opener(reader: FakeReader | Exception) -> Callable[[str, Progress], FakeReader]:
-    def opened(source: str, progress: Progress) -> FakeReader:
+def opener(reader: FakeReader | Exception) -> Opener:
+    def opened(source: str, progress: Progress, platform: str | None = None) -> FakeReader:
         if isinstance(reader, Exception):
             raise reader
         return reader

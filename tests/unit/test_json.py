@@ -22,6 +22,7 @@ IMAGE = {
     "source": str,
     "os": str,
     "architecture": str,
+    "platforms": list,
     "created": Text,
     "size": int,
     "visible_size": int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -49,6 +49,8 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         opener: Opener,
         connector: Connector,
         clock: Callable[[], float] = time.time,
+        platform: str | None = None,
+        cache: bool = True,
     ) -> None:
         """Makes the screen.
 
@@ -57,6 +59,8 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             opener: Opens an image.
             connector: Connects to an engine.
             clock: Tells the time that ages are counted from.
+            platform: Which platform's image to open of several; None for this host's.
+            cache: Whether layers are taken from the cache and kept there.
         """
         super().__init__(source is not None)
         self.title_bar = TitleBar()
@@ -68,6 +72,8 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         self._opener = opener
         self._connector = connector
         self._clock = clock
+        self._platform = platform
+        self._cache = cache
         self._engine = ""
         self._filtered: RowView = self.files
         self._poll: Timer | None = None
@@ -128,14 +134,15 @@ class MainScreen(PaneScreen, inherit_bindings=False):
 
     # The image.
 
-    def open_source(self, source: str) -> None:
+    def open_source(self, source: str, platform: str | None = None) -> None:
         """Opens an image; what was being read before is dropped."""
         if self.session is not None:
             self.session.close()
         self._zoomed = None
         self._source = source
         self.explorer.begin(source)
-        self.session = Session(source, self._opener, self.post_message)
+        platform = platform or self._platform
+        self.session = Session(source, self._opener, self.post_message, platform, self._cache)
         if self._poll is None:
             self._poll = self.set_interval(_POLL, self._tell)
         self.arrange_panes()
@@ -167,9 +174,24 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         self.set_focus(self.images, scroll_visible=False)
         if problem.choices:
             self.app.push_screen(ChoiceScreen(problem.message, problem.choices), self._chosen)
+        elif problem.platforms:
+            self._ask_platform(session, problem.message, problem.platforms)
         elif not problem.cancelled:
             title = f"Cannot open {visible(session.source)}"
             self.app.push_screen(MessageScreen(title, problem.message, problem.hint))
+
+    def _ask_platform(self, session: Session, title: str, platforms: Sequence[str]) -> None:
+        def chosen(platform: str | None) -> None:
+            if platform is not None:
+                self.open_source(session.source, platform)
+
+        self.app.push_screen(ChoiceScreen(title, platforms), chosen)
+
+    def action_platform(self) -> None:
+        """Asks for which platform the image is to be shown; the one that is comes first."""
+        if self.session is not None and self.session.platforms:
+            title = f"Platforms of {self.session.name()[0]}"
+            self._ask_platform(self.session, title, self.session.platforms)
 
     def _chosen(self, source: str | None) -> None:
         if source is not None:
@@ -243,6 +265,8 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         """Which keys mean something now."""
         if action in ("toggle_union", "show_kind", "zoom"):
             return self.exploring and self.focused is not self.images
+        if action == "platform":
+            return self.session is not None and bool(self.session.platforms)
         if action == "next_match":
             return self.files.pattern is not None
         if action == "cancel":

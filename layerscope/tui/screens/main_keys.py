@@ -7,7 +7,14 @@ from textual.binding import Binding, BindingType
 #: What the key bar shows in each pane.
 HINTS = {
     "images": ("images.open", "main.open", "main.filter", "main.sort main.reverse=Sort"),
-    "layers": ("main.cancel", "layers.files", "main.union", "main.filter", "main.zoom"),
+    "layers": (
+        "main.cancel",
+        "layers.files",
+        "main.union",
+        "main.filter",
+        "main.platform",
+        "main.zoom",
+    ),
     "files": (
         "main.cancel",
         "files.toggle",
@@ -18,7 +25,7 @@ HINTS = {
         "main.sort main.reverse=Sort",
         "main.zoom",
     ),
-    "details": ("main.cancel", "main.zoom"),
+    "details": ("main.cancel", "main.platform", "main.zoom"),
     "": ("main.back", "main.next_pane", "app.palette"),
     "end": ("app.help", "app.quit"),
 }
@@ -60,6 +67,13 @@ BINDINGS: list[BindingType] = [
         "Open other…",
         tooltip="Open an archive, or any image by name",
         id="main.open",
+    ),
+    Binding(
+        "p",
+        "platform",
+        "Platform…",
+        tooltip="Show the image for another platform",
+        id="main.platform",
     ),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),
     Binding(

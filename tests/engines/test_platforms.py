@@ -1,0 +1,72 @@
+"""An image for several platforms in an engine: the one that is asked for is shown, every way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.harness import Engine
+from tests.truth.command import layerscope, output
+from tests.unit.platform_layouts import layout_for
+
+PLATFORMS = ("linux/arm64/v8", "linux/amd64", "linux/s390x")
+NAME = "app:1"
+
+
+@pytest.fixture
+def loaded(docker_28_containerd: Engine, tmp_path: Path) -> Iterator[Engine]:
+    engine = docker_28_containerd
+    archive = tmp_path / "several.tar"
+    archive.write_bytes(layout_for(*PLATFORMS).archive())
+    engine.docker("load", "-i", archive)
+    try:
+        yield engine
+    finally:
+        engine.docker("rmi", "--force", NAME)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_platform_that_is_asked_for_is_shown(loaded: Engine, platform: str) -> None:
+    root = f"docker-root:{loaded.data_root}:{NAME}"
+    found = []
+    for source in ([NAME], [NAME, "--export"], [root]):
+        said = output("inspect", "--json", "--platform", platform, *source, engine=loaded)
+        image = json.loads(said)["image"]
+        found.append((image["id"], image["platforms"]))
+        files = output("files", "--platform", platform, *source, engine=loaded)
+        assert files.split()[-1] == f"/only-{platform.replace('/', '-')}"
+    assert found[0] == found[1] == found[2]
+    assert found[0][1] == [platform, *(other for other in PLATFORMS if other != platform)]
+
+
+def test_a_container_has_the_platform_that_it_was_made_with(loaded: Engine) -> None:
+    loaded.docker("create", "--platform", "linux/s390x", "--name", "foreign", NAME, "x")
+    try:
+        files = output("files", "container:foreign", engine=loaded)
+        assert "/only-linux-s390x" in files
+        assert "/only-linux-amd64" not in files
+        said = layerscope("files", "--platform", "arm64", "container:foreign", engine=loaded)
+        assert said.returncode == 2
+        assert "Choose one with --platform: linux/s390x" in said.stderr
+    finally:
+        loaded.docker("rm", "foreign")
+
+
+def test_what_it_saves_offers_the_same(loaded: Engine, tmp_path: Path) -> None:
+    archive = tmp_path / "saved.tar"
+    loaded.docker("save", "-o", archive, NAME)
+    for platform in PLATFORMS:
+        files = output("files", "--platform", platform, archive)
+        assert files.split()[-1] == f"/only-{platform.replace('/', '-')}"
+
+
+def test_a_platform_that_it_does_not_have(loaded: Engine) -> None:
+    for more in ([], ["--export"]):
+        said = layerscope("inspect", "--platform", "linux/riscv64", NAME, *more, engine=loaded)
+        assert said.returncode == 2
+        assert f"has no image for linux/riscv64. Choose one with --platform: {PLATFORMS[0]}" in (
+            said.stderr
+        )
