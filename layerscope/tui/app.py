@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -19,13 +19,15 @@ os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
 from layerscope.images.progress import Progress
 from layerscope.tui._textual_compat import TerminalDriver, still_cursors
+from layerscope.tui.glyphs import GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
-from layerscope.tui.theme import DARK, TERMINAL, THEMES
+from layerscope.tui.theme import DARK, PLAIN, TERMINAL, THEMES
 from layerscope.tui.widgets.text_entry import TextEntry
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         theme: str = DARK.name,
         platform: str | None = None,
         cache: bool = True,
+        glyphs: Level = Level.UNICODE,
     ) -> None:
         """Makes the app.
 
@@ -87,11 +90,13 @@ class LayerscopeApp(App[int], inherit_bindings=False):
             theme: Name of the theme to begin with.
             platform: Which platform's image to open of several; None for this host's.
             cache: Whether layers are taken from the cache and kept there.
+            glyphs: What characters the terminal can show.
         """
         still_cursors()
-        # Without this, Textual would turn to grey instead of leaving colours out.
-        no_color = True if "NO_COLOR" in os.environ else None
-        super().__init__(driver_class=TerminalDriver, ansi_color=no_color)
+        super().__init__(driver_class=TerminalDriver)
+        self.glyphs = glyphs
+        self._glyph_filter = GlyphFilter(glyphs)
+        self._no_color_filter = NoColor()
         for ours in THEMES:
             self.register_theme(ours)
         self.theme = theme
@@ -101,6 +106,20 @@ class LayerscopeApp(App[int], inherit_bindings=False):
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
         return self._main
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What the lines go through before they are painted.
+
+        Textual's own for NO_COLOR hold for every theme, and turn to grey instead of leaving colours
+        out; here it is a theme that has none.
+        """
+        filters = super().get_line_filters()
+        wanted = [each for each in filters if not isinstance(each, NoColor | Monochrome)]
+        if self.theme == PLAIN.name:
+            wanted.append(self._no_color_filter)
+        if self._glyph_filter.enabled:
+            wanted.append(self._glyph_filter)
+        return wanted
 
     def on_mount(self) -> None:
         """Ends cleanly when the terminal or the system asks for it."""
@@ -159,7 +178,14 @@ def run(
         return 2
     usual = cache and not export
     opener = None if usual else partial(_open_image, export=export, cache=cache)
-    app = LayerscopeApp(source, opener, theme=_fitting_theme(), platform=platform, cache=cache)
+    app = LayerscopeApp(
+        source,
+        opener,
+        theme=_fitting_theme(),
+        platform=platform,
+        cache=cache,
+        glyphs=fitting(None, os.environ),
+    )
     app.run()
     return app.return_code or 0
 
@@ -168,8 +194,10 @@ def _fitting_theme() -> str:
     """A theme that looks as it is meant with the colours that the terminal has."""
     from rich.console import Console
 
+    if os.environ.get("NO_COLOR"):
+        return PLAIN.name
     few = Console(stderr=True).color_system in (None, "standard")
-    return (TERMINAL if few or "NO_COLOR" in os.environ else DARK).name
+    return (TERMINAL if few else DARK).name
 
 
 def _unusable() -> str:

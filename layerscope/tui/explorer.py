@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.format import plural
+from layerscope.tui.glyphs import RANGE, SEPARATOR
 from layerscope.tui.steps import Step, steps_of
 from layerscope.tui.widgets.details import Details
 from layerscope.tui.widgets.file_tree import FileTree
@@ -137,12 +138,12 @@ class Explorer:
         step = self._layers.step
         title = "3 Files"
         if step is not None and step.layer is not None:
-            title += f" · {self._place(step)}"
+            title += f"{SEPARATOR}{self._place(step)}"
         if self.filter_text:
-            title += f" · /{visible(self.filter_text)}"
+            title += f"{SEPARATOR}/{visible(self.filter_text)}"
         hidden = [change.label for change in Change if change in self._files.hidden]
         if hidden:
-            title += f" · {' and '.join(hidden)} hidden"
+            title += f"{SEPARATOR}{' and '.join(hidden)} hidden"
         rows = self._files.rows
         subtitle = ""
         if rows is not None and self._files.row_count:
@@ -154,7 +155,7 @@ class Explorer:
 
     def _place(self, step: Step) -> str:
         if self.union and step.layer:
-            return f"layers 0–{step.layer} united"
+            return f"layers 0{RANGE}{step.layer} united"
         return f"layer {step.layer}"
 
     def _view(self, stack: Stack, layer: int) -> View:

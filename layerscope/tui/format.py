@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 
+from layerscope.tui import glyphs
+
 #: A piece of text in one style; a line is a list of them.
 Piece = tuple[str, Style]
 Line = list[Piece]
-
-ELLIPSIS = "…"
 
 # By EntryType; whiteouts are never shown as entries.
 _LETTERS = "--ldcbp??"
@@ -28,7 +28,7 @@ def cut(text: str, width: int) -> str:
     text = text[: 4 * width]
     if cell_len(text) <= width:
         return text
-    return set_cell_size(text, width - 1).rstrip() + ELLIPSIS
+    return set_cell_size(text, width - 1).rstrip() + glyphs.ELLIPSIS
 
 
 def left(text: str, width: int) -> str:
@@ -68,7 +68,7 @@ def bar(share: float, width: int) -> str:
     halves = round(max(0.0, min(1.0, share)) * width * 2)
     if share > 0:
         halves = max(1, halves)
-    return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(width)
+    return (glyphs.BAR * (halves // 2) + glyphs.HALF_BAR * (halves % 2)).ljust(width)
 
 
 def mode(kind: int, bits: int) -> str:

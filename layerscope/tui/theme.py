@@ -95,7 +95,20 @@ TERMINAL = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT, TERMINAL)
+#: No colour at all: what stands out is bold, underlined or reversed.
+PLAIN = replace(
+    TERMINAL,
+    name="layerscope-plain",
+    primary="ansi_default",
+    secondary="ansi_default",
+    accent="ansi_default",
+    success="ansi_default",
+    warning="ansi_default",
+    error="ansi_default",
+    variables={**TERMINAL.variables, "border": "ansi_default"},
+)
+
+THEMES = (DARK, LIGHT, TERMINAL, PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +173,17 @@ def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
     def style(name: str, fallback: str) -> Style:
         return Style(color=Color.parse(variables.get(name) or variables[fallback]).rich_color)
 
-    plain = {
+    colors = {
         "added": style("success", "primary"),
         "modified": style("warning", "primary"),
         "removed": style("error", "primary"),
         "accent": style("primary", "foreground"),
         "warning": style("warning", "primary"),
     }
+    if theme.name == PLAIN.name:
+        colors = dict.fromkeys(colors, Style()) | dict.fromkeys(
+            ("accent", "warning"), Style(bold=True)
+        )
     if theme.ansi:
         return Palette(
             base=Style(),
@@ -178,7 +195,7 @@ def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
             cursor=Style(reverse=True),
             cursor_blur=Style(bold=True, underline=True),
             flat=True,
-            **plain,
+            **colors,
         )
     background = Color.parse(variables["background"])
     foreground = Color.parse(variables["foreground"])
@@ -201,5 +218,5 @@ def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
         ),
         cursor_blur=Style(bgcolor=mixed("ls-cursor-blur", 0.15).rich_color),
         flat=False,
-        **plain,
+        **colors,
     )

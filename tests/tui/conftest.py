@@ -14,6 +14,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.glyphs import Level
 from layerscope.tui.screens.main import MainScreen
 from tests.tui import fakes
 
@@ -127,12 +128,14 @@ def drive() -> Drive:
         engine: fakes.FakeEngine | Exception | None = None,
         size: tuple[int, int] = (120, 40),
         wait: bool = True,
+        glyphs: Level = Level.UNICODE,
     ) -> AsyncIterator[Driven]:
         app = LayerscopeApp(
             source,
             fakes.opener(reader or fakes.FakeReader()),
             fakes.connector(engine),
             clock=lambda: fakes.NOW,
+            glyphs=glyphs,
         )
         async with app.run_test(size=size) as pilot:
             ui = Driven(app, pilot)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from layerscope.filesystem.change import Change
 from layerscope.text import docker_age, docker_size, one_line, visible
 from layerscope.tui.format import Line, bar, left, percent, plural, right, wrap
+from layerscope.tui.glyphs import ELLIPSIS, HORIZONTAL
 from layerscope.tui.theme import Palette
 from layerscope.tui.widgets.row_view import RowView
 
@@ -113,7 +114,7 @@ class Details(RowView):
         filled = bar(waste.efficiency, 10).rstrip()
         label = (f" {left('Efficiency', _LABEL)}", colors.muted)
         lines.append([label, (f"{left(percent(waste.efficiency), 6)} ", colors.text)])
-        lines[-1] += [(filled, colors.accent), ("━" * (10 - len(filled)), colors.faint)]
+        lines[-1] += [(filled, colors.accent), (HORIZONTAL * (10 - len(filled)), colors.faint)]
         return lines
 
     def _step_lines(self, image: Image, step: Step, width: int, colors: Palette) -> list[Line]:
@@ -193,4 +194,4 @@ def _tail(path: str, width: int) -> str:
         return path
     while path and cell_len(path) > width - 1:
         path = path[max(1, len(path) - width) :] if len(path) > 2 * width else path[1:]
-    return f"…{path}"
+    return f"{ELLIPSIS}{path}"

@@ -9,12 +9,13 @@ from rich.style import Style
 
 from layerscope.text import decode, docker_size, visible
 from layerscope.tui.format import Line, cut, left, mode, moment, right
+from layerscope.tui.glyphs import ASCENDING, CLOSED, DESCENDING, DOT, OPEN
 from layerscope.tui.theme import Palette
 
 if TYPE_CHECKING:
     from layerscope.filesystem.rows import TreeRows
 
-_CHANGED_BELOW = "·"
+_CHANGED_BELOW = DOT
 _SYMLINK, _DIR, _CHAR, _BLOCK, _HARDLINK = 2, 3, 4, 5, 1
 
 
@@ -41,7 +42,7 @@ class FileRows:
             mark = sort == key
             # Names and changes begin with the first, sizes and times with the greatest.
             down = (key in ("size", "modified")) != reverse
-            text = f"{name} {'▾' if down else '▴'}".strip() if mark else name
+            text = f"{name} {DESCENDING if down else ASCENDING}".strip() if mark else name
             text = right(text, size) if flush else left(text, size)
             line.append((text + " ", colors.accent if mark else colors.muted))
 
@@ -78,7 +79,8 @@ class FileRows:
         indent = min(2 * depth, max(0, (width - used) // 2))
         arrow = "  "
         if folder and rows.has_children(node):
-            arrow = "▾ " if rows.expanded[node] or rows.matches is not None else "▸ "
+            is_open = rows.expanded[node] or rows.matches is not None
+            arrow = f"{OPEN if is_open else CLOSED} "
         name = tree.name(node)
         room = width - used - indent - 2
         line.append((" " * indent + arrow, colors.faint))

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 
 from layerscope.text import docker_age, docker_size, short_id, visible
 from layerscope.tui.format import Line, left, plural, right
+from layerscope.tui.glyphs import ASCENDING, DESCENDING, SEPARATOR
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class ImageList(RowView):
             key = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}.get(name)
             sorted_by = key == _SORTS[self._sort]
             down = (key != "name") != self._reverse
-            text = f"{name} {'▾' if down else '▴'}" if sorted_by else name
+            text = f"{name} {DESCENDING if down else ASCENDING}" if sorted_by else name
             style = colors.accent if sorted_by else colors.muted
             line.append(((right if flush else left)(text, size), style))
             line.append(("  ", colors.muted))
@@ -189,7 +190,7 @@ class ImageList(RowView):
         self._tell()
 
     def _tell(self) -> None:
-        title = "1 Images" + (f" · /{visible(self.needle)}" if self.needle else "")
+        title = "1 Images" + (f"{SEPARATOR}/{visible(self.needle)}" if self.needle else "")
         shown, total = len(self._rows), len(self._all)
         number = plural(total, "image") if total else ""
         self.set_texts(title, number if shown == total else f"{shown} of {number}")

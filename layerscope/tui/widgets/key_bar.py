@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from layerscope.tui.format import Line, cut
+from layerscope.tui.glyphs import level_of, sentence
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import palette
 
@@ -127,5 +128,6 @@ class KeyBar(Widget):
             bindings = [active[name] for name in names.split() if name in active]
             if bindings:
                 keys = " ".join(self.app.get_key_display(binding) for binding in bindings)
-                found.append((keys, label or bindings[0].description, bindings[0].key))
+                text = sentence(label or bindings[0].description, level_of(self.app))
+                found.append((keys, text, bindings[0].key))
         return found

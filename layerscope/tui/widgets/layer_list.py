@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from layerscope.filesystem.change import Change
 from layerscope.text import docker_size, one_line
 from layerscope.tui.format import Line, bar, count, cut, left, plural, right
+from layerscope.tui.glyphs import DOT, EDGE, SEPARATOR
 from layerscope.tui.steps import Step
 from layerscope.tui.widgets.row_view import RowView
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _BAR = 8
 #: What is shown of a layer that is not there yet, by state.
 _STATES = {"reading": "reading…", "waiting": "waiting", "missing": "missing"}
-_NONE = right("·", 6)
+_NONE = right(DOT, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class LayerList(RowView):
         text = self._texts[row]
         wide = width >= 50
         columns = 14 + (_BAR + 1 if wide else 0) + 18 + 2
-        edge = ("▌ " if self._inside(row) else "  ", colors.accent)
+        edge = (f"{EDGE} " if self._inside(row) else "  ", colors.accent)
         if step.layer is None:
             blank = " " * (columns - 2)
             return [edge, (blank, colors.faint), (cut(text, width - columns), colors.faint)]
@@ -177,5 +178,5 @@ class LayerList(RowView):
         if ready < layers:
             text = f"{ready} of {text}"
         if ready:
-            text += f" · {docker_size(sum(facts.size for facts in self._facts.values()))}"
+            text += f"{SEPARATOR}{docker_size(sum(facts.size for facts in self._facts.values()))}"
         self.set_texts("2 Layers", text if self._steps else "")

@@ -20,6 +20,7 @@ from textual.strip import Strip
 
 from layerscope.tui._textual_compat import set_border_texts
 from layerscope.tui.format import Line, wrap
+from layerscope.tui.glyphs import THUMB, level_of, sentence
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import Palette, palette
 
@@ -359,11 +360,16 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
             return ""
         size = max(1, page * page // self.row_count)
         start = (page - size) * self.top // max(1, self._last_top)
-        return "▐" if start <= place < start + size else " "
+        return THUMB if start <= place < start + size else " "
 
     def _placeholder_line(self, y: int, width: int) -> Line:
         room = max(1, min(width - 4, 64))
-        lines = [(line, style) for text, style in self._placeholder for line in wrap(text, room)]
+        level = level_of(self.app)
+        lines = [
+            (line, style)
+            for text, style in self._placeholder
+            for line in wrap(sentence(text, level), room)
+        ]
         place = y - max(0, (self.size.height - len(lines)) // 2)
         if not 0 <= place < len(lines):
             return []
