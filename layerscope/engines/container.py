@@ -14,6 +14,7 @@ from layerscope.filesystem.changeset import Changeset
 from layerscope.images.container import ApiLayer, ContainerReader, ReadWriteLayer
 from layerscope.images.data_folder import DataFolder
 from layerscope.images.folder_layer import FolderLayer
+from layerscope.images.located import Located
 from layerscope.images.reader import ImageReader
 from layerscope.text import visible
 
@@ -35,6 +36,10 @@ class UpperFolder:
     def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
         """See `ReadWriteLayer.content`."""
         return self._layer.content(changeset, row)
+
+    def located(self, changeset: Changeset, row: int) -> Located:
+        """See `ReadWriteLayer.located`."""
+        return self._layer.located(changeset, row)
 
     def close(self) -> None:
         """See `ReadWriteLayer.close`."""

@@ -13,6 +13,7 @@ from layerscope.images.content import layer_content
 from layerscope.images.forked import may_fork, read_forked
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
+from layerscope.images.located import Located, locate
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import (
@@ -97,6 +98,11 @@ class ArchiveReader:
         """The bytes of a file; see `ImageReader.content`."""
         name, member = self._layers[layer]
         return layer_content(self._archive.part(member), changeset, row, file=self._file, name=name)
+
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
+        """Where the content of a file lies; see `LocatingReader.located`."""
+        _, member = self._layers[layer]
+        return locate(self._archive.part(member), changeset, row, self._file)
 
     def close(self) -> None:
         """Closes the archive."""

@@ -15,6 +15,7 @@ from layerscope.filesystem.settle import take_rows
 from layerscope.filesystem.tar_changeset import build_changeset
 from layerscope.images.content import file_pieces
 from layerscope.images.image import Image, Layer
+from layerscope.images.located import Located, LocatingReader
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known
 from layerscope.oci.byte_source import Stream, TruncatedError
@@ -40,6 +41,9 @@ class ReadWriteLayer(Protocol):
 
     def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file, as they are now."""
+
+    def located(self, changeset: Changeset, row: int) -> Located | None:
+        """The same where it lies, or None where it can be had as a stream only."""
 
     def close(self) -> None:
         """Lets go of files; may be called twice."""
@@ -135,6 +139,13 @@ class ContainerReader:
             return self._base.content(layer, changeset, row)
         return self._top.content(changeset, row)
 
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
+        """Where the content of a file lies; see `LocatingReader.located`."""
+        if layer < len(self._base.image.layers):
+            base = self._base
+            return base.located(layer, changeset, row) if isinstance(base, LocatingReader) else None
+        return self._top.located(changeset, row)
+
     def close(self) -> None:
         """Lets go of the image and the engine."""
         self._top.close()
@@ -225,6 +236,9 @@ class ApiLayer:
             stop()
         name = visible(decode_name(path))
         raise BadInputError(self._file, None, f"/{name} is no longer there")
+
+    def located(self, changeset: Changeset, row: int) -> None:
+        """None: the engine gives streams."""
 
     def close(self) -> None:
         """Nothing to let go of."""

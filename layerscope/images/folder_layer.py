@@ -14,6 +14,7 @@ from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.data_folder import DataFolder, DataFolderError
 from layerscope.images.forked import WORTHWHILE, may_fork, read_forked
 from layerscope.images.image import Image
+from layerscope.images.located import Located
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.oci.byte_source import TruncatedError
@@ -116,6 +117,25 @@ class FolderLayer:
         Raises:
             BadInputError: It cannot be read, or is not what it was.
         """
+        fd, name, _ = self._open(changeset, row)
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            try:
+                while piece := file.read(_PIECE):
+                    yield piece
+            except OSError as error:
+                raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
+
+    def located(self, changeset: Changeset, row: int) -> Located:
+        """The file, open.
+
+        Raises:
+            BadInputError: It cannot be read, or is not what it was.
+        """
+        fd, name, size = self._open(changeset, row)
+        return Located(fd, size, [(0, 0, size)], name)
+
+    def _open(self, changeset: Changeset, row: int) -> tuple[int, str, int]:
+        """A file's descriptor, its name for errors, and its size."""
         path = changeset.paths()[row]
         name = f"{self.root.name(self.folder)}/{visible(decode(path))}"
         top = self.root.open_folder(self.folder)
@@ -125,15 +145,11 @@ class FolderLayer:
             raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
         finally:
             os.close(top)
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            size = os.fstat(fd).st_size
-            if not self.live and size != int(changeset.sizes[row]):
-                raise BadInputError(name, None, f"it is {size} bytes long, not as the layer says")
-            try:
-                while piece := file.read(_PIECE):
-                    yield piece
-            except OSError as error:
-                raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
+        size = os.fstat(fd).st_size
+        if not self.live and size != int(changeset.sizes[row]):
+            os.close(fd)
+            raise BadInputError(name, None, f"it is {size} bytes long, not as the layer says")
+        return fd, name, size
 
 
 class FolderReader:
@@ -197,6 +213,10 @@ class FolderReader:
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""
         return self._layers[layer].content(changeset, row)
+
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located:
+        """Where the content of a file lies; see `LocatingReader.located`."""
+        return self._layers[layer].located(changeset, row)
 
     def close(self) -> None:
         """Closes the data folder."""

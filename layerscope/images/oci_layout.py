@@ -16,6 +16,7 @@ from layerscope.images.blob_store import BlobStore, read_document
 from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
+from layerscope.images.located import Located, locate
 from layerscope.images.platforms import (
     check_platform,
     missing_platform,
@@ -120,6 +121,11 @@ class OciLayoutReader:
         digest = self._manifest.layers[layer].digest
         with self._store.opened(_blob(digest)) as (source, _, _):
             yield from layer_content(source, changeset, row, file=self._store.file, name=digest)
+
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
+        """Where the content of a file lies; see `LocatingReader.located`."""
+        with self._store.opened(_blob(self._manifest.layers[layer].digest)) as (source, _, _):
+            return locate(source, changeset, row, self._store.file)
 
     def close(self) -> None:
         """Closes the layout."""

@@ -74,11 +74,15 @@ class FileRange:
         start: Where the range begins in the file.
         end: Where it ends in the file.
         digest: Whether the tar scanner is to take digests of content.
+
+    Attributes:
+        fd: The file descriptor.
+        start: Where the range begins in the file.
     """
 
     def __init__(self, fd: int, start: int, end: int, *, digest: bool = False) -> None:
-        self._fd = fd
-        self._start = start
+        self.fd = fd
+        self.start = start
         self.end: int | None = end - start
         self.digesting = digest
 
@@ -87,7 +91,7 @@ class FileRange:
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
-        return os.pread(self._fd, min(WINDOW, left), self._start + offset)
+        return os.pread(self.fd, min(WINDOW, left), self.start + offset)
 
     def read(self, offset: int, size: int) -> bytes:
         """See `ByteSource.read`."""
@@ -95,7 +99,7 @@ class FileRange:
             raise TruncatedError(self.end or 0)
         pieces = []
         while size > 0:
-            piece = os.pread(self._fd, size, self._start + offset)
+            piece = os.pread(self.fd, size, self.start + offset)
             if not piece:
                 raise TruncatedError(offset)
             pieces.append(piece)
@@ -115,8 +119,8 @@ class FileRange:
 
     def part(self, start: int, size: int, *, digest: bool = False) -> FileRange:
         """See `ByteSource.part`."""
-        start += self._start
-        return FileRange(self._fd, start, start + size, digest=digest)
+        start += self.start
+        return FileRange(self.fd, start, start + size, digest=digest)
 
 
 class Stream:

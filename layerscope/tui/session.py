@@ -18,6 +18,7 @@ from layerscope.tui.background import run_beside
 
 if TYPE_CHECKING:
     from layerscope.filesystem.waste import Waste
+    from layerscope.images.contents import Contents
     from layerscope.images.image import Image
     from layerscope.images.loading import Loaded
     from layerscope.images.reader import ImageReader
@@ -141,7 +142,8 @@ class Session:
         waste: What is wasted, once all layers are there.
         problem: What went wrong.
         ended: Whether reading is over.
-        reader: The image, open for its content until the session is closed.
+        reader: The image, open until the session is closed.
+        contents: The content of its files; what has to be streamed waits until reading is over.
     """
 
     def __init__(
@@ -171,6 +173,8 @@ class Session:
         self.problem: Problem | None = None
         self.ended = False
         self.reader: ImageReader | None = None
+        self.contents: Contents | None = None
+        self._free = threading.Event()
         self._closed = threading.Event()
         self._opener = opener
         self._cache = cache
@@ -235,6 +239,9 @@ class Session:
     def _run(self) -> None:
         try:
             self.reader = reader = self._opener(self.source, self.progress, self.platform)
+            from layerscope.images.contents import Contents
+
+            self.contents = Contents(reader, self._free)
             self.image, self.way = reader.image, reader.way
             self._tell()
             # Not at the top: numpy need not be there for the first paint.
@@ -248,15 +255,16 @@ class Session:
             self._measure()
         finally:
             self.ended = True
+            self._free.set()
             if self._closed.is_set():
                 self._let_go()
             self._tell()
 
     def _let_go(self) -> None:
         # Taken out first: the thread that reads and the one that closes may both come here.
-        reader, self.reader = self.reader, None
-        if reader is not None:
-            reader.close()
+        contents, self.contents, self.reader = self.contents, None, None
+        if contents is not None:
+            contents.close()
 
     def _update(self, loaded: Loaded) -> None:
         self.image, self.loaded = loaded.image, loaded
@@ -266,6 +274,7 @@ class Session:
             # What was read stays; looking through it for garbage would cost 40 ms in mid-key.
             gc.freeze()
             self.ended = True
+            self._free.set()
         self._tell()
 
     def _measure(self) -> None:
