@@ -35,7 +35,7 @@ def layer_content(
         kind = compression_of(layer.window(0)[:6])
         source = layer
         if kind is not None:
-            source, _ = open_compressed(kind, layer, digest=False)
+            source = open_compressed(kind, layer, digest=False)
         yield from file_pieces(source, changeset, row)
     except TruncatedError as error:
         raise bad_layer(file, name, None, error.offset, "the layer is truncated") from None

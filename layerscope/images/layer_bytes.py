@@ -47,8 +47,8 @@ def read_layer(
         if kind is None:
             return read_changeset(inner, _shifted(advance, start)) if size else Changeset.empty()
         shift = None
-        source, taken = open_compressed(kind, inner, digest=True)
-        changeset = read_changeset(source, _counted(advance, start, taken))
+        source = open_compressed(kind, inner, digest=True, advance=_shifted(advance, start))
+        changeset = read_changeset(source)
         # The archive ends before the stream does, whose checksum comes last.
         source.drain()
         return changeset
@@ -61,9 +61,17 @@ def read_layer(
 
 
 def open_compressed(
-    kind: str, inner: ByteSource, *, digest: bool
-) -> tuple[Stream, Callable[[], int]]:
-    """The decompressed stream of a range, and a function that tells how much of it is used up."""
+    kind: str, inner: ByteSource, *, digest: bool, advance: Advance | None = None
+) -> Stream:
+    """The decompressed stream of a range.
+
+    Args:
+        kind: How it is compressed.
+        inner: The range.
+        digest: Whether to take digests of the content of files in passing.
+        advance: Told after each piece how many of the compressed bytes lie behind; may raise to
+            stop, in the middle of a file and behind the last one too.
+    """
     read = reader_of(inner)
     taken = 0
 
@@ -77,7 +85,15 @@ def open_compressed(
         taken += len(piece)
         return piece
 
-    return Stream(decompressed(kind, counting), digest=digest), lambda: taken
+    plain = decompressed(kind, counting)
+
+    def telling(size: int) -> bytes:
+        piece = plain(size)
+        if advance is not None:
+            advance(taken)
+        return piece
+
+    return Stream(telling, digest=digest)
 
 
 def bad_layer(file: str, name: str, start: int | None, offset: int, problem: str) -> BadInputError:
@@ -91,9 +107,3 @@ def _shifted(advance: Advance | None, start: int) -> Advance | None:
     if advance is None:
         return None
     return lambda done: advance(start + done)
-
-
-def _counted(advance: Advance | None, start: int, taken: Callable[[], int]) -> Advance | None:
-    if advance is None:
-        return None
-    return lambda _done: advance(start + taken())

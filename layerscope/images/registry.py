@@ -226,7 +226,7 @@ class RegistryReader:
             task.blob = blob
         try:
             return read_blob_layer(
-                blob, self.image.layers[index].diff_id, self._name(), self._what(index)
+                blob, self.image.layers[index].diff_id, self._name(), self._what(index), check
             )
         finally:
             blob.close()

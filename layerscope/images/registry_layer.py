@@ -10,6 +10,7 @@ from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.layer_bytes import bad_layer
 from layerscope.images.registry_blob import BlobStream
+from layerscope.images.registry_client import Check, no_check
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.tar_header import TarError
@@ -22,7 +23,9 @@ _MOST_PADDING = 64 << 20
 _PIECE = 1 << 20
 
 
-def read_blob_layer(blob: BlobStream, diff_id: str, file: str, name: str) -> Changeset:
+def read_blob_layer(
+    blob: BlobStream, diff_id: str, file: str, name: str, check: Check = no_check
+) -> Changeset:
     """Reads a layer.
 
     Args:
@@ -30,6 +33,7 @@ def read_blob_layer(blob: BlobStream, diff_id: str, file: str, name: str) -> Cha
         diff_id: What the digest of the uncompressed layer must be.
         file: What the image is called, for errors.
         name: What the layer is called, for errors.
+        check: Raises to stop the work; of few bytes can come many.
 
     Raises:
         RegistryError: It is another layer than it should be, or cannot be had.
@@ -40,6 +44,7 @@ def read_blob_layer(blob: BlobStream, diff_id: str, file: str, name: str) -> Cha
     read = plain_reader(blob.read)
 
     def hashing(size: int) -> bytes:
+        check()
         piece = read(size)
         if digest is not None:
             digest.update(piece)

@@ -60,20 +60,31 @@ class SaveStream:
             read: Returns up to so many bytes, and none at the end.
             file: What the stream is called, for errors.
         """
-        self._source = Stream(read)
+        self._read = read
+        self._source = Stream(self._next)
         self._file = file
+        self._progress: Progress | None = None
         self.layers: dict[str, Changeset] = {}
         self.documents: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
         self._document_bytes = 0
         self._parsed: dict[str, Any] = {}
 
+    def _next(self, size: int) -> bytes:
+        piece = self._read(size)
+        if self._progress is not None:
+            # Also in the middle of a file, and behind the last one.
+            self._progress.advance(self._source.position)
+        return piece
+
     def entries(self, progress: Progress) -> Iterator[str]:
         """Reads on, and yields the name of each entry that has been read.
 
         Raises:
             BadInputError: The stream is no such archive, or it is truncated.
+            Cancelled: The progress was asked to stop.
         """
+        self._progress = progress
         first = True
         try:
             for part in decode(scan(self._source, batch_size=1)):

@@ -48,6 +48,11 @@ BUDGETS = {
     "dive-without": Budget("dive without the mass delete", "inspect", "×", 4, least=True),
     "whiteouts": Budget("stack with the mass delete", "stack without it", "×", 1.5),
     "gzip": Budget("inspect a layer in gzip", "gunzip -c | tar tvf -", "×", 1.5),
+    # The same in engines.
+    "data-folder": Budget("inspect in Docker's data folder", "find -printf", "×", 1.5),
+    "folder-or-save": Budget("the same", "docker save > /dev/null", "×", 1.5),
+    "export": Budget("inspect an engine's export", "docker save > /dev/null", "×", 1.5),
+    "containerd": Budget("inspect a gzip blob of containerd", "gunzip -c | tar tvf -", "×", 1.5),
     # Other images.
     "million": Budget("inspect 1,000,000 entries", "tar tvf of each layer", "×", 1.5),
     "million-memory": Budget("its memory, child included", "", "MB", _MILLION, 1.5 * _MILLION),

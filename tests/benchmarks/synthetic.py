@@ -30,6 +30,9 @@ MASS_DELETE = 8
 GZIPPED = 3
 """Which layer of it, of 520 MB, is compressed for the measurement of that."""
 
+GZIPPED_TAG = "layerscope.test/gzipped:latest"
+"""What the image of that layer is called."""
+
 #: Entries of a folder: itself, and its files.
 _FOLDER = 1_000
 _CHUNK = 50_000
@@ -243,8 +246,7 @@ def gzipped() -> tuple[Path, Path]:
             source = reference_layers()[GZIPPED]
             subprocess.run(["gzip", "-6nc", source], stdout=file, check=True)
         diff_id = reference_diff_ids()[GZIPPED]
-        tag = "layerscope.test/gzipped:latest"
-        pack(folder / "image.tar", [folder / "layer.tar.gz"], tag, [diff_id])
+        pack(folder / "image.tar", [folder / "layer.tar.gz"], GZIPPED_TAG, [diff_id])
 
     folder = kept("gzipped-1", make)
     return folder / "image.tar", folder / "layer.tar.gz"

@@ -143,6 +143,15 @@ def test_platforms(registry: FakeRegistry) -> None:
     assert "linux/amd64" in str(refusal(lambda: registry.reader(platform="linux/arm64")))
 
 
+def test_more_layers_than_any_engine_takes(registry: FakeRegistry) -> None:
+    kind, data = registry.manifests["latest"]
+    document = json.loads(data)
+    document["layers"] *= 1001
+    registry.manifest(document, kind, "tall")
+    error = refusal(lambda: registry.reader("app:tall"))
+    assert "its manifest names 1001 layers" in str(error)
+
+
 def test_indexes_without_end(registry: FakeRegistry) -> None:
     inner = registry.index([], "level0")
     for level in range(1, 30):
