@@ -111,6 +111,11 @@ def _command(
         help="have the engine export the image, even where its data folder can be read",
     )
     parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="read registries without TLS too, and with certificates that are not valid",
+    )
+    parser.add_argument(
         "--no-cache", action="store_true", help="neither use nor keep what was read before"
     )
     return parser

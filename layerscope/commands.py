@@ -223,6 +223,7 @@ def tui(arguments: argparse.Namespace) -> int:
         platform=arguments.platform,
         export=arguments.export,
         cache=not arguments.no_cache,
+        insecure=arguments.insecure,
     )
     return code
 
@@ -249,6 +250,7 @@ def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded
                 platform=arguments.platform,
                 export=arguments.export,
                 cache=not arguments.no_cache,
+                insecure=arguments.insecure,
             )
             stack.callback(reader.close)
             loaded = load(reader, narration.progress, cache=_cache(arguments))

@@ -36,12 +36,14 @@ class Request:
         platform: `os/architecture[/variant]` to choose where there are several.
         export: Whether an engine is to export the image even where its data folder can be read.
         cache: Whether documents of registries are taken from the cache and kept there.
+        insecure: Whether a registry may be read without TLS or a valid certificate.
     """
 
     progress: Progress = field(default_factory=Progress)
     platform: str | None = None
     export: bool = False
     cache: bool = True
+    insecure: bool = False
 
 
 def open_image(
@@ -51,6 +53,7 @@ def open_image(
     platform: str | None = None,
     export: bool = False,
     cache: bool = True,
+    insecure: bool = False,
 ) -> ImageReader:
     """Opens an image.
 
@@ -62,6 +65,7 @@ def open_image(
             host's.
         export: Whether an engine is to export the image even where its data folder can be read.
         cache: Whether documents of registries are taken from the cache and kept there.
+        insecure: Whether a registry may be read without TLS or a valid certificate.
 
     Raises:
         LayerscopeError: There is no such image, or it cannot be read.
@@ -69,7 +73,7 @@ def open_image(
     if not source:
         raise UsageError("No image is named.", "Name one, or a file.")
     wanted_platform(platform)  # If it is none, nobody need be asked first.
-    reader = _open(source, Request(progress or Progress(), platform, export, cache))
+    reader = _open(source, Request(progress or Progress(), platform, export, cache, insecure))
     try:
         check_platform(reader.image, platform, visible(source))
     except LayerscopeError:
@@ -225,7 +229,13 @@ def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
         # `docker:27` is an image of that name.
         return _open_engine(source, f"docker-daemon:{source}", request)
     documents = DocumentCache() if request.cache else None
-    return RegistryReader(source, request.progress, platform=request.platform, documents=documents)
+    return RegistryReader(
+        source,
+        request.progress,
+        platform=request.platform,
+        documents=documents,
+        insecure=request.insecure,
+    )
 
 
 #: What may stand before a colon in a source; everything else is a name or a path.

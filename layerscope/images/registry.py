@@ -18,6 +18,7 @@ from layerscope.errors import Cancelled, LayerscopeError, RegistryError, UsageEr
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.document_cache import DocumentCache
 from layerscope.images.image import Image
+from layerscope.images.insecure_registries import is_insecure
 from layerscope.images.platforms import wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
@@ -77,6 +78,7 @@ class RegistryReader:
         *,
         platform: str | None = None,
         documents: DocumentCache | None = None,
+        insecure: bool = False,
         client: RegistryClient | None = None,
     ) -> None:
         """Finds the image; no layer is fetched yet.
@@ -86,6 +88,8 @@ class RegistryReader:
             progress: Asked whether to stop.
             platform: `os/arch[/variant]`, where the image has several; None for this host's.
             documents: Where manifests and configurations are taken from, and kept.
+            insecure: Whether the registry may be read without TLS, or with a certificate that is
+                not valid, where this machine's settings do not say so already.
             client: Talks to the registry, if not the usual one.
 
         Raises:
@@ -105,7 +109,10 @@ class RegistryReader:
         def check() -> None:
             progress.advance(progress.done)
 
-        self._client = client or RegistryClient(reference.domain, reference.path)
+        if client is None:
+            insecure = insecure or is_insecure(reference.domain, reference.path)
+            client = RegistryClient(reference.domain, reference.path, insecure=insecure)
+        self._client = client
         try:
             found = find_image(
                 self._client, reference, wanted, check, documents, exact=platform is not None

@@ -59,6 +59,7 @@ class Authorizer:
         repository: The repository.
         find: Looks for credentials; called once, when the registry first asks.
         ask: Sends requests to token servers.
+        plain: Whether a host and port may be sent logins without TLS.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Authorizer:
         repository: str,
         find: Callable[[str, str], Lookup],
         ask: AskToken,
+        plain: Callable[[str], bool] = is_loopback,
     ) -> None:
         self._domain = domain
         self._repository = repository
         self._find = find
         self._ask = ask
+        self._plain = plain
         self._lock = threading.Lock()
         self._lookup: Lookup | None = None
         self._proof = Proof(None, 0)
@@ -141,7 +144,7 @@ class Authorizer:
                 "Check that this is a container registry.",
             )
         parts = urlsplit(url)
-        if parts.scheme != "https" and (secure or not is_loopback(parts.netloc)):
+        if parts.scheme != "https" and (secure or not self._plain(parts.netloc)):
             raise RegistryError(
                 f"{subject.registry} wants us to log in over a connection without TLS.",
                 "Report it to whoever runs the registry; nothing was sent.",

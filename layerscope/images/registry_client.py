@@ -32,6 +32,7 @@ from layerscope.oci.distribution import (
     manifest_path,
     origin,
     retry_after,
+    same_host,
     split_url,
 )
 from layerscope.oci.manifest import MAX_DOCUMENT
@@ -78,6 +79,8 @@ class RegistryClient:
         patience: How long to wait, and how often to try.
         find: Looks for credentials, at the first request that needs some.
         base: Where the registry is, such as `https://host:5000`, if that is known.
+        insecure: Whether it may be read without TLS, or with a certificate that is not valid; one
+            on this machine always may.
     """
 
     def __init__(
@@ -88,16 +91,19 @@ class RegistryClient:
         patience: Patience | None = None,
         find: Callable[[str, str], Lookup] = find_credentials,
         base: str | None = None,
+        insecure: bool = False,
     ) -> None:
         self.domain = domain
         self.repository = repository
         self.patience = patience or Patience()
         host = api_host(domain)
         # Docker does not ask a registry on this machine for a valid certificate either.
-        self._transport = Transport(host, self.patience, verify=not is_loopback(host))
-        self._base = base or (None if is_loopback(host) else f"https://{host}")
+        lax = insecure or is_loopback(host)
+        self._transport = Transport(host, self.patience, verify=not lax)
+        self._base = base or (None if lax else f"https://{host}")
         self._lock = threading.Lock()
-        self._authorizer = Authorizer(domain, repository, find, self._ask_token)
+        plain = (lambda other: same_host(other, host)) if insecure else is_loopback
+        self._authorizer = Authorizer(domain, repository, find, self._ask_token, plain)
 
     def manifest(self, reference: str, check: Check = no_check) -> Document:
         """Gets a manifest or index.
@@ -320,11 +326,11 @@ class RegistryClient:
         return response.status, data
 
     def _address(self, subject: Subject, check: Check) -> str:
-        """Where the registry is; on this machine it is found out whether it speaks TLS.
+        """Where the registry is; where it need not, it is found out whether it speaks TLS.
 
-        It is tried without first: a server that does not speak TLS may wait for the end of a line
-        that never comes, while one that does says at once that it cannot read ours. Nothing secret
-        is in the question.
+        With a port, it is tried without first: a server that does not speak TLS may wait for the
+        end of a line that never comes, while one that does says at once that it cannot read ours.
+        Nothing secret is in the question.
         """
         with self._lock:
             if self._base is None:
@@ -334,15 +340,14 @@ class RegistryClient:
 
     def _is_plain(self, host: str, check: Check) -> bool:
         check()
+        parts = split_url(f"//{host}")
+        if parts is None or parts.port is None:
+            # What listens at 80 may do no more than to send everybody to 443.
+            return not self._speaks_tls(host)
         try:
             response = self._transport.request("GET", f"http://{host}/v2/", {})
-        except ConnectionCut:
+        except (ConnectionCut, RegistryError):
             return not self._speaks_tls(host)
-        except RegistryError:
-            # Without a port, nothing may listen at 80 and something at 443.
-            parts = split_url(f"//{host}")
-            has_port = parts is not None and parts.port is not None
-            return has_port or not self._speaks_tls(host)
         response.close()
         return response.status != 400 or not self._speaks_tls(host)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 #: Where Docker and Podman look for the certificates of a registry (containers-certs.d(5)).
-_CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
+_CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d", "~/.config/containers/certs.d")
 
 
 class ConnectionCut(Exception):
@@ -56,14 +58,14 @@ class Transport:
     Args:
         host: Host and port of the registry, whose certificates are looked for.
         patience: How long to wait.
-        verify: Whether certificates must be valid.
+        verify: Whether the registry's certificate must be valid; those of others always must.
     """
 
     def __init__(self, host: str, patience: Patience, *, verify: bool = True) -> None:
         self._host = host
         self._patience = patience
         self._verify = verify
-        self._pools: dict[str | None, PoolManager] = {}
+        self._pools: dict[tuple[str | None, bool], PoolManager] = {}
         self._lock = threading.Lock()
 
     def request(
@@ -105,6 +107,9 @@ class Transport:
         except exceptions.ProxyError as error:
             if isinstance(error.original_error, exceptions.SSLError):
                 raise _tls_error(host, error.original_error) from None
+            if isinstance(error.original_error, ConnectionResetError | BrokenPipeError):
+                # Proxies drop idle connections, as servers do.
+                raise ConnectionCut(cause(error.original_error)) from None
             raise RegistryError(
                 f"The proxy on the way to {visible(host)} does not let us through.",
                 "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
@@ -131,11 +136,10 @@ class Transport:
         import urllib3
 
         parts = urlsplit(url)
-        proxy = None
-        if not is_loopback(parts.netloc) and not proxy_bypass(parts.hostname or ""):
-            proxy = getproxies().get(parts.scheme)
+        proxy = proxy_for(url)
+        verify = self._verify or parts.hostname != urlsplit(f"//{self._host}").hostname
         with self._lock:
-            pool = self._pools.get(proxy)
+            pool = self._pools.get((proxy, verify))
             if pool is None:
                 options: dict[str, Any] = {
                     "num_pools": 8,
@@ -143,10 +147,10 @@ class Transport:
                     "timeout": urllib3.Timeout(
                         connect=self._patience.connect, read=self._patience.read
                     ),
-                    "ssl_context": _tls_context(self._host, verify=self._verify),
+                    "ssl_context": _tls_context(self._host, verify=verify),
                 }
-                if not self._verify:
-                    # It would be said on stderr of a connection that never leaves the machine.
+                if not verify:
+                    # It would be said on stderr of what never leaves the machine, or was asked for.
                     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 if proxy is None:
                     pool = urllib3.PoolManager(**options)
@@ -156,8 +160,29 @@ class Transport:
                         proxy_headers=_proxy_headers(proxy),
                         **options,
                     )
-                self._pools[proxy] = pool
+                self._pools[proxy, verify] = pool
             return pool
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy on the way to an address, as the environment names it; None for none.
+
+    HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not; in NO_PROXY also networks.
+    """
+    parts = urlsplit(url)
+    if is_loopback(parts.netloc) or proxy_bypass(parts.netloc):
+        return None
+    entries = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if any(_in_network(parts.hostname or "", entry.strip()) for entry in entries.split(",")):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _in_network(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False  # One of them is a name.
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
@@ -176,7 +201,7 @@ def _tls_context(host: str, *, verify: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     for base in _CERTIFICATES:
-        folder = Path(base) / host
+        folder = Path(base).expanduser() / host
         try:
             for authority in sorted(folder.glob("*.crt")):
                 context.load_verify_locations(authority)
@@ -195,13 +220,14 @@ def _tls_error(host: str, error: Exception) -> RegistryError:
     if "WRONG_VERSION_NUMBER" in text or "wrong version number" in text.lower():
         return RegistryError(
             f"{visible(host)} does not speak TLS.",
-            "Only registries on this machine are read without it.",
+            "Add --insecure if it may be read without, or name it in Docker's insecure-registries.",
         )
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         why = text.partition("certificate verify failed")[2].strip(" :()'").partition(" (_ssl")[0]
         return RegistryError(
             f"The certificate of {visible(host)} is not valid ({visible(why) or 'not trusted'}).",
-            f"Put its authority's certificate into /etc/docker/certs.d/{visible(host)}/ca.crt.",
+            f"Put its authority's certificate into /etc/docker/certs.d/{visible(host)}/ca.crt, or "
+            "add --insecure.",
         )
     return RegistryError(
         f"No secure connection to {visible(host)} can be made ({cause(error)}).",

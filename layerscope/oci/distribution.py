@@ -54,6 +54,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def same_host(one: str, other: str) -> bool:
+    """Whether two hosts, each with or without port, are the same but for that."""
+    parts, others = split_url(f"//{one}"), split_url(f"//{other}")
+    return parts is not None and others is not None and parts.hostname == others.hostname
+
+
 def split_url(url: str) -> SplitResult | None:
     """The parts of a URL with a host; None for whatever else a registry may send as one."""
     try:

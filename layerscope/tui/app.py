@@ -41,11 +41,14 @@ def _open_image(
     *,
     export: bool = False,
     cache: bool = True,
+    insecure: bool = False,
 ) -> ImageReader:
     # Imported in the thread that opens: numpy and docker come after the first paint.
     from layerscope.engines.resolve import open_image
 
-    return open_image(source, progress, platform=platform, export=export, cache=cache)
+    return open_image(
+        source, progress, platform=platform, export=export, cache=cache, insecure=insecure
+    )
 
 
 def _connect() -> EngineLike:
@@ -159,7 +162,12 @@ class LayerscopeApp(App[int], inherit_bindings=False):
 
 
 def run(
-    source: str | None, *, platform: str | None = None, export: bool = False, cache: bool = True
+    source: str | None,
+    *,
+    platform: str | None = None,
+    export: bool = False,
+    cache: bool = True,
+    insecure: bool = False,
 ) -> int:
     """Runs the terminal UI.
 
@@ -168,6 +176,7 @@ def run(
         platform: Which platform's image to open of several; None for this host's.
         export: Whether an engine is to export images even where its data folder can be read.
         cache: Whether what was read before is used, and what is read is kept.
+        insecure: Whether registries may be read without TLS or a valid certificate.
 
     Returns:
         The exit code.
@@ -176,8 +185,9 @@ def run(
     if problem:
         sys.stderr.write(f"layerscope: {problem}\n")
         return 2
-    usual = cache and not export
-    opener = None if usual else partial(_open_image, export=export, cache=cache)
+    usual = cache and not export and not insecure
+    asked = partial(_open_image, export=export, cache=cache, insecure=insecure)
+    opener = None if usual else asked
     app = LayerscopeApp(
         source,
         opener,
