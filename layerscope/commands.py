@@ -7,7 +7,7 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from layerscope.reports.narration import Narration
 from layerscope.text import docker_size, visible
 
 if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
     from layerscope.images.cache import ChangesetCache
     from layerscope.images.loading import Loaded
     from layerscope.images.reader import ImageReader
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
 def inspect(arguments: argparse.Namespace) -> int:
     """`layerscope inspect`."""
-    from layerscope.reports.inspect_report import inspect_document, inspect_text
-    from layerscope.reports.pull_report import pull_lines
+    from layerscope.reports.inspect_report import inspect_json, inspect_text
 
     with _opened(arguments) as (loaded, _):
         if arguments.json:
-            write_lines([json.dumps(inspect_document(loaded))])
+            write_lines([inspect_json(loaded)])
         else:
+            from layerscope.reports.pull_report import pull_lines
+
             write_lines(inspect_text(loaded))
             write_lines(pull_lines(loaded.image))
     return 0
@@ -189,7 +191,7 @@ def _find_everywhere(
     engine = connect()
     try:
         for image, containers in engine_images(engine):
-            changesets = known_layers(image, cache)
+            changesets: Mapping[int, Changeset] = known_layers(image, cache)
             stack = None
             if arguments.index and len(changesets) < len(image.layers):
                 with _source(image.source, arguments) as (loaded, _):
@@ -218,6 +220,8 @@ def tui(arguments: argparse.Namespace) -> int:
     """The TUI."""
     from layerscope.tui.app import run
 
+    # What it makes and drops while it runs has cycles.
+    gc.enable()
     code: int = run(
         arguments.source,
         platform=arguments.platform,
@@ -240,8 +244,6 @@ def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded
     from layerscope.engines.resolve import open_image
     from layerscope.images.loading import load
 
-    # Reading makes millions of objects and no cycles: collecting garbage would find none.
-    gc.disable()
     with ExitStack() as stack:
         with Narration() as narration:
             reader = open_image(

@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layerscope.errors import AmbiguousError, BadInputError, LayerscopeError, UsageError
 from layerscope.images.archive import ArchiveReader
 from layerscope.images.archive_file import ArchiveFile, is_compressed, open_archive, open_file
-from layerscope.images.blob_store import BlobStore, FolderStore
-from layerscope.images.oci_layout import INDEX, OciLayoutReader, holds_platforms
+from layerscope.images.blob_store import INDEX, BlobStore, FolderStore
 from layerscope.images.platforms import check_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.save_layout import MANIFEST
-from layerscope.images.save_stream import CompressedArchiveReader
-from layerscope.images.stored import ImageSummary
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.oci.reference import familiar
 from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.images.oci_layout import OciLayoutReader
+    from layerscope.images.stored import ImageSummary
 
 #: Opens what stands behind a transport's colon. Gets that, the source as a whole, and the request.
 Opener = Callable[[str, str, "Request"], ImageReader]
@@ -147,12 +149,18 @@ def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReade
     return _open_saved(open_archive(path), path, wanted, request)
 
 
+def _holds_platforms(archive: ArchiveFile) -> bool:
+    from layerscope.images.oci_layout import holds_platforms
+
+    return holds_platforms(archive)
+
+
 def _open_saved(
     archive: ArchiveFile, path: Path, wanted: str | None, request: Request
 ) -> ImageReader:
     """Opens what `docker save` wrote: its manifest.json knows one platform, its index.json all."""
     source = f"docker-archive:{path}"
-    if INDEX in archive and holds_platforms(archive):
+    if INDEX in archive and _holds_platforms(archive):
         reader = _open_layout(archive, wanted, source, request)
         reader.image = replace(reader.image, reference=familiar(reader.image.reference))
         return reader
@@ -173,11 +181,15 @@ def _open_oci_archive(rest: str, source: str, request: Request) -> ImageReader:
 def _open_layout(
     store: BlobStore, wanted: str | None, place: str, request: Request
 ) -> OciLayoutReader:
+    from layerscope.images.oci_layout import OciLayoutReader
+
     with _choosing(place):
         return OciLayoutReader(store, wanted, request.platform, place)
 
 
 def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request) -> ImageReader:
+    from layerscope.images.save_stream import CompressedArchiveReader
+
     request.progress.what = "Reading the archive"
     name = visible(str(path))
 

@@ -61,6 +61,7 @@ class Applied:
         self._shown: Int32 = np.full(len(self.tree), -1, np.int32)
         for layer in range(len(changesets)):
             self._apply(layer)
+        self.tree.compact()
 
     def _apply(self, layer: int) -> None:
         rows = np.arange(self.bases[layer], self.bases[layer + 1], dtype=np.int32)

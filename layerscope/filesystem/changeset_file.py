@@ -39,18 +39,12 @@ class ChangesetFileError(ValueError):
 
 def dump_changeset(changeset: Changeset) -> bytes:
     """A changeset as bytes."""
-    columns = {name: _narrowed(getattr(changeset, name)) for name in _COLUMNS}
+    columns = {name: narrowed(getattr(changeset, name)) for name in _COLUMNS}
     document = {
         "rows": len(changeset),
         "paths": len(changeset.path_blob),
         "columns": {name: column.dtype.str for name, column in columns.items()},
-        "links": {row: _text(link) for row, link in changeset.links.items()},
-        "devices": changeset.devices,
-        "xattrs": {
-            row: {_text(key): _text(value) for key, value in xattrs.items()}
-            for row, xattrs in changeset.xattrs.items()
-        },
-        "sparse": changeset.sparse,
+        **rare_document(changeset),
         "digests": changeset.digests is not None,
     }
     meta = json.dumps(document, separators=(",", ":")).encode()
@@ -104,21 +98,42 @@ def _parse(payload: bytes) -> Changeset:
     return Changeset(
         path_blob=paths,
         **columns,
-        links={int(row): _bytes(link) for row, link in document["links"].items()},
-        devices={int(row): (int(a), int(b)) for row, (a, b) in document["devices"].items()},
-        xattrs={
-            int(row): {_bytes(key): _bytes(value) for key, value in xattrs.items()}
-            for row, xattrs in document["xattrs"].items()
-        },
-        sparse={
-            int(row): [(int(a), int(b)) for a, b in pieces]
-            for row, pieces in document["sparse"].items()
-        },
+        **rare_values(document),
         digests=digests,
     )
 
 
-def _narrowed(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def rare_document(changeset: Changeset) -> dict[str, Any]:
+    """What few rows of a changeset have, for JSON."""
+    return {
+        "links": {row: _text(link) for row, link in changeset.links.items()},
+        "devices": changeset.devices,
+        "xattrs": {
+            row: {_text(key): _text(value) for key, value in xattrs.items()}
+            for row, xattrs in changeset.xattrs.items()
+        },
+        "sparse": changeset.sparse,
+    }
+
+
+def rare_values(document: dict[str, Any]) -> dict[str, Any]:
+    """What `rare_document` made a document of, as a changeset takes it."""
+    return {
+        "links": {int(row): _bytes(link) for row, link in document["links"].items()},
+        "devices": {int(row): (int(a), int(b)) for row, (a, b) in document["devices"].items()},
+        "xattrs": {
+            int(row): {_bytes(key): _bytes(value) for key, value in xattrs.items()}
+            for row, xattrs in document["xattrs"].items()
+        },
+        "sparse": {
+            int(row): [(int(a), int(b)) for a, b in pieces]
+            for row, pieces in document["sparse"].items()
+        },
+    }
+
+
+def narrowed(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column in the smallest type that holds all its values."""
     if column.dtype != np.int64 or not len(column):
         return column
     low, high = int(column.min()), int(column.max())

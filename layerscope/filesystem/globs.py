@@ -6,6 +6,9 @@ import re
 
 _STARS = {b"*": rb"[^/]*?", b"**": rb".*?", b"**/": rb"(?:[^/]+/)*?"}
 
+#: What a pattern of a glob without a slash begins with, and any glob's ends with.
+_ANYWHERE, _END = rb"(?:\A|/)", rb"(?:/|\Z)"
+
 
 def glob_pattern(glob: str, flags: int = 0) -> re.Pattern[bytes]:
     """A pattern that matches paths (no leading slash) as a whole, or a folder above them.
@@ -34,8 +37,32 @@ def glob_pattern(glob: str, flags: int = 0) -> re.Pattern[bytes]:
             # is the only one to try: without this, many stars take for ever.
             piece = b"(?>" + piece + b")"
         pattern += piece
-    start = rb"\A" if anchored else rb"(?:\A|/)"
-    return re.compile(start + pattern + rb"(?:/|\Z)", flags | re.DOTALL)
+    start = rb"\A" if anchored else _ANYWHERE
+    return re.compile(start + pattern + _END, flags | re.DOTALL)
+
+
+def literal_of(pattern: re.Pattern[bytes]) -> bytes | None:
+    """The text that a pattern looks for, if it is a text and nothing else."""
+    plain = re.sub(rb"\\(.)", rb"\1", pattern.pattern, flags=re.DOTALL)
+    return plain if re.escape(plain) == pattern.pattern else None
+
+
+def within_names(pattern: re.Pattern[bytes]) -> re.Pattern[bytes] | None:
+    """A glob's pattern, to be searched in names that are joined by NUL.
+
+    Returns:
+        None, unless it is one of `glob_pattern` that matches a path exactly if it matches the name
+        of one of its components.
+    """
+    source = pattern.pattern
+    if not (source.startswith(_ANYWHERE) and source.endswith(_END)):
+        return None
+    inner = source[len(_ANYWHERE) : -len(_END)]
+    unescaped = re.sub(rb"\\.", b"", inner, flags=re.DOTALL).replace(b"[^/]", b"")
+    if re.search(rb"[/.\[\0]", unescaped):
+        return None
+    inner = inner.replace(b"[^/]", rb"[^/\0]")
+    return re.compile(rb"(?<![^\0])" + inner + rb"(?![^\0])", pattern.flags)
 
 
 def _literal(text: bytes) -> bytes:

@@ -13,15 +13,36 @@ union is stored, and each is one comparison of two columns away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from layerscope.filesystem.apply import Applied
 from layerscope.filesystem.change import Aspect, Change
-from layerscope.filesystem.changeset import Changeset, EntryType
-from layerscope.filesystem.classify import classify, place_of
-from layerscope.filesystem.tree import Int32
+from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
+from layerscope.filesystem.tree import Int32, PathTree
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.apply import Bool, Int16, UInt16
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a stack has beside its changesets.
+
+    Attributes:
+        tree: As in `Stack`.
+        bases: As in `Stack`.
+        columns: The columns of the stack, by name.
+        entries: How many entries each layer has.
+    """
+
+    tree: PathTree
+    bases: list[int]
+    columns: Mapping[str, npt.NDArray[Any]]
+    entries: list[int]
 
 
 class Stack:
@@ -52,30 +73,46 @@ class Stack:
             been compared with it. One that looks unchanged counts as unchanged until then.
     """
 
-    def __init__(self, changesets: Sequence[Changeset]) -> None:
+    def __init__(self, changesets: Sequence[Changeset], *, whole: Whole | None = None) -> None:
         """Applies the layers.
 
         Args:
             changesets: The layers, base first.
+            whole: What applying them gave another time; then nothing is left to be done.
         """
-        applied = self._applied = Applied(list(changesets))
-        self.aspects, self.unread = classify(applied)
-        self.changesets = applied.changesets
-        self.tree = applied.tree
-        self.bases = applied.bases
-        self.nodes = applied.nodes
-        self.layers = applied.layers
-        self.hidden_by = applied.hidden_by
-        self.below = applied.below
-        self.inodes = applied.inodes
-        self.types = applied.kinds[applied.inodes]
-        self.kinds = applied.kinds
-        self.modes = applied.modes
-        self.uids = applied.uids
-        self.gids = applied.gids
-        self.sizes = applied.sizes
-        self.mtimes = applied.mtimes
-        self.changes = applied.changes
+        self._entries: list[int] | None = None
+        self.changesets = changesets
+        if whole is None:
+            changesets = self.changesets = list(changesets)
+            # Not at the top: a stack that was made before has no need of them.
+            from layerscope.filesystem.apply import Applied
+            from layerscope.filesystem.classify import classify
+
+            applied = Applied(changesets)
+            aspects, unread = classify(applied)
+            self.tree, self.bases = applied.tree, applied.bases
+            columns: Mapping[str, npt.NDArray[Any]] = vars(applied) | {
+                "aspects": aspects,
+                "unread": unread,
+            }
+        else:
+            self.tree, self.bases, columns = whole.tree, whole.bases, whole.columns
+            self._entries = whole.entries
+        self.nodes: Int32 = columns["nodes"]
+        self.layers: Int16 = columns["layers"]
+        self.hidden_by: Int16 = columns["hidden_by"]
+        self.below: Int32 = columns["below"]
+        self.inodes: Int32 = columns["inodes"]
+        self.kinds: UInt8 = columns["kinds"]
+        self.types: UInt8 = self.kinds[self.inodes]
+        self.modes: UInt16 = columns["modes"]
+        self.uids: Int64 = columns["uids"]
+        self.gids: Int64 = columns["gids"]
+        self.sizes: Int64 = columns["sizes"]
+        self.mtimes: Int64 = columns["mtimes"]
+        self.changes: UInt8 = columns["changes"]
+        self.aspects: UInt16 = columns["aspects"]
+        self.unread: Bool = columns["unread"]
 
     @property
     def height(self) -> int:
@@ -88,7 +125,15 @@ class Stack:
 
     def place(self, row: int) -> tuple[Changeset, int] | None:
         """The changeset of a version and its row there; None for an implied folder."""
-        return place_of(self._applied, row)
+        if row >= self.bases[-1]:
+            return None
+        layer = int(self.layers[row])
+        return self.changesets[layer], row - self.bases[layer]
+
+    def entries(self, layer: int) -> int:
+        """How many entries a layer has; one for the root folder itself does not count."""
+        known = self._entries
+        return self.changesets[layer].entries if known is None else known[layer]
 
     def union(self, layer: int) -> Int32:
         """The versions visible with `layer` on top, by node; the root may be among them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,7 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 
 
-@dataclass(frozen=True, slots=True)
-class WastedPath:
+class WastedPath(NamedTuple):
     """Hidden versions of one path.
 
     Attributes:
@@ -35,12 +35,27 @@ class Waste:
     Attributes:
         layer_sizes: Sum of the sizes of each layer's regular files, each inode once.
         visible_size: The same sum over the union at the top.
-        paths: Paths with hidden versions, largest first.
+        columns: The fields of `paths`, a list for each.
     """
 
     layer_sizes: tuple[int, ...]
     visible_size: int
-    paths: list[WastedPath]
+    columns: tuple[list[bytes], list[int], list[int], list[int | None]]
+
+    @property
+    def count(self) -> int:
+        """How many paths there are with hidden versions."""
+        return len(self.columns[0])
+
+    @property
+    def paths(self) -> list[WastedPath]:
+        """Paths with hidden versions, largest first."""
+        return self.largest(self.count)
+
+    def largest(self, count: int) -> list[WastedPath]:
+        """The first of `paths`."""
+        columns = [column[:count] for column in self.columns]
+        return list(map(WastedPath._make, zip(*columns, strict=True)))
 
     @property
     def size(self) -> int:
@@ -83,25 +98,24 @@ def _by_path(
     stack: Stack,
     lost: np.ndarray[tuple[int], np.dtype[np.intp]],
     hidden_by: np.ndarray[tuple[int], np.dtype[np.int16]],
-) -> list[WastedPath]:
+) -> tuple[list[bytes], list[int], list[int], list[int | None]]:
     if not len(lost):
-        return []
-    nodes, groups = np.unique(stack.nodes[lost], return_inverse=True)
+        return [], [], [], []
+    nodes = stack.nodes[lost]
+    lost = lost[np.argsort(nodes, kind="stable")]
+    nodes = stack.nodes[lost]
+    first = np.concatenate([[True], nodes[1:] != nodes[:-1]])
+    nodes, groups = nodes[first], np.cumsum(first) - 1
     sizes = np.zeros(len(nodes), np.int64)
     np.add.at(sizes, groups, stack.sizes[lost])
     versions = np.bincount(groups)
     hiders = np.full(len(nodes), -1, np.int16)
     own = hidden_by[lost] == stack.layers[lost]
     np.maximum.at(hiders, groups[~own], hidden_by[lost[~own]])
-    order = np.lexsort((nodes, -sizes))
-    paths = stack.tree.paths(nodes[order].tolist())
-    return [
-        WastedPath(path, size, count, hider if hider >= 0 else None)
-        for path, size, count, hider in zip(
-            paths,
-            sizes[order].tolist(),
-            versions[order].tolist(),
-            hiders[order].tolist(),
-            strict=True,
-        )
-    ]
+    order = np.argsort(-sizes, kind="stable")
+    return (
+        stack.tree.paths(nodes[order].tolist()),
+        sizes[order].tolist(),
+        versions[order].tolist(),
+        [hider if hider >= 0 else None for hider in hiders[order].tolist()],
+    )

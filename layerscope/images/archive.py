@@ -9,10 +9,7 @@ from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.archive_file import ArchiveFile, Member
 from layerscope.images.blob_store import read_document
-from layerscope.images.content import layer_content
-from layerscope.images.forked import may_fork, read_forked
 from layerscope.images.image import Image, image_from_config
-from layerscope.images.layer_bytes import read_layer
 from layerscope.images.located import Located, locate
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
@@ -73,6 +70,12 @@ class ArchiveReader:
                 sharing.setdefault(member, []).append(index)
         wanted = [indexes[0] for indexes in sharing.values()]
 
+        if not sharing:
+            return
+        # An image that is in the cache has no need of them, nor of the time that importing takes.
+        from layerscope.images.forked import may_fork, read_forked
+        from layerscope.images.layer_bytes import read_layer
+
         def read(index: int) -> Changeset:
             name, member = self._layers[index]
             shift = starts[index] - member.offset
@@ -96,6 +99,8 @@ class ArchiveReader:
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""
+        from layerscope.images.content import layer_content
+
         name, member = self._layers[layer]
         return layer_content(self._archive.part(member), changeset, row, file=self._file, name=name)
 

@@ -14,6 +14,9 @@ from layerscope.oci.byte_source import ByteSource, FileRange
 from layerscope.oci.manifest import MAX_DOCUMENT
 from layerscope.text import visible
 
+#: The file that tells what is in an image layout (OCI image specification, image-layout.md).
+INDEX = "index.json"
+
 
 class BlobStore(Protocol):
     """The files of an image layout (OCI image specification, image-layout.md)."""

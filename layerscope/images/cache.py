@@ -1,9 +1,9 @@
 """The cache: changesets of layers that were read once, under the user's cache folder.
 
-A file for each layer. Files are written under another name and renamed, so that a reader sees a
-whole one or none, whoever else writes and whatever is killed. Reading marks a file as used; when
-the cache is larger than its bound, what was used longest ago goes. A cache that cannot be written
-is no reason to fail.
+A file for each layer, and one for all layers of an image on top of each other. Files are written
+under another name and renamed, so that a reader sees a whole one or none, whoever else writes and
+whatever is killed. Reading marks a file as used; when the cache is larger than its bound, what was
+used longest ago goes. A cache that cannot be written is no reason to fail.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.changeset_file import (
@@ -21,7 +22,11 @@ from layerscope.filesystem.changeset_file import (
     dump_changeset,
     load_changeset,
 )
+from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.stack_file import dump_stack, load_stack
 from layerscope.images.cache_folder import UNFINISHED, path_in, write_whole
+
+_T = TypeVar("_T")
 
 #: Bytes that the cache may take: some hundreds of images.
 DEFAULT_LIMIT = 1 << 30
@@ -40,8 +45,15 @@ def default_folder() -> Path:
     return root / "layerscope"
 
 
+def _stack_name(keys: Sequence[str]) -> str:
+    return "\0".join(["stack", *keys])
+
+
 class ChangesetCache:
-    """Changesets by key. A key is a diff_id, or whatever else names one layer's exact content."""
+    """Changesets by key, and stacks of them by their keys.
+
+    A key is a diff_id, or whatever else names one layer's exact content.
+    """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
         """Makes a cache; nothing is read or written yet.
@@ -56,20 +68,17 @@ class ChangesetCache:
 
     def get(self, key: str) -> Changeset | None:
         """The changeset of a layer, or None if it is not known."""
-        if not self._limit:
-            return None
-        path = self._path(key)
-        try:
-            data = path.read_bytes()
-            changeset = load_changeset(data)
-        except OSError:
-            return None
-        except ChangesetFileError:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return None
-        self._mark(path)
-        return changeset
+        return self._load(key, load_changeset)
+
+    def get_stack(self, keys: Sequence[str]) -> Stack | None:
+        """The stack of some layers, by their keys, or None if it is not known."""
+        name = _stack_name(keys)
+        return self._load(name, lambda data: load_stack(data, name))
+
+    def put_stack(self, keys: Sequence[str], stack: Stack) -> None:
+        """Keeps the stack of some layers; does nothing if that is not possible."""
+        name = _stack_name(keys)
+        self._keep(name, lambda: dump_stack(stack, name))
 
     def has(self, key: str) -> bool:
         """Whether the changeset of a layer is known."""
@@ -77,18 +86,36 @@ class ChangesetCache:
 
     def put(self, key: str, changeset: Changeset) -> None:
         """Keeps the changeset of a layer; does nothing if that is not possible."""
-        path = self._path(key)
-        if not self._limit or path.exists():
-            return
-        try:
-            write_whole(path, dump_changeset(changeset))
-            self._shrink()
-        except OSError:
-            return
+        self._keep(key, lambda: dump_changeset(changeset))
 
     def size(self) -> int:
         """Bytes that the cache takes."""
         return sum(size for _, _, size in self._files())
+
+    def _load(self, key: str, load: Callable[[bytes], _T]) -> _T | None:
+        if not self._limit:
+            return None
+        path = self._path(key)
+        try:
+            loaded = load(path.read_bytes())
+        except OSError:
+            return None
+        except ChangesetFileError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+        self._mark(path)
+        return loaded
+
+    def _keep(self, key: str, dump: Callable[[], bytes]) -> None:
+        path = self._path(key)
+        if not self._limit or path.exists():
+            return
+        try:
+            write_whole(path, dump())
+            self._shrink()
+        except OSError:
+            return
 
     def _path(self, key: str) -> Path:
         return path_in(self._folder, key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 #: What files are called until they are whole.
@@ -22,6 +21,9 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: That is not possible; nothing is left behind.
     """
+    # Not at the top: a cache that is only read needs no part of it.
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from layerscope.errors import BadInputError, LayerscopeError
-from layerscope.images.blob_store import read_document
+from layerscope.images.blob_store import INDEX, read_document
 from layerscope.images.bolt import BoltError, Bucket, Database, uvarint
 from layerscope.images.data_folder import DataFolder
-from layerscope.images.oci_layout import INDEX, OciLayoutReader
+from layerscope.images.oci_layout import OciLayoutReader
 from layerscope.images.stored import ImageSummary, StoredImage, summaries, unix_time
 from layerscope.oci.byte_source import ByteSource, FileRange
 from layerscope.oci.manifest import OCI_MANIFEST, Descriptor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class Loaded:
     """
 
     image: Image
-    changesets: dict[int, Changeset]
+    changesets: Mapping[int, Changeset]
     stack: Stack
     complete: bool
     way: str = ""
@@ -61,7 +61,14 @@ def load(
     Raises:
         LayerscopeError: Reading failed; what was read before has been given to `on_update`.
     """
-    changesets = _from_cache(reader, cache)
+    keys = [reader.cache_key(layer.index) for layer in reader.image.layers]
+    known = [key for key in keys if key is not None]
+    whole = bool(keys) and len(known) == len(keys)
+    if cache is not None and whole:
+        kept = cache.get_stack(known)
+        if kept is not None:
+            return _as_it_was(reader, progress, kept, on_update)
+    changesets = _from_cache(keys, cache)
     cached = frozenset(changesets)
     stack = Stack([])
     cost = due = 0.0
@@ -98,20 +105,58 @@ def load(
     loaded = tell(True)
     if cache is not None:
         for index, changeset in changesets.items():
-            key = None if index in cached else reader.cache_key(index)
-            if key is not None:
+            key = keys[index]
+            if key is not None and index not in cached:
                 cache.put(key, changeset)
+        if whole:
+            cache.put_stack(known, loaded.stack)
     return loaded
 
 
-def _from_cache(reader: ImageReader, cache: ChangesetCache | None) -> dict[int, Changeset]:
+def _as_it_was(
+    reader: ImageReader,
+    progress: Progress,
+    stack: Stack,
+    on_update: Callable[[Loaded], None] | None,
+) -> Loaded:
+    """An image whose stack is known."""
+    everything = range(stack.height)
+    # What a reader finds out about the image when its layers are asked for, it finds out now.
+    for _ in reader.changesets(progress, everything):
+        pass
+    settle_changes(stack, reader)
+    layers = _Numbered(stack.changesets)
+    loaded = Loaded(reader.image, layers, stack, True, reader.way, getattr(reader, "why", ""))
+    if on_update is not None:
+        on_update(loaded)
+    return loaded
+
+
+class _Numbered(Mapping[int, Changeset]):
+    """Layers by number, none of them made before it is asked for."""
+
+    def __init__(self, layers: Sequence[Changeset]) -> None:
+        self._layers = layers
+
+    def __getitem__(self, layer: int) -> Changeset:
+        if not 0 <= layer < len(self._layers):
+            raise KeyError(layer)
+        return self._layers[layer]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._layers)))
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+
+def _from_cache(keys: Sequence[str | None], cache: ChangesetCache | None) -> dict[int, Changeset]:
     found: dict[int, Changeset] = {}
     if cache is not None:
-        for layer in reader.image.layers:
-            key = reader.cache_key(layer.index)
+        for index, key in enumerate(keys):
             changeset = None if key is None else cache.get(key)
             if changeset is not None:
-                found[layer.index] = changeset
+                found[index] = changeset
     return found
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.filesystem.changeset import Changeset
-from layerscope.images.blob_store import BlobStore, read_document
+from layerscope.images.blob_store import INDEX, BlobStore, read_document
 from layerscope.images.content import layer_content
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
@@ -36,8 +36,6 @@ from layerscope.oci.manifest import (
 )
 from layerscope.oci.platform import choose, image_candidates, platform_names
 from layerscope.text import short_id, visible
-
-INDEX = "index.json"
 
 #: The annotations that hold a reference: the specification's, and containerd's, which is whole.
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")

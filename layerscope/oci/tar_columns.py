@@ -195,7 +195,7 @@ def _octal(field: npt.NDArray[np.uint8], digits: int) -> tuple[Int64, npt.NDArra
     good: npt.NDArray[np.bool_] = np.logical_and.reduce((places >= 0) & (places < 8), axis=1)
     if digits < field.shape[1]:
         after = field[:, digits]
-        good &= np.isin(after, (0, ord(" ")))
+        good &= (after == 0) | (after == ord(" "))
     weights = 8 ** np.arange(digits - 1, -1, -1, dtype=np.int64)
     return places @ weights, good
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def finder(pattern: str, *, regex: bool) -> Finder:
 
 def find_in(
     image: Image,
-    changesets: dict[int, Changeset],
+    changesets: Mapping[int, Changeset],
     find: Finder,
     containers: Sequence[str] = (),
     stack: Stack | None = None,

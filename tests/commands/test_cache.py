@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import layerscope.images.archive
+import layerscope.images.layer_bytes
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.changeset_file import (
     ChangesetFileError,
@@ -129,7 +129,7 @@ def test_the_second_opening_reads_no_layer(
     def refuse(*_: object, **__: object) -> Changeset:
         raise AssertionError("a layer was read again")
 
-    monkeypatch.setattr(layerscope.images.archive, "read_layer", refuse)
+    monkeypatch.setattr(layerscope.images.layer_bytes, "read_layer", refuse)
     assert run("files", image, "--json-lines").out == first.out
 
 

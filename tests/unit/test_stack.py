@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.filesystem import tree as tree_module
 from layerscope.filesystem.change import NEVER, Aspect, Change
 from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.rows import filter_pattern
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import clean_path, read_changeset
 from layerscope.filesystem.tree import PathTree
@@ -62,6 +63,44 @@ def test_a_tree_numbers_all_paths_depth_first(of: set[bytes], extra: set[bytes])
     expected = [sum(flags[n + 1 : int(tree.ends[n])]) for n in range(len(tree))]
     assert tree.below(flags).tolist() == expected
     assert tree.find(b"no such path") is None
+    again = PathTree([], blob=tree.blob)
+    tree.compact()
+    for column in ("parents", "depths", "ends"):
+        assert getattr(again, column).tolist() == getattr(tree, column).tolist()
+    for same in (tree, again):
+        assert [same.find(path) for path in ordered] == list(range(len(ordered)))
+        assert same.find(b"no such path") is None
+        assert same.nodes(b"\0".join(ordered), len(ordered)).tolist() == list(range(len(ordered)))
+
+
+PATTERNS = st.one_of(
+    st.text("abA/.*?é", min_size=1, max_size=4).map(filter_pattern),
+    st.text("abA.é", min_size=1, max_size=2).map(filter_pattern),
+    st.sampled_from([rb"a.", rb"^a", rb"b$", rb"a|b", rb"[^a]", rb"\Aa/b\Z"]).map(re.compile),
+)
+
+
+@given(st.sets(paths, max_size=30), PATTERNS)
+def test_a_search_finds_the_paths_that_its_pattern_finds(
+    of: set[bytes], pattern: re.Pattern[bytes] | None
+) -> None:
+    if pattern is None:
+        return
+    tree = PathTree([b"\0".join(of)] if of else [])
+    expected = [pattern.search(path) is not None for path in tree.paths(range(len(tree)))]
+    assert tree.search(pattern).tolist() == expected
+
+
+def test_a_search_that_nobody_wants_any_more_ends() -> None:
+    tree = PathTree([b"a/b"])
+
+    def stop() -> None:
+        raise Cancelled
+
+    for pattern in (filter_pattern("*b"), re.compile(rb"a.b")):
+        assert pattern is not None
+        with pytest.raises(Cancelled):
+            tree.search(pattern, stop)
 
 
 def test_a_tree_is_searched_by_whole_paths() -> None:

@@ -94,7 +94,7 @@ class Details(RowView):
         if self._step is not None:
             self._made.append([])
             self._made += self._step_lines(self._image, self._step, width, colors)
-        if self._waste is not None and self._waste.paths:
+        if self._waste is not None and self._waste.count:
             self._made.append([])
             self._made += self._waste_lines(self._waste, width, colors)
 
@@ -140,14 +140,14 @@ class Details(RowView):
             [(" Wasted, largest first", colors.strong)],
             [(f" {right('Size', 8)}  {'Copies':>6}  {'Hidden by':>9}  Path", colors.muted)],
         ]
-        for path in waste.paths[:_MOST]:
+        for path in waste.largest(_MOST):
             hider = "same" if path.hidden_by is None else str(path.hidden_by)
             facts = f" {right(docker_size(path.size), 8)}  {path.versions:>6}  {hider:>9}  "
             room = max(8, width - len(facts))
             name = _tail(f"/{visible(path.path)}", room)
             lines.append([(facts, colors.muted), (name, colors.text)])
-        if len(waste.paths) > _MOST:
-            lines.append([(f" and {plural(len(waste.paths) - _MOST, 'more path')}", colors.muted)])
+        if waste.count > _MOST:
+            lines.append([(f" and {plural(waste.count - _MOST, 'more path')}", colors.muted)])
         return lines
 
 
