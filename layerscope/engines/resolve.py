@@ -18,7 +18,7 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.save_layout import MANIFEST
 from layerscope.oci.compression import CompressionError, decompressed
-from layerscope.oci.reference import familiar
+from layerscope.oci.reference import familiar, parse_reference
 from layerscope.text import visible
 
 if TYPE_CHECKING:
@@ -88,11 +88,46 @@ def _open(source: str, request: Request) -> ImageReader:
     transport, colon, rest = source.partition(":")
     opener = TRANSPORTS.get(transport) if colon else None
     if opener is not None:
+        if not rest:
+            raise _nothing_named(transport)
         return opener(rest, source, request)
     path = Path(source)
     if _is_there(path) or _looks_like_path(source):
         return _open_path(path, request)
+    _check_name(source)
     return _open_engine(source, f"docker-daemon:{source}", request)
+
+
+def _check_name(source: str) -> None:
+    """Refuses what can be the name of no image, before an engine is looked for.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        parse_reference(source)
+    except ValueError:
+        pass
+    else:
+        return
+    known = ", ".join(sorted(TRANSPORTS))
+    transport, _, rest = source.partition(":")
+    # What stands before a port is a host, and what has capitals may have been meant as a name.
+    like_one = transport.replace("-", "").isalnum() and not rest[:1].isdigit()
+    if like_one and (rest.startswith((".", "/")) or ":" in rest):
+        raise UsageError(
+            f"{visible(transport)} is not a transport that layerscope knows.", f"It knows {known}."
+        )
+    raise UsageError(
+        f"{visible(source)} is neither a file nor the name of an image.",
+        f"Write NAME:TAG, or TRANSPORT:… with one of {known}.",
+    )
+
+
+def _nothing_named(transport: str) -> UsageError:
+    return UsageError(
+        f"Nothing is named behind {transport}:.", f"Write {transport}:{_FORMS[transport]}."
+    )
 
 
 def list_images(source: str | None) -> list[ImageSummary]:
@@ -262,14 +297,33 @@ TRANSPORTS: dict[str, Opener] = {
 }
 
 
+#: What stands behind each of them.
+_FORMS = {
+    "container": "NAME",
+    "docker": "//HOST/NAME:TAG",
+    "docker-archive": "PATH[:REF]",
+    "docker-daemon": "NAME[:TAG]",
+    "docker-root": "DIR[:NAME]",
+    "oci": "DIR[:REF]",
+    "oci-archive": "PATH[:REF]",
+}
+
+
 def split_archive(text: str) -> tuple[Path, str | None]:
-    """Splits `PATH[:REF]` at the first colon behind which no file of that name goes on."""
+    """Splits `PATH[:REF]` at the first colon behind which no file of that name goes on.
+
+    Raises:
+        UsageError: There is no path.
+    """
     if os.path.lexists(text):
         return Path(text), None
     for place, character in enumerate(text):
         if character == ":" and os.path.lexists(text[:place]):
             return Path(text[:place]), text[place + 1 :] or None
     path, _, wanted = text.partition(":")
+    if not path:
+        # An empty path would be the folder that we are in.
+        raise UsageError(f"No path stands before :{visible(wanted)}.", "Write PATH:REF.")
     return Path(path), wanted or None
 
 

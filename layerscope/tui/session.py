@@ -279,7 +279,7 @@ class Session:
 
     def _measure(self) -> None:
         """Measures what is there: also what was read before it went wrong is worth looking at."""
-        if self.loaded is None or not self.loaded.stack.height:
+        if self.loaded is None or not (self.loaded.stack.height or self.loaded.complete):
             return
         try:
             from layerscope.filesystem.waste import measure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from layerscope.errors import BadInputError
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
@@ -220,3 +222,12 @@ async def test_opening_another_image_drops_the_first(drive: Drive) -> None:
         await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
         await ui.until(lambda: first.closed)
         assert ui.main.layer_list.ready(3)
+
+
+async def test_an_image_without_layers_has_no_size(drive: Drive) -> None:
+    image = replace(fakes.sample_image(), layers=(), history=())
+    async with drive(reader=fakes.FakeReader(image, [])) as ui:
+        await ui.until(lambda: "Size" in ui.text)
+        facts = [line.split() for line in ui.pane("details")]
+        for name in ("Size", "Visible", "Wasted"):
+            assert [name, "0B"] in facts

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from layerscope.engines.resolve import open_image
+from layerscope.errors import EngineError, UsageError
 from layerscope.images.save_layout import same_reference
 from layerscope.oci.reference import parse_reference
 
@@ -76,3 +80,55 @@ def test_two_references_are_the_same_image_with_defaults_filled_in() -> None:
     assert same_reference("debian", "docker.io/library/debian:latest")
     assert not same_reference("debian", "debian:12")
     assert same_reference("NOT A REFERENCE", "NOT A REFERENCE")
+
+
+# --- sources ---
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("docker-archive:", "Nothing is named behind docker-archive:. Write docker-archive:PATH"),
+        ("oci:", "Nothing is named behind oci:. Write oci:DIR[:REF]."),
+        ("oci::latest", "No path stands before :latest."),
+        ("docker-archive::a/b:1", "No path stands before :a/b:1."),
+        ("oci-archive:", "Write oci-archive:PATH[:REF]."),
+        ("docker-root:", "Write docker-root:DIR[:NAME]."),
+        ("docker-daemon:", "Write docker-daemon:NAME[:TAG]."),
+        ("container:", "Write container:NAME."),
+        ("docker:", "Write docker://HOST/NAME:TAG."),
+        (
+            "foo:bar:baz",
+            "foo is not a transport that layerscope knows. It knows container, docker,",
+        ),
+        ("ftp://x/y", "ftp is not a transport"),
+        ("dir:/tmp/x", "dir is not a transport"),
+        ("containers-storage:debian:12", "containers-storage is not a transport"),
+        ("Debian", "Debian is neither a file nor the name of an image. Write NAME:TAG, or"),
+        ("UPPER:tag", "UPPER:tag is neither a file nor"),
+        ("localhost:5000/Foo:1", "localhost:5000/Foo:1 is neither a file nor"),
+        ("a\x1b[31mb", "is neither a file nor"),
+    ],
+)
+def test_a_source_that_names_nothing(
+    source: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A layout in the folder that we are in must not be what an empty path means.
+    (tmp_path / "index.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/socket")
+    with pytest.raises(UsageError) as caught:
+        open_image(source)
+    assert says in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["debian", "host:5000/a:1", "sha256:abcd", "abcdef012345", "a@" + DIGEST]
+)
+def test_what_may_be_a_name_is_looked_for_in_the_engine(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/socket")
+    with pytest.raises(EngineError, match="No engine listens"):
+        open_image(source)
