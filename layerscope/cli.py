@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from layerscope import __version__, commands
+from layerscope import __version__, commands, config
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
@@ -94,6 +94,16 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
 
     tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
     tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
+    tui.add_argument("--theme", metavar="NAME", help="auto, dark, light, terminal, plain, …")
+    tui.add_argument("--ascii", action="store_true", default=None, help="no other characters")
+    tui.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+    what = "the settings that apply, and where each comes from"
+    settings = subparsers.add_parser("config", help=what, description=f"{what.capitalize()}.")
+    settings.add_argument(
+        "what", choices=("show", "path"), nargs="?", default="show", help="path: of the file"
+    )
+    settings.add_argument("--json", action="store_true", help="one JSON object")
     return parser, frozenset(subparsers.choices)
 
 
@@ -173,5 +183,9 @@ def _run(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     if parsed.command is None:
         raise UsageError("No command is named.", "See layerscope --help.")
+    if parsed.command not in ("tui", "config"):
+        # Those tell of more, the keys among it.
+        for warning in config.load().warnings:
+            print(f"layerscope: {warning}", file=sys.stderr)
     run: Callable[[argparse.Namespace], int] = getattr(commands, parsed.command)
     return run(parsed)

@@ -13,6 +13,11 @@ _HOSTILE = re.compile(
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+_UNITS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmgt", start=1):
+    _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
+    _UNITS[f"{_letter}ib"] = 1024**_power
+
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -54,6 +59,13 @@ def one_line(text: str | bytes) -> str:
 def printable(text: str) -> bool:
     """Whether a text can be shown as it is."""
     return not _HOSTILE.search(text) and unicodedata.is_normalized("NFC", text)
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size such as `20MB`, `1.5 GiB` or `1000`; None if it is none."""
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
+    unit = _UNITS.get(match[2].lower()) if match else None
+    return None if match is None or unit is None else int(float(match[1]) * unit)
 
 
 def docker_size(size: int) -> str:

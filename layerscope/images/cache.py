@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from layerscope.config import cache_folder, load
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.changeset_file import (
     VERSION,
@@ -28,21 +29,11 @@ from layerscope.images.cache_folder import UNFINISHED, path_in, write_whole
 
 _T = TypeVar("_T")
 
-#: Bytes that the cache may take: some hundreds of images.
-DEFAULT_LIMIT = 1 << 30
-
 #: Marking a file as used is worth a write no more often than this, in seconds.
 _MARK_AFTER = 60.0
 
 #: A temporary file older than this, in seconds, was left by a process that died.
 _STALE = 3600.0
-
-
-def default_folder() -> Path:
-    """Where the cache is: `$XDG_CACHE_HOME/layerscope`, or `~/.cache/layerscope`."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    root = base if base.is_absolute() else Path.home() / ".cache"
-    return root / "layerscope"
 
 
 def _stack_name(keys: Sequence[str]) -> str:
@@ -55,16 +46,16 @@ class ChangesetCache:
     A key is a diff_id, or whatever else names one layer's exact content.
     """
 
-    def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         """Makes a cache; nothing is read or written yet.
 
         Args:
             folder: Where it is; None for the user's.
-            limit: Bytes that it may take; 0 switches it off.
+            limit: Bytes that it may take; 0 switches it off, None takes the setting.
         """
-        root = folder if folder is not None else default_folder()
+        root = folder if folder is not None else cache_folder()
         self._folder = root / f"changesets-{VERSION}"
-        self._limit = limit
+        self._limit: int = load().values["cache-limit"] if limit is None else limit
 
     def get(self, key: str) -> Changeset | None:
         """The changeset of a layer, or None if it is not known."""

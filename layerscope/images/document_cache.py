@@ -12,7 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from layerscope.images.cache import default_folder
+from layerscope.config import cache_folder
 from layerscope.images.cache_folder import path_in, write_whole
 from layerscope.oci.distribution import is_digest
 from layerscope.oci.manifest import MAX_DOCUMENT
@@ -31,7 +31,7 @@ class DocumentCache:
             folder: Where it is; None for the user's.
             limit: Bytes that it may take.
         """
-        self._folder = (folder if folder is not None else default_folder()) / "documents-1"
+        self._folder = (folder if folder is not None else cache_folder()) / "documents-1"
         self._limit = limit
 
     def get(self, digest: str) -> bytes | None:

@@ -15,12 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.errors import UsageError
-from layerscope.text import visible
-
-_UNITS = {"": 1, "b": 1}
-for _power, _letter in enumerate("kmgt", start=1):
-    _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
-    _UNITS[f"{_letter}ib"] = 1024**_power
+from layerscope.text import parse_size, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +148,13 @@ def parse_bytes(value: object, key: str) -> int:
     Raises:
         UsageError: It is none.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None or isinstance(value, bool):
+    size = None if isinstance(value, bool) else parse_size(str(value))
+    if size is None:
         raise UsageError(
             f"{key.replace('_', '-')} is {visible(str(value))}.",
             "It must be a number of bytes such as 20MB or 1GiB, or disabled.",
         )
-    return int(float(match[1]) * unit)
+    return size
 
 
 def excluded(path: bytes, patterns: Iterable[re.Pattern[bytes]]) -> bool:

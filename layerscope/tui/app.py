@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -22,12 +22,14 @@ from textual.binding import Binding, BindingType
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
+from layerscope.config import Settings, load
 from layerscope.images.progress import Progress
+from layerscope.text import visible
 from layerscope.tui._textual_compat import TerminalDriver, still_cursors
 from layerscope.tui.glyphs import GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
-from layerscope.tui.theme import DARK, PLAIN, TERMINAL, THEMES
+from layerscope.tui.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, THEMES, theme_named
 from layerscope.tui.widgets.text_entry import TextEntry
 
 if TYPE_CHECKING:
@@ -58,7 +60,12 @@ def _connect() -> EngineLike:
 
 
 class LayerscopeApp(App[int], inherit_bindings=False):
-    """The terminal UI."""
+    """The terminal UI.
+
+    Attributes:
+        glyphs: What characters the terminal can show.
+        keymap: Keys for ids of bindings, in place of the default ones.
+    """
 
     TITLE = "layerscope"
     # A default screen's own CSS_PATH is not read; read here, it is parsed before the first paint.
@@ -82,6 +89,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         platform: str | None = None,
         cache: bool = True,
         glyphs: Level = Level.UNICODE,
+        keymap: Mapping[str, str] | None = None,
+        notice: str = "",
     ) -> None:
         """Makes the app.
 
@@ -94,6 +103,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
             platform: Which platform's image to open of several; None for this host's.
             cache: Whether layers are taken from the cache and kept there.
             glyphs: What characters the terminal can show.
+            keymap: Keys for ids of bindings, in place of the default ones.
+            notice: What to say before the first key; safe to show.
         """
         still_cursors()
         super().__init__(driver_class=TerminalDriver)
@@ -105,6 +116,10 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         self.theme = theme
         opener, connector = opener or _open_image, connector or _connect
         self._main = MainScreen(source, opener, connector, clock, platform, cache)
+        self._notice = notice
+        self.keymap = dict(keymap or {})
+        if self.keymap:
+            self.set_keymap(self.keymap)
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
@@ -126,6 +141,8 @@ class LayerscopeApp(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Ends cleanly when the terminal or the system asks for it."""
+        if self._notice:
+            self._main.keys.say(self._notice)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             try:
@@ -145,7 +162,7 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         from layerscope.tui.help import help_groups
         from layerscope.tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(help_groups(self)))
+        self.push_screen(HelpScreen(help_groups(self, self.screen)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers."""
@@ -163,6 +180,7 @@ class LayerscopeApp(App[int], inherit_bindings=False):
 
 def run(
     source: str | None,
+    settings: Settings | None = None,
     *,
     platform: str | None = None,
     export: bool = False,
@@ -173,6 +191,7 @@ def run(
 
     Args:
         source: What to open at once; None shows the engine's images.
+        settings: The settings; None for the user's.
         platform: Which platform's image to open of several; None for this host's.
         export: Whether an engine is to export images even where its data folder can be read.
         cache: Whether what was read before is used, and what is read is kept.
@@ -185,19 +204,78 @@ def run(
     if problem:
         sys.stderr.write(f"layerscope: {problem}\n")
         return 2
+    settings = load() if settings is None else settings
+    theme = _theme(settings)
+    keymap = _keymap(settings)
+    for warning in settings.warnings:
+        # What is written here is on the terminal again when the UI is left.
+        sys.stderr.write(f"layerscope: {warning}\n")
     usual = cache and not export and not insecure
     asked = partial(_open_image, export=export, cache=cache, insecure=insecure)
     opener = None if usual else asked
     app = LayerscopeApp(
         source,
         opener,
-        theme=_fitting_theme(),
+        theme=theme,
         platform=platform,
         cache=cache,
-        glyphs=fitting(None, os.environ),
+        glyphs=fitting(_ascii(settings), os.environ),
+        keymap=keymap,
+        notice=_notice(settings.warnings),
     )
-    app.run()
+    app.run(mouse=settings.values["mouse"])
     return app.return_code or 0
+
+
+def checked(settings: Settings) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Checks what only the UI can tell of settings: themes and keys; adds to their warnings.
+
+    Returns:
+        Default keys of each binding, and what it does, by its id.
+    """
+    from layerscope.tui.keymap import all_bound
+
+    _theme(settings)
+    _keymap(settings)
+    return {name: (each.keys, each.what) for name, each in all_bound().items()}
+
+
+def _keymap(settings: Settings) -> dict[str, str]:
+    if not settings.keys:
+        return {}
+    from layerscope.tui.keymap import checked_keymap
+
+    return checked_keymap(settings)
+
+
+def _notice(warnings: Sequence[str]) -> str:
+    """The first of the warnings, in a line."""
+    if len(warnings) < 2:
+        return "".join(warnings)
+    return f"{warnings[0]} `layerscope config` tells of {len(warnings) - 1} more."
+
+
+def _ascii(settings: Settings) -> bool | None:
+    value = settings.values["ascii"]
+    return value if isinstance(value, bool) else None
+
+
+def _theme(settings: Settings) -> str:
+    """The name of the theme that is wanted, or that fits; tells of one that there is not."""
+    wanted = settings.values["theme"]
+    if wanted != "auto":
+        name = theme_named(wanted)
+        if name is not None:
+            return name
+        origin = settings.origins["theme"]
+        where = {"file": str(settings.path), "flag": "--theme"}.get(origin, origin)
+        names = ", ".join(["auto", *SHORT_NAMES])
+        settings.warnings.append(
+            f"{visible(where)}: there is no theme {visible(wanted)!r}; there are {names}, and "
+            "those of the palette."
+        )
+        settings.values["theme"], settings.origins["theme"] = "auto", "default"
+    return _fitting_theme()
 
 
 def _fitting_theme() -> str:

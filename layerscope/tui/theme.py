@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.style import Style
 from textual.color import Color
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -109,6 +109,17 @@ PLAIN = replace(
 )
 
 THEMES = (DARK, LIGHT, TERMINAL, PLAIN)
+
+
+#: What our themes are called for short.
+SHORT_NAMES = {theme.name.removeprefix("layerscope-"): theme.name for theme in THEMES}
+
+
+def theme_named(name: str) -> str | None:
+    """The full name of a theme, ours or one of Textual's; None if there is none."""
+    if name in SHORT_NAMES:
+        return SHORT_NAMES[name]
+    return name if name in SHORT_NAMES.values() or name in BUILTIN_THEMES else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,8 @@ def drive() -> Drive:
         size: tuple[int, int] = (120, 40),
         wait: bool = True,
         glyphs: Level = Level.UNICODE,
+        keymap: dict[str, str] | None = None,
+        notice: str = "",
     ) -> AsyncIterator[Driven]:
         app = LayerscopeApp(
             source,
@@ -136,6 +138,8 @@ def drive() -> Drive:
             fakes.connector(engine),
             clock=lambda: fakes.NOW,
             glyphs=glyphs,
+            keymap=keymap,
+            notice=notice,
         )
         async with app.run_test(size=size) as pilot:
             ui = Driven(app, pilot)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from layerscope.tui.format import Line, cut, left
+from layerscope.tui.format import Line, left, wrap
 from layerscope.tui.widgets.row_view import RowView
 
+#: Cells of the column of keys.
+_KEYS = 14
 #: A heading and the keys below it: what is pressed, and what it does.
 Group = tuple[str, list[tuple[str, str]]]
 
@@ -21,15 +22,19 @@ class _HelpRows(RowView):
 
     def __init__(self, groups: list[Group]) -> None:
         super().__init__("help-rows")
+        self._groups = groups
         self._rows: list[tuple[str, str]] = []
-        for heading, keys in groups:
-            self._rows += [("", heading), *keys, ("", "")]
-        self._rows.pop()
+        self._made_for = 0
 
     def on_mount(self) -> None:
         """Shows the rows."""
         self.set_texts("Help", "esc goes back")
-        self.set_rows(len(self._rows))
+        self._make(70)
+
+    def on_resize(self) -> None:
+        """Wraps the texts anew."""
+        self._make(self.size.width)
+        super().on_resize()
 
     def row(self, row: int, width: int) -> Line:
         """A heading, or a key with its meaning."""
@@ -37,7 +42,23 @@ class _HelpRows(RowView):
         colors = self.ink
         if not key:
             return [(f" {text}", colors.strong)]
-        return [(f"   {left(key, 14)} ", colors.accent), (cut(text, width - 18), colors.text)]
+        return [(f"   {left(key, _KEYS)} ", colors.accent), (text, colors.text)]
+
+    def _make(self, width: int) -> None:
+        if width == self._made_for:
+            return
+        self._made_for = width
+        # A cell is kept for the scroll bar.
+        room = max(10, width - _KEYS - 5)
+        rows: list[tuple[str, str]] = []
+        for heading, keys in self._groups:
+            rows += [("", ""), ("", heading)]
+            for key, text in keys:
+                first, *more = wrap(text, room)
+                rows.append((key, first))
+                rows += [(" ", line) for line in more]
+        self._rows = rows[1:]
+        self.set_rows(len(self._rows))
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
@@ -60,20 +81,3 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """The rows."""
         yield _HelpRows(self._groups)
-
-
-def group(heading: str, bindings: list[BindingType], display: Callable[[Binding], str]) -> Group:
-    """A group of keys.
-
-    Args:
-        heading: Its heading.
-        bindings: The bindings, in the order in which they are shown.
-        display: A function from a binding to the text of its key.
-    """
-    rows: dict[str, tuple[list[str], str]] = {}
-    for binding in Binding.make_bindings(bindings):
-        keys, _ = rows.setdefault(
-            binding.id or binding.action, ([], binding.tooltip or binding.description)
-        )
-        keys.append(display(binding))
-    return heading, [(" ".join(keys), text) for keys, text in rows.values()]

@@ -1,0 +1,134 @@
+"""Bindings: each has an id, each can be given other keys, and what cannot be is told."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+from textual.dom import DOMNode
+
+import layerscope.tui
+from layerscope.config import load
+from layerscope.tui.keymap import SCOPES, all_bound, checked_keymap
+from tests.tui.conftest import Drive
+
+
+def owners() -> Iterator[type]:
+    """Every class of the UI with bindings of its own, found by looking."""
+    for found in pkgutil.walk_packages(layerscope.tui.__path__, "layerscope.tui."):
+        module = import_module(found.name)
+        for _, owner in inspect.getmembers(module, inspect.isclass):
+            if owner.__module__ == module.__name__ and owner.__dict__.get("BINDINGS"):
+                assert issubclass(owner, DOMNode)
+                yield owner
+
+
+def keymap(tmp_path: Path, text: str) -> tuple[dict[str, str], list[str]]:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[keys]\n{text}\n")
+    settings = load(environment={}, path=path)
+    return checked_keymap(settings), settings.warnings
+
+
+def test_every_class_with_bindings_is_in_the_table() -> None:
+    """Whoever makes a screen with keys adds a line to `SCOPES` in tui/keymap.py."""
+    missing = {owner.__qualname__ for owner in owners()} - {
+        scope.load().__qualname__ for scope in SCOPES
+    }
+    assert not missing
+    assert len(SCOPES) == len({scope.owner for scope in SCOPES})
+
+
+def test_every_binding_has_an_id_of_its_own() -> None:
+    seen: dict[str, tuple[str, str]] = {}
+    for scope in SCOPES:
+        for binding in scope.bindings():
+            assert binding.id, f"{scope.owner}: {binding.key} has no id"
+            assert seen.setdefault(binding.id, (scope.owner, binding.action)) == (
+                scope.owner,
+                binding.action,
+            )
+            assert binding.tooltip or binding.description, binding.id
+    assert len(seen) > 40
+
+
+def test_no_key_that_old_terminals_cannot_tell_apart() -> None:
+    for bound in all_bound().values():
+        for key in bound.keys:
+            assert key not in ("ctrl+m", "ctrl+h", "ctrl+i", "ctrl+space", "ctrl+@")
+            assert not key.startswith("ctrl+shift")
+
+
+def test_no_key_means_two_things_in_the_same_place() -> None:
+    for scope in SCOPES:
+        keys = [binding.key for binding in scope.bindings()]
+        assert len(keys) == len(set(keys)), scope.owner
+
+
+def test_keys_by_name_and_by_character(tmp_path: Path) -> None:
+    mapped, warnings = keymap(tmp_path, 'main.filter = ["f3", "?x"]')
+    assert mapped == {}
+    assert "no key '?x'" in warnings[0]
+    mapped, warnings = keymap(tmp_path, 'main.filter = ["f3", "&", "alt+f"]\nmain.zoom = "Z"')
+    assert mapped == {"main.filter": "f3,ampersand,alt+f", "main.zoom": "Z"}
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ('main.nothing = "x"', 2, "there is no binding 'main.nothing'"),
+        ('main.zoom = "hyperspace"', 2, "there is no key 'hyperspace'"),
+        ('main.zoom = "t"', 2, "the key t is taken by main.union"),
+        ('main.zoom = "ctrl+p"', 2, "the key ctrl+p is taken by app.palette"),
+        ('main.zoom = "j"', 2, "the key j is taken by rows.down"),
+        ('files.expand = "t"', 2, "the key t is taken by main.union"),
+        ('main.zoom = "X"\nmain.sort = "X"', 3, "the key X is taken by main.zoom"),
+    ],
+)
+def test_what_cannot_be_is_told(tmp_path: Path, text: str, line: int, part: str) -> None:
+    mapped, warnings = keymap(tmp_path, text)
+    assert len(warnings) == 1
+    assert f"config.toml, line {line}: " in warnings[0]
+    assert part in warnings[0]
+    assert len(mapped) == text.count("\n")
+
+
+def test_keys_may_be_swapped_and_shared_by_panes(tmp_path: Path) -> None:
+    mapped, warnings = keymap(tmp_path, 'main.zoom = "t"\nmain.union = "z"')
+    assert mapped == {"main.zoom": "t", "main.union": "z"}
+    assert not warnings
+    mapped, warnings = keymap(tmp_path, 'images.open = "X"\nlayers.files = "X"')
+    assert len(mapped) == 2
+    assert not warnings
+
+
+async def test_remapped_keys_work_and_are_shown(drive: Drive) -> None:
+    async with drive(keymap={"main.union": "x", "main.filter": "f3,ampersand"}) as ui:
+        await ui.press("x")
+        assert "united" in ui.text
+        assert "x Union" in ui.lines[-1]
+        assert "f3 & Filter" in ui.lines[-1] or "f3 Filter" in ui.lines[-1]
+        await ui.press("t")
+        assert "united" in ui.text
+        await ui.press("question_mark")
+        assert any(line.split()[1:2] == ["x"] for line in ui.lines if "union" in line)
+        await ui.press("escape", "f3", *"lib")
+        await ui.until(lambda: "match" in ui.text)
+
+
+async def test_a_warning_is_said_until_the_next_key(drive: Drive) -> None:
+    async with drive(notice="config.toml, line 1: nonsense.") as ui:
+        assert "config.toml, line 1: nonsense." in ui.lines[-1]
+        await ui.press("j")
+        assert "nonsense" not in ui.text
+
+
+def test_every_binding_can_be_made() -> None:
+    for owner in owners():
+        assert list(Binding.make_bindings(owner.__dict__["BINDINGS"]))

@@ -1,0 +1,194 @@
+"""Settings: from the file, the environment and flags; what makes no sense is told and left out."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from layerscope.config import OPTIONS, cache_folder, load, settings_file, state_folder
+from layerscope.images.cache import ChangesetCache
+from tests.unit.command import run
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in list(os.environ):
+        if name.startswith("LAYERSCOPE_") or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    (tmp_path / "layerscope").mkdir()
+    return tmp_path / "layerscope" / "config.toml"
+
+
+def test_folders_follow_the_base_directory_specification(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path.home()
+    for of, variable, fallback in (
+        (settings_file, "XDG_CONFIG_HOME", home / ".config/layerscope/config.toml"),
+        (cache_folder, "XDG_CACHE_HOME", home / ".cache/layerscope"),
+        (state_folder, "XDG_STATE_HOME", home / ".local/state/layerscope"),
+    ):
+        assert of({}) == fallback
+        assert of({variable: "relative"}) == fallback
+        assert str(of({variable: "/x"})).startswith("/x/layerscope")
+
+
+def test_without_a_file_there_are_the_defaults(file: Path) -> None:
+    settings = load(environment={"XDG_CONFIG_HOME": str(file.parents[1])})
+    assert not settings.exists
+    assert settings.values == {option.name: option.default for option in OPTIONS}
+    assert set(settings.origins.values()) == {"default"}
+    assert settings.warnings == []
+
+
+def test_later_places_go_before_earlier_ones(file: Path) -> None:
+    file.write_text('theme = "light"\nascii = true\nmouse = false\ncache-limit = "2 MiB"\n')
+    settings = load(
+        {"theme": None, "ascii": False},
+        {"XDG_CONFIG_HOME": str(file.parents[1]), "LAYERSCOPE_THEME": "nord", "NO_COLOR": "1"},
+    )
+    assert settings.warnings == []
+    assert settings.values == {
+        "theme": "nord",
+        "ascii": False,
+        "mouse": False,
+        "cache-limit": 2 << 20,
+    }
+    assert settings.origins == {
+        "theme": "LAYERSCOPE_THEME",
+        "ascii": "flag",
+        "mouse": "file",
+        "cache-limit": "file",
+    }
+
+
+def test_no_color_goes_before_the_file_alone(file: Path) -> None:
+    file.write_text('theme = "light"\n')
+    environment = {"XDG_CONFIG_HOME": str(file.parents[1]), "NO_COLOR": "1"}
+    assert load(environment=environment).values["theme"] == "plain"
+    assert load({"theme": "dark"}, environment).values["theme"] == "dark"
+    assert load(environment={**environment, "NO_COLOR": ""}).values["theme"] == "light"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ('\ncolour = "x"', 2, "there is no setting 'colour'; there are theme, ascii"),
+        ("theme = 3", 1, "theme is '3'; it must be the name of a theme"),
+        ('theme = ""', 1, "it must be the name of a theme"),
+        ('ascii = "perhaps"', 1, 'it must be true, false or "auto"'),
+        ("mouse = 2", 1, "it must be true or false"),
+        ('cache-limit = "lots"', 1, "it must be a number of bytes such as"),
+        ("cache-limit = -1", 1, "it must be a number of bytes"),
+        ("cache-limit = true", 1, "it must be a number of bytes"),
+        ("keys = 3", 1, "keys must be a table"),
+        ("[keys]\n'main.filter' = 3", 2, "main.filter must be a key or a list of keys"),
+        ("[keys]\nmain.filter = []", 2, "main.filter must be a key or a list of keys"),
+        ("[keys]\nmain.filter = 'ctrl+m'", 2, "the same as enter"),
+        ("[keys]\nmain.filter = ['f3', 'ctrl+h']", 2, "the same as backspace"),
+        ("[keys]\nmain.filter = 'ctrl+i'", 2, "the same as tab"),
+        ("[keys]\nmain.filter = 'ctrl+space'", 2, "cannot be bound"),
+        ("[keys]\nmain.filter = 'ctrl+shift+a'", 2, "not every terminal sends it"),
+        ("\n\nmouse = = 2", 3, "this is not valid TOML, so nothing of it applies"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line(
+    file: Path, text: str, line: int, part: str
+) -> None:
+    file.write_text(text)
+    (warning,) = load(environment={"XDG_CONFIG_HOME": str(file.parents[1])}).warnings
+    assert warning.startswith(f"{file}, line {line}: ")
+    assert part in warning
+    assert warning.isprintable()
+
+
+def test_the_rest_applies(file: Path) -> None:
+    file.write_text(
+        'colour = 1\nmouse = "x"\nascii = true\n[keys]\n"main.zoom" = "Z"\nmain.sort = 3\n'
+    )
+    settings = load()
+    assert len(settings.warnings) == 3
+    assert settings.values["ascii"] is True
+    assert settings.values["mouse"] is True
+    assert settings.keys == {"main.zoom": ("Z",)}
+
+
+def test_files_that_cannot_be_read_are_told_of(file: Path) -> None:
+    file.write_bytes(b"theme = '\xff'")
+    assert "not UTF-8" in load().warnings[0]
+    file.unlink()
+    file.mkdir()
+    assert "cannot be read" in load().warnings[0]
+
+
+def test_variables_that_make_no_sense_are_told_of(file: Path) -> None:
+    settings = load(environment={"LAYERSCOPE_MOUSE": "x\x1b", "LAYERSCOPE_ASCII": "1"}, path=file)
+    assert settings.warnings == ["LAYERSCOPE_MOUSE is 'x\\\\e'; it must be true or false."]
+    assert settings.values["ascii"] is True
+
+
+def test_hostile_text_in_the_file_is_shown_not_obeyed(file: Path) -> None:
+    file.write_text('"\\u001b[31m\\u202e" = 1\n[keys]\n"\\u001bx" = "\\u001b"\n')
+    for warning in load().warnings:
+        assert warning.isprintable()
+
+
+def test_the_cache_takes_its_limit_from_the_settings(file: Path) -> None:
+    file.write_text("cache-limit = 12345")
+    assert ChangesetCache()._limit == 12345
+    file.write_text("")
+    assert ChangesetCache()._limit == 1 << 30
+    assert ChangesetCache(limit=7)._limit == 7
+
+
+def test_config_path(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "config", "path").out == f"{file}\n"
+
+
+def test_config_show_is_a_settings_file_that_means_the_same(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('theme = "light"\n[keys]\nmain.filter = ["slash", "f3"]\n')
+    first = run(capsys, "config", "show")
+    assert first.code == 0
+    assert first.err == ""
+    assert '"main.filter" = ["slash", "f3"]' in first.out
+    assert "# file: Filter by name" in first.out
+    assert "# default:" in first.out
+    before = load()
+    file.write_text(first.out)
+    after = load()
+    assert after.values == before.values
+    assert after.keys["main.filter"] == ("slash", "f3")
+    # All others are now set to what they were, which is no clash.
+    again = run(capsys, "config")
+    assert again.err == ""
+
+
+def test_config_show_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text('theme = "no-such"\n[keys]\nmain.zoom = "Z"\nmain.none = "x"\n')
+    outcome = run(capsys, "config", "show", "--json")
+    document = json.loads(outcome.out)
+    assert document["schema"] == "layerscope.config/1"
+    assert document["path"] == str(file)
+    assert {"name": "theme", "value": "auto", "from": "default", "default": "auto"} in document[
+        "settings"
+    ]
+    (zoom,) = [key for key in document["keys"] if key["id"] == "main.zoom"]
+    assert (zoom["keys"], zoom["from"], zoom["default"]) == (["Z"], "file", ["z"])
+    assert len(document["warnings"]) == 2
+    assert len(outcome.err.splitlines()) == 2
+    assert "no theme 'no-such'" in outcome.err
+    assert "no binding 'main.none'" in outcome.err
+
+
+def test_other_commands_tell_of_it_too_and_go_on(
+    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file.write_text("colour = 1")
+    outcome = run(capsys, "inspect", str(tmp_path / "none.tar"))
+    assert outcome.err.splitlines()[0].endswith("there are theme, ascii, mouse, cache-limit, keys.")
+    assert len(outcome.err.splitlines()) == 2
