@@ -1,0 +1,191 @@
+"""Expansion of variables, their scope, and stages."""
+
+from __future__ import annotations
+
+import pytest
+
+from layerscope.dockerfile.expand import ExpansionError, expand
+from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.scope import Scopes
+from layerscope.dockerfile.stages import Stages, find_stages
+
+VALUES = {"a": "1", "empty": "", "path": "/x/y.tar.gz", "star": "a*c"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$a", "1"),
+        ("${a}", "1"),
+        ("x$a-y", "x1-y"),
+        ("$ab", ""),
+        ("$unset", ""),
+        ("$", "$"),
+        ("$/", "$/"),
+        ("\\$a", "$a"),
+        ("'$a'", "$a"),
+        ('"$a"', "1"),
+        ('"\\$a"', "$a"),
+        ('"\\n"', "\\n"),
+        ("\\n", "n"),
+        ("a\\", "a"),
+        ("${a:-2}", "1"),
+        ("${b:-2}", "2"),
+        ("${empty:-2}", "2"),
+        ("${empty-2}", ""),
+        ("${b-2}", "2"),
+        ("${a:+2}", "2"),
+        ("${empty:+2}", ""),
+        ("${empty+2}", "2"),
+        ("${b+2}", ""),
+        ("${b:-${a}}", "1"),
+        ("${b:-'x y'}", "x y"),
+        ("${a:?no}", "1"),
+        ("${path#*/}", "x/y.tar.gz"),
+        ("${path##*/}", "y.tar.gz"),
+        ("${path%.*}", "/x/y.tar"),
+        ("${path%%.*}", "/x/y"),
+        ("${path#nothing}", "/x/y.tar.gz"),
+        ("${path/x/z}", "/z/y.tar.gz"),
+        ("${path//\\//-}", "-x-y.tar.gz"),
+        ("${path/y*/z}", "/x/z"),
+        ("${star#a\\*}", "c"),
+        ("${unset#x}", ""),
+        ("$1x", "x"),
+        ("<<$a", "<<1"),
+    ],
+)
+def test_expansion(text: str, expected: str) -> None:
+    assert expand(text, VALUES).text == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${", "${}", "${a", "${a:-", "'a", '"a', "${b:?gone}", "${b?}", "${a!}", "${a:#x}", "${{a}"],
+)
+def test_what_cannot_be_expanded(text: str) -> None:
+    with pytest.raises(ExpansionError):
+        expand(text, VALUES)
+
+
+def test_what_is_missing_is_said_in_the_users_words() -> None:
+    with pytest.raises(ExpansionError, match="b: set it"):
+        expand("${b:?set it}", VALUES)
+
+
+def test_words_and_references() -> None:
+    result = expand("x${a} 'y z' $gone ${b:-c}", VALUES)
+    assert [word.text for word in result.words] == ["x1", "y z", "c"]
+    assert [(r.name, r.found, r.guarded) for r in result.references] == [
+        ("a", True, False),
+        ("gone", False, False),
+        ("b", False, True),
+    ]
+    gone = result.references[1]
+    assert "x${a} 'y z' $gone"[gone.start : gone.end] == "$gone"
+
+
+def test_the_escape_character_may_be_another() -> None:
+    assert expand("`$a\\", VALUES, escape="`").text == "$a\\"
+
+
+def test_many_stars_take_no_time() -> None:
+    pattern = "*a" * 40 + "b"
+    value = "a" * 2000
+    assert expand("${v#" + pattern + "}", {"v": value}).text == value
+
+
+def values(text: str, line: int = -1, **arguments: str) -> dict[str, str]:
+    document = parse(text)
+    scopes = Scopes(document, arguments=arguments)
+    found = dict(scopes.before(document.instructions[line]).values)
+    found.pop("PATH", None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ARG a=1\nFROM x\nRUN y", {}),
+        ("ARG a=1\nFROM x\nARG a\nRUN y", {"a": "1"}),
+        ("ARG a=1\nARG b=$a.2\nFROM x\nARG b\nRUN y", {"b": "1.2"}),
+        ("ARG a=1\nFROM x\nARG a=2\nRUN y", {"a": "2"}),
+        ("FROM x\nARG a\nRUN y", {}),
+        ("FROM x\nENV a=1 b=$a\nRUN y", {"a": "1", "b": ""}),
+        ("FROM x\nARG a=1 b=$a\nRUN y", {"a": "1", "b": "1"}),
+        ("FROM x\nENV a=1\nENV a=2$a\nRUN y", {"a": "21"}),
+        ("FROM x\nARG a=1\nENV a=2\nRUN y", {"a": "2"}),
+        ("FROM x\nENV a=2\nARG a\nRUN y", {"a": "2"}),
+        ("FROM x\nENV a b c\nRUN y", {"a": "b c"}),
+        ("FROM x AS s\nENV a=1\nFROM s\nRUN y", {"a": "1"}),
+        ("FROM x AS s\nENV a=1\nFROM z\nRUN y", {}),
+        ("FROM x AS s\nENV a=1\nFROM 0\nRUN y", {}),
+    ],
+)
+def test_scope(text: str, expected: dict[str, str]) -> None:
+    assert values(text) == expected
+
+
+def test_build_arguments_win_over_defaults() -> None:
+    assert values("FROM x\nARG a=1\nRUN y", a="9") == {"a": "9"}
+    assert values("FROM x\nRUN y", a="9") == {}
+    assert values("ARG a=1\nFROM x\nARG a\nRUN y", a="9") == {"a": "9"}
+
+
+def test_variables_of_the_base_image() -> None:
+    document = parse("FROM x:1\nRUN y\nFROM z\nRUN y\nFROM scratch\nCOPY a b")
+    scopes = Scopes(document, environment={"x:1": {"PATH": "/own", "V": "1"}}.get)
+    known = scopes.before(document.instructions[1])
+    assert (known.values, known.complete) == ({"PATH": "/own", "V": "1"}, True)
+    assert not scopes.before(document.instructions[3]).complete
+    assert scopes.before(document.instructions[5]).complete
+    assert "usr/bin" in scopes.after(2).values["PATH"]
+
+
+def stages(text: str) -> Stages:
+    return find_stages(parse(text))
+
+
+def test_the_graph() -> None:
+    found = stages(
+        "ARG v=2\nFROM a:$v AS Base\nFROM base AS build\nCOPY --from=tools x y\n"
+        "FROM b AS tools\nFROM scratch\nCOPY --from=build x y\nCOPY --from=2 x y\n"
+        "COPY --from=nginx:1 x y\nRUN --mount=type=bind,from=base,target=/b z\nFROM c AS spare\n"
+    )
+    assert found.edges() == [
+        (1, 0, "from"),
+        (1, 2, "copy"),
+        (3, 0, "mount"),
+        (3, 1, "copy"),
+        (3, 2, "copy"),
+    ]
+    assert [stage.label for stage in found.stages] == ["base", "build", "tools", "3", "spare"]
+    base = found.stages[0].base
+    assert base is not None
+    assert (base.name, base.stage) == ("a:2", None)
+    assert found.needed() == {4}
+    assert found.needed(3) == {0, 1, 2, 3}
+    assert (found.find("BUILD"), found.find("3"), found.find("9"), found.find("x")) == (
+        1,
+        3,
+        None,
+        None,
+    )
+    assert found.cycle() is None
+
+
+def test_from_names_only_stages_above() -> None:
+    found = stages("FROM b AS a\nFROM c AS b\nFROM 0\n")
+    assert [use.stage for stage in found.stages for use in stage.uses] == [None, None, None]
+
+
+def test_a_cycle_is_found() -> None:
+    use = stages("FROM a AS x\nCOPY --from=y 1 2\nFROM a AS y\nCOPY --from=x 1 2\n").cycle()
+    assert use is not None
+    assert use.name == "y"
+    assert stages("FROM a AS x\nCOPY --from=x 1 2\n").cycle() is not None
+
+
+def test_no_stage_is_no_error() -> None:
+    assert stages("RUN x\nARG a").needed() == frozenset()
+    assert len(stages("RUN x\nARG a").above) == 2
