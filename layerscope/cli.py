@@ -34,7 +34,8 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     parser = _Parser(
         prog="layerscope",
         description="Shows what each layer of a container image adds. Without a command: the TUI.",
-        epilog="layerscope [SOURCE] starts the TUI, with that image open.",
+        epilog="layerscope [SOURCE] starts the TUI, with that image open. If a terminal shows it "
+        "wrongly, LAYERSCOPE_OUTPUT=plain in the environment makes it write more, and simpler.",
     )
     parser.add_argument("--version", action="version", version=f"layerscope {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)

@@ -2,18 +2,123 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import select
 import threading
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
+from rich.color import ColorSystem
+from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.app import App
 from textual.content import Content
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
+
+from layerscope.tui.cells.grid import CellOutput
+from layerscope.tui.cells.path import Abilities
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
     from textual.widget import Widget
+
+_SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
+#: What is shorter arrives in one piece anyway.
+_SYNC_FROM = 1024
+
+
+class CellApp(App[int], inherit_bindings=False):
+    """An app that writes only the cells that differ from those that the terminal shows.
+
+    With `LAYERSCOPE_OUTPUT=plain` in the environment, Textual's own way is taken, which repaints
+    regions whole and relies on less.
+
+    Attributes:
+        cells: What the terminal shows; None until there is something, or if that does not count.
+    """
+
+    cells: CellOutput | None = None
+    _plain = False
+    _flush_due = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._plain = os.environ.get("LAYERSCOPE_OUTPUT") == "plain"
+
+    def repaint(self) -> None:
+        """Writes everything again, since the terminal shows nothing of ours any more."""
+        if self.cells is not None:
+            self.cells.forget()
+            self._flush_soon()
+            return
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+            for widget in screen.walk_children():
+                widget.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What a terminal shows while its size changes is its own affair."""
+        if self.cells is not None:
+            self.cells.forget()
+            if event.size == self.cells.size:
+                self._flush_soon()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self._plain or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            super()._display(screen, renderable)
+            return
+        try:
+            if self._running and not (self._closed or self._batch_count or self.is_headless):
+                if self.cells is None:
+                    colors = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
+                    self.cells = CellOutput(Abilities.of(os.environ), colors)
+                paint(self.cells, renderable)
+                self._flush_soon()
+        finally:
+            self.post_display_hook()
+
+    def _flush_soon(self) -> None:
+        # All that is painted in a turn of the event loop is written at once.
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_cells)
+
+    def _flush_cells(self) -> None:
+        self._flush_due = False
+        if self.cells is None or self._driver is None or self._closed:
+            return
+        cursor = None
+        if isinstance(self.focused, Input | TextArea):
+            # It cannot be seen, but this is where an input method shows what it offers.
+            cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+        text = self.cells.flush(cursor)
+        if self._sync_available and len(text) >= _SYNC_FROM:
+            text = f"{_SYNC_START}{text}{_SYNC_END}"
+        if text:
+            self._driver.write(text)
+            self._driver.flush()
+
+
+def paint(cells: CellOutput, update: LayoutUpdate | ChopsUpdate) -> None:
+    """Puts into a grid what Textual would write."""
+    if isinstance(update, LayoutUpdate):
+        if cells.size != update.region.size:
+            cells.resize(*update.region.size)
+        for y, line in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in line:
+                cells.paint(x, y, strip)
+                x += strip.cell_length
+        return
+    for y, left, right in update.spans:
+        for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if chop is not None and x <= right and end > left:
+                whole = left <= x < right and end <= right
+                cells.paint(x, y, chop if whole else chop.crop(0, min(end, right) - x))
 
 
 class TerminalDriver(LinuxDriver):
@@ -23,7 +128,9 @@ class TerminalDriver(LinuxDriver):
     with it. Here a thread sleeps until the terminal hangs up, and then ends the app.
     """
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    _app: CellApp
+
+    def __init__(self, app: CellApp, **options: Any) -> None:
         super().__init__(app, **options)
         self._hung_up = False
         self._watching = False
@@ -32,17 +139,15 @@ class TerminalDriver(LinuxDriver):
         """Takes the terminal over, also after the app was suspended."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._watching:
-            # The terminal shows nothing of ours any more, so what was painted counts for nothing.
-            self._app.call_later(self._repaint)
+            self._app.call_later(self._app.repaint)
         else:
             self._watching = True
             threading.Thread(target=self._watch, name="layerscope-hang-up", daemon=True).start()
 
-    def _repaint(self) -> None:
-        for screen in self._app.screen_stack:
-            screen.refresh(layout=True)
-            for widget in screen.walk_children():
-                widget.refresh()
+    def stop_application_mode(self) -> None:
+        """Gives the terminal back, with its own pen."""
+        self.write("\x1b[m")
+        super().stop_application_mode()
 
     def write(self, data: str) -> None:
         """Writes to the terminal, if it is still there."""

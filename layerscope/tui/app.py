@@ -17,7 +17,7 @@ os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
@@ -25,7 +25,7 @@ from textual.screen import Screen
 from layerscope.config import Settings, load
 from layerscope.images.progress import Progress
 from layerscope.text import visible
-from layerscope.tui._textual_compat import TerminalDriver, still_cursors
+from layerscope.tui._textual_compat import CellApp, TerminalDriver, still_cursors
 from layerscope.tui.glyphs import GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
@@ -59,7 +59,11 @@ def _connect() -> EngineLike:
     return connect()
 
 
-class LayerscopeApp(App[int], inherit_bindings=False):
+#: Signals that end the app, and its exit code then.
+_ENDS = {signal.SIGTERM: 0, signal.SIGHUP: 0, signal.SIGINT: 130, signal.SIGQUIT: 131}
+
+
+class LayerscopeApp(CellApp, inherit_bindings=False):
     """The terminal UI.
 
     Attributes:
@@ -77,6 +81,7 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         Binding("q", "quit", "Quit", id="app.quit"),
         Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit_always", show=False),
         Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
+        Binding("ctrl+l", "repaint", "Draw everything again", id="app.repaint", show=False),
     ]
 
     def __init__(
@@ -140,13 +145,13 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         return wanted
 
     def on_mount(self) -> None:
-        """Ends cleanly when the terminal or the system asks for it."""
+        """Ends cleanly when the user, the terminal or the system asks for it."""
         if self._notice:
             self._main.keys.say(self._notice)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number, code in _ENDS.items():
             try:
-                loop.add_signal_handler(number, self.exit, 0)
+                loop.add_signal_handler(number, partial(self.exit, return_code=code))
             except (NotImplementedError, RuntimeError, ValueError):
                 # Not in the main thread, as in tests.
                 return
@@ -156,6 +161,10 @@ class LayerscopeApp(App[int], inherit_bindings=False):
         if isinstance(self.focused, TextEntry) and self.focused.claims(event):
             event.stop()
             event.prevent_default()
+
+    def action_repaint(self) -> None:
+        """Mends what somebody else wrote to the terminal."""
+        self.repaint()
 
     def action_help(self) -> None:
         """Shows all keys."""

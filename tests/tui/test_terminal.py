@@ -21,6 +21,8 @@ from pathlib import Path
 import pyte
 import pytest
 
+from tests.tui.emulator import Emulator
+
 _CODE = """
 import sys
 from layerscope.tui import app
@@ -41,11 +43,13 @@ class Terminal:
     fd: int
     size: tuple[int, int]
     output: bytes = b""
-    screen: pyte.Screen = field(init=False)
+    environment: dict[str, str] = field(default_factory=dict)
+    screen: Emulator = field(init=False)
     stream: pyte.ByteStream = field(init=False)
 
     def __post_init__(self) -> None:
-        self.screen = pyte.Screen(*self.size)
+        colored = self.environment.get("TERM", "xterm").startswith(("xterm", "linux"))
+        self.screen = Emulator(*self.size, erases_in_color=colored)
         self.stream = pyte.ByteStream(self.screen)
 
     def read(self, quiet: float = 0.2) -> bytes:
@@ -81,6 +85,27 @@ class Terminal:
         os.write(self.fd, keys.encode())
         return self.read()
 
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.screen.resize(lines, columns)
+        # What is shown meanwhile is up to the terminal.
+        self.screen.scramble()
+
+    def stop(self, keys: str) -> None:
+        """Types what suspends it, and shows what a shell would."""
+        os.write(self.fd, keys.encode())
+        end = time.monotonic() + 10
+        while self.state != "T":
+            assert time.monotonic() < end, self.text
+            self.read(0.05)
+        self.read()
+        self.screen.scramble()
+
+    @property
+    def state(self) -> str:
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0]
+
     def wait(self, seconds: float = 10.0) -> int:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -115,7 +140,7 @@ def start(*arguments: str, size: tuple[int, int] = (100, 30), **environment: str
         preexec_fn=take_terminal,
     )
     os.close(slave)
-    return Terminal(process, master, size)
+    return Terminal(process, master, size, environment=environment)
 
 
 @pytest.fixture
@@ -164,13 +189,22 @@ def test_a_session_from_start_to_quit(terminals: list[Terminal]) -> None:
     assert left_as_it_was(ui.output)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_cleanly(terminals: list[Terminal], number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130), (signal.SIGQUIT, 131)],
+)
+def test_signals_end_it_cleanly(
+    terminals: list[Terminal], number: signal.Signals, code: int
+) -> None:
     terminals.append(ui := start())
     ui.until("index.html")
     ui.process.send_signal(number)
-    assert ui.wait() == 0
+    assert ui.wait() == code
+    ui.read()
     assert left_as_it_was(ui.output)
+    # What it wrote last, it wrote with the terminal's own pen.
+    assert re.findall(rb"\x1b\[[0-9;]*m", ui.output)[-1] == b"\x1b[m"
+    assert b"Traceback" not in ui.output
 
 
 @pytest.mark.parametrize("ignored", [False, True])
@@ -202,20 +236,137 @@ def _start_code(code: str) -> Terminal:
 def test_suspend_and_come_back(terminals: list[Terminal]) -> None:
     terminals.append(ui := start())
     ui.until("index.html")
-    ui.keys("\x1a")
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        state = Path(f"/proc/{ui.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "T":
-            break
-        ui.read(0.05)
-    assert state == "T"
-    ui.read()
+    ui.stop("\x1a")
     assert left_as_it_was(ui.output)
     ui.process.send_signal(signal.SIGCONT)
     ui.until("index.html")
     ui.keys("j")
     assert "layer 2" in ui.text
+
+
+#: What is typed into both terminals: letters, escape, mouse and wheel reports, a paste, focus.
+_SESSION = (
+    *(
+        "j",
+        "j",
+        "\x1b[<0;10;7M\x1b[<0;10;7m",
+        "t",
+        "3",
+        "G",
+        "g",
+        "E",
+        "\x1b[6~",
+        "\x1b[<65;10;20M",
+    ),
+    *(
+        "/",
+        "p",
+        "y",
+        "\x7f",
+        "\x1b[D",
+        "\r",
+        "\x1b",
+        "?",
+        "\x1b",
+        "\x10",
+        "the",
+        "\r",
+        "\x1b[B",
+        "\r",
+    ),
+    *(
+        "z",
+        "\x1b[B",
+        "z",
+        "s",
+        "S",
+        "a",
+        "\x1b[I",
+        "1",
+        "\x1b[B",
+        "\x1b",
+        "resize",
+        "j",
+        "stop",
+        "k",
+    ),
+    *("\x0c", "2", "k"),
+)
+#: Where the cursor is matters, though nobody sees it: input methods look there.
+_TYPED = ("/", "p", "y", "\x7f", "\x1b[D", "the")
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "screen"])
+def test_cells_show_what_textual_shows(terminals: list[Terminal], term: str) -> None:
+    both = [start(TERM=term, LAYERSCOPE_OUTPUT=way) for way in ("plain", "cells")]
+    terminals += both
+    plain, ours = both
+    for ui in both:
+        ui.until("index.html")
+    for step in _SESSION:
+        for ui in both:
+            if step == "resize":
+                ui.resize(90, 26)
+            elif step == "stop":
+                ui.stop("\x1a")
+                ui.process.send_signal(signal.SIGCONT)
+            else:
+                os.write(ui.fd, step.encode())
+            ui.read()
+        end = time.monotonic() + 5
+        while plain.screen.look() != ours.screen.look() and time.monotonic() < end:
+            for ui in both:
+                ui.read(0.1)
+        assert plain.screen.look() == ours.screen.look(), (step, plain.text, ours.text)
+        if step in _TYPED:
+            spots = [(ui.screen.cursor.x, ui.screen.cursor.y) for ui in both]
+            assert spots[0] == spots[1], step
+    assert len(ours.output) < len(plain.output) / 2
+    for ui in both:
+        ui.keys("q")
+        assert ui.wait() == 0
+        assert left_as_it_was(ui.output)
+
+
+_EDITOR = _CODE.replace(
+    "sys.exit(app.run(",
+    """
+def edit(self):
+    with self.suspend():
+        sys.__stderr__.write("\\x1b[7;31m" + "an editor was here " * 60)
+        sys.__stderr__.flush()
+app.LayerscopeApp.action_help = edit
+sys.exit(app.run(""",
+)
+
+
+def test_after_an_editor_everything_is_drawn_again(terminals: list[Terminal]) -> None:
+    terminals.append(ui := _start_code(_EDITOR))
+    ui.until("index.html")
+    before = ui.screen.look()
+    ui.keys("?")
+    ui.read(0.5)
+    assert b"an editor was here" in ui.output
+    assert ui.screen.look() == before
+
+
+def test_a_terminal_resized_there_and_back_is_drawn_again(terminals: list[Terminal]) -> None:
+    terminals.append(ui := start())
+    ui.until("index.html")
+    before = ui.screen.look()
+    ui.resize(80, 24)
+    ui.resize(100, 30)
+    ui.read(0.5)
+    assert ui.screen.look() == before
+
+
+def test_ctrl_l_mends_what_others_wrote(terminals: list[Terminal]) -> None:
+    terminals.append(ui := start())
+    ui.until("index.html")
+    before = ui.screen.look()
+    ui.screen.scramble()
+    ui.keys("\x0c")
+    assert ui.screen.look() == before
 
 
 @pytest.mark.parametrize("term", ["linux", "screen", "tmux-256color", "xterm"])

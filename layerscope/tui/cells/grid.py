@@ -1,0 +1,224 @@
+"""The grid of a terminal's cells, as they are to be and as they are."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
+
+from rich.cells import split_graphemes
+from rich.color import ColorSystem
+from rich.segment import Segment
+
+from layerscope.tui.cells.path import NARROW, UNKNOWN, Abilities, Path, Row
+from layerscope.tui.cells.pens import Pen, Pens
+
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)))
+_MOST_PENS = 4096
+
+
+class CellOutput:
+    """A terminal's cells: as they are to be, and as they are.
+
+    Attributes:
+        size: Columns and lines.
+        wanted: The lines as they are to be.
+        pens: What the numbers in them mean.
+    """
+
+    def __init__(self, abilities: Abilities, colors: ColorSystem = ColorSystem.TRUECOLOR) -> None:
+        """Makes a grid without cells.
+
+        Args:
+            abilities: What the terminal understands.
+            colors: The colours that it has; others are made into these.
+        """
+        self.size = (0, 0)
+        self.wanted: list[Row] = []
+        self._abilities = abilities
+        self._colors = colors
+        self.pens = Pens(colors, abilities.codes)
+        self._shown: list[Row] = []
+        self._painted: set[int] = set()
+        self._known = False
+        self._cursor = (-1, -1)
+        self._pen = 0
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Begins with an empty grid of another size."""
+        self.size = (columns, lines)
+        self.wanted = [([" "] * columns, [0] * columns) for _ in range(lines)]
+        self._painted.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Says that the terminal may show something else than what was written."""
+        self._known = False
+
+    def paint(self, x: int, y: int, segments: Iterable[Segment]) -> None:
+        """Puts text into the grid.
+
+        Args:
+            x: Column of its first cell.
+            y: Its line.
+            segments: The text. What does not fit into the line is left out.
+        """
+        columns, lines = self.size
+        if not (0 <= y < lines and 0 <= x < columns):
+            return
+        self._painted.add(y)
+        chars, pens = self.wanted[y]
+        # Of a wide character of which one half is overwritten the other becomes a blank.
+        if not chars[x]:
+            chars[x - 1] = " "
+        for text, style, control in segments:
+            if control or x >= columns:
+                continue
+            cells = list(text) if NARROW.issuperset(text) else _cells(text)
+            if x + len(cells) > columns:
+                cut = columns - x
+                halved = not cells[cut]
+                del cells[cut:]
+                if halved:
+                    cells[-1] = " "
+            end = x + len(cells)
+            if end < columns and not chars[end]:
+                chars[end] = " "
+            pen = self.pens.of(style)
+            blank = self.pens.blanks[pen]
+            chars[x:end] = cells
+            if blank == pen or " " not in cells:
+                pens[x:end] = [pen] * len(cells)
+            else:
+                pens[x:end] = [blank if cell == " " else pen for cell in cells]
+            x = end
+
+    def flush(self, cursor: tuple[int, int] | None = None) -> str:
+        """Returns what makes the terminal show what was painted.
+
+        Args:
+            cursor: Column and line where the cursor has to be in the end, if that matters.
+        """
+        if len(self.pens.pens) > _MOST_PENS:
+            self._renumber()
+        path = Path(self.size, self.pens, self._abilities, self._cursor, self._pen)
+        if not self._known:
+            self._known = True
+            self._clear(path)
+            self._painted.update(range(len(self.wanted)))
+        dirty = [y for y in sorted(self._painted) if self._shown[y] != self.wanted[y]]
+        self._painted.clear()
+        if dirty:
+            path = self._shortest(path, dirty)
+        for y in dirty:
+            chars, pens = self.wanted[y]
+            self._shown[y] = (chars[:], pens[:])
+        if cursor is not None:
+            path.move(*cursor)
+        self._cursor, self._pen = (path.x, path.y), path.pen
+        return "".join(path.out)
+
+    def _renumber(self) -> None:
+        """Forgets pens that are not needed any more."""
+        old, self.pens = self.pens.pens, Pens(self._colors, self._abilities.codes)
+        for _, pens in self.wanted:
+            pens[:] = [self.pens.number(old[pen]) for pen in pens]
+        self.forget()
+
+    def _clear(self, path: Path) -> None:
+        """Begins on a terminal of which nothing is known."""
+        columns = self.size[0]
+        path.out.append("\x1b[m")
+        path.x, path.y, path.pen = -1, -1, 0
+        blank = self.pens.blanks[0]
+        if self._abilities.erases_in_color and self.wanted:
+            # In the background of most cells, so that their blanks need not be written.
+            counts = Counter(chain.from_iterable(pens for _, pens in self.wanted))
+            background = self.pens.pens[counts.most_common(1)[0][0]].background
+            blank = self.pens.number(Pen(frozenset(), None, background))
+            path.turn(blank)
+        path.out.append("\x1b[2J")
+        self._shown = [([" "] * columns, [blank] * columns) for _ in self.wanted]
+
+    def _shortest(self, path: Path, dirty: list[int]) -> Path:
+        """Takes the shorter one of the ways to write lines: as they are, or with a scroll."""
+        plain = path.fork()
+        for y in dirty:
+            plain.line(y, self._shown[y], self.wanted[y])
+        block = self._moved_block(dirty) if self._abilities.scrolls and len(dirty) > 2 else None
+        if block is None:
+            return plain
+        top, bottom, _ = block
+        shown = self._scrolled(*block)
+        scrolling = path.fork()
+        scrolling.scroll(*block)
+        for y in sorted({*dirty, *range(top, bottom + 1)}):
+            scrolling.line(y, shown[y], self.wanted[y])
+        if len("".join(scrolling.out).encode()) >= len("".join(plain.out).encode()):
+            return plain
+        # All lines in between have moved, those too that were right where they were.
+        dirty[:] = sorted({*dirty, *range(top, bottom + 1)})
+        return scrolling
+
+    def _moved_block(self, dirty: list[int]) -> tuple[int, int, int] | None:
+        """Finds lines that have moved: the first and the last of them, and how far up they have.
+
+        Looked for are those of the pane that has changed, among the columns that differ; then the
+        number of cells that would be wrong tells whether it is worth it to repair other panes.
+        """
+        columns = self.size[0]
+        left, right = columns, 0
+        for y in dirty:
+            marks = list(map(operator.ne, self._shown[y][0], self.wanted[y][0]))
+            if True in marks:
+                left = min(left, marks.index(True))
+                right = max(right, columns - marks[::-1].index(True))
+        # The last one may be of a scroll bar, which does not move along.
+        span = slice(left, right - 1)
+        places: dict[tuple[str, ...], list[int]] = {}
+        for y in dirty:
+            places.setdefault(tuple(self._shown[y][0][span]), []).append(y)
+        found = [(places.get(tuple(self.wanted[y][0][span]), []), y) for y in dirty]
+        steps = [(old[0] - y, y) for old, y in found if len(old) == 1 and old[0] != y]
+        if not steps:
+            return None
+        rows, votes = Counter(step for step, _ in steps).most_common(1)[0]
+        ys = [y for step, y in steps if step == rows]
+        top, bottom = min(*ys, *(y + rows for y in ys)), max(*ys, *(y + rows for y in ys))
+        if votes < 2:
+            return None
+        shown = self._scrolled(top, bottom, rows)
+        before = sum(_difference(self._shown[y], self.wanted[y]) for y in range(top, bottom + 1))
+        after = sum(_difference(shown[y], self.wanted[y]) for y in range(top, bottom + 1))
+        return (top, bottom, rows) if after < before else None
+
+    def _scrolled(self, top: int, bottom: int, rows: int) -> list[Row]:
+        """What is shown when lines have moved."""
+        block = self._shown[top : bottom + 1]
+        # What the lines that come in look like is not the same everywhere.
+        columns = self.size[0]
+        fresh = [([UNKNOWN] * columns, [0] * columns) for _ in range(min(abs(rows), len(block)))]
+        block = [*block[rows:], *fresh] if rows > 0 else [*fresh, *block[:rows]]
+        return [*self._shown[:top], *block, *self._shown[bottom + 1 :]]
+
+
+def _cells(text: str) -> list[str]:
+    """Text by cells, as Textual counts them, and without what would move the cursor."""
+    cells: list[str] = []
+    last = -1
+    text = text.translate(_CONTROLS)
+    for start, end, width in split_graphemes(text)[0]:
+        if width:
+            last = len(cells)
+            cells += [text[start:end], ""][:width]
+        elif cells:
+            cells[last] += text[start:end]
+    return cells
+
+
+def _difference(one: Row, other: Row) -> int:
+    """In how many cells two lines differ."""
+    chars = map(operator.ne, one[0], other[0])
+    pens = map(operator.ne, one[1], other[1])
+    return sum(map(operator.or_, chars, pens))
