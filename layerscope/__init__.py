@@ -10,10 +10,12 @@ One core, two front ends. Imports point down this list only, held by import-lint
     filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
                    the union at any height, every version of every path; waste; what a screen shows
     oci            the formats: references, manifests, configurations, tar headers, compression
+    content        one file's bytes: what kind it is, its lines, what is found in it, highlighting
     text, errors   words for people
 
-`oci` and `filesystem` are functions on bytes and arrays and know of no engine. `textual` is
-imported in `tui` alone, `docker` in `engines`.
+`content` stands beside `oci`: neither knows of the other. `oci`, `content` and `filesystem` are
+functions on bytes and arrays and know of no engine. `textual` is imported in `tui` alone, `docker`
+in `engines`.
 
 How a layer is read: `oci.tar_scan` finds headers, seeking over content; `oci.tar_columns` decodes
 thousands of them at a time; `filesystem.tar_changeset` makes a changeset of them.

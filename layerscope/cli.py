@@ -54,6 +54,8 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     cat = _command(subparsers, "cat", "content of a version of a file")
     cat.add_argument("path", metavar="PATH")
     cat.add_argument("--layer", type=int, metavar="N", help="as it is with layer N on top")
+    cat.add_argument("--describe", action="store_true", help="what kind of file it is instead")
+    cat.add_argument("--json", action="store_true", help="with --describe, one JSON object")
 
     extract = _command(subparsers, "extract", "write files of an image to a folder")
     extract.add_argument("paths", metavar="PATH", nargs="+", help="/ for everything")

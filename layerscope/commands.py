@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
 from layerscope.output import write_bytes, write_lines
 from layerscope.reports.narration import Narration
-from layerscope.text import docker_size, visible
+from layerscope.text import decode, docker_size, visible
 
 if TYPE_CHECKING:
     from layerscope.filesystem.changeset import Changeset
@@ -71,6 +71,8 @@ def cat(arguments: argparse.Namespace) -> int:
     from layerscope.filesystem.lookup import LookupFailedError, clean_user_path, resolve
     from layerscope.images.file_digests import content_of
 
+    if arguments.json and not arguments.describe:
+        raise UsageError("--json is for --describe.", "Content is written as it is.")
     path = clean_user_path(arguments.path)
     with _opened(arguments) as (loaded, reader):
         stack = loaded.stack
@@ -86,8 +88,29 @@ def cat(arguments: argparse.Namespace) -> int:
         kind = EntryType(int(stack.types[row]))
         if kind is not EntryType.FILE:
             raise UsageError(f"/{visible(path)} is a {kind.label}, which has no content.")
-        write_bytes(content_of(stack, reader, row))
+        if arguments.describe:
+            _describe(loaded, reader, row, as_json=arguments.json)
+        else:
+            write_bytes(content_of(stack, reader, row))
     return 0
+
+
+def _describe(loaded: Loaded, reader: ImageReader, row: int, *, as_json: bool) -> None:
+    from layerscope.content.kind import describe
+    from layerscope.images.contents import Contents
+    from layerscope.reports.description_report import description_document, description_text
+
+    content = Contents(reader).open(loaded.stack, row)
+    try:
+        path = loaded.stack.tree.path(int(loaded.stack.nodes[row]))
+        found = describe(content, decode(path))
+        size = content.size
+    finally:
+        content.close()
+    if as_json:
+        write_lines([json.dumps(description_document(loaded, row, size, found))])
+    else:
+        write_lines(description_text(size, found))
 
 
 def extract(arguments: argparse.Namespace) -> int:

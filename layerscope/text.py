@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 # Controls (C0, DEL, C1), lone surrogates, line separators, and everything that changes the
 # direction of text or joins it invisibly: image content must neither move the cursor nor pretend
@@ -47,6 +48,22 @@ def _escape(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible_pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """The pieces of what `visible` makes of a text, and whether each stands for something hostile.
+
+    Args:
+        text: The text.
+    """
+    reached = 0
+    for match in _HOSTILE.finditer(text):
+        if match.start() > reached:
+            yield text[reached : match.start()], False
+        yield _escape(match), True
+        reached = match.end()
+    if reached < len(text):
+        yield text[reached:], False
 
 
 def one_line(text: str | bytes) -> str:
