@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, ClassVar
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
 
-from textual import events
+from textual import actions, events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
@@ -30,6 +31,7 @@ from layerscope.tui.glyphs import GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
 from layerscope.tui.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, THEMES, theme_named
+from layerscope.tui.widgets.key_bar import why_not
 from layerscope.tui.widgets.text_entry import TextEntry
 
 if TYPE_CHECKING:
@@ -155,6 +157,26 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             except (NotImplementedError, RuntimeError, ValueError):
                 # Not in the main thread, as in tests.
                 return
+
+    async def run_action(
+        self,
+        action: str | actions.ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Does what a key asks for, or says why that cannot be.
+
+        Whatever has a method `why_not`, from the name of an action and its parameters to a
+        sentence, is asked first; the sentence goes to the method `say` of the screen.
+        """
+        node = self if default_namespace is None else default_namespace
+        _, name, parameters = actions.parse(action) if isinstance(action, str) else action
+        reason = why_not(node, name, parameters)
+        say = getattr(self.screen, "say", None)
+        if reason and say is not None:
+            say(reason)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     def on_key(self, event: events.Key) -> None:
         """Hands keys to an input that were on their way elsewhere when it opened."""

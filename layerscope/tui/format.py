@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
@@ -13,6 +14,21 @@ from layerscope.tui import glyphs
 #: A piece of text in one style; a line is a list of them.
 Piece = tuple[str, Style]
 Line = list[Piece]
+
+
+class Heading(NamedTuple):
+    """The heading of a column that rows can be sorted by.
+
+    Attributes:
+        start: Its first cell.
+        end: The cell behind it.
+        key: What the pane calls the order.
+    """
+
+    start: int
+    end: int
+    key: str
+
 
 # By EntryType; whiteouts are never shown as entries.
 _LETTERS = "--ldcbp??"

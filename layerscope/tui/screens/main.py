@@ -19,6 +19,7 @@ from layerscope.tui.screens.choice import ChoiceScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
 from layerscope.tui.screens.message import MessageScreen
 from layerscope.tui.screens.panes import PaneScreen
+from layerscope.tui.screens.reasons import why_not_now
 from layerscope.tui.session import (
     Connector,
     EngineListed,
@@ -261,23 +262,13 @@ class MainScreen(PaneScreen, inherit_bindings=False):
 
     # Keys that mean the files, or the images while these have the focus.
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Which keys mean something now."""
-        if action in ("toggle_union", "show_kind", "zoom"):
-            return self.exploring and self.focused is not self.images
-        if action == "platform":
-            return self.session is not None and bool(self.session.platforms)
-        if action == "next_match":
-            return self.files.pattern is not None
-        if action == "cancel":
-            return self.session is not None and not self.session.ended
-        if action in ("filter", "sort", "reverse") and self.pane is self.images:
-            return self.images.total > 0
-        if action == "next_pane":
-            return len(self.panes) > 1
-        if action == "back":
-            return self.exploring or bool(self.images.needle)
-        return True
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why a key means nothing now, in a sentence; empty if it does mean something."""
+        return why_not_now(self, action, parameters)
+
+    def say(self, text: str) -> None:
+        """Says a sentence at the bottom, until the next key or click."""
+        self.keys.say(text)
 
     def action_toggle_union(self) -> None:
         """Shows one layer, or the union up to it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 
 from layerscope.text import decode, docker_size, visible
-from layerscope.tui.format import Line, cut, left, mode, moment, right
+from layerscope.tui.format import Heading, Line, cut, left, mode, moment, right
 from layerscope.tui.glyphs import ASCENDING, CLOSED, DESCENDING, DOT, OPEN
 from layerscope.tui.theme import Palette
 
@@ -52,6 +52,17 @@ class FileRows:
             title(names[key], key, size, key in ("owner", "size"))
         title(" Name", "name", 12, False)
         return line
+
+    def headings(self, width: int) -> list[Heading]:
+        """The columns that can be sorted by, as far as rows can be."""
+        keys = {key.value for key in type(self.rows.sort)}
+        found = [Heading(0, 2, "change")]
+        start = 3
+        for key, size in self._columns(width):
+            found.append(Heading(start, start + size, key))
+            start += size + 1
+        found.append(Heading(start, width, "name"))
+        return [heading for heading in found if heading.key in keys]
 
     def line(self, node: int, width: int, colors: Palette) -> Line:
         """The line of a node."""

@@ -11,7 +11,7 @@ from textual.message import Message
 
 from layerscope.filesystem.change import Change
 from layerscope.tui.background import run_beside
-from layerscope.tui.format import Line
+from layerscope.tui.format import Heading, Line
 from layerscope.tui.unfold import unfolded
 from layerscope.tui.widgets.file_rows import FileRows
 from layerscope.tui.widgets.row_view import RowView
@@ -166,6 +166,18 @@ class FileTree(RowView):
         """Turns the order round."""
         if self.rows is not None:
             self._sort(self.rows.sort.value, not self.rows.reverse)
+
+    def headings(self, width: int) -> list[Heading]:
+        """The columns that it can be sorted by."""
+        if self._drawn is None or not self.row_count:
+            return []
+        return self._drawn.headings(width)
+
+    def sort_by(self, key: str) -> None:
+        """Sorts by a column; turns the order round if it is sorted by that already."""
+        if self.rows is not None:
+            same = self.rows.sort.value == key
+            self._sort(key, same and not self.rows.reverse)
 
     def go_to_match(self, step: int) -> bool:
         """Moves to the next or previous row that matches the filter, round the end if need be."""

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 
 from layerscope.text import docker_age, docker_size, short_id, visible
-from layerscope.tui.format import Line, left, plural, right
+from layerscope.tui.format import Heading, Line, left, plural, right
 from layerscope.tui.glyphs import ASCENDING, DESCENDING, SEPARATOR
 from layerscope.tui.widgets.row_view import RowView
 
@@ -29,6 +29,7 @@ class _Row:
 
 
 _SORTS = ("created", "name", "size")
+_SORTED_BY = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}
 _NONE = "<none>"
 
 
@@ -109,16 +110,33 @@ class ImageList(RowView):
         self._reverse = not self._reverse
         self._update()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Nothing can be opened where there is nothing."""
-        return bool(self._rows) if action == "choose" else True
+        return "There is no image here to open." if action == "choose" and not self._rows else ""
+
+    def headings(self, width: int) -> list[Heading]:
+        """The columns that it can be sorted by."""
+        found = []
+        start = 1
+        for name, size, _ in self._columns(width):
+            if name in _SORTED_BY:
+                found.append(Heading(start, start + size, _SORTED_BY[name]))
+            start += size + 2
+        return found
+
+    def sort_by(self, key: str) -> None:
+        """Sorts by a column; turns the order round if it is sorted by that already."""
+        place = _SORTS.index(key)
+        self._reverse = place == self._sort and not self._reverse
+        self._sort = place
+        self._update()
 
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
         colors = self.ink
         line: Line = []
         for name, size, flush in self._columns(width):
-            key = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}.get(name)
+            key = _SORTED_BY.get(name)
             sorted_by = key == _SORTS[self._sort]
             down = (key != "name") != self._reverse
             text = f"{name} {DESCENDING if down else ASCENDING}" if sorted_by else name

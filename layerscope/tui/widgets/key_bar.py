@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
+from textual.actions import parse
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.strip import Strip
@@ -17,6 +19,12 @@ from layerscope.tui.format import Line, cut
 from layerscope.tui.glyphs import level_of, sentence
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import palette
+
+
+def why_not(node: DOMNode, action: str, parameters: tuple[object, ...]) -> str:
+    """Why an action makes no sense now, in a sentence; empty if it does."""
+    ask = getattr(node, "why_not", None)
+    return "" if ask is None else str(ask(action, parameters))
 
 
 class KeyBar(Widget):
@@ -90,8 +98,11 @@ class KeyBar(Widget):
         focused = self.screen.focused
         pane = focused.id if focused is not None and focused.id else ""
         active: dict[str, Binding] = {}
-        for _, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.id and enabled:
+        for node, binding, enabled, _ in self.screen.active_bindings.values():
+            if not binding.id or not enabled:
+                continue
+            _, action, parameters = parse(binding.action)
+            if not why_not(node, action, parameters):
                 active.setdefault(binding.id, binding)
         end = self._hints_of(self._hints.get("end", ()), active)
         room = width - sum(cell_len(f" {key} {text} ") for key, text, _ in end)

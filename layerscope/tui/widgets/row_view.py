@@ -19,7 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from layerscope.tui._textual_compat import set_border_texts
-from layerscope.tui.format import Line, wrap
+from layerscope.tui.format import Heading, Line, wrap
 from layerscope.tui.glyphs import THUMB, level_of, sentence
 from layerscope.tui.strips import changed_span
 from layerscope.tui.theme import Palette, palette
@@ -239,8 +239,18 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
             self.move_to(row)
             self.clicked_row(row, offset.x, event.chain)
 
+    def headings(self, width: int) -> list[Heading]:
+        """The columns that it can be sorted by."""
+        return []
+
+    def sort_by(self, key: str) -> None:
+        """Sorts by a column; turns the order round if it is sorted by that already."""
+
     def clicked_header(self, x: int) -> None:
         """A click on the header."""
+        for start, end, key in self.headings(self.size.width):
+            if start <= x < end:
+                self.sort_by(key)
 
     def clicked_row(self, row: int, x: int, chain: int) -> None:
         """A click on a row, the `chain`th at the same place."""

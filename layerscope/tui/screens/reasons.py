@@ -1,0 +1,57 @@
+"""Why a key of the main screen means nothing at the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layerscope.tui.screens.main import MainScreen
+
+_NO_IMAGE = "No image is open"
+_ONE_PANE = "There is one pane only until an image is open"
+#: What is wrong with an action while no image is open.
+_WITHOUT_IMAGE = {
+    "next_match": _NO_IMAGE,
+    "next_pane": _ONE_PANE,
+    "platform": _NO_IMAGE,
+    "show_kind": _NO_IMAGE,
+    "toggle_union": _NO_IMAGE,
+    "zoom": _ONE_PANE,
+}
+#: The same in the list of images.
+_ABOUT_FILES = {
+    "next_match": "Matches are those of files",
+    "show_kind": "Kinds of changes are those of files",
+    "toggle_union": "The union is one of layers",
+}
+
+
+def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -> str:
+    """Why an action of the main screen makes no sense now, in a sentence; empty if it does.
+
+    Args:
+        main: The screen.
+        action: Name of the action.
+        parameters: Its parameters.
+    """
+    images = main.pane is main.images
+    if not main.exploring:
+        reason = _WITHOUT_IMAGE.get(action, "")
+        if action == "pane" and parameters != ("images",):
+            reason = _NO_IMAGE
+        if reason:
+            how = "enter opens the one under the cursor" if main.images.image else "o opens one"
+            return f"{reason}: {how}."
+    elif images and action in _ABOUT_FILES:
+        return f"{_ABOUT_FILES[action]}: go to the layers or files first."
+    if images and not main.images.total and action in ("filter", "sort", "reverse"):
+        return f"There are no images to {'filter' if action == 'filter' else 'sort'}."
+    if action == "platform" and not (main.session and main.session.platforms):
+        return "This image is there for one platform only."
+    if action == "next_match" and main.files.pattern is None:
+        return "No filter is set, so that nothing matches."
+    if action == "cancel" and (main.session is None or main.session.ended):
+        return "Nothing is being read."
+    if action == "back" and not main.exploring and not main.images.needle:
+        return "There is nothing to go back to."
+    return ""

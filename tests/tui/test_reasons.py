@@ -1,0 +1,97 @@
+"""A key that means nothing here says why, and is not in the key bar."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui import fakes
+from tests.tui.conftest import Drive
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("t", "No image is open: enter opens the one under the cursor."),
+        ("a", "No image is open"),
+        ("r", "No image is open"),
+        ("m", "No image is open"),
+        ("u", "No image is open"),
+        ("n", "No image is open"),
+        ("N", "No image is open"),
+        ("p", "No image is open"),
+        ("2", "No image is open"),
+        ("3", "No image is open"),
+        ("4", "No image is open"),
+        ("z", "There is one pane only until an image is open"),
+        ("tab", "There is one pane only"),
+        ("shift+tab", "There is one pane only"),
+        ("ctrl+k", "Nothing is being read."),
+        ("escape", "There is nothing to go back to."),
+    ],
+)
+async def test_keys_about_an_image_say_that_none_is_open(drive: Drive, key: str, said: str) -> None:
+    async with drive(None) as ui:
+        before = ui.lines
+        await ui.press(key)
+        assert said in ui.lines[-1]
+        assert ui.lines[:-1] == before[:-1]
+        await ui.press("j")
+        assert ui.lines[-1] == before[-1]
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("enter", "There is no image here to open."),
+        ("slash", "There are no images to filter."),
+        ("s", "There are no images to sort."),
+        ("S", "There are no images to sort."),
+        ("t", "No image is open: o opens one."),
+    ],
+)
+async def test_without_images_there_is_nothing_to_do_with_them(
+    drive: Drive, key: str, said: str
+) -> None:
+    async with drive(None, engine=fakes.NO_ENGINE) as ui:
+        await ui.press(key)
+        assert said in ui.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["n"], "No filter is set, so that nothing matches."),
+        (["3", "N"], "No filter is set"),
+        (["ctrl+k"], "Nothing is being read."),
+        (["p"], "This image is there for one platform only."),
+        (["1", "t"], "The union is one of layers: go to the layers or files first."),
+        (["1", "a"], "Kinds of changes are those of files"),
+        (["1", "n"], "Matches are those of files"),
+    ],
+)
+async def test_with_an_image_open(drive: Drive, keys: list[str], said: str) -> None:
+    async with drive() as ui:
+        await ui.press(*keys)
+        assert said in ui.lines[-1]
+
+
+async def test_what_is_said_goes_with_a_click_and_can_be_said_again(drive: Drive) -> None:
+    async with drive() as ui:
+        for _ in range(2):
+            await ui.press("n")
+            assert "No filter is set" in ui.lines[-1]
+        await ui.pilot.click("#layers", offset=(5, 3))
+        await ui.calm()
+        assert "No filter is set" not in ui.lines[-1]
+
+
+async def test_a_long_sentence_is_cut_to_the_line(drive: Drive) -> None:
+    async with drive(size=(40, 12)) as ui:
+        ui.main.say("x" * 100)
+        await ui.calm()
+        assert ui.lines[-1].startswith(" xxx")
+        assert ui.lines[-1].rstrip().endswith("…")
+        assert len(ui.lines[-1]) == 40
+        ui.main.say("")
+        await ui.calm()
+        assert "q Quit" in ui.lines[-1]
