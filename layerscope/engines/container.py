@@ -15,6 +15,7 @@ from layerscope.images.container import ApiLayer, ContainerReader, ReadWriteLaye
 from layerscope.images.data_folder import DataFolder
 from layerscope.images.folder_layer import FolderLayer
 from layerscope.images.located import Located
+from layerscope.images.podman_store import PodmanStore
 from layerscope.images.reader import ImageReader
 from layerscope.text import visible
 
@@ -105,6 +106,8 @@ def _upper(
         try:
             if store.driver == "containerd":
                 layer = _snapshot(store, identifier, opened)
+            elif store.driver == "overlay" and PodmanStore(store.root).by_program:
+                raise NoFastWay("what it changes is written by a program, not by the kernel")
             else:
                 layer = _graph_folder(store.root, container)
             layer.check()

@@ -109,13 +109,13 @@ class Applied:
                 np.flatnonzero(self._shown[start:stop] >= 0) + start
                 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
             ]
-            gone = np.unique(np.concatenate(pieces))
+            gone = _distinct(np.concatenate(pieces).astype(np.int32))
         else:
             np.add.at(covered, starts, 1)
             np.add.at(covered, stops, -1)
             inside = np.cumsum(covered[:-1]) > 0
-            gone = np.flatnonzero(inside & (self._shown >= 0))
-        nodes: Int32 = gone[gone != 0].astype(np.int32)
+            gone = np.flatnonzero(inside & (self._shown >= 0)).astype(np.int32)
+        nodes: Int32 = gone[gone != 0]
         self.hidden_by[self._shown[nodes]] = layer
         self._shown[nodes] = -1
         return nodes
@@ -131,8 +131,8 @@ class Applied:
 
         Those that a whiteout of the layer itself removes, or a file of it replaces, stay away.
         """
-        removed = np.unique(self.nodes[whiteouts])
-        folders: Int32 = np.unique(
+        removed = _distinct(self.nodes[whiteouts])
+        folders: Int32 = _distinct(
             np.concatenate([self.tree.parents[removed], self.nodes[opaques]])
         )
         shown = self._shown[folders]
@@ -154,7 +154,7 @@ class Applied:
     def _imply_folders(self, layer: int, folders: Int32) -> None:
         """Makes folders of nodes, and of what is above them, where they are none."""
         parents = self.tree.parents
-        wanted = np.unique(folders)
+        wanted = _distinct(folders)
         found: list[Int32] = []
         while True:
             wanted = wanted[wanted != 0]
@@ -163,9 +163,9 @@ class Applied:
             if not len(lacking):
                 break
             found.append(lacking)
-            wanted = np.unique(parents[lacking])
+            wanted = _distinct(parents[lacking])
         if found:
-            self._imply(layer, np.unique(np.concatenate(found)))
+            self._imply(layer, _distinct(np.concatenate(found)))
 
     def _imply(self, layer: int, nodes: Int32) -> None:
         count = len(nodes)
@@ -238,3 +238,10 @@ def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
             kinds = changeset.kinds
             targets += [t for row, t in changeset.links.items() if kinds[row] == _HARDLINK]
     return targets
+
+
+def _distinct(nodes: Int32) -> Int32:
+    """Nodes in their order, each once; for `np.unique` numpy would import a part of it more."""
+    ordered = np.sort(nodes)
+    distinct: Int32 = ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
+    return distinct

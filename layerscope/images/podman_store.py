@@ -21,6 +21,10 @@ from layerscope.text import short_id, visible
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
+#: Where it is noted that not the kernel mounts layers on each other but a program of its own,
+#: which writes whiteouts, owners and modes into upper folders in its own way.
+_MOUNT_PROGRAM = "overlay/.has-mount-program"
+
 #: Files that list everything there is.
 _LISTS = 256 << 20
 
@@ -30,6 +34,14 @@ class PodmanStore:
 
     def __init__(self, root: DataFolder) -> None:
         self._root = root
+
+    @property
+    def by_program(self) -> bool:
+        """Whether upper folders are written by a program such as fuse-overlayfs."""
+        try:
+            return self._root.read(_MOUNT_PROGRAM, 4096).strip() == b"true"
+        except DataFolderError:
+            return False
 
     def image(
         self, identifier: str, reference: str, source: str

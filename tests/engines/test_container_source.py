@@ -105,6 +105,27 @@ def test_a_container_is_what_its_export_shows(
     assert image.layers[-1].index == len(image.layers) - 1
 
 
+def test_upper_folders_that_a_program_writes_are_left_alone(
+    podman: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fuse-overlayfs has whiteouts and owners of its own: the engine is asked what they mean."""
+    use(monkeypatch, podman)
+    mark = podman.data_root / "overlay/.has-mount-program"
+    with container(podman, running=False):
+        usual = listing(f"container:{NAME}", export=True)
+        before = mark.read_bytes() if mark.exists() else None
+        try:
+            mark.write_text("true")
+            found = listing(f"container:{NAME}")
+        finally:
+            mark.unlink()
+            if before is not None:
+                mark.write_bytes(before)
+    assert found.why == "what it changes is written by a program, not by the kernel"
+    assert found.way.endswith(", changes and export")
+    assert found.union == usual.union
+
+
 def test_what_it_added_changed_and_removed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, engine)
     with container(engine, running=False):
