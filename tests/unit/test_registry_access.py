@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import ssl
 import subprocess
@@ -24,19 +23,9 @@ from tests.unit.misbehaving_registry import (
     answer,
     cut_after,
     fake_registry,
-    noise,
     read,
     refusal,
-    tar_of,
 )
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        running.image([gzip.compress(tar_of({"a": noise(1000)}))])
-        yield running
-
 
 # --- redirects ---
 

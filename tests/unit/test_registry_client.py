@@ -6,7 +6,6 @@ import gzip
 import re
 import socket
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -29,20 +28,11 @@ from tests.unit.misbehaving_registry import (
     cut_after,
     digest_of,
     error_body,
-    fake_registry,
     noise,
     read,
     refusal,
     tar_of,
 )
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        running.image([gzip.compress(tar_of({"a": noise(1000)}))])
-        yield running
-
 
 # --- statuses ---
 

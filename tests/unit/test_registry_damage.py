@@ -7,7 +7,6 @@ import hashlib
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 
 import pytest
 import zstandard
@@ -22,18 +21,10 @@ from tests.unit.misbehaving_registry import (
     Slowly,
     answer,
     digest_of,
-    fake_registry,
     noise,
     tar_of,
 )
 from tests.unit.registry_layers import changesets, layer_of
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        yield running
-
 
 # --- wrong bytes ---
 

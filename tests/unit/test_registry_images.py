@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,19 +11,9 @@ from tests.unit.misbehaving_registry import (
     FakeRegistry,
     answer,
     digest_of,
-    fake_registry,
-    noise,
     refusal,
     tar_of,
 )
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        running.image([gzip.compress(tar_of({"a": noise(1000)}))])
-        yield running
-
 
 # --- documents ---
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import zstandard
@@ -19,17 +18,10 @@ from tests.unit.misbehaving_registry import (
     Slowly,
     cut_after,
     digest_of,
-    fake_registry,
     noise,
     tar_of,
 )
 from tests.unit.registry_layers import changesets, layer_of, paths
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        yield running
 
 
 def test_layers_and_content(registry: FakeRegistry) -> None:

@@ -28,7 +28,6 @@ from tests.unit.misbehaving_registry import (
     FakeRegistry,
     answer,
     fake_registry,
-    noise,
     read,
     refusal,
     tar_of,
@@ -51,13 +50,6 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(insecure_registries, "_DOCKER", str(tmp_path / "daemon.json"))
     monkeypatch.setattr(insecure_registries, "_CONTAINERS", str(tmp_path / "registries.conf"))
     return tmp_path
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        running.image([gzip.compress(tar_of({"a": noise(1000)}))])
-        yield running
 
 
 class Proxy(ThreadingHTTPServer):

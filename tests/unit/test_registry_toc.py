@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,6 @@ from tests.unit.misbehaving_registry import FakeRegistry, cut_after, fake_regist
 from tests.unit.toc_layers import CHUNKED, Item, TocLayer, estargz, everything, zstd_chunked
 
 WRITERS: dict[str, Callable[..., TocLayer]] = {"eStargz": estargz, "zstd:chunked": zstd_chunked}
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with fake_registry() as running:
-        yield running
 
 
 @pytest.fixture(params=WRITERS)
