@@ -23,7 +23,7 @@ from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
-from layerscope.config import Settings, load
+from layerscope.config import Settings, load, settings_file
 from layerscope.images.progress import Progress
 from layerscope.text import visible
 from layerscope.tui._textual_compat import CellApp, TerminalDriver, still_cursors
@@ -76,7 +76,7 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
     TITLE = "layerscope"
     # A default screen's own CSS_PATH is not read; read here, it is parsed before the first paint.
     CSS_PATH = Path(__file__).parent / "screens" / "main.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("ctrl+p", "command_palette", "Palette", id="app.palette", priority=True),
@@ -196,17 +196,50 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         self.push_screen(HelpScreen(help_groups(self, self.screen)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers."""
+        """What the palette offers besides everything that has a key."""
         if screen is self._main:
-            main = self._main
-            yield SystemCommand("Open…", "Open an image or an archive", main.action_open)
-            if main.session is not None and main.session.platforms:
-                help_text = "Show the image for another platform"
-                yield SystemCommand("Platform…", help_text, main.action_platform)
-            yield SystemCommand("Reload images", "Ask the engine again", main.list_images)
-        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
-        yield SystemCommand("Help", "Show all keys", self.action_help)
-        yield SystemCommand("Quit", "Leave layerscope", self.action_quit)
+            help_text = "Ask the engine again"
+            yield SystemCommand("Reload images", help_text, self._main.list_images)
+        yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
+
+    def action_command_palette(self) -> None:
+        """Shows what can be done here."""
+        from layerscope.tui.palette_entries import commands
+        from layerscope.tui.screens.palette import PaletteScreen
+
+        if isinstance(self.screen, PaletteScreen):
+            self.screen.action_leave()
+            return
+        offered = commands(self, self.screen)
+
+        def chosen(place: int | None) -> None:
+            if place is not None:
+                offered[place].run()
+
+        entries = [command.entry for command in offered]
+        self.push_screen(PaletteScreen("What do you want to do?", entries), chosen)
+
+    def action_change_theme(self) -> None:
+        """Shows the themes, each while the cursor is on it."""
+        from layerscope.tui.palette_entries import theme_names
+        from layerscope.tui.screens.palette import Entry, PaletteScreen
+
+        names, before = theme_names(), self.theme
+
+        def preview(place: int | None) -> None:
+            self.theme = before if place is None else names[place]
+
+        def chosen(place: int | None) -> None:
+            if place is not None and names[place] != before:
+                self.theme = names[place]
+                self._main.say(
+                    f'Until you quit. To keep it: theme = "{names[place]}" in '
+                    f"{visible(str(settings_file()))}"
+                )
+
+        place = names.index(before) if before in names else None
+        entries = [Entry(name) for name in names]
+        self.push_screen(PaletteScreen("Choose a theme", entries, place, preview), chosen)
 
 
 def run(

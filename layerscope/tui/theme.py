@@ -180,54 +180,106 @@ def palette(app: App[object]) -> Palette:
     return _palettes[name]
 
 
+def contrast(one: Color, other: Color) -> float:
+    """How well a colour can be read on another, from 1 to 21, as WCAG 2 defines it."""
+
+    def light(color: Color) -> float:
+        parts = [
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4
+            for part in color.normalized
+        ]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _readable(color: Color, least: float, *grounds: Color) -> Color:
+    """A colour, made lighter or darker until it can be read on all of some backgrounds."""
+    extreme = grounds[0].get_contrast_text(1.0)
+    for share in range(10):
+        tried = color.blend(extreme, share / 10)
+        if all(contrast(tried, ground) >= least for ground in grounds):
+            return tried
+    return extreme
+
+
+def _color(text: str, on: Color) -> Color:
+    """A colour of a theme's; `auto` is black or white, whichever can be read on a background."""
+    return on.get_contrast_text(1.0) if text.startswith("auto") else Color.parse(text)
+
+
 def _make(theme: Theme, variables: Mapping[str, str]) -> Palette:
-    def style(name: str, fallback: str) -> Style:
-        return Style(color=Color.parse(variables.get(name) or variables[fallback]).rich_color)
+    return _of_terminal(theme) if theme.ansi else _of_colors(theme, variables)
 
-    colors = {
-        "added": style("success", "primary"),
-        "modified": style("warning", "primary"),
-        "removed": style("error", "primary"),
-        "accent": style("primary", "foreground"),
-        "warning": style("warning", "primary"),
-    }
+
+def _of_terminal(theme: Theme) -> Palette:
+    """Of the terminal's own colours, or of none."""
     if theme.name == PLAIN.name:
-        colors = dict.fromkeys(colors, Style()) | dict.fromkeys(
-            ("accent", "warning"), Style(bold=True)
-        )
-    if theme.ansi:
-        return Palette(
-            base=Style(),
-            text=Style(),
-            strong=Style(bold=True),
-            muted=Style(),
-            faint=Style(dim=True),
-            match=Style(underline=True, bold=True),
-            cursor=Style(reverse=True),
-            cursor_blur=Style(bold=True, underline=True),
-            flat=True,
-            **colors,
-        )
+        bold = Style(bold=True)
+        marks = {"added": Style(), "modified": Style(), "removed": Style()}
+        marks |= {"accent": bold, "warning": bold}
+    else:
+        named = {
+            "added": theme.success,
+            "modified": theme.warning,
+            "removed": theme.error,
+            "accent": theme.primary,
+            "warning": theme.warning,
+        }
+        marks = {
+            name: Style(color=Color.parse(color or theme.primary).rich_color)
+            for name, color in named.items()
+        }
+    return Palette(
+        base=Style(),
+        text=Style(),
+        strong=Style(bold=True),
+        muted=Style(),
+        faint=Style(dim=True),
+        match=Style(underline=True, bold=True),
+        cursor=Style(reverse=True),
+        cursor_blur=Style(bold=True, underline=True),
+        flat=True,
+        **marks,
+    )
+
+
+def _of_colors(theme: Theme, variables: Mapping[str, str]) -> Palette:
+    """Of a theme that may know nothing of us: what would be hard to read is made readable."""
     background = Color.parse(variables["background"])
-    foreground = Color.parse(variables["foreground"])
+    foreground = _color(variables["foreground"], background)
+    primary = Color.parse(variables["primary"])
 
-    def mixed(name: str, share: float) -> Color:
-        known = variables.get(name)
-        return Color.parse(known) if known else background.blend(foreground, share)
+    def known(name: str, otherwise: Color) -> Color:
+        return Color.parse(variables[name]) if name in variables else otherwise
 
-    cursor = variables.get("ls-cursor") or variables["block-cursor-background"]
-    cursor_text = variables.get("ls-cursor-text") or variables["block-cursor-foreground"]
+    cursor = known("ls-cursor", background.blend(primary, 0.3))
+    blurred = known("ls-cursor-blur", background.blend(foreground, 0.12))
+
+    def style(color: Color, least: float, *grounds: Color) -> Style:
+        return Style(color=_readable(color, least, *grounds).rich_color)
+
+    def mark(name: str) -> Style:
+        color = _color(variables.get(name) or variables["primary"], background)
+        return style(color, 3.0, background, cursor)
+
     return Palette(
         base=Style(color=foreground.rich_color, bgcolor=background.rich_color),
         text=Style(),
         strong=Style(bold=True),
-        muted=Style(color=mixed("ls-muted", 0.6).rich_color),
-        faint=Style(color=mixed("ls-faint", 0.3).rich_color),
+        muted=style(known("ls-muted", background.blend(foreground, 0.7)), 4.0, background),
+        faint=style(known("ls-faint", background.blend(foreground, 0.4)), 2.4, background),
+        accent=mark("primary"),
+        added=mark("success"),
+        modified=mark("warning"),
+        removed=mark("error"),
+        warning=mark("warning"),
         match=Style(underline=True, bold=True),
         cursor=Style(
-            color=Color.parse(cursor_text).rich_color, bgcolor=Color.parse(cursor).rich_color
+            color=_readable(known("ls-cursor-text", foreground), 4.5, cursor).rich_color,
+            bgcolor=cursor.rich_color,
         ),
-        cursor_blur=Style(bgcolor=mixed("ls-cursor-blur", 0.15).rich_color),
+        cursor_blur=Style(bgcolor=blurred.rich_color),
         flat=False,
-        **colors,
     )

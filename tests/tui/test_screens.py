@@ -170,29 +170,6 @@ async def test_key_bar_can_be_clicked(drive: Drive) -> None:
         assert isinstance(ui.app.screen, HelpScreen)
 
 
-async def test_palette_offers_what_there_is(drive: Drive) -> None:
-    async with drive() as ui:
-        await ui.press("ctrl+p")
-        await ui.until(lambda: "Reload images" in ui.text)
-        for command in ("Open…", "Theme", "Help", "Quit"):
-            assert command in ui.text
-        await ui.press(*"help", "enter")
-        await ui.until(lambda: isinstance(ui.app.screen, HelpScreen))
-
-
-async def test_palette_changes_the_theme(drive: Drive) -> None:
-    async with drive() as ui:
-        await ui.press("ctrl+p")
-        await ui.until(lambda: "Theme" in ui.text)
-        await ui.press(*"theme", "enter")
-        await ui.pilot.pause(0.3)
-        await ui.press(*"layerscope-light")
-        await ui.pilot.pause(0.3)
-        await ui.press("enter")
-        await ui.until(lambda: ui.app.theme == "layerscope-light")
-        await ui.until(lambda: "2 Layers" in ui.text)
-
-
 @pytest.mark.parametrize("theme", ["layerscope-terminal", "layerscope-light", "nord", "ansi-dark"])
 async def test_every_theme_shows_the_same_text(drive: Drive, theme: str) -> None:
     async with drive() as ui:
@@ -209,7 +186,6 @@ async def test_no_cursor_blinks(drive: Drive) -> None:
         await ui.press("slash")
         assert not ui.app.screen.query_one(Input).cursor_blink
         await ui.press("escape", "ctrl+p")
-        await ui.until(lambda: "Theme" in ui.text)
         assert not ui.app.screen.query_one(Input).cursor_blink
 
 

@@ -31,10 +31,10 @@ HINTS = {
 }
 
 BINDINGS: list[BindingType] = [
-    Binding("1", "pane('images')", "Images", id="main.images"),
-    Binding("2", "pane('layers')", "Layers", id="main.layers"),
-    Binding("3", "pane('files')", "Files", id="main.files"),
-    Binding("4", "pane('details')", "Details", id="main.details"),
+    Binding("1", "pane('images')", "Images", tooltip="Go to the images", id="main.images"),
+    Binding("2", "pane('layers')", "Layers", tooltip="Go to the layers", id="main.layers"),
+    Binding("3", "pane('files')", "Files", tooltip="Go to the files", id="main.files"),
+    Binding("4", "pane('details')", "Details", tooltip="Go to the details", id="main.details"),
     Binding("tab", "next_pane(1)", "Pane", tooltip="Next pane", id="main.next_pane"),
     Binding("shift+tab", "next_pane(-1)", "Previous pane", id="main.previous_pane"),
     Binding("z", "zoom", "Zoom", tooltip="Give a pane the whole screen", id="main.zoom"),

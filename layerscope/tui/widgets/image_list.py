@@ -42,7 +42,14 @@ class ImageList(RowView):
 
     HEADER_ROWS = 1
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open", key_display="enter", id="images.open"),
+        Binding(
+            "enter",
+            "choose",
+            "Open",
+            key_display="enter",
+            tooltip="Open the image",
+            id="images.open",
+        ),
     ]
 
     def __init__(self) -> None:

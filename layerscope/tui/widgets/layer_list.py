@@ -38,7 +38,14 @@ class LayerList(RowView):
 
     HEADER_ROWS = 1
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Files", key_display="enter", id="layers.files"),
+        Binding(
+            "enter",
+            "choose",
+            "Files",
+            key_display="enter",
+            tooltip="Go to the files of the layer",
+            id="layers.files",
+        ),
     ]
 
     def __init__(self) -> None:

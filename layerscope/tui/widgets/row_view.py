@@ -113,6 +113,11 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         return self._colors or palette(self.app)
 
     @property
+    def active(self) -> bool:
+        """Whether the cursor is the one that keys move."""
+        return self.has_focus
+
+    @property
     def page_size(self) -> int:
         """How many rows fit."""
         return max(1, self.size.height - self.HEADER_ROWS)
@@ -346,12 +351,12 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
             return _strip([], width)
         colors = self.ink
         under_cursor = row == self.cursor and self.HAS_CURSOR
-        if under_cursor and self.has_focus:
+        if under_cursor and self.active:
             self._colors = colors.on_cursor
         strip = _strip(self.row(row, inner), inner)
         self._colors = None
         if under_cursor:
-            cursor = colors.cursor if self.has_focus else colors.cursor_blur
+            cursor = colors.cursor if self.active else colors.cursor_blur
             if colors.flat:
                 strip = Strip([Segment(strip.text, cursor)], inner)
             else:
