@@ -49,6 +49,9 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
 
     history = _command(subparsers, "history", "every version of a path")
     history.add_argument("path", metavar="PATH")
+    history.add_argument(
+        "-p", "--patch", action="store_true", help="unified diffs between versions, for patch too"
+    )
     history.add_argument("--json", action="store_true", help="one JSON object")
 
     cat = _command(subparsers, "cat", "content of a version of a file")
@@ -66,6 +69,7 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     diff.add_argument("a", metavar="A", help=_SOURCE_HELP)
     diff.add_argument("b", metavar="B")
     diff.add_argument("--json", action="store_true", help="one JSON object")
+    diff.add_argument("--path", metavar="PATH", help="unified diff of this one path, for patch too")
     diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
 
     find = _command(subparsers, "find", "a file in all local images", source=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -55,11 +56,20 @@ def history(arguments: argparse.Namespace) -> int:
     from layerscope.filesystem.lookup import clean_user_path
     from layerscope.reports.history_report import history_document, history_text, versions_at
 
+    if arguments.patch and arguments.json:
+        raise UsageError("--patch is for people and for patch.", "Leave out --json.")
     path = clean_user_path(arguments.path)
     with _opened(arguments) as (loaded, reader):
         versions = versions_at(loaded, reader, path)
         if arguments.json:
             write_lines([json.dumps(history_document(loaded, path, versions))])
+        elif arguments.patch:
+            from layerscope.images.contents import Contents
+            from layerscope.reports.patch_report import history_patch
+
+            form = _patch_form()
+            contents = Contents(reader)
+            _write_patch(history_patch(loaded, path, versions, contents, form), form)
         else:
             write_lines(history_text(loaded, path, versions))
     return 0
@@ -133,17 +143,49 @@ def diff(arguments: argparse.Namespace) -> int:
     """`layerscope diff`."""
     from layerscope.reports.diff_report import Side, diff_document, diff_images, diff_text
 
+    if arguments.path is not None and arguments.json:
+        raise UsageError("--path is for people and for patch.", "Leave out --json.")
     with ExitStack() as opened:
         sides = [
             Side(*opened.enter_context(_source(name, arguments)))
             for name in (arguments.a, arguments.b)
         ]
+        if arguments.path is not None:
+            return _diff_path(arguments, *sides)
         result = diff_images(*sides)
         if arguments.json:
             write_lines([json.dumps(diff_document(result))])
         else:
             write_lines(diff_text(result))
     return 1 if arguments.exit_code and not result.same else 0
+
+
+def _diff_path(arguments: argparse.Namespace, first: Side, second: Side) -> int:
+    from layerscope.filesystem.lookup import clean_user_path
+    from layerscope.images.contents import Contents
+    from layerscope.reports.patch_report import path_patch
+
+    form = _patch_form()
+    one, other = ((side.loaded, Contents(side.reader)) for side in (first, second))
+    changed, lines = path_patch(one, other, clean_user_path(arguments.path), form)
+    _write_patch(lines, form)
+    return 1 if arguments.exit_code and changed else 0
+
+
+def _patch_form() -> Form:
+    from layerscope.reports.patch_report import Form
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
+    return Form(terminal, terminal and not plain)
+
+
+def _write_patch(lines: Iterator[str], form: Form) -> None:
+    """Writes lines of files as they are, unless a terminal is to show them."""
+    if form.terminal:
+        write_lines(lines)
+    else:
+        write_bytes(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
 
 
 def ci(arguments: argparse.Namespace) -> int:
@@ -326,4 +368,6 @@ def _layer(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
 
 
 if TYPE_CHECKING:
+    from layerscope.reports.diff_report import Side
     from layerscope.reports.find_report import Finder, Match
+    from layerscope.reports.patch_report import Form

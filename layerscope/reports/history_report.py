@@ -73,20 +73,25 @@ def _content_unchanged(loaded: Loaded, version: Version) -> bool | None:
 
 def history_text(loaded: Loaded, path: bytes, versions: list[Version]) -> Iterator[str]:
     """The same for people, line by line."""
-    stack = loaded.stack
     yield f"/{visible(path)}"
     for version in versions:
-        instruction = one_line(loaded.image.layers[version.layer].instruction)
         yield ""
-        yield f"layer {version.layer}  {version.change.label}  {instruction}"
-        if version.change is Change.REMOVED:
-            continue
-        yield f"    {version_text(stack, version.row)}"
-        if version.change is not Change.ADDED:
-            below = int(stack.below[version.row])
-            changed = change_text(stack, below, version.row, version.aspects, version.content_known)
-            yield f"    changed: {changed}" if version.aspects else "    nothing changed"
-        if version.hidden_by is None:
-            yield "    visible in the image"
-        else:
-            yield f"    hidden by layer {version.hidden_by}"
+        yield from version_lines(loaded, version)
+
+
+def version_lines(loaded: Loaded, version: Version) -> Iterator[str]:
+    """A version for people: its layer, what it is, what changed, and what hid it."""
+    stack = loaded.stack
+    instruction = one_line(loaded.image.layers[version.layer].instruction)
+    yield f"layer {version.layer}  {version.change.label}  {instruction}"
+    if version.change is Change.REMOVED:
+        return
+    yield f"    {version_text(stack, version.row)}"
+    if version.change is not Change.ADDED:
+        below = int(stack.below[version.row])
+        changed = change_text(stack, below, version.row, version.aspects, version.content_known)
+        yield f"    changed: {changed}" if version.aspects else "    nothing changed"
+    if version.hidden_by is None:
+        yield "    visible in the image"
+    else:
+        yield f"    hidden by layer {version.hidden_by}"

@@ -1,0 +1,284 @@
+"""What differs between two versions of a path, content included; of one image or of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from layerscope.content.encoding import LABELS, text_encoding
+from layerscope.content.line_diff import LineDiff, diff_lines
+from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.facts import Fact, differing_facts, facts
+from layerscope.filesystem.stack import Stack
+from layerscope.images.contents import Advance, Content, Contents
+
+#: Larger files are compared by their bytes, not by their lines.
+LARGEST_TEXT = 8 << 20
+
+#: What is looked at to tell text from other bytes.
+_HEAD = 64 << 10
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A version, and what its content is read from.
+
+    Attributes:
+        stack: The layers.
+        row: The version.
+        contents: The content of the image's files.
+    """
+
+    stack: Stack
+    row: int
+    contents: Contents
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it has content."""
+        return int(self.stack.types[self.row]) == EntryType.FILE
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content."""
+        return int(self.stack.sizes[self.row])
+
+
+class Body(Enum):
+    """What is known of the content of two versions."""
+
+    #: Neither is a regular file.
+    NONE = "none"
+    #: They have the same bytes.
+    SAME = "same"
+    #: They are text, and compared by lines.
+    TEXT = "text"
+    #: At least one is no text.
+    BINARY = "binary"
+    #: They are too large to be compared by lines.
+    LARGE = "large"
+    #: They could not be read.
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDiff:
+    """What differs between two versions, of which one may be missing.
+
+    Attributes:
+        facts: Properties that differ; of a single version, all that it has.
+        body: What is known of the content.
+        lines: The lines and what differs; for text, and for a text that there was not before or is
+            not any more.
+        encodings: Of text, as `text_encoding` tells them; None for what is no text or not there.
+        first_difference: Offset of the first byte that differs; None where nothing was compared.
+        problem: Why the content could not be read, in a sentence; safe to show.
+    """
+
+    facts: tuple[Fact, ...]
+    body: Body
+    lines: LineDiff | None = None
+    encodings: tuple[str | None, str | None] = (None, None)
+    first_difference: int | None = None
+    problem: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.facts) or self.body not in (Body.NONE, Body.SAME)
+
+
+def compare_versions(
+    old: Side | None, new: Side | None, advance: Advance | None = None
+) -> VersionDiff:
+    """Compares two versions, or shows what one has if the other is missing.
+
+    Args:
+        old: The old version; None if there was none.
+        new: The new version; None if it is gone.
+        advance: Told how many bytes of a file are available; may raise to stop.
+
+    Raises:
+        Cancelled: An image has been closed, or `advance` said so.
+    """
+    if old is not None and new is not None:
+        found = tuple(differing_facts(old.stack, old.row, new.stack, new.row))
+    elif new is not None:
+        found = tuple(Fact(n, None, v) for n, v in facts(new.stack, new.row).items())
+    elif old is not None:
+        found = tuple(Fact(n, v, None) for n, v in facts(old.stack, old.row).items())
+    else:
+        raise ValueError("two missing versions")
+    sides = [side if side is not None and side.is_file else None for side in (old, new)]
+    if sides == [None, None]:
+        return VersionDiff(found, Body.NONE)
+    one, other = sides
+    if one is not None and other is not None and same_without_reading(one, other):
+        return VersionDiff(found, Body.SAME)
+    opened: list[Content | None] = []
+    try:
+        for side in sides:
+            content = None if side is None else side.contents.open(side.stack, side.row)
+            opened.append(content)
+        return _compare_content(found, opened, advance)
+    except Cancelled:
+        raise
+    except LayerscopeError as error:
+        return VersionDiff(found, Body.UNREADABLE, problem=str(error))
+    finally:
+        for content in opened:
+            if content is not None:
+                content.close()
+
+
+def _compare_content(
+    found: tuple[Fact, ...], opened: list[Content | None], advance: Advance | None
+) -> VersionDiff:
+    encodings: list[str | None] = []
+    for content in opened:
+        if content is None:
+            encodings.append(None)
+            continue
+        head = content.read(0, _HEAD, advance)
+        encodings.append(text_encoding(head, len(head) == content.size))
+    there = [content for content in opened if content is not None]
+    known = (encodings[0], encodings[1])
+    text = all(
+        encoding is not None
+        for encoding, content in zip(encodings, opened, strict=True)
+        if content is not None
+    )
+    if text and all(content.size <= LARGEST_TEXT for content in there):
+        texts = [
+            b"" if content is None else content.read(0, content.size, advance) for content in opened
+        ]
+        if len(there) == 2 and texts[0] == texts[1]:
+            return VersionDiff(found, Body.SAME)
+        lines = diff_lines(*map(as_utf8, texts, encodings))
+        return VersionDiff(found, Body.TEXT, lines, known)
+    offset = None
+    if len(there) == 2:
+        offset = first_difference(there[0], there[1], advance)
+        if offset is None:
+            return VersionDiff(found, Body.SAME)
+    return VersionDiff(found, Body.LARGE if text else Body.BINARY, None, known, offset)
+
+
+def as_utf8(data: bytes, encoding: str | None) -> bytes:
+    """A text of two bytes a character with one byte for each of ASCII; others as they are."""
+    if encoding is None or not encoding.startswith("utf-16"):
+        return data
+    text = data.decode(encoding, "replace").removeprefix("\ufeff")
+    return text.encode("utf-8", "surrogatepass")
+
+
+def encoding_note(diff: VersionDiff) -> str:
+    """What there is to say of encodings; empty if nothing."""
+    names = [LABELS[name] for name in diff.encodings if name is not None]
+    usual = all(name in (None, "ascii", "utf-8") for name in diff.encodings)
+    if usual or not names:
+        return ""
+    return names[0] if len(set(names)) == 1 else f"{names[0]} → {names[1]}"
+
+
+def first_difference(one: Content, other: Content, advance: Advance | None = None) -> int | None:
+    """The offset of the first byte in which two contents differ; None if they are the same.
+
+    Where one is the beginning of the other, it is the size of the shorter.
+    """
+    offset = 0
+    while True:
+        a, b = (content.read(offset, _PIECE, advance) for content in (one, other))
+        if a != b:
+            return offset + _first_unlike(a, b)
+        if len(a) < _PIECE:
+            return None
+        offset += len(a)
+
+
+def _first_unlike(a: bytes, b: bytes) -> int:
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def same_without_reading(one: Side, other: Side) -> bool:
+    """Whether two regular files are known to have the same content: the layers say so."""
+    places = [side.stack.place(int(side.stack.inodes[side.row])) for side in (one, other)]
+    first, second = places
+    if first is None or second is None:
+        return False
+    if first[0] is second[0] and first[1] == second[1]:
+        return True
+    digests = _digest(*first), _digest(*second)
+    return digests[0] is not None and digests[0] == digests[1]
+
+
+def _digest(changeset: object, row: int) -> bytes | None:
+    known = getattr(changeset, "digests", None)
+    digest: bytes | None = None if known is None else known[row].tobytes()
+    return digest if digest is not None and digest.strip(b"\0") else None
+
+
+def same_content(one: Side, other: Side, advance: Advance | None = None) -> bool | None:
+    """Whether two regular files have the same bytes, read up to the first that differs.
+
+    Args:
+        one: One version.
+        other: Another.
+        advance: Told how many bytes of a file are available; may raise to stop.
+
+    Returns:
+        None if they cannot be read.
+
+    Raises:
+        Cancelled: An image has been closed, or `advance` said so.
+    """
+    if one.size != other.size:
+        return False
+    if not one.size or same_without_reading(one, other):
+        return True
+    opened: list[Content] = []
+    try:
+        for side in (one, other):
+            content = side.contents.open(side.stack, side.row)
+            opened.append(content)
+        return first_difference(opened[0], opened[1], advance) is None
+    except Cancelled:
+        raise
+    except LayerscopeError:
+        return None
+    finally:
+        for content in opened:
+            content.close()
+
+
+def settle_versions(
+    stack: Stack, contents: Contents, rows: Iterable[int], advance: Advance | None = None
+) -> None:
+    """Compares versions whose content nobody has compared yet with what they replaced.
+
+    Args:
+        stack: The layers; what is found is noted in it.
+        contents: The content of the image's files.
+        rows: Versions; those that are not `unread` are left alone.
+        advance: Told how many bytes of a file are available; may raise to stop.
+
+    Raises:
+        Cancelled: The image has been closed, or `advance` said so.
+    """
+    for row in rows:
+        if not stack.unread[row]:
+            continue
+        below = Side(stack, int(stack.below[row]), contents)
+        same = same_content(below, Side(stack, row, contents), advance)
+        if same is not None:
+            stack.settle(row, same)
