@@ -289,7 +289,7 @@ def config(arguments: argparse.Namespace) -> int:
     if arguments.what == "path":
         write_lines([str(settings_file())])
         return 0
-    from layerscope.tui.app import checked
+    from layerscope.tui.settings import checked
 
     settings = load()
     bindings = checked(settings)

@@ -211,6 +211,14 @@ def set_border_texts(widget: Widget, title: str, subtitle: str) -> None:
             widget.refresh(Region(left, top + y, min(width, reach), 1))
 
 
+def write_to_terminal(app: App[Any], text: str) -> None:
+    """Sends a sequence that shows nothing to the terminal, if there is one."""
+    driver = app._driver  # noqa: SLF001
+    if driver is not None:
+        driver.write(text)
+        driver.flush()
+
+
 def still_cursors() -> None:
     """Keeps the cursor of every input still, those of the palette included.
 

@@ -26,11 +26,17 @@ from textual.screen import Screen
 from layerscope.config import Settings, load, settings_file
 from layerscope.images.progress import Progress
 from layerscope.text import visible
-from layerscope.tui._textual_compat import CellApp, TerminalDriver, still_cursors
+from layerscope.tui._textual_compat import (
+    CellApp,
+    TerminalDriver,
+    still_cursors,
+    write_to_terminal,
+)
 from layerscope.tui.glyphs import GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
-from layerscope.tui.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, THEMES, theme_named
+from layerscope.tui.settings import ascii_of, keymap_of, notice_of, theme_of
+from layerscope.tui.theme import DARK, PLAIN, THEMES
 from layerscope.tui.widgets.key_bar import why_not
 from layerscope.tui.widgets.text_entry import TextEntry
 
@@ -202,6 +208,39 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             yield SystemCommand("Reload images", help_text, self._main.list_images)
         yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
 
+    def key_of(self, name: str) -> str:
+        """The key of a binding of the screen that is shown, as it is called; empty if it has none.
+
+        Args:
+            name: Its id.
+        """
+        for _, binding, _, _ in self.screen.active_bindings.values():
+            if binding.id == name:
+                return self.get_key_display(binding)
+        return ""
+
+    def copy(self, text: str, what: str) -> None:
+        """Sends a text to the clipboard of the terminal, and says so; offers to save a large one.
+
+        Args:
+            text: The text, with lone surrogates for bytes that are not UTF-8.
+            what: What it is, in words.
+        """
+        from layerscope.tui.clipboard import as_bytes, fits, sequence, told
+
+        data = as_bytes(text)
+        say = getattr(self.screen, "say", self._main.say)
+        if fits(data):
+            write_to_terminal(self, sequence(data, os.environ))
+            say(told(data, what))
+            return
+        from layerscope.tui.screens.save import SaveScreen
+
+        def saved(sentence: str | None) -> None:
+            say(sentence or "Nothing was copied.")
+
+        self.push_screen(SaveScreen(data, what), saved)
+
     def action_command_palette(self) -> None:
         """Shows what can be done here."""
         from layerscope.tui.palette_entries import commands
@@ -269,8 +308,8 @@ def run(
         sys.stderr.write(f"layerscope: {problem}\n")
         return 2
     settings = load() if settings is None else settings
-    theme = _theme(settings)
-    keymap = _keymap(settings)
+    theme = theme_of(settings)
+    keymap = keymap_of(settings)
     for warning in settings.warnings:
         # What is written here is on the terminal again when the UI is left.
         sys.stderr.write(f"layerscope: {warning}\n")
@@ -283,73 +322,12 @@ def run(
         theme=theme,
         platform=platform,
         cache=cache,
-        glyphs=fitting(_ascii(settings), os.environ),
+        glyphs=fitting(ascii_of(settings), os.environ),
         keymap=keymap,
-        notice=_notice(settings.warnings),
+        notice=notice_of(settings.warnings),
     )
     app.run(mouse=settings.values["mouse"])
     return app.return_code or 0
-
-
-def checked(settings: Settings) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Checks what only the UI can tell of settings: themes and keys; adds to their warnings.
-
-    Returns:
-        Default keys of each binding, and what it does, by its id.
-    """
-    from layerscope.tui.keymap import all_bound
-
-    _theme(settings)
-    _keymap(settings)
-    return {name: (each.keys, each.what) for name, each in all_bound().items()}
-
-
-def _keymap(settings: Settings) -> dict[str, str]:
-    if not settings.keys:
-        return {}
-    from layerscope.tui.keymap import checked_keymap
-
-    return checked_keymap(settings)
-
-
-def _notice(warnings: Sequence[str]) -> str:
-    """The first of the warnings, in a line."""
-    if len(warnings) < 2:
-        return "".join(warnings)
-    return f"{warnings[0]} `layerscope config` tells of {len(warnings) - 1} more."
-
-
-def _ascii(settings: Settings) -> bool | None:
-    value = settings.values["ascii"]
-    return value if isinstance(value, bool) else None
-
-
-def _theme(settings: Settings) -> str:
-    """The name of the theme that is wanted, or that fits; tells of one that there is not."""
-    wanted = settings.values["theme"]
-    if wanted != "auto":
-        name = theme_named(wanted)
-        if name is not None:
-            return name
-        origin = settings.origins["theme"]
-        where = {"file": str(settings.path), "flag": "--theme"}.get(origin, origin)
-        names = ", ".join(["auto", *SHORT_NAMES])
-        settings.warnings.append(
-            f"{visible(where)}: there is no theme {visible(wanted)!r}; there are {names}, and "
-            "those of the palette."
-        )
-        settings.values["theme"], settings.origins["theme"] = "auto", "default"
-    return _fitting_theme()
-
-
-def _fitting_theme() -> str:
-    """A theme that looks as it is meant with the colours that the terminal has."""
-    from rich.console import Console
-
-    if os.environ.get("NO_COLOR"):
-        return PLAIN.name
-    few = Console(stderr=True).color_system in (None, "standard")
-    return (TERMINAL if few else DARK).name
 
 
 def _unusable() -> str:

@@ -64,6 +64,8 @@ SCOPES: tuple[Scope, ...] = (
     Scope("3 Files", "widgets.file_tree:FileTree", "main", alone=True),
     Scope("While a filter is typed", "widgets.filter_bar:FilterBar", "main", alone=True),
     Scope("Opening an image", "screens.open:OpenScreen", "open"),
+    Scope("Copying", "screens.copy:CopyScreen", "copy"),
+    Scope("Saving", "screens.save:SaveScreen", "save"),
     Scope("In the palette", "screens.palette:PaletteScreen", "palette"),
     Scope("A choice", "screens.choice:ChoiceScreen", "choice"),
     Scope("A message", "screens.message:MessageScreen", "message"),

@@ -1,10 +1,21 @@
-"""Where two lines differ."""
+"""Lines in cells, and where two of them differ."""
 
 from __future__ import annotations
 
 from rich.cells import get_character_cell_size
+from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+
+from layerscope.tui.format import Line
+
+_BLANK = Style()
+
+
+def strip_of(line: Line, width: int) -> Strip:
+    """A line in exactly so many cells."""
+    segments = [Segment(text, style) for text, style in line if text]
+    return Strip(segments).adjust_cell_length(width, _BLANK)
 
 
 def changed_span(old: Strip, new: Strip) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -35,6 +35,9 @@ from layerscope.tui.widgets.image_list import ImageList
 from layerscope.tui.widgets.key_bar import KeyBar
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from layerscope.tui.app import LayerscopeApp
 
 _POLL = 0.5
 
@@ -326,6 +329,18 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             self.keys.say(problem)
         else:
             self.app.push_screen(lead.screen(place))
+
+    def action_copy(self) -> None:
+        """Asks what to copy."""
+        from layerscope.tui.copies import Copy, copies
+        from layerscope.tui.screens.copy import CopyScreen
+
+        def chosen(copy: Copy | None) -> None:
+            if copy is not None:
+                app: LayerscopeApp = self.app  # type: ignore[assignment]
+                app.copy(copy.text, copy.label)
+
+        self.app.push_screen(CopyScreen(copies(self.place, self.pane.row_text)), chosen)
 
     def action_open(self) -> None:
         """Asks what to open."""

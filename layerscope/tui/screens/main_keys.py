@@ -26,7 +26,7 @@ HINTS = {
         "main.zoom",
     ),
     "details": ("main.cancel", "main.platform", "main.zoom"),
-    "": ("main.back", "main.next_pane", "app.palette"),
+    "": ("main.back", "main.next_pane", "main.copy", "app.palette"),
     "end": ("app.help", "app.quit"),
 }
 
@@ -75,6 +75,7 @@ BINDINGS: list[BindingType] = [
         tooltip="Show the image for another platform",
         id="main.platform",
     ),
+    Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),
     Binding(
         "escape",

@@ -21,10 +21,11 @@ from textual.strip import Strip
 from layerscope.tui._textual_compat import set_border_texts
 from layerscope.tui.format import Heading, Line, wrap
 from layerscope.tui.glyphs import THUMB, level_of, sentence
-from layerscope.tui.strips import changed_span
+from layerscope.tui.strips import changed_span, strip_of
 from layerscope.tui.theme import Palette, palette
 
 _WHEEL = 3
+_ANY_WIDTH = 1000
 _BLANK = Style()
 
 
@@ -118,6 +119,13 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         return self.has_focus
 
     @property
+    def row_text(self) -> str:
+        """The row under the cursor as text, with all its columns; empty without one."""
+        if not (self.row_count and self.HAS_CURSOR):
+            return ""
+        return "".join(text for text, _ in self.row(self.cursor, _ANY_WIDTH)).strip()
+
+    @property
     def page_size(self) -> int:
         """How many rows fit."""
         return max(1, self.size.height - self.HEADER_ROWS)
@@ -129,8 +137,7 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
             count: Their number.
             cursor: Where the cursor goes; None leaves it on its line.
         """
-        grown = count != self.row_count
-        self.row_count = count
+        grown, self.row_count = count != self.row_count, count
         wanted = self.cursor if cursor is None else cursor
         self.cursor = max(0, min(wanted, count - 1))
         self._keep_visible()
@@ -340,23 +347,23 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     def _content_line(self, y: int) -> Strip:
         width = self.size.width
         if not self.row_count:
-            return _strip(self._placeholder_line(y, width), width)
+            return strip_of(self._placeholder_line(y, width), width)
         if y < self.HEADER_ROWS:
-            return _strip(self.header(y, width), width)
+            return strip_of(self.header(y, width), width)
         place = y - self.HEADER_ROWS
         row = self.top + place
         thumb = self._thumb(place)
         inner = width - 1 if thumb else width
         if row >= self.row_count:
-            return _strip([], width)
+            return strip_of([], width)
         colors = self.ink
-        under_cursor = row == self.cursor and self.HAS_CURSOR
-        if under_cursor and self.active:
+        under_cursor, active = row == self.cursor and self.HAS_CURSOR, self.active
+        if under_cursor and active:
             self._colors = colors.on_cursor
-        strip = _strip(self.row(row, inner), inner)
+        strip = strip_of(self.row(row, inner), inner)
         self._colors = None
         if under_cursor:
-            cursor = colors.cursor if self.active else colors.cursor_blur
+            cursor = colors.cursor if active else colors.cursor_blur
             if colors.flat:
                 strip = Strip([Segment(strip.text, cursor)], inner)
             else:
@@ -391,9 +398,3 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         text, name = lines[place]
         style: Style = getattr(self.ink, name)
         return [(" " * max(0, (width - room) // 2), _BLANK), (text, style)]
-
-
-def _strip(line: Line, width: int) -> Strip:
-    return Strip([Segment(text, style) for text, style in line if text]).adjust_cell_length(
-        width, _BLANK
-    )

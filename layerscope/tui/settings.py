@@ -1,0 +1,73 @@
+"""From settings to what the app takes; what only the UI can know of them is checked here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from layerscope.config import Settings
+from layerscope.text import visible
+from layerscope.tui.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, theme_named
+
+
+def checked(settings: Settings) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Checks what only the UI can tell of settings: themes and keys; adds to their warnings.
+
+    Returns:
+        Default keys of each binding, and what it does, by its id.
+    """
+    from layerscope.tui.keymap import all_bound
+
+    theme_of(settings)
+    keymap_of(settings)
+    return {name: (each.keys, each.what) for name, each in all_bound().items()}
+
+
+def keymap_of(settings: Settings) -> dict[str, str]:
+    """Keys for ids of bindings, as `App.set_keymap` takes them; tells of those that cannot be."""
+    if not settings.keys:
+        return {}
+    from layerscope.tui.keymap import checked_keymap
+
+    return checked_keymap(settings)
+
+
+def notice_of(warnings: Sequence[str]) -> str:
+    """The first of the warnings, in a line."""
+    if len(warnings) < 2:
+        return "".join(warnings)
+    return f"{warnings[0]} `layerscope config` tells of {len(warnings) - 1} more."
+
+
+def ascii_of(settings: Settings) -> bool | None:
+    """Whether the user asks for ASCII; None leaves it to the terminal."""
+    value = settings.values["ascii"]
+    return value if isinstance(value, bool) else None
+
+
+def theme_of(settings: Settings) -> str:
+    """The name of the theme that is wanted, or that fits; tells of one that there is not."""
+    wanted = settings.values["theme"]
+    if wanted != "auto":
+        name = theme_named(wanted)
+        if name is not None:
+            return name
+        origin = settings.origins["theme"]
+        where = {"file": str(settings.path), "flag": "--theme"}.get(origin, origin)
+        names = ", ".join(["auto", *SHORT_NAMES])
+        settings.warnings.append(
+            f"{visible(where)}: there is no theme {visible(wanted)!r}; there are {names}, and "
+            "those of the palette."
+        )
+        settings.values["theme"], settings.origins["theme"] = "auto", "default"
+    return _fitting_theme()
+
+
+def _fitting_theme() -> str:
+    """A theme that looks as it is meant with the colours that the terminal has."""
+    from rich.console import Console
+
+    if os.environ.get("NO_COLOR"):
+        return PLAIN.name
+    few = Console(stderr=True).color_system in (None, "standard")
+    return (TERMINAL if few else DARK).name
