@@ -86,6 +86,9 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("ctrl+p", "command_palette", "Palette", id="app.palette", priority=True),
+        Binding(
+            "ctrl+o", "jump", "Jump", tooltip="Jump to a pane, a row or a heading", id="app.jump"
+        ),
         Binding("q", "quit", "Quit", id="app.quit"),
         Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit_always", show=False),
         Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
@@ -257,6 +260,20 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
 
         entries = [command.entry for command in offered]
         self.push_screen(PaletteScreen("What do you want to do?", entries), chosen)
+
+    def action_jump(self) -> None:
+        """Shows letters over what can be gone to."""
+        from layerscope.tui.jump import Target, targets
+        from layerscope.tui.screens.jump import JumpScreen
+
+        found = targets(self.screen)
+
+        def chosen(target: Target | None) -> None:
+            if target is not None:
+                target.go()
+
+        if found:
+            self.push_screen(JumpScreen(found), chosen)
 
     def action_change_theme(self) -> None:
         """Shows the themes, each while the cursor is on it."""

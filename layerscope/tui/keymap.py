@@ -64,6 +64,7 @@ SCOPES: tuple[Scope, ...] = (
     Scope("3 Files", "widgets.file_tree:FileTree", "main", alone=True),
     Scope("While a filter is typed", "widgets.filter_bar:FilterBar", "main", alone=True),
     Scope("Opening an image", "screens.open:OpenScreen", "open"),
+    Scope("In jump mode", "screens.jump:JumpScreen", "jump"),
     Scope("Copying", "screens.copy:CopyScreen", "copy"),
     Scope("Saving", "screens.save:SaveScreen", "save"),
     Scope("In the palette", "screens.palette:PaletteScreen", "palette"),
