@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from layerscope import cli
-from tests.truth.archives import (
+from tests.archives import (
     folder,
     hard_link,
     layer_tar,

@@ -22,8 +22,8 @@ from layerscope.filesystem.changeset_file import (
 )
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.cache import ChangesetCache
+from tests.archives import Item, hard_link, layer_tar, symlink, text, whiteout, write_archive
 from tests.commands.conftest import Run
-from tests.truth.archives import Item, hard_link, layer_tar, symlink, text, whiteout, write_archive
 from tests.unit.archives import changeset as unit_changeset
 from tests.unit.archives import streamed
 

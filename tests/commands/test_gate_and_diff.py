@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.archives import folder, layer_tar, text, whiteout, write_archive
 from tests.commands.conftest import Run
-from tests.truth.archives import folder, layer_tar, text, whiteout, write_archive
 
 
 def rules(document: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import Item, folder, layer_tar, symlink, text, whiteout, write_archive
 from tests.commands.conftest import Run
-from tests.truth.archives import Item, folder, layer_tar, symlink, text, whiteout, write_archive
 
 needs_patch = pytest.mark.skipif(shutil.which("patch") is None, reason="needs patch")
 HOSTILE = "a\nred \x1b[31m \xe9\nno end"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import folder, layer_tar, symlink, text, whiteout, write_archive
 from tests.commands.conftest import Run
-from tests.truth.archives import folder, layer_tar, symlink, text, whiteout, write_archive
 
 
 def test_history_names_every_version_and_what_changed(run: Run, image: Path) -> None:

@@ -11,7 +11,7 @@ import struct
 import zstandard
 
 from layerscope.filesystem.changeset_file import dump_changeset
-from tests.truth.archives import (
+from tests.archives import (
     Item,
     docker_archive,
     folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.truth.archives import (
+from tests.archives import (
     Item,
     folder,
     hard_link,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from tests.truth.archives import (
-    TIME,
-    base256,
-    entry,
-    header,
-    octal,
-    padded,
-    pax_header,
-    raw_layer,
-)
+from functools import partial
+
+from tests import archives
+from tests.archives import END, GNU, TIME, base256, octal, padded, pax
 from tests.truth.cases import Case
 from tests.truth.reference import Seen
 
-GNU = b"ustar  \0"
+entry = partial(archives.entry, mtime=TIME)
+header = partial(archives.header, mtime=TIME)
 DATA = b"data\n"
 LONG = b"n" * 150
 DEEP = b"/".join([b"p" * 90, b"q" * 90, b"r" * 40])
@@ -32,28 +27,38 @@ def _file(
     return ("file", mode, uid, gid, size, mtime, None)
 
 
+def _layer(*entries: bytes) -> bytes:
+    """Return a layer of such entries, with the mark of its end."""
+    return b"".join(entries) + END
+
+
 def _one(*entries: bytes, name: bytes = b"x", **changes: int) -> Case:
     """Return a case with a file of that name."""
     path = name.decode("utf-8", "surrogateescape")
     parents = ["/".join(path.split("/")[:count]) for count in range(1, path.count("/") + 1)]
     implied: Seen = ("dir", 0o755, 0, 0, 0, 0, None)
     union = {**dict.fromkeys(parents, implied), path: _file(**changes)}
-    return Case([raw_layer(*entries)], union, frozenset(parents))
+    return Case([_layer(*entries)], union, frozenset(parents))
 
 
 def _pax(*records: tuple[bytes, bytes], name: bytes = b"x", **changes: int) -> Case:
-    return _one(pax_header(records), entry(b"x", DATA), name=name, **changes)
+    return _one(pax(records), entry(b"x", DATA), name=name, **changes)
 
 
 def _gnu_long(flag: bytes, value: bytes) -> bytes:
-    return entry(b"././@LongLink", value + b"\0", flag, magic=GNU)
+    return entry(b"././@LongLink", value + b"\0", kind=flag, magic=GNU)
+
+
+def _sparse_tail(pairs: bytes, extended: bytes, real: bytes) -> bytes:
+    """Return what GNU's header has where others have the prefix: behind two times, a map."""
+    return bytes(41) + pairs.ljust(96, b"\0") + extended + real
 
 
 def _old_sparse() -> bytes:
     """Return a file of GNU's first sparse format, with its map in the header."""
     pairs = b"".join(octal(start, 12) + octal(length, 12) for start, length in _PIECES)
     real = octal(HOLES, 12)
-    return entry(b"x", _CONTENT, b"S", magic=GNU, sparse=pairs, realsize=real)
+    return entry(b"x", _CONTENT, kind=b"S", magic=GNU, tail=_sparse_tail(pairs, b"\0", real))
 
 
 def _old_sparse_extended() -> bytes:
@@ -66,12 +71,10 @@ def _old_sparse_extended() -> bytes:
     return (
         header(
             b"x",
-            b"S",
-            len(pieces),
+            kind=b"S",
+            size=len(pieces),
             magic=GNU,
-            sparse=b"".join(pairs[:4]),
-            isextended=b"\1",
-            realsize=octal(HOLES, 12),
+            tail=_sparse_tail(b"".join(pairs[:4]), b"\1", octal(HOLES, 12)),
         )
         + (block + b"\1").ljust(512, b"\0")
         + more.ljust(512, b"\0")
@@ -107,29 +110,30 @@ _SPARSE_1_0 = [
 _MAP_IN_DATA = padded(b"2\n" + b"".join(b"%d\n%d\n" % piece for piece in _PIECES))
 
 FORMATS: dict[str, Case] = {
-    "V7, before there was a magic": _one(entry(b"x", DATA, b"\0", magic=b"")),
+    "V7, before there was a magic": _one(entry(b"x", DATA, kind=b"\0", magic=b"")),
     "V7, a folder told by its slash": Case(
-        [raw_layer(entry(b"d/", b"", b"\0", magic=b""))], {"d": ("dir", 0o644, 0, 0, 0, TIME, None)}
+        [_layer(entry(b"d/", b"", kind=b"\0", magic=b""))],
+        {"d": ("dir", 0o644, 0, 0, 0, TIME, None)},
     ),
-    "a contiguous file": _one(entry(b"x", DATA, b"7")),
+    "a contiguous file": _one(entry(b"x", DATA, kind=b"7")),
     "numbers with blanks": _one(
         entry(b"x", DATA, mode=b"   644 \0", uid=b"     7 \0", size=b"          5 "), uid=7
     ),
     "the type bits in the mode": _one(entry(b"x", DATA, mode=octal(0o100644, 8))),
-    "ustar prefix": _one(entry(b"x", DATA, prefix=b"a/b"), name=b"a/b/x"),
+    "ustar prefix": _one(entry(b"x", DATA, tail=b"a/b"), name=b"a/b/x"),
     "ustar name without its NUL": _one(entry(b"m" * 100, DATA), name=b"m" * 100),
     "GNU magic, with times where ustar has the prefix": _one(
-        entry(b"x", DATA, magic=GNU, prefix=octal(TIME, 12) + octal(TIME, 12))
+        entry(b"x", DATA, magic=GNU, tail=octal(TIME, 12) + octal(TIME, 12))
     ),
     "GNU long name": _one(_gnu_long(b"L", LONG), entry(b"x", DATA, magic=GNU), name=LONG),
     "GNU long link": Case(
-        [raw_layer(_gnu_long(b"K", LONG), entry(b"l", b"", b"2", magic=GNU, linkname=b"short"))],
+        [_layer(_gnu_long(b"K", LONG), entry(b"l", b"", kind=b"2", magic=GNU, link=b"short"))],
         {"l": ("symlink", 0o777, 0, 0, 0, TIME, LONG.decode())},
     ),
     "GNU long name and long link": Case(
         [
-            raw_layer(
-                _gnu_long(b"K", DEEP), _gnu_long(b"L", LONG), entry(b"l", b"", b"2", magic=GNU)
+            _layer(
+                _gnu_long(b"K", DEEP), _gnu_long(b"L", LONG), entry(b"l", b"", kind=b"2", magic=GNU)
             )
         ],
         {LONG.decode(): ("symlink", 0o777, 0, 0, 0, TIME, DEEP.decode())},
@@ -159,7 +163,7 @@ FORMATS: dict[str, Case] = {
         (b"path", b"first"), (b"path", b"second"), name=b"second"
     ),
     "a global pax header": _one(
-        pax_header([(b"uid", b"9"), (b"comment", b"0123456789")], b"g"), entry(b"x", DATA)
+        pax([(b"uid", b"9"), (b"comment", b"0123456789")], b"g"), entry(b"x", DATA)
     ),
     "a name that is not UTF-8": _one(entry(b"\xff\xfe-\xe9", DATA), name=b"\xff\xfe-\xe9"),
     "names with control characters": _one(
@@ -167,16 +171,14 @@ FORMATS: dict[str, Case] = {
     ),
     "old GNU sparse": _one(_old_sparse(), size=HOLES),
     "old GNU sparse with more blocks": _one(_old_sparse_extended(), size=HOLES),
-    "pax sparse 0.0": _one(pax_header(_SPARSE_0_0), entry(b"x", _CONTENT), size=HOLES),
-    "pax sparse 0.1": _one(
-        pax_header(_SPARSE_0_1), entry(b"GNUSparseFile.1/x", _CONTENT), size=HOLES
-    ),
+    "pax sparse 0.0": _one(pax(_SPARSE_0_0), entry(b"x", _CONTENT), size=HOLES),
+    "pax sparse 0.1": _one(pax(_SPARSE_0_1), entry(b"GNUSparseFile.1/x", _CONTENT), size=HOLES),
     "pax sparse 1.0": _one(
-        pax_header(_SPARSE_1_0), entry(b"GNUSparseFile.1/x", _MAP_IN_DATA + _CONTENT), size=HOLES
+        pax(_SPARSE_1_0), entry(b"GNUSparseFile.1/x", _MAP_IN_DATA + _CONTENT), size=HOLES
     ),
     "no mark of the end": Case([entry(b"x", DATA)], {"x": _file()}),
-    "more zeros behind the end": Case([raw_layer(entry(b"x", DATA)) + bytes(9216)], {"x": _file()}),
-    "an empty layer": Case([raw_layer(entry(b"x", DATA)), bytes(1024)], {"x": _file()}),
-    "the same layer twice": Case([raw_layer(entry(b"x", DATA))] * 2, {"x": _file()}),
+    "more zeros behind the end": Case([_layer(entry(b"x", DATA)) + bytes(9216)], {"x": _file()}),
+    "an empty layer": Case([_layer(entry(b"x", DATA)), bytes(1024)], {"x": _file()}),
+    "the same layer twice": Case([_layer(entry(b"x", DATA))] * 2, {"x": _file()}),
 }
 """Every layer holds a file `x` with `data`, unless its case says otherwise."""

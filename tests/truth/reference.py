@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.truth.archives import Item
+from tests.archives import Item
 
 Seen = tuple[str, int, int, int, int, int, str | None]
 """What `files` tells of a path: type, mode, uid, gid, size, mtime and the target of a symlink."""

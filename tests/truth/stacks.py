@@ -10,7 +10,7 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.oci.byte_source import Stream
-from tests.truth.archives import Item, layer_tar
+from tests.archives import Item, layer_tar
 
 
 def stack_of(layers: Iterable[bytes]) -> Stack:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
+from tests.archives import TAG, Item, docker_archive, layer_tar, write_archive
 from tests.engines.exports import Entry, listing_of_export
 from tests.engines.harness import Engine
-from tests.truth.archives import TAG, Item, docker_archive, layer_tar, write_archive
 from tests.truth.cases import CASES
 from tests.truth.command import as_exported, check_same, command, differences, listed, plain
 from tests.truth.formats import FORMATS

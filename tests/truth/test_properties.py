@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from layerscope.filesystem.view import union_view
 from layerscope.filesystem.waste import measure
-from tests.truth.archives import (
+from tests.archives import (
     Item,
     folder,
     hard_link,

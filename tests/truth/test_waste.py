@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.truth.archives import Item, folder, hard_link, layer_tar, opaque, text, whiteout
-from tests.truth.archives import write_archive as write
+from tests.archives import Item, folder, hard_link, layer_tar, opaque, text, whiteout
+from tests.archives import write_archive as write
 from tests.truth.command import command
 from tests.truth.formats import FORMATS, HOLES
 

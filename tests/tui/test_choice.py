@@ -16,7 +16,7 @@ from textual.screen import Screen
 from layerscope.oci.platform import host_platform
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.choice import ChoiceScreen
-from tests.truth.archives import docker_archive, layer_tar, text
+from tests.archives import docker_archive, layer_tar, text
 from tests.tui import fakes
 from tests.tui.conftest import Driven
 from tests.unit.platform_layouts import layout_for

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from layerscope.oci.manifest import OCI_INDEX, OCI_MANIFEST
-from tests.unit.archives import layer, plain_tar
+from tests.archives import plain_tar
+from tests.unit.archives import layer
 
 NAME = "docker.io/library/app:1"
 

@@ -13,18 +13,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from tests.unit.archives import (
-    END,
-    base256,
-    entry,
-    header,
-    layer,
-    padded,
-    pax,
-    plain_tar,
-    saved,
-    write,
-)
+from tests.archives import END, base256, entry, header, padded, pax, plain_tar, saved
+from tests.unit.archives import layer, write
 from tests.unit.command import one_line_error, run
 
 Capsys = pytest.CaptureFixture[str]

@@ -17,7 +17,8 @@ from layerscope.images.layer_bytes import read_layer
 from layerscope.images.progress import Progress
 from layerscope.images.save_stream import SaveStream
 from layerscope.reports.find_report import finder
-from tests.unit.archives import changeset, entry, layer, plain_tar, saved, seekable, write
+from tests.archives import entry, plain_tar, saved
+from tests.unit.archives import changeset, layer, seekable, write
 from tests.unit.command import run
 
 MIB = 1 << 20

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.archives import entry, layer, saved, write
+from tests.archives import entry, saved
+from tests.unit.archives import layer, write
 from tests.unit.command import Outcome, environment, one_line_error, process, run
 
 Capsys = pytest.CaptureFixture[str]

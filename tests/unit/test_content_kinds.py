@@ -23,6 +23,7 @@ from layerscope.content.access import InMemory, as_file
 from layerscope.content.description import Description
 from layerscope.content.kind import describe
 from layerscope.content.packed import describe_packed
+from tests.archives import saved
 from tests.unit import archives
 from tests.unit.command import one_line_error, run
 
@@ -334,7 +335,7 @@ def test_cat_describes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     layer = archives.layer(
         ("bin/run", b"#!/bin/sh\nsecret words\n"), ("link", "symlink", "bin/run")
     )
-    source = archives.write(tmp_path / "image.tar", archives.saved(layer))
+    source = archives.write(tmp_path / "image.tar", saved(layer))
     outcome = run(capsys, "cat", source, "link", "--describe")
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
@@ -360,7 +361,7 @@ def test_what_a_description_says_is_safe_to_show(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     layer = archives.layer(("evil", b"#!/bin/\x1b[31m\xe2\x80\xaesh\n"))
-    source = archives.write(tmp_path / "image.tar", archives.saved(layer))
+    source = archives.write(tmp_path / "image.tar", saved(layer))
     out = run(capsys, "cat", source, "evil", "--describe").out
     assert "\\e[31m" in out
     assert "\x1b" not in out

@@ -19,7 +19,7 @@ from layerscope.images.loading import load
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.spool import IN_MEMORY, Spool
-from tests.truth.archives import docker_archive
+from tests.archives import docker_archive, saved
 from tests.unit import archives
 
 DATA = bytes(range(256)) * 9000
@@ -33,7 +33,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     def make(*layers: bytes, compress: bool = False) -> tuple[Contents, Stack]:
         stored = [gzip.compress(layer, 1) if compress else layer for layer in layers]
         path = tmp_path / f"{len(made)}.tar"
-        path.write_bytes(archives.saved(*stored))
+        path.write_bytes(saved(*stored))
         reader = open_image(str(path), Progress())
         contents = Contents(reader)
         made.append(contents)
@@ -110,7 +110,7 @@ def test_holes_of_a_sparse_file_are_zeros(tmp_path: Path) -> None:
     assert len(layer) < 1 << 20
     for stored in (layer, gzip.compress(layer)):
         path = tmp_path / "image.tar"
-        path.write_bytes(archives.saved(stored))
+        path.write_bytes(saved(stored))
         reader = open_image(str(path), Progress())
         contents = Contents(reader)
         stack = load(reader, Progress()).stack

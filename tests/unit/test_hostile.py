@@ -24,24 +24,8 @@ from layerscope.images.reader import ImageReader
 from layerscope.oci import tar_scan
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.tar_header import TarError
-from tests.unit.archives import (
-    BLOCK,
-    END,
-    GNU,
-    both_ways,
-    changeset,
-    entries,
-    entry,
-    header,
-    layer,
-    octal,
-    padded,
-    pax,
-    pax_record,
-    saved,
-    streamed,
-    write,
-)
+from tests.archives import BLOCK, END, GNU, entry, header, octal, padded, pax, pax_record, saved
+from tests.unit.archives import both_ways, changeset, entries, layer, streamed, write
 from tests.unit.command import one_line_error, run
 
 MIB = 1 << 20

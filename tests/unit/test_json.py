@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.archives import END, entry, header, layer, pax, saved, write
+from tests.archives import END, entry, header, pax, saved
+from tests.unit.archives import layer, write
 from tests.unit.command import run
 
 Capsys = pytest.CaptureFixture[str]

@@ -14,7 +14,8 @@ from layerscope.errors import PlatformMissingError, UsageError
 from layerscope.images.engine_export import EngineExportReader
 from layerscope.images.reader import ImageReader
 from layerscope.oci.platform import Platform, host_platform, parse_platform
-from tests.unit.archives import layer, saved, write
+from tests.archives import saved
+from tests.unit.archives import layer, write
 from tests.unit.command import run
 from tests.unit.platform_layouts import Layout, layout_for
 

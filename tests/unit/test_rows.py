@@ -13,16 +13,16 @@ from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.rows import SortKey, TreeRows, filter_pattern
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.view import layer_view, union_view
-from tests.unit.archives import Item, changeset, stack
+from tests.unit.archives import Short, changeset, stack
 
-BASE: list[Item] = [
+BASE: list[Short] = [
     "b/",
     ("b/big", b"x" * 90),
     ("b/small", b"x"),
     ("a/deep/file", b"xx"),
     ("z", b"y" * 50),
 ]
-TOP: list[Item] = [("b/big", b"x" * 91), ("b/new", b"x" * 5), (".wh.z", b""), ("c", b"")]
+TOP: list[Short] = [("b/big", b"x" * 91), ("b/new", b"x" * 5), (".wh.z", b""), ("c", b"")]
 
 
 @pytest.fixture

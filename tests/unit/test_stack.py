@@ -21,7 +21,8 @@ from layerscope.filesystem.tree import PathTree
 from layerscope.filesystem.view import layer_view, union_view
 from layerscope.filesystem.waste import measure
 from layerscope.oci.tar_header import TarError
-from tests.unit.archives import END, Item, changeset, entry, header, layer, pax, stack, streamed
+from tests.archives import END, entry, header, pax
+from tests.unit.archives import Short, changeset, layer, stack, streamed
 
 names = st.text("ab.-", min_size=1, max_size=3).filter(lambda n: n not in (".", ".."))
 paths = st.lists(names, min_size=1, max_size=5).map(lambda parts: "/".join(parts).encode())
@@ -199,7 +200,7 @@ def test_content_of_the_same_size_is_compared_by_digest() -> None:
 
 
 def test_whiteouts_hide_what_is_below_wherever_they_stand() -> None:
-    base: list[Item] = [("d/a", b"a"), ("d/sub/b", b"b"), ("x", b"")]
+    base: list[Short] = [("d/a", b"a"), ("d/sub/b", b"b"), ("x", b"")]
     assert union(stack(base, [(".wh.d", b"")])) == ["x"]
     assert union(stack(base, [(".wh.d", b""), ("d/new", b"")])) == ["d", "d/new", "x"]
     assert union(stack(base, [("d/new", b""), (".wh.d", b"")])) == ["d", "d/new", "x"]
@@ -208,7 +209,7 @@ def test_whiteouts_hide_what_is_below_wherever_they_stand() -> None:
 
 
 def test_a_folder_replaced_by_a_file_or_symlink_loses_its_children() -> None:
-    base: list[Item] = ["d/", ("d/a", b"a")]
+    base: list[Short] = ["d/", ("d/a", b"a")]
     assert union(stack(base, [("d", b"file")])) == ["d"]
     assert union(stack(base, [("d", "symlink", "x")])) == ["d"]
     assert union(stack(base, [("d", b"file")], [("d/b", b"")])) == ["d", "d/b"]

@@ -22,8 +22,9 @@ from layerscope.images.cache import ChangesetCache
 from layerscope.images.loading import Loaded, load
 from layerscope.images.progress import Progress
 from layerscope.reports.files_report import json_lines
+from tests.archives import entry, pax
 from tests.tui.fakes import FakeReader
-from tests.unit.archives import Item, changeset, entry, pax, stack, streamed
+from tests.unit.archives import Short, changeset, stack, streamed
 
 COLUMNS = (
     *("nodes", "layers", "hidden_by", "below", "inodes", "kinds", "types", "modes", "uids"),
@@ -33,7 +34,7 @@ COLUMNS = (
 names = st.sampled_from(
     ["a", "b", "a/b", "a/b/c", "b/\udcff", ".wh.a", "a/.wh..wh..opq", "b/.wh.d"]
 )
-items: st.SearchStrategy[Item] = st.one_of(
+items: st.SearchStrategy[Short] = st.one_of(
     st.tuples(names, st.binary(max_size=3)),
     st.tuples(names, st.just("symlink"), st.sampled_from(["x", "../y\udcfe"])),
     st.tuples(names, st.just("link"), names),
@@ -61,7 +62,7 @@ def same(one: Stack, other: Stack) -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.lists(items, max_size=6), max_size=4))
-def test_a_stack_comes_back_as_it_was(layers: list[list[Item]]) -> None:
+def test_a_stack_comes_back_as_it_was(layers: list[list[Short]]) -> None:
     before = stack(*layers)
     same(before, load_stack(dump_stack(before, "key"), "key"))
 

@@ -6,19 +6,8 @@ import pytest
 
 from layerscope.oci.byte_source import TruncatedError
 from layerscope.oci.tar_header import TarError
-from tests.unit.archives import (
-    BLOCK,
-    END,
-    GNU,
-    V7,
-    base256,
-    both_ways,
-    entry,
-    header,
-    one,
-    pax,
-    refused,
-)
+from tests.archives import BLOCK, END, GNU, V7, base256, entry, header, pax
+from tests.unit.archives import both_ways, one, refused
 
 
 def test_a_ustar_header_gives_all_its_fields() -> None:

@@ -21,8 +21,8 @@ from layerscope.filesystem.waste import measure
 from layerscope.oci.byte_source import ByteSource, TruncatedError
 from layerscope.oci.tar_header import TarError
 from layerscope.reports.files_report import json_lines, text_lines
-from tests.unit import archives
-from tests.unit.archives import both_ways, entries, seekable, streamed
+from tests import archives
+from tests.unit.archives import both_ways, entries, layer, seekable, streamed
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 TYPES = [
@@ -149,8 +149,8 @@ def outcome(source: ByteSource) -> object:
 
 
 SEEDS = [
-    archives.layer("a/", ("a/b", b"x" * 700), ("a/l", "link", "a/b"), ("s", "symlink", "a/b")),
-    archives.layer(("a/.wh.b", b""), ("c/.wh..wh..opq", b""), ("ü" * 90, b"1"), ("c/d", b"2")),
+    layer("a/", ("a/b", b"x" * 700), ("a/l", "link", "a/b"), ("s", "symlink", "a/b")),
+    layer(("a/.wh.b", b""), ("c/.wh..wh..opq", b""), ("ü" * 90, b"1"), ("c/d", b"2")),
     archives.pax({b"path": b"p" * 150, b"mtime": b"-1.5", b"SCHILY.xattr.user.a": b"b"})
     + archives.entry(b"p", b"hello")
     + archives.pax({b"GNU.sparse.size": b"5000", b"GNU.sparse.map": b"0,2,4000,1"})

@@ -8,19 +8,8 @@ import tarfile
 import pytest
 
 from layerscope.oci.tar_header import TarError
-from tests.unit.archives import (
-    BLOCK,
-    END,
-    GNU,
-    both_ways,
-    entry,
-    header,
-    octal,
-    one,
-    pax,
-    pax_record,
-    refused,
-)
+from tests.archives import BLOCK, END, GNU, entry, header, octal, pax, pax_record
+from tests.unit.archives import both_ways, one, refused
 
 
 def sparse_header(pairs: list[tuple[int, int]], real: int, stored: int, more: int) -> bytes:

@@ -25,7 +25,7 @@ from layerscope.images.version_diff import (
     encoding_note,
     settle_versions,
 )
-from tests.truth.archives import Item, folder, hard_link, layer_tar, symlink, text, write_archive
+from tests.archives import Item, folder, hard_link, layer_tar, symlink, text, write_archive
 
 Make = Callable[..., tuple[Stack, Contents]]
 
