@@ -48,11 +48,11 @@ def literal_of(pattern: re.Pattern[bytes]) -> bytes | None:
 
 
 def within_names(pattern: re.Pattern[bytes]) -> re.Pattern[bytes] | None:
-    """A glob's pattern, to be searched in names that are joined by NUL.
+    """A glob's pattern, to be searched in names with a NUL before each and behind the last.
 
     Returns:
-        None, unless it is one of `glob_pattern` that matches a path exactly if it matches the name
-        of one of its components.
+        One in lower case if case is to be ignored; None, unless it is one of `glob_pattern` that
+        matches a path exactly if it matches the name of one of its components.
     """
     source = pattern.pattern
     if not (source.startswith(_ANYWHERE) and source.endswith(_END)):
@@ -61,8 +61,10 @@ def within_names(pattern: re.Pattern[bytes]) -> re.Pattern[bytes] | None:
     unescaped = re.sub(rb"\\.", b"", inner, flags=re.DOTALL).replace(b"[^/]", b"")
     if re.search(rb"[/.\[\0]", unescaped):
         return None
-    inner = inner.replace(b"[^/]", rb"[^/\0]")
-    return re.compile(rb"(?<![^\0])" + inner + rb"(?![^\0])", pattern.flags)
+    if pattern.flags & re.IGNORECASE:
+        inner = inner.lower()
+    # Not `[^/]`: a name has no slash, and a star shall not go on in the next name.
+    return re.compile(rb"\0" + inner.replace(b"[^/]", rb"[^\0]") + rb"(?=\0)", re.DOTALL)
 
 
 def _literal(text: bytes) -> bytes:

@@ -46,8 +46,8 @@ class Joined:
         """The same strings without so many of their first bytes."""
         starts = self.starts[:-1] + skip
         kept = np.zeros(len(self.blob) + 2, np.int8)
-        np.add.at(kept, self.starts[:-1], -1)
-        np.add.at(kept, starts, 1)
+        kept[self.starts[:-1]] -= 1
+        kept[starts] += 1
         kept[0] += 1
         inside = np.cumsum(kept[:-2], dtype=np.int8) > 0
         blob = np.frombuffer(self.blob, np.uint8)[inside].tobytes()
@@ -61,22 +61,26 @@ class Joined:
             blob, literal = blob.lower(), literal.lower()
         return self._owners(_places(np.frombuffer(blob, np.uint8), literal))
 
-    def with_match(self, pattern: re.Pattern[bytes], stop: Callable[[], None] = _never) -> Bool:
-        """Which strings a pattern matches that never goes beyond a NUL.
+    def with_match(
+        self, pattern: re.Pattern[bytes], lower: bool, stop: Callable[[], None] = _never
+    ) -> Bool:
+        """Which strings a pattern matches that begins with the NUL before a string.
 
         Args:
-            pattern: The pattern.
+            pattern: The pattern; what it matches ends before the next NUL.
+            lower: Whether to search for it in lower case.
             stop: Called now and then; may raise.
         """
         found: list[int] = []
+        blob = b"\0" + (self.blob.lower() if lower else self.blob) + b"\0"
         first = 0
         while first < len(self):
             stop()
-            # Whole strings, so that a pattern sees what is before and behind a match.
             last = int(np.searchsorted(self.starts, self.starts[first] + _CHUNK))
             last = min(max(last, first + 1), len(self))
-            start, end = int(self.starts[first]), int(self.starts[last]) - 1
-            found += [match.start() for match in pattern.finditer(self.blob, start, end)]
+            # Whole strings, each with a NUL before it and behind it.
+            start, end = int(self.starts[first]), int(self.starts[last]) + 1
+            found += [match.start() for match in pattern.finditer(blob, start, end)]
             first = last
         return self._owners(np.array(found, np.int64))
 
@@ -121,7 +125,7 @@ def search(
         return _spread(names().with_literal(literal, ignore_case), ends)
     by_name = within_names(pattern)
     if by_name is not None:
-        return _spread(names().with_match(by_name, stop), ends)
+        return _spread(names().with_match(by_name, ignore_case, stop), ends)
     result: Bool = np.zeros(len(paths), np.bool_)
     matches = pattern.search
     for first in range(0, len(paths), _STEP):

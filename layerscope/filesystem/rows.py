@@ -7,7 +7,9 @@ of thousands of nodes.
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Callable
 from enum import Enum
 
 import numpy as np
@@ -62,12 +64,19 @@ class TreeRows:
         """The tree that the rows are of."""
         return self.view.stack.tree
 
-    def show(self, view: View) -> None:
-        """Shows another view. What is expanded stays so if it is one of the same stack."""
+    def copy(self) -> TreeRows:
+        """The same rows, to be changed in another thread while these are shown."""
+        other = copy.copy(self)
+        other.expanded = self.expanded.copy()
+        other.hidden = set(self.hidden)
+        return other
+
+    def show(self, view: View, stop: Callable[[], None] = lambda: None) -> None:
+        """Shows another view. What is expanded stays so, whatever numbers the nodes have in it."""
         if view.stack is not self.view.stack:
             self._carry_over(view)
         self.view = view
-        self.update()
+        self.update(stop)
 
     def filter(self, pattern: re.Pattern[bytes] | None) -> None:
         """Shows only nodes whose path matches, all expanded, and the folders on the way there.
@@ -75,13 +84,38 @@ class TreeRows:
         Args:
             pattern: Searched in each path (no leading slash); None shows everything.
         """
-        self._pattern = pattern
-        self._matching = None if pattern is None else self.tree.search(pattern)
+        self.pattern = pattern
         self.update()
 
-    def update(self) -> None:
-        """Makes the rows anew."""
+    @property
+    def pattern(self) -> re.Pattern[bytes] | None:
+        """The filter; another one is searched for by the next `update`."""
+        return self._pattern
+
+    @pattern.setter
+    def pattern(self, pattern: re.Pattern[bytes] | None) -> None:
+        self._pattern = pattern
+        self._matching = None
+
+    def matched(self, node: int) -> bool:
+        """Whether a row is a match itself, and not only on the way to one."""
+        matching = self._matching
+        return (
+            matching is not None
+            and bool(matching[node])
+            and int(self.view.changes[node]) not in {int(change) for change in self.hidden}
+        )
+
+    def update(self, stop: Callable[[], None] = lambda: None) -> None:
+        """Makes the rows anew.
+
+        Args:
+            stop: Called now and then; may raise, and then nothing has changed.
+        """
         tree, view = self.tree, self.view
+        if self._pattern is not None and self._matching is None:
+            self._matching = tree.search(self._pattern, stop)
+        stop()
         kept = view.shown
         if self.hidden:
             hidden = np.isin(view.changes, [int(change) for change in self.hidden])
@@ -179,15 +213,11 @@ class TreeRows:
 
     def _carry_over(self, view: View) -> None:
         """Keeps what is expanded when more layers have arrived and made a larger tree."""
-        old, new = self.tree, view.stack.tree
-        expanded = np.zeros(len(new), np.bool_)
-        for node in np.flatnonzero(self.expanded).tolist():
-            place = new.find(old.path(node))
-            if place is not None:
-                expanded[place] = True
-        self.expanded = expanded
-        if self._pattern is not None:
-            self._matching = new.search(self._pattern)
+        new = view.stack.tree
+        wanted = set(self.tree.paths(np.flatnonzero(self.expanded).tolist()))
+        expanded = map(wanted.__contains__, new.blob.split(b"\0"))
+        self.expanded = np.fromiter(expanded, np.bool_, len(new))
+        self._matching = None
 
 
 def filter_pattern(text: str) -> re.Pattern[bytes] | None:

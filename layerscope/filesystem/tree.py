@@ -147,9 +147,10 @@ class PathTree:
             pattern: The pattern.
             stop: Called now and then; may raise, to end the search.
         """
-        return search(Joined(self.blob, self._starts), self._joined_names, self.ends, pattern, stop)
+        return search(Joined(self.blob, self._starts), self.joined_names, self.ends, pattern, stop)
 
-    def _joined_names(self) -> Joined:
+    def joined_names(self) -> Joined:
+        """The last component of each path; made by the first search, or before."""
         if self._names is None:
             parents = self.parents
             skip = np.where(self.depths > 1, self.lengths[parents] + 1, 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.format import plural
-from layerscope.tui.glyphs import RANGE, SEPARATOR
+from layerscope.tui.glyphs import ELLIPSIS, RANGE, SEPARATOR
 from layerscope.tui.steps import Step, steps_of
 from layerscope.tui.widgets.details import Details
 from layerscope.tui.widgets.file_tree import FileTree
@@ -43,13 +45,14 @@ class Explorer:
     ) -> None:
         self.union = False
         self.follow = True
-        self.filter_text = ""
+        self.filter_text = self._shown_filter = ""
         self._layers = layers
         self._files = files
         self._details = details
         self._clock = clock
         self._image: Image | None = None
         self._stack: Stack | None = None
+        self._lock = Lock()
         self._views: OrderedDict[tuple[int, bool], View] = OrderedDict()
         self._session: Session | None = None
         # The layer that the cursor was last put on because it had arrived.
@@ -118,7 +121,8 @@ class Explorer:
             text = "This layer could not be read." if ended else "This layer has not arrived yet."
             self._files.clear((text, "muted"))
         else:
-            self._files.show(self._view(self._stack, step.layer))
+            make = partial(self._view, self._stack, step.layer, self.union)
+            self._files.show(self._stack, make)
 
     def toggle_union(self) -> None:
         """Shows one layer, or the union up to it."""
@@ -133,8 +137,15 @@ class Explorer:
         self.filter_text = text
         self._files.filter(filter_pattern(text))
 
+    def cancel(self) -> None:
+        """Leaves the files as they are, whatever they were about to become."""
+        self._files.cancel()
+        self.filter_text = self._shown_filter
+
     def tell_files(self) -> None:
         """Says in the border of the tree what it shows."""
+        if not self._files.busy:
+            self._shown_filter = self.filter_text
         step = self._layers.step
         title = "3 Files"
         if step is not None and step.layer is not None:
@@ -146,7 +157,9 @@ class Explorer:
             title += f"{SEPARATOR}{' and '.join(hidden)} hidden"
         rows = self._files.rows
         subtitle = ""
-        if rows is not None and self._files.row_count:
+        if self._files.busy:
+            subtitle = f"Working{ELLIPSIS} ctrl+k cancels"
+        elif rows is not None and self._files.row_count:
             if rows.matches is not None:
                 subtitle = plural(rows.matches, "match", "matches")
             else:
@@ -158,15 +171,17 @@ class Explorer:
             return f"layers 0{RANGE}{step.layer} united"
         return f"layer {step.layer}"
 
-    def _view(self, stack: Stack, layer: int) -> View:
+    def _view(self, stack: Stack, layer: int, union: bool) -> View:
+        """A view, made or kept; called in whatever thread."""
         from layerscope.filesystem.view import layer_view, union_view
 
-        key = (layer, self.union)
-        view = self._views.get(key)
-        if view is None:
-            view = (union_view if self.union else layer_view)(stack, layer)
-            self._views[key] = view
+        with self._lock:
+            view = self._views.get((layer, union))
+        if view is None or view.stack is not stack:
+            view = (union_view if union else layer_view)(stack, layer)
+        with self._lock:
+            self._views[layer, union] = view
+            self._views.move_to_end((layer, union))
             if len(self._views) > _KEPT:
                 self._views.popitem(last=False)
-        self._views.move_to_end(key)
         return view

@@ -249,7 +249,9 @@ class Session:
             from layerscope.images.loading import load
 
             cache = ChangesetCache() if self._cache else None
-            load(reader, self.progress, self._update, cache)
+            loaded = load(reader, self.progress, self._update, cache)
+            # For the first filter; of a million entries it takes longer than a key should.
+            loaded.stack.tree.joined_names()
         except Exception as error:
             self.problem = problem_of(error)
             self._measure()

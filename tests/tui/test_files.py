@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from rich.cells import cell_len
 from textual import events
 
-from layerscope.filesystem.rows import SortKey
+from layerscope.filesystem.rows import SortKey, TreeRows
 from layerscope.tui.widgets import file_tree
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
@@ -262,20 +264,105 @@ async def test_a_filter_without_matches_says_so(drive: Drive) -> None:
         await ui.until(lambda: "A var/www/html/index.html" in ui.files())
 
 
-async def test_a_late_search_does_not_replace_a_newer_one(
-    drive: Drive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = []
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """Makes all rows beside the screen, and only when a test calls what is in this list."""
+    started: list[Callable[[], None]] = []
     monkeypatch.setattr(file_tree, "_SMALL", 0)
+    monkeypatch.setattr(file_tree, "_LARGE", 0)
+    monkeypatch.setattr(file_tree, "_PATIENCE", 0.01)
     monkeypatch.setattr(file_tree, "run_beside", lambda name, work: started.append(work))
-    async with drive() as ui:
-        await base(ui)
-        ui.main.explorer.filter("passwd")
-        ui.main.explorer.filter("bash")
-        started[1]()
-        started[0]()
+    return started
+
+
+async def shown(ui: Driven, held: list[Callable[[], None]]) -> None:
+    """Does all work that there is, until there is none left."""
+    while held:
+        held.pop(0)()
         await ui.calm()
+
+
+async def test_a_late_search_does_not_replace_a_newer_one(
+    drive: Drive, held: list[Callable[[], None]]
+) -> None:
+    async with drive() as ui:
+        await shown(ui, held)
+        await base(ui)
+        await shown(ui, held)
+        ui.main.explorer.filter("passwd")
+        assert len(held) == 1
+        ui.main.explorer.filter("bash")
+        assert len(held) == 1
+        held.pop()()
+        await ui.calm()
+        assert "passwd" not in "".join(ui.files()) or len(ui.files()) > 2
+        await shown(ui, held)
         assert ui.files() == ["A bin", "A bin/bash"]
+
+
+async def test_what_is_asked_while_rows_are_made_is_not_lost(
+    drive: Drive, held: list[Callable[[], None]]
+) -> None:
+    async with drive() as ui:
+        await shown(ui, held)
+        await base(ui)
+        await shown(ui, held)
+        before = ui.files()
+        await ui.press("E", "s", "S", "u", "t", "j", "j")
+        assert ui.files() == before
+        assert "Working" in ui.text
+        await shown(ui, held)
+        rows = ui.main.files.rows
+        assert rows is not None
+        assert rows.expanded.all()
+        assert (rows.sort, rows.reverse) == (SortKey.SIZE, True)
+        assert "unchanged hidden" in ui.text
+        assert "Working" not in ui.text
+        assert not ui.main.files.busy
+        assert ui.files() != before
+
+
+async def test_making_rows_can_be_cancelled(drive: Drive, held: list[Callable[[], None]]) -> None:
+    async with drive() as ui:
+        await shown(ui, held)
+        await base(ui)
+        await shown(ui, held)
+        before = ui.files()
+        await ui.press("s", "u")
+        ui.main.explorer.filter("bash")
+        await ui.press("ctrl+k")
+        assert not ui.main.files.busy
+        await shown(ui, held)
+        assert ui.files() == before
+        assert "Name ▴" in ui.text
+        assert "hidden" not in ui.text
+        assert "/bash" not in ui.text
+        await ui.press("s")
+        await shown(ui, held)
+        assert "Size ▾" in ui.text
+        await ui.press("2", "k", "k")
+        await ui.press("ctrl+k")
+        await shown(ui, held)
+        assert "it was cancelled" in ui.text
+        await ui.press("k", "k")
+        await shown(ui, held)
+        assert ui.files()
+
+
+async def test_rows_that_cannot_be_made_say_why(
+    drive: Drive, held: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    async with drive() as ui:
+        await shown(ui, held)
+        await base(ui)
+        await shown(ui, held)
+        monkeypatch.setattr(TreeRows, "update", refuse)
+        await ui.press("s")
+        await shown(ui, held)
+        assert "There is not enough memory." in ui.text
 
 
 async def test_mouse_moves_opens_and_scrolls(drive: Drive) -> None:

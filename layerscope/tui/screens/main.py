@@ -298,8 +298,10 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         self.files.go_to_match(step)
 
     def action_cancel(self) -> None:
-        """Stops reading."""
-        if self.session is not None:
+        """Stops what takes long: making rows, or else reading."""
+        if self.files.busy:
+            self.explorer.cancel()
+        elif self.session is not None:
             self.session.cancel()
 
     # Other screens.

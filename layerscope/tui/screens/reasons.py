@@ -50,7 +50,8 @@ def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -
         return "This image is there for one platform only."
     if action == "next_match" and main.files.pattern is None:
         return "No filter is set, so that nothing matches."
-    if action == "cancel" and (main.session is None or main.session.ended):
+    reading = main.session is not None and not main.session.ended
+    if action == "cancel" and not (reading or main.files.busy):
         return "Nothing is being read."
     if action == "back" and not main.exploring and not main.images.needle:
         return "There is nothing to go back to."

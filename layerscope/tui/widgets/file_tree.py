@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from layerscope.errors import Cancelled
 from layerscope.filesystem.change import Change
 from layerscope.tui.background import run_beside
 from layerscope.tui.format import Heading, Line
-from layerscope.tui.unfold import unfolded
+from layerscope.tui.regroup import Wanted, attempt
+from layerscope.tui.session import problem_of
 from layerscope.tui.widgets.file_rows import FileRows
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
-    from layerscope.filesystem.rows import TreeRows
+    from layerscope.filesystem.rows import SortKey, TreeRows
+    from layerscope.filesystem.stack import Stack
     from layerscope.filesystem.view import View
 
 #: Trees up to this size are searched at once: it takes a few milliseconds.
 _SMALL = 20_000
+
+#: Up to this size, all else is done at once: it takes less than a key's echo may.
+_LARGE = 200_000
+
+#: Seconds after which it is said that something is going on.
+_PATIENCE = 0.3
 
 
 class FileTree(RowView):
@@ -51,10 +61,10 @@ class FileTree(RowView):
     class Counted(Message):
         """There are other rows: another view, filter or choice of kinds."""
 
-    class Filtered(Message):
-        """A search beside the screen has ended."""
+    class Regrouped(Message):
+        """Rows that were made beside the screen, or why there are none."""
 
-        def __init__(self, rows: TreeRows, generation: int) -> None:
+        def __init__(self, rows: TreeRows | Exception | None, generation: int) -> None:
             super().__init__()
             self.rows = rows
             self.generation = generation
@@ -65,36 +75,35 @@ class FileTree(RowView):
         self.pattern: re.Pattern[bytes] | None = None
         self.hidden: set[Change] = set()
         self._drawn: FileRows | None = None
+        self._order: tuple[SortKey, bool] | None = None
+        self._wanted: Wanted | None = None
         self._generation = 0
+        self._working = False
         self._by_hand = False
         self._idle = True
 
     # What is shown.
 
-    def show(self, view: View) -> None:
-        """Shows a view; the cursor stays on its path, or goes to the next folder above it."""
-        from layerscope.filesystem.rows import TreeRows
+    def show(self, stack: Stack, make: Callable[[], View]) -> None:
+        """Shows a view; the cursor stays on its path, or goes to the next folder above it.
 
-        path = self._path()
+        Args:
+            stack: What it is a view of.
+            make: Makes it, in whatever thread.
+        """
         self._idle = False
+        wanted = self._next()
+        wanted.make = make
         # Until the user expands or collapses something, as much is open as there is room for.
         free = not self._by_hand and self.pattern is None
-        rows = self.rows
-        if rows is None or (free and rows.view.stack is not view.stack):
-            self.rows = TreeRows(view)
-            self.rows.hidden = self.hidden
-            if rows is not None:
-                self.rows.sort, self.rows.reverse = rows.sort, rows.reverse
-            self._drawn = FileRows(self.rows)
-            rows = self.rows
-        if free:
-            rows.expanded = unfolded(view, self.page_size)
-        rows.show(view)
-        self._changed(path)
+        wanted.room = self.page_size if free else None
+        self._regroup(wanted, len(stack.tree) > _LARGE)
 
     def clear(self, *placeholder: tuple[str, str]) -> None:
         """Shows a text instead."""
         self._idle = True
+        self._wanted = None
+        self._generation += 1
         self.set_placeholder(*placeholder)
         self.set_rows(0)
         self.post_message(self.Counted())
@@ -105,67 +114,130 @@ class FileTree(RowView):
         self._drawn = None
         self.pattern = None
         self._generation += 1
+        self._wanted = self._order = None
         self._by_hand = False
         self.top = self.cursor = 0
 
     def filter(self, pattern: re.Pattern[bytes] | None) -> None:
-        """Shows only paths that match; large trees are searched beside the screen."""
+        """Shows only paths that match."""
         self.pattern = pattern
-        self._generation += 1
-        rows = self.rows
-        if rows is None:
+        if self.rows is None and self._wanted is None:
             return
-        if pattern is None or len(rows.tree) <= _SMALL:
-            path = self._path()
-            rows.filter(pattern)
-            self._changed(path)
-            return
-        generation = self._generation
-        found = copy.copy(rows)
-
-        def search() -> None:
-            found.filter(pattern)
-            if generation == self._generation:
-                self.post_message(self.Filtered(found, generation))
-
-        run_beside("filter", search)
-
-    def on_file_tree_filtered(self, message: Filtered) -> None:
-        """Takes the rows that a search found, unless they are of yesterday."""
-        message.stop()
-        rows = self.rows
-        if rows is None or message.generation != self._generation:
-            return
-        path = self._path()
-        found = message.rows
-        found.hidden = self.hidden
-        found.sort, found.reverse = rows.sort, rows.reverse
-        found.show(rows.view)
-        self.rows = found
-        self._drawn = FileRows(found)
-        self._changed(path)
+        wanted = self._next()
+        wanted.pattern, wanted.room = pattern, None
+        self._regroup(wanted, self._extent > (_LARGE if pattern is None else _SMALL))
 
     def hide(self, change: Change) -> None:
         """Hides or shows a kind of change."""
         self.hidden ^= {change}
-        if self.rows is not None:
-            path = self._path()
-            self.rows.hidden = self.hidden
-            self.rows.update()
-            self._changed(path)
+        if self.rows is not None or self._wanted is not None:
+            self._regroup(self._next(), self._extent > _LARGE)
 
     def cycle_sort(self) -> None:
         """Sorts by the next column."""
         from layerscope.filesystem.rows import SortKey
 
-        if self.rows is not None:
-            keys = list(SortKey)
-            self._sort(keys[(keys.index(self.rows.sort) + 1) % len(keys)].value, False)
+        keys = list(SortKey)
+        sort = keys[0] if self._order is None else self._order[0]
+        self._sort(keys[(keys.index(sort) + 1) % len(keys)], False)
 
     def reverse_sort(self) -> None:
         """Turns the order round."""
-        if self.rows is not None:
-            self._sort(self.rows.sort.value, not self.rows.reverse)
+        from layerscope.filesystem.rows import SortKey
+
+        sort, reverse = self._order or (SortKey.NAME, False)
+        self._sort(sort, not reverse)
+
+    @property
+    def busy(self) -> bool:
+        """Whether rows are being made beside the screen."""
+        return self._wanted is not None
+
+    def cancel(self) -> None:
+        """Leaves the rows as they are, whatever was to come."""
+        wanted, self._wanted = self._wanted, None
+        self._generation += 1
+        if wanted is None:
+            return
+        if self.rows is None or wanted.make is not None:
+            self.clear(("Not shown: it was cancelled.", "muted"))
+            return
+        self.pattern, self.hidden = self.rows.pattern, set(self.rows.hidden)
+        self._order = self.rows.sort, self.rows.reverse
+        self.post_message(self.Counted())
+
+    # Making rows.
+
+    def _next(self) -> Wanted:
+        """What is to be shown next, to be changed: what is on its way, or what is shown."""
+        wanted = self._wanted or Wanted(self.rows, self.hidden, self.pattern, self._order)
+        return replace(wanted, hidden=set(self.hidden), pattern=self.pattern, order=self._order)
+
+    @property
+    def _extent(self) -> int:
+        return len(self.rows.tree) if self.rows is not None else 0
+
+    def _sort(self, key: SortKey, reverse: bool) -> None:
+        if self.rows is not None or self._wanted is not None:
+            self._order = key, reverse
+            self._regroup(self._next(), self._extent > _LARGE)
+
+    def _regroup(self, wanted: Wanted, beside: bool) -> None:
+        """Makes the rows anew, beside the screen if it takes long or something is on its way."""
+        if not beside and self._wanted is None:
+            path = self._path()
+            self._take(wanted.made(), path)
+            return
+        if wanted.rows is self.rows and self.rows is not None:
+            wanted.rows = self.rows.copy()
+        if self._wanted is None:
+            self.set_timer(_PATIENCE, self._tell_busy)
+        self._wanted = wanted
+        self._generation += 1
+        if not self._working:
+            self._start()
+
+    def _start(self) -> None:
+        wanted, generation = self._wanted, self._generation
+        if wanted is None:
+            return
+        # The thread's own: what is wanted may change before it has come to it.
+        job = replace(wanted, rows=None if wanted.rows is None else wanted.rows.copy())
+        self._working = True
+
+        def stop() -> None:
+            if generation != self._generation:
+                raise Cancelled
+
+        def work() -> None:
+            self.post_message(self.Regrouped(attempt(job, stop), generation))
+
+        run_beside("rows", work)
+
+    def on_file_tree_regrouped(self, message: Regrouped) -> None:
+        """Takes rows that were made, unless they are of yesterday."""
+        message.stop()
+        self._working = False
+        if message.generation != self._generation:
+            self._start()
+            return
+        self._wanted = None
+        if isinstance(message.rows, Exception):
+            problem = problem_of(message.rows)
+            self.clear((problem.message, "warning"), (problem.hint, "muted"))
+        elif message.rows is not None:
+            self._take(message.rows, self._path())
+
+    def _take(self, rows: TreeRows, path: bytes | None) -> None:
+        if rows is not self.rows or self._drawn is None:
+            self.rows = rows
+            self._drawn = FileRows(rows)
+        self._changed(path)
+
+    def _tell_busy(self) -> None:
+        """Says that something takes longer than one would think."""
+        if self.busy:
+            self.post_message(self.Counted())
 
     def headings(self, width: int) -> list[Heading]:
         """The columns that it can be sorted by."""
@@ -175,22 +247,19 @@ class FileTree(RowView):
 
     def sort_by(self, key: str) -> None:
         """Sorts by a column; turns the order round if it is sorted by that already."""
-        if self.rows is not None:
-            same = self.rows.sort.value == key
-            self._sort(key, same and not self.rows.reverse)
+        from layerscope.filesystem.rows import SortKey
+
+        sort, reverse = self._order or (SortKey.NAME, False)
+        self._sort(SortKey(key), sort.value == key and not reverse)
 
     def go_to_match(self, step: int) -> bool:
         """Moves to the next or previous row that matches the filter, round the end if need be."""
         if self.rows is None or self.pattern is None or not self.row_count:
             return False
-        nodes, tree = self.rows.nodes, self.rows.tree
-        hidden = {int(change) for change in self.hidden}
+        nodes = self.rows.nodes
         for distance in range(1, self.row_count + 1):
             row = (self.cursor + step * distance) % self.row_count
-            node = int(nodes[row])
-            if self.pattern.search(tree.path(node)) and (
-                not hidden or int(self.rows.view.changes[node]) not in hidden
-            ):
+            if self.rows.matched(int(nodes[row])):
                 self.move_to(row)
                 return True
         return False
@@ -250,9 +319,7 @@ class FileTree(RowView):
         if self.rows is None or not self.row_count:
             return
         self._by_hand = True
-        path = self._path()
-        self.rows.expand_all(expanded)
-        self._changed(path)
+        self._expand(slice(None), expanded)
 
     # Where the cursor is.
 
@@ -277,20 +344,18 @@ class FileTree(RowView):
         if self.rows is None:
             return
         self._by_hand = True
-        self.rows.toggle(node)
-        self.set_rows(len(self.rows.nodes))
-        self.post_message(self.Counted())
+        self._expand(node, not self.rows.expanded[node])
 
-    def _sort(self, key: str, reverse: bool) -> None:
-        from layerscope.filesystem.rows import SortKey
-
-        if self.rows is None:
+    def _expand(self, nodes: int | slice, expanded: bool) -> None:
+        wanted = self._next()
+        wanted.room = None
+        if self.rows is None or wanted.rows is None:
             return
-        path = self._path()
-        self.rows.sort = SortKey(key)
-        self.rows.reverse = reverse
-        self.rows.update()
-        self._changed(path)
+        if wanted.rows is self.rows and self._extent > _LARGE:
+            wanted.rows = self.rows.copy()
+        wanted.rows.expanded[nodes] = expanded
+        wanted.rows.expanded[0] = True
+        self._regroup(wanted, self._extent > _LARGE)
 
     def _changed(self, path: bytes | None) -> None:
         if self.rows is None or self._drawn is None or self._idle:
