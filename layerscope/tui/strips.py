@@ -8,14 +8,32 @@ from rich.style import Style
 from textual.strip import Strip
 
 from layerscope.tui.format import Line
-
-_BLANK = Style()
+from layerscope.tui.glyphs import THUMB
 
 
 def strip_of(line: Line, width: int) -> Strip:
     """A line in exactly so many cells."""
-    segments = [Segment(text, style) for text, style in line if text]
-    return Strip(segments).adjust_cell_length(width, _BLANK)
+    return Strip([Segment(text, style) for text, style in line if text]).adjust_cell_length(
+        width, Style()
+    )
+
+
+def thumb_cell(place: int, page: int, count: int, top: int) -> str:
+    """The cell of the scroll bar in a line; empty if everything fits.
+
+    It is part of the lines, so that scrolling, which repaints these anyway, moves it for free.
+
+    Args:
+        place: The line, from 0.
+        page: How many lines there are.
+        count: How many rows.
+        top: The row in line 0.
+    """
+    if count <= page:
+        return ""
+    size = max(1, page * page // count)
+    start = (page - size) * top // (count - page)
+    return THUMB if start <= place < start + size else " "
 
 
 def changed_span(old: Strip, new: Strip) -> tuple[int, int] | None:

@@ -99,10 +99,11 @@ async def test_bytes_per_key(big: list[Changeset]) -> None:
             for key in keys:
                 app.simulate_key(key)
             spent[name] = await settle(app)
-        assert spent["down"] <= 200
-        assert spent["up"] <= 200
-        assert spent["layer"] <= 1_000
-        assert spent["page"] <= 1_400
+        # What the design allows is 170, 700 and 2,700; this is what dive needs, halved.
+        assert spent["down"] <= 100
+        assert spent["up"] <= 100
+        assert spent["layer"] <= 700
+        assert spent["page"] <= 1_300
         await asyncio.sleep(1.2)
         assert app.written == 0
 

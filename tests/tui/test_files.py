@@ -25,10 +25,10 @@ async def test_columns(drive: Drive) -> None:
         header, *lines = ui.pane("files")
         assert header.split() == ["Mode", "Owner", "Size", "Name", "▴"]
         shown = {line.split()[-1]: line for line in lines if line and "->" not in line}
-        assert shown["bash"].split()[:4] == ["A", "-rwxr-xr-x", "0:0", "26.3MB"]
-        assert shown["su"].split()[1] == "-rwsr-xr-x"
-        assert shown["tmp"].split()[1] == "drwxrwxrwt"
-        assert shown["shadow"].split()[2] == "0:42"
+        assert shown["bash"].split()[:4] == ["-rwxr-xr-x", "0:0", "26.3MB", "A"]
+        assert shown["su"].split()[0] == "-rwsr-xr-x"
+        assert shown["tmp"].split()[0] == "drwxrwxrwt"
+        assert shown["shadow"].split()[1] == "0:42"
         assert any(line.endswith("sh -> bash") for line in lines)
         assert any(line.strip().endswith("libc.so link to /usr/lib/libc…") for line in lines)
 

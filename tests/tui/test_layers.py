@@ -15,7 +15,8 @@ def rows(ui: Driven) -> list[list[str]]:
 
 async def test_base_is_at_the_bottom_and_empty_layers_have_no_number(drive: Drive) -> None:
     async with drive() as ui:
-        assert [row[0] for row in rows(ui)] == ["EXPOSE", "3", "2", "ENV", "1", "CMD", "0"]
+        assert [row[0] for row in rows(ui)] == ["·", "3", "2", "·", "1", "·", "0"]
+        assert rows(ui)[0][1:] == ["EXPOSE", "80"]
         assert rows(ui)[1][1:] == [
             "21.3kB",
             "╸",

@@ -121,9 +121,12 @@ class Details(RowView):
         return lines
 
     def _step_lines(self, image: Image, step: Step, width: int, colors: Palette) -> list[Line]:
+        # Each fact stays on its line, whatever the layer, so that only what differs is sent.
         if step.layer is None:
             lines: list[Line] = [[(" Empty layer", colors.strong)]]
+            lines += _fact("Size", "0B", width, colors)
             lines += _fact("Changes", "The configuration only", width, colors)
+            ids = ("none", "none")
         else:
             layer = image.layers[step.layer]
             lines = [[(f" Layer {step.layer}", colors.strong)]]
@@ -131,8 +134,12 @@ class Details(RowView):
                 size, counts = self._facts
                 lines += _fact("Size", docker_size(size), width, colors)
                 lines.append(_counts(counts, colors))
-            lines += _fact("Diff id", visible(layer.diff_id), width, colors)
-            lines += _fact("Digest", visible(layer.digest or "not known"), width, colors)
+            ids = (layer.diff_id, layer.digest or "not known")
+        base = image.layers[0] if image.layers else None
+        usual = ("", "") if base is None else (base.diff_id, base.digest or "")
+        for label, text, other in zip(("Diff id", "Digest"), ids, usual, strict=True):
+            fact = _fact(label, visible(text), width, colors)
+            lines += fact + [[]] * (len(_fact("", visible(other), width, colors)) - len(fact))
         command = _fact("Command", one_line(step.created_by or step.instruction), width, colors)
         # What follows a short command stays where it is, and need not be sent again.
         lines += command + [[]] * (_COMMAND_LINES - len(command))

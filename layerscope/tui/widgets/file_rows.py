@@ -46,23 +46,29 @@ class FileRows:
             text = right(text, size) if flush else left(text, size)
             line.append((text + " ", colors.accent if mark else colors.muted))
 
-        title("", "change", 2, False)
+        line.append((" ", colors.muted))
         for key, size in self._columns(width):
             names = {"mode": "Mode", "owner": "Owner", "size": "Size", "modified": "Modified (UTC)"}
             title(names[key], key, size, key in ("owner", "size"))
+        title("", "change", 1, False)
         title(" Name", "name", 12, False)
         return line
 
     def headings(self, width: int) -> list[Heading]:
         """The columns that can be sorted by, as far as rows can be."""
         keys = {key.value for key in type(self.rows.sort)}
-        found = [Heading(0, 2, "change")]
-        start = 3
+        found = []
+        start = 1
         for key, size in self._columns(width):
             found.append(Heading(start, start + size, key))
             start += size + 1
-        found.append(Heading(start, width, "name"))
+        found.append(Heading(start, start + 2, "change"))
+        found.append(Heading(start + 2, width, "name"))
         return [heading for heading in found if heading.key in keys]
+
+    def name_column(self, width: int) -> int:
+        """Where the tree begins, behind the columns."""
+        return 3 + sum(size + 1 for _, size in self._columns(width))
 
     def line(self, node: int, width: int, colors: Palette) -> Line:
         """The line of a node."""
@@ -74,17 +80,13 @@ class FileRows:
         style = colors.change(change)
         if not change and version < 0:
             style = colors.muted
-        facts = colors.muted
-        letter = " AMR"[change]
+        letter, mark = " AMR"[change], style
         if not change and folder and view.touched[node]:
-            line: Line = [(f"{_CHANGED_BELOW}  ", colors.muted)]
-        else:
-            line = [(f"{letter}  ", style)]
-        text = ""
+            letter, mark = _CHANGED_BELOW, colors.muted
+        text = " "
         for key, size in self._columns(width):
             text += self._cell(key, size, node, version) + " "
-        line.append((text, facts))
-        used = 3 + len(text)
+        used = len(text) + 2
         depth = int(tree.depths[node]) - 1
         # Deep trees keep room for names.
         indent = min(2 * depth, max(0, (width - used) // 2))
@@ -94,7 +96,8 @@ class FileRows:
             arrow = f"{OPEN if is_open else CLOSED} "
         name = tree.name(node)
         room = width - used - indent - 2
-        line.append((" " * indent + arrow, colors.faint))
+        # What has one colour is together: each change of colour costs as much as a name.
+        line: Line = [(text, colors.muted), (f"{letter} {' ' * indent}{arrow}", mark)]
         line += self._name(name, folder, room, style, colors)
         if version >= 0 and room > 0:
             line += self._target(version, room - len(name), colors)

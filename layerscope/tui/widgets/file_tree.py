@@ -44,6 +44,7 @@ class FileTree(RowView):
     """
 
     HEADER_ROWS = 1
+    KEEPS_HEADER = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l,right", "expand", "Expand a folder, or go into it", id="files.expand"),
         Binding("h,left", "collapse", "Collapse, or go to the folder above", id="files.collapse"),
@@ -280,6 +281,10 @@ class FileTree(RowView):
         """A second click expands or collapses."""
         if chain == 2:
             self.action_toggle_folder()
+
+    def cursor_span(self, width: int) -> tuple[int, int]:
+        """The tree without its columns: these need not be sent again at each move."""
+        return (0 if self._drawn is None else self._drawn.name_column(width)), width
 
     # Keys.
 

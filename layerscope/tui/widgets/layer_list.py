@@ -144,9 +144,9 @@ class LayerList(RowView):
         columns = 14 + (_BAR + 1 if wide else 0) + 18 + 2
         edge = (f"{EDGE} " if self._inside(row) else "  ", colors.accent)
         if step.layer is None:
-            blank = " " * (columns - 2)
-            return [edge, (blank, colors.faint), (cut(text, width - columns), colors.faint)]
-        name = (right(str(step.layer), 3) + " ", colors.strong)
+            none = left(right(DOT, 3), columns - 2)
+            return [edge, (none + cut(text, width - columns), colors.faint)]
+        name = (right(str(step.layer), 3) + " ", colors.text)
         facts = self._facts.get(step.layer)
         if facts is None:
             state = _STATES[self._state(step.layer)]
@@ -165,6 +165,10 @@ class LayerList(RowView):
             line.append((right(count(number), 6), style) if number else (_NONE, colors.faint))
         line.append(("  " + cut(text, width - columns), colors.text))
         return line
+
+    def cursor_span(self, width: int) -> tuple[int, int]:
+        """The number and the size: what is behind them need not be sent again at each move."""
+        return 0, 14
 
     def _inside(self, row: int) -> bool:
         """Whether the file tree shows this step."""

@@ -20,8 +20,8 @@ from textual.strip import Strip
 
 from layerscope.tui._textual_compat import set_border_texts
 from layerscope.tui.format import Heading, Line, wrap
-from layerscope.tui.glyphs import THUMB, level_of, sentence
-from layerscope.tui.strips import changed_span, strip_of
+from layerscope.tui.glyphs import level_of, sentence
+from layerscope.tui.strips import changed_span, strip_of, thumb_cell
 from layerscope.tui.theme import Palette, palette
 
 _WHEEL = 3
@@ -55,6 +55,8 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
 
     #: Lines at the top that do not scroll.
     HEADER_ROWS: ClassVar[int] = 0
+    #: Whether they are there too while there are no rows.
+    KEEPS_HEADER: ClassVar[bool] = False
     #: Whether there is a cursor; without one, the keys scroll.
     HAS_CURSOR: ClassVar[bool] = True
 
@@ -105,6 +107,10 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     def row(self, row: int, width: int) -> Line:
         """A row."""
         raise NotImplementedError
+
+    def cursor_span(self, width: int) -> tuple[int, int]:
+        """Which cells of a row the cursor colours, all of which it costs to move it."""
+        return 0, width
 
     # What a pane is told.
 
@@ -346,43 +352,36 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _content_line(self, y: int) -> Strip:
         width = self.size.width
+        if y < self.HEADER_ROWS and (self.row_count or self.KEEPS_HEADER):
+            return strip_of(self.header(y, width), width)
         if not self.row_count:
             return strip_of(self._placeholder_line(y, width), width)
-        if y < self.HEADER_ROWS:
-            return strip_of(self.header(y, width), width)
         place = y - self.HEADER_ROWS
         row = self.top + place
-        thumb = self._thumb(place)
+        thumb = thumb_cell(place, self.page_size, self.row_count, self.top)
         inner = width - 1 if thumb else width
         if row >= self.row_count:
             return strip_of([], width)
-        colors = self.ink
-        under_cursor, active = row == self.cursor and self.HAS_CURSOR, self.active
-        if under_cursor and active:
-            self._colors = colors.on_cursor
         strip = strip_of(self.row(row, inner), inner)
-        self._colors = None
-        if under_cursor:
-            cursor = colors.cursor if active else colors.cursor_blur
-            if colors.flat:
-                strip = Strip([Segment(strip.text, cursor)], inner)
-            else:
-                strip = strip.apply_style(cursor)
+        if row == self.cursor and self.HAS_CURSOR:
+            strip = self._under_cursor(strip, row)
         if not thumb:
             return strip
-        return Strip([*strip, Segment(thumb, colors.faint)], width)
+        return Strip([*strip, Segment(thumb, self.ink.faint)], width)
 
-    def _thumb(self, place: int) -> str:
-        """The cell of the scroll bar in a line; empty if everything fits.
-
-        It is part of the lines, so that scrolling, which repaints these anyway, moves it for free.
-        """
-        page = self.page_size
-        if self.row_count <= page:
-            return ""
-        size = max(1, page * page // self.row_count)
-        start = (page - size) * self.top // max(1, self._last_top)
-        return THUMB if start <= place < start + size else " "
+    def _under_cursor(self, strip: Strip, row: int) -> Strip:
+        colors, width = self.ink, strip.cell_length
+        start, end = self.cursor_span(width)
+        marked = strip
+        if self.active:
+            self._colors = colors.on_cursor
+            marked = strip_of(self.row(row, width), width)
+            self._colors = None
+        marked = marked.crop(start, end)
+        cursor = colors.cursor if self.active else colors.cursor_blur
+        flat = Strip([Segment(marked.text, cursor)], end - start)
+        marked = flat if colors.flat else marked.apply_style(cursor)
+        return Strip.join([strip.crop(0, start), marked, strip.crop(end)])
 
     def _placeholder_line(self, y: int, width: int) -> Line:
         room = max(1, min(width - 4, 64))
