@@ -1,0 +1,259 @@
+"""The build context: the files of a folder that a builder is sent."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from layerscope.dockerfile.ignore import (
+    IgnorePattern,
+    IgnorePatternError,
+    IgnoreRules,
+    Matched,
+    parse_ignore,
+)
+from layerscope.errors import BadInputError, NotFoundError, UsageError
+from layerscope.text import visible
+
+IGNORE_FILE = ".dockerignore"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextEntry:
+    """A file, folder or link of a context.
+
+    Attributes:
+        path: Its path in the context; bytes that are not UTF-8 are lone surrogates.
+        status: What lstat(2) says of it.
+        for_builder: Whether the rules leave it out, and it is sent all the same because the
+            builder reads it: the Dockerfile and `.dockerignore`.
+    """
+
+    path: str
+    status: os.stat_result
+    for_builder: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.status.st_mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+    @property
+    def size(self) -> int:
+        """Bytes of a regular file; 0 for others."""
+        return self.status.st_size if self.is_file else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a builder is sent.
+
+    Attributes:
+        root: The folder.
+        ignore_file: The file with the rules; None if there is none.
+        rules: The rules.
+        entries: Everything that is sent, folders before what is in them, each folder's in the order
+            of their bytes.
+        ignored: How many files and folders are left out; a folder that nothing is sent of is one.
+    """
+
+    root: Path
+    ignore_file: Path | None
+    rules: IgnoreRules
+    entries: list[ContextEntry] = field(repr=False)
+    ignored: int
+
+    @property
+    def files(self) -> int:
+        """How many regular files there are."""
+        return sum(entry.is_file for entry in self.entries)
+
+    @property
+    def size(self) -> int:
+        """Their bytes; a file with several names counts once."""
+        seen: set[tuple[int, int]] = set()
+        total = 0
+        for entry in self.entries:
+            if entry.is_file:
+                inode = (entry.status.st_dev, entry.status.st_ino)
+                if entry.status.st_nlink < 2 or inode not in seen:
+                    total += entry.size
+                    seen.add(inode)
+        return total
+
+    def largest(self, count: int = 10) -> list[ContextEntry]:
+        """The largest files, largest first."""
+        files = [entry for entry in self.entries if entry.is_file]
+        return sorted(files, key=lambda entry: (-entry.size, entry.path))[:count]
+
+
+def ignore_file(root: Path, dockerfile: Path | None = None) -> Path | None:
+    """The file with the rules for a build, if there is one.
+
+    That of the Dockerfile, `NAME.dockerignore` beside it, goes before the context's own.
+    """
+    candidates = [root / IGNORE_FILE]
+    if dockerfile is not None:
+        candidates.insert(0, dockerfile.with_name(f"{dockerfile.name}{IGNORE_FILE}"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_rules(path: Path | None) -> IgnoreRules:
+    """Reads the rules in a file.
+
+    Raises:
+        BadInputError: A pattern cannot be understood.
+        UsageError: The file cannot be read.
+    """
+    if path is None:
+        return IgnoreRules(())
+    name = visible(str(path))
+    try:
+        return parse_ignore(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read ({error.strerror}).") from None
+    except IgnorePatternError as error:
+        problem = f"line {error.line + 1} is no valid pattern: {visible(error.pattern)}"
+        raise BadInputError(name, None, problem) from None
+
+
+def read_context(
+    root: Path,
+    dockerfile: Path | None = None,
+    *,
+    stopped: Callable[[], None] | None = None,
+) -> Context:
+    """Finds what is sent to a builder. No file is read but that with the rules.
+
+    Args:
+        root: The folder.
+        dockerfile: The Dockerfile, which may lie elsewhere.
+        stopped: Called for each folder; raises to stop.
+
+    Raises:
+        NotFoundError: There is no such folder.
+        BadInputError: A rule cannot be understood.
+        UsageError: A file cannot be read.
+    """
+    if not root.is_dir():
+        raise NotFoundError(f"There is no folder {visible(str(root))}.")
+    rules_file = ignore_file(root, dockerfile)
+    walk = _Walk(root, load_rules(rules_file), _kept(root, dockerfile), stopped)
+    walk.folder("", str(root), ())
+    return Context(root, rules_file, walk.rules, walk.entries, walk.ignored)
+
+
+def _kept(root: Path, dockerfile: Path | None) -> frozenset[str]:
+    """Paths that are sent whatever the rules say."""
+    kept = {IGNORE_FILE}
+    path = root / "Dockerfile" if dockerfile is None else dockerfile
+    try:
+        kept.add(path.resolve().relative_to(root.resolve()).as_posix())
+    except ValueError:
+        # It lies elsewhere and is sent by itself.
+        pass
+    return frozenset(kept)
+
+
+class _Walk:
+    def __init__(
+        self,
+        root: Path,
+        rules: IgnoreRules,
+        kept: frozenset[str],
+        stopped: Callable[[], None] | None,
+    ) -> None:
+        self.root = root
+        self.rules = rules
+        self.kept = kept
+        self.kept_folders = {
+            path[:place] for path in kept for place, char in enumerate(path) if char == "/"
+        }
+        self.stopped = stopped
+        self.entries: list[ContextEntry] = []
+        #: Folders that so far are sent for the builder alone, and their numbers in `entries`.
+        self.builders: dict[str, int] = {}
+        self.ignored = 0
+
+    def folder(self, path: str, full: str, above: Matched) -> None:
+        """Everything in a folder.
+
+        Args:
+            path: Its path in the context, empty for the context itself.
+            full: Its path.
+            above: What the rules say of it.
+        """
+        todo = [self.children(path, full, above)]
+        # Folders that the rules leave out and that are sent if something in them is.
+        pending: list[tuple[int, ContextEntry]] = []
+        while todo:
+            found = next(todo[-1], None)
+            if found is None:
+                todo.pop()
+                if pending and pending[-1][0] == len(todo):
+                    pending.pop()
+                    self.ignored += 1
+                continue
+            entry, child, decided, matched = found
+            if decided is not None and not (entry.is_folder and self.descends(entry.path)):
+                if entry.path not in self.kept:
+                    self.ignored += 1
+                    continue
+                entry = ContextEntry(entry.path, entry.status, for_builder=True)
+            if decided is not None and entry.is_folder:
+                pending.append((len(todo), entry))
+            else:
+                for _, waiting in pending:
+                    self.builders[waiting.path] = len(self.entries)
+                    self.entries.append(replace(waiting, for_builder=True))
+                pending.clear()
+                self.add(entry)
+            if entry.is_folder:
+                todo.append(self.children(entry.path, child, matched))
+
+    def add(self, entry: ContextEntry) -> None:
+        """Notes an entry; folders above it are no longer sent for the builder alone."""
+        self.entries.append(entry)
+        if self.builders and not entry.for_builder:
+            for place, char in enumerate(entry.path):
+                number = self.builders.pop(entry.path[:place], None) if char == "/" else None
+                if number is not None:
+                    self.entries[number] = replace(self.entries[number], for_builder=False)
+
+    def descends(self, path: str) -> bool:
+        """Whether to look into a folder that is left out."""
+        return path in self.kept_folders or self.rules.may_return_below(path)
+
+    def children(
+        self, path: str, full: str, above: Matched
+    ) -> Iterator[tuple[ContextEntry, str, IgnorePattern | None, Matched]]:
+        if self.stopped is not None:
+            self.stopped()
+        try:
+            with os.scandir(full) as listing:
+                names = sorted(listing, key=lambda found: os.fsencode(found.name))
+        except OSError as error:
+            raise UsageError(f"{visible(full)} cannot be read ({error.strerror}).") from None
+        for found in names:
+            relative = f"{path}/{found.name}" if path else found.name
+            decided, matched = self.rules.decide(relative, above)
+            try:
+                status = found.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UsageError(
+                    f"{visible(found.path)} cannot be read ({error.strerror})."
+                ) from None
+            if stat.S_ISSOCK(status.st_mode):
+                # Nothing could be made of it in an image.
+                continue
+            yield ContextEntry(relative, status), found.path, decided, matched

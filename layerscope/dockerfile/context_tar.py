@@ -1,0 +1,124 @@
+"""A build context as the tar stream that Docker's client sends: root owns everything."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from layerscope.dockerfile.context import Context, ContextEntry
+from layerscope.errors import BadInputError, UsageError
+from layerscope.text import visible
+
+#: Bytes of a file that are read at once.
+_PIECE = 1 << 20
+#: The one extended attribute that Docker's client sends.
+_CAPABILITY = "security.capability"
+
+_TYPES = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+    stat.S_IFCHR: tarfile.CHRTYPE,
+    stat.S_IFBLK: tarfile.BLKTYPE,
+}
+
+
+def pack(context: Context, dockerfile: bytes | None = None, name: str = "") -> Iterator[bytes]:
+    """The context as a tar stream (POSIX, PAX), in pieces.
+
+    Owners are 0:0 and times whole seconds; symbolic links stay links, a file with several names is
+    sent once. What the builder alone reads is in it.
+
+    Args:
+        context: The context.
+        dockerfile: A Dockerfile to add that is not in the context, or takes the place of its own.
+        name: Its name in the stream.
+
+    Raises:
+        UsageError: A file cannot be read.
+        BadInputError: A file became shorter while it was read.
+    """
+    inodes: dict[tuple[int, int], str] = {}
+    for entry in context.entries:
+        if dockerfile is not None and entry.path == name:
+            continue
+        header = _header(context.root, entry, inodes)
+        yield _encoded(header)
+        if header.type == tarfile.REGTYPE and header.size:
+            yield from _content(context.root / entry.path, header.size)
+    if dockerfile is not None:
+        header = tarfile.TarInfo(name)
+        header.size = len(dockerfile)
+        yield _encoded(header)
+        yield dockerfile + bytes(-len(dockerfile) % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _encoded(header: tarfile.TarInfo) -> bytes:
+    return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _header(root: Path, entry: ContextEntry, inodes: dict[tuple[int, int], str]) -> tarfile.TarInfo:
+    status = entry.status
+    header = tarfile.TarInfo(entry.path)
+    header.type = _TYPES[stat.S_IFMT(status.st_mode)]
+    header.mode = stat.S_IMODE(status.st_mode)
+    header.mtime = int(status.st_mtime)
+    full = root / entry.path
+    if entry.is_file:
+        if status.st_nlink > 1:
+            first = inodes.setdefault((status.st_dev, status.st_ino), entry.path)
+            if first != entry.path:
+                header.type, header.linkname = tarfile.LNKTYPE, first
+                return header
+        header.size = status.st_size
+        capability = _capability(full)
+        if capability:
+            text = capability.decode("utf-8", "surrogateescape")
+            header.pax_headers = {f"SCHILY.xattr.{_CAPABILITY}": text}
+    elif stat.S_ISLNK(status.st_mode):
+        try:
+            # Path's own takes `./` away.
+            header.linkname = os.readlink(full)  # noqa: PTH115
+        except OSError as error:
+            raise _unreadable(full, error) from None
+    elif header.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
+        header.devmajor, header.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    return header
+
+
+def _capability(path: Path) -> bytes:
+    try:
+        return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
+    except OSError:
+        # There is none, or the file system has no such thing.
+        return b""
+
+
+def _content(path: Path, size: int) -> Iterator[bytes]:
+    """Exactly so many bytes of a file, filled up to a whole block."""
+    left = size
+    try:
+        # What was a file may be a link by now, and must not lead elsewhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with io.FileIO(descriptor) as file:
+            while left and (piece := file.read(min(left, _PIECE))):
+                left -= len(piece)
+                yield piece
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if left:
+        raise BadInputError(
+            visible(str(path)), size - left, "the file became shorter while it was read"
+        )
+    if size % tarfile.BLOCKSIZE:
+        yield bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{visible(str(path))} cannot be read ({error.strerror}).")
