@@ -5,6 +5,7 @@ One core, two front ends. Imports point down this list only, held by import-lint
     cli            the parser of the command line
     tui, commands  the Textual app; what each command does
     reports        text and JSON of what the core found; the CI gate
+    dockerfile     the document as a user edits it; the build context; a document from a history
     engines        what can list images and export them; opens what a user names as SOURCE
     images         Image, Layer, History, every place an image can be read from, and the cache
     filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,

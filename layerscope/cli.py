@@ -99,6 +99,10 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     )
     images.add_argument("--json", action="store_true", help="one JSON object")
 
+    _add_lint(subparsers)
+    made_of = _command(subparsers, "dockerfile", "a Dockerfile from an image's history")
+    made_of.add_argument("--json", action="store_true", help="one JSON object, with layer numbers")
+
     tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
     tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
     tui.add_argument("--theme", metavar="NAME", help="auto, dark, light, terminal, plain, …")
@@ -112,6 +116,35 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     )
     settings.add_argument("--json", action="store_true", help="one JSON object")
     return parser, frozenset(subparsers.choices)
+
+
+def _add_lint(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    lint = _command(subparsers, "lint", "problems of a Dockerfile; exit 1 if any", source=False)
+    lint.add_argument(
+        "file", metavar="FILE", nargs="?", help="- for standard input; ./Dockerfile by default"
+    )
+    lint.add_argument("--context", metavar="DIR", help="build context; FILE's folder by default")
+    lint.add_argument("--target", metavar="STAGE", help="the stage that is built; the last one")
+    lint.add_argument("--build-arg", metavar="NAME=VALUE", action="append", help="a build argument")
+    lint.add_argument(
+        "--image", metavar="SOURCE", help="built from FILE: what its steps wasted counts too"
+    )
+    lint.add_argument(
+        "--bases", action="store_true", help="look base images up, in the engine or a registry"
+    )
+    lint.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "info", "never"),
+        default="warning",
+        help="exit with 1 from this severity on; warning by default",
+    )
+    lint.add_argument(
+        "--no-hadolint", dest="hadolint", action="store_false", help="do not ask hadolint"
+    )
+    lint.add_argument(
+        "--no-buildkit", dest="buildkit", action="store_false", help="do not ask docker buildx"
+    )
+    lint.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _command(

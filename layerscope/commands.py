@@ -321,6 +321,20 @@ def tui(arguments: argparse.Namespace) -> int:
     return code
 
 
+def lint(arguments: argparse.Namespace) -> int:
+    """`layerscope lint`."""
+    from layerscope.commands_dockerfile import lint as run
+
+    return run(arguments, _source)
+
+
+def dockerfile(arguments: argparse.Namespace) -> int:
+    """`layerscope dockerfile`."""
+    from layerscope.commands_dockerfile import dockerfile as run
+
+    return run(arguments)
+
+
 @contextmanager
 def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
     with _source(arguments.source, arguments) as opened:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layerscope.filesystem.change import NEVER
+from layerscope.filesystem.change import NEVER, Aspect
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 
@@ -119,3 +119,54 @@ def _by_path(
         versions[order].tolist(),
         [hider if hider >= 0 else None for hider in hiders[order].tolist()],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWaste:
+    """What a layer hid of the layers below it.
+
+    Attributes:
+        layer: Its number.
+        size: Bytes of files whose last name it hid.
+        copied: Those of them that are at the same path again, with the same content as far as that
+            is known.
+        paths: The largest of these files, with their bytes.
+    """
+
+    layer: int
+    size: int
+    copied: int
+    paths: list[tuple[bytes, int]]
+
+
+def by_layer(stack: Stack, count: int = 10) -> list[LayerWaste]:
+    """What each layer hid of those below it; layers that hid nothing are left out.
+
+    Args:
+        stack: The layers.
+        count: How many paths to name for each.
+    """
+    rows = np.flatnonzero(stack.types == EntryType.FILE)
+    hidden_by = np.zeros(len(stack.kinds), np.int16)
+    np.maximum.at(hidden_by, stack.inodes[rows], stack.hidden_by[rows])
+    lost = np.flatnonzero(
+        (stack.kinds == EntryType.FILE)
+        & (stack.inodes == np.arange(len(stack.kinds)))
+        & (hidden_by != NEVER)
+        & (hidden_by > stack.layers)
+        & (stack.sizes > 0)
+    )
+    again = np.zeros(len(stack.kinds), np.bool_)
+    above = stack.below[rows]
+    same = (above >= 0) & (stack.aspects[rows] & np.uint16(Aspect.CONTENT | Aspect.TYPE) == 0)
+    again[stack.inodes[above[same]]] = True
+    found = []
+    for layer in np.unique(hidden_by[lost]).tolist():
+        own = lost[hidden_by[lost] == layer]
+        sizes = stack.sizes[own]
+        order = np.lexsort((stack.nodes[own], -sizes))[:count]
+        paths = stack.tree.paths(stack.nodes[own[order]].tolist())
+        named = list(zip(paths, sizes[order].tolist(), strict=True))
+        copied = int(sizes[again[own]].sum())
+        found.append(LayerWaste(layer, int(sizes.sum()), copied, named))
+    return found

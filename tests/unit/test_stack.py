@@ -19,7 +19,7 @@ from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import clean_path, read_changeset
 from layerscope.filesystem.tree import PathTree
 from layerscope.filesystem.view import layer_view, union_view
-from layerscope.filesystem.waste import measure
+from layerscope.filesystem.waste import by_layer, measure
 from layerscope.oci.tar_header import TarError
 from tests.archives import END, entry, header, pax
 from tests.unit.archives import Short, changeset, layer, stack, streamed
@@ -246,6 +246,18 @@ def test_what_a_layer_itself_replaces_is_no_part_of_it() -> None:
     assert measure(found).paths == []
 
 
+def test_waste_by_layer_tells_copies_from_what_is_gone() -> None:
+    found = stack(
+        [("a", b"x" * 10), ("b", b"y" * 20), ("d/c", b"z" * 5), ("l", "link", "d/c")],
+        [("a", b"x" * 10), ("b", b"y" * 21), (".wh.d", b"")],
+        [(".wh.l", b""), (".wh.a", b"")],
+    )
+    assert [(w.layer, w.size, w.copied) for w in by_layer(found)] == [(1, 30, 10), (2, 15, 0)]
+    assert by_layer(found)[0].paths == [(b"b", 20), (b"a", 10)]
+    assert by_layer(found, 1)[0].paths == [(b"b", 20)]
+    assert by_layer(stack([("a", b"x"), ("a", b"y")])) == []
+
+
 layers = st.lists(
     st.lists(st.tuples(paths, st.sampled_from(["file", "dir", "whiteout", "opaque"])), max_size=6),
     min_size=1,
@@ -258,6 +270,10 @@ def test_waste_is_what_is_shipped_and_not_visible(of: list[list[tuple[bytes, str
     found = Stack([read_changeset(streamed(packed(items))) for items in of])
     waste = measure(found)
     assert waste.wasted_size == sum(path.size for path in waste.paths)
+    hidden = by_layer(found)
+    # What a layer hid of itself is nobody else's.
+    assert sum(layer.size for layer in hidden) <= waste.wasted_size
+    assert all(0 <= layer.copied <= layer.size for layer in hidden)
     top = found.union(found.height - 1)
     assert waste.visible_size == int(found.sizes[top][found.kinds[top] == EntryType.FILE].sum())
     for number in range(found.height):

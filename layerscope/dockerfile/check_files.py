@@ -1,0 +1,143 @@
+"""Checks of what is copied: whether it is in the build context."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from layerscope.dockerfile.check_syntax import error
+from layerscope.dockerfile.context import Context
+from layerscope.dockerfile.document import Instruction, Word
+from layerscope.dockerfile.expand import ExpansionError
+from layerscope.dockerfile.facts import Facts, nearest
+from layerscope.dockerfile.ignore import clean
+from layerscope.dockerfile.mounts import parse_mount
+from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.source import Span
+
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.I)
+_WILD = re.compile(r"[*?\[]")
+
+
+def check_files(facts: Facts) -> Iterator[Problem]:
+    """Sources of COPY, ADD and bind mounts that are not there, or are left out."""
+    if facts.world.context is None:
+        return
+    files = _Files(facts.world.context)
+    for instruction in facts.document.instructions:
+        if instruction.keyword in ("COPY", "ADD") and instruction.flag("from") is None:
+            markers = {heredoc.marker for heredoc in instruction.heredocs}
+            for word in instruction.words[:-1]:
+                if word.span not in markers:
+                    yield from _source(facts, files, instruction, word)
+        elif instruction.keyword == "RUN":
+            for flag in instruction.all_flags("mount"):
+                mount = parse_mount(flag)
+                source = mount.field("source")
+                if mount.type == "bind" and source and source.value and not mount.field("from"):
+                    word = Word(source.value, source.value_span)
+                    yield from _source(facts, files, instruction, word)
+
+
+class _Files:
+    """The context, by path."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.root = context.root
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        return frozenset(e.path for e in self.context.entries if not e.for_builder)
+
+    def has(self, path: str) -> bool:
+        """Whether a path is sent to the builder."""
+        if path in (".", "/") or path in self.paths:
+            return True
+        real = self.real(path)
+        return real is not None and (real == "." or real in self.paths)
+
+    def real(self, path: str) -> str | None:
+        """The path without the links that it leads through; None if it leaves the context."""
+        try:
+            root = self.root.resolve()
+            return (self.root / path).resolve(strict=True).relative_to(root).as_posix()
+        except (OSError, ValueError, RuntimeError):
+            return None
+
+    def exists(self, path: str) -> bool:
+        """Whether a path is in the folder, sent or not."""
+        full = self.root / path
+        return full.exists() or full.is_symlink()
+
+    def matches(self, pattern: str) -> bool:
+        """Whether anything that is sent fits a pattern with wildcards."""
+        parts = pattern.split("/")
+        if "**" in parts:
+            return True
+        regexes = [re.compile(fnmatch.translate(p.replace("[^", "[!"))) for p in parts]
+        return any(
+            len(found) == len(parts)
+            and all(regex.match(name) for regex, name in zip(regexes, found, strict=True))
+            for found in (path.split("/") for path in self.paths)
+        )
+
+    def beside(self, path: str) -> list[str]:
+        """What is in the folder that a path names."""
+        folder = path.rpartition("/")[0]
+        depth = path.count("/")
+        start = folder + "/" if folder else ""
+        return [p for p in self.paths if p.startswith(start) and p.count("/") == depth]
+
+
+def _source(facts: Facts, files: _Files, instruction: Instruction, word: Word) -> Iterator[Problem]:
+    if _REMOTE.match(word.text):
+        return
+    try:
+        found = facts.scopes.expand(instruction, word.text)
+    except ExpansionError:
+        return
+    if not all(use.found or use.guarded for use in found.references):
+        # What the build is given decides.
+        return
+    path = clean("/" + found.text).removeprefix("/") or "."
+    if _REMOTE.match(found.text):
+        return
+    if _WILD.search(path):
+        if not files.matches(path):
+            message = f"Nothing in the build context fits {found.text}."
+            yield Problem("CopySourceMissing", Severity.WARNING, message, word.span)
+        return
+    if "\0" in path or files.has(path):
+        return
+    yield _missing(files, found.text, path, word.span)
+
+
+def _missing(files: _Files, written: str, path: str, span: Span) -> Problem:
+    rule = files.context.rules.ignores(path)
+    if rule is not None and files.exists(path):
+        name = files.context.ignore_file.name if files.context.ignore_file else ""
+        message = f"{written} is left out by line {rule.line + 1} of {name}: {rule.text}."
+        hint = f"Take it back with a line !{path} below that one."
+        return error("CopyIgnoredFile", message, span, hint)
+    if files.exists(path) and files.real(path) is None:
+        message = f"{written} is a link that leads out of the build context or to nothing."
+        if not _link_above(files.root, path):
+            message = f"{written} is a link to nothing."
+        return error("CopySourceMissing", message, span)
+    hint = nearest(path, files.beside(path))
+    folder = _shown(files.root)
+    message = f"{written} is not in the build context{folder}."
+    return error("CopySourceMissing", message, span, hint)
+
+
+def _link_above(root: Path, path: str) -> bool:
+    parts = path.split("/")
+    return any((root / "/".join(parts[:n])).is_symlink() for n in range(1, len(parts)))
+
+
+def _shown(root: Path) -> str:
+    return "" if str(root) == "." else f" {root}"

@@ -1,0 +1,124 @@
+"""Which instruction of a document made which layer of an image that was built from it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from layerscope.dockerfile.document import Document, Form, Instruction
+from layerscope.dockerfile.expand import ExpansionError
+from layerscope.dockerfile.facts import Facts, StepWaste, World
+from layerscope.filesystem.waste import LayerWaste
+from layerscope.images.image import Image
+from layerscope.oci.config import instruction as instruction_of
+from layerscope.text import decode
+
+_BLANKS = re.compile(r"\s+")
+#: Entries of a history that the classic builder writes by digest, whatever their source was called.
+_BY_DIGEST = re.compile(r"(?:file|dir|multi):[0-9a-f]{8,}\s+in\s+")
+
+
+def match_layers(document: Document, image: Image, target: str | None = None) -> dict[int, int]:
+    """Numbers of instructions, and of the layers that they made.
+
+    Only what is the same in both is matched: a document that was changed since the build keeps its
+    other matches.
+
+    Args:
+        document: The document.
+        image: The image.
+        target: The stage that was built; None for the last.
+    """
+    facts = Facts(document, World(target=target))
+    entries = [(entry.layer, instruction_of(entry.created_by)) for entry in image.history]
+    digests = any(_BY_DIGEST.search(text) for _, text in entries)
+    ours = [(i, _key(facts, i, digests)) for i in _chain(facts)]
+    theirs = [(layer, _entry_key(text)) for layer, text in entries]
+    matcher = difflib.SequenceMatcher(
+        None, [key for _, key in ours], [key for _, key in theirs], autojunk=False
+    )
+    found: dict[int, int] = {}
+    for block in matcher.get_matching_blocks():
+        for number in range(block.size):
+            layer = theirs[block.b + number][0]
+            if layer is not None:
+                found[ours[block.a + number][0].index] = layer
+    return found
+
+
+def _chain(facts: Facts) -> list[Instruction]:
+    """Instructions whose layers are in the image, the lowest first."""
+    stages = sorted(facts.shipped)
+    return [i for number in stages for i in facts.stages.stages[number].instructions[1:]]
+
+
+def _key(facts: Facts, instruction: Instruction, digests: bool) -> str:
+    """What an instruction looks like in a history.
+
+    Args:
+        facts: The document.
+        instruction: The instruction.
+        digests: Whether sources are there by their digest, which says nothing of their names.
+    """
+    keyword = instruction.keyword
+    if keyword == "RUN":
+        text = instruction.arguments
+        if instruction.form is Form.EXEC:
+            text = " ".join(word.text for word in instruction.words)
+        elif instruction.heredocs:
+            heredoc = instruction.heredocs[0]
+            alone = text == facts.document.source.slice(heredoc.marker)
+            text = (
+                heredoc.content
+                if alone
+                else "\n".join([text, *(f"{h.content}{h.name}" for h in instruction.heredocs)])
+            )
+    else:
+        try:
+            text = facts.scopes.expand(instruction, instruction.arguments).text
+        except ExpansionError:
+            text = instruction.arguments
+        if keyword in ("COPY", "ADD") and instruction.form is Form.EXEC:
+            text = " ".join(word.text for word in instruction.words)
+        if digests and keyword in ("COPY", "ADD"):
+            text = text.split()[-1] if text.split() else ""
+    return _folded(f"{keyword} {text}")
+
+
+def _entry_key(text: str) -> str:
+    text = _BY_DIGEST.sub("", text)
+    return _folded(re.sub(r"\A(COPY|ADD) (?:--\S+ )+", r"\1 ", text))
+
+
+def _folded(text: str) -> str:
+    return _BLANKS.sub(" ", text).strip()
+
+
+def step_waste(
+    document: Document,
+    image: Image,
+    waste: Sequence[LayerWaste],
+    target: str | None = None,
+) -> list[StepWaste]:
+    """What each instruction wasted when an image was built from the document.
+
+    Args:
+        document: The document.
+        image: The image.
+        waste: What its layers hid (`filesystem.waste.by_layer`).
+        target: The stage that was built; None for the last.
+    """
+    by_layer = {layer: number for number, layer in match_layers(document, image, target).items()}
+    return [
+        StepWaste(
+            by_layer[found.layer],
+            image.reference,
+            found.layer,
+            found.size,
+            found.copied,
+            [("/" + decode(path), size) for path, size in found.paths],
+        )
+        for found in waste
+        if found.layer in by_layer
+    ]

@@ -1,0 +1,38 @@
+"""`layerscope dockerfile`: a Dockerfile from an image's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from layerscope.dockerfile.reverse import reconstruct, steps
+from layerscope.images.image import Image
+from layerscope.text import visible
+
+SCHEMA = "layerscope.dockerfile/1"
+
+
+def dockerfile_document(image: Image) -> dict[str, Any]:
+    """The object that `dockerfile --json` prints; a layer is null for what made none."""
+    return {
+        "schema": SCHEMA,
+        "reference": image.reference,
+        "id": image.id,
+        "steps": [
+            {
+                "instruction": step.text,
+                "layer": step.layer,
+                "created": step.entry.created,
+                "created_by": step.entry.created_by,
+                "comment": step.entry.comment,
+                "notes": list(step.notes),
+            }
+            for step in steps(image.history)
+        ],
+    }
+
+
+def dockerfile_text(image: Image) -> Iterator[str]:
+    """The lines of the Dockerfile; tabs stay, all else that a terminal might obey is shown."""
+    for line in reconstruct(image.history, image.reference):
+        yield "\t".join(visible(piece) for piece in line.split("\t"))

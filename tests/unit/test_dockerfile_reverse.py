@@ -1,0 +1,183 @@
+"""A Dockerfile from a history, and which instruction made which layer."""
+
+from __future__ import annotations
+
+import pytest
+
+from layerscope.dockerfile.match_history import match_layers, step_waste
+from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.reverse import reconstruct, steps
+from layerscope.filesystem.waste import LayerWaste
+from layerscope.images.image import Image, image_from_config
+from layerscope.oci.config import HistoryEntry, parse_config
+
+
+def entry(created_by: str, layer: int | None = None, comment: str = "") -> HistoryEntry:
+    return HistoryEntry(None, created_by, comment, layer is None, layer)
+
+
+@pytest.mark.parametrize(
+    ("created_by", "expected"),
+    [
+        # The classic builder.
+        ("/bin/sh -c apt-get update", "RUN apt-get update"),
+        (
+            '/bin/sh -c #(nop)  CMD ["nginx" "-g" "daemon off;"]',
+            'CMD ["nginx", "-g", "daemon off;"]',
+        ),
+        ('/bin/sh -c #(nop)  CMD ["/bin/sh" "-c" "a b"]', "CMD a b"),
+        ("/bin/sh -c #(nop) ADD file:0123456789abcdef in / ", "ADD file:0123456789ab /"),
+        ("/bin/sh -c #(nop) COPY dir:0123456789abcdef in /app ", "COPY dir:0123456789ab /app"),
+        ("/bin/sh -c #(nop)  ENV A=b c", 'ENV A="b c"'),
+        ("/bin/sh -c #(nop)  EXPOSE 80/tcp", "EXPOSE 80/tcp"),
+        ("/bin/sh -c #(nop)  VOLUME [/a /b]", 'VOLUME ["/a", "/b"]'),
+        ("/bin/sh -c #(nop)  LABEL maintainer=A B <a@b>", 'LABEL maintainer="A B <a@b>"'),
+        ("/bin/sh -c #(nop) WORKDIR /a", "WORKDIR /a"),
+        (
+            '/bin/sh -c #(nop)  HEALTHCHECK &{["CMD-SHELL" "curl x"] "30s" "3s" "0s" \'\\x03\'}',
+            "HEALTHCHECK --interval=30s --timeout=3s --retries=3 CMD curl x",
+        ),
+        ("|1 A=b /bin/sh -c echo $A", "RUN echo $A"),
+        # BuildKit.
+        ("RUN /bin/sh -c apt-get update # buildkit", "RUN apt-get update"),
+        ("RUN |2 A=b C=d /bin/sh -c x # buildkit", "RUN x"),
+        ("RUN /bin/sh -c set -e\nx\n # buildkit", "RUN <<EOF\nset -e\nx\nEOF"),
+        ("COPY a b /c/ # buildkit", "COPY a b /c/"),
+        ('ENTRYPOINT ["a" "b \\"c\\""]', 'ENTRYPOINT ["a", "b \\"c\\""]'),
+        ("EXPOSE map[80/tcp:{} 90/udp:{}]", "EXPOSE 80/tcp 90/udp"),
+        ("EXPOSE [80/tcp 90/udp]", "EXPOSE 80/tcp 90/udp"),
+        ("SHELL [/bin/bash -o pipefail -c]", 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]'),
+        ("ENV A=1 B=2", "ENV A=1 B=2"),
+        (
+            'HEALTHCHECK &{["CMD" "a" "b"] "1m0s" "0s" "5s" "1s" \'\\x00\'}',
+            'HEALTHCHECK --interval=1m0s --start-period=5s --start-interval=1s CMD ["a", "b"]',
+        ),
+        ("ARG A=b", "ARG A=b"),
+        ("USER a:b", "USER a:b"),
+        # Buildah.
+        ("/bin/sh -c #(nop) COPY file:0123456789abcdef in /x", "COPY file:0123456789ab /x"),
+        ('/bin/sh -c #(nop) ENTRYPOINT ["/x"]', 'ENTRYPOINT ["/x"]'),
+        # Others.
+        (
+            "# debian.sh --arch 'amd64' out/ 'bookworm'",
+            "# # debian.sh --arch 'amd64' out/ 'bookworm'",
+        ),
+        ("bazel build ...", "RUN bazel build ..."),
+    ],
+)
+def test_what_builders_write_is_an_instruction_again(created_by: str, expected: str) -> None:
+    step = steps([entry(created_by, 0)])[0]
+    assert step.text == expected
+    assert step.layer == 0
+
+
+def test_indentation_of_lines_that_went_on_makes_lines_again() -> None:
+    text = steps([entry("/bin/sh -c set -eux; \tapt-get update; \t\tx # buildkit", 0)])[0].text
+    assert text == "RUN set -eux; \\\n    apt-get update; \\\n        x"
+    assert parse(text).instructions[0].keyword == "RUN"
+
+
+@pytest.mark.parametrize(
+    "created_by",
+    [
+        "USER a\nRUN evil",
+        "ENV a=b\n# x",
+        "COPY <<E /x",
+        "WORKDIR \\",
+        'CMD ["a\nRUN x',
+        "",
+        "\x1b[31m",
+    ],
+)
+def test_what_is_no_instruction_adds_none(created_by: str) -> None:
+    text = "\n".join(reconstruct([entry(created_by)], "a\nRUN b"))
+    keywords = [i.keyword for i in parse(text).instructions]
+    assert keywords in (["FROM"], ["FROM", "RUN"])
+    if len(keywords) == 2:
+        assert parse(text).instructions[1].arguments == created_by
+
+
+def test_it_says_what_it_is_and_which_layer_is_whose() -> None:
+    history = [
+        entry("/bin/sh -c #(nop) ADD file:0123456789abcdef in / ", 0),
+        entry('/bin/sh -c #(nop)  CMD ["sh"]'),
+        entry("/bin/sh -c x", 1, "FROM docker.io/library/alpine:3"),
+    ]
+    lines = list(reconstruct(history, "app:1"))
+    assert lines[0] == "# Reconstructed by layerscope from the history of app:1."
+    assert "not the original" in lines[1]
+    assert lines[2:] == [
+        "FROM scratch",
+        "",
+        "# layer 0",
+        "# A file whose name the history does not tell.",
+        "ADD file:0123456789ab /",
+        'CMD ["sh"]',
+        "",
+        "# What follows was built FROM docker.io/library/alpine:3.",
+        "",
+        "# layer 1",
+        "RUN x",
+    ]
+
+
+def image(*created_by: tuple[str, bool]) -> Image:
+    layers = sum(makes for _, makes in created_by)
+    config = parse_config(
+        {
+            "os": "linux",
+            "rootfs": {"diff_ids": [f"sha256:{n:064}" for n in range(layers)]},
+            "history": [{"created_by": t, "empty_layer": not makes} for t, makes in created_by],
+        }
+    )
+    return image_from_config(config, reference="app:1", image_id="x", source="y")
+
+
+DOCUMENT = """\
+FROM base:1 AS build
+RUN make
+FROM base:1
+ARG V=2
+WORKDIR /app
+COPY --from=build /out /app/
+RUN pip install x && \\
+    rm -rf /tmp/x
+RUN <<EOF
+set -e
+y
+EOF
+RUN --mount=type=cache,target=/c z$V
+CMD ["a"]
+"""
+
+
+def test_layers_are_matched_with_instructions() -> None:
+    built = image(
+        ("ADD rootfs.tar / # buildkit", True),
+        ('CMD ["sh"]', False),
+        ("ARG V=2", False),
+        ("WORKDIR /app", True),
+        ("COPY /out /app/ # buildkit", True),
+        ("RUN |1 V=2 /bin/sh -c pip install x &&     rm -rf /tmp/x # buildkit", True),
+        ("RUN |1 V=2 /bin/sh -c set -e\ny\n # buildkit", True),
+        ("RUN |1 V=2 /bin/sh -c z$V # buildkit", True),
+        ('CMD ["a"]', False),
+    )
+    document = parse(DOCUMENT)
+    assert match_layers(document, built) == {4: 1, 5: 2, 6: 3, 7: 4, 8: 5}
+    waste = step_waste(
+        document, built, [LayerWaste(3, 9, 1, [(b"tmp/x", 9)]), LayerWaste(0, 1, 0, [])]
+    )
+    assert [(w.instruction, w.layer, w.size, w.copied) for w in waste] == [(6, 3, 9, 1)]
+    assert list(waste[0].paths) == [("/tmp/x", 9)]
+
+
+def test_a_changed_document_keeps_its_other_matches() -> None:
+    built = image(("RUN /bin/sh -c a # buildkit", True), ("RUN /bin/sh -c b # buildkit", True))
+    document = parse("FROM x\nRUN new\nRUN a\nRUN changed\nRUN b\n")
+    assert match_layers(document, built) == {2: 0, 4: 1}
+
+
+def test_the_classic_builders_copies_are_matched_by_where_they_go() -> None:
+    built = image(("/bin/sh -c #(nop) COPY file:0123456789abcdef in /x ", True))
+    assert match_layers(parse("FROM x\nCOPY a /x\nCOPY b /y\n"), built) == {1: 0}
