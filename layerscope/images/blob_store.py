@@ -60,18 +60,25 @@ class FolderStore:
             raise BadInputError(
                 self.file, None, f"{visible(name)} cannot be read ({reason})"
             ) from None
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
+        with whole_file(fd) as found:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise BadInputError(self.file, None, f"{visible(name)} is no file")
-            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            key = "file:" + ":".join(map(str, identity))
-            yield FileRange(fd, 0, status.st_size), status.st_size, key
-        finally:
-            os.close(fd)
+            yield found
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+@contextmanager
+def whole_file(fd: int) -> Iterator[tuple[ByteSource, int, str]]:
+    """An open file as `BlobStore.opened` gives it; closed in the end."""
+    try:
+        status = os.fstat(fd)
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = "file:" + ":".join(map(str, identity))
+        yield FileRange(fd, 0, status.st_size), status.st_size, key
+    finally:
+        os.close(fd)
 
 
 def read_document(store: BlobStore, name: str) -> bytes:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from layerscope.errors import BadInputError, LayerscopeError
-from layerscope.images.blob_store import INDEX, read_document
+from layerscope.images.blob_store import INDEX, read_document, whole_file
 from layerscope.images.bolt import BoltError, Bucket, Database, uvarint
 from layerscope.images.data_folder import DataFolder
 from layerscope.images.oci_layout import OciLayoutReader
@@ -79,14 +79,8 @@ class ContentStore:
             return
         if not _BLOB.fullmatch(name):
             raise BadInputError(self.file, None, f"it names an odd blob, {visible(name)}")
-        fd = self._root.open_file(f"{_CONTENT}/{name}")
-        try:
-            status = os.fstat(fd)
-            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            key = "file:" + ":".join(map(str, identity))
-            yield FileRange(fd, 0, status.st_size), status.st_size, key
-        finally:
-            os.close(fd)
+        with whole_file(self._root.open_file(f"{_CONTENT}/{name}")) as found:
+            yield found
 
     def close(self) -> None:
         """The data folder is closed by who opened it."""

@@ -219,7 +219,9 @@ def _make_archive(folder: Path) -> Path:
 
 
 def reference_archive() -> Path:
-    """Return the image as `docker save` writes it (the old form), made on first use.
+    """Return the image as `docker save` writes it, made on first use.
+
+    With a Docker below 25 that is the old form of archives.
 
     Raises:
         EngineUnavailable: It is not there, and this machine cannot make it.
