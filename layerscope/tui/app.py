@@ -32,7 +32,7 @@ from layerscope.tui._textual_compat import (
     still_cursors,
     write_to_terminal,
 )
-from layerscope.tui.glyphs import GlyphFilter, Level, fitting
+from layerscope.tui.glyphs import KEY_WORDS, KEY_WORDS_ALWAYS, GlyphFilter, Level, fitting
 from layerscope.tui.screens.main import MainScreen
 from layerscope.tui.session import Connector, EngineLike, Opener
 from layerscope.tui.settings import ascii_of, keymap_of, notice_of, theme_of
@@ -211,16 +211,11 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             yield SystemCommand("Reload images", help_text, self._main.list_images)
         yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
 
-    def key_of(self, name: str) -> str:
-        """The key of a binding of the screen that is shown, as it is called; empty if it has none.
-
-        Args:
-            name: Its id.
-        """
-        for _, binding, _, _ in self.screen.active_bindings.values():
-            if binding.id == name:
-                return self.get_key_display(binding)
-        return ""
+    def get_key_display(self, binding: Binding) -> str:
+        """What a key is called; in words where a terminal has no signs for it."""
+        shown = super().get_key_display(binding)
+        names = KEY_WORDS if self.glyphs is not Level.UNICODE else KEY_WORDS_ALWAYS
+        return "".join(names.get(character, character) for character in shown)
 
     def copy(self, text: str, what: str) -> None:
         """Sends a text to the clipboard of the terminal, and says so; offers to save a large one.

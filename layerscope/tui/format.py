@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -131,6 +132,18 @@ def wrap(text: str, width: int) -> list[str]:
     if line or not lines:
         lines.append(line)
     return lines
+
+
+def wrapped(texts: Sequence[tuple[str, str]], width: int, height: int) -> list[tuple[str, str]]:
+    """Paragraphs as lines, without the blank ones between them if there is no room for these.
+
+    Args:
+        texts: Texts, and names of their styles.
+        width: Cells of a line.
+        height: How many lines fit.
+    """
+    lines = [(line, style) for text, style in texts for line in wrap(text, width)]
+    return lines if len(lines) <= height else [line for line in lines if line[0]]
 
 
 def _head(word: str, width: int) -> str:

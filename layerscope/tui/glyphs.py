@@ -8,6 +8,7 @@ by one of the same width, so that no layout depends on the terminal.
 from __future__ import annotations
 
 import locale
+import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
@@ -44,6 +45,15 @@ DONE, FAILED, BUSY = "✓", "✗", "●"
 
 #: Between what is beside each other in a title.
 SEPARATOR = f" {DOT} "
+
+
+_DRAWN = str.maketrans("", "", OPEN + CLOSED + BAR + HALF_BAR + EDGE + THUMB)
+
+
+#: What Textual has signs for that few know.
+KEY_WORDS_ALWAYS = {"⏎": "enter", "⌫": "backspace"}
+#: And those that not every terminal has.
+KEY_WORDS = {**KEY_WORDS_ALWAYS, "↑": "up", "↓": "down", "←": "left", "→": "right"}
 
 
 class Level(Enum):
@@ -96,6 +106,11 @@ def sentence(text: str, level: Level) -> str:
     if level is not Level.UNICODE:
         text = text.replace(ELLIPSIS, "...").replace(TO, "->")
     return replaced(text, level)
+
+
+def plain(text: str) -> str:
+    """A line as a text that others can use: without what only draws, columns two blanks apart."""
+    return re.sub(r"\s{3,}", "  ", text.translate(_DRAWN)).strip()
 
 
 def level_of(app: App[object]) -> Level:

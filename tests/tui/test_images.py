@@ -107,7 +107,7 @@ async def test_no_engine_says_what_to_do(drive: Drive) -> None:
     async with drive(None, engine=fakes.NO_ENGINE) as ui:
         assert "No engine listens at unix:///var/run/docker.sock." in ui.text
         assert "Start Docker or Podman" in ui.text
-        assert "o opens an archive" in ui.text
+        assert "Press o to open something else" in ui.text
         await ui.press("o")
         assert "Open an image" in ui.text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,10 +12,8 @@ from textual.screen import ModalScreen
 from layerscope.text import visible
 from layerscope.tui.copies import Copy
 from layerscope.tui.format import Line, cut, left
+from layerscope.tui.widgets.key_bar import key_of
 from layerscope.tui.widgets.row_view import RowView
-
-if TYPE_CHECKING:
-    from layerscope.tui.app import LayerscopeApp
 
 
 class _Rows(RowView, can_focus=False):
@@ -34,8 +32,7 @@ class _Rows(RowView, can_focus=False):
         """A key, what it copies, and the beginning of that."""
         each = self._copies[row]
         colors = self.ink
-        app: LayerscopeApp = self.app  # type: ignore[assignment]
-        key = left(app.key_of(f"copy.{each.name}"), 3)
+        key = left(key_of(self, f"copy.{each.name}"), 3)
         room = max(0, width - 25)
         if each.problem:
             text = left(f" {key} {each.label}", 24)

@@ -11,6 +11,9 @@ from layerscope.tui.widgets.image_list import ImageList
 from layerscope.tui.widgets.layer_list import LayerList
 from layerscope.tui.widgets.row_view import RowView
 
+#: Below so many lines, there is room for one pane only.
+_ONE_PANE = 13
+
 
 class PaneScreen(Screen[None], inherit_bindings=False):
     """Four panes, of which as many are shown as there is room for.
@@ -23,7 +26,7 @@ class PaneScreen(Screen[None], inherit_bindings=False):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (36, "-tall")]  # noqa: RUF012
 
     def __init__(self, exploring: bool) -> None:
         """Makes the panes.
@@ -77,6 +80,8 @@ class PaneScreen(Screen[None], inherit_bindings=False):
         alone = self._zoomed
         if not self.exploring or (self.pane is self.images and not self.has_class("-wide")):
             alone = self.images
+        elif alone is None and self.app.size.height < _ONE_PANE:
+            alone = self.pane
         self.set_class(alone is not None, "-solo")
         self.set_class(self.pane is self.details, "-at-details")
         for pane in (self.images, self.layer_list, self.files, self.details):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layerscope.tui.widgets.key_bar import key_of
+
 if TYPE_CHECKING:
     from layerscope.tui.screens.main import MainScreen
 
@@ -40,7 +42,10 @@ def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -
         if action == "pane" and parameters != ("images",):
             reason = _NO_IMAGE
         if reason:
-            how = "enter opens the one under the cursor" if main.images.image else "o opens one"
+            if main.images.image:
+                how = f"{key_of(main, 'images.open')} opens the one under the cursor"
+            else:
+                how = f"{key_of(main, 'main.open')} opens one"
             return f"{reason}: {how}."
     elif images and action in _ABOUT_FILES:
         return f"{_ABOUT_FILES[action]}: go to the layers or files first."

@@ -17,6 +17,7 @@ from layerscope.tui.format import Heading, Line
 from layerscope.tui.regroup import Wanted, attempt
 from layerscope.tui.session import problem_of
 from layerscope.tui.widgets.file_rows import FileRows
+from layerscope.tui.widgets.key_bar import key_of
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
@@ -370,7 +371,9 @@ class FileTree(RowView):
         if not len(self.rows.nodes):
             filtered = self.pattern is not None or bool(self.hidden)
             if filtered:
-                hint = "Esc clears the filter; a, r, m and u show and hide kinds."
+                names = ("added", "removed", "modified", "unchanged")
+                keys = " ".join(key_of(self, f"main.{name}") for name in names)
+                hint = f"{key_of(self, 'main.back')} clears the filter; {keys} show and hide kinds."
                 self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))
             else:
                 self.set_placeholder(("This layer changes no files.", "text"))

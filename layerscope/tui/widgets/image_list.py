@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from layerscope.text import docker_age, docker_size, short_id, visible
 from layerscope.tui.format import Heading, Line, left, plural, right
 from layerscope.tui.glyphs import ASCENDING, DESCENDING, SEPARATOR
+from layerscope.tui.widgets.key_bar import key_of
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
@@ -80,14 +81,7 @@ class ImageList(RowView):
             now: The time that ages are counted from.
             problem: What went wrong, and what to do about it.
         """
-        if problem is not None:
-            message, hint = (problem[0], "warning"), (problem[1], "text")
-            keys = "o opens an archive, q quits."
-        else:
-            message, hint = ("The engine has no images yet.", "text"), ("", "text")
-            keys = "Build or pull one, or press o to open an archive."
-        gap = [("", "text")]
-        self.set_placeholder(message, *gap, *([hint, *gap] if hint[0] else []), (keys, "muted"))
+        self.set_placeholder(*self._without_images(problem))
         self._all = [
             _Row(
                 image,
@@ -100,6 +94,21 @@ class ImageList(RowView):
             for image in images
         ]
         self._update()
+
+    def _without_images(self, problem: tuple[str, str] | None) -> list[tuple[str, str]]:
+        """What to show in place of images, as lines and their styles."""
+        # Not at the top: what is asked when `o` is pressed need not be there for the first paint.
+        from layerscope.tui.screens.open import source_lines
+
+        if problem is None:
+            lines = [("The engine has no images yet.", "text")]
+        else:
+            lines = [(problem[0], "warning"), ("", "text"), (problem[1], "text")]
+        press = f"Press {key_of(self, 'main.open')} to open something else, by its name:"
+        lines += [("", "text"), (press, "text")]
+        lines += [(line, "muted") for line in source_lines(without_engine=True)]
+        keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
+        return [*lines, ("", "text"), (keys, "muted")]
 
     def filter(self, needle: str) -> None:
         """Shows only images whose name or id has a text in it."""
@@ -220,5 +229,5 @@ class ImageList(RowView):
         number = plural(total, "image") if total else ""
         self.set_texts(title, number if shown == total else f"{shown} of {number}")
         if self._all and not shown:
-            hint = "Esc clears the filter."
+            hint = f"{key_of(self, 'main.back')} clears the filter."
             self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))

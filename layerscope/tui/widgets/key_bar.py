@@ -27,6 +27,19 @@ def why_not(node: DOMNode, action: str, parameters: tuple[object, ...]) -> str:
     return "" if ask is None else str(ask(action, parameters))
 
 
+def key_of(widget: Widget, name: str) -> str:
+    """What the key of a binding is called where a widget is; empty if there is none.
+
+    Args:
+        widget: A widget, or a screen.
+        name: Id of the binding.
+    """
+    for _, binding, _, _ in widget.screen.active_bindings.values():
+        if binding.id == name:
+            return widget.app.get_key_display(binding)
+    return ""
+
+
 class KeyBar(Widget):
     """Keys and what they do, of the bindings that are active."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.style import Style
 from textual.binding import Binding, BindingType
 
 from layerscope.filesystem.change import Change
@@ -12,15 +13,26 @@ from layerscope.text import docker_size, one_line
 from layerscope.tui.format import Line, bar, count, cut, left, plural, right
 from layerscope.tui.glyphs import DOT, EDGE, SEPARATOR
 from layerscope.tui.steps import Step
+from layerscope.tui.theme import Palette
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
     from layerscope.filesystem.stack import Stack
 
 _BAR = 8
+#: Cells from which there is room for the bar, and for the counts.
+_WITH_BAR, _WITH_COUNTS = 66, 46
 #: What is shown of a layer that is not there yet, by state.
 _STATES = {"reading": "reading…", "waiting": "waiting", "missing": "missing"}
 _NONE = right(DOT, 6)
+
+
+def _counted(colors: Palette) -> list[tuple[Change, Style]]:
+    return [
+        (Change.ADDED, colors.added),
+        (Change.MODIFIED, colors.modified),
+        (Change.REMOVED, colors.removed),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +138,23 @@ class LayerList(RowView):
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
         colors = self.ink
-        spare = " " * (_BAR + 1) if width >= 50 else ""
-        return [
-            (f"  {right('#', 3)} {right('Size', 7)} {spare}", colors.muted),
-            (right("A", 6), colors.added),
-            (right("M", 6), colors.modified),
-            (right("R", 6), colors.removed),
-            ("  Instruction", colors.muted),
-        ]
+        spare = " " * (_BAR + 1) if width >= _WITH_BAR else ""
+        line = [(f"  {right('#', 3)} {right('Size', 7)} {spare}", colors.muted)]
+        if width >= _WITH_COUNTS:
+            line += [
+                (right("A", 6), colors.added),
+                (right("M", 6), colors.modified),
+                (right("R", 6), colors.removed),
+            ]
+        return [*line, ("  Instruction", colors.muted)]
 
     def row(self, row: int, width: int) -> Line:
         """A step."""
         colors = self.ink
         step = self._steps[row]
         text = self._texts[row]
-        wide = width >= 50
-        columns = 14 + (_BAR + 1 if wide else 0) + 18 + 2
+        wide, counts = width >= _WITH_BAR, width >= _WITH_COUNTS
+        columns = 16 + (_BAR + 1 if wide else 0) + (18 if counts else 0)
         edge = (f"{EDGE} " if self._inside(row) else "  ", colors.accent)
         if step.layer is None:
             none = left(right(DOT, 3), columns - 2)
@@ -156,11 +169,7 @@ class LayerList(RowView):
         if wide:
             share = facts.size / self._largest if self._largest else 0.0
             line.append((bar(share, _BAR) + " ", colors.accent))
-        for change, style in (
-            (Change.ADDED, colors.added),
-            (Change.MODIFIED, colors.modified),
-            (Change.REMOVED, colors.removed),
-        ):
+        for change, style in _counted(colors) if counts else ():
             number = facts.counts.get(change, 0)
             line.append((right(count(number), 6), style) if number else (_NONE, colors.faint))
         line.append(("  " + cut(text, width - columns), colors.text))

@@ -19,8 +19,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from layerscope.tui._textual_compat import set_border_texts
-from layerscope.tui.format import Heading, Line, wrap
-from layerscope.tui.glyphs import level_of, sentence
+from layerscope.tui.format import Heading, Line, wrapped
+from layerscope.tui.glyphs import level_of, plain, sentence
 from layerscope.tui.strips import changed_span, strip_of, thumb_cell
 from layerscope.tui.theme import Palette, palette
 
@@ -129,7 +129,7 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         """The row under the cursor as text, with all its columns; empty without one."""
         if not (self.row_count and self.HAS_CURSOR):
             return ""
-        return "".join(text for text, _ in self.row(self.cursor, _ANY_WIDTH)).strip()
+        return plain("".join(text for text, _ in self.row(self.cursor, _ANY_WIDTH)))
 
     @property
     def page_size(self) -> int:
@@ -386,11 +386,8 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     def _placeholder_line(self, y: int, width: int) -> Line:
         room = max(1, min(width - 4, 64))
         level = level_of(self.app)
-        lines = [
-            (line, style)
-            for text, style in self._placeholder
-            for line in wrap(sentence(text, level), room)
-        ]
+        texts = [(sentence(text, level), style) for text, style in self._placeholder]
+        lines = wrapped(texts, room, self.size.height)
         place = y - max(0, (self.size.height - len(lines)) // 2)
         if not 0 <= place < len(lines):
             return []

@@ -8,6 +8,14 @@ from typing import Any
 from textual import events
 from textual.widgets import Input
 
+#: What Alt and a letter do in a shell.
+_MOTIONS = {
+    "alt+b": "cursor_left_word",
+    "alt+f": "cursor_right_word",
+    "alt+d": "delete_right_word",
+    "alt+backspace": "delete_left_word",
+}
+
 
 class TextEntry(Input):
     """One line of text, with a cursor that does not blink.
@@ -31,6 +39,21 @@ class TextEntry(Input):
             event.stop()
             event.prevent_default()
             self.app.post_message(events.Key(event.key, event.character))
+        elif event.key.startswith("alt+"):
+            # It comes with the letter, which is not what was typed.
+            event.prevent_default()
+            motion = _MOTIONS.get(event.key)
+            if motion is not None:
+                event.stop()
+                getattr(self, f"action_{motion}")()
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """Takes the first line of what is pasted, without what a terminal would obey."""
+        event.stop()
+        event.prevent_default()
+        line = next((line for line in event.text.splitlines() if line.strip()), "")
+        text = "".join(character for character in line if character.isprintable())
+        self.replace(text, *self.selection)
 
     def claims(self, event: events.Key) -> bool:
         """Takes a key that was on its way to another widget when this one got the focus.
