@@ -154,10 +154,11 @@ class OciLayoutReader:
 
     def _present(self, tops: list[Descriptor]) -> list[Descriptor]:
         """The manifests to choose from: of an index that is here in part, those that are here."""
-        found: dict[str, Descriptor] = {}
+        found: dict[tuple[str, str | None], Descriptor] = {}
+        seen: set[str] = set()
         for top in tops:
-            for manifest in self._manifests(top, 0):
-                found.setdefault(manifest.digest, manifest)
+            for manifest in self._manifests(top, seen):
+                found.setdefault((manifest.digest, manifest.platform), manifest)
         if not found:
             raise BadInputError(self._store.file, None, "its index names no image")
         return [each for each in found.values() if self._has(each)] or list(found.values())
@@ -178,15 +179,20 @@ class OciLayoutReader:
             raise missing_platform(self._store.file, wanted, platform_names(candidates))
         return found
 
-    def _manifests(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
-        """The manifests behind a descriptor, through nested indexes."""
+    def _manifests(
+        self, descriptor: Descriptor, seen: set[str], depth: int = 0
+    ) -> Iterator[Descriptor]:
+        """The manifests behind a descriptor, through nested indexes, each read but once."""
         if descriptor.media_type not in INDEX_TYPES:
             yield descriptor
             return
         if depth == _DEEPEST:
             raise BadInputError(self._store.file, None, "its indexes are nested too deeply")
+        if descriptor.digest in seen:
+            return
+        seen.add(descriptor.digest)
         for inner in image_candidates(self._index(descriptor.digest, self._verified(descriptor))):
-            yield from self._manifests(inner, depth + 1)
+            yield from self._manifests(inner, seen, depth + 1)
 
     def _index(self, name: str, data: bytes) -> list[Descriptor]:
         try:
@@ -262,13 +268,12 @@ def holds_platforms(store: BlobStore) -> bool:
         tops = image_candidates(
             parse_index(load_json(store.file, INDEX, read_document(store, INDEX)))
         )
-        for top in tops:
-            if top.media_type in INDEX_TYPES:
-                name = _blob(top.digest)
-                index = parse_index(load_json(store.file, name, read_document(store, name)))
-                platforms = {inner.platform for inner in image_candidates(index)}
-                if len(platforms) > 1:
-                    return True
+        # However many names an index has.
+        for digest in dict.fromkeys(top.digest for top in tops if top.media_type in INDEX_TYPES):
+            name = _blob(digest)
+            index = parse_index(load_json(store.file, name, read_document(store, name)))
+            if len({inner.platform for inner in image_candidates(index)}) > 1:
+                return True
     except (BadInputError, ManifestError):
         # Whoever opens it will say what is wrong, if that is in the way.
         pass

@@ -17,6 +17,9 @@ from layerscope.oci.platform import (
 )
 from layerscope.text import visible
 
+#: So many platforms are named in a text; images have a dozen at most.
+_MOST_NAMES = 24
+
 
 def wanted_platform(asked: str | None) -> Platform:
     """The platform that is wanted.
@@ -46,6 +49,15 @@ def own_platform(image: Image) -> Platform | None:
     return Platform(image.os, *image.architecture.split("/", 1))
 
 
+def other_platforms(image: Image) -> str:
+    """The platforms that an image is there for beside its own, for people; empty if there are none.
+
+    A source may claim any number of them; no more are told than fit a few lines.
+    """
+    others = [visible(str(other)) for other in image.platforms[1:]]
+    return ", ".join(others[:_MOST_NAMES] + ["…"] * (len(others) > _MOST_NAMES))
+
+
 def missing_platform(place: str, wanted: Platform, offered: Iterable[str]) -> PlatformMissingError:
     """The error for a platform that a source does not have.
 
@@ -55,9 +67,10 @@ def missing_platform(place: str, wanted: Platform, offered: Iterable[str]) -> Pl
         offered: What there is; names that are no platforms are shown, but cannot be chosen.
     """
     names = list(dict.fromkeys(offered))
+    told = names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES)
     return PlatformMissingError(
         f"{place} has no image for {visible(str(wanted))}.",
-        f"Choose one with --platform: {visible(', '.join(names))}.",
+        f"Choose one with --platform: {visible(', '.join(told))}.",
         (name for name in names if _parsed(name) is not None),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.waste import Waste, measure
 from layerscope.images.loading import Loaded
-from layerscope.images.platforms import own_platform
+from layerscope.images.platforms import other_platforms, own_platform
 from layerscope.oci.config import instruction
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
@@ -106,8 +106,8 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 200))
     yield f"{visible(image.reference)}  {short_id(image.id)}"
     created = visible(image.created or "unknown")
-    others = ", ".join(str(other) for other in image.platforms[1:])
-    also = f" (also: {visible(others)})" if others else ""
+    others = other_platforms(image)
+    also = f" (also: {others})" if others else ""
     own = visible(str(own_platform(image) or "unknown"))
     yield f"Platform {own}{also}, created {created}"
     yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,38 @@ def test_an_archive_of_another_platform_is_refused(
 def test_what_is_no_platform_is_said_before_anything_is_asked() -> None:
     with pytest.raises(UsageError, match="a/b/c/d is not a platform"):
         open_image("docker://nowhere.invalid/app", platform="a/b/c/d")
+
+
+def test_indexes_that_multiply_are_read_once_each(tmp_path: Path, capsys: Capsys) -> None:
+    layout = Layout()
+    inner = layout.index([layout.image(HOST)])
+    for _ in range(5):
+        inner = layout.index([inner] * 1000)
+    layout.top(*[inner] * 1000)
+    source = write(tmp_path / "a.tar", layout.archive())
+    start = time.monotonic()
+    for transport in ("oci-archive:", ""):
+        assert run(capsys, "inspect", transport + source).code == 0
+    assert time.monotonic() - start < 20
+
+
+def test_no_more_platforms_are_named_than_anybody_reads(tmp_path: Path, capsys: Capsys) -> None:
+    layout = Layout()
+    own = layout.image(HOST)
+    many = [{**own, "platform": {"os": "linux", "architecture": f"a{n}"}} for n in range(5000)]
+    evil = {**own, "platform": {"os": "linux", "architecture": "x\x1b[31m"}}
+    layout.top(layout.index([evil, *many]))
+    source = write(tmp_path / "a.tar", layout.archive())
+    outcome = run(capsys, "inspect", source)
+    assert outcome.code == 2
+    assert "linux/a20, linux/a21" in outcome.err
+    assert "linux/a40" not in outcome.err
+    assert "\x1b" not in outcome.err
+    layout.top(layout.index([own, evil, *many]))
+    outcome = run(capsys, "inspect", write(tmp_path / "b.tar", layout.archive()))
+    assert "…), created" in outcome.out
+    assert "linux/a40" not in outcome.out
+    assert "\x1b" not in outcome.out
 
 
 class SeveralPlatforms:

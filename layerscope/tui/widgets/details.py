@@ -105,8 +105,9 @@ class Details(RowView):
         platform = "/".join(part for part in (image.os, image.architecture) if part)
         lines += _fact("Platform", visible(platform) or "unknown", width, colors)
         if image.platforms[1:]:
-            others = ", ".join(str(other) for other in image.platforms[1:])
-            lines += _fact("Also for", visible(others), width, colors)
+            from layerscope.images.platforms import other_platforms
+
+            lines += _fact("Also for", other_platforms(image), width, colors)
         lines += _fact("Created", _created(image.created, self._now), width, colors)
         waste = self._waste
         if waste is None:
