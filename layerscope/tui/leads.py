@@ -65,5 +65,28 @@ class Lead:
     screen: Callable[[Place], Screen[Any]]
 
 
+def _no_versions(place: Place) -> str:
+    """Why there are no versions to show."""
+    session, view, node = place.session, place.view, place.node
+    if session is None or session.contents is None or session.image is None:
+        return "Nothing is read yet."
+    if place.pane != "files" or view is None or node is None:
+        return "Go to a path in the files first: versions are those of a path."
+    if not view.stack.versions(node):
+        return "No layer has an entry for this folder, so that it has no versions."
+    return ""
+
+
+def _versions(place: Place) -> Screen[Any]:
+    from layerscope.tui.screens.versions import VersionsScreen
+
+    session, view, node = place.session, place.view, place.node
+    assert session is not None and view is not None and node is not None  # noqa: S101, PT018
+    assert session.contents is not None and session.image is not None  # noqa: S101, PT018
+    return VersionsScreen(session.contents, session.image, view.stack, node, view.layer)
+
+
 #: What `action_lead('name')` of the main screen follows.
-LEADS: Mapping[str, Lead] = {}
+LEADS: Mapping[str, Lead] = {
+    "versions": Lead(_no_versions, _versions),
+}

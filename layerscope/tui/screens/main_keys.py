@@ -18,6 +18,7 @@ HINTS = {
     "files": (
         "main.cancel",
         "files.toggle",
+        "main.versions",
         "main.filter",
         "main.next_match main.previous_match=Match",
         "main.union",
@@ -74,6 +75,13 @@ BINDINGS: list[BindingType] = [
         "Platform…",
         tooltip="Show the image for another platform",
         id="main.platform",
+    ),
+    Binding(
+        "d",
+        "lead('versions')",
+        "Versions",
+        tooltip="Show the versions of the path, and what differs between them",
+        id="main.versions",
     ),
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),

@@ -1,0 +1,81 @@
+"""The keys of the screens that show what differs."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+#: What their key bars show, most important first.
+HINTS = {
+    "versions": (
+        "diff.cancel",
+        "versions.mark",
+        "versions.diff",
+        "diff.side",
+        "diff.whole",
+        "diff.next diff.previous=Change",
+    ),
+    "diff": (
+        "diff.cancel",
+        "diff.next diff.previous=Change",
+        "diff.side",
+        "diff.whole",
+        "diff.wrap",
+        "diff.find",
+        "diff.next_match diff.previous_match=Match",
+        "diff.older diff.newer=Version",
+        "diff.zoom",
+    ),
+    "": ("diff.back",),
+    "end": ("app.help",),
+}
+
+BINDINGS: list[BindingType] = [
+    Binding("escape,q", "back", "Back", key_display="esc", id="diff.back"),
+    Binding(
+        "slash",
+        "find",
+        "Find",
+        key_display="/",
+        tooltip="Find text in the lines that are shown",
+        id="diff.find",
+    ),
+    Binding("n", "next_match(1)", "Next match", id="diff.next_match"),
+    Binding("N", "next_match(-1)", "Previous match", id="diff.previous_match"),
+    Binding(
+        "x",
+        "side",
+        "Side by side",
+        tooltip="Show both texts side by side, or one below the other",
+        id="diff.side",
+    ),
+    Binding(
+        "f",
+        "whole",
+        "All lines",
+        tooltip="Show all lines, or those around what differs",
+        id="diff.whole",
+    ),
+    Binding("w", "wrap", "Wrap", tooltip="Wrap long lines, or not", id="diff.wrap"),
+    Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading", id="diff.cancel"),
+]
+
+VERSION_BINDINGS: list[BindingType] = [
+    Binding("tab,shift+tab", "next_pane", "Pane", tooltip="Next pane", id="diff.pane"),
+    Binding(
+        "left_square_bracket",
+        "version(-1)",
+        "Older version",
+        key_display="[",
+        tooltip="Compare the version below with the one below it",
+        id="diff.older",
+    ),
+    Binding(
+        "right_square_bracket",
+        "version(1)",
+        "Newer version",
+        key_display="]",
+        tooltip="Compare the version above with the one below it",
+        id="diff.newer",
+    ),
+    Binding("z", "zoom", "Zoom", tooltip="Give the diff the whole screen", id="diff.zoom"),
+]

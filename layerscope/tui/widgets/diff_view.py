@@ -1,0 +1,493 @@
+"""The pane that shows what differs between two versions of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from layerscope.text import visible
+from layerscope.tui.format import Line, cut, length, plural
+from layerscope.tui.glyphs import SEPARATOR, TO, VERTICAL
+from layerscope.tui.widgets.row_view import RowView
+
+if TYPE_CHECKING:
+    from layerscope.content.diff_rows import DiffRow, DiffText
+    from layerscope.content.display import Span
+
+#: From this width on, both texts are beside each other unless the user wants it otherwise.
+SIDE_BY_SIDE = 140
+_SIDEWAYS = 8
+#: More of a line can neither be seen nor searched.
+_LONGEST = 20_000
+_KEPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A line above the diff. Texts are safe to show.
+
+    Attributes:
+        name: What it is about.
+        old: What it was; None if there is nothing to say of that.
+        new: What it is; likewise.
+        style: Name of the palette style of a text that is no change.
+    """
+
+    name: str
+    old: str | None
+    new: str | None
+    style: str = "text"
+
+
+class DiffView(RowView):
+    """Facts, then lines that differ, one text below the other or side by side.
+
+    Attributes:
+        text: What is shown; None where there are no lines.
+        side: Whether both texts are beside each other; None leaves it to the width.
+        whole: Whether all lines are shown, not only those around what differs.
+        wrap: Whether long lines go on in the next row.
+        left: The first column of the lines that is visible.
+        needle: What is searched for; empty for nothing.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,left", "sideways(-1)", "Left", id="diff.left", show=False),
+        Binding("l,right", "sideways(1)", "Right", id="diff.right", show=False),
+        Binding("right_curly_bracket", "hunk(1)", "Next change", key_display="}", id="diff.next"),
+        Binding(
+            "left_curly_bracket", "hunk(-1)", "Previous change", key_display="{", id="diff.previous"
+        ),
+    ]
+
+    class Arranged(Message):
+        """The rows are others: another width, another way to show them."""
+
+    def __init__(self) -> None:
+        super().__init__("diff")
+        self.text: DiffText | None = None
+        self.side: bool | None = None
+        self.whole = False
+        self.wrap = False
+        self.left = 0
+        self.needle = ""
+        self._told: Sequence[Told] = ()
+        self._rows: list[DiffRow] = []
+        # Row and part of it on each line; None while every row has one line.
+        self._layout: list[tuple[int, int]] | None = None
+        self._made_for = 0
+        self._syntax: tuple[list[list[Span]] | None, list[list[Span]] | None] = (None, None)
+        self._known: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        # Numbers of rows; made when they are first asked for.
+        self._matches: list[int] | None = None
+        self._changes: list[int] | None = None
+
+    # What it is told.
+
+    def show(self, told: Sequence[Told], text: DiffText | None) -> None:
+        """Shows another diff.
+
+        Args:
+            told: What to say above it.
+            text: The lines; None if there are none to be compared.
+        """
+        self._told, self.text = told, text
+        self._syntax = (None, None)
+        self.left = self.top = 0
+        self._arrange(0)
+        first = self.changes[0] if self.changes else 0
+        if first < self.page_size:
+            self.set_rows(self.row_count, first)
+
+    def set_told(self, told: Sequence[Told]) -> None:
+        """Says something else above the same lines."""
+        moved = len(told) - len(self._told)
+        self._told = told
+        self._lay_out()
+        self.set_rows(self._count(), self.cursor + moved if self.cursor else 0)
+
+    def set_syntax(self, old: list[list[Span]] | None, new: list[list[Span]] | None) -> None:
+        """Colours the lines."""
+        self._syntax = (old, new)
+        self._known.clear()
+        self.redraw()
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether both texts are beside each other now."""
+        if self.text is None or not (self.text.diff.old and self.text.diff.new):
+            return False
+        return self.size.width >= SIDE_BY_SIDE if self.side is None else self.side
+
+    def set_mode(
+        self, *, side: bool | None = None, whole: bool | None = None, wrap: bool | None = None
+    ) -> None:
+        """Shows the same in another way; the cursor stays on its line of the text."""
+        self.side = self.side if side is None else side
+        self.whole = self.whole if whole is None else whole
+        if wrap is not None:
+            self.wrap, self.left = wrap, 0
+        self._arrange(None)
+
+    # Finding.
+
+    def find(self, needle: str) -> int:
+        """Searches for a text, upper and lower case alike unless it has a capital letter.
+
+        Returns:
+            In how many rows it is.
+        """
+        self.needle = needle
+        self._matches = None
+        self._known.clear()
+        self.redraw()
+        return len(self.matching()) if needle else 0
+
+    def matching(self) -> list[int]:
+        """The rows that match, as the cursor counts them."""
+        if self._matches is None:
+            exact = self.needle != self.needle.lower()
+            self._matches = []
+            for index, row in enumerate(self._rows if self.needle else []):
+                lines = [self._line_text(row, side) for side in (0, 1) if self._number(row, side)]
+                if any(self.needle in (line if exact else line.lower()) for line in lines):
+                    self._matches.append(index)
+        return [self._first_line(index) for index in self._matches]
+
+    def go_to_match(self, step: int) -> str:
+        """Goes to the next or previous row that matches, round the end if need be.
+
+        Returns:
+            A sentence for the user; empty if there is nothing to say.
+        """
+        found = self.matching()
+        if not found:
+            return "Nothing matches."
+        ahead = [row for row in found if (row - self.cursor) * step > 0]
+        self.move_to((ahead or found)[0 if step > 0 else -1])
+        return "" if ahead else f"Round the {'end' if step > 0 else 'beginning'}."
+
+    # How it looks.
+
+    def on_resize(self) -> None:
+        """Another width, another arrangement."""
+        if self.size.width != self._made_for:
+            self._arrange(None)
+        super().on_resize()
+
+    def cursor_span(self, width: int) -> tuple[int, int]:
+        """The numbers: the lines keep their colours."""
+        if self.text is None:
+            return 0, 0
+        if self.cursor < self._above:
+            return 0, 1
+        return 0, min(width, self._digits + 3 if self.is_side_by_side else 2 * self._digits + 4)
+
+    def row(self, row: int, width: int) -> Line:
+        """A fact, or a line of one text or of both."""
+        index, part = self._layout[row] if self._layout is not None else (row, 0)
+        if index < len(self._told):
+            return self._fact(self._told[index], width)
+        index -= self._above
+        if index < 0 or self.text is None:
+            return []
+        from layerscope.content.diff_rows import RowKind
+
+        item = self._rows[index]
+        if item.kind is RowKind.HUNK:
+            return [(cut(f"  {visible(self.text.header(item))}", width), self.ink.accent)]
+        if not self.is_side_by_side:
+            side = 0 if item.kind is RowKind.OLD else 1
+            differs = item.kind is not RowKind.SAME
+            gutter = self._unified_gutter(item, part)
+            return gutter + self._cells(index, side, width - length(gutter), part, differs)
+        half = (width - 1) // 2
+        line = self._half(index, 0, half, part)
+        return [*line, (VERTICAL, self.ink.faint), *self._half(index, 1, width - 1 - half, part)]
+
+    def _fact(self, told: Told, width: int) -> Line:
+        colors = self.ink
+        room = min(24, max((len(each.name) for each in self._told), default=0)) + 2
+        line: Line = [(f" {cut(told.name, room - 2):{room}}", colors.muted)]
+        left = max(0, width - room - 1)
+        if told.old is None or told.new is None:
+            text = told.new if told.old is None else told.old
+            return [*line, (cut(text or "", left), getattr(colors, told.style))]
+        arrow = f" {TO} "
+        old = cut(told.old, max(left // 2, left - len(arrow) - len(told.new)))
+        return [
+            *line,
+            (old, colors.removed),
+            (arrow, colors.muted),
+            (cut(told.new, max(0, left - length([(old, colors.text)]) - 3)), colors.added),
+        ]
+
+    def _unified_gutter(self, item: DiffRow, part: int) -> Line:
+        from layerscope.content.diff_rows import RowKind
+
+        numbers = self._digits
+        if part:
+            return [(" " * (2 * numbers + 4), self.ink.faint)]
+        old, new = (
+            f"{number + 1:>{numbers}}" if number is not None else " " * numbers
+            for number in (item.old, item.new)
+        )
+        sign = {RowKind.OLD: "-", RowKind.NEW: "+"}.get(item.kind, " ")
+        style = self._mark(item, 0 if item.kind is RowKind.OLD else 1)
+        return [(f"{old} {new} ", self.ink.faint), (f"{sign} ", style)]
+
+    def _half(self, index: int, side: int, width: int, part: int) -> Line:
+        from layerscope.content.diff_rows import RowKind
+
+        item = self._rows[index]
+        number = (item.old, item.new)[side]
+        differs = item.kind is not RowKind.SAME
+        digits = self._digits
+        if number is None:
+            return [(" " * width, self.ink.text)]
+        sign = "-+"[side] if differs else " "
+        head = " " * (digits + 3) if part else f"{number + 1:>{digits}} {sign} "
+        gutter: Line = [
+            (head[: digits + 1], self.ink.faint),
+            (head[digits + 1 :], self._mark(item, side)),
+        ]
+        line = gutter + self._cells(index, side, width - len(head), part, differs)
+        return [*line, (" " * (width - length(line)), self.ink.text)]
+
+    def _mark(self, item: DiffRow, side: int) -> Style:
+        from layerscope.tui.diff_ink import diff_ink
+
+        return diff_ink(self.app).marks[side] if item.kind else self.ink.faint
+
+    def _cells(self, index: int, side: int, room: int, part: int, differs: bool) -> Line:
+        """What is visible of a line, or of a part of it if it is wrapped."""
+        from layerscope.tui.content_rows import sliced, wrapped
+        from layerscope.tui.diff_ink import piece_style
+
+        room = max(1, room)
+        pieces = self._pieces(index, side)
+        if self.wrap:
+            parts = wrapped(pieces, room)
+            pieces = parts[part] if part < len(parts) else []
+        else:
+            pieces = sliced(pieces, self.left, room)
+        where = side if differs else None
+        return [(text, piece_style(self.app, kind, where)) for text, kind in pieces]
+
+    def _pieces(self, index: int, side: int) -> list[tuple[str, int]]:
+        known = self._known.get((index, side))
+        if known is not None:
+            return known
+        from layerscope.content.diff_rows import overlaid
+        from layerscope.content.display import shown
+        from layerscope.content.highlight import Category
+        from layerscope.tui.syntax import MATCH
+
+        if self.text is None:
+            return []
+        item = self._rows[index]
+        line = self._line_text(item, side)
+        number = (item.old, item.new)[side]
+        syntax = self._syntax[side]
+        spans = syntax[number] if syntax is not None and number is not None else []
+        spans = overlaid(spans, self.text.changed(item)[side], len(line))
+        spans = overlaid(spans, _found(line, self.needle, MATCH), len(line))
+        pieces = shown(line, spans)
+        if self.text.ends_without_newline(item)[side]:
+            pieces.append(("  no newline at end", int(Category.COMMENT)))
+        if len(self._known) > _KEPT:
+            self._known.clear()
+        self._known[index, side] = pieces
+        return pieces
+
+    def _number(self, row: DiffRow, side: int) -> bool:
+        from layerscope.content.diff_rows import RowKind
+
+        return row.kind is not RowKind.HUNK and (row.old, row.new)[side] is not None
+
+    def _line_text(self, row: DiffRow, side: int) -> str:
+        if self.text is None:
+            return ""
+        number = (row.old, row.new)[side]
+        if number is None:
+            return ""
+        return (self.text.old if side == 0 else self.text.new)(number)[:_LONGEST]
+
+    # Keys.
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why a key means nothing now."""
+        if action == "hunk" and not self.changes:
+            return "No lines differ."
+        if action == "sideways" and self.wrap:
+            return "Long lines are wrapped: w ends that."
+        return ""
+
+    def action_hunk(self, step: int) -> None:
+        """Goes to the next or previous change."""
+        ahead = [row for row in self.changes if (row - self.cursor) * step > 0]
+        if ahead:
+            row = ahead[0 if step > 0 else -1]
+            # With what is around it, if that fits.
+            self.top = max(0, min(row - self.page_size // 3, self._last_top))
+            self.cursor = row
+            self._keep_visible()
+            self.redraw()
+            self.post_message(self.Moved(self))
+
+    def action_sideways(self, step: int) -> None:
+        """Scrolls to the side."""
+        widest = 0
+        for row in range(self.top, min(self.top + self.page_size, self.row_count)):
+            index = row - self._above
+            if 0 <= index < len(self._rows):
+                for side in (0, 1):
+                    if self._number(self._rows[index], side):
+                        pieces = self._pieces(index, side)
+                        widest = max(widest, sum(len(text) for text, _ in pieces))
+        left = max(0, min(self.left + step * _SIDEWAYS, max(widest - _SIDEWAYS, 0)))
+        if step > 0:
+            left = max(left, self.left)
+        if left != self.left:
+            self.left = left
+            self.redraw()
+
+    @property
+    def changes(self) -> list[int]:
+        """The rows in which changes begin, as the cursor counts them."""
+        if self._changes is None:
+            from layerscope.content.diff_rows import RowKind
+
+            self._changes, inside = [], False
+            for index, row in enumerate(self._rows):
+                differs = row.kind in (RowKind.OLD, RowKind.NEW, RowKind.BOTH)
+                if differs and not inside:
+                    self._changes.append(index)
+                inside = differs
+        return [self._first_line(index) for index in self._changes]
+
+    def subtitle(self) -> str:
+        """How much differs, and where the cursor is in it."""
+        if self.text is None:
+            return ""
+        diff, changes = self.text.diff, self.changes
+        parts = [f"+{diff.added:,} -{diff.removed:,}"]
+        at = sum(row <= self.cursor for row in changes)
+        if len(changes) > 1:
+            parts.append(
+                f"change {at} of {len(changes):,}" if at else plural(len(changes), "change")
+            )
+        if not diff.thorough:
+            parts.append("not compared thoroughly: too different")
+        return SEPARATOR.join(parts)
+
+    # Rows.
+
+    @property
+    def _above(self) -> int:
+        """How many rows are above the lines: what is told, and a blank one."""
+        return len(self._told) + 1 if self._told else 0
+
+    @property
+    def _digits(self) -> int:
+        if self.text is None:
+            return 1
+        return len(str(max(len(self.text.diff.old), len(self.text.diff.new))))
+
+    def _count(self) -> int:
+        return len(self._layout) if self._layout is not None else self._above + len(self._rows)
+
+    def _first_line(self, index: int) -> int:
+        """The line of the pane on which a row begins."""
+        if self._layout is None:
+            return self._above + index
+        return self._starts[self._above + index]
+
+    def _arrange(self, cursor: int | None) -> None:
+        """Makes the rows anew; the cursor stays on its line of the text if it is None."""
+        from layerscope.content.diff_rows import side_rows, unified_rows
+        from layerscope.content.line_diff import CONTEXT
+
+        kept = self._at_cursor() if cursor is None else None
+        self._matches = self._changes = None
+        self._made_for = self.size.width
+        self._known.clear()
+        context = None if self.whole else CONTEXT
+        if self.text is None:
+            self._rows = []
+        elif self.is_side_by_side:
+            self._rows = side_rows(self.text, context)
+        else:
+            self._rows = unified_rows(self.text.diff, context)
+        self._lay_out()
+        self.set_rows(self._count(), self._find_again(kept) if cursor is None else cursor)
+        self.post_message(self.Arranged())
+
+    def _lay_out(self) -> None:
+        if not self.wrap or not self.size.width:
+            self._layout = None
+            return
+        from layerscope.tui.content_rows import wrapped
+
+        # Always with room for the scroll bar.
+        width = self.size.width - 1
+        if self.is_side_by_side:
+            room = [(width - 1) // 2 - self._digits - 3, width - 1 - (width - 1) // 2]
+            room[1] -= self._digits + 3
+        else:
+            room = [width - 2 * self._digits - 4] * 2
+        layout = [(row, 0) for row in range(self._above)]
+        starts = list(range(self._above))
+        for index, row in enumerate(self._rows):
+            lines = 1
+            for side in (0, 1):
+                if not self._number(row, side):
+                    continue
+                text = self._line_text(row, side)
+                size = max(1, room[side])
+                if text.isascii() and text.isprintable():
+                    lines = max(lines, -(-len(text) // size))
+                else:
+                    lines = max(lines, len(wrapped(self._pieces(index, side), size)))
+            starts.append(len(layout))
+            layout += [(self._above + index, part) for part in range(lines)]
+        self._layout, self._starts = layout, starts
+
+    def _at_cursor(self) -> DiffRow | None:
+        if not self.row_count:
+            return None
+        row = self.cursor
+        if self._layout is not None:
+            row = self._layout[row][0] if row < len(self._layout) else 0
+        index = row - self._above
+        return self._rows[index] if 0 <= index < len(self._rows) else None
+
+    def _find_again(self, kept: DiffRow | None) -> int:
+        """The line of the pane that shows what another arrangement had under the cursor."""
+        if kept is None:
+            return 0
+        for index, row in enumerate(self._rows):
+            if (kept.old is not None and row.old == kept.old) or (
+                kept.new is not None and row.new == kept.new
+            ):
+                return self._first_line(index)
+        return 0
+
+
+def _found(line: str, needle: str, category: int) -> list[Span]:
+    """Where a line matches."""
+    if not needle:
+        return []
+    text = line if needle != needle.lower() else line.lower()
+    spans: list[Span] = []
+    at = text.find(needle)
+    # Lower case can be longer than what it was made of.
+    while at >= 0 and len(text) == len(line):
+        spans.append((at, at + len(needle), category))
+        at = text.find(needle, at + len(needle))
+    return spans
