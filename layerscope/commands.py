@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.errors import LayerscopeError, NotFoundError, UsageError
+from layerscope.errors import LayerscopeError, NotFoundError, PlatformMissingError, UsageError
 from layerscope.output import write_bytes, write_lines
 from layerscope.reports.narration import Narration
 from layerscope.text import decode, docker_size, visible
@@ -259,13 +259,25 @@ def _find_everywhere(
             changesets: Mapping[int, Changeset] = known_layers(image, cache)
             stack = None
             if arguments.index and len(changesets) < len(image.layers):
-                with _source(image.source, arguments) as (loaded, _):
-                    changesets = loaded.changesets
-                    image, stack = loaded.image, loaded.stack
+                loaded = _indexed(image.source, arguments)
+                if loaded is None:
+                    continue
+                changesets, image, stack = loaded.changesets, loaded.image, loaded.stack
             complete = len(changesets) == len(image.layers)
             yield find_in(image, changesets, wanted, containers, stack), complete
     finally:
         engine.close()
+
+
+def _indexed(source: str, asked: argparse.Namespace, platform: str | None = None) -> Loaded | None:
+    """An image, for any platform if none is asked for; None if it is not there for that one."""
+    try:
+        with _source(source, asked, platform) as (loaded, _):
+            return loaded
+    except PlatformMissingError as error:
+        if platform or asked.platform or not error.platforms:
+            return None
+        return _indexed(source, asked, error.platforms[0])
 
 
 def images(arguments: argparse.Namespace) -> int:
@@ -342,7 +354,9 @@ def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader
 
 
 @contextmanager
-def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
+def _source(
+    source: str, arguments: argparse.Namespace, platform: str | None = None
+) -> Iterator[tuple[Loaded, ImageReader]]:
     """An image that has been read; open, so that content can be read too."""
     from layerscope.engines.resolve import open_image
     from layerscope.images.loading import load
@@ -352,7 +366,7 @@ def _source(source: str, arguments: argparse.Namespace) -> Iterator[tuple[Loaded
             reader = open_image(
                 source,
                 narration.progress,
-                platform=arguments.platform,
+                platform=platform or arguments.platform,
                 export=arguments.export,
                 cache=not arguments.no_cache,
                 insecure=arguments.insecure,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.oci.platform import host_platform
 from tests.engines.harness import Engine
 from tests.truth.command import layerscope, output
 from tests.unit.platform_layouts import layout_for
@@ -70,3 +71,21 @@ def test_a_platform_that_it_does_not_have(loaded: Engine) -> None:
         assert f"has no image for linux/riscv64. Choose one with --platform: {PLATFORMS[0]}" in (
             said.stderr
         )
+
+
+def test_find_reads_images_that_are_not_for_this_host(
+    docker_28_containerd: Engine, tmp_path: Path
+) -> None:
+    engine = docker_28_containerd
+    foreign = [each for each in PLATFORMS if each != str(host_platform())][:2]
+    archive = tmp_path / "foreign.tar"
+    archive.write_bytes(layout_for(*foreign).archive())
+    engine.docker("load", "-i", archive)
+    try:
+        found = output("find", "--index", "only-linux-", engine=engine)
+        assert f"/only-{foreign[0].replace('/', '-')}" in found
+        asked = output("find", "--index", "--platform", foreign[1], "only-linux-", engine=engine)
+        assert f"/only-{foreign[1].replace('/', '-')}" in asked
+        assert f"/only-{foreign[0].replace('/', '-')}" not in asked
+    finally:
+        engine.docker("rmi", "--force", NAME)
