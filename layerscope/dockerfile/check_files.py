@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from layerscope.dockerfile.check_syntax import error
 from layerscope.dockerfile.context import Context
 from layerscope.dockerfile.document import Instruction, Word
 from layerscope.dockerfile.expand import ExpansionError
 from layerscope.dockerfile.facts import Facts, nearest
 from layerscope.dockerfile.ignore import clean
 from layerscope.dockerfile.mounts import parse_mount
-from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.problems import Problem, Severity, error
 from layerscope.dockerfile.source import Span
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.I)

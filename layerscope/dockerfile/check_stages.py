@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from layerscope.dockerfile.check_syntax import error
 from layerscope.dockerfile.document import Instruction
 from layerscope.dockerfile.facts import Facts, nearest
-from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.problems import Problem, Severity, error
 from layerscope.dockerfile.stages import Stage, Use
+from layerscope.oci.reference import parse_reference
 
 _RESERVED = frozenset({"scratch", "context"})
 
@@ -101,8 +101,13 @@ def _base(facts: Facts, stage: Stage) -> Iterator[Problem]:
         message = f"{stage.base_word.text} is empty, so there is no image to build on."
         yield error("EmptyBaseName", message, span, "Give the ARG above FROM a default.")
         return
-    if name.endswith((":", "@")):
-        # The checks of variables say why.
+    try:
+        parse_reference(name)
+    except ValueError:
+        # The checks of variables say why, if there are any in it.
+        if "$" not in stage.base_word.text:
+            hint = "Write [HOST/]NAME[:TAG], the name in lower case."
+            yield error("InvalidBaseName", f"{name} is no name of an image.", span, hint)
         return
     tagged = re.search(r":([^/:@]*)(?:@|\Z)", name)
     if "@" in name:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from layerscope.dockerfile.check_mounts import check_mount
 from layerscope.dockerfile.document import FaultKind, Flag, Form, Instruction
 from layerscope.dockerfile.facts import Facts, nearest
 from layerscope.dockerfile.grammar import INSTRUCTIONS, FlagRule
-from layerscope.dockerfile.mounts import MOUNTS, mount_keys, parse_mount
-from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.problems import Problem, Severity, error
 from layerscope.dockerfile.source import Span
 
 _DURATION = re.compile(r"[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)\Z")
+_MODE = re.compile(r"(?:[0-7]+|[ugoa]*[-+=][rwxXstugo]*(?:,[ugoa]*[-+=][rwxXstugo]*)*)\Z")
 _DURATIONS = frozenset({"interval", "timeout", "start-period", "start-interval"})
 _ONE = frozenset({"MAINTAINER", "STOPSIGNAL", "USER", "WORKDIR"})
 _SOME = frozenset({"ARG", "ENV", "EXPOSE", "LABEL", "VOLUME"})
 _COMMANDS = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
-
-
-def error(code: str, message: str, span: Span, hint: str = "") -> Problem:
-    """A problem that ends the build."""
-    return Problem(code, Severity.ERROR, message, span, hint, certain=True)
 
 
 def check_syntax(facts: Facts) -> Iterator[Problem]:
@@ -120,46 +116,12 @@ def _flag(rule: FlagRule, flag: Flag) -> Iterator[Problem]:
     elif rule.name in _DURATIONS and flag.value and not _DURATION.match(flag.value):
         message = f"{flag.value} is no duration."
         yield error("InvalidFlag", message, span, f"For instance {rule.example}.")
+    elif rule.name == "chmod" and "$" not in flag.value and not _MODE.match(flag.value):
+        yield error("InvalidFlag", f"{flag.value} is no mode.", span, "For instance 0755 or u+x.")
     elif rule.name == "retries" and not re.fullmatch(r"\+?\d+|", flag.value):
         yield error("InvalidFlag", f"{flag.value} is no number.", span)
     elif rule.name == "mount":
-        yield from _mount(flag)
-
-
-def _mount(flag: Flag) -> Iterator[Problem]:
-    mount = parse_mount(flag)
-    if mount.type not in MOUNTS:
-        if "$" not in mount.type:
-            message = f"There is no type of mount {mount.type}."
-            yield error("InvalidMount", message, flag.span, nearest(mount.type, MOUNTS))
-        return
-    keys = {key.name: key for key in mount_keys(mount.type)}
-    every = {key.name for _, rules in MOUNTS.values() for key in rules}
-    for field in mount.fields:
-        key = keys.get(field.key)
-        if field.key == "type" or (key is not None and (key.flag or field.value is not None)):
-            choices = key.choices if key is not None and not key.flag else ()
-            value = field.value or ""
-            if choices and value.lower() not in choices and "$" not in value:
-                message = f"{field.key} cannot be {value or 'empty'}."
-                hint = f"It is one of {', '.join(choices)}."
-                yield error("InvalidMount", message, field.value_span, hint)
-            elif field.key == "from" and "$" in value[:-1]:
-                hint = "Name a stage: FROM $IMAGE AS name."
-                message = "Variables are not replaced in from."
-                yield error("InvalidMount", message, field.value_span, hint)
-        elif key is not None:
-            yield error("InvalidMount", f"{field.key} has no value.", field.span)
-        elif field.key not in every:
-            message = f"There is no key {field.key or '(empty)'} of a mount."
-            yield error("InvalidMount", message, field.span, nearest(field.key, every))
-        elif field.key in ("required", "size", "mode", "uid", "gid", "sharing", "from"):
-            message = f"A mount of type {mount.type} has no {field.key}."
-            yield error("InvalidMount", message, field.span)
-    if mount.type == "secret" and not any(
-        mount.field(key) for key in ("id", "source", "target", "env")
-    ):
-        yield error("InvalidMount", "A secret needs an id or a target.", flag.span)
+        yield from check_mount(flag)
 
 
 def _arguments(instruction: Instruction) -> Iterator[Problem]:
@@ -190,12 +152,12 @@ def _arguments(instruction: Instruction) -> Iterator[Problem]:
             message = f"{keyword} has no argument."
     elif keyword == "SHELL" and (instruction.form is not Form.EXEC or not count):
         message, hint = "SHELL must be a JSON array.", 'For instance ["/bin/bash", "-c"].'
-    elif keyword in _COMMANDS and not count and keyword != "ENTRYPOINT":
+    elif keyword in _COMMANDS and not count and not instruction.heredocs:
         # `ENTRYPOINT []` and `CMD []` take away what the base image has.
         if keyword == "RUN" or instruction.form is not Form.EXEC:
             message = f"{keyword} has no command."
-    elif keyword == "ENTRYPOINT" and not count and instruction.form is not Form.EXEC:
-        message = "ENTRYPOINT has no command."
+            yield Problem("MissingCommand", Severity.WARNING, message, span)
+        return
     if keyword == "ARG" or keyword in ("ENV", "LABEL"):
         for pair in instruction.pairs:
             if not pair.name.text:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from layerscope.dockerfile.check_syntax import error
 from layerscope.dockerfile.document import Flag, Form, Instruction, Word
 from layerscope.dockerfile.expand import ExpansionError, expand
-from layerscope.dockerfile.facts import Facts, nearest
-from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.facts import Facts, nearest, part
+from layerscope.dockerfile.problems import Problem, Severity, error
+from layerscope.oci.reference import parse_reference
 
 _SECRET = re.compile(
     r"(?:_|\A)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.I
@@ -63,7 +63,7 @@ def _word(facts: Facts, instruction: Instruction, word: Word) -> Iterator[Proble
     for use in found.references:
         if use.found or use.guarded:
             continue
-        span = facts.part(word, use.start, use.end)
+        span = part(instruction, word, use.start, use.end)
         declared = scope.variables.get(use.name)
         hint = nearest(use.name, scope.variables)
         if instruction.keyword == "FROM":
@@ -71,7 +71,7 @@ def _word(facts: Facts, instruction: Instruction, word: Word) -> Iterator[Proble
                 message = f"${use.name} is not declared above the first FROM."
                 hint = hint or f"Declare it: ARG {use.name}."
                 yield Problem("UndefinedArgInFrom", Severity.WARNING, message, span, hint)
-            elif declared.kind == "ARG":
+            elif declared.kind == "ARG" and not _is_reference(found.text):
                 message = f"${use.name} has no default, so FROM names no image without it."
                 hint = f"Give it one: ARG {use.name}=VALUE."
                 yield Problem("InvalidDefaultArgInFrom", Severity.WARNING, message, span, hint)
@@ -84,6 +84,14 @@ def _word(facts: Facts, instruction: Instruction, word: Word) -> Iterator[Proble
             if not hint and use.name in facts.scopes.before(facts.document.instructions[0]).values:
                 hint = f"Bring it into the stage: ARG {use.name}."
             yield Problem("UndefinedVar", severity, message, span, hint)
+
+
+def _is_reference(name: str) -> bool:
+    try:
+        parse_reference(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _secrets(instruction: Instruction) -> Iterator[Problem]:

@@ -118,18 +118,21 @@ class Facts:
             stage = base.stage if base is not None else None
         return frozenset(found)
 
-    def part(self, word: Word, start: int, end: int) -> Span:
-        """Where a piece of a word stands; the whole word if continuations are in it."""
-        if self.document.source.slice(word.span) != word.text:
-            return word.span
-        return Span(word.span.start + start, word.span.start + end)
-
     def all_instructions(self) -> Iterable[Instruction]:
         """All instructions, those in an ONBUILD after it."""
         for instruction in self.document.instructions:
             yield instruction
             if instruction.child is not None:
                 yield instruction.child
+
+
+def part(instruction: Instruction, word: Word, start: int, end: int) -> Span:
+    """Where a piece of a word stands; the whole word if it is not written as it reads."""
+    joined = instruction.joined
+    place = joined.place(word.span.start)
+    if not joined.text.startswith(word.text, place):
+        return word.span
+    return joined.span(place + start, place + end)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

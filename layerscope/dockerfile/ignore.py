@@ -180,6 +180,9 @@ def _valid(pattern: str) -> bool:
 
 def _compile(pattern: str) -> re.Pattern[str]:
     """A pattern as a regular expression for whole paths."""
+    if pattern.startswith("**") and not re.search(r"[*?\\\[\]]|\A/", pattern[2:]):
+        # `**x` fits whatever ends so, `**/x` whole names only.
+        return re.compile(".*" + re.escape(pattern[2:]) + r"\Z", re.DOTALL)
     result: list[str] = []
     place, end = 0, len(pattern)
     inside = False

@@ -61,6 +61,11 @@ class Joined:
         piece = bisect_right(self._joined, place) - 1
         return self._source[piece] + place - self._joined[piece]
 
+    def place(self, offset: int) -> int:
+        """Where a character of the document stands in the joined text, if it is in it."""
+        piece = max(bisect_right(self._source, offset) - 1, 0)
+        return self._joined[piece] + offset - self._source[piece]
+
     def span(self, start: int, end: int) -> Span:
         """Where a piece of the joined text stands; it may reach over continuations."""
         if len(self._joined) == 1:

@@ -34,7 +34,7 @@ def match_layers(document: Document, image: Image, target: str | None = None) ->
     entries = [(entry.layer, instruction_of(entry.created_by)) for entry in image.history]
     digests = any(_BY_DIGEST.search(text) for _, text in entries)
     ours = [(i, _key(facts, i, digests)) for i in _chain(facts)]
-    theirs = [(layer, _entry_key(text)) for layer, text in entries]
+    theirs = [(layer, _entry_key(text, digests)) for layer, text in entries]
     matcher = difflib.SequenceMatcher(
         None, [key for _, key in ours], [key for _, key in theirs], autojunk=False
     )
@@ -86,9 +86,13 @@ def _key(facts: Facts, instruction: Instruction, digests: bool) -> str:
     return _folded(f"{keyword} {text}")
 
 
-def _entry_key(text: str) -> str:
+def _entry_key(text: str, digests: bool) -> str:
     text = _BY_DIGEST.sub("", text)
-    return _folded(re.sub(r"\A(COPY|ADD) (?:--\S+ )+", r"\1 ", text))
+    copy = re.match(r"(?P<keyword>COPY|ADD) (?:--\S+ )*(?P<rest>.*)", text, re.DOTALL)
+    if copy is not None:
+        words = copy["rest"].split()
+        text = " ".join([copy["keyword"], *(words[-1:] if digests else words)])
+    return _folded(text)
 
 
 def _folded(text: str) -> str:

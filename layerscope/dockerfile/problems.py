@@ -49,6 +49,11 @@ class Problem:
     certain: bool = False
 
 
+def error(code: str, message: str, span: Span, hint: str = "") -> Problem:
+    """A problem that ends the build."""
+    return Problem(code, Severity.ERROR, message, span, hint, certain=True)
+
+
 #: hadolint's names for what has a name here.
 SAME_AS_HADOLINT = {
     "DL3000": "WorkdirRelativePath",

@@ -120,6 +120,9 @@ def _of_buildkit(document: Document, answer: dict[str, Any]) -> Iterator[Problem
     if failed:
         message = " ".join(str(failed["message"]).split()).rstrip(".") + "."
         span = _span(document, _line(failed), 0)
+        if message.startswith("lint violation found"):
+            # `error=true`; the warnings themselves are there.
+            return
         if "failed to resolve source metadata" in message:
             # No network, or no such image: it cannot be told from here.
             yield Problem("BaseImageUnresolved", Severity.INFO, message, span, "", "buildkit")

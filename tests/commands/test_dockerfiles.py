@@ -63,7 +63,7 @@ def test_json(run: Run, project: Path) -> None:
     assert document["counts"] == {"error": 0, "warning": 0, "info": 1}
     problem = document["problems"][0]
     assert (problem["code"], problem["severity"]) == ("UndefinedVar", "info")
-    assert problem["start"] == {"line": 3, "column": 6, "byte": 29}
+    assert problem["start"] == {"line": 4, "column": 3, "byte": 35}
     assert problem["end"] == {"line": 4, "column": 5, "byte": 37}
 
 
