@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import LayerscopeError
+from layerscope.filesystem import changeset as changeset_module
 from layerscope.filesystem.change import NEVER, Change
 from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
 from layerscope.filesystem.tree import Int32, PathTree
@@ -36,11 +37,12 @@ class Applied:
         """Applies the layers, base first."""
         if len(changesets) >= NEVER:
             raise LayerscopeError(f"An image of {len(changesets)} layers cannot be shown.")
+        lengths = [len(c) for c in changesets]
+        _check_number(sum(lengths))
         self.changesets = changesets
         self.tree = PathTree(
             (c.path_blob for c in changesets if len(c)), _hard_link_targets(changesets)
         )
-        lengths = [len(c) for c in changesets]
         self.bases: list[int] = [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
         total = self.bases[-1]
         self.nodes: Int32 = _join(
@@ -170,6 +172,7 @@ class Applied:
     def _imply(self, layer: int, nodes: Int32) -> None:
         count = len(nodes)
         first = len(self.kinds)
+        _check_number(first + count)
 
         def extend(column: npt.NDArray[Any], value: int) -> npt.NDArray[Any]:
             return np.concatenate([column, np.full(count, value, column.dtype)])
@@ -224,6 +227,17 @@ class Applied:
 
 _HARDLINK, _DIR = int(EntryType.HARDLINK), int(EntryType.DIR)
 _WHITEOUT, _OPAQUE = int(EntryType.WHITEOUT), int(EntryType.OPAQUE)
+
+
+def _check_number(entries: int) -> None:
+    """Refuses more entries than there is any use, or memory, for."""
+    most = changeset_module.MOST_ENTRIES
+    if entries > most:
+        raise LayerscopeError(
+            f"The layers of the image have {entries:,} entries together, folders that they imply"
+            f" included; {most:,} are the most that can be shown.",
+            "No image needs that: it may be made to use up memory.",
+        )
 
 
 def _join(columns: Sequence[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:

@@ -15,6 +15,10 @@ import numpy.typing as npt
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 
+#: The most entries of a layer, and of all layers of an image together. The largest images have a
+#: million; each entry takes up to 1 KB of memory while layers are read and applied.
+MOST_ENTRIES = 8_000_000
+
 
 class EntryType(IntEnum):
     """What an entry is. The names in lower case are what JSON says."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from layerscope.filesystem import changeset as changeset_module
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.filesystem.settle import settle
 from layerscope.oci.byte_source import ByteSource
@@ -94,6 +95,10 @@ class _Builder:
         """Takes some entries."""
         if not part.names:
             return
+        most = changeset_module.MOST_ENTRIES
+        if self._rows + len(part.names) > most:
+            problem = f"the layer has more than {most:,} entries"
+            raise TarError(int(part.offsets[most - self._rows]), problem)
         kinds = _KIND_OF_TYPEFLAG[part.kinds]
         paths = clean_paths(part.names, part.offsets)
         blob = b"\0".join(paths)

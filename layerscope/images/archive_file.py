@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerscope.errors import BadInputError, NotFoundError
+from layerscope.filesystem import changeset as changeset_module
 from layerscope.images.save_layout import resolve_link, sparse_member
 from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
 from layerscope.oci.compression import compression_of
@@ -146,8 +147,13 @@ def index_archive(source: ByteSource, file: str) -> tuple[dict[str, Member], dic
     """
     members: dict[str, Member] = {}
     links: dict[str, str] = {}
+    seen = 0
     try:
         for part in decode(scan(source)):
+            seen += len(part.names)
+            if seen > changeset_module.MOST_ENTRIES:
+                problem = f"the archive has more than {changeset_module.MOST_ENTRIES:,} entries"
+                raise TarError(int(part.offsets[0]), problem)
             offsets, sizes = part.data_offsets.tolist(), part.sizes.tolist()
             for row, (name, kind) in enumerate(zip(part.names, part.kinds.tolist(), strict=True)):
                 text = decode_name(name).removeprefix("./")
@@ -164,7 +170,7 @@ def index_archive(source: ByteSource, file: str) -> tuple[dict[str, Member], dic
     except TarError as error:
         problem = error.problem
         hint = ""
-        if not members and error.offset == 0:
+        if not seen and error.offset == 0:
             problem, hint = "it is not a tar archive", "layerscope opens what `docker save` writes."
         raise BadInputError(file, error.offset, problem, hint) from None
     except TruncatedError as error:
