@@ -76,6 +76,11 @@ BUDGETS = {
     "bytes-cursor": Budget("TUI: move the cursor", "", "bytes", 170),
     "bytes-page": Budget("TUI: page", "", "bytes", 2_700),
     "bytes-layer": Budget("TUI: change layer", "", "bytes", 700),
+    "bytes-union-layer": Budget("TUI: change layer of the union", "", "bytes", 700),
+    # An image so small that dive answers at once; the note has what layerscope needs there.
+    "dive-cursor": Budget("dive: move the cursor", "", "bytes", None),
+    "dive-page": Budget("dive: page", "", "bytes", None),
+    "dive-layer": Budget("dive: change layer", "", "bytes", None),
 }
 """All rows, in the order of the table. An overdrawn `hard` fails the run, any other is told."""
 

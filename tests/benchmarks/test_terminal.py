@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from tests.benchmarks.measure import (
     tar_listing,
 )
 from tests.benchmarks.reference import reference_archive, reference_layers
+from tests.benchmarks.synthetic import Files, pack, write_layer
 from tests.benchmarks.terminal import Answer, Terminal, terminal_environment
 from tests.engines.harness import EngineUnavailable
 
@@ -184,10 +186,49 @@ def test_keys(reference: Path, table: Table) -> None:
     for kind in ("layer", "union-layer", "union", "expand", "sort", "kinds", "filter"):
         typist.record(table, f"keys-{kind}", kind)
     typist.record(table, "keys-filter-echo", "filter", echo=True)
-    for kind in ("cursor", "page", "layer"):
+    for kind in ("cursor", "page", "layer", "union-layer"):
         typist.record_bytes(table, f"bytes-{kind}", kind)
     table.record("tui-memory", peak)
     table.record("idle", idle, note="before and after all keys")
+
+
+def type_few(terminal: Terminal, layers: Sequence[str], files: Sequence[str]) -> Typist:
+    """Types the same into both programs, but for how to come to layers and to files."""
+    typist = Typist(terminal)
+    typist.quietly(*layers)
+    typist.type("layer", *["up"] * 6, *["down"] * 6)
+    typist.quietly(*files)
+    typist.type("cursor", *["down"] * 8, *["up"] * 6)
+    typist.type("page", *["pagedown"] * 4, *["pageup"] * 3)
+    return typist
+
+
+def test_bytes_of_dive(reference: Path, tmp_path: Path, table: Table) -> None:
+    program = Path(sys.executable).with_name("dive")
+    if not program.exists():
+        pytest.skip("dive is not installed")
+    layers = list(reference_layers()[:2])
+    for number in range(3):
+        layers.append(tmp_path / f"{number}.tar")
+        write_layer(layers[-1], Files(f"opt/{number}", 0, 1_000))
+    archive = tmp_path / "few.tar"
+    pack(archive, layers, "layerscope.test/few:latest")
+    with started([program, "--source", "docker-archive", archive]) as terminal:
+        terminal.wait_for(lambda text: "Cmp" in text, limit=120)
+        deadline = time.monotonic() + 60
+        while not terminal.ask("down", quiet=1.0).bytes:
+            assert time.monotonic() < deadline, terminal.text
+        dive = type_few(terminal, ["up"] * 5 + ["down"] * 5, ["tab"])
+    with started(layerscope(archive)) as terminal:
+        terminal.wait_for(lambda text: bool(re.search(r"(?<!of )\b5 layers", text)))
+        terminal.settle(quiet=1.0)
+        # The whole tree of each layer, as dive shows it.
+        ours = type_few(terminal, ["2", "t"], ["3", "E"])
+    for kind in ("cursor", "page", "layer"):
+        sizes = [answer.bytes for answer in dive.answers[kind]]
+        own = median(answer.bytes for answer in ours.answers[kind])
+        note = f"layerscope {own:,.0f} bytes"
+        table.record(f"dive-{kind}", median(sizes), spread=(min(sizes), max(sizes)), note=note)
 
 
 def test_all_this_is_the_real_thing(reference: Path) -> None:
