@@ -156,9 +156,12 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         return wanted
 
     def on_mount(self) -> None:
-        """Ends cleanly when the user, the terminal or the system asks for it."""
+        """Says what is wrong with the settings."""
         if self._notice:
             self._main.keys.say(self._notice)
+
+    def on_load(self) -> None:
+        """Ends cleanly from now on, before the terminal is taken over, when that is asked for."""
         loop = asyncio.get_running_loop()
         for number, code in _ENDS.items():
             try:

@@ -193,11 +193,17 @@ def test_a_session_from_start_to_quit(terminals: list[Terminal]) -> None:
     ("number", "code"),
     [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130), (signal.SIGQUIT, 131)],
 )
+@pytest.mark.parametrize("early", [False, True])
 def test_signals_end_it_cleanly(
-    terminals: list[Terminal], number: signal.Signals, code: int
+    terminals: list[Terminal], number: signal.Signals, code: int, early: bool
 ) -> None:
     terminals.append(ui := start())
-    ui.until("index.html")
+    if early:
+        # The terminal has just been taken over, and nothing is painted yet.
+        while b"\x1b[?1049h" not in ui.output:
+            ui.read(0.001)
+    else:
+        ui.until("index.html")
     ui.process.send_signal(number)
     assert ui.wait() == code
     ui.read()
