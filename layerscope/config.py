@@ -95,6 +95,14 @@ OPTIONS: tuple[Option, ...] = (
         "LAYERSCOPE_MOUSE",
     ),
     Option(
+        "output",
+        "cells",
+        "write the cells that differ; plain repaints whole regions, if a terminal needs that",
+        '"cells" or "plain"',
+        lambda value: value if value in ("cells", "plain") else None,
+        "LAYERSCOPE_OUTPUT",
+    ),
+    Option(
         "cache-limit",
         1 << 30,
         "bytes that layers take which were read once; 0 keeps none",

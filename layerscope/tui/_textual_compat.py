@@ -34,20 +34,15 @@ _SYNC_FROM = 1024
 class CellApp(App[int], inherit_bindings=False):
     """An app that writes only the cells that differ from those that the terminal shows.
 
-    With `LAYERSCOPE_OUTPUT=plain` in the environment, Textual's own way is taken, which repaints
-    regions whole and relies on less.
-
     Attributes:
         cells: What the terminal shows; None until there is something, or if that does not count.
+        plain_output: Whether to write in Textual's own way instead, which repaints regions whole
+            and relies on less.
     """
 
     cells: CellOutput | None = None
-    _plain = False
+    plain_output = False
     _flush_due = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._plain = os.environ.get("LAYERSCOPE_OUTPUT") == "plain"
 
     def repaint(self) -> None:
         """Writes everything again, since the terminal shows nothing of ours any more."""
@@ -68,7 +63,7 @@ class CellApp(App[int], inherit_bindings=False):
                 self._flush_soon()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if self._plain or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+        if self.plain_output or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
             super()._display(screen, renderable)
             return
         try:

@@ -341,6 +341,7 @@ def run(
         keymap=keymap,
         notice=notice_of(settings.warnings),
     )
+    app.plain_output = settings.values["output"] == "plain"
     app.run(mouse=settings.values["mouse"])
     return app.return_code or 0
 
