@@ -67,6 +67,7 @@ SCOPES: tuple[Scope, ...] = (
     Scope("Versions and differences", "screens.versions:VersionsScreen", "diff"),
     Scope("Versions and differences", "widgets.version_list:VersionList", "diff", alone=True),
     Scope("Versions and differences", "widgets.diff_view:DiffView", "diff", alone=True),
+    Scope("While something is typed", "widgets.prompt:PromptEntry", alone=True),
     Scope("Opening an image", "screens.open:OpenScreen", "open"),
     Scope("In jump mode", "screens.jump:JumpScreen", "jump"),
     Scope("Copying", "screens.copy:CopyScreen", "copy"),

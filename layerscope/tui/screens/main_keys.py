@@ -80,7 +80,7 @@ BINDINGS: list[BindingType] = [
         "d",
         "lead('versions')",
         "Versions",
-        tooltip="Show the versions of the path, and what differs between them",
+        tooltip="Show and compare the versions of the path",
         id="main.versions",
     ),
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
