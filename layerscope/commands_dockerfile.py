@@ -15,7 +15,7 @@ from layerscope.output import write_lines
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    from layerscope.dockerfile.context import Context
+    from layerscope.dockerfile.context import ContextFolder
     from layerscope.dockerfile.document import Document
     from layerscope.dockerfile.facts import BaseImage, StepWaste
     from layerscope.dockerfile.problems import Problem
@@ -89,13 +89,13 @@ def _read(file: str | None) -> tuple[str, str, Path | None]:
     return str(path), data.decode("utf-8", "surrogateescape"), path
 
 
-def _context(arguments: argparse.Namespace, path: Path | None) -> Context | None:
+def _context(arguments: argparse.Namespace, path: Path | None) -> ContextFolder | None:
     """The build context: what was named, or the Dockerfile's folder; none for standard input."""
-    from layerscope.dockerfile.context import read_context
+    from layerscope.dockerfile.context import open_context
 
     if arguments.context is not None:
-        return read_context(Path(arguments.context), path)
-    return None if path is None else read_context(path.parent, path)
+        return open_context(Path(arguments.context), path)
+    return None if path is None else open_context(path.parent, path)
 
 
 def _build_arguments(given: list[str] | tuple[()]) -> dict[str, str]:
@@ -111,7 +111,10 @@ def _build_arguments(given: list[str] | tuple[()]) -> dict[str, str]:
 
 
 def _others(
-    arguments: argparse.Namespace, document: Document, path: Path | None, context: Context | None
+    arguments: argparse.Namespace,
+    document: Document,
+    path: Path | None,
+    context: ContextFolder | None,
 ) -> tuple[list[Problem], list[str]]:
     """What other tools found, and which of them looked."""
     from layerscope.dockerfile.tools import build_check, hadolint

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
-from layerscope.dockerfile.context import Context
+from layerscope.dockerfile.context import ContextFolder, sends_below
 from layerscope.dockerfile.document import Instruction, Word
 from layerscope.dockerfile.expand import ExpansionError
 from layerscope.dockerfile.facts import Facts, nearest
@@ -42,22 +42,26 @@ def check_files(facts: Facts) -> Iterator[Problem]:
 
 
 class _Files:
-    """The context, by path."""
+    """The context, by path; only what is asked for is looked at."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ContextFolder) -> None:
         self.context = context
         self.root = context.root
 
-    @cached_property
-    def paths(self) -> frozenset[str]:
-        return frozenset(e.path for e in self.context.entries if not e.for_builder)
-
     def has(self, path: str) -> bool:
-        """Whether a path is sent to the builder."""
-        if path in (".", "/") or path in self.paths:
+        """Whether a path, or something below it, is sent to the builder."""
+        if path in (".", "/"):
+            return True
+        if self.exists(path) and self.sent(path) and not _link_above(self.root, path):
             return True
         real = self.real(path)
-        return real is not None and (real == "." or real in self.paths)
+        return real is not None and (real == "." or self.sent(real))
+
+    def sent(self, path: str) -> bool:
+        """Whether the rules let a path through, or something below it."""
+        if self.context.rules.ignores(path) is None:
+            return True
+        return (self.root / path).is_dir() and sends_below(self.context, path)
 
     def real(self, path: str) -> str | None:
         """The path without the links that it leads through; None if it leaves the context."""
@@ -69,27 +73,35 @@ class _Files:
 
     def exists(self, path: str) -> bool:
         """Whether a path is in the folder, sent or not."""
-        full = self.root / path
-        return full.exists() or full.is_symlink()
+        return os.path.lexists(self.root / path)
 
     def matches(self, pattern: str) -> bool:
         """Whether anything that is sent fits a pattern with wildcards."""
         parts = pattern.split("/")
         if "**" in parts:
             return True
-        regexes = [re.compile(fnmatch.translate(p.replace("[^", "[!"))) for p in parts]
-        return any(
-            len(found) == len(parts)
-            and all(regex.match(name) for regex, name in zip(regexes, found, strict=True))
-            for found in (path.split("/") for path in self.paths)
-        )
+        found = [""]
+        for part in parts:
+            regex = re.compile(fnmatch.translate(part.replace("[^", "[!")))
+            found = [
+                f"{folder}/{name}" if folder else name
+                for folder in found
+                for name in self.names(folder)
+                if regex.match(name)
+            ]
+        return any(self.sent(path) for path in found)
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder of the context."""
+        try:
+            return [found.name for found in (self.root / folder).iterdir()]
+        except OSError:
+            return []
 
     def beside(self, path: str) -> list[str]:
-        """What is in the folder that a path names."""
+        """Paths in the folder that a path names."""
         folder = path.rpartition("/")[0]
-        depth = path.count("/")
-        start = folder + "/" if folder else ""
-        return [p for p in self.paths if p.startswith(start) and p.count("/") == depth]
+        return [f"{folder}/{name}" if folder else name for name in self.names(folder)]
 
 
 def _source(facts: Facts, files: _Files, instruction: Instruction, word: Word) -> Iterator[Problem]:

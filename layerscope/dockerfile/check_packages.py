@@ -11,12 +11,13 @@ from layerscope.dockerfile.facts import Facts
 from layerscope.dockerfile.mounts import parse_mount
 from layerscope.dockerfile.problems import Problem
 
-_SPLIT = re.compile(r"&&|\|\||[;\n|&(){}]")
+_SPLIT = re.compile(r"&&|\|\||[;\n|&()]")
 _APT = re.compile(r"(?:^|\s)(?:\S*/)?apt(?:-get)?\s(?P<rest>.*)", re.DOTALL)
 _VERB = re.compile(
     r"(?:^|\s)(?P<verb>update|install|build-dep|upgrade|dist-upgrade|full-upgrade)\b"
 )
-_LISTS = re.compile(r"\brm\s[^;&|\n]*/var/lib/apt(?:/lists)?(?:[\s/*]|\Z)|\bapt-get\s+distclean\b")
+_REMOVES = re.compile(r"(?:^|\s)(?:\S*/)?rm\s")
+_LISTS = re.compile(r"/var/lib/apt(?:/lists)?(?:[\s/*]|\Z)")
 
 
 def script(instruction: Instruction) -> str:
@@ -49,7 +50,7 @@ def check_packages(facts: Facts) -> Iterator[Problem]:
                 instruction,
                 "Write apt-get update && apt-get install.",
             )
-        kept = not _LISTS.search(text) and not _mounted(instruction)
+        kept = not _removes_lists(text) and not _mounted(instruction)
         if "update" in verbs and kept and instruction.stage in facts.shipped:
             yield warning(
                 "AptListsKept",
@@ -67,6 +68,12 @@ def _verbs(text: str) -> set[str]:
         if verb is not None:
             found.add(verb["verb"])
     return found
+
+
+def _removes_lists(text: str) -> bool:
+    return "apt-get distclean" in text or any(
+        _REMOVES.search(command) and _LISTS.search(command) for command in _SPLIT.split(text)
+    )
 
 
 def _mounted(instruction: Instruction) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from layerscope.dockerfile.document import Flag, Form, Instruction, Word
+from layerscope.dockerfile.document import Flag, Instruction, Word
 from layerscope.dockerfile.expand import ExpansionError, expand
 from layerscope.dockerfile.facts import Facts, nearest, part
 from layerscope.dockerfile.problems import Problem, Severity, error
@@ -14,6 +14,7 @@ from layerscope.oci.reference import parse_reference
 _SECRET = re.compile(
     r"(?:_|\A)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.I
 )
+_SPECIAL = re.compile(r"[$'\"\\`]")
 _PUBLIC = re.compile(r"(?:_|\A)public(?:_|\Z)", re.I)
 #: Instructions with words in which variables are replaced.
 _EXPANDED = frozenset({"ADD", "COPY", "EXPOSE", "FROM", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"})
@@ -51,11 +52,12 @@ def _flag_word(flag: Flag) -> Word:
 
 
 def _word(facts: Facts, instruction: Instruction, word: Word) -> Iterator[Problem]:
-    if "$" not in word.text and instruction.form is not Form.SHELL:
+    if not _SPECIAL.search(word.text):
         return
     scope = facts.scopes.before(instruction)
+    values = scope.values if "$" in word.text else {}
     try:
-        found = expand(word.text, scope.values, escape=facts.document.escape)
+        found = expand(word.text, values, escape=facts.document.escape)
     except ExpansionError as failure:
         message = f"Variables cannot be replaced: {failure}."
         yield error("InvalidSubstitution", message, word.span)

@@ -22,6 +22,21 @@ IGNORE_FILE = ".dockerignore"
 
 
 @dataclass(frozen=True, slots=True)
+class ContextFolder:
+    """A folder that can be sent to a builder, and what is left out of it.
+
+    Attributes:
+        root: The folder.
+        ignore_file: The file with the rules; None if there is none.
+        rules: The rules.
+    """
+
+    root: Path
+    ignore_file: Path | None
+    rules: IgnoreRules
+
+
+@dataclass(frozen=True, slots=True)
 class ContextEntry:
     """A file, folder or link of a context.
 
@@ -125,6 +140,24 @@ def load_rules(path: Path | None) -> IgnoreRules:
         raise BadInputError(name, None, problem) from None
 
 
+def open_context(root: Path, dockerfile: Path | None = None) -> ContextFolder:
+    """Reads the rules for a build, and nothing else.
+
+    Args:
+        root: The folder.
+        dockerfile: The Dockerfile, which may lie elsewhere.
+
+    Raises:
+        NotFoundError: There is no such folder.
+        BadInputError: A rule cannot be understood.
+        UsageError: The file with the rules cannot be read.
+    """
+    if not root.is_dir():
+        raise NotFoundError(f"There is no folder {visible(str(root))}.")
+    rules_file = ignore_file(root, dockerfile)
+    return ContextFolder(root, rules_file, load_rules(rules_file))
+
+
 def read_context(
     root: Path,
     dockerfile: Path | None = None,
@@ -143,12 +176,31 @@ def read_context(
         BadInputError: A rule cannot be understood.
         UsageError: A file cannot be read.
     """
-    if not root.is_dir():
-        raise NotFoundError(f"There is no folder {visible(str(root))}.")
-    rules_file = ignore_file(root, dockerfile)
-    walk = _Walk(root, load_rules(rules_file), _kept(root, dockerfile), stopped)
+    opened = open_context(root, dockerfile)
+    walk = _Walk(opened.rules, _kept(root, dockerfile), stopped)
     walk.folder("", str(root), ())
-    return Context(root, rules_file, walk.rules, walk.entries, walk.ignored)
+    return Context(root, opened.ignore_file, opened.rules, walk.entries, walk.ignored)
+
+
+def sends_below(context: ContextFolder, path: str) -> bool:
+    """Whether anything below a folder that is left out is sent all the same.
+
+    Args:
+        context: The context.
+        path: The folder's path in it.
+    """
+    if not context.rules.may_return_below(path):
+        return False
+    parts = path.split("/")
+    above: Matched = ()
+    for depth in range(1, len(parts) + 1):
+        _, above = context.rules.decide("/".join(parts[:depth]), above)
+    walk = _Walk(context.rules, frozenset(), None)
+    try:
+        walk.folder(path, str(context.root / path), above)
+    except UsageError:
+        return False
+    return bool(walk.entries)
 
 
 def _kept(root: Path, dockerfile: Path | None) -> frozenset[str]:
@@ -166,12 +218,10 @@ def _kept(root: Path, dockerfile: Path | None) -> frozenset[str]:
 class _Walk:
     def __init__(
         self,
-        root: Path,
         rules: IgnoreRules,
         kept: frozenset[str],
         stopped: Callable[[], None] | None,
     ) -> None:
-        self.root = root
         self.rules = rules
         self.kept = kept
         self.kept_folders = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from layerscope.dockerfile.context import Context
+from layerscope.dockerfile.context import ContextFolder
 from layerscope.dockerfile.document import Document, Instruction, Word
 from layerscope.dockerfile.scope import Scopes
 from layerscope.dockerfile.source import Span
@@ -60,7 +60,7 @@ class World:
         target: The stage that is built, by name or number; None for the last.
     """
 
-    context: Context | None = None
+    context: ContextFolder | None = None
     base: Callable[[str], BaseImage | None] | None = None
     arguments: Mapping[str, str] | None = None
     waste: Sequence[StepWaste] = ()

@@ -108,10 +108,23 @@ class Stages:
 
     def cycle(self) -> Use | None:
         """A use that makes a stage need itself; None if there is no such."""
-        for stage in self.stages:
-            for use in stage.uses:
-                if use.stage is not None and stage.index in self.needed(use.stage):
+        done: set[int] = set()
+        for first in self.stages:
+            # Depth first; a stage on the way here that is met again closes a circle.
+            way = [(first.index, iter(first.uses))] if first.index not in done else []
+            on_way = {first.index}
+            while way:
+                index, uses = way[-1]
+                use = next(uses, None)
+                if use is None:
+                    way.pop()
+                    on_way.discard(index)
+                    done.add(index)
+                elif use.stage in on_way:
                     return use
+                elif use.stage is not None and use.stage not in done:
+                    on_way.add(use.stage)
+                    way.append((use.stage, iter(self.stages[use.stage].uses)))
         return None
 
     def edges(self) -> list[tuple[int, int, str]]:

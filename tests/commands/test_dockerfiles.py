@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from layerscope.dockerfile import tools
+from layerscope.engines import resolve
+from layerscope.errors import NotFoundError, RegistryError
+from layerscope.images.image import image_from_config
+from layerscope.oci.config import parse_config
 from tests.archives import entry, saved
 from tests.commands.conftest import Run
 from tests.unit.archives import layer, write
@@ -119,6 +123,53 @@ def test_no_file_at_all_and_no_context(run: Run, project: Path) -> None:
     assert run("lint", "--context", "none").code == 2
     (project / ".dockerignore").write_text("[\n")
     assert "line 1" in run("lint").err
+
+
+class Reader:
+    """An image of which nothing but its configuration is asked for."""
+
+    def __init__(self, *variables: str) -> None:
+        document = {"os": "linux", "config": {"Env": list(variables)}}
+        self.image = image_from_config(
+            parse_config(document), reference="a", image_id="b", source="c"
+        )
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_base_images_are_looked_up_in_the_engine_and_then_in_the_registry(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader("HOME=/root")
+    asked = []
+
+    def open_image(source: str, **options: object) -> Reader:
+        asked.append(source)
+        if source == "docker://there:1":
+            return reader
+        if source.startswith("docker://offline"):
+            raise RegistryError("No network.")
+        raise NotFoundError("Not there.")
+
+    monkeypatch.setattr(resolve, "open_image", open_image)
+    text = "FROM there:1\nUSER $HOME$X\nFROM gone:1\nFROM offline:1\nUSER $Y\n"
+    (project / "Dockerfile").write_text(text)
+    found = {p["code"]: p["message"] for p in run("lint", "--bases", "--json").document["problems"]}
+    assert found["BaseImageMissing"] == "There is no image gone:1."
+    assert asked == [
+        f"{transport}{name}:1"
+        for name in ("there", "gone", "offline")
+        for transport in ("docker-daemon:", "docker://")
+    ]
+    assert reader.closed
+    messages = [p["message"] for p in run("lint", "--bases", "--json").document["problems"]]
+    assert "$X is not set here." in messages
+    assert "$Y is not set here, unless the base image does." in messages
+    asked.clear()
+    run("lint")
+    assert asked == []
 
 
 def test_nothing_of_the_file_reaches_the_terminal(run: Run, project: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.dockerfile.context import read_context
+from layerscope.dockerfile.context import open_context
 from layerscope.dockerfile.facts import World
 from layerscope.dockerfile.lint import lint
 from layerscope.dockerfile.match_history import match_layers
@@ -85,7 +85,7 @@ def test_problems_are_those_that_buildkit_finds(
     (tmp_path / "a").write_text("a")
     (tmp_path / "ign").write_text("a")
     (tmp_path / ".dockerignore").write_text("ign\n")
-    world = World(context=read_context(tmp_path))
+    world = World(context=open_context(tmp_path))
     other = {}
     for text in AGREED:
         document = parse(text)

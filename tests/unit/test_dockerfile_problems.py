@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from layerscope.dockerfile.context import read_context
+from layerscope.dockerfile.context import open_context
 from layerscope.dockerfile.facts import BaseImage, StepWaste, World
 from layerscope.dockerfile.lint import lint
 from layerscope.dockerfile.parser import parse
@@ -254,6 +254,11 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
     (tmp_path / ".dockerignore").write_text("# c\nbuild\n**/*.md\nDockerfile\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/a.log").write_text("")
+    (tmp_path / "logs/keep").write_text("")
+    with (tmp_path / ".dockerignore").open("a") as rules:
+        rules.write("logs\n!logs/keep\n")
     (tmp_path / "link").symlink_to("src")
     (tmp_path / "out").symlink_to("/etc")
     return tmp_path
@@ -271,6 +276,10 @@ def folder(tmp_path: Path) -> Path:
         ("COPY link/a.txt /", None, ""),
         ("COPY out/passwd /", "CopySourceMissing", ""),
         ("COPY build/out /", "CopyIgnoredFile", "!build/out"),
+        ("COPY build /", "CopyIgnoredFile", "!build"),
+        ("COPY logs /", None, ""),
+        ("COPY lo*/keep /", None, ""),
+        ("COPY logs/*.log /", "CopySourceMissing", ""),
         ("COPY src/b.md /", "CopyIgnoredFile", "!src/b.md"),
         ("COPY Dockerfile /", "CopyIgnoredFile", "!Dockerfile"),
         ("COPY src/*.txt /", None, ""),
@@ -288,13 +297,13 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_sources_in_the_context(folder: Path, line: str, code: str | None, hint: str) -> None:
     document = parse(f"FROM a:1\nARG later\n{line}\n")
-    problems = lint(document, World(context=read_context(folder)))
+    problems = lint(document, World(context=open_context(folder)))
     assert [p.code for p in problems] == ([code] if code else [])
     assert all(hint in p.hint for p in problems)
 
 
 def test_an_ignored_source_names_the_rule(folder: Path) -> None:
-    problem = lint(parse("FROM a:1\nCOPY src/b.md /\n"), World(context=read_context(folder)))[0]
+    problem = lint(parse("FROM a:1\nCOPY src/b.md /\n"), World(context=open_context(folder)))[0]
     assert problem.message == "src/b.md is left out by line 3 of .dockerignore: **/*.md."
 
 

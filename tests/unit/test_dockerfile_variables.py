@@ -182,8 +182,15 @@ def test_from_names_only_stages_above() -> None:
 def test_a_cycle_is_found() -> None:
     use = stages("FROM a AS x\nCOPY --from=y 1 2\nFROM a AS y\nCOPY --from=x 1 2\n").cycle()
     assert use is not None
-    assert use.name == "y"
+    assert (use.name, use.instruction.stage) == ("x", 1)
     assert stages("FROM a AS x\nCOPY --from=x 1 2\n").cycle() is not None
+
+
+def test_many_stages_take_no_time() -> None:
+    names = [f"FROM s{number} AS s{number + 1}\nCOPY --from=s1 a b\n" for number in range(1000)]
+    found = stages("".join(names))
+    assert found.cycle() is not None
+    assert found.needed() == set(range(1000))
 
 
 def test_no_stage_is_no_error() -> None:
