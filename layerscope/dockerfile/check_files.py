@@ -61,7 +61,8 @@ class _Files:
         """Whether the rules let a path through, or something below it."""
         if self.context.rules.ignores(path) is None:
             return True
-        return (self.root / path).is_dir() and sends_below(self.context, path)
+        full = self.root / path
+        return full.is_dir() and not full.is_symlink() and sends_below(self.context, path)
 
     def real(self, path: str) -> str | None:
         """The path without the links that it leads through; None if it leaves the context."""

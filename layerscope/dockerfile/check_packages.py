@@ -17,7 +17,7 @@ _VERB = re.compile(
     r"(?:^|\s)(?P<verb>update|install|build-dep|upgrade|dist-upgrade|full-upgrade)\b"
 )
 _REMOVES = re.compile(r"(?:^|\s)(?:\S*/)?rm\s")
-_LISTS = re.compile(r"/var/lib/apt(?:/lists)?(?:[\s/*]|\Z)")
+_LISTS = re.compile(r"/var/lib/(?:apt|\{[^{}\s]*\bapt\b[^{}\s]*\})(?:/lists)?(?:[\s/*]|\Z)")
 
 
 def script(instruction: Instruction) -> str:

@@ -203,6 +203,27 @@ def sends_below(context: ContextFolder, path: str) -> bool:
     return bool(walk.entries)
 
 
+def sent_names(context: ContextFolder, folder: str = "") -> list[str]:
+    """Names in a folder of the context that are sent, for completion; folders end with a slash.
+
+    Args:
+        context: The context.
+        folder: The folder's path in it, empty for its root.
+    """
+    try:
+        with os.scandir(context.root / folder) as listing:
+            # What is behind a link may lie elsewhere, so it is named and not looked into.
+            found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in listing)
+    except OSError:
+        return []
+    names = []
+    for name, is_folder in found:
+        path = f"{folder}/{name}" if folder else name
+        if context.rules.ignores(path) is None or (is_folder and sends_below(context, path)):
+            names.append(name + "/" * is_folder)
+    return names
+
+
 def _kept(root: Path, dockerfile: Path | None) -> frozenset[str]:
     """Paths that are sent whatever the rules say."""
     kept = {IGNORE_FILE}

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.shell_text import quoting
 from layerscope.oci.config import HistoryEntry
 from layerscope.oci.config import instruction as instruction_of
 
@@ -28,6 +29,7 @@ _KNOWN = re.compile(
     r"(?:ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL"
     r"|STOPSIGNAL|USER|VOLUME|WORKDIR)(?:\s|\Z)"
 )
+_INDENTED = re.compile(r"(?<=[;&|\\{(]) ?\t+ ?| {4,}(?=&& |\|\| )")
 _FROM = re.compile(r"FROM (?P<image>\S+)\Z")
 
 
@@ -66,13 +68,16 @@ def reconstruct(history: Sequence[HistoryEntry], name: str = "") -> Iterator[str
     if not history:
         yield "# The image has no history."
     yield "FROM scratch"
+    made = False
     for step in steps(history):
         base = _FROM.match(step.entry.comment.strip())
         if base is not None:
             yield ""
             yield f"# What follows was built FROM {_comment(base['image'])}."
-        if step.layer is not None:
+        if step.layer is not None or made:
             yield ""
+        made = step.layer is not None
+        if made:
             yield f"# layer {step.layer}"
         for note in step.notes:
             yield f"# {_comment(note)}"
@@ -134,7 +139,11 @@ def _run(command: str, entry: HistoryEntry) -> str:
         # Quoted, or the shell would see variables that are replaced twice.
         return f"RUN <<{name}\n{command.rstrip(chr(10))}\n{name}"
     # Builders keep the indentation of lines that went on: there the lines can end again.
-    return "RUN " + re.sub(r"(?<=[;&|\\{(]) ?\t+ ?| {4,}(?=&& |\|\| )", _line_end, command)
+    marks = quoting(command)
+    return "RUN " + _INDENTED.sub(
+        lambda match: match[0] if any(marks[match.start() : match.end()]) else _line_end(match),
+        command,
+    )
 
 
 def _line_end(match: re.Match[str]) -> str:

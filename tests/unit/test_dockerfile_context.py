@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.dockerfile.context import Context, read_context
+from layerscope.dockerfile.context import Context, open_context, read_context, sent_names
 from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.ignore import IgnorePatternError, clean, parse_ignore
 from layerscope.errors import BadInputError, LayerscopeError
@@ -152,6 +152,16 @@ def test_the_largest_files(tmp_path: Path) -> None:
     found = read_context(tmp_path).largest()
     assert [entry.path for entry in found[:4]] == ["10", "11", "08", "09"]
     assert len(found) == 10
+
+
+def test_names_for_completion(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b/c", "d/e.md", "f/g", "Dockerfile")
+    (tmp_path / ".dockerignore").write_text("d\nf\n!d/*.md\nDockerfile\n.*\n")
+    context = open_context(tmp_path)
+    assert sent_names(context) == ["a", "b/", "d/"]
+    assert sent_names(context, "b") == ["c"]
+    assert sent_names(context, "d") == ["e.md"]
+    assert sent_names(context, "none") == []
 
 
 def test_a_bad_rule_names_its_file_and_line(tmp_path: Path) -> None:

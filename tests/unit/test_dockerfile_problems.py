@@ -163,6 +163,7 @@ def test_what_is_a_problem(text: str, code: str, place: str) -> None:
         F + "RUN apt-get update && apt-get install x && rm -rf /var/lib/apt/lists/*\n",
         F + "RUN --mount=type=cache,target=/var/lib/apt apt-get update && apt-get install x\n",
         "FROM a:1 AS x\nRUN apt-get update && apt-get install x\nFROM b:1\nCOPY --from=x a b\n",
+        F + "RUN apt-get update && apt-get install x; rm -rf /var/lib/{apt,dpkg,cache}/\n",
         F + "RUN aptitude; echo apt-get\n",
         F + "RUN [ -f x ] && y\n",
         F + "RUN a \\\n# why\n b\n",

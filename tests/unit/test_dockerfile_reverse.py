@@ -75,6 +75,8 @@ def test_indentation_of_lines_that_went_on_makes_lines_again() -> None:
     text = steps([entry("/bin/sh -c set -eux; \tapt-get update; \t\tx # buildkit", 0)])[0].text
     assert text == "RUN set -eux; \\\n    apt-get update; \\\n        x"
     assert parse(text).instructions[0].keyword == "RUN"
+    quoted = "RUN echo 'a;\t\tb'"
+    assert steps([entry(quoted, 0)])[0].text == quoted
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,7 @@ def test_it_says_what_it_is_and_which_layer_is_whose() -> None:
         "# layer 0",
         "# A file whose name the history does not tell.",
         "ADD file:0123456789ab /",
+        "",
         'CMD ["sh"]',
         "",
         "# What follows was built FROM docker.io/library/alpine:3.",
