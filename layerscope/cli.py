@@ -102,6 +102,8 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     _add_lint(subparsers)
     made_of = _command(subparsers, "dockerfile", "a Dockerfile from an image's history")
     made_of.add_argument("--json", action="store_true", help="one JSON object, with layer numbers")
+    _add_build(subparsers)
+    _add_jobs(subparsers)
 
     tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
     tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
@@ -145,6 +147,47 @@ def _add_lint(subparsers: argparse._SubParsersAction[_Parser]) -> None:
         "--no-buildkit", dest="buildkit", action="store_false", help="do not ask docker buildx"
     )
     lint.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_build(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    what = "build an image, and tell what each step adds"
+    build = subparsers.add_parser("build", help=what, description=f"{what.capitalize()}.")
+    build.add_argument("context", metavar="CONTEXT", help="folder of the build context")
+    build.add_argument("-t", "--tag", metavar="NAME", action="append", default=[])
+    build.add_argument("-f", "--file", metavar="FILE", help="CONTEXT/Dockerfile by default")
+    build.add_argument(
+        "--builder",
+        choices=("auto", "classic", "buildkit", "podman"),
+        default="auto",
+        help="auto: BuildKit where docker has buildx, else what the engine has",
+    )
+    build.add_argument("--target", metavar="STAGE", default="")
+    build.add_argument("--platform", metavar="OS/ARCH", default="")
+    build.add_argument("--build-arg", metavar="NAME[=VALUE]", action="append", default=[])
+    build.add_argument("--label", metavar="NAME=VALUE", action="append", default=[])
+    build.add_argument("--no-cache", action="store_true", help="run every step")
+    build.add_argument("--pull", action="store_true", help="look for newer base images")
+    build.add_argument("--network", metavar="MODE", default="", help="of RUN steps, such as host")
+    build.add_argument(
+        "--secret", metavar="id=ID,src=FILE", action="append", default=[], help="BuildKit only"
+    )
+    build.add_argument("--json-lines", action="store_true", help="one JSON object an event")
+    build.add_argument(
+        "-d", "--detach", action="store_true", help="print the number of the job, and do not wait"
+    )
+
+
+def _add_jobs(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    what = "builds that run or ran, also those of terminals that are gone"
+    jobs = subparsers.add_parser("jobs", help=what, description=f"{what.capitalize()}.")
+    actions = jobs.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    listed = actions.add_parser("list", help="all of them, newest first")
+    listed.add_argument("--json", action="store_true", help="one JSON object")
+    attach = actions.add_parser("attach", help="follow a job from its first line on")
+    attach.add_argument("id", metavar="ID")
+    attach.add_argument("--json-lines", action="store_true", help="one JSON object an event")
+    cancel = actions.add_parser("cancel", help="stop a job")
+    cancel.add_argument("id", metavar="ID")
 
 
 def _command(

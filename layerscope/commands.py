@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerscope.commands_build import build as build
+from layerscope.commands_build import jobs as jobs
 from layerscope.errors import LayerscopeError, NotFoundError, PlatformMissingError, UsageError
 from layerscope.output import write_bytes, write_lines
 from layerscope.reports.narration import Narration

@@ -13,8 +13,12 @@ from layerscope.errors import UsageError
 _LINES = 4096
 
 
-def write_lines(lines: Iterable[str]) -> None:
+def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
     """Writes lines to stdout.
+
+    Args:
+        lines: The lines.
+        live: Whether each is to be seen as soon as it is there.
 
     Raises:
         UsageError: It is closed.
@@ -26,9 +30,11 @@ def write_lines(lines: Iterable[str]) -> None:
     piece: list[str] = []
     for line in lines:
         piece.append(line)
-        if len(piece) == _LINES:
+        if live or len(piece) == _LINES:
             out.write("\n".join(piece) + "\n")
             piece.clear()
+            if live:
+                out.flush()
     if piece:
         out.write("\n".join(piece) + "\n")
     out.flush()

@@ -19,6 +19,9 @@ for _power, _letter in enumerate("kmgt", start=1):
     _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
     _UNITS[f"{_letter}ib"] = 1024**_power
 
+#: Select Graphic Rendition (ECMA-48, 8.3.117): the colours and weights of a terminal.
+COLORS = re.compile("\x1b\\[[0-9;:]*m")
+
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 

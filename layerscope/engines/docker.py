@@ -59,6 +59,16 @@ class Engine:
         self.name = _name(version)
         self._api = tuple(int(n) for n in str(client.api_version).split(".") if n.isdigit())
 
+    @property
+    def client(self) -> docker.APIClient:
+        """What docker-py offers, for requests that are made in other modules of this package."""
+        return self._client
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is Podman, behind Docker's API."""
+        return self.name.startswith("Podman")
+
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         """The images that the engine has, newest first, a line for each of their names.
 

@@ -91,6 +91,22 @@ class PodmanStore:
         headers = "" if live else f"overlay-layers/{identifier}.tar-split.gz"
         return FolderLayer(self._root, f"overlay/{identifier}/diff", headers, live)
 
+    def container_layer(self, identifier: str) -> str:
+        """Id of the layer that a container writes to, one of a build included.
+
+        Raises:
+            BadInputError: It is not there.
+        """
+        for path in (
+            "overlay-containers/containers.json",
+            "overlay-containers/volatile-containers.json",
+        ):
+            for entry in self._list(path):
+                layer = str(entry.get("layer") or "")
+                if entry["id"] == identifier and _ID.fullmatch(layer):
+                    return layer
+        raise BadInputError(visible(str(self._root.path)), None, "it does not hold the container")
+
     def _chain(self, top: str) -> list[tuple[str, str]]:
         """Ids and diff_ids of a layer and all below it, base first."""
         layers: dict[str, dict[str, Any]] = {}

@@ -127,7 +127,7 @@ async def test_escape_goes_back_step_by_step(drive: Drive) -> None:
 
 
 async def test_help_is_made_of_the_bindings(drive: Drive) -> None:
-    async with drive(size=(120, 100)) as ui:
+    async with drive(size=(120, 200)) as ui:
         await ui.press("question_mark")
         for owner in (LayerscopeApp, MainScreen, RowView, ImageList, LayerList, FileTree):
             for binding in Binding.make_bindings(owner.BINDINGS):

@@ -344,6 +344,18 @@ class MainScreen(PaneScreen, inherit_bindings=False):
 
         self.app.push_screen(CopyScreen(copies(self.place, self.pane.row_text)), chosen)
 
+    def action_build(self) -> None:
+        """Asks what to build, and shows how it goes."""
+        from layerscope.tui.building import ask
+
+        ask(self.app, self._opener, self._chosen, self.keys.say)
+
+    def action_jobs(self) -> None:
+        """Shows the builds that run or ran."""
+        from layerscope.tui.building import choose_job
+
+        choose_job(self.app, self._opener, self._chosen)
+
     def action_open(self) -> None:
         """Asks what to open."""
         from layerscope.tui.screens.open import OpenScreen

@@ -84,6 +84,8 @@ BINDINGS: list[BindingType] = [
         id="main.versions",
     ),
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
+    Binding("b", "build", "Build…", tooltip="Build an image", id="main.build"),
+    Binding("J", "jobs", "Jobs", tooltip="Builds that run or ran", id="main.jobs"),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),
     Binding(
         "escape",

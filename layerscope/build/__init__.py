@@ -1,0 +1,1 @@
+"""A build as a sequence of steps: its events, and one module for each builder."""

@@ -1,0 +1,170 @@
+"""Builds through the engine's API: the classic builder, a container and a commit for each step.
+
+Podman answers on the same endpoint, with other words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from layerscope.build.plan import Plan
+from layerscope.build.recorder import Recorder
+from layerscope.build.request import BuildRequest
+from layerscope.build.stream_parser import ClassicParser, PodmanParser
+from layerscope.engines.builds import (
+    BuildStream,
+    has_container,
+    image_ids,
+    remove_build_container,
+    remove_build_image,
+)
+from layerscope.engines.docker import Engine
+from layerscope.engines.podman_builds import remove_working_containers, working_containers
+from layerscope.errors import Cancelled, EngineError, LayerscopeError, NotFoundError, UsageError
+from layerscope.jobs.worker import Cancellation
+
+#: Seconds that a stopped build is cleaned up after.
+_PATIENCE = 10.0
+
+
+def build_by_api(
+    engine: Engine,
+    request: BuildRequest,
+    plan: Plan,
+    context: Iterable[bytes],
+    recorder: Recorder,
+    wish: Cancellation,
+) -> str:
+    """Builds an image.
+
+    Args:
+        engine: The engine.
+        request: What to build.
+        plan: The steps of the Dockerfile.
+        context: The build context as a tar stream.
+        recorder: Takes the steps.
+        wish: The wish to stop.
+
+    Returns:
+        Id of the image.
+
+    Raises:
+        LayerscopeError: The build failed, or was stopped.
+    """
+    if request.secrets:
+        raise UsageError(
+            "Only BuildKit has build secrets.", "Use --builder buildkit, which needs docker buildx."
+        )
+    known = image_ids(engine)
+    working = working_containers(engine) if engine.is_podman else frozenset()
+    made: list[str] = []
+    parser = _parser(engine, plan, recorder, known, made)
+    try:
+        stream = BuildStream(engine, _parameters(request, plan, engine), _until(context, wish))
+        wish.on_cancel(stream.stop)
+        try:
+            for message in stream.messages():
+                parser.feed(message)
+        finally:
+            stream.close()
+        parser.end()
+        wish.check()
+    except (LayerscopeError, OSError):
+        if wish.wanted:
+            # What is being measured is looked at before it goes.
+            recorder.drain()
+            _clean(engine, parser, made, working)
+            raise Cancelled from None
+        raise
+    if parser.problem:
+        raise EngineError(f"The build failed: {parser.problem}")
+    if parser.image is None:
+        raise EngineError(
+            f"The connection to the engine at {engine.host} broke off in the middle of the build.",
+            "Check that it still runs, then build again: what is committed is a cache hit.",
+        )
+    return parser.image
+
+
+def _parser(
+    engine: Engine, plan: Plan, recorder: Recorder, known: frozenset[str], made: list[str]
+) -> ClassicParser | PodmanParser:
+    def full_id(name: str) -> str | None:
+        try:
+            identifier = str(engine.inspect(name)["Id"])
+        except (NotFoundError, KeyError):
+            return None
+        identifier = identifier if ":" in identifier else f"sha256:{identifier}"
+        if identifier not in known:
+            made.append(identifier)
+        return identifier
+
+    def is_gone(container: str) -> bool:
+        return not has_container(engine, container)
+
+    if engine.is_podman:
+        return PodmanParser(recorder, plan, full_id, lambda identifier: identifier not in known)
+    return ClassicParser(recorder, plan.lines, is_gone, full_id)
+
+
+def _until(context: Iterable[bytes], wish: Cancellation) -> Iterable[bytes]:
+    for piece in context:
+        wish.check()
+        yield piece
+
+
+def _parameters(request: BuildRequest, plan: Plan, engine: Engine) -> dict[str, Any]:
+    arguments = {
+        name: os.environ.get(name) if value is None else value
+        for name, value in (request.build_args or {}).items()
+    }
+    parameters: dict[str, Any] = {
+        "dockerfile": plan.name_in_context,
+        "t": list(request.tags),
+        "rm": "1",
+        "forcerm": "1",
+        "buildargs": json.dumps({k: v for k, v in arguments.items() if v is not None}),
+        "labels": json.dumps(dict(request.labels or {})),
+    }
+    if engine.is_podman:
+        # Without it, only the last step is committed.
+        parameters["layers"] = "1"
+    optional = {
+        "target": request.target,
+        "platform": request.platform,
+        "networkmode": request.network,
+        "nocache": "1" if request.no_cache else "",
+        "pull": "1" if request.pull else "",
+    }
+    return {**parameters, **{name: value for name, value in optional.items() if value}}
+
+
+def _clean(
+    engine: Engine,
+    parser: ClassicParser | PodmanParser,
+    made: list[str],
+    working: frozenset[str],
+) -> None:
+    """Takes away what a stopped build leaves: containers, and images that nothing names."""
+    tasks: list[Callable[[], None]] = []
+    if isinstance(parser, PodmanParser):
+        windows = parser.windows
+        tasks.append(lambda: remove_working_containers(engine, working, windows))
+    elif parser.container is not None:
+        tasks.append(partial(remove_build_container, engine, parser.container))
+    tasks += [partial(remove_build_image, engine, image) for image in dict.fromkeys(made[::-1])]
+    # The engine may take a moment to see that nobody listens any more.
+    until = time.monotonic() + _PATIENCE
+    while tasks:
+        try:
+            tasks[0]()
+        except LayerscopeError:
+            if time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+        tasks.pop(0)

@@ -1,0 +1,126 @@
+"""Builds with BuildKit, by `docker buildx build --progress=rawjson`.
+
+buildx speaks BuildKit's session protocol, sends the context and knows the user's builders; what it
+is told by BuildKit it prints as JSON objects one after another. Layers are there at the end, when
+the image is: each instruction of the stage has one entry in its history, in order, which says
+whether it has a layer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from layerscope.build.plan import Plan
+from layerscope.build.recorder import Recorder
+from layerscope.build.request import BuildRequest
+from layerscope.build.vertices import Vertices
+from layerscope.errors import EngineError
+from layerscope.images.reader import ImageReader
+from layerscope.jobs.worker import Cancellation
+from layerscope.text import one_line
+
+
+def has_buildx() -> bool:
+    """Whether there is a `docker` with buildx on this host."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        asked = subprocess.run(  # noqa: S603
+            [docker, "buildx", "version"], capture_output=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
+def build_by_buildkit(
+    request: BuildRequest,
+    plan: Plan,
+    recorder: Recorder,
+    wish: Cancellation,
+    open_image: Callable[[str], ImageReader],
+) -> str:
+    """Builds an image.
+
+    Args:
+        request: What to build.
+        plan: The steps of the Dockerfile.
+        recorder: Takes the steps.
+        wish: The wish to stop.
+        open_image: Opens an image of the engine by its id.
+
+    Returns:
+        Id of the image.
+
+    Raises:
+        LayerscopeError: There is no buildx, the build failed, or it was stopped.
+    """
+    docker = shutil.which("docker")
+    if docker is None or not has_buildx():
+        raise EngineError(
+            "BuildKit needs a docker command with buildx, and there is none here.",
+            "Install docker-buildx, or use --builder classic.",
+        )
+    watch = Vertices(plan, recorder)
+    with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
+        iid = Path(folder) / "iid"
+        with subprocess.Popen(  # noqa: S603
+            [docker, *_arguments(request, iid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "BUILDKIT_PROGRESS": "rawjson"},
+            # A signal to this group of processes is ours to pass on.
+            process_group=0,
+        ) as process:
+            wish.on_cancel(lambda: process.send_signal(signal.SIGINT))
+            assert process.stderr is not None  # noqa: S101
+            tail = watch.read(process.stderr)
+            code = process.wait()
+        wish.check()
+        if code:
+            watch.tell_cached()
+            raise EngineError(f"The build failed: {watch.problem or _reason(tail)}")
+        image = iid.read_text().strip()
+    with closing(open_image(image)) as reader:
+        watch.settle(reader)
+    return image
+
+
+def _arguments(request: BuildRequest, iid: Path) -> list[str]:
+    arguments = ["buildx", "build", "--progress=rawjson", "--load", f"--iidfile={iid}"]
+    arguments += [f"--file={request.dockerfile}"]
+    arguments += [f"--tag={tag}" for tag in request.tags]
+    for name, value in (request.build_args or {}).items():
+        arguments.append(f"--build-arg={name}" if value is None else f"--build-arg={name}={value}")
+    arguments += [f"--label={name}={value}" for name, value in (request.labels or {}).items()]
+    arguments += [f"--secret={secret}" for secret in request.secrets]
+    for flag, value in (
+        ("target", request.target),
+        ("platform", request.platform),
+        ("network", request.network),
+    ):
+        if value:
+            arguments.append(f"--{flag}={value}")
+    if request.no_cache:
+        arguments.append("--no-cache")
+    if request.pull:
+        arguments.append("--pull")
+    return [*arguments, "--", request.context]
+
+
+def _reason(tail: deque[str]) -> str:
+    """The last thing that buildx said in plain words."""
+    for line in reversed(tail):
+        if line.startswith("ERROR:"):
+            return one_line(line.removeprefix("ERROR:"))
+    return one_line(tail[-1]) if tail else "buildx gave no reason."

@@ -1,0 +1,104 @@
+"""The events of a build, the same for every builder, as they go to its journal and to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Kind = Literal[
+    "context",
+    "step_started",
+    "step_done",
+    "log",
+    "step_cached",
+    "step_committed",
+    "step_failed",
+    "warning",
+    "finished",
+    "failed",
+]
+
+#: What `layerscope build --json-lines` prints; the rest is for whoever shows a build.
+PUBLIC = frozenset(
+    {
+        "step_started",
+        "log",
+        "step_cached",
+        "step_committed",
+        "step_failed",
+        "warning",
+        "finished",
+        "failed",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEvent:
+    """Something that happened in a build. What does not apply is None, and left out of JSON.
+
+    Attributes:
+        event: What it is.
+        step: Number of the step, from 1, as the Dockerfile's instructions are counted.
+        steps: How many there are.
+        instruction: The step's instruction, as the builder has it.
+        line: Line of the Dockerfile on which it begins, from 1.
+        text: A line of the log, a warning, or a sentence that says what went wrong.
+        image: Id of the image that is committed, or that is finished.
+        diff_id: Digest of the layer that the step added; None if it added none.
+        size: Bytes of the layer's regular files, each inode once, as `inspect` counts them.
+        added: How many of its entries are added.
+        modified: How many are modified.
+        removed: How many are removed.
+        wasted: Bytes of lower layers that it hid.
+        seconds: How long the step or the build took.
+        exit_code: Exit code of the step's command.
+        tags: Names of the finished image.
+        files: Of a context: its files.
+        largest: Of a context: its largest files, as pairs of path and bytes.
+        time: Unix time.
+    """
+
+    event: Kind
+    step: int | None = None
+    steps: int | None = None
+    instruction: str | None = None
+    line: int | None = None
+    text: str | None = None
+    image: str | None = None
+    diff_id: str | None = None
+    size: int | None = None
+    added: int | None = None
+    modified: int | None = None
+    removed: int | None = None
+    wasted: int | None = None
+    seconds: float | None = None
+    exit_code: int | None = None
+    tags: tuple[str, ...] | None = None
+    files: int | None = None
+    largest: tuple[tuple[str, int], ...] | None = None
+    time: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
+
+
+_NAMES = tuple(field.name for field in fields(BuildEvent))
+
+
+def build_event(document: Mapping[str, Any]) -> BuildEvent:
+    """An event of a journal.
+
+    Raises:
+        ValueError: It is none.
+    """
+    known = {name: document[name] for name in _NAMES if name in document}
+    if "event" not in known:
+        raise ValueError("no event")
+    if "tags" in known:
+        known["tags"] = tuple(known["tags"])
+    if "largest" in known:
+        known["largest"] = tuple((str(path), int(size)) for path, size in known["largest"])
+    return BuildEvent(**known)

@@ -1,0 +1,72 @@
+"""What the layer of a step is: the figures that `inspect` gives of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerscope.filesystem.change import Change
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.stack import Stack
+from layerscope.images.cache import ChangesetCache
+from layerscope.images.loading import load
+from layerscope.images.progress import Progress
+from layerscope.images.reader import ImageReader
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """A layer.
+
+    Attributes:
+        diff_id: Its digest.
+        size: Bytes of its regular files, each inode once.
+        added: How many entries are added.
+        modified: How many are modified.
+        removed: How many are removed.
+        wasted: Bytes that were visible below and that it hid.
+    """
+
+    diff_id: str
+    size: int
+    added: int
+    modified: int
+    removed: int
+    wasted: int
+
+
+def layer_facts(
+    reader: ImageReader, first: int, progress: Progress | None = None
+) -> dict[int, LayerFacts]:
+    """The facts of the layers of an image, from the layer `first` on, by number.
+
+    Raises:
+        LayerscopeError: The image cannot be read.
+    """
+    loaded = load(reader, progress or Progress(), cache=ChangesetCache())
+    stack = loaded.stack
+    facts = {}
+    below = _visible_size(stack, first - 1) if first < stack.height else 0
+    for layer in range(first, stack.height):
+        size, visible = stack.layer_size(layer), _visible_size(stack, layer)
+        counts = stack.counts(layer)
+        facts[layer] = LayerFacts(
+            loaded.image.layers[layer].diff_id,
+            size,
+            counts[Change.ADDED],
+            counts[Change.MODIFIED],
+            counts[Change.REMOVED],
+            below + size - visible,
+        )
+        below = visible
+    return facts
+
+
+def _visible_size(stack: Stack, layer: int) -> int:
+    """Bytes of the regular files of the union up to a layer, each inode once."""
+    if layer < 0:
+        return 0
+    rows = stack.union(layer)
+    inodes = np.unique(stack.inodes[rows[stack.types[rows] == EntryType.FILE]])
+    return int(stack.sizes[inodes].sum())

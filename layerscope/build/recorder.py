@@ -1,0 +1,256 @@
+"""Turns what a builder says into events, and measures layers while the next step runs already."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from layerscope.build.events import BuildEvent
+from layerscope.build.layer_facts import LayerFacts, layer_facts
+from layerscope.errors import LayerscopeError
+from layerscope.images.reader import ImageReader
+from layerscope.text import COLORS
+
+#: A line of a log that is longer comes in pieces.
+LONGEST_LINE = 1 << 16
+
+#: Of a build's time, the share that exports for the sake of figures may take while it runs.
+_SHARE = 0.05
+
+Emit = Callable[[Mapping[str, Any]], None]
+
+
+class Images(Protocol):
+    """The images of a build's steps."""
+
+    def height(self, image: str) -> int:
+        """How many layers an image has.
+
+        Raises:
+            LayerscopeError: That cannot be told.
+        """
+
+    def open(self, image: str) -> ImageReader:
+        """Opens an image by its id.
+
+        Raises:
+            LayerscopeError: That is not possible.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    event: BuildEvent
+    base: bool
+
+
+class Recorder:
+    """Writes the events of a build.
+
+    Attributes:
+        last_image: The image that was committed last, which is the last good one of a failed build.
+        failed: Whether a step has failed.
+    """
+
+    def __init__(self, emit: Emit, images: Images) -> None:
+        """Begins.
+
+        Args:
+            emit: Takes events, from any thread.
+            images: Where the images of steps are looked at; used by one thread only.
+        """
+        self.last_image: str | None = None
+        self.failed = False
+        self._emit = emit
+        self._images = images
+        self._begun = time.monotonic()
+        self._started: dict[int, float] = {}
+        self._rests: dict[int | None, str] = {}
+        self._queue: queue.SimpleQueue[_Committed | None] = queue.SimpleQueue()
+        self._spent = 0.0
+        self._known = 0
+        self._thread = threading.Thread(target=self._measure, name="layerscope-layers", daemon=True)
+        self._thread.start()
+
+    def context(self, size: int, files: int, largest: Sequence[tuple[str, int]]) -> None:
+        """The build context is known."""
+        self._tell(BuildEvent("context", size=size, files=files, largest=tuple(largest)))
+
+    def step_started(
+        self, step: int, steps: int, instruction: str, line: int | None = None
+    ) -> None:
+        """A step begins."""
+        self._started[step] = time.monotonic()
+        self._tell(BuildEvent("step_started", step, steps, instruction=instruction, line=line))
+
+    def log(self, step: int | None, text: str) -> None:
+        """A piece of a step's log; events are whole lines."""
+        *lines, rest = (self._rests.get(step, "") + text).split("\n")
+        while len(rest) > LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self._rests[step] = rest
+        for line in lines:
+            self._tell(BuildEvent("log", step, text=line.removesuffix("\r")))
+
+    def end_log(self, step: int | None) -> None:
+        """The log of a step is over."""
+        rest = self._rests.pop(step, "")
+        # What only ends a colour is no line.
+        if COLORS.sub("", rest):
+            self._tell(BuildEvent("log", step, text=rest))
+
+    def committed(
+        self, step: int, image: str | None, *, cached: bool = False, base: bool = False
+    ) -> None:
+        """A step has become an image.
+
+        Args:
+            step: Its number.
+            image: Id of the image; None for `scratch`.
+            cached: Whether it was one already.
+            base: Whether the step begins a stage, and adds no layer of its own.
+        """
+        self.end_log(step)
+        self.last_image = image or self.last_image
+        event = BuildEvent(
+            "step_cached" if cached else "step_committed",
+            step,
+            image=image,
+            seconds=self.seconds(step),
+        )
+        self._queue.put(_Committed(event, base))
+
+    def done(self, step: int, seconds: float | None, cached: bool) -> None:
+        """A step is over, and becomes a layer later, when the image is made."""
+        self._tell(
+            BuildEvent("step_done", step, seconds=seconds, text="cached" if cached else None)
+        )
+
+    def told(self, event: BuildEvent) -> None:
+        """An event that a builder has made itself; it comes behind those that wait."""
+        self.drain()
+        self._tell(event)
+
+    def step_failed(self, step: int, text: str, exit_code: int | None = None) -> None:
+        """A step has failed."""
+        self.failed = True
+        self.end_log(step)
+        self.drain()
+        self._tell(
+            BuildEvent(
+                "step_failed", step, text=text, exit_code=exit_code, seconds=self.seconds(step)
+            )
+        )
+
+    def warning(self, text: str, step: int | None = None, line: int | None = None) -> None:
+        """Something to take note of."""
+        self._tell(BuildEvent("warning", step, line=line, text=text))
+
+    def finished(self, image: str, tags: Sequence[str]) -> None:
+        """The build has made an image."""
+        self.drain()
+        self._tell(BuildEvent("finished", image=image, tags=tuple(tags), seconds=self.elapsed))
+
+    def failed_with(self, text: str) -> None:
+        """The build has made nothing."""
+        self.drain()
+        self._tell(BuildEvent("failed", text=text, image=self.last_image, seconds=self.elapsed))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return round(time.monotonic() - self._begun, 3)
+
+    def seconds(self, step: int) -> float | None:
+        """Seconds since a step began."""
+        started = self._started.get(step)
+        return None if started is None else round(time.monotonic() - started, 3)
+
+    def drain(self) -> None:
+        """Waits until all layers so far are measured and told; nothing can be committed after."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _tell(self, event: BuildEvent) -> None:
+        self._emit(replace(event, time=round(time.time(), 3)).document())
+
+    # The thread that measures.
+
+    def _measure(self) -> None:
+        ended = False
+        while not ended:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            ended = None in batch
+            stage: list[_Committed] = []
+            for item in batch:
+                # A base begins a stage, whose images have nothing to do with those before.
+                if item is None or item.base:
+                    self._tell_stage(stage, ended)
+                    stage = []
+                if item is not None:
+                    stage.append(item)
+            self._tell_stage(stage, ended)
+
+    def _tell_stage(self, stage: list[_Committed], ended: bool) -> None:
+        """Tells steps of one stage, whose images grow out of each other, with what they added."""
+        if not stage:
+            return
+        heights: list[int | None] = []
+        known = self._known
+        facts: dict[int, LayerFacts] = {}
+        try:
+            for item in stage:
+                heights.append(top := self._height(item.event.image))
+                if item.base:
+                    known = top
+            if top > known:
+                facts = self._facts(stage[-1].event.image or "", known, ended)
+        except LayerscopeError:
+            # The step is committed all the same; only the figures are missing.
+            heights += [None] * (len(stage) - len(heights))
+        below = self._known
+        for item, height in zip(stage, heights, strict=True):
+            event = item.event
+            if height is not None:
+                if not item.base and height > below:
+                    event = _with_facts(event, facts.get(height - 1))
+                below = height
+            self._tell(event)
+        self._known = below
+
+    def _height(self, image: str | None) -> int:
+        return 0 if image is None else self._images.height(image)
+
+    def _facts(self, image: str, first: int, ended: bool) -> dict[int, LayerFacts]:
+        with closing(self._images.open(image)) as reader:
+            exported = reader.way.endswith("export")
+            if exported and not ended and self._spent > _SHARE * self.elapsed:
+                return {}
+            begun = time.monotonic()
+            facts = layer_facts(reader, first)
+            if exported:
+                self._spent += time.monotonic() - begun
+            return facts
+
+
+def _with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
+    if facts is None:
+        return event
+    return replace(
+        event,
+        diff_id=facts.diff_id,
+        size=facts.size,
+        added=facts.added,
+        modified=facts.modified,
+        removed=facts.removed,
+        wasted=facts.wasted,
+    )

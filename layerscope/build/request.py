@@ -1,0 +1,52 @@
+"""What is to be built, with which builder, as it is kept with the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: The builders by name; `auto` takes what the engine itself would.
+BUILDERS = ("auto", "classic", "buildkit", "podman")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """A build.
+
+    Attributes:
+        context: Folder of the build context, absolute.
+        dockerfile: The Dockerfile, absolute.
+        builder: One of `BUILDERS`.
+        tags: Names of the image.
+        target: The stage to build; empty for the last.
+        platform: Such as `linux/arm64`; empty for the engine's own.
+        build_args: Values of ARGs; None takes the one of the environment.
+        labels: Labels of the image.
+        no_cache: Whether nothing of earlier builds is used.
+        pull: Whether base images are looked for anew.
+        network: Network of RUN instructions, such as `host`; empty for the engine's choice.
+        secrets: As `docker build --secret` takes them: `id=x,src=FILE`, `id=x,env=NAME`.
+    """
+
+    context: str
+    dockerfile: str
+    builder: str = "auto"
+    tags: tuple[str, ...] = ()
+    target: str = ""
+    platform: str = ""
+    build_args: Mapping[str, str | None] | None = None
+    labels: Mapping[str, str] | None = None
+    no_cache: bool = False
+    pull: bool = False
+    network: str = ""
+    secrets: tuple[str, ...] = ()
+
+    def spec(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def build_request(spec: Mapping[str, Any]) -> BuildRequest:
+    """A build as it was kept."""
+    return BuildRequest(**{**spec, "tags": tuple(spec["tags"]), "secrets": tuple(spec["secrets"])})

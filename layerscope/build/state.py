@@ -1,0 +1,208 @@
+"""A build as its journal tells it so far: what a screen shows, whoever builds and wherever.
+
+The log is not held: for each of its lines, its place in the journal is, 8 bytes a line, so that a
+build may print as much as the disk has room for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from layerscope.build.events import BuildEvent, build_event
+
+_PIECE = 1 << 18
+#: A line of the journal is no longer than the longest line of a log, escaped, with its names.
+_LONGEST_EVENT = 1 << 20
+
+
+class StepState(Enum):
+    """What became of a step."""
+
+    RUNNING = "running"
+    #: Over, and not an image yet: BuildKit makes these at the end.
+    DONE = "done"
+    COMMITTED = "committed"
+    CACHED = "cached"
+    FAILED = "failed"
+    #: It ran when the build was stopped or failed elsewhere.
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class BuildStep:
+    """A step.
+
+    Attributes:
+        number: Its number.
+        instruction: Its instruction.
+        line: Its line in the Dockerfile.
+        state: What became of it.
+        begun: Unix time when it began.
+        seconds: How long it took; None while it runs.
+        ended: The event that told what it became, with the figures of its layer.
+        log: For each line of its log, the byte offset of the event in the journal.
+    """
+
+    number: int
+    instruction: str
+    line: int | None
+    state: StepState = StepState.RUNNING
+    begun: float = 0.0
+    seconds: float | None = None
+    ended: BuildEvent | None = None
+    log: array[int] = field(default_factory=lambda: array("Q"))
+
+    @property
+    def has_layer(self) -> bool:
+        """Whether it added a layer that is known."""
+        return self.ended is not None and self.ended.diff_id is not None
+
+
+class BuildState:
+    """A build so far.
+
+    Attributes:
+        steps: The steps that have begun, by number, in the order in which they began.
+        total: How many there are in the Dockerfile; 0 while unknown.
+        context: What is known of the build context.
+        warnings: Warnings.
+        log: Byte offsets of all lines of the log, those of no step included.
+        end: The event that ended it; None while it runs.
+        running: The step that began last and runs; None if none does.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        """Begins with nothing read.
+
+        Args:
+            journal: The journal of the job.
+        """
+        self.steps: dict[int, BuildStep] = {}
+        self.total = 0
+        self.context: BuildEvent | None = None
+        self.warnings: list[BuildEvent] = []
+        self.log: array[int] = array("Q")
+        self.end: BuildEvent | None = None
+        self._journal = journal
+        self._offset = 0
+
+    @property
+    def running(self) -> BuildStep | None:
+        """The step that began last of those that run."""
+        for step in reversed(self.steps.values()):
+            if step.state is StepState.RUNNING:
+                return step
+        return None
+
+    @property
+    def failed(self) -> BuildStep | None:
+        """The step that failed."""
+        for step in self.steps.values():
+            if step.state is StepState.FAILED:
+                return step
+        return None
+
+    @property
+    def last_image(self) -> str | None:
+        """Id of the last image that was committed, for a look at what is there."""
+        for step in reversed(self.steps.values()):
+            if step.ended is not None and step.ended.image:
+                return step.ended.image
+        return self.end.image if self.end is not None else None
+
+    def read(self) -> bool:
+        """Takes what the journal has got since.
+
+        Returns:
+            Whether there was anything.
+
+        Raises:
+            OSError: The journal cannot be read.
+        """
+        start = self._offset
+        with self._journal.open("rb") as file:
+            file.seek(self._offset)
+            rest = b""
+            while piece := file.read(_PIECE):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    self._take(line, self._offset)
+                    self._offset += len(line) + 1
+        return self._offset != start
+
+    def lines(self, offsets: array[int], start: int, stop: int) -> Iterator[str]:
+        """Lines of a log, as they were printed.
+
+        Args:
+            offsets: Those of a step, or of the whole build.
+            start: The first line.
+            stop: One past the last.
+        """
+        try:
+            fd = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            for offset in offsets[start:stop]:
+                data = os.pread(fd, 4096, offset)
+                if b"\n" not in data:
+                    data = os.pread(fd, _LONGEST_EVENT, offset)
+                try:
+                    yield str(json.loads(data.partition(b"\n")[0]).get("text", ""))
+                except (ValueError, AttributeError):
+                    yield ""
+        finally:
+            os.close(fd)
+
+    def stop(self) -> None:
+        """Nothing more will come: what still seems to run does not."""
+        for step in self.steps.values():
+            if step.state is StepState.RUNNING:
+                step.state = StepState.STOPPED
+
+    def _take(self, line: bytes, offset: int) -> None:
+        try:
+            event = build_event(json.loads(line))
+        except (ValueError, TypeError):
+            return
+        step = self.steps.get(event.step) if event.step is not None else None
+        if event.event == "step_started" and event.step is not None:
+            self.total = event.steps or self.total
+            self.steps[event.step] = BuildStep(
+                event.step, event.instruction or "", event.line, begun=event.time or 0.0
+            )
+        elif event.event == "log":
+            self.log.append(offset)
+            if step is not None:
+                step.log.append(offset)
+        elif event.event == "context":
+            self.context = event
+        elif event.event == "warning":
+            self.warnings.append(event)
+        elif event.event in ("finished", "failed"):
+            self.end = event
+            self.stop()
+        elif step is not None:
+            self._end_step(step, event)
+
+    def _end_step(self, step: BuildStep, event: BuildEvent) -> None:
+        if event.event == "step_done":
+            cached = event.text == "cached"
+            step.state = StepState.CACHED if cached else StepState.DONE
+        else:
+            step.state = _ENDS[event.event]
+            step.ended = event
+        step.seconds = event.seconds if event.seconds is not None else step.seconds
+
+
+_ENDS = {
+    "step_committed": StepState.COMMITTED,
+    "step_cached": StepState.CACHED,
+    "step_failed": StepState.FAILED,
+}

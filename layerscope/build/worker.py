@@ -1,0 +1,129 @@
+"""The process of a build: `python -m layerscope.build.worker FOLDER LOCK`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from layerscope.build.api_builder import build_by_api
+from layerscope.build.buildkit import build_by_buildkit, has_buildx
+from layerscope.build.plan import plan_of
+from layerscope.build.recorder import Recorder
+from layerscope.build.request import BuildRequest, build_request
+from layerscope.dockerfile.context import read_context
+from layerscope.dockerfile.context_tar import pack
+from layerscope.dockerfile.parser import parse
+from layerscope.engines.docker import Engine, connect
+from layerscope.engines.resolve import open_image
+from layerscope.errors import Cancelled, LayerscopeError, UsageError
+from layerscope.images.reader import ImageReader
+from layerscope.jobs.job import CANCELLED, Job
+from layerscope.jobs.journal import Event
+from layerscope.jobs.worker import Cancellation, run
+from layerscope.text import visible
+
+#: How many of the largest files are told.
+_LARGEST = 10
+
+#: What a Dockerfile from elsewhere is called in the context, where nothing else is.
+_OUTSIDE = ".layerscope.Dockerfile"
+
+
+def main() -> int:
+    """Does the build of a job."""
+    return run(sys.argv[1:], build)
+
+
+def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
+    """Builds what a job asks for.
+
+    Returns:
+        0 if there is an image, 1 if the build failed.
+    """
+    request = build_request(job.spec)
+    recorder = Recorder(write, _EngineImages())
+    try:
+        with closing(connect()) as engine:
+            image = _build(engine, request, recorder, wish)
+    except Cancelled:
+        recorder.failed_with("Cancelled.")
+        return CANCELLED
+    except LayerscopeError as error:
+        recorder.failed_with(str(error))
+        return 1 if recorder.failed else error.exit_code
+    recorder.finished(image, request.tags)
+    return 0
+
+
+def _build(engine: Engine, request: BuildRequest, recorder: Recorder, wish: Cancellation) -> str:
+    builder = chosen_builder(request.builder, engine)
+    data = _dockerfile(request)
+    root, dockerfile = Path(request.context), Path(request.dockerfile)
+    context = read_context(root, dockerfile, stopped=wish.check)
+    largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
+    recorder.context(context.size, context.files, largest)
+    document = parse(data.decode("utf-8", "surrogateescape"))
+    if builder == "buildkit":
+        plan = plan_of(document, request.target)
+        return build_by_buildkit(request, plan, recorder, wish, _open)
+    inside = dockerfile.is_relative_to(root)
+    name = dockerfile.relative_to(root).as_posix() if inside else _OUTSIDE
+    plan = plan_of(document, request.target, name)
+    stream = pack(context, None if inside else data, name)
+    return build_by_api(engine, request, plan, stream, recorder, wish)
+
+
+def chosen_builder(name: str, engine: Engine) -> str:
+    """The builder that is meant: `classic`, `buildkit` or `podman`.
+
+    Raises:
+        UsageError: The engine does not have it.
+    """
+    if name == "auto":
+        if engine.is_podman:
+            return "podman"
+        return "buildkit" if has_buildx() else "classic"
+    if (name == "podman") != engine.is_podman:
+        fitting = "podman" if engine.is_podman else "classic or buildkit"
+        raise UsageError(
+            f"{engine.name} does not have the builder {visible(name)}.", f"Use --builder {fitting}."
+        )
+    return name
+
+
+def _dockerfile(request: BuildRequest) -> bytes:
+    try:
+        return Path(request.dockerfile).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{visible(request.dockerfile)}: {error.strerror}.", "Name the Dockerfile with -f."
+        ) from None
+
+
+class _EngineImages:
+    """Images of the current engine, over a connection of their own."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def height(self, image: str) -> int:
+        """How many layers an image has."""
+        if self._engine is None:
+            self._engine = connect()
+        root = self._engine.inspect(image).get("RootFS")
+        layers = root.get("Layers") if isinstance(root, dict) else None
+        return len(layers or ())
+
+    def open(self, image: str) -> ImageReader:
+        """Opens an image."""
+        return _open(image)
+
+
+def _open(identifier: str) -> ImageReader:
+    return open_image(f"docker-daemon:{identifier}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""`POST /build`: the classic builder of Docker, and Podman behind the same endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from docker.errors import NotFound
+
+from layerscope.engines.docker import Engine, told
+from layerscope.errors import EngineError, NotFoundError
+
+#: A message that is longer is none.
+_LONGEST = 64 << 20
+
+
+class BuildStream:
+    """A build that an engine does while it is listened to; it stops when nobody does."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        parameters: Mapping[str, str | Sequence[str]],
+        context: Iterable[bytes],
+    ) -> None:
+        """Sends the context, and begins.
+
+        Args:
+            engine: The engine.
+            parameters: Query parameters of the endpoint.
+            context: The build context as a tar stream, in pieces.
+
+        Raises:
+            EngineError: The engine does not take it.
+        """
+        self._host = engine.host
+        client = engine.client
+        headers = {"Content-Type": "application/x-tar"}
+        # Credentials for base images in registries that want some.
+        client._set_auth_headers(headers)  # noqa: SLF001
+        with told(self._host):
+            self._response = client.post(
+                client._url("/build"),  # noqa: SLF001
+                params={**parameters, "version": "1"},
+                data=iter(context),
+                headers=headers,
+                stream=True,
+                timeout=None,
+            )
+            client._raise_for_status(self._response)  # noqa: SLF001
+
+    def messages(self) -> Iterator[Mapping[str, Any]]:
+        """What the engine says, until the build is over.
+
+        Raises:
+            EngineError: The connection broke off.
+        """
+        rest = b""
+        with told(self._host):
+            while data := self._response.raw.read1(1 << 16):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield self._parsed(line)
+                if len(rest) > _LONGEST:
+                    raise EngineError(f"The engine at {self._host} sends no end of a message.")
+        if rest.strip():
+            yield self._parsed(rest)
+
+    def stop(self) -> None:
+        """Hangs up, from any thread or signal handler: the engine ends the build."""
+        # `shutdown` and not `close`: whoever reads sees an end, and not somebody else's file.
+        with contextlib.suppress(OSError, RuntimeError, AttributeError, ValueError):
+            self._response.raw.shutdown()
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._response.close()
+
+    def _parsed(self, line: bytes) -> Mapping[str, Any]:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise EngineError(
+                f"The engine at {self._host} sends what is no message of a build.",
+                "Check DOCKER_HOST.",
+            )
+        return message
+
+
+def image_ids(engine: Engine) -> frozenset[str]:
+    """Ids of all images, those of a build's steps included.
+
+    Raises:
+        EngineError: The engine did not answer as it should.
+    """
+    with told(engine.host):
+        entries = engine.client.images(all=True)
+    identifiers = (str(entry.get("Id", "")) for entry in entries)
+    return frozenset(each if ":" in each else f"sha256:{each}" for each in identifiers)
+
+
+def has_container(engine: Engine, identifier: str) -> bool:
+    """Whether an engine has a container.
+
+    Raises:
+        EngineError: The engine did not answer as it should.
+    """
+    try:
+        engine.inspect_container(identifier)
+    except NotFoundError:
+        return False
+    return True
+
+
+def remove_build_container(engine: Engine, identifier: str) -> None:
+    """Removes a container that a stopped build left, running or not.
+
+    Raises:
+        EngineError: The engine did not do it.
+    """
+    with told(engine.host):
+        try:
+            engine.client.remove_container(identifier, force=True)
+        except NotFound:
+            return
+
+
+def remove_build_image(engine: Engine, identifier: str) -> None:
+    """Removes an image of a build's step, and none below it, if nothing names or uses it.
+
+    Raises:
+        EngineError: The engine did not do it.
+    """
+    with told(engine.host):
+        try:
+            if not engine.client.inspect_image(identifier).get("RepoTags"):
+                engine.client.remove_image(identifier, noprune=True)
+        except NotFound:
+            return

@@ -1,0 +1,38 @@
+"""Colours in build output: the one thing of it that is translated; all else is shown as it is."""
+
+from __future__ import annotations
+
+import re
+
+from rich.ansi import AnsiDecoder
+from rich.style import Style
+
+from layerscope.text import COLORS, visible
+from layerscope.tui.format import Line
+
+_PLAIN = Style()
+#: Cells to the next tab stop are not counted: a log is not aligned with anything.
+_TAB = " " * 8
+_SPLIT = re.compile(f"({COLORS.pattern})")
+
+
+def colored_line(text: str, base: Style = _PLAIN) -> Line:
+    """A line of a log in pieces, each in the colours that it asks for.
+
+    Args:
+        text: The line as it was printed. What a progress bar drew over itself is left out.
+        base: The style of what asks for none.
+    """
+    # A carriage return draws over what was before it; what was drawn last counts.
+    last = text.rstrip("\r").rpartition("\r")[2].replace("\t", _TAB)
+    if "\x1b" not in last:
+        return [(visible(last), base)]
+    decoder = AnsiDecoder()
+    line: Line = []
+    for piece in _SPLIT.split(last):
+        if COLORS.fullmatch(piece):
+            # rich knows the numbers; given one sequence alone, it can do nothing but keep it.
+            decoder.decode_line(piece)
+        elif piece:
+            line.append((visible(piece), base + decoder.style))
+    return line

@@ -1,0 +1,385 @@
+"""A build while it goes on, and after: its steps, their logs, and what each of them added."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.timer import Timer
+
+from layerscope.jobs.job import Job, State
+from layerscope.text import docker_size, one_line, short_id, visible
+from layerscope.tui.background import run_beside
+from layerscope.tui.build_watch import BuildChanged, BuildWatch
+from layerscope.tui.format import plural
+from layerscope.tui.glyphs import SEPARATOR
+from layerscope.tui.screens.build_keys import BINDINGS, HINTS
+from layerscope.tui.session import Opener, Session, SessionChanged
+from layerscope.tui.widgets.build_log import BuildLog
+from layerscope.tui.widgets.file_tree import FileTree
+from layerscope.tui.widgets.filter_bar import FilterBar
+from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.row_view import RowView
+from layerscope.tui.widgets.step_list import StepList, duration
+from layerscope.tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from layerscope.build.state import BuildStep
+
+#: Seconds that the cursor rests on a step before its layer is read.
+_REST = 0.15
+_TICK = 1.0
+
+
+class BuildScreen(Screen[str | None], inherit_bindings=False):
+    """Steps, log and files of a build; gives the source of an image to open, or None."""
+
+    CSS_PATH = "build.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
+
+    def __init__(self, job: Job, opener: Opener, clock: Callable[[], float] = time.time) -> None:
+        """Makes the screen.
+
+        Args:
+            job: The build; one that has ended is shown as it was.
+            opener: Opens images.
+            clock: Tells the time that running steps are measured by.
+        """
+        super().__init__()
+        self.AUTO_FOCUS = "#steps"  # type: ignore[misc]
+        self.title_bar = TitleBar()
+        self.steps = StepList(clock)
+        self.log_view = BuildLog()
+        self.files = FileTree()
+        self.keys = KeyBar(HINTS)
+        self.search_bar = FilterBar(self._end_search)
+        self.job = job
+        self.build: BuildWatch | None = None
+        self.session: Session | None = None
+        self._opener = opener
+        self._clock = clock
+        # The layer that is shown, and the step that it, or the lack of one, is shown for.
+        self._shown: tuple[str, str] | None = None
+        self._shown_for: tuple[int, bool] | None = None
+        self._rest: Timer | None = None
+        self._zoomed = False
+        self._told_failure = False
+
+    def compose(self) -> ComposeResult:
+        """The panes and bars."""
+        points = self.HORIZONTAL_BREAKPOINTS
+        self.add_class([name for least, name in points if self.app.size.width >= least][-1])
+        yield self.title_bar
+        with Container(id="build-body"):
+            yield self.steps
+            yield self.log_view
+            yield self.files
+        with Container(id="bottom"):
+            yield self.keys
+            yield self.search_bar
+
+    def on_mount(self) -> None:
+        """Begins to follow the build."""
+        self.steps.set_placeholder(("The build begins…", "muted"))
+        self.files.set_texts("3 Files")
+        self._files_say("What a step added is shown here as soon as it is committed.")
+        self.build = BuildWatch(self.job, self.post_message)
+        self.set_interval(_TICK, self._tick)
+        self._tell()
+
+    def on_unmount(self) -> None:
+        """Lets go; the job goes on."""
+        if self.build is not None:
+            self.build.close()
+        if self.session is not None:
+            self.session.close()
+
+    # What the build says.
+
+    def on_build_changed(self, message: BuildChanged) -> None:
+        """Shows what has happened since."""
+        watch = message.watch
+        if watch is not self.build:
+            return
+        state = watch.state
+        self.steps.show(state)
+        self.log_view.show(state, self.steps.step)
+        self._look_soon()
+        self._tell()
+        if watch.ended is not None and state.end is not None and not state.steps:
+            self.steps.set_placeholder((one_line(state.end.text or ""), "warning"))
+        failed = state.failed
+        if failed is not None and not self._told_failure:
+            self._told_failure = True
+            text = failed.ended.text if failed.ended is not None else ""
+            self.keys.say(f"Step {failed.number} failed: {one_line(text or '')}")
+        self.refresh_bindings()
+
+    def on_row_view_moved(self, message: RowView.Moved) -> None:
+        """Shows the log and the layer of another step."""
+        if message.view is not self.steps or self.build is None:
+            return
+        if self.focused is self.steps and self.steps.step is not self._latest:
+            self.steps.follow = False
+        self.log_view.show(self.build.state, self.steps.step)
+        self._look_soon()
+        self.refresh_bindings()
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        """From a step to its files, or to its log if it has none."""
+        step = self.steps.step
+        if message.view is self.steps and step is not None:
+            self.action_pane("files" if step.has_layer else "log")
+
+    def on_build_log_searched(self, message: BuildLog.Searched) -> None:
+        """Says that there is no such line."""
+        if message.row is None:
+            self.keys.say(f"Nothing with {visible(self.log_view.needle)}.")
+
+    @property
+    def _latest(self) -> BuildStep | None:
+        if self.build is None:
+            return None
+        state = self.build.state
+        steps = list(state.steps.values())
+        return state.failed or state.running or (steps[-1] if steps else None)
+
+    def _tick(self) -> None:
+        self.steps.tick()
+        if self.build is not None and self.build.ended is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        watch = self.build
+        what = visible(self.job.title)
+        self.title_bar.set_image(f"Build {what}", f"job {self.job.id}")
+        if watch is None:
+            return
+        end, context = watch.state.end, watch.state.context
+        if watch.ended is None:
+            parts = [duration(max(0.0, self._clock() - self.job.started))]
+            if context is not None:
+                size, files = docker_size(context.size or 0), plural(context.files or 0, "file")
+                parts.insert(0, f"context {size} in {files}")
+            if watch.state.warnings:
+                parts.insert(0, plural(len(watch.state.warnings), "warning"))
+            self.title_bar.set_right(SEPARATOR.join(parts), "accent")
+        elif watch.ended is State.FINISHED and end is not None:
+            took = "" if end.seconds is None else f" in {duration(end.seconds)}"
+            self.title_bar.set_right(f"Built {short_id(end.image or '')}{took}", "added")
+        else:
+            text = {State.CANCELLED: "Cancelled", State.DIED: "Ended without a word"}
+            self.title_bar.set_right(text.get(watch.ended, "Failed"), "removed")
+
+    # What a step added.
+
+    def _look_soon(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(_REST, self._look)
+
+    def _look(self) -> None:
+        """Reads the layer of the step under the cursor."""
+        step = self.steps.step
+        wanted = self._layer_of(step)
+        shown_for = None if step is None else (step.number, step.ended is None)
+        if wanted == self._shown and (wanted is not None or shown_for == self._shown_for):
+            return
+        self._shown, self._shown_for = wanted, shown_for
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+        self.files.forget()
+        if wanted is None:
+            self.files.set_texts("3 Files")
+            running = step is not None and step.ended is None
+            self._files_say(
+                "Nothing is committed yet." if running else "This step changes no files."
+            )
+            return
+        self._files_say("Reading the layer…")
+        self.session = Session(f"docker-daemon:{wanted[0]}", self._opener, self.post_message)
+
+    def _layer_of(self, step: BuildStep | None) -> tuple[str, str] | None:
+        """An image, and the diff_id of a layer of it."""
+        if step is None or step.ended is None or step.ended.diff_id is None:
+            return None
+        end = self.build.state.end if self.build is not None else None
+        image = step.ended.image or (end.image if end is not None else None)
+        return None if image is None else (image, step.ended.diff_id)
+
+    def on_session_changed(self, message: SessionChanged) -> None:
+        """Shows the files of the layer that was read."""
+        session = message.session
+        if session is not self.session or not session.ended or self._shown is None:
+            return
+        loaded = session.loaded
+        if loaded is None or not loaded.complete:
+            problem = session.problem
+            self._files_say(problem.message if problem is not None else "It cannot be read.")
+            return
+        layers = [layer.index for layer in loaded.image.layers]
+        fitting = [n for n in layers if loaded.image.layers[n].diff_id == self._shown[1]]
+        if fitting:
+            from layerscope.filesystem.view import layer_view
+
+            stack, layer = loaded.stack, fitting[-1]
+            self.files.show(stack, lambda: layer_view(stack, layer))
+
+    def on_file_tree_counted(self) -> None:
+        """Says in the border what the tree shows."""
+        step = self.steps.step
+        if step is None or step.ended is None or self._shown is None:
+            return
+        end = step.ended
+        parts = [
+            f"{number} {name}"
+            for number, name in (
+                (end.added, "added"),
+                (end.modified, "modified"),
+                (end.removed, "removed"),
+            )
+            if number
+        ]
+        if end.wasted:
+            parts.append(f"{docker_size(end.wasted)} wasted below")
+        title = f"3 Files{SEPARATOR}step {step.number}{SEPARATOR}{docker_size(end.size or 0)}"
+        self.files.set_texts(title, ", ".join(parts))
+
+    def _files_say(self, text: str) -> None:
+        self.files.clear((text, "muted"))
+
+    # Keys.
+
+    def on_key(self) -> None:
+        """What was said has been read."""
+        self.keys.say("")
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why a key means nothing now; empty if it does."""
+        watch = self.build
+        running = watch is not None and watch.ended is None
+        if action == "cancel" and not running:
+            return "The build is over."
+        if action == "again" and running:
+            return "The build still runs; ctrl+k stops it."
+        if action == "image" and (watch is None or watch.state.last_image is None):
+            return "There is no image yet."
+        if action == "shell" and (watch is None or watch.state.last_image is None):
+            return "No step has been committed that a shell could run in."
+        if action == "next_match" and not self.log_view.needle:
+            return "Nothing is searched for; / begins."
+        return ""
+
+    def say(self, text: str) -> None:
+        """Says a sentence at the bottom, until the next key."""
+        self.keys.say(text)
+
+    @property
+    def panes(self) -> list[RowView]:
+        """The panes, in the order of their numbers."""
+        return [self.steps, self.log_view, self.files]
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The pane with the focus is the one in sight, where there is room for one only."""
+        if isinstance(event.widget, RowView):
+            self.set_class(event.widget is self.files, "-at-files")
+            for pane in self.panes:
+                pane.set_class(pane is event.widget, "-current")
+            self.refresh_bindings()
+
+    def action_pane(self, name: str) -> None:
+        """Goes to a pane."""
+        for pane in self.panes:
+            if pane.id == name:
+                self.set_class(pane is self.files, "-at-files")
+                for other in self.panes:
+                    other.set_class(other is pane, "-current")
+                self.set_focus(pane, scroll_visible=False)
+
+    def action_next_pane(self, step: int) -> None:
+        """Goes to the next or previous pane."""
+        panes = self.panes
+        focused = self.focused
+        at = panes.index(focused) if isinstance(focused, RowView) and focused in panes else 0
+        self.action_pane(panes[(at + step) % len(panes)].id or "")
+
+    def action_zoom(self) -> None:
+        """Gives a pane the whole screen, or takes it back."""
+        self._zoomed = not self._zoomed
+        self.set_class(self._zoomed, "-zoomed")
+
+    def action_whole(self) -> None:
+        """Shows the log of one step, or of all."""
+        self.log_view.toggle_whole()
+
+    def action_search(self) -> None:
+        """Opens the search in the log."""
+        self.keys.display = False
+        self.search_bar.open(self.log_view.needle, "Part of a line of the log")
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Searches while the user types."""
+        self.log_view.search(message.text)
+
+    def _end_search(self) -> None:
+        self.keys.display = True
+        self.set_focus(self.log_view, scroll_visible=False)
+        self.refresh_bindings()
+
+    def action_next_match(self, step: int) -> None:
+        """Goes to the next or previous match."""
+        self.log_view.go_to_match(step)
+
+    def action_cancel(self) -> None:
+        """Stops the build."""
+        from layerscope.jobs.launch import cancel
+
+        self.keys.say("Stopping the build…")
+        run_beside("cancel", lambda: _ignore(cancel(self.job)))
+
+    def action_image(self) -> None:
+        """Opens the image, or what there is of it."""
+        image = self.build.state.last_image if self.build is not None else None
+        if image is not None:
+            self.dismiss(f"docker-daemon:{image}")
+
+    def action_back(self) -> None:
+        """Ends the zoom, or goes back; the build goes on."""
+        if self._zoomed:
+            self.action_zoom()
+        else:
+            self.dismiss(None)
+
+    def action_again(self) -> None:
+        """Builds the same again: what is unchanged is a cache hit."""
+        from layerscope.errors import LayerscopeError
+        from layerscope.jobs.launch import start
+
+        try:
+            job = start("build", self.job.title, "layerscope.build.worker", self.job.spec)
+        except LayerscopeError as error:
+            self.keys.say(str(error))
+            return
+        self.app.switch_screen(BuildScreen(job, self._opener, self._clock))
+
+    def action_shell(self) -> None:
+        """A shell in the last good layer, in a container that is removed at its end."""
+        from layerscope.tui.shell import run_shell
+
+        image = self.build.state.last_image if self.build is not None else None
+        if image is not None:
+            problem = run_shell(self.app, image)
+            if problem:
+                self.keys.say(problem)
+
+
+def _ignore(_: object) -> None:
+    """A result that nobody asks for."""

@@ -1,0 +1,135 @@
+"""The steps of a build: state, instruction, size of the layer, time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.style import Style
+from textual.binding import Binding, BindingType
+
+from layerscope.build.state import BuildState, BuildStep, StepState
+from layerscope.text import docker_size, one_line
+from layerscope.tui import glyphs
+from layerscope.tui.format import Line, cut, left, plural, right
+from layerscope.tui.theme import Palette
+from layerscope.tui.widgets.row_view import RowView
+
+#: A mark and a word for each state: never a colour alone.
+_WORDS = {
+    StepState.RUNNING: "running",
+    StepState.DONE: "done",
+    StepState.COMMITTED: "committed",
+    StepState.CACHED: "cached",
+    StepState.FAILED: "failed",
+    StepState.STOPPED: "stopped",
+}
+
+
+class StepList(RowView):
+    """Steps in the order in which they began.
+
+    Attributes:
+        follow: Whether the cursor goes to the step that runs, until the user moves it.
+    """
+
+    HEADER_ROWS = 1
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Look", key_display="enter", id="steps.look"),
+    ]
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__("steps")
+        self.follow = True
+        self._clock = clock
+        self._steps: list[BuildStep] = []
+        self._total = 0
+
+    @property
+    def step(self) -> BuildStep | None:
+        """The step under the cursor."""
+        return self._steps[self.cursor] if self._steps else None
+
+    def show(self, state: BuildState) -> None:
+        """Shows the steps as they are now."""
+        self._steps = list(state.steps.values())
+        self._total = max(state.total, len(self._steps))
+        cursor = None
+        running = state.failed or state.running
+        if self.follow and self._steps:
+            cursor = self._steps.index(running) if running else self._last()
+        moved = cursor is not None and cursor != self.cursor
+        self.set_rows(len(self._steps), cursor)
+        if moved:
+            self.post_message(self.Moved(self))
+        done = sum(step.state is not StepState.RUNNING for step in self._steps)
+        self.set_texts("1 Steps", f"{done} of {plural(self._total, 'step')}" if self._total else "")
+
+    def _last(self) -> int:
+        """The last step that there is something to see of."""
+        rows = [row for row, step in enumerate(self._steps) if step.has_layer or step.log]
+        return rows[-1] if rows else len(self._steps) - 1
+
+    def header(self, row: int, width: int) -> Line:
+        """The names of the columns."""
+        muted = self.ink.muted
+        line: Line = [(f"    {right('#', 3)} ", muted)]
+        if width >= 60:
+            line.append((left("State", 10), muted))
+        line += [(f"{right('Size', 7)} {right('Took', 7)}  ", muted), ("Instruction", muted)]
+        return line
+
+    def row(self, row: int, width: int) -> Line:
+        """A step."""
+        colors = self.ink
+        step = self._steps[row]
+        mark, style = _mark(step.state, colors)
+        line: Line = [
+            (f" {mark}  ", style),
+            (right(str(step.number), 3) + " ", colors.strong),
+        ]
+        used = 8
+        if width >= 60:
+            line.append((left(_WORDS[step.state], 10), style))
+            used += 10
+        size = "" if step.ended is None or step.ended.size is None else _size(step)
+        took = step.seconds
+        if took is None and step.state is StepState.RUNNING and step.begun:
+            took = max(0.0, self._clock() - step.begun)
+        line.append((right(size, 7) + " ", colors.text))
+        line.append((right("" if took is None else duration(took), 7) + "  ", colors.muted))
+        text = cut(one_line(step.instruction), width - used - 17)
+        line.append((text, colors.text if step.state is not StepState.CACHED else colors.muted))
+        return line
+
+    def tick(self) -> None:
+        """Repaints what changes by itself: the time of the step that runs."""
+        rows = [row for row, step in enumerate(self._steps) if step.state is StepState.RUNNING]
+        if rows:
+            self.redraw(rows)
+
+
+def duration(seconds: float) -> str:
+    """A time in at most seven cells: `0.3s`, `12.4s`, `3m 05s`, `1h 02m`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def _size(step: BuildStep) -> str:
+    return docker_size(step.ended.size or 0) if step.ended is not None else ""
+
+
+def _mark(state: StepState, colors: Palette) -> tuple[str, Style]:
+    return {
+        StepState.RUNNING: (glyphs.BUSY, colors.accent),
+        StepState.DONE: (glyphs.DONE, colors.muted),
+        StepState.COMMITTED: (glyphs.DONE, colors.added),
+        StepState.CACHED: ("=", colors.muted),
+        StepState.FAILED: (glyphs.FAILED, colors.removed),
+        StepState.STOPPED: ("-", colors.warning),
+    }[state]

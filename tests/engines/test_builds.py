@@ -1,0 +1,231 @@
+"""Real builds, by each builder on each engine that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.engines.builds import MATRIX, Site
+from tests.engines.fixtures import new_engine, running_engine
+from tests.engines.images import busybox_base
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+
+@pytest.fixture(params=MATRIX, ids="-".join)
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    """A build context for each builder on each engine."""
+    name, builder = request.param
+    return Site(running_engine(name), builder, tmp_path)
+
+
+@pytest.fixture
+def base(site: Site) -> str:
+    """An image to build on, with a shell."""
+    return busybox_base(site.engine)
+
+
+def unique(text: str) -> str:
+    """Return an instruction that no cache has."""
+    return f"RUN echo {time.time_ns()} > /unique && {text}\n"
+
+
+def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -> None:
+    site.write(
+        f"FROM {base}\nENV A=1\nWORKDIR /app\nCOPY data.txt /app/\n"
+        + unique("echo hello && rm /app/data.txt && mkdir /made && echo xyz > /made/file")
+        + 'CMD ["sh"]\n',
+        **{"data.txt": "some data\n"},
+    )
+    built = site.build("-t", "layerscope.test/steps:1")
+    assert built.code == 0, built.errors
+    assert {e["step"]: e["line"] for e in built.of("step_started")}[5] == 5
+    assert all(event["steps"] == 6 for event in built.of("step_started"))
+    assert built.log(5) == ["hello"]
+    (finished,) = built.of("finished")
+    assert built.events[-1] == finished
+    assert finished["tags"] == ["layerscope.test/steps:1"]
+    assert finished["seconds"] > 0
+    document = site.inspect("layerscope.test/steps:1")
+    told = {e["diff_id"]: e for e in built.of("step_committed", "step_cached") if "diff_id" in e}
+    own = document["layers"][len(site.inspect(base)["layers"]) :]
+    assert {layer["diff_id"] for layer in own} == set(told)
+    for layer in own:
+        event = told[layer["diff_id"]]
+        assert {k: event[k] for k in ("size", "added", "modified", "removed")} == {
+            k: layer[k] for k in ("size", "added", "modified", "removed")
+        }
+    assert told[own[-1]["diff_id"]]["step"] == 5
+    assert told[own[-1]["diff_id"]]["removed"] == 1
+    assert told[own[-1]["diff_id"]]["wasted"] == len("some data\n")
+    assert site.inspect(finished["image"])["image"]["id"] == document["image"]["id"]
+
+
+def test_what_is_unchanged_is_a_cache_hit(site: Site, base: str) -> None:
+    first = unique("true")
+    site.write(f"FROM {base}\n{first}RUN echo one > /file\n")
+    assert site.build("-t", "layerscope.test/cached:1").code == 0
+    site.write(f"FROM {base}\n{first}RUN echo two > /file\n")
+    built = site.build("-t", "layerscope.test/cached:1")
+    assert built.code == 0
+    assert built.step(2)["event"] == "step_cached"
+    assert built.step(2)["size"] > 0
+    assert built.step(3)["event"] == "step_committed"
+    again = site.build("-t", "layerscope.test/cached:1")
+    assert [again.step(n)["event"] for n in (2, 3)] == ["step_cached"] * 2
+    fresh = site.build("-t", "layerscope.test/cached:1", "--no-cache")
+    assert [fresh.step(n)["event"] for n in (2, 3)] == ["step_committed"] * 2
+
+
+def test_stages_arguments_and_a_target(site: Site, base: str) -> None:
+    site.write(
+        f"ARG BASE={base}\nFROM ${{BASE}} AS first\nARG WHO=nobody\n"
+        + unique("echo $WHO > /who")
+        + "FROM ${BASE}\nCOPY --from=first /who /copied\nENV X=1\nRUN cat /copied\n"
+    )
+    built = site.build("-t", "layerscope.test/stages:1", "--build-arg", "WHO=me")
+    assert built.code == 0, built.errors
+    assert built.log(8) == ["me"]
+    assert built.step(6)["size"] == 3
+    target = site.build("-t", "layerscope.test/stages:first", "--target", "first")
+    assert target.code == 0, target.errors
+    assert {e["step"] for e in target.of("step_started")} <= {1, 2, 3, 4}
+
+
+def test_a_step_that_fails(site: Site, base: str) -> None:
+    site.write(f"FROM {base}\n" + unique("true") + "RUN echo before; exit 3\nRUN true\n")
+    built = site.build("-t", "layerscope.test/failing:1")
+    assert built.code == 1
+    failed = built.step(3)
+    assert (failed["event"], failed["exit_code"]) == ("step_failed", 3)
+    assert built.log(3) == ["before"]
+    assert built.events[-1]["event"] == "failed"
+    assert not any(e["step"] == 4 for e in built.of("step_started"))
+    people = site.run("jobs", "attach", "1")
+    assert people.returncode == 1
+    assert "[3/4] Failed with exit code 3" in people.stdout
+
+
+def test_a_log_of_many_lines_is_whole(site: Site, base: str) -> None:
+    lines = 100_000 if site.builder != "buildkit" else 10_000
+    site.write(f"FROM {base}\n" + unique(f"seq 1 {lines}"))
+    built = site.build(timeout=400)
+    assert built.code == 0, built.errors
+    assert built.log(2) == [str(number) for number in range(1, lines + 1)]
+
+
+def test_escape_sequences_in_logs_are_shown_and_not_obeyed(site: Site, base: str) -> None:
+    site.write(
+        f"FROM {base}\n" + unique(r"printf '\033[31mred\033[0m \033]0;title\007 \033[2Jend\n'")
+    )
+    built = site.build()
+    assert built.code == 0, built.errors
+    assert built.log(2) == ["\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2Jend"]
+    people = site.run("jobs", "attach", "1")
+    assert "    red \\e]0;title\\x07 \\e[2Jend\n" in people.stdout
+    assert "\x1b" not in people.stdout
+
+
+@pytest.mark.parametrize("how", ["command", "interrupt"])
+def test_a_build_that_is_cancelled_leaves_nothing(site: Site, base: str, how: str) -> None:
+    site.write(f"FROM {base}\n" + unique("true") + "RUN echo begun; sleep 600\n")
+    before = site.left()
+    with site.begun("begun", "-t", "layerscope.test/cancelled:1") as process:
+        if how == "command":
+            assert site.run("jobs", "cancel", "1").returncode == 0
+        else:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    listed = json.loads(site.run("jobs", "list", "--json").stdout)["jobs"]
+    assert [(job["state"], job["exit_code"]) for job in listed] == [("cancelled", 130)]
+    assert site.left() == before
+
+
+def test_a_build_outlives_its_terminal_and_is_attached_to_again(site: Site, base: str) -> None:
+    site.write(f"FROM {base}\n" + unique("echo begun; sleep 3; echo over"))
+    with site.begun("begun") as process:
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(30) == -signal.SIGHUP
+    attached = site.run("jobs", "attach", "1", "--json-lines")
+    assert attached.returncode == 0, attached.stderr
+    events = [json.loads(line) for line in attached.stdout.splitlines()]
+    assert events[0]["event"] == "step_started"
+    assert [e["text"] for e in events if e["event"] == "log"][-2:] == ["begun", "over"]
+    assert events[-1]["event"] == "finished"
+
+
+@pytest.mark.parametrize(("name", "builder"), MATRIX, ids=map("-".join, MATRIX))
+def test_an_engine_that_is_killed_in_the_middle(name: str, builder: str, tmp_path: Path) -> None:
+    with new_engine(name) as engine:
+        site = Site(engine, builder, tmp_path)
+        site.write(f"FROM {busybox_base(engine)}\nRUN echo begun; sleep 600\n")
+        with site.begun("begun") as process:
+            engine.kill()
+            assert process.wait(60) in (1, 2)
+        attached = site.run("jobs", "attach", "1", "--json-lines")
+        last = json.loads(attached.stdout.splitlines()[-1])
+        assert last["event"] == "failed"
+        assert last["text"].strip()
+        assert "Traceback" not in attached.stderr + last["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--builder", "podman"), "does not have the builder podman. Use --builder classic or"),
+        (("--secret", "id=x,src=/etc/hostname", "--builder", "classic"), "Only BuildKit has"),
+    ],
+)
+def test_what_a_builder_does_not_have_is_said(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    site = Site(running_engine("docker-28"), "classic", tmp_path)
+    site.write("FROM scratch\n")
+    built = site.build(*arguments)
+    assert built.code == 2
+    assert said in built.events[-1]["text"]
+
+
+def test_secrets_reach_the_command_and_not_the_journal(tmp_path: Path) -> None:
+    engine = running_engine("docker-28")
+    site = Site(engine, "buildkit", tmp_path)
+    (tmp_path / "secret").write_text("hush-hush")
+    mount = "--mount=type=secret,id=token"
+    site.write(
+        f"FROM {busybox_base(engine)}\n"
+        f"RUN {mount} wc -c < /run/secrets/token && echo {time.time_ns()}\n"
+    )
+    built = site.build("--secret", f"id=token,src={tmp_path / 'secret'}")
+    assert built.code == 0, built.errors
+    assert built.log(2)[0] == "9"
+    for file in (tmp_path / "state").rglob("*"):
+        assert not file.is_file() or b"hush-hush" not in file.read_bytes()
+
+
+def test_what_dockerignore_leaves_out_is_not_sent(site: Site, base: str) -> None:
+    site.write(
+        f"FROM {base}\nCOPY . /all/\n" + unique("ls /all"),
+        **{".dockerignore": "*.log\n", "kept.txt": "x" * 100, "left.log": "x" * 5000},
+    )
+    built = site.build()
+    assert built.code == 0, built.errors
+    assert "kept.txt" in built.log(3)
+    assert "left.log" not in built.log(3)
+    people = site.run("jobs", "attach", "1").stdout
+    assert people.startswith("Build context: ")
+    assert "kept.txt" in people
+    assert "left.log" not in people.split("[1/3]")[0]
+
+
+def test_a_dockerfile_from_elsewhere(site: Site, base: str, tmp_path: Path) -> None:
+    site.write("FROM nothing-that-there-is\n")
+    other = tmp_path / "Other.dockerfile"
+    other.write_text(f"FROM {base}\nCOPY . /all/\n" + unique("ls -a /all; echo other"))
+    built = site.build("-f", str(other))
+    assert built.code == 0, built.errors
+    assert built.log(3)[-1] == "other"

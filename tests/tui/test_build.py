@@ -1,0 +1,220 @@
+"""The screen of a build: steps, logs, files, while it runs and after."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.screens.build import BuildScreen
+from tests.tui import fakes
+from tests.tui.build_fakes import IMAGE, FakeBuild
+from tests.tui.conftest import Driven
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> FakeBuild:
+    return FakeBuild(tmp_path)
+
+
+class Watched(Driven):
+    """An app with the screen of a build on top."""
+
+    given: list[str | None]
+
+    @property
+    def screen(self) -> BuildScreen:
+        screen = self.app.screen
+        assert isinstance(screen, BuildScreen)
+        return screen
+
+
+@asynccontextmanager
+async def watching(build: FakeBuild, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Watched]:
+    opener = fakes.opener(fakes.FakeReader())
+    app = LayerscopeApp(None, opener, fakes.connector(), clock=lambda: fakes.NOW)
+    async with app.run_test(size=size) as pilot:
+        ui = Watched(app, pilot)
+        ui.given = []
+        screen = BuildScreen(build.job, opener, lambda: fakes.NOW)
+        app.push_screen(screen, ui.given.append)
+        await ui.until(lambda: isinstance(app.screen, BuildScreen))
+        await ui.until(lambda: screen.build is not None)
+        yield ui
+
+
+async def test_steps_appear_as_they_begin_with_their_state_size_and_time(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        assert "The build begins…" in ui.text
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        steps = ui.pane("steps")
+        assert steps[1].split()[:6] == ["=", "1", "cached", "1MB", "0.1s", "FROM"]
+        assert steps[2].split()[:6] == ["✓", "2", "committed", "1MB", "3.2s", "RUN"]
+        assert steps[3].split()[:5] == ["●", "3", "running", "1.0s", "RUN"]
+        assert "2 of 5 steps" in ui.text
+        assert "context 12.4kB in 3 files · 5.0s" in ui.lines[0]
+
+
+async def test_the_log_of_the_running_step_is_followed(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "removing" in ui.pane("log"))
+        for number in range(100):
+            build.tell("log", 3, text=f"line {number}")
+        await ui.until(lambda: ui.pane("log")[-1].startswith("line 99"))
+        # Who scrolls up stays where he is.
+        await ui.press("2", "g")
+        build.tell("log", 3, text="more")
+        await ui.until(lambda: "102 lines" in ui.text)
+        assert ui.pane("log")[0].startswith("removing")
+        await ui.press("G")
+        build.tell("log", 3, text="and more")
+        await ui.until(lambda: ui.pane("log")[-1].startswith("and more"))
+
+
+async def test_a_log_shows_escape_sequences_and_obeys_colours_only(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("k")
+        await ui.until(lambda: "Setting up python3 \\e]0;evil\\x07" in ui.pane("log")[-1])
+
+
+async def test_the_layer_of_a_step_is_shown(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.until(lambda: "Nothing is committed yet." in ui.text)
+        await ui.press("k")
+        await ui.until(lambda: any("python3" in line for line in ui.pane("files")))
+        assert "3 Files · step 2 · 1MB" in ui.text
+        assert "3 added, 1 modified" in ui.text
+        await ui.press("enter")
+        assert ui.focus == "files"
+
+
+async def test_a_step_without_a_layer_leads_to_its_log(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.tell("step_committed", 3, image=IMAGE, seconds=0.2)
+        await ui.until(lambda: "3 of 5 steps" in ui.text)
+        await ui.until(lambda: "This step changes no files." in ui.text)
+        await ui.press("enter")
+        assert ui.focus == "log"
+
+
+async def test_the_search_in_a_log(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("k", "slash", *"package-7", "enter")
+        await ui.until(lambda: any("package-7" in line for line in ui.pane("log")))
+        assert ui.focus == "log"
+        await ui.press("slash", *"nowhere", "enter")
+        await ui.until(lambda: "Nothing with" in ui.lines[-1])
+
+
+async def test_a_failed_step_says_why(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.tell("step_failed", 3, exit_code=3, text="It returned 3.", seconds=0.4)
+        build.tell("failed", text="The build failed.", image=IMAGE)
+        build.end(1)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        assert "Step 3 failed: It returned 3." in ui.lines[-1]
+        assert ui.pane("steps")[3].split()[:3] == ["✗", "3", "failed"]
+        assert ui.pane("log")[:2] == ["removing", "It returned 3."]
+        # What is left of it can be looked at.
+        await ui.press("i")
+        await ui.until(lambda: ui.given == [f"docker-daemon:{IMAGE}"])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(130, "Cancelled"), (None, "Ended without a word"), (0, "Built c0ffeec0ffee")],
+)
+async def test_how_a_build_ended(build: FakeBuild, code: int | None, said: str) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        if code == 0:
+            build.commit(3, 2)
+            build.tell("finished", image=IMAGE, tags=["hello:latest"], seconds=7.25)
+        build.end(code)
+        await ui.until(lambda: said in ui.lines[0])
+        assert "running" not in "\n".join(ui.pane("steps"))
+
+
+async def test_keys_that_mean_nothing_now_say_why(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        await ui.press("i")
+        assert "There is no image yet." in ui.lines[-1]
+        await ui.press("b")
+        assert "The build still runs" in ui.lines[-1]
+        await ui.press("x")
+        assert "No step has been committed" in ui.lines[-1]
+        build.end(0)
+        await ui.until(lambda: ui.screen.build is not None and ui.screen.build.ended is not None)
+        await ui.press("ctrl+k")
+        assert "The build is over." in ui.lines[-1]
+
+
+async def test_leaving_lets_the_build_go_on(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("escape")
+        await ui.until(lambda: not isinstance(ui.app.screen, BuildScreen))
+        assert ui.given == [None]
+        assert build.job.locked()
+        # And it is there again under the jobs.
+        await ui.press("J")
+        await ui.until(lambda: "1 of 1 job running" in ui.text)
+        await ui.press("enter")
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_every_pane_has_room(build: FakeBuild, size: tuple[int, int]) -> None:
+    async with watching(build, size) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        for key, name in (("2", "log"), ("3", "files"), ("1", "steps")):
+            await ui.press(key)
+            assert ui.focus == name
+            assert ui.screen.query_one(f"#{name}").region.height >= 5
+        await ui.press("2", "z")
+        assert ui.screen.query_one("#log").region.height == size[1] - 2
+        await ui.press("escape")
+        assert ui.screen.query_one("#log").region.height < size[1] - 2
+
+
+async def test_moving_through_the_steps_ends_the_following(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("g")
+        build.commit(3, 2)
+        build.start(4, "CMD hello")
+        await ui.until(lambda: "CMD hello" in ui.text)
+        assert ui.screen.steps.cursor == 0
+
+
+async def test_the_whole_log_is_that_of_all_steps(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.tell("log", text="pulling a base")
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("w")
+        assert "63 lines" in ui.text
+        await ui.press("2", "g")
+        assert ui.pane("log")[0].startswith("pulling a base")

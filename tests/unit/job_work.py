@@ -1,0 +1,45 @@
+"""Work that tests have done as a job: what the job's spec says, step by step."""
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from layerscope.errors import EngineError
+from layerscope.jobs.job import Job
+from layerscope.jobs.journal import Event
+from layerscope.jobs.worker import Cancellation, run
+
+
+def work(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
+    for name, value in job.spec["do"]:
+        if name == "say":
+            write({"event": "log", "text": value})
+        elif name == "many":
+            for number in range(value):
+                write({"event": "log", "text": f"line {number}"})
+        elif name == "sleep":
+            until = time.monotonic() + value
+            while time.monotonic() < until:
+                wish.check()
+                time.sleep(0.01)
+        elif name == "environment":
+            write({"event": "log", "text": os.environ.get(value, "")})
+        elif name == "fail":
+            raise EngineError(value, "Try again.")
+        elif name == "mistake":
+            raise ZeroDivisionError(value)
+        elif name == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif name == "full":
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (value, value))
+        elif name == "exit":
+            return int(value)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:], work))

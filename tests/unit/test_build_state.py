@@ -1,0 +1,95 @@
+"""A build as its journal tells it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from layerscope.build.state import BuildState, StepState
+
+
+def write(path: Path, *events: dict[str, Any], end: str = "\n") -> None:
+    with path.open("a") as file:
+        file.write("\n".join(json.dumps(event) for event in events) + end)
+
+
+def started(step: int, **more: Any) -> dict[str, Any]:
+    return {"event": "step_started", "step": step, "steps": 3, "instruction": f"RUN {step}", **more}
+
+
+def said(step: int | None, text: str) -> dict[str, Any]:
+    return {"event": "log", "text": text} | ({} if step is None else {"step": step})
+
+
+def test_steps_are_what_the_last_event_says(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write(
+        path,
+        started(1, line=4, time=100.0),
+        {"event": "step_cached", "step": 1, "image": "sha256:a", "seconds": 0.1},
+        started(2),
+        {"event": "step_done", "step": 2, "seconds": 2.5},
+        started(3),
+    )
+    state = BuildState(path)
+    assert state.read()
+    assert not state.read()
+    assert [s.state for s in state.steps.values()] == [
+        StepState.CACHED,
+        StepState.DONE,
+        StepState.RUNNING,
+    ]
+    assert (state.steps[1].line, state.steps[1].begun, state.total) == (4, 100.0, 3)
+    assert state.running is state.steps[3]
+    assert state.last_image == "sha256:a"
+    committed = {"event": "step_committed", "step": 2, "diff_id": "sha256:d", "size": 7}
+    failed = {"event": "step_failed", "step": 3, "exit_code": 9, "text": "No."}
+    write(path, committed, failed, {"event": "failed", "text": "No.", "image": "sha256:a"})
+    assert state.read()
+    assert state.steps[2].state is StepState.COMMITTED
+    assert state.steps[2].seconds == 2.5
+    assert state.steps[2].has_layer
+    assert state.failed is state.steps[3]
+    assert state.running is None
+    assert state.end is not None
+    assert state.end.text == "No."
+
+
+def test_what_runs_when_the_build_ends_was_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write(path, started(1), started(2), {"event": "failed", "text": "Cancelled."})
+    state = BuildState(path)
+    state.read()
+    assert [s.state for s in state.steps.values()] == [StepState.STOPPED] * 2
+
+
+def test_logs_are_read_from_the_journal_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write(path, said(None, "pulling"), started(1), *(said(1, f"line {n}") for n in range(1000)))
+    write(path, started(2), said(2, "two"), said(1, "late\x1b[31m"), said(2, "x" * 60_000))
+    state = BuildState(path)
+    state.read()
+    assert list(state.lines(state.steps[1].log, 998, 1001)) == [
+        "line 998",
+        "line 999",
+        "late\x1b[31m",
+    ]
+    assert [len(text) for text in state.lines(state.steps[2].log, 0, 9)] == [3, 60_000]
+    assert len(state.log) == 1004
+    assert list(state.lines(state.log, 0, 1)) == ["pulling"]
+
+
+def test_half_lines_wait_and_damaged_ones_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write(path, started(1))
+    whole = json.dumps(said(1, "whole"))
+    with path.open("a") as file:
+        file.write('[]\n{"event": 3}\nnothing\n' + whole[:10])
+    state = BuildState(path)
+    state.read()
+    assert not state.read()
+    with path.open("a") as file:
+        file.write(whole[10:] + "\n")
+    assert state.read()
+    assert list(state.lines(state.steps[1].log, 0, 5)) == ["whole"]

@@ -1,0 +1,336 @@
+"""What builders say, read as steps; and what steps print is never taken for what builders say."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layerscope.build.plan import plan_of
+from layerscope.build.recorder import LONGEST_LINE, Recorder
+from layerscope.build.stream_parser import ClassicParser, PodmanParser
+from layerscope.build.vertices import Vertices
+from layerscope.dockerfile.parser import parse
+from layerscope.errors import EngineError
+from layerscope.images.reader import ImageReader
+
+BASE, FIRST, SECOND = "ba5e" * 3, "f1" * 6, "5ec0" * 3
+CONTAINER = "c0ffee" * 2
+DOCKERFILE = """\
+FROM base:1
+RUN echo one
+CMD ["sh"]
+"""
+
+
+class NoImages:
+    """Images that cannot be looked at, as those of an engine that has gone."""
+
+    def height(self, image: str) -> int:
+        raise EngineError("gone")
+
+    def open(self, image: str) -> ImageReader:
+        raise EngineError("gone")
+
+
+class Told:
+    """A recorder, and what it told."""
+
+    def __init__(self, text: str = DOCKERFILE) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.recorder = Recorder(lambda event: self.events.append(dict(event)), NoImages())
+        self.plan = plan_of(parse(text))
+
+    def classic(self, gone: bool = True) -> ClassicParser:
+        return ClassicParser(
+            self.recorder, self.plan.lines, lambda _: gone, lambda short: f"sha256:{short}"
+        )
+
+    def podman(self, known: tuple[str, ...] = (BASE,)) -> PodmanParser:
+        images = {"base:1": BASE, BASE: BASE, FIRST: FIRST, SECOND: SECOND}
+
+        def full_id(name: str) -> str | None:
+            return f"sha256:{images[name]}" if name in images else None
+
+        return PodmanParser(self.recorder, self.plan, full_id, lambda image: image[7:] not in known)
+
+    def found(self, *names: str) -> list[tuple[Any, ...]]:
+        self.recorder.drain()
+        return [tuple(event.get(name) for name in names) for event in self.events]
+
+
+def stream(*texts: str) -> list[dict[str, str]]:
+    return [{"stream": text} for text in texts]
+
+
+_CLASSIC = stream(
+    "Step 1/3 : FROM base:1",
+    "\n",
+    f" ---> {BASE}\n",
+    "Step 2/3 : RUN echo one",
+    "\n",
+    f" ---> Running in {CONTAINER}\n",
+    "one\n",
+    f" ---> Removed intermediate container {CONTAINER}\n",
+    f" ---> {FIRST}\n",
+    'Step 3/3 : CMD ["sh"]',
+    "\n",
+    " ---> Using cache\n",
+    f" ---> {SECOND}\n",
+)
+CLASSIC: list[dict[str, Any]] = [
+    *_CLASSIC,
+    {"aux": {"ID": f"sha256:{SECOND}"}},
+    *stream(f"Successfully built {SECOND}\n"),
+]
+
+
+def test_the_classic_builder_is_read_as_steps() -> None:
+    told = Told()
+    parser = told.classic()
+    for message in CLASSIC:
+        parser.feed(message)
+    parser.end()
+    events = told.found("event", "step", "line", "text", "image")
+    assert [e for e in events if e[0] != "step_started" and e[0] != "log"] == [
+        ("step_committed", 1, None, None, f"sha256:{BASE}"),
+        ("step_committed", 2, None, None, f"sha256:{FIRST}"),
+        ("step_cached", 3, None, None, f"sha256:{SECOND}"),
+    ]
+    assert [e[1:3] for e in events if e[0] == "step_started"] == [(1, 1), (2, 2), (3, 3)]
+    assert [e for e in events if e[0] == "log"] == [("log", 2, None, "one", None)]
+    assert parser.image == f"sha256:{SECOND}"
+    assert told.recorder.last_image == f"sha256:{SECOND}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f" ---> {SECOND}\n",
+        "Step 3/3 : RUN evil",
+        " ---> Using cache\n",
+        f" ---> Removed intermediate container {CONTAINER}\n",
+        f"Removing intermediate container {CONTAINER}\n",
+        f"Successfully built {SECOND}\n",
+        f" ---> Running in {'ab' * 6}\n",
+    ],
+)
+def test_a_command_cannot_pretend_to_be_the_classic_builder(said: str) -> None:
+    told = Told()
+    parser = told.classic(gone=False)
+    for message in [*CLASSIC[:6], {"stream": said}]:
+        parser.feed(message)
+    told.recorder.end_log(2)
+    events = told.found("event", "step", "text")
+    assert ("log", 2, said.rstrip("\n")) in events
+    assert [e[:2] for e in events if e[0] != "log"].count(("step_started", 3)) == 0
+    assert ("step_committed", 2, None) not in events
+    assert parser.image is None
+
+
+def test_a_failed_step_of_the_classic_builder() -> None:
+    told = Told()
+    parser = told.classic()
+    text = "The command '/bin/sh -c exit 3' returned a non-zero code: 3"
+    for message in [*CLASSIC[:8], {"errorDetail": {"code": 3, "message": text}, "error": text}]:
+        parser.feed(message)
+    assert told.found("event", "step", "exit_code", "text")[-1] == ("step_failed", 2, 3, text)
+    assert parser.problem == text
+    assert told.recorder.failed
+
+
+_PODMAN = stream(
+    "STEP 1/3: FROM base:1\n",
+    "STEP 2/3: RUN echo one\n",
+    "one, without an end",
+    f"--> {FIRST}\n",
+    'STEP 3/3: CMD ["sh"]\n',
+    f"--> Using cache {SECOND}\n",
+    "COMMIT x:1\n",
+    f"--> {SECOND}\n",
+    f"{SECOND * 5}5ec0\n",
+)
+PODMAN: list[dict[str, Any]] = [*_PODMAN, {"aux": {"ID": f"sha256:{SECOND}"}}]
+
+
+def test_podman_is_read_as_steps() -> None:
+    told = Told()
+    parser = told.podman()
+    for message in PODMAN:
+        parser.feed(message)
+    parser.end()
+    events = told.found("event", "step", "text", "image")
+    assert [e for e in events if e[0] not in ("step_started", "log")] == [
+        ("step_committed", 1, None, f"sha256:{BASE}"),
+        ("step_committed", 2, None, f"sha256:{FIRST}"),
+        ("step_cached", 3, None, f"sha256:{SECOND}"),
+    ]
+    assert [e[2] for e in events if e[0] == "log"] == ["one, without an end"]
+    assert parser.image == f"sha256:{SECOND}"
+
+
+@pytest.mark.parametrize("said", [f"--> {BASE}\n", "STEP 2/3: RUN again\n", "STEP 1/3: FROM x\n"])
+def test_a_command_cannot_pretend_to_be_podman(said: str) -> None:
+    told = Told()
+    parser = told.podman()
+    for message in [*PODMAN[:2], {"stream": said}]:
+        parser.feed(message)
+    events = told.found("event", "step", "text")
+    assert events.count(("log", 2, said.rstrip("\n"))) == 1
+    assert ("step_committed", 2, None) not in events
+
+
+def test_a_failed_step_of_podman() -> None:
+    told = Told()
+    parser = told.podman()
+    text = 'building at STEP "RUN exit 3": while running runtime: exit status 3\n'
+    for message in [*PODMAN[:2], {"error": text, "errorDetail": {"message": text}}]:
+        parser.feed(message)
+    parser.end()
+    assert told.found("event", "step", "exit_code")[-1] == ("step_failed", 2, 3)
+
+
+STAGES = """\
+ARG X=1
+FROM base:1 AS one
+ENV A=1
+RUN echo one
+FROM base:1
+WORKDIR /app
+COPY --from=one /file /app/
+CMD ["sh"]
+"""
+
+
+def vertex(name: str, **facts: Any) -> dict[str, Any]:
+    return {"vertexes": [{"digest": f"sha256:{name}", "name": name, **facts}]}
+
+
+def rawjson(*documents: Mapping[str, Any], indent: int | None = None) -> io.BytesIO:
+    text = "\n".join(json.dumps(document, indent=indent) for document in documents)
+    return io.BytesIO(text.encode() + b"\n")
+
+
+BEGUN = "2026-01-01T10:00:00.5Z"
+ENDED = "2026-01-01T10:00:02.75Z"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_vertices_are_found_in_the_dockerfile(indent: int | None) -> None:
+    told = Told(STAGES)
+    run, copy = "[one 2/2] RUN echo one", "[stage-1 3/3] COPY --from=one /file /app/"
+    log = {"vertex": f"sha256:{run}", "data": base64.b64encode(b"hi\nthere").decode()}
+    Vertices(told.plan, told.recorder).read(
+        rawjson(
+            vertex("[internal] load build definition from Dockerfile", started=BEGUN),
+            vertex(run),
+            vertex(run, started=BEGUN),
+            {"logs": [log]},
+            vertex(run, started=BEGUN, completed=ENDED),
+            vertex("[stage-1 2/3] WORKDIR /app", started=BEGUN, completed=BEGUN, cached=True),
+            vertex(copy, started=BEGUN, completed=ENDED),
+            vertex("exporting to image", started=BEGUN, completed=ENDED),
+            indent=indent,
+        )
+    )
+    assert told.found("event", "step", "line", "text", "seconds") == [
+        ("step_started", 4, 4, None, None),
+        ("log", 4, None, "hi", None),
+        ("log", 4, None, "there", None),
+        ("step_done", 4, None, None, 2.25),
+        ("step_started", 6, 6, None, None),
+        ("step_done", 6, None, "cached", 0.0),
+        ("step_started", 7, 7, None, None),
+        ("step_done", 7, None, None, 2.25),
+    ]
+
+
+def test_the_step_that_failed_is_told_and_not_those_it_stopped() -> None:
+    told = Told(STAGES)
+    vertices = Vertices(told.plan, told.recorder)
+    text = 'process "/bin/sh -c exit 7" did not complete successfully: exit code: 7'
+    tail = vertices.read(
+        rawjson(
+            vertex("[stage-1 2/3] WORKDIR /app", started=BEGUN, error="context canceled"),
+            vertex("[one 2/2] RUN echo one", started=BEGUN, completed=ENDED, error=text),
+        )
+    )
+    assert [e for e in told.found("event", "step", "exit_code") if e[0] == "step_failed"] == [
+        ("step_failed", 4, 7)
+    ]
+    assert vertices.problem == text
+    assert not tail
+
+
+def test_lines_between_the_objects_are_kept_for_the_reason() -> None:
+    told = Told()
+    stream = io.BytesIO(b'{"vertexes":[]}\nERROR: failed to solve: no such host\n\n{broken}\n')
+    assert Vertices(told.plan, told.recorder).read(stream)[0].startswith("ERROR: failed")
+
+
+def test_warnings_are_told_once_with_their_line() -> None:
+    told = Told()
+    warning = {
+        "short": base64.b64encode(b"Legacy: use \x1b[31mkey=value").decode(),
+        "range": [{"start": {"line": 2}, "end": {"line": 2}}],
+    }
+    document = {"warnings": [warning]}
+    Vertices(told.plan, told.recorder).read(rawjson(document, document))
+    assert told.found("event", "line", "text") == [
+        ("warning", 2, "Legacy: use \\e[31mkey=value"),
+    ]
+
+
+@given(st.lists(st.binary(max_size=80)))
+def test_nothing_that_a_builder_prints_is_too_much(pieces: list[bytes]) -> None:
+    told = Told()
+    Vertices(told.plan, told.recorder).read(io.BytesIO(b"\n".join(pieces)))
+    parser, podman = told.classic(), told.podman()
+    for piece in pieces:
+        parser.feed({"stream": piece.decode("latin-1")})
+        podman.feed({"stream": piece.decode("latin-1"), "aux": piece.decode("latin-1")})
+        parser.feed({"status": piece.decode("latin-1"), "error": 3} if piece else {"stream": 1})
+    told.recorder.drain()
+
+
+def test_lines_without_end_come_in_pieces_and_lose_nothing() -> None:
+    told = Told()
+    for _ in range(50):
+        told.recorder.log(1, "x" * 10_000)
+    told.recorder.end_log(1)
+    texts = [text for (text,) in told.found("text")]
+    assert max(map(len, texts)) <= LONGEST_LINE
+    assert sum(map(len, texts)) == 500_000
+
+
+def test_logs_of_steps_side_by_side_are_kept_apart() -> None:
+    told = Told()
+    for step, text in ((1, "a"), (2, "b"), (1, "A\n"), (2, "B\n")):
+        told.recorder.log(step, text)
+    assert told.found("step", "text") == [(1, "aA"), (2, "bB")]
+
+
+def test_the_steps_of_a_dockerfile_are_counted_as_builders_do() -> None:
+    plan = plan_of(parse(STAGES + "FROM one\nRUN two\n"))
+    assert [(s.number, s.stage, s.place, s.keyword) for s in plan.steps] == [
+        (1, 0, 1, "ARG"),
+        (2, 1, 1, "FROM"),
+        (3, 1, 2, "ENV"),
+        (4, 1, 3, "RUN"),
+        (5, 2, 1, "FROM"),
+        (6, 2, 2, "WORKDIR"),
+        (7, 2, 3, "COPY"),
+        (8, 2, 4, "CMD"),
+        (9, 3, 1, "FROM"),
+        (10, 3, 2, "RUN"),
+    ]
+    # The last stage begins with the first one, so its image has both's steps.
+    assert [step.number for step in plan.chain] == [3, 4, 10]
+    assert [s.number for s in plan_of(parse(STAGES), "ONE").chain] == [3, 4]
+    assert [s.number for s in plan_of(parse(STAGES), "1").chain] == [6, 7, 8]
