@@ -161,8 +161,11 @@ def _unicode_locale(environment: Mapping[str, str]) -> bool:
     A locale that is not set at all, or `LANG=C`, is what minimal systems and containers have
     whatever the terminal. Python takes these for UTF-8, and so does this; `LC_ALL=C` is meant.
     """
-    values = (environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG"))
-    name = next((value for value in values if value), "")
+    names = ["LC_ALL", "LC_CTYPE", "LANG"]
+    if environment.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8") and environment.get("LANG"):
+        # Python has set it, since this system does not have the locale that LANG names.
+        names.remove("LC_CTYPE")
+    name = next((value for each in names if (value := environment.get(each, ""))), "")
     if not name or (name in ("C", "POSIX") and not environment.get("LC_ALL")):
         return True
     if name in ("C", "POSIX"):

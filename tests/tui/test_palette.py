@@ -63,6 +63,14 @@ async def test_typing_picks_and_enter_does_it(drive: Drive) -> None:
         assert ui.focus == "layers"
 
 
+async def test_what_begins_so_comes_first(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.press("ctrl+p", *"th")
+        assert shown(ui)[0] == "Theme…"
+        await ui.press("backspace", "backspace")
+        assert shown(ui)[0].startswith("Go to the files of the layer")
+
+
 async def test_it_is_there_without_an_image(drive: Drive) -> None:
     async with drive(None, engine=fakes.NO_ENGINE) as ui:
         await ui.press("ctrl+p", *"archive", "enter")

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.glyphs import Level
 from layerscope.tui.screens.main import MainScreen
 from tests.tui import fakes
 
@@ -22,6 +23,7 @@ def app(
     reader: fakes.FakeReader | Exception | None = None,
     engine: fakes.FakeEngine | Exception | None = None,
     theme: str = "layerscope-dark",
+    glyphs: Level = Level.UNICODE,
 ) -> LayerscopeApp:
     return LayerscopeApp(
         source,
@@ -29,6 +31,7 @@ def app(
         fakes.connector(engine),
         clock=lambda: fakes.NOW,
         theme=theme,
+        glyphs=glyphs,
     )
 
 
@@ -61,7 +64,12 @@ CASES: dict[str, tuple[Callable[[], LayerscopeApp], tuple[str, ...]]] = {
     "filter": (app, ("G", "slash", "l", "i", "b")),
     "details": (app, ("4",)),
     "zoom": (app, ("G", "3", "z")),
-    "help": (app, ("question_mark",)),
+    "palette": (app, ("ctrl+p", *"sort by the")),
+    "themes": (app, ("ctrl+p", *"theme", "enter", "down")),
+    "copy": (app, ("3", "y")),
+    "jump": (app, ("3", "ctrl+o")),
+    "open": (app, ("o",)),
+    "reason": (app, ("n",)),
     "incomplete": (lambda: app(reader=fakes.FakeReader(fail_at=2)), ()),
     "cannot_open": (lambda: app(reader=fakes.NO_ENGINE), ()),
 }
@@ -74,12 +82,44 @@ def test_screen(snap_compare: Compare, case: str, size: tuple[int, int]) -> None
     assert snap_compare(make(), terminal_size=size, run_before=then(*keys))
 
 
-def test_widest(snap_compare: Compare) -> None:
-    assert snap_compare(app(), terminal_size=(200, 60), run_before=then("j", "j", "j"))
+#: Colours of our own, of the terminal, none, and none with ASCII alone, in every size.
+LOOKS = {
+    "colour": ("layerscope-dark", Level.UNICODE),
+    "16": ("layerscope-terminal", Level.UNICODE),
+    "none": ("layerscope-plain", Level.UNICODE),
+    "ascii": ("layerscope-plain", Level.ASCII),
+}
+#: Others in one size.
+FURTHER = {
+    "light": ("layerscope-light", Level.UNICODE),
+    "console": ("layerscope-terminal", Level.CONSOLE),
+    "foreign": ("nord", Level.UNICODE),
+}
 
 
-@pytest.mark.parametrize("theme", ["layerscope-light", "layerscope-terminal"])
-def test_themes(snap_compare: Compare, theme: str) -> None:
-    assert snap_compare(
-        app(theme=theme), terminal_size=(120, 40), run_before=then("j", "j", "j", "3")
-    )
+def look(theme: str, glyphs: Level, size: tuple[int, int], snap_compare: Compare) -> bool:
+    """Compares the panes alone: the keys at the bottom are in the other pictures."""
+    press = then("j", "j", "j", "t", "3", "E", "j", "j")
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await press(pilot)
+        main = pilot.app.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        main.keys.display = False
+        await pilot.pause(0.1)
+
+    made = app(theme=theme, glyphs=glyphs)
+    return snap_compare(made, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(
+    "size", [(80, 24), (120, 40), (200, 60), (60, 15)], ids=lambda size: f"{size[0]}x{size[1]}"
+)
+@pytest.mark.parametrize("name", LOOKS)
+def test_look(snap_compare: Compare, name: str, size: tuple[int, int]) -> None:
+    assert look(*LOOKS[name], size, snap_compare)
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_look(snap_compare: Compare, name: str) -> None:
+    assert look(*FURTHER[name], (120, 40), snap_compare)

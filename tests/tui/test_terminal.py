@@ -394,6 +394,58 @@ def test_no_color_means_no_colour(terminals: list[Terminal]) -> None:
         assert not re.search(rb"(^|;)([34][0-7]|9[0-7]|10[0-7]|[34]8;)", code), code
 
 
+def settings_in(folder: Path, text: str) -> str:
+    (folder / "layerscope").mkdir()
+    (folder / "layerscope" / "config.toml").write_text(text)
+    return str(folder)
+
+
+def test_settings_apply_and_what_is_wrong_is_told(
+    terminals: list[Terminal], tmp_path: Path
+) -> None:
+    text = 'ascii = true\nmouse = false\nthme = "x"\n[keys]\nmain.union = "U"\n'
+    terminals.append(ui := start(XDG_CONFIG_HOME=settings_in(tmp_path, text), size=(150, 30)))
+    ui.until("index.html")
+    assert "+- 2 Layers" in ui.text
+    assert "config.toml, line 3: there is no setting 'thme'" in ui.screen.display[-1]
+    assert b"\x1b[?1003h" not in ui.output
+    ui.keys("U")
+    assert "united" in ui.text
+    assert "U Union" in ui.text
+    ui.keys("q")
+    assert ui.wait() == 0
+    # On the terminal again, for whoever has missed it.
+    before, _, _ = ui.output.partition(b"\x1b[?1049h")
+    assert b"config.toml, line 3" in before
+
+
+@pytest.mark.parametrize(
+    ("environment", "mark"),
+    [
+        ({"LC_ALL": "C"}, "+- 2 Layers"),
+        ({"LANG": "de_DE.ISO-8859-1", "LC_ALL": "", "LC_CTYPE": ""}, "+- 2 Layers"),
+        ({"LAYERSCOPE_ASCII": "1"}, "+- 2 Layers"),
+        ({"TERM": "linux"}, "┌─ 2 Layers"),
+        ({"LC_ALL": "C", "LAYERSCOPE_ASCII": "0"}, "╭─ 2 Layers"),
+    ],
+)
+def test_characters_fit_the_terminal(
+    terminals: list[Terminal], environment: dict[str, str], mark: str
+) -> None:
+    terminals.append(ui := start(size=(100, 30), **environment))
+    ui.until("index.html")
+    assert mark in ui.text
+    ui.keys("jt3Ej?")
+    if mark.startswith("+"):
+        assert ui.output.isascii()
+
+
+def test_a_theme_goes_before_no_color(terminals: list[Terminal]) -> None:
+    terminals.append(ui := start(NO_COLOR="1", LAYERSCOPE_THEME="dark"))
+    ui.until("index.html")
+    assert b"38;5;" in ui.output
+
+
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_a_dumb_terminal_is_refused_in_one_line(terminals: list[Terminal], term: str) -> None:
     terminals.append(ui := start(TERM=term))

@@ -66,7 +66,12 @@ class _Rows(RowView, can_focus=False):
                 for index, entry in enumerate(self._entries)
             ]
             found = [match for match in found if match[0]]
-            found.sort(key=lambda match: (-match[0], match[2]))
+            begins = {
+                index
+                for index, entry in enumerate(self._entries)
+                if entry.text.lower().startswith(query.lower())
+            }
+            found.sort(key=lambda match: (match[2] not in begins, -match[0], match[2]))
             self._shown = [(index, frozenset(offsets)) for _, offsets, index in found]
         else:
             self._shown = [(index, frozenset()) for index in range(len(self._entries))]
