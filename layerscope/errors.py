@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class LayerscopeError(Exception):
@@ -22,6 +23,10 @@ class LayerscopeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # It may come from another process, and `__init__` takes something else in each class.
+        return _again, (type(self), self.args), self.__dict__
 
 
 class UsageError(LayerscopeError):
@@ -89,3 +94,9 @@ class Cancelled(LayerscopeError):
 
     def __init__(self) -> None:
         super().__init__("Cancelled.")
+
+
+def _again(kind: type[LayerscopeError], arguments: tuple[Any, ...]) -> LayerscopeError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error

@@ -75,6 +75,7 @@ class ArchiveReader:
         # An image that is in the cache has no need of them, nor of the time that importing takes.
         from layerscope.images.forked import may_fork, read_forked
         from layerscope.images.layer_bytes import read_layer
+        from layerscope.images.spawned import may_spawn, read_spawned
 
         def read(index: int) -> Changeset:
             name, member = self._layers[index]
@@ -88,8 +89,13 @@ class ArchiveReader:
                 advance=lambda at: progress.advance(at + shift),
             )
 
-        if may_fork(len(wanted), sum(sizes[index] for index in wanted)):
+        size = sum(sizes[index] for index in wanted)
+        if may_fork(len(wanted), size):
             found = read_forked(wanted, read)
+        elif may_spawn(len(wanted), size):
+            members = {index: self._layers[index] for index in wanted}
+            places = {i: (name, at.offset, at.size) for i, (name, at) in members.items()}
+            found = read_spawned(places, (self._archive.whole.fd, self._file), read)
         else:
             found = ((index, read(index)) for index in wanted)
         for index, changeset in found:

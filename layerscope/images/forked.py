@@ -4,7 +4,8 @@ Most of the time goes into finding headers, in Python, so threads do not help. A
 all that is open, needs no start-up, and takes layers from the same queue, a pipe, as its parent.
 What it reads it leaves in anonymous files that were made before the fork.
 
-Forking is safe only in a process with a single thread, so the TUI, which has many, never does.
+Forking is safe only in a process with a single thread; the TUI, which has many, starts a process
+anew (`spawned`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import NoReturn
 
 from layerscope.errors import LayerscopeError
 from layerscope.filesystem.changeset import Changeset
@@ -26,13 +29,13 @@ WORTHWHILE = 64 << 20
 _TOKEN = struct.Struct("<I")
 
 #: A pipe holds 64 KiB at least, and all tokens are in it before anyone reads.
-_MOST = 4096
+MOST = 4096
 
 
 def may_fork(layers: int, size: int) -> bool:
     """Whether to read layers with a forked child."""
     return (
-        1 < layers <= _MOST
+        1 < layers <= MOST
         and size >= WORTHWHILE
         and (os.cpu_count() or 1) > 1
         and threading.active_count() == 1
@@ -56,26 +59,66 @@ def read_forked(
         LayerscopeError: What `read` raised, in either process.
     """
     with ExitStack() as stack:
-        results = {layer: stack.enter_context(_memory(layer)) for layer in layers}
-        tokens = _queue(stack, layers)
-        finished, finish = os.pipe()
-        stack.callback(os.close, finished)
+        pipes = shared(stack, layers)
         child = os.fork()
         if not child:
-            _child(tokens, finish, results, read)
-        os.close(finish)
+            serve(pipes.tokens, pipes.finish, pipes.results, read)
+        yield from pipes.collect(
+            read, lambda: os.kill(child, signal.SIGKILL), lambda: os.waitpid(child, 0)[1]
+        )
+
+
+@dataclass(slots=True)
+class Pipes:
+    """What two processes share that read layers together.
+
+    Attributes:
+        tokens: Layers that are still to be read, for both.
+        finished: Layers that the child has read.
+        finish: Where the child says so; the parent closes its own.
+        results: Anonymous files for what it read, by layer.
+    """
+
+    tokens: int
+    finished: int
+    finish: int
+    results: dict[int, int]
+
+    def collect(
+        self, read: Callable[[int], Changeset], kill: Callable[[], object], wait: Callable[[], int]
+    ) -> Iterator[tuple[int, Changeset]]:
+        """Reads what is left, and yields that and what the child reads.
+
+        Args:
+            read: Reads a layer in this process.
+            kill: Ends the child.
+            wait: Waits for its end; gives its status, 0 if all went well.
+        """
+        os.close(self.finish)
+        missing = set(self.results)
         try:
-            while (layer := _take(tokens)) is not None:
+            while (layer := _take(self.tokens)) is not None:
                 yield layer, read(layer)
-            while (layer := _take(finished)) is not None:
-                yield layer, _result(results[layer])
+                missing.discard(layer)
+            while (layer := _take(self.finished)) is not None:
+                yield layer, _result(self.results[layer])
+                missing.discard(layer)
         except BaseException:
-            os.kill(child, signal.SIGKILL)
+            kill()
             raise
         finally:
-            _, status = os.waitpid(child, 0)
-        if status:
+            status = wait()
+        if status and missing:
             raise LayerscopeError("A process that read layers was stopped.", "Try again.")
+
+
+def shared(stack: ExitStack, layers: Sequence[int]) -> Pipes:
+    """Makes what is needed to read layers in two processes; let go of with the stack."""
+    results = {layer: stack.enter_context(_memory(layer)) for layer in layers}
+    tokens = _queue(stack, layers)
+    finished, finish = os.pipe()
+    stack.callback(os.close, finished)
+    return Pipes(tokens, finished, finish, results)
 
 
 def _memory(layer: int) -> _Memory:
@@ -110,9 +153,9 @@ def _take(pipe: int) -> int | None:
     return int(_TOKEN.unpack(data)[0]) if data else None
 
 
-def _child(
+def serve(
     tokens: int, finish: int, results: dict[int, int], read: Callable[[int], Changeset]
-) -> None:
+) -> NoReturn:
     """Reads layers until there are none left, and ends without any of the parent's clean-up."""
     code = 1
     try:
