@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from layerscope.content.line_matching import common_runs
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.compare import Difference, compare_unions
 from layerscope.filesystem.waste import Waste, measure
 from layerscope.images.file_digests import file_digest
+from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
 from layerscope.images.reader import ImageReader
+from layerscope.images.shared_layers import shared_layers
 from layerscope.reports.entry import aspect_words, difference_text, version_document, version_text
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
@@ -75,17 +78,75 @@ def diff_images(first: Side, second: Side) -> ImageDiff:
     return ImageDiff(
         first=one,
         second=other,
-        config=list(_config_differences(one.image.config, other.image.config)),
+        config=list(config_differences(one.image.config, other.image.config)),
         shared=shared,
-        files=compare_unions(one.stack, other.stack, same_content),
+        files=compare_unions(
+            one.stack, other.stack, same_content, shared_layers(first.reader, second.reader)
+        ),
         waste=(measure(one.stack), measure(other.stack)),
     )
 
 
-def _config_differences(
+@dataclass(frozen=True, slots=True)
+class LayerPair:
+    """Layers of two images that stand beside each other.
+
+    Attributes:
+        first: Number of the layer of the one; None if there is none.
+        second: Number of the layer of the other; likewise.
+        shared: Whether they are the same.
+    """
+
+    first: int | None
+    second: int | None
+    shared: bool = False
+
+
+def pair_layers(one: Image, other: Image) -> list[LayerPair]:
+    """The layers of two images side by side, base first.
+
+    Those that are the same stand beside each other, and between them those that the same
+    instruction made; what is left stands beside whatever is left there.
+    """
+    runs, _ = common_runs(*([layer.diff_id for layer in side.layers] for side in (one, other)))
+    pairs: list[LayerPair] = []
+    i = j = 0
+    for a, b, length in [*runs, (len(one.layers), len(other.layers), 0)]:
+        pairs += _beside(one, other, range(i, a), range(j, b))
+        pairs += [LayerPair(a + step, b + step, True) for step in range(length)]
+        i, j = a + length, b + length
+    return pairs
+
+
+def _beside(one: Image, other: Image, first: range, second: range) -> Iterator[LayerPair]:
+    """Layers that are not the same, those that the same instruction made beside each other."""
+    texts = [
+        [side.layers[index].instruction for index in indices]
+        for side, indices in ((one, first), (other, second))
+    ]
+    runs, _ = common_runs(*texts)
+    same = [(a + step, b + step) for a, b, length in runs for step in range(length)]
+    i = j = 0
+    for a, b in [*same, (len(first), len(second))]:
+        while i < a or j < b:
+            yield LayerPair(
+                first[i] if i < a else None,
+                second[j] if j < b else None,
+            )
+            i, j = min(i + 1, a), min(j + 1, b)
+        if a < len(first) and b < len(second):
+            yield LayerPair(first[a], second[b])
+            i, j = a + 1, b + 1
+
+
+def config_differences(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Differences in what a container gets of the configuration; environment by variable."""
+    """Differences in what a container gets of the configuration; environment by variable.
+
+    Yields:
+        Dotted key and both values; None on the side that lacks it.
+    """
     for key in ("os", "architecture", "variant"):
         if one.get(key) != other.get(key):
             yield key, one.get(key), other.get(key)
@@ -177,7 +238,7 @@ def diff_text(diff: ImageDiff) -> Iterator[str]:
     if diff.config:
         yield ""
         for key, one, other in diff.config:
-            yield f"{one_line(key)}: {_value(one)} → {_value(other)}"
+            yield f"{one_line(key)}: {value_text(one)} → {value_text(other)}"
     if diff.files:
         yield ""
         for difference in diff.files:
@@ -202,5 +263,6 @@ def _file_line(diff: ImageDiff, difference: Difference) -> str:
     return f"R {path}  {version_text(diff.first.stack, first or 0)}"
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """A value of a configuration for people; safe to show."""
     return "(none)" if value is None else one_line(str(value))

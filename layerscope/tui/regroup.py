@@ -58,7 +58,7 @@ class Wanted:
         if self.order is not None:
             rows.sort, rows.reverse = self.order
         if view is not None and self.room is not None:
-            rows.expanded = unfolded(view, self.room)
+            rows.expanded = unfolded(view, self.room, self.hidden)
             rows.view = view
         if view is not None:
             rows.show(view, stop)

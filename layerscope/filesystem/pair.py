@@ -1,0 +1,228 @@
+"""Two unions as one stack of two layers: the second layer makes the second union of the first.
+
+So whatever can be asked of a layer can be asked of the difference of two images: what is added,
+modified and removed, in what, how large folders are, and which rows a tree shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.changeset import Changeset, EntryType, Int64
+from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.tree import Int32
+from layerscope.filesystem.view import View, union_view
+
+_FIRST, _SECOND = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two unions.
+
+    Attributes:
+        stack: The first as layer 0, and what makes the second of it as layer 1.
+        first: The stack of the one.
+        second: The stack of the other.
+        rows: For each row of each layer, the version in the stack it comes from; -1 for whiteouts.
+    """
+
+    stack: Stack
+    first: Stack
+    second: Stack
+    rows: tuple[Int32, Int32]
+
+    def source(self, row: int) -> int:
+        """The version, in the first or the second stack, that a row of the pair stands for."""
+        layer = int(self.stack.layers[row])
+        return int(self.rows[layer][row - self.stack.bases[layer]])
+
+    def sides(self, node: int) -> tuple[int | None, int | None]:
+        """The version that each stack has at a node of the pair, or None."""
+        found = [self.stack.version(node, layer) for layer in (_FIRST, _SECOND)]
+        one, other = (
+            None if row is None or row >= self.stack.bases[-1] else self.source(row)
+            for row in found
+        )
+        return one, other
+
+    def unread(self) -> list[int]:
+        """Rows of the second layer whose content nobody has compared, what looks changed first."""
+        rows = np.flatnonzero(self.stack.unread)
+        order = np.argsort(self.stack.changes[rows] == Change.UNCHANGED, kind="stable")
+        found: list[int] = rows[order].tolist()
+        return found
+
+
+@dataclass(slots=True)
+class PairView(View):
+    """What a pair shows at each node.
+
+    `sizes` are absolute differences, so that what differs most comes first.
+
+    Attributes:
+        before: Bytes at and below the node in the first union, each inode once.
+        after: The same in the second union.
+    """
+
+    before: Int64
+    after: Int64
+
+
+def pair_unions(first: Stack, second: Stack, shared: Mapping[int, int] | None = None) -> Pair:
+    """Puts the unions at the top of two stacks on each other.
+
+    Args:
+        first: One stack.
+        second: The other.
+        shared: For layers of the second that are the same, to the last byte, as one of the first,
+            the number of that. Layers that are the same object need not be told.
+    """
+    one, rows = _changeset(first, {})
+    missing = _missing(one, second)
+    other, matches = _changeset(second, missing)
+    stack = Stack([one, other])
+    matches = np.concatenate([matches, np.full(len(missing), -1, np.int32)])
+    pair = Pair(stack, first, second, (rows, matches))
+    _settle_shared(pair, shared or {})
+    return pair
+
+
+def pair_view(pair: Pair) -> PairView:
+    """Everything that either union has, and what is different in the second."""
+    stack = pair.stack
+    view, before = union_view(stack, _SECOND), union_view(stack, _FIRST).sizes
+    after = np.where(view.changes == Change.REMOVED, 0, view.sizes)
+    return PairView(
+        stack,
+        view.layer,
+        view.shown,
+        view.versions,
+        view.changes,
+        np.abs(after - before),
+        view.touched,
+        before,
+        after,
+    )
+
+
+def aspects_of(stack: Stack, row: int) -> Aspect:
+    """In what a row of a pair's second layer differs; another type says all about the content."""
+    aspects = Aspect(int(stack.aspects[row]))
+    return aspects & ~Aspect.CONTENT if aspects & Aspect.TYPE else aspects
+
+
+def _changeset(stack: Stack, missing: Mapping[bytes, None]) -> tuple[Changeset, Int32]:
+    """A union as one changeset, with whiteouts for some paths, and where its rows come from."""
+    rows = stack.union(stack.height - 1) if stack.height else np.zeros(0, np.int32)
+    rows = rows[stack.nodes[rows] != 0]
+    paths = stack.tree.paths(stack.nodes[rows].tolist())
+    inodes = stack.inodes[rows]
+    kinds = stack.types[rows].copy()
+    sizes = stack.sizes[rows].copy()
+    places, links = _links(stack, rows, kinds, paths)
+    kinds[places] = EntryType.HARDLINK
+    sizes[places] = 0
+    count = len(missing)
+
+    def extended(column: np.ndarray, value: int = 0) -> np.ndarray:
+        return np.concatenate([column, np.full(count, value, column.dtype)])
+
+    nowhere = np.full(len(rows) + count, -1, np.int64)
+    result = Changeset(
+        path_blob=b"\0".join([*paths, *missing]),
+        kinds=extended(kinds, EntryType.WHITEOUT),
+        modes=extended(stack.modes[rows]),
+        uids=extended(stack.uids[rows]),
+        gids=extended(stack.gids[rows]),
+        sizes=extended(sizes),
+        mtimes=extended(stack.mtimes[rows]),
+        header_offsets=nowhere,
+        data_offsets=nowhere,
+        links=links,
+    )
+    for place in np.flatnonzero((kinds == EntryType.CHAR) | (kinds == EntryType.BLOCK)).tolist():
+        device = stack.device(int(rows[place]))
+        if device is not None:
+            result.devices[place] = device
+    bearers = [
+        stack.bases[layer] + row
+        for layer, changeset in enumerate(stack.changesets)
+        for row in changeset.xattrs
+    ]
+    if bearers:
+        for place in np.flatnonzero(np.isin(inodes, bearers)).tolist():
+            result.xattrs[place] = stack.xattrs(int(rows[place]))
+    result.digests = _digests(stack, inodes, count)
+    return result, rows
+
+
+def _links(
+    stack: Stack,
+    rows: Int32,
+    kinds: np.ndarray,
+    paths: list[bytes],
+) -> tuple[list[int], dict[int, bytes]]:
+    """Rows that are further names of a file, and the targets of these and of symlinks."""
+    links: dict[int, bytes] = {}
+    for place in np.flatnonzero(kinds == EntryType.SYMLINK).tolist():
+        target = stack.link(int(stack.inodes[rows[place]]))
+        if target is not None:
+            links[place] = target
+    files = np.flatnonzero(kinds == EntryType.FILE)
+    _, first, which = np.unique(stack.inodes[rows[files]], return_index=True, return_inverse=True)
+    stands = first[which]
+    again = np.flatnonzero(stands != np.arange(len(files)))
+    places: list[int] = files[again].tolist()
+    for place, target in zip(places, files[stands[again]].tolist(), strict=True):
+        links[place] = paths[target]
+    return places, links
+
+
+def _digests(stack: Stack, inodes: Int32, count: int) -> np.ndarray | None:
+    if not any(changeset.digests is not None for changeset in stack.changesets):
+        return None
+    digests = np.zeros((len(inodes) + count, 32), np.uint8)
+    layers = stack.layers[inodes]
+    for layer, changeset in enumerate(stack.changesets):
+        if changeset.digests is not None:
+            own = np.flatnonzero((layers == layer) & (inodes < stack.bases[-1]))
+            digests[own] = changeset.digests[inodes[own] - stack.bases[layer]]
+    return digests
+
+
+def _missing(one: Changeset, second: Stack) -> dict[bytes, None]:
+    """The paths of the first union that the second has to remove: nothing else hides them."""
+    rows = second.union(second.height - 1) if second.height else np.zeros(0, np.int32)
+    paths = second.tree.paths(second.nodes[rows].tolist())
+    there = dict(zip(paths, (second.types[rows] == EntryType.DIR).tolist(), strict=True))
+    there[b""] = True
+    return {
+        path: None
+        for path in one.paths()
+        if path not in there and there.get(path.rpartition(b"/")[0])
+    }
+
+
+def _settle_shared(pair: Pair, shared: Mapping[int, int]) -> None:
+    """Files that come from the same place of the same layer have the same content."""
+    stack, first, second = pair.stack, pair.first, pair.second
+    rows = np.flatnonzero(stack.unread)
+    if not len(rows):
+        return
+    same_layer = np.full(second.height, -1, np.int64)
+    for layer, changeset in enumerate(second.changesets):
+        twins = (i for i, other in enumerate(first.changesets) if other is changeset)
+        same_layer[layer] = shared.get(layer, next(twins, -1))
+    one = first.inodes[pair.rows[_FIRST][stack.inodes[stack.below[rows]]]]
+    other = second.inodes[pair.rows[_SECOND][stack.inodes[rows] - stack.bases[_SECOND]]]
+    layers = first.layers[one], second.layers[other]
+    bases = np.asarray(first.bases), np.asarray(second.bases)
+    same = (same_layer[layers[1]] == layers[0]) & (
+        one - bases[0][layers[0]] == other - bases[1][layers[1]]
+    )
+    stack.unread[rows[same]] = False
