@@ -43,6 +43,15 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     inspect = _command(subparsers, "inspect", "image, layers, waste")
     inspect.add_argument("--json", action="store_true", help="one JSON object")
 
+    waste = _command(subparsers, "waste", "what could be saved, why, and how")
+    waste.add_argument("--json", action="store_true", help="one JSON object")
+    waste.add_argument(
+        "--no-compare",
+        dest="compare",
+        action="store_false",
+        help="read no content, which tells what was copied from what was rewritten",
+    )
+
     files = _command(subparsers, "files", "the union at the top, or one layer's changes")
     files.add_argument("--layer", type=int, metavar="N", help="one layer, the base being 0")
     files.add_argument("--json-lines", action="store_true", help="one JSON object a line")

@@ -349,6 +349,13 @@ def dockerfile(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def waste(arguments: argparse.Namespace) -> int:
+    """`layerscope waste`."""
+    from layerscope.commands_saving import waste as run
+
+    return run(arguments, _source)
+
+
 @contextmanager
 def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
     with _source(arguments.source, arguments) as opened:

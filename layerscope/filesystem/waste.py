@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from layerscope.filesystem.change import NEVER, Aspect
 from layerscope.filesystem.changeset import EntryType
@@ -79,19 +80,38 @@ def measure(stack: Stack) -> Waste:
     A file with several names is wasted once its last name is hidden, and by the layer that hid it.
     """
     sizes = tuple(stack.layer_size(layer) for layer in range(stack.height))
+    hidden_by = hiders(stack)
+    files = _files(stack)
+    visible = int(stack.sizes[files[hidden_by[files] == NEVER]].sum())
+    lost = hidden_files(stack, hidden_by)
+    return Waste(sizes, visible, _by_path(stack, lost, hidden_by))
+
+
+def hiders(stack: Stack) -> npt.NDArray[np.int16]:
+    """For each inode, by its row, the layer that hid the last of its names, or `NEVER`."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
-    inodes = stack.inodes[rows]
-    # For each inode, the layer that hid the last of its names.
     hidden_by = np.zeros(len(stack.kinds), np.int16)
-    np.maximum.at(hidden_by, inodes, stack.hidden_by[rows])
-    files = np.flatnonzero(
+    np.maximum.at(hidden_by, stack.inodes[rows], stack.hidden_by[rows])
+    return hidden_by
+
+
+def hidden_files(stack: Stack, hidden_by: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+    """Rows of the inodes that nobody can read and that have bytes.
+
+    Args:
+        stack: The layers.
+        hidden_by: Its `hiders`.
+    """
+    files = _files(stack)
+    lost: npt.NDArray[np.intp] = files[(hidden_by[files] != NEVER) & (stack.sizes[files] > 0)]
+    return lost
+
+
+def _files(stack: Stack) -> npt.NDArray[np.intp]:
+    """Rows of the inodes of regular files."""
+    return np.flatnonzero(
         (stack.kinds == EntryType.FILE) & (stack.inodes == np.arange(len(stack.kinds)))
     )
-    seen = hidden_by[files] == NEVER
-    visible = int(stack.sizes[files[seen]].sum())
-    lost = files[~seen]
-    lost = lost[stack.sizes[lost] > 0]
-    return Waste(sizes, visible, _by_path(stack, lost, hidden_by))
 
 
 def _by_path(
@@ -147,15 +167,9 @@ def by_layer(stack: Stack, count: int = 10) -> list[LayerWaste]:
         count: How many paths to name for each.
     """
     rows = np.flatnonzero(stack.types == EntryType.FILE)
-    hidden_by = np.zeros(len(stack.kinds), np.int16)
-    np.maximum.at(hidden_by, stack.inodes[rows], stack.hidden_by[rows])
-    lost = np.flatnonzero(
-        (stack.kinds == EntryType.FILE)
-        & (stack.inodes == np.arange(len(stack.kinds)))
-        & (hidden_by != NEVER)
-        & (hidden_by > stack.layers)
-        & (stack.sizes > 0)
-    )
+    hidden_by = hiders(stack)
+    lost = hidden_files(stack, hidden_by)
+    lost = lost[hidden_by[lost] > stack.layers[lost]]
     again = np.zeros(len(stack.kinds), np.bool_)
     above = stack.below[rows]
     same = (above >= 0) & (stack.aspects[rows] & np.uint16(Aspect.CONTENT | Aspect.TYPE) == 0)

@@ -103,6 +103,18 @@ class Contents:
                 return _Direct(located)
         return _Streamed(self, content_of(stack, self._reader, row), int(stack.sizes[row]))
 
+    def seekable(self, stack: Stack, row: int) -> bool:
+        """Whether the content of a regular file's version can be read without all before it."""
+        place = stack.place(int(stack.inodes[row]))
+        if place is None or not isinstance(self._reader, LocatingReader) or self._closed:
+            return False
+        changeset, inner = place
+        layer = int(stack.layers[int(stack.inodes[row])])
+        located = self._reader.located(layer, changeset, inner)
+        if located is not None:
+            located.close()
+        return located is not None
+
     def read_all(self, stack: Stack, row: int, limit: int, advance: Advance | None = None) -> bytes:
         """The content of a regular file's version, but no more than `limit` bytes.
 

@@ -1,0 +1,50 @@
+"""Compares the content of hidden files with what replaced them, as far as that can be afforded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.waste_causes import uncompared
+from layerscope.images.contents import Contents
+from layerscope.images.progress import Progress
+from layerscope.images.version_diff import settle_versions
+
+#: Where layers cannot be seeked in, each file costs reading them up to it: the largest must do.
+MOST_STREAMED = 20
+
+
+def compare_hidden(
+    stack: Stack,
+    contents: Contents,
+    progress: Progress,
+    tell: Callable[[], None] = lambda: None,
+) -> None:
+    """Finds out which hidden files were copied and which rewritten, the largest first.
+
+    Args:
+        stack: The layers; what is found is noted in it.
+        contents: The content of the image's files.
+        progress: Where to say how far it has come; may stop it.
+        tell: Called after each file.
+
+    Raises:
+        Cancelled: It was stopped, or the image has been closed.
+    """
+    rows = uncompared(stack)
+    progress.what = "Comparing content"
+    progress.total = sum(2 * int(stack.sizes[row]) for row in rows)
+    done = streamed = 0
+
+    def advance(_: int) -> None:
+        progress.advance(done)
+
+    for row in rows:
+        below = int(stack.below[row])
+        if not (contents.seekable(stack, row) and contents.seekable(stack, below)):
+            streamed += 1
+        if streamed <= MOST_STREAMED:
+            settle_versions(stack, contents, [row], advance)
+        done += 2 * int(stack.sizes[row])
+        progress.advance(done)
+        tell()
