@@ -108,7 +108,8 @@ def pair_layers(one: Image, other: Image) -> list[LayerPair]:
     Those that are the same stand beside each other, and between them those that the same
     instruction made; what is left stands beside whatever is left there.
     """
-    runs, _ = common_runs(*([layer.diff_id for layer in side.layers] for side in (one, other)))
+    ids, others = ([layer.diff_id for layer in side.layers] for side in (one, other))
+    runs, _ = common_runs(ids, others)
     pairs: list[LayerPair] = []
     i = j = 0
     for a, b, length in [*runs, (len(one.layers), len(other.layers), 0)]:
@@ -120,11 +121,11 @@ def pair_layers(one: Image, other: Image) -> list[LayerPair]:
 
 def _beside(one: Image, other: Image, first: range, second: range) -> Iterator[LayerPair]:
     """Layers that are not the same, those that the same instruction made beside each other."""
-    texts = [
+    texts, others = (
         [side.layers[index].instruction for index in indices]
         for side, indices in ((one, first), (other, second))
-    ]
-    runs, _ = common_runs(*texts)
+    )
+    runs, _ = common_runs(texts, others)
     same = [(a + step, b + step) for a, b, length in runs for step in range(length)]
     i = j = 0
     for a, b in [*same, (len(first), len(second))]:

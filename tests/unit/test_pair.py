@@ -71,8 +71,8 @@ def test_differences_are_those_of_the_unions(
 ) -> None:
     first, second = stack_of(*one), stack_of(*other)
     before, after = union(first), union(second)
-    expected = {path: Change.REMOVED for path in before.keys() - after.keys()}
-    expected |= {path: Change.ADDED for path in after.keys() - before.keys()}
+    expected = dict.fromkeys(before.keys() - after.keys(), Change.REMOVED)
+    expected |= dict.fromkeys(after.keys() - before.keys(), Change.ADDED)
     expected |= {
         path: Change.MODIFIED
         for path in before.keys() & after.keys()
