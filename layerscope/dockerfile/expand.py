@@ -75,6 +75,7 @@ def expand(
     raw_quotes: bool = False,
     raw_escapes: bool = False,
     keep_unset: bool = False,
+    quotes: bool = True,
 ) -> Expansion:
     """Expands a text.
 
@@ -85,11 +86,13 @@ def expand(
         raw_quotes: Whether quotes stay.
         raw_escapes: Whether escape characters stay.
         keep_unset: Whether uses of variables without a value stay.
+        quotes: Whether quotes mean anything; they do not in a heredoc.
 
     Raises:
         ExpansionError: A quote or a brace is not closed, or the text asks for what there is not.
     """
     lexer = _Lexer(text, values, escape, raw_quotes, raw_escapes, keep_unset)
+    lexer.quotes = quotes
     result = lexer.run("", raw_escapes)
     return Expansion(result, tuple(lexer.words), tuple(lexer.references))
 
@@ -137,6 +140,7 @@ class _Lexer:
         self.raw_quotes = raw_quotes
         self.raw_escapes = raw_escapes
         self.keep_unset = keep_unset
+        self.quotes = True
         self.place = 0
         self.depth = 0
         self.words: list[LexWord] = []
@@ -176,7 +180,7 @@ class _Lexer:
             elif char == "<":
                 piece = self.angle()
                 words.raw(piece, start)
-            elif char in "\"'":
+            elif self.quotes and char in "\"'":
                 piece = self.single() if char == "'" else self.double()
                 words.raw(piece, start)
             else:

@@ -36,15 +36,28 @@ def format(document: Document) -> str:  # noqa: A001
     Returns:
         Its new text, which means the same and which formatting leaves as it is.
     """
-    edits: list[Edit] = []
+    return _apply(document.text, edits(document))
+
+
+def edits(document: Document) -> list[Edit]:
+    """What formatting changes: pieces of the text and what takes their place, in order.
+
+    An editor that makes them one by one, the last first, keeps its cursor where it is.
+
+    Args:
+        document: The document.
+    """
+    found: list[Edit] = []
     shell_known = True
     for instruction in document.instructions:
         shell_known = _shell_known(instruction, shell_known)
         own = _edits(document, instruction, shell_known)
         if own and _means_same(document, instruction, own):
-            edits += own
-    text = _apply(document.text, edits)
-    return text if not text or text.endswith("\n") or _ends_open(document) else text + "\n"
+            found += own
+    text = document.text
+    if text and not text.endswith("\n") and not _ends_open(document):
+        found.append((Span(len(text), len(text)), "\n"))
+    return sorted(found)
 
 
 def _ends_open(document: Document) -> bool:
@@ -86,13 +99,13 @@ def meaning(document: Document, instruction: Instruction) -> tuple[object, ...]:
     )
 
 
-def _means_same(document: Document, instruction: Instruction, edits: list[Edit]) -> bool:
+def _means_same(document: Document, instruction: Instruction, changes: list[Edit]) -> bool:
     """Whether an instruction says the same after its edits, read by itself."""
     span = Span(
-        min(instruction.span.start, *(edit.start for edit, _ in edits)), instruction.span.end
+        min(instruction.span.start, *(edit.start for edit, _ in changes)), instruction.span.end
     )
     prefix = "# escape=`\n" if document.escape == "`" else ""
-    moved = [(Span(edit.start - span.start, edit.end - span.start), new) for edit, new in edits]
+    moved = [(Span(edit.start - span.start, edit.end - span.start), new) for edit, new in changes]
     before = document.text[span.start : span.end]
     after = _apply(before, moved)
     first = parse(prefix + before + "\n")
@@ -105,10 +118,10 @@ def _means_same(document: Document, instruction: Instruction, edits: list[Edit])
     )
 
 
-def _apply(text: str, edits: list[Edit]) -> str:
+def _apply(text: str, changes: list[Edit]) -> str:
     pieces = []
     place = 0
-    for span, new in sorted(edits):
+    for span, new in sorted(changes):
         pieces += [text[place : span.start], new]
         place = span.end
     return "".join([*pieces, text[place:]])

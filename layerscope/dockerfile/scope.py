@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from layerscope.dockerfile.document import Document, Instruction, Pair
+from layerscope.dockerfile.document import Document, Flag, Instruction, Pair, Word
 from layerscope.dockerfile.expand import Expansion, ExpansionError, expand
 from layerscope.dockerfile.grammar import PLATFORM_ARGS
+from layerscope.dockerfile.source import Span
 from layerscope.dockerfile.stages import Stage, Stages, find_stages, global_values
 
 #: What every image without a PATH gets.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: Instructions with words in which variables are replaced.
+_EXPANDED = frozenset({"ADD", "COPY", "EXPOSE", "FROM", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"})
+_PAIRS = frozenset({"ARG", "ENV", "LABEL"})
 
 #: Gives the variables that an image sets; None if that is not known.
 BaseEnvironment = Callable[[str], Mapping[str, str] | None]
@@ -171,3 +176,67 @@ class Scopes:
         except ExpansionError:
             return pair.name.text, None
         return name, value
+
+
+def expanded_words(instruction: Instruction) -> Iterator[Word]:
+    """Words of an instruction in which variables are replaced."""
+    keyword = instruction.keyword
+    if keyword in _EXPANDED:
+        words = instruction.words[:1] if keyword == "FROM" else instruction.words
+        markers = {heredoc.marker for heredoc in instruction.heredocs}
+        yield from (word for word in words if word.span not in markers)
+    elif keyword in _PAIRS:
+        for pair in instruction.pairs:
+            yield pair.name
+            if pair.value is not None:
+                yield pair.value
+    for flag in instruction.flags:
+        if flag.value and flag.value_span and (keyword, flag.name) != ("COPY", "from"):
+            yield _flag_word(flag)
+
+
+def _flag_word(flag: Flag) -> Word:
+    return Word(flag.value or "", flag.value_span or flag.span)
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A word or a use of a variable at a place, and what it becomes.
+
+    Attributes:
+        span: Where it stands.
+        written: How it is written.
+        text: What it becomes; None if it cannot be expanded.
+        missing: Names of variables in it that have no value.
+    """
+
+    span: Span
+    written: str
+    text: str | None
+    missing: tuple[str, ...]
+
+
+def expansion_at(scopes: Scopes, offset: int) -> Expanded | None:
+    """What the word at a place expands to.
+
+    Args:
+        scopes: The scopes of the document.
+        offset: The place, in characters.
+
+    Returns:
+        None if there is no word with a variable in it, or no place where BuildKit replaces any.
+    """
+    document = scopes.document
+    instruction = document.instruction_at(document.source.line_at(offset))
+    if instruction is None:
+        return None
+    for word in expanded_words(instruction):
+        if not word.span.holds(offset) or "$" not in word.text:
+            continue
+        try:
+            found = scopes.expand(instruction, word.text)
+        except ExpansionError:
+            return Expanded(word.span, word.text, None, ())
+        missing = tuple(use.name for use in found.references if not use.found)
+        return Expanded(word.span, word.text, found.text, missing)
+    return None

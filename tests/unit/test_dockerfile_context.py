@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import struct
 import tarfile
 from pathlib import Path
 
@@ -196,6 +197,22 @@ def test_the_stream(tmp_path: Path) -> None:
     assert (found["l"].issym(), found["l"].linkname) == (True, "./nowhere")
     assert found["p"].isfifo()
     assert found["n" * 150].size == 1500
+
+
+def test_capabilities_are_sent_and_no_other_attributes(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    # cap_net_raw, permitted and effective: vfs_cap_data of revision 2, little endian.
+    value = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
+    try:
+        os.setxattr(tmp_path / "a", "user.other", b"x")
+        os.setxattr(tmp_path / "a", "security.capability", value)
+    except OSError as error:
+        pytest.skip(f"attributes cannot be set here: {error.strerror}")
+    headers = members(read_context(tmp_path))["a"].pax_headers
+    sent = {k: v for k, v in headers.items() if k.startswith("SCHILY")}
+    assert list(sent) == ["SCHILY.xattr.security.capability"]
+    text = sent["SCHILY.xattr.security.capability"]
+    assert text.encode("utf-8", "surrogateescape") == value
 
 
 def test_a_dockerfile_from_elsewhere_can_be_added(tmp_path: Path) -> None:

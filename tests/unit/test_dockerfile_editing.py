@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from layerscope.dockerfile import colours as colouring
 from layerscope.dockerfile.colours import colours, line_colours
 from layerscope.dockerfile.complete import Surroundings, complete
+from layerscope.dockerfile.format import edits
 from layerscope.dockerfile.format import format as formatted
 from layerscope.dockerfile.grammar import INSTRUCTIONS
 from layerscope.dockerfile.help import flag_help, help_at, instruction_help, mount_help
@@ -59,6 +62,17 @@ def test_what_formatting_changes(text: str, expected: str) -> None:
 )
 def test_what_formatting_leaves_alone(text: str) -> None:
     assert formatted(parse(text)) == text
+
+
+def test_edits_are_small_and_do_not_touch_each_other() -> None:
+    text = "from a\nRUN x\nCOPY  a \\\nb\n"
+    made = edits(parse(text))
+    assert [(text[span.start : span.end], new) for span, new in made] == [
+        ("from", "FROM"),
+        ("  ", " "),
+        ("", "    "),
+    ]
+    assert all(one.end <= other.start for (one, _), (other, _) in pairwise(made))
 
 
 def test_a_heredoc_without_end_gets_no_line() -> None:

@@ -109,6 +109,9 @@ def found(text: str, world: World | None = None) -> list[tuple[str, str]]:
         (F + "WORKDIR /$xy\n", "UndefinedVar", "$xy"),
         (F + "ENV a=1 \\\n  b=x\\\ny$xy\n", "UndefinedVar", "$xy"),
         (F + "COPY \\\n  --chown=$u a \\\n  /$xy\n", "UndefinedVar", "$xy"),
+        (F + "COPY <<E /x\nit's $xy\nE\n", "UndefinedVar", "$xy"),
+        (F + "COPY <<-E /x\n\t$xy\n\tE\n", "UndefinedVar", "<<-E"),
+        (F + "COPY <<E /x\n${\nE\n", "InvalidSubstitution", "<<E"),
         (F + "ENV API_KEY=x\n", "SecretsUsedInArgOrEnv", "API_KEY"),
         (F + "ARG GITHUB_TOKEN\n", "SecretsUsedInArgOrEnv", "GITHUB_TOKEN"),
         (F + "MAINTAINER x\n", "MaintainerDeprecated", "MAINTAINER"),
@@ -168,6 +171,7 @@ def test_what_is_a_problem(text: str, code: str, place: str) -> None:
         F + "RUN [ -f x ] && y\n",
         F + "RUN a \\\n# why\n b\n",
         F + "ONBUILD RUN x\n",
+        F + "COPY <<'E' /x\n$xy ${\nE\nRUN <<E\n$xy\nE\n",
     ],
 )
 def test_what_is_none(text: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from layerscope.dockerfile.expand import ExpansionError, expand
 from layerscope.dockerfile.parser import parse
-from layerscope.dockerfile.scope import Scopes
+from layerscope.dockerfile.scope import Scopes, expansion_at
 from layerscope.dockerfile.stages import Stages, find_stages
 
 VALUES = {"a": "1", "empty": "", "path": "/x/y.tar.gz", "star": "a*c"}
@@ -87,6 +87,33 @@ def test_words_and_references() -> None:
 
 def test_the_escape_character_may_be_another() -> None:
     assert expand("`$a\\", VALUES, escape="`").text == "$a\\"
+
+
+def test_quotes_mean_nothing_in_a_heredoc() -> None:
+    assert expand('it\'s "$a" \\$a', VALUES, quotes=False).text == 'it\'s "1" $a'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ARG t=3\nFROM a:$|t", ("a:$t", "a:3", ())),
+        ("FROM a\nENV x=1 y=$x\nWORKDIR /$x/$|z", ("/$x/$z", "/1/", ("z",))),
+        ("FROM a\nENV x=1\nENV b=${x:+|q}", ("${x:+q}", "q", ())),
+        ("FROM a\nENV x=1\nCOPY --chown=$|x a b", ("$x", "1", ())),
+        ("FROM a\nUSER ${|x", ("${x", None, ())),
+        ("FROM a\nRUN echo $|x", None),
+        ("FROM a\nUSER |x", None),
+        ("# $|x", None),
+    ],
+)
+def test_the_expansion_at_a_place(
+    text: str, expected: tuple[str, str | None, tuple[str, ...]] | None
+) -> None:
+    place = text.index("|")
+    document = parse(text.replace("|", ""))
+    found = expansion_at(Scopes(document), place)
+    assert (None if found is None else (found.written, found.text, found.missing)) == expected
+    assert found is None or document.source.slice(found.span) == found.written
 
 
 def test_many_stars_take_no_time() -> None:
