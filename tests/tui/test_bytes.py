@@ -106,6 +106,15 @@ async def test_bytes_per_key(big: list[Changeset]) -> None:
         assert spent["page"] <= 1_300
         await asyncio.sleep(1.2)
         assert app.written == 0
+        # Lines that move over the whole width are scrolled.
+        for key in ("z", "G"):
+            app.simulate_key(key)
+            await settle(app)
+        for _ in range(app._main.files.page_size):
+            app.simulate_key("k")
+        await settle(app)
+        app.simulate_key("k")
+        assert await settle(app) <= 300
 
 
 async def test_queued_keys_cost_less_than_one_by_one(big: list[Changeset]) -> None:

@@ -171,6 +171,81 @@ def test_where_terminals_disagree_on_widths_nothing_is_left_behind(
         assert both.ours.look() == before
 
 
+def written(lines: list[str], *more: list[str], term: str = "xterm") -> str:
+    """What the last of several frames costs to write."""
+    output = CellOutput(Abilities.of({"TERM": term}), ColorSystem.EIGHT_BIT)
+    output.resize(40, len(lines))
+    text = ""
+    for frame in (lines, *more):
+        for y, line in enumerate(frame):
+            output.paint(0, y, [Segment(line.ljust(40), Style(bgcolor="color(234)"))])
+        text = output.flush()
+    return text
+
+
+def test_lines_that_move_are_scrolled() -> None:
+    lines = [f"{number} {'abcdefgh'[number % 8] * 20}" for number in range(20)]
+    for term, scrolled in (("xterm", True), ("linux", True), ("vt100", False)):
+        text = written(lines[:16], lines[1:17], term=term)
+        assert ("\x1b[1;16r" in text) == scrolled
+        assert (len(text) < 80) == scrolled
+
+
+def test_what_else_moved_is_repaired_or_nothing_is_scrolled() -> None:
+    lines = [f"{number} {'abcdefgh'[number % 8] * 8}".ljust(30) for number in range(20)]
+    still = [f"{number * 7919}" for number in range(16)]
+    first = [a + b for a, b in zip(lines, still, strict=False)]
+    second = [a + b for a, b in zip(lines[1:], still, strict=False)]
+    text = written(first, second)
+    assert len(text) < 16 * 24
+
+
+def test_blanks_are_erased_only_where_that_takes_the_background() -> None:
+    full, empty = ["x" * 39 + "│"], [" " * 39 + "│"]
+    assert "\x1b[39X" in written(full, empty)
+    assert "X" not in written(full, empty, term="screen-256color")
+    assert Abilities.of({"TERM": "xterm", "STY": "1.pts"}).erases_in_color is False
+
+
+def test_one_attribute_is_one_code() -> None:
+    output = CellOutput(Abilities(), ColorSystem.EIGHT_BIT)
+    output.resize(4, 1)
+    bold = Style(color="color(110)", bgcolor="color(234)", bold=True)
+    output.paint(0, 0, [Segment("ab", bold), Segment("cd", bold + Style(bold=False))])
+    assert output.flush().endswith("ab\x1b[22mcd")
+
+
+def test_links_begin_and_end() -> None:
+    output = CellOutput(Abilities())
+    output.resize(10, 1)
+    output.paint(0, 0, [Segment("a"), Segment("b", Style(link="https://x.test")), Segment("c")])
+    text = output.flush()
+    assert ";https://x.test\x1b\\b\x1b]8;;\x1b\\c" in text
+
+
+def test_no_control_character_of_a_text_is_written() -> None:
+    output = CellOutput(Abilities())
+    output.resize(12, 1)
+    output.paint(0, 0, [Segment("a\x1b]0;t\x07b\x9b5n\u200d\x1b[c")])
+    assert "\x07" not in (text := output.flush())
+    assert "\x9b" not in text
+    assert "\x1b]" not in text
+    assert "\x1b[c" not in text
+
+
+def test_thousands_of_pens_are_not_kept_for_ever() -> None:
+    output = CellOutput(Abilities())
+    terminal = Emulator(8, 1)
+    output.resize(8, 1)
+    for number in range(9_000):
+        color = f"#{number:06x}"
+        output.paint(0, 0, [Segment("ab", Style(color=color)), Segment(" c")])
+        terminal.feed(output.flush())
+    assert len(output.pens.pens) < 5_000
+    assert terminal.display == ["ab c    "]
+    assert terminal.buffer[0][0].fg == f"{8_999:06x}"
+
+
 def differences(plain: Emulator, ours: Emulator) -> list[tuple[Any, ...]]:
     """Where two terminals differ, and what each shows there."""
     pairs = zip(plain.look(), ours.look(), strict=True)

@@ -164,8 +164,8 @@ class CellOutput:
     def _moved_block(self, dirty: list[int]) -> tuple[int, int, int] | None:
         """Finds lines that have moved: the first and the last of them, and how far up they have.
 
-        Looked for are those of the pane that has changed, among the columns that differ; then the
-        number of cells that would be wrong tells whether it is worth it to repair other panes.
+        Looked for are those of the pane that has changed, among the columns that differ; then what
+        would be wrong tells whether it may be worth it to repair other panes.
         """
         columns = self.size[0]
         left, right = columns, 0
@@ -218,7 +218,8 @@ def _cells(text: str) -> list[str]:
 
 
 def _difference(one: Row, other: Row) -> int:
-    """In how many cells two lines differ."""
+    """About how many bytes it takes to write one line over another: its cells, and going there."""
     chars = map(operator.ne, one[0], other[0])
     pens = map(operator.ne, one[1], other[1])
-    return sum(map(operator.or_, chars, pens))
+    cells = sum(map(operator.or_, chars, pens))
+    return cells + 16 if cells else 0
