@@ -124,7 +124,7 @@ class Both:
         return written
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(steps(LETTERS), st.sampled_from(KINDS))
 def test_random_frames_look_the_same(done: list[tuple[Any, ...]], abilities: Abilities) -> None:
     both = Both(abilities)

@@ -69,11 +69,8 @@ class CellOutput:
             return
         self._painted.add(y)
         chars, pens = self.wanted[y]
-        # Of a wide character of which one half is overwritten the other becomes a blank.
-        if not chars[x]:
-            chars[x - 1] = " "
         for text, style, control in segments:
-            if control or x >= columns:
+            if control or not text or x >= columns:
                 continue
             cells = list(text) if NARROW.issuperset(text) else _cells(text)
             if x + len(cells) > columns:
@@ -82,8 +79,11 @@ class CellOutput:
                 del cells[cut:]
                 if halved:
                     cells[-1] = " "
+            # Of a wide character of which one half is overwritten the other becomes a blank.
             end = x + len(cells)
-            if end < columns and not chars[end]:
+            if end > x and not chars[x]:
+                chars[x - 1] = " "
+            if x < end < columns and not chars[end]:
                 chars[end] = " "
             pen = self.pens.of(style)
             blank = self.pens.blanks[pen]
