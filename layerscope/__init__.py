@@ -12,6 +12,7 @@ One core, two front ends. Imports point down this list only, held by import-lint
                    the union at any height, every version of every path; waste; what a screen shows
     oci            the formats: references, manifests, configurations, tar headers, compression
     content        one file's bytes: what kind it is, its lines, what is found in it, highlighting
+    config         settings, and the folders of settings, cache and state
     text, errors   words for people
 
 `content` stands beside `oci`: neither knows of the other. `oci`, `content` and `filesystem` are

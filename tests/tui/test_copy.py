@@ -180,6 +180,19 @@ async def test_too_much_is_saved_to_a_new_file(
         assert not sent
 
 
+async def test_a_click_on_a_line_copies(drive: Drive, sent: list[bytes]) -> None:
+    async with drive() as ui:
+        await ui.press("y")
+        await ui.pilot.click("#copy-rows", offset=(8, 2))
+        await ui.calm()
+        assert sent == [b"hello:latest"]
+        await ui.press("y")
+        await ui.pilot.click("#copy-rows", offset=(8, 5))
+        await ui.calm()
+        assert "it is not known" in ui.text
+        assert len(sent) == 1
+
+
 @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
 async def test_the_list_fits(drive: Drive, size: tuple[int, int]) -> None:
     async with drive(size=size) as ui:

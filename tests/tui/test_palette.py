@@ -66,7 +66,7 @@ async def test_typing_picks_and_enter_does_it(drive: Drive) -> None:
 async def test_what_begins_so_comes_first(drive: Drive) -> None:
     async with drive() as ui:
         await ui.press("ctrl+p", *"th")
-        assert shown(ui)[0] == "Theme…"
+        assert shown(ui)[0].startswith("Theme…")
         await ui.press("backspace", "backspace")
         assert shown(ui)[0].startswith("Go to the files of the layer")
 

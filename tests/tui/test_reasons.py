@@ -65,6 +65,7 @@ async def test_without_images_there_is_nothing_to_do_with_them(
         (["ctrl+k"], "Nothing is being read."),
         (["p"], "This image is there for one platform only."),
         (["1", "t"], "The union is one of layers: go to the layers or files first."),
+        (["1", "z"], "The images have the screen to themselves already."),
         (["1", "a"], "Kinds of changes are those of files"),
         (["1", "n"], "Matches are those of files"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -27,6 +28,15 @@ class _Rows(RowView, can_focus=False):
         """Shows the rows."""
         self.set_texts("Copy", "esc goes back")
         self.set_rows(len(self._copies))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a line presses its key."""
+        offset = event.get_content_offset(self)
+        screen = self.screen
+        if offset is not None and isinstance(screen, CopyScreen):
+            row = offset.y + self.top
+            if row < len(self._copies):
+                screen.action_take(self._copies[row].name)
 
     def row(self, row: int, width: int) -> Line:
         """A key, what it copies, and the beginning of that."""
@@ -73,9 +83,6 @@ class CopyScreen(ModalScreen[Copy | None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """The list, at the bottom."""
         yield self._rows
-
-    def on_row_view_chosen(self) -> None:
-        """A click on a line presses its key."""
 
     def action_take(self, name: str) -> None:
         """Gives one of them; where there is none, the list says so already."""

@@ -47,10 +47,10 @@ BINDINGS: list[BindingType] = [
         id="main.union",
     ),
     Binding(
-        "slash",
+        # As in lazygit, and as in dive.
+        "slash,ctrl+f",
         "filter",
         "Filter",
-        key_display="/",
         tooltip="Filter by name; in paths, * and ? are wildcards",
         id="main.filter",
     ),

@@ -49,6 +49,8 @@ def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -
             return f"{reason}: {how}."
     elif images and action in _ABOUT_FILES:
         return f"{_ABOUT_FILES[action]}: go to the layers or files first."
+    if action == "zoom" and images and not main.has_class("-wide"):
+        return "The images have the screen to themselves already."
     if images and not main.images.total and action in ("filter", "sort", "reverse"):
         return f"There are no images to {'filter' if action == 'filter' else 'sort'}."
     if action == "platform" and not (main.session and main.session.platforms):

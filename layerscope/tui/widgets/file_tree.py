@@ -364,7 +364,11 @@ class FileTree(RowView):
         self._regroup(wanted, self._extent > _LARGE)
 
     def _changed(self, path: bytes | None) -> None:
-        if self.rows is None or self._drawn is None or self._idle:
+        if self.rows is None or self._drawn is None:
+            return
+        if self._idle:
+            # The headings are there without rows too.
+            self.redraw()
             return
         self._drawn.pattern = self.pattern
         row = self._row_of(path)
