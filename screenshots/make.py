@@ -25,6 +25,8 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
     ("layers-80x24", (80, 24), ["down"] * 8),
     ("union-120x40", (120, 40), ["down"] * 8 + ["t", "tab", "E"]),
     ("help-80x24", (80, 24), ["question_mark"]),
+    ("palette-80x24", (80, 24), ["down"] * 8 + ["ctrl+p"]),
+    ("wide-200x60", (200, 60), ["down"] * 8 + ["tab", "E"]),
 ]
 
 

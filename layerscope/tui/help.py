@@ -22,10 +22,11 @@ def help_groups(app: LayerscopeApp, screen: Screen[object]) -> list[Group]:
         screen: Where the user is; its keys come first.
     """
     here = next((scope.screen for scope in SCOPES if isinstance(screen, scope.load())), "")
-    near = [scope for scope in SCOPES if scope.screen in (here, "")]
-    far = [scope for scope in SCOPES if scope not in near]
+    near = [scope for scope in SCOPES if scope.screen == here]
+    common = [scope for scope in SCOPES if not scope.screen and scope not in near]
+    far = [scope for scope in SCOPES if scope not in near and scope not in common]
     groups: dict[str, list[tuple[str, str]]] = {}
-    for scope in [*near, *far]:
+    for scope in [*near, *common, *far]:
         groups.setdefault(scope.heading, []).extend(_rows(app, scope))
     return list(groups.items())
 

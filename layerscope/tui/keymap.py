@@ -56,7 +56,7 @@ class Scope:
 
 #: In the order of the help.
 SCOPES: tuple[Scope, ...] = (
-    Scope("Everywhere", "screens.main:MainScreen", "main"),
+    Scope("Around an image", "screens.main:MainScreen", "main"),
     Scope("Everywhere", "app:LayerscopeApp"),
     Scope("In lists", "widgets.row_view:RowView"),
     Scope("1 Images", "widgets.image_list:ImageList", "main", alone=True),

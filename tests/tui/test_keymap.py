@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 
 import layerscope.tui
 from layerscope.config import load
+from layerscope.tui.help import help_groups
 from layerscope.tui.keymap import SCOPES, all_bound, checked_keymap
 from tests.tui.conftest import Drive
 
@@ -120,6 +121,18 @@ async def test_remapped_keys_work_and_are_shown(drive: Drive) -> None:
         assert any(line.split()[1:2] == ["x"] for line in ui.lines if "union" in line)
         await ui.press("escape", "f3", *"lib")
         await ui.until(lambda: "match" in ui.text)
+
+
+async def test_help_begins_with_the_keys_of_the_screen(drive: Drive) -> None:
+    async with drive(size=(80, 24)) as ui:
+        await ui.press("question_mark")
+        assert "Around an image" in ui.lines[1]
+        await ui.press("escape", "3", "G", "d")
+        await ui.until(lambda: "Versions" in ui.text)
+        await ui.press("question_mark")
+        assert "Versions and differences" in ui.lines[1]
+        headings = [heading for heading, _ in help_groups(ui.app, ui.app.screen)]
+        assert sorted(headings) == sorted({scope.heading for scope in SCOPES})
 
 
 async def test_a_warning_is_said_until_the_next_key(drive: Drive) -> None:
