@@ -51,6 +51,12 @@ def text_encoding(head: bytes, complete: bool) -> str | None:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=complete)
     except UnicodeDecodeError:
+        text = head.decode("utf-8", "surrogateescape")
+        bad = sum(1 for character in text if "\udc80" <= character <= "\udcff")
+        good = sum(1 for character in text if character > "\x7f") - bad
+        if good > bad:
+            # Some bytes of it are damaged, and are shown as such.
+            return "utf-8"
         return "latin-1" if _is_latin(head) else None
     return "utf-8"
 

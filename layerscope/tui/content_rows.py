@@ -21,7 +21,7 @@ from layerscope.content.display import (
 from layerscope.content.finding import Matches
 from layerscope.content.highlight import Category
 from layerscope.content.lines import LineIndex, Row
-from layerscope.tui.syntax import MATCH
+from layerscope.tui.syntax import CURRENT, MATCH
 
 #: Text and category.
 Piece = tuple[str, int]
@@ -83,6 +83,7 @@ class TextRows:
         index: Where its lines are.
         spans: What is known of the rows' syntax.
         matches: What a search has found.
+        current: Offset of the match that the user is at; -1 for none.
     """
 
     def __init__(self, source: Filling, encoding: str) -> None:
@@ -90,6 +91,7 @@ class TextRows:
         self.index = LineIndex(source, encoding)
         self.spans: dict[int, list[Span]] = {}
         self.matches: Matches | None = None
+        self.current = -1
         self._source = _There(source)
         self._kept: OrderedDict[int, list[Piece]] = OrderedDict()
 
@@ -143,19 +145,21 @@ class TextRows:
         )
         return sum(cells(text) for text, _ in shown(head))
 
-    def _matching(self, row: Row, text: str) -> list[tuple[int, int]]:
-        """Where matches begin and end in the text of a row."""
+    def _matching(self, row: Row, text: str) -> list[Span]:
+        """Where matches begin and end in the text of a row, with what marks them."""
         matches = self.matches
         if matches is None or not matches.count:
             return []
-        found: list[tuple[int, int]] = []
+        found: list[Span] = []
         first = max(0, bisect_right(matches.offsets, row.start) - 1)
         last = bisect_left(matches.offsets, max(row.end, row.start + 1))
         for at in range(first, min(last, first + _MARKED)):
             start, length = matches.offsets[at], matches.lengths[at]
             begin, end = max(start, row.start), min(start + length, row.end)
             if begin < end:
-                found.append((self._characters(row, text, begin), self._characters(row, text, end)))
+                mark = CURRENT if start == self.current else MATCH
+                left, right = (self._characters(row, text, at) for at in (begin, end))
+                found.append((left, right, mark))
         return found
 
     def _characters(self, row: Row, text: str, offset: int) -> int:
@@ -165,18 +169,17 @@ class TextRows:
         return len(row_text(self._source, head, self.encoding))
 
 
-def _marked(spans: list[Span], found: list[tuple[int, int]], length: int) -> list[Span]:
+def _marked(spans: list[Span], found: list[Span], length: int) -> list[Span]:
     """Spans with the matches marked in them."""
-    edges = {0, length, *(at for match in found for at in match)}
-    edges |= {at for begin, end, _ in spans for at in (begin, end)}
+    edges = {0, length, *(at for begin, end, _ in (*spans, *found) for at in (begin, end))}
     result = []
-    starts, lefts = [begin for begin, _, _ in spans], [begin for begin, _ in found]
+    starts, lefts = [begin for begin, _, _ in spans], [begin for begin, _, _ in found]
     for begin, end in pairwise(sorted(edges)):
         at = bisect_right(starts, begin) - 1
         category = spans[at][2] if at >= 0 and begin < spans[at][1] else 0
         at = bisect_right(lefts, begin) - 1
         if at >= 0 and begin < found[at][1]:
-            category += MATCH
+            category += found[at][2]
         result.append((begin, end, category))
     return result
 
@@ -188,6 +191,7 @@ class HexRows:
         width: How many bytes a row has.
         available: How many bytes can be shown.
         matches: What a search has found.
+        current: Offset of the match that the user is at; -1 for none.
     """
 
     def __init__(self, source: RandomAccess, columns: int) -> None:
@@ -196,6 +200,7 @@ class HexRows:
         self.width = hex_width(columns, self._digits)
         self.available = 0
         self.matches: Matches | None = None
+        self.current = -1
 
     @property
     def count(self) -> int:
@@ -218,17 +223,15 @@ class HexRows:
             end = hex_column(index + 1) if index + 1 < len(data) else len(digits) + 1
             kind = 0 if byte else int(Category.COMMENT)
             text = f"{digits[begin:end]:{end - begin}}"
-            if index in marks:
-                pieces.append((text[:2], kind + MATCH))
-                # What is between two bytes of a match belongs to it.
-                pieces.append((text[2:], kind + MATCH if index + 1 in marks else 0))
-            else:
-                pieces.append((text, kind))
+            mark = marks.get(index, 0)
+            pieces.append((text[:2], kind + mark))
+            # What is between two bytes of a match belongs to it.
+            pieces.append((text[2:], mark if marks.get(index + 1) == mark else 0))
         pieces.append((" ", 0))
         for index, letter in enumerate(letters):
             shown_as = letter != "." or data[index] == ord(".")
             kind = 0 if shown_as else int(Category.COMMENT)
-            pieces.append((letter, kind + (MATCH if index in marks else 0)))
+            pieces.append((letter, kind + marks.get(index, 0)))
         return _joined(pieces)
 
     def row_at(self, offset: int) -> int:
@@ -239,16 +242,19 @@ class HexRows:
         """See `Rows.offset_of`."""
         return number * self.width
 
-    def _marks(self, start: int, length: int) -> set[int]:
+    def _marks(self, start: int, length: int) -> dict[int, int]:
+        """What marks the bytes of a row, by their number in it."""
         matches = self.matches
+        marks: dict[int, int] = {}
         if matches is None or not matches.count:
-            return set()
-        marks: set[int] = set()
+            return marks
         # A match may be as long as several rows.
         first = bisect_left(matches.offsets, start - 4096)
         for at in range(first, bisect_left(matches.offsets, start + length)):
             begin = matches.offsets[at] - start
-            marks |= set(range(max(0, begin), min(length, begin + matches.lengths[at])))
+            mark = CURRENT if matches.offsets[at] == self.current else MATCH
+            for index in range(max(0, begin), min(length, begin + matches.lengths[at])):
+                marks[index] = mark
         return marks
 
 

@@ -67,6 +67,8 @@ SCOPES: tuple[Scope, ...] = (
     Scope("Versions and differences", "screens.versions:VersionsScreen", "diff"),
     Scope("Versions and differences", "widgets.version_list:VersionList", "diff", alone=True),
     Scope("Versions and differences", "widgets.diff_view:DiffView", "diff", alone=True),
+    Scope("A file", "screens.content:ContentScreen", "content"),
+    Scope("A file", "widgets.content_view:ContentView", "content", alone=True),
     Scope("While something is typed", "widgets.prompt:PromptEntry", alone=True),
     Scope("A build", "screens.build:BuildScreen", "build"),
     Scope("1 Steps", "widgets.step_list:StepList", "build", alone=True),

@@ -86,7 +86,32 @@ def _versions(place: Place) -> Screen[Any]:
     return VersionsScreen(session.contents, session.image, view.stack, node, view.layer)
 
 
+def _no_content(place: Place) -> str:
+    """Why there is no content to show."""
+    session, view = place.session, place.view
+    if session is None or session.contents is None or session.image is None:
+        return "Nothing is read yet."
+    if place.pane != "files" or view is None or place.node is None:
+        return "Go to a file first: content is that of the file under the cursor."
+    version = place.version
+    # `EntryType`, which is not imported before there are files: FILE, HARDLINK, SYMLINK, DIR.
+    kind = 3 if version is None else int(view.stack.types[version])
+    if kind == 3:
+        return "A folder has no content."
+    return "" if kind in (0, 1, 2) else "A device or a pipe has no content."
+
+
+def _content(place: Place) -> Screen[Any]:
+    from layerscope.tui.screens.content import ContentScreen
+
+    session, view, version = place.session, place.view, place.version
+    assert session is not None and view is not None and version is not None  # noqa: S101, PT018
+    assert session.contents is not None and session.image is not None  # noqa: S101, PT018
+    return ContentScreen(session.contents, session.image, view.stack, view.layer, version)
+
+
 #: What `action_lead('name')` of the main screen follows.
 LEADS: Mapping[str, Lead] = {
     "versions": Lead(_no_versions, _versions),
+    "content": Lead(_no_content, _content),
 }

@@ -14,8 +14,8 @@ from layerscope.tui.theme import DARK, LIGHT, Palette, palette
 if TYPE_CHECKING:
     from textual.app import App
 
-#: Added to a category where a search matches.
-MATCH = 64
+#: Added to a category where a search matches, and where the match is that the user is at.
+MATCH, CURRENT = 64, 128
 
 # From the 256-colour cube, like all else.
 _COLORS: Mapping[str, Mapping[Category, str]] = {
@@ -41,7 +41,7 @@ _styles: dict[str, dict[int, Style]] = {}
 
 
 def syntax_styles(app: App[object]) -> Mapping[int, Style]:
-    """Styles by `Category`, by `ESCAPE`, and by both with `MATCH` added; 0 is plain text."""
+    """Styles by `Category` and `ESCAPE`, with `MATCH` or `CURRENT` added or not; 0 is plain."""
     name = app.theme
     if name not in _styles:
         _styles[name] = _make(name, palette(app))
@@ -65,7 +65,9 @@ def _make(name: str, ink: Palette) -> dict[int, Style]:
     }
     for category, color in _COLORS.get(name, {}).items():
         found[category] = Style(color=color)
+    plain = dict(found)
+    found |= {category + MATCH: style + ink.match for category, style in plain.items()}
     # The reverse of what is there is readable with any colours.
-    marked = Style(reverse=True)
-    found |= {category + MATCH: style + marked for category, style in found.items()}
+    reverse = Style(reverse=True)
+    found |= {category + CURRENT: style + reverse for category, style in plain.items()}
     return found

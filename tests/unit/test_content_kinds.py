@@ -55,6 +55,7 @@ def facts(found: Description) -> dict[str, object]:
         (b"\x01\x02\x03\x04" * 9, None),
         (b"\xff\xfe\xfd\x80\x81\x82" * 30, "utf-16-le"),
         (b"\x90\x80\xc5\x81\x82" * 30, None),
+        ("größer, wärmer".encode() + b" \xff bad", "utf-8"),
     ],
 )
 def test_the_encoding_of_text(data: bytes, encoding: str | None) -> None:
@@ -91,13 +92,13 @@ def test_an_interpreter_as_elf(tmp_path: Path) -> None:
     assert known["static"] is False
 
 
-def _elf32(kind: int = 2, machine: int = 40) -> bytes:
+def small_elf(kind: int = 2, machine: int = 40) -> bytes:
     ident = b"\x7fELF\x01\x02\x01" + bytes(9)
     return ident + struct.pack(">HHIIIIIHHHHHH", kind, machine, 1, 0, 52, 0, 0, 52, 32, 0, 40, 0, 0)
 
 
 def test_a_small_static_elf() -> None:
-    found = told(_elf32())
+    found = told(small_elf())
     assert found.summary == "ELF 32-bit ARM executable, static"
     assert facts(found)["byte_order"] == "big endian"
     assert facts(found)["relro"] == "none"
@@ -105,7 +106,7 @@ def test_a_small_static_elf() -> None:
 
 
 def test_a_truncated_elf_is_damaged() -> None:
-    assert told(_elf32()[:40]).summary == "binary, it is truncated"
+    assert told(small_elf()[:40]).summary == "binary, it is truncated"
 
 
 def test_no_damage_to_an_elf_is_more_than_an_answer() -> None:

@@ -202,9 +202,13 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             self.open_source(source)
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
-        """Opens an image, or goes from a layer to its files."""
+        """Opens an image or a file, or goes from a layer to its files."""
         if message.view is self.layer_list:
             self.go(self.files)
+        elif message.view is self.files and self.files.on_folder:
+            self.files.action_toggle_folder()
+        elif message.view is self.files:
+            self.action_lead("content")
         elif message.view is self.images and self.images.image is not None:
             image = self.images.image
             named = "<none>" not in (image.repository, image.tag)

@@ -18,6 +18,7 @@ HINTS = {
     "files": (
         "main.cancel",
         "files.toggle",
+        "main.content",
         "main.versions",
         "main.filter",
         "main.next_match main.previous_match=Match",
@@ -86,6 +87,13 @@ BINDINGS: list[BindingType] = [
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
     Binding("b", "build", "Build…", tooltip="Build an image", id="main.build"),
     Binding("J", "jobs", "Jobs", tooltip="Builds that run or ran", id="main.jobs"),
+    Binding(
+        "v",
+        "lead('content')",
+        "View",
+        tooltip="Show the content of the file",
+        id="main.content",
+    ),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading the image", id="main.cancel"),
     Binding(
         "escape",

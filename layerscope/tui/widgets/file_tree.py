@@ -50,12 +50,9 @@ class FileTree(RowView):
         Binding("l,right", "expand", "Expand a folder, or go into it", id="files.expand"),
         Binding("h,left", "collapse", "Collapse, or go to the folder above", id="files.collapse"),
         Binding(
-            "space,enter",
-            "toggle_folder",
-            "Expand",
-            tooltip="Expand or collapse a folder",
-            id="files.toggle",
+            "space", "toggle_folder", "Expand", tooltip="Expand or collapse it", id="files.toggle"
         ),
+        Binding("enter", "choose", "Open", tooltip="Show a file, expand a folder", id="files.open"),
         Binding("E", "expand_all(True)", "Expand all", id="files.expand_all"),
         Binding("C", "expand_all(False)", "Collapse all", id="files.collapse_all"),
     ]
@@ -278,11 +275,6 @@ class FileTree(RowView):
             return []
         return self._drawn.line(int(self.rows.nodes[row]), width, self.ink)
 
-    def clicked_row(self, row: int, x: int, chain: int) -> None:
-        """A second click expands or collapses."""
-        if chain == 2:
-            self.action_toggle_folder()
-
     def cursor_span(self, width: int) -> tuple[int, int]:
         """The tree without its columns: these need not be sent again at each move."""
         return (0 if self._drawn is None else self._drawn.name_column(width)), width
@@ -335,6 +327,13 @@ class FileTree(RowView):
         if self.rows is None or not self.row_count:
             return None
         return int(self.rows.nodes[self.cursor])
+
+    @property
+    def on_folder(self) -> bool:
+        """Whether the cursor is on a folder; `EntryType.DIR` is 3."""
+        view = self.rows.view if self.rows is not None and self.node is not None else None
+        version = -1 if view is None else int(view.versions[self.node])
+        return version < 0 or view is None or int(view.stack.types[version]) == 3
 
     # Inner workings.
 
