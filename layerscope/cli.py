@@ -117,7 +117,7 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
     tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
     tui.add_argument("--theme", metavar="NAME", help="auto, dark, light, terminal, plain, …")
-    tui.add_argument("--ascii", action="store_true", default=None, help="no other characters")
+    tui.add_argument("--ascii", action="store_true", default=None, help="draw with ASCII alone")
     tui.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
     what = "the settings that apply, and where each comes from"

@@ -95,6 +95,22 @@ OPTIONS: tuple[Option, ...] = (
         "LAYERSCOPE_MOUSE",
     ),
     Option(
+        "wrap",
+        False,
+        "begin with long lines of texts wrapped",
+        "true or false",
+        _switch,
+        "LAYERSCOPE_WRAP",
+    ),
+    Option(
+        "line-numbers",
+        True,
+        "begin with the lines of a file numbered",
+        "true or false",
+        _switch,
+        "LAYERSCOPE_LINE_NUMBERS",
+    ),
+    Option(
         "output",
         "cells",
         "write the cells that differ; plain repaints whole regions, if a terminal needs that",

@@ -76,6 +76,8 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
 
     Attributes:
         glyphs: What characters the terminal can show.
+        wrap: Whether long lines of texts go on in the next row, until the user says otherwise.
+        line_numbers: The same for numbers of lines.
         keymap: Keys for ids of bindings, in place of the default ones.
     """
 
@@ -125,6 +127,7 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         still_cursors()
         super().__init__(driver_class=TerminalDriver)
         self.glyphs = glyphs
+        self.wrap, self.line_numbers = False, True
         self._glyph_filter = GlyphFilter(glyphs)
         self._no_color_filter = NoColor()
         for ours in THEMES:
@@ -341,6 +344,7 @@ def run(
         keymap=keymap,
         notice=notice_of(settings.warnings),
     )
+    app.wrap, app.line_numbers = settings.values["wrap"], settings.values["line-numbers"]
     app.plain_output = settings.values["output"] == "plain"
     app.run(mouse=settings.values["mouse"])
     return app.return_code or 0

@@ -232,6 +232,18 @@ async def test_long_lines_scroll_to_the_side_and_wrap() -> None:
         assert shown(ui)[0] == "  1 short"
 
 
+async def test_the_settings_say_how_a_file_is_shown_at_first() -> None:
+    line = b"begin " + b"x" * 300 + b" end\n"
+    async with looking("f", [("f", line)]) as ui:
+        assert not screen(ui).view.wrap
+        numbered = shown(ui)[0]
+        assert numbered.split()[0] == "1"
+        ui.app.wrap, ui.app.line_numbers = True, False
+        await ui.press("escape", "v")
+        await ui.until(lambda: " end" in ui.text)
+        assert shown(ui)[0].split()[0] == "begin"
+
+
 async def test_wrapped_lines_are_scrolled_one_by_one() -> None:
     data = b"".join(bytes([letter]) * 200 + b"\n" for letter in b"abcdefghijklmnopqrstuvwxyz")
     async with looking("wide", [("wide", data)], size=(80, 24)) as ui:

@@ -276,6 +276,16 @@ async def test_long_lines_scroll_and_wrap(at: At, size: tuple[int, int]) -> None
         assert view.row_count == len(view._rows) + 3
 
 
+async def test_the_settings_say_whether_lines_are_wrapped_at_first(at: At) -> None:
+    layers = [[text("f", "a" * 200 + "1END\n")], [text("f", "a" * 200 + "2END\n")]]
+    async with at("f", layers=layers, size=(80, 24)) as ui:
+        assert "1END" not in ui.text
+        ui.app.wrap = True
+        await ui.press("escape", "d")
+        await ui.until(lambda: "1END" in ui.text)
+        assert screen(ui).view.wrap
+
+
 async def test_wrapped_lines_keep_changes_and_matches(at: At) -> None:
     old = "".join(f"{n} " + "word " * 60 + "\n" for n in range(20))
     layers = [[text("f", old)], [text("f", old.replace("15 word", "15 other"))]]

@@ -55,6 +55,8 @@ def test_later_places_go_before_earlier_ones(file: Path) -> None:
         "theme": "nord",
         "ascii": False,
         "mouse": False,
+        "wrap": False,
+        "line-numbers": True,
         "output": "cells",
         "cache-limit": 2 << 20,
     }
@@ -62,6 +64,8 @@ def test_later_places_go_before_earlier_ones(file: Path) -> None:
         "theme": "LAYERSCOPE_THEME",
         "ascii": "flag",
         "mouse": "file",
+        "wrap": "default",
+        "line-numbers": "default",
         "output": "default",
         "cache-limit": "file",
     }
@@ -83,6 +87,7 @@ def test_no_color_goes_before_the_file_alone(file: Path) -> None:
         ('theme = ""', 1, "it must be the name of a theme"),
         ('ascii = "perhaps"', 1, 'it must be true, false or "auto"'),
         ("mouse = 2", 1, "it must be true or false"),
+        ('wrap = "long"', 1, "it must be true or false"),
         ('output = "fast"', 1, 'it must be "cells" or "plain"'),
         ('cache-limit = "lots"', 1, "it must be a number of bytes such as"),
         ("cache-limit = -1", 1, "it must be a number of bytes"),
@@ -193,6 +198,6 @@ def test_other_commands_tell_of_it_too_and_go_on(
 ) -> None:
     file.write_text("colour = 1")
     outcome = run(capsys, "inspect", str(tmp_path / "none.tar"))
-    known = "there are theme, ascii, mouse, output, cache-limit, keys."
+    known = "there are theme, ascii, mouse, wrap, line-numbers, output, cache-limit, keys."
     assert outcome.err.splitlines()[0].endswith(known)
     assert len(outcome.err.splitlines()) == 2

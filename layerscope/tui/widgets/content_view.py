@@ -85,6 +85,11 @@ class ContentView(RowView):
         else:
             self.redraw()
 
+    def on_mount(self) -> None:
+        """Begins as the settings have it."""
+        self.wrap = getattr(self.app, "wrap", False)
+        self.numbers = getattr(self.app, "line_numbers", True)
+
     def set_wrap(self, wrap: bool) -> None:
         """Wraps long rows, or not."""
         self.wrap, self.left, self.sub = wrap, 0, 0

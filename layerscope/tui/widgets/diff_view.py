@@ -174,6 +174,10 @@ class DiffView(RowView):
 
     # How it looks.
 
+    def on_mount(self) -> None:
+        """Begins as the settings have it."""
+        self.wrap = getattr(self.app, "wrap", False)
+
     def on_resize(self) -> None:
         """Another width, another arrangement."""
         if self.size.width != self._made_for:
