@@ -159,11 +159,28 @@ class EngineExportReader:
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file, for which the image is exported once more."""
+        if not self._names:
+            self._learn_names()
         read, stop = self._engine.export(self._id, self.platform)
         try:
             yield from content_in_stream(read, self._file, self._names[layer], changeset, row)
         finally:
             stop()
+
+    def _learn_names(self) -> None:
+        """Finds out what the layers are called in the export, where none has been read yet.
+
+        That is so if all of them were taken from the cache. What tells may come last.
+        """
+        read, stop = self._engine.export(self._id, self.platform)
+        stream = SaveStream(read, self._file)
+        try:
+            for _ in stream.entries(Progress()):
+                pass
+        finally:
+            stop()
+        _, layers = stream.finish(None, reference=self._name, source=self._source)
+        self._names = [name for name, _ in layers]
 
     def close(self) -> None:
         """Closes the connection to the engine."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from layerscope.engines.resolve import open_image
 from layerscope.errors import BadInputError, Cancelled, LayerscopeError, UsageError
 from layerscope.filesystem.stack import Stack
+from layerscope.images.cache import ChangesetCache
 from layerscope.images.contents import Content, Contents
+from layerscope.images.engine_export import EngineExportReader
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
@@ -280,6 +285,42 @@ def test_a_full_disk_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(LayerscopeError, match=r"is full after 1.05MB of the file. Set TMPDIR"):
         spool.append(b"more")
     assert spool._file is None
+
+
+class _Engine:
+    """An engine with one image."""
+
+    name = "Engine"
+
+    def __init__(self, data: bytes, inspected: dict[str, Any]) -> None:
+        self._data, self._inspected = data, inspected
+
+    def inspect(self, name: str, platform: object = None) -> dict[str, Any]:
+        return self._inspected
+
+    def history(self, name: str, platform: object = None) -> list[dict[str, Any]]:
+        return []
+
+    def export(
+        self, name: str, platform: object = None
+    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+        return io.BytesIO(self._data).read, lambda: None
+
+    def close(self) -> None:
+        return
+
+
+def test_an_image_whose_layers_are_all_known_is_exported_for_its_content(tmp_path: Path) -> None:
+    diff_id = "sha256:" + hashlib.sha256(LAYER).hexdigest()
+    inspected = {"Id": "sha256:" + "1" * 64, "RootFS": {"Layers": [diff_id]}, "RepoTags": ["app:1"]}
+    cache = ChangesetCache(tmp_path)
+    for _ in range(2):
+        reader = EngineExportReader(_Engine(saved(LAYER), inspected), "app:1", "docker-daemon:app")
+        stack = load(reader, Progress(), cache=cache).stack
+        contents = Contents(reader)
+        assert contents.read_all(stack, row_of(stack, b"etc/data"), 1 << 30) == DATA
+        contents.close()
+    assert cache.get(diff_id) is not None
 
 
 def test_an_old_docker_archive_reads_the_same(tmp_path: Path) -> None:
