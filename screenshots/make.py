@@ -24,6 +24,7 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
     ("explorer-120x40", (120, 40), ["down"] * 8 + ["tab", "space", "down", "space"]),
     ("layers-80x24", (80, 24), ["down"] * 8),
     ("union-120x40", (120, 40), ["down"] * 8 + ["t", "tab", "E"]),
+    ("content-120x40", (120, 40), ["t", "3", "slash", *"/six.py", "enter", "n", "v"]),
     ("help-80x24", (80, 24), ["question_mark"]),
     ("palette-80x24", (80, 24), ["down"] * 8 + ["ctrl+p"]),
     ("wide-200x60", (200, 60), ["down"] * 8 + ["tab", "E"]),
