@@ -37,7 +37,7 @@ def fuzz(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        timeout=SECONDS + 60,
+        timeout=SECONDS + 240,
         check=False,
     )
 
