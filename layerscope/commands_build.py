@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,8 @@ def _follow(job: Job, json_lines: bool) -> int:
     from layerscope.jobs.journal import follow
 
     write_lines(_json_lines(follow(job)) if json_lines else _text_lines(follow(job)), live=True)
+    if not json_lines:
+        write_lines(_compared(job))
     code = job.exit_code
     if code is None:
         raise LayerscopeError(
@@ -95,6 +98,21 @@ def _text_lines(events: Iterable[Event]) -> Iterator[str]:
     text = BuildText()
     for event in events:
         yield from text.lines(build_event(event))
+
+
+def _compared(job: Job) -> Iterator[str]:
+    """Where the cache broke since the last build of the same, and why."""
+    from layerscope.build.compare import compare
+    from layerscope.build.state import BuildState
+
+    if job.kind != "build":
+        return
+    state = BuildState(job.journal)
+    with suppress(OSError):
+        state.read()
+    found = compare(job, state)
+    if found is not None and found.broken is not None:
+        yield f"The cache broke at step {found.broken.step}. {found.broken.why}"
 
 
 def _request(arguments: argparse.Namespace) -> BuildRequest:

@@ -6,7 +6,6 @@ Podman answers on the same endpoint, with other words.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -119,16 +118,12 @@ def _until(context: Iterable[bytes], wish: Cancellation) -> Iterable[bytes]:
 
 
 def _parameters(request: BuildRequest, plan: Plan, engine: Engine) -> dict[str, Any]:
-    arguments = {
-        name: os.environ.get(name) if value is None else value
-        for name, value in (request.build_args or {}).items()
-    }
     parameters: dict[str, Any] = {
         "dockerfile": plan.name_in_context,
         "t": list(request.tags),
         "rm": "1",
         "forcerm": "1",
-        "buildargs": json.dumps({k: v for k, v in arguments.items() if v is not None}),
+        "buildargs": json.dumps(request.known_arguments),
         "labels": json.dumps(dict(request.labels or {})),
     }
     if engine.is_podman:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from layerscope.dockerfile.document import Document, Instruction
+from layerscope.dockerfile.stages import find_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +60,47 @@ class Plan:
         return None
 
 
-def plan_of(document: Document, target: str = "", name_in_context: str = "Dockerfile") -> Plan:
+def plan_of(
+    document: Document,
+    target: str = "",
+    name_in_context: str = "Dockerfile",
+    arguments: Mapping[str, str] | None = None,
+) -> Plan:
     """The steps of a Dockerfile.
 
     Args:
         document: The Dockerfile.
         target: The stage to build, by name or by its number from 0; empty for the last.
         name_in_context: Path of the Dockerfile in the build context that is sent.
+        arguments: Build arguments.
     """
-    steps: list[Step] = []
-    bases: list[str] = []
-    names: list[str] = []
-    place = 0
-    for number, instruction in enumerate(document.instructions, start=1):
-        if instruction.keyword == "FROM":
-            words = [word.text for word in instruction.words]
-            named = len(words) == 3 and words[1].upper() == "AS"
-            names.append(words[2].lower() if named else str(len(names)))
-            bases.append(words[0].lower() if words else "")
-            place = 0
-        place += 1
-        steps.append(
-            Step(
-                number=number,
-                stage=len(names),
-                place=place,
-                stage_name=names[-1] if names else "",
-                keyword=instruction.keyword,
-                line=document.range(instruction.span).start.line + 1,
-                text=_text(instruction),
-            )
-        )
-    return Plan(tuple(steps), name_in_context, _chain(steps, names, bases, target.lower()))
-
-
-def _text(instruction: Instruction) -> str:
-    return " ".join(instruction.joined.text.split())
-
-
-def _chain(steps: list[Step], names: list[str], bases: list[str], target: str) -> tuple[Step, ...]:
-    stage = len(names) - 1
-    if target in names:
-        stage = names.index(target)
-    elif target.isdigit() and int(target) < len(names):
-        stage = int(target)
+    found = find_stages(document, arguments)
+    steps = [_step(document, each, 0, place, "") for place, each in enumerate(found.above, 1)]
+    stages: list[list[Step]] = []
+    for stage in found.stages:
+        own = [
+            _step(document, each, stage.index + 1, place, stage.label)
+            for place, each in enumerate(stage.instructions, 1)
+        ]
+        stages.append(own)
+        steps += own
     chain: list[Step] = []
-    while stage >= 0:
-        own = [each for each in steps if each.stage == stage + 1 and each.keyword != "FROM"]
-        chain[:0] = own
+    index = found.find(target) if target else len(stages) - 1
+    while index is not None and index >= 0:
+        chain[:0] = stages[index][1:]
+        base = found.stages[index].base
         # A stage can begin only with one above it.
-        earlier = names[:stage]
-        stage = earlier.index(bases[stage]) if bases[stage] in earlier else -1
-    return tuple(chain)
+        index = base.stage if base is not None and (base.stage or 0) < index else None
+    return Plan(tuple(steps), name_in_context, tuple(chain))
+
+
+def _step(document: Document, instruction: Instruction, stage: int, place: int, name: str) -> Step:
+    return Step(
+        number=instruction.index + 1,
+        stage=stage,
+        place=place,
+        stage_name=name,
+        keyword=instruction.keyword,
+        line=document.range(instruction.span).start.line + 1,
+        text=" ".join(instruction.joined.text.split()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,6 +42,15 @@ class BuildRequest:
     pull: bool = False
     network: str = ""
     secrets: tuple[str, ...] = ()
+
+    @property
+    def known_arguments(self) -> dict[str, str]:
+        """Values of build arguments, those taken from the environment included."""
+        given = {
+            name: os.environ.get(name) if value is None else value
+            for name, value in (self.build_args or {}).items()
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
     def spec(self) -> dict[str, Any]:
         """As JSON."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from layerscope.build.api_builder import build_by_api
 from layerscope.build.buildkit import build_by_buildkit, has_buildx
+from layerscope.build.compare import previous
+from layerscope.build.inputs import Inputs, base_names, gather, keep, kept
 from layerscope.build.plan import plan_of
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest, build_request
-from layerscope.dockerfile.context import read_context
+from layerscope.dockerfile.context import Context, read_context
 from layerscope.dockerfile.context_tar import pack
+from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.parser import parse
 from layerscope.engines.docker import Engine, connect
 from layerscope.engines.resolve import open_image
-from layerscope.errors import Cancelled, LayerscopeError, UsageError
+from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, UsageError
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.job import CANCELLED, Job
 from layerscope.jobs.journal import Event
@@ -46,7 +51,7 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
     recorder = Recorder(write, _EngineImages())
     try:
         with closing(connect()) as engine:
-            image = _build(engine, request, recorder, wish)
+            image = _build(engine, job, request, recorder, wish)
     except Cancelled:
         recorder.failed_with("Cancelled.")
         return CANCELLED
@@ -57,7 +62,9 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
     return 0
 
 
-def _build(engine: Engine, request: BuildRequest, recorder: Recorder, wish: Cancellation) -> str:
+def _build(
+    engine: Engine, job: Job, request: BuildRequest, recorder: Recorder, wish: Cancellation
+) -> str:
     builder = chosen_builder(request.builder, engine)
     data = _dockerfile(request)
     root, dockerfile = Path(request.context), Path(request.dockerfile)
@@ -65,14 +72,58 @@ def _build(engine: Engine, request: BuildRequest, recorder: Recorder, wish: Canc
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
     recorder.context(context.size, context.files, largest)
     document = parse(data.decode("utf-8", "surrogateescape"))
-    if builder == "buildkit":
-        plan = plan_of(document, request.target)
-        return build_by_buildkit(request, plan, recorder, wish, _open)
+    arguments = request.known_arguments
     inside = dockerfile.is_relative_to(root)
     name = dockerfile.relative_to(root).as_posix() if inside else _OUTSIDE
-    plan = plan_of(document, request.target, name)
-    stream = pack(context, None if inside else data, name)
-    return build_by_api(engine, request, plan, stream, recorder, wish)
+    plan = plan_of(document, request.target, name, arguments)
+    with _keeping_inputs(engine, job, context, document, arguments, wish):
+        if builder == "buildkit":
+            return build_by_buildkit(request, plan, recorder, wish, _open)
+        stream = pack(context, None if inside else data, name)
+        return build_by_api(engine, request, plan, stream, recorder, wish)
+
+
+@contextmanager
+def _keeping_inputs(
+    engine: Engine,
+    job: Job,
+    context: Context,
+    document: Document,
+    arguments: Mapping[str, str],
+    wish: Cancellation,
+) -> Iterator[None]:
+    """Notes what a build is made of while it goes on, for the one that comes after it."""
+    before = previous(job)
+    found: list[Inputs] = []
+
+    def look() -> None:
+        known = None if before is None else kept(before.folder)
+        # A build that is stopped leaves nothing to compare with.
+        with suppress(Cancelled, OSError):
+            found.append(gather(context, document, arguments, known, wish.check))
+            keep(job.folder, found[0])
+
+    thread = threading.Thread(target=look, name="layerscope-inputs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        if found:
+            # That the next build cannot be compared with this one does not make this one fail.
+            with suppress(LayerscopeError, OSError):
+                bases = {
+                    step: _image_id(engine, name)
+                    for step, name in base_names(document, arguments).items()
+                }
+                keep(job.folder, replace(found[0], bases=bases))
+
+
+def _image_id(engine: Engine, name: str) -> str:
+    try:
+        return str(engine.inspect(name).get("Id", ""))
+    except NotFoundError:
+        return ""
 
 
 def chosen_builder(name: str, engine: Engine) -> str:

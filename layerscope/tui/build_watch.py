@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from textual.message import Message
 
+from layerscope.build.compare import Compared, compare
 from layerscope.build.state import BuildState
 from layerscope.jobs.job import Job, State
 from layerscope.tui.background import run_beside
@@ -35,6 +36,8 @@ class BuildWatch:
         job: The job.
         state: What its journal says.
         ended: What became of the job; None while it runs.
+        compared: The build beside the one before it; None if there was none, or as long as none of
+            its steps has ended.
     """
 
     def __init__(self, job: Job, post: Callable[[Message], object]) -> None:
@@ -47,6 +50,7 @@ class BuildWatch:
         self.job = job
         self.state = BuildState(job.journal)
         self.ended: State | None = None
+        self.compared: Compared | None = None
         self._post = post
         self._stop = threading.Event()
         run_beside("build", self._follow)
@@ -66,6 +70,8 @@ class BuildWatch:
                 self.state.stop()
                 self.ended = state
             if grown or self.ended is not None:
+                with contextlib.suppress(OSError):
+                    self.compared = compare(self.job, self.state)
                 self._post(BuildChanged(self))
             if self.ended is not None:
                 return

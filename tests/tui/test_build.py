@@ -218,3 +218,28 @@ async def test_the_whole_log_is_that_of_all_steps(build: FakeBuild) -> None:
         assert "63 lines" in ui.text
         await ui.press("2", "g")
         assert ui.pane("log")[0].startswith("pulling a base")
+
+
+async def test_a_build_beside_the_one_before_it(build: FakeBuild, tmp_path: Path) -> None:
+    build.sample()
+    build.commit(3, 2)
+    build.tell("finished", image=IMAGE)
+    build.end(0)
+    again = FakeBuild(tmp_path, 2)
+    async with watching(again, (200, 60)) as ui:
+        again.start(1, "FROM debian:bookworm")
+        again.commit(1, 0, "step_cached", seconds=0.1)
+        again.start(2, "RUN apt-get update && apt-get install -y python3")
+        again.commit(2, 1, seconds=9.9)
+        again.start(3, "RUN something else")
+        again.commit(3, 2, size=5)
+        again.tell("finished", image=IMAGE)
+        again.end(0)
+        await ui.until(lambda: "Built" in ui.lines[0])
+        steps = ui.pane("steps")
+        assert steps[0].split() == ["#", "State", "Size", "Took", "Before", "Instruction"]
+        assert steps[2].split()[4:8] == ["9.9s", "1MB", "3.2s", "RUN"]
+        assert steps[3].split()[5:7] == ["new", "RUN"]
+        await ui.press("k")
+        reason = "Cache broken: The builder has no result of it any more"
+        await ui.until(lambda: reason in ui.text)

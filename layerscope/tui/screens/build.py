@@ -105,15 +105,16 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
 
     def on_build_changed(self, message: BuildChanged) -> None:
         """Shows what has happened since."""
-        watch = message.watch
-        if watch is not self.build:
+        build = message.watch
+        if build is not self.build:
             return
-        state = watch.state
-        self.steps.show(state)
-        self.log_view.show(state, self.steps.step)
+        state = build.state
+        compared = build.compared
+        self.steps.show(state, {} if compared is None else compared.before)
+        self.log_view.show(state, self.steps.step, self._note)
         self._look_soon()
         self._tell()
-        if watch.ended is not None and state.end is not None and not state.steps:
+        if build.ended is not None and state.end is not None and not state.steps:
             self.steps.set_placeholder((one_line(state.end.text or ""), "warning"))
         failed = state.failed
         if failed is not None and not self._told_failure:
@@ -128,7 +129,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
             return
         if self.focused is self.steps and self.steps.step is not self._latest:
             self.steps.follow = False
-        self.log_view.show(self.build.state, self.steps.step)
+        self.log_view.show(self.build.state, self.steps.step, self._note)
         self._look_soon()
         self.refresh_bindings()
 
@@ -150,6 +151,16 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         state = self.build.state
         steps = list(state.steps.values())
         return state.failed or state.running or (steps[-1] if steps else None)
+
+    @property
+    def _note(self) -> str:
+        """Why the cache broke, at the step where it did."""
+        compared = self.build.compared if self.build is not None else None
+        broken = compared.broken if compared is not None else None
+        step = self.steps.step
+        if broken is None or step is None or step.number != broken.step:
+            return ""
+        return f"Cache broken: {broken.why}"
 
     def _tick(self) -> None:
         self.steps.tick()

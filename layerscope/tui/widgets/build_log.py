@@ -11,7 +11,7 @@ from textual.message import Message
 from layerscope.build.state import BuildState, BuildStep
 from layerscope.text import COLORS, visible
 from layerscope.tui.background import run_beside
-from layerscope.tui.format import Line, plural, wrap
+from layerscope.tui.format import Line, cut, plural, wrap
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.log_colors import colored_line
 from layerscope.tui.widgets.row_view import RowView
@@ -57,9 +57,17 @@ class BuildLog(RowView):
         self._found: int | None = None
         self._search = 0
         self._reason: list[str] = []
+        self._note = ""
 
-    def show(self, state: BuildState, step: BuildStep | None) -> None:
-        """Shows the log of a step, or what it has got since."""
+    def show(self, state: BuildState, step: BuildStep | None, note: str = "") -> None:
+        """Shows the log of a step, or what it has got since.
+
+        Args:
+            state: The build.
+            step: The step.
+            note: A sentence about it, shown in the lower border; safe to show.
+        """
+        self._note = note
         changed = step is not self._step
         self._state, self._step = state, step
         if changed and not self.whole:
@@ -168,7 +176,10 @@ class BuildLog(RowView):
             title += f"{SEPARATOR}all steps"
         elif self._step is not None:
             title += f"{SEPARATOR}step {self._step.number}"
-        self.set_texts(title, plural(count, "line") if count else "")
+        lines = plural(count, "line") if count else ""
+        room = max(0, self.size.width - len(lines) - 8)
+        note = "" if self.whole else cut(self._note, room)
+        self.set_texts(title, SEPARATOR.join(filter(None, (note, lines))))
 
 
 def _find(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from rich.style import Style
@@ -45,14 +45,21 @@ class StepList(RowView):
         self._clock = clock
         self._steps: list[BuildStep] = []
         self._total = 0
+        self._before: Mapping[int, BuildStep] = {}
 
     @property
     def step(self) -> BuildStep | None:
         """The step under the cursor."""
         return self._steps[self.cursor] if self._steps else None
 
-    def show(self, state: BuildState) -> None:
-        """Shows the steps as they are now."""
+    def show(self, state: BuildState, before: Mapping[int, BuildStep]) -> None:
+        """Shows the steps as they are now.
+
+        Args:
+            state: The build.
+            before: The same steps in the last build, by number.
+        """
+        self._before = before
         self._steps = list(state.steps.values())
         self._total = max(state.total, len(self._steps))
         cursor = None
@@ -77,7 +84,10 @@ class StepList(RowView):
         line: Line = [(f"    {right('#', 3)} ", muted)]
         if width >= 60:
             line.append((left("State", 10), muted))
-        line += [(f"{right('Size', 7)} {right('Took', 7)}  ", muted), ("Instruction", muted)]
+        line.append((f"{right('Size', 7)} {right('Took', 7)}  ", muted))
+        if self._shows_before(width):
+            line.append((f"{right('Before', 17)}  ", muted))
+        line.append(("Instruction", muted))
         return line
 
     def row(self, row: int, width: int) -> Line:
@@ -99,9 +109,25 @@ class StepList(RowView):
             took = max(0.0, self._clock() - step.begun)
         line.append((right(size, 7) + " ", colors.text))
         line.append((right("" if took is None else duration(took), 7) + "  ", colors.muted))
-        text = cut(one_line(step.instruction), width - used - 17)
+        used += 17
+        if self._shows_before(width):
+            line.append((right(self._was(step), 17) + "  ", colors.muted))
+            used += 19
+        text = cut(one_line(step.instruction), width - used)
         line.append((text, colors.text if step.state is not StepState.CACHED else colors.muted))
         return line
+
+    def _shows_before(self, width: int) -> bool:
+        return width >= 110 and bool(self._before)
+
+    def _was(self, step: BuildStep) -> str:
+        """Size and time of the step in the last build, as far as they are other ones."""
+        old = self._before.get(step.number)
+        if old is None:
+            return "new"
+        size = _size(old) if old.has_layer else ""
+        took = "" if old.seconds is None else duration(old.seconds)
+        return " ".join(part for part in (size, took) if part)
 
     def tick(self) -> None:
         """Repaints what changes by itself: the time of the step that runs."""

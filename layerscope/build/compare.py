@@ -1,0 +1,156 @@
+"""A build beside the one before it: where the cache broke and why, and time and size by step."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from layerscope.build.inputs import Inputs, changed_files, kept
+from layerscope.build.state import BuildState, BuildStep, StepState
+from layerscope.jobs.folder import all_jobs
+from layerscope.jobs.job import Job, State
+from layerscope.text import one_line, short_id, visible
+
+#: Files that are named; of more, their number is told.
+_NAMED = 3
+
+_MADE = (StepState.COMMITTED, StepState.DONE, StepState.CACHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Where the cache broke.
+
+    Attributes:
+        step: Number of the first step that was run though the last build had run it.
+        why: A sentence that says why.
+    """
+
+    step: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A build beside the one before it.
+
+    Attributes:
+        job: The one before.
+        before: For each step that it had too, that step.
+        broken: Where the cache broke; None if it did not, or there was none to break.
+    """
+
+    job: Job
+    before: dict[int, BuildStep]
+    broken: Broken | None
+
+
+def previous(job: Job) -> Job | None:
+    """The last build of the same Dockerfile, context and target before a job; None if none."""
+    for other in all_jobs():
+        same = other.kind == job.kind == "build" and all(
+            other.spec.get(name) == job.spec.get(name)
+            for name in ("dockerfile", "context", "target", "platform")
+        )
+        if same and int(other.id) < int(job.id) and other.state is not State.RUNNING:
+            return other
+    return None
+
+
+def compare(job: Job, state: BuildState) -> Compared | None:
+    """Compares a build, as far as it has come, with the one before it.
+
+    Args:
+        job: The build.
+        state: What its journal says.
+
+    Returns:
+        None if there was none before it.
+    """
+    other = previous(job)
+    if other is None:
+        return None
+    old = BuildState(other.journal)
+    try:
+        old.read()
+    except OSError:
+        return None
+    before = _aligned(old, state)
+    inputs = kept(other.folder), kept(job.folder)
+    # What a build is made of is not known at its very beginning.
+    told = inputs[1] is not None or state.end is not None
+    return Compared(other, before, _broken(job, state, old, before, inputs) if told else None)
+
+
+def _aligned(old: BuildState, new: BuildState) -> dict[int, BuildStep]:
+    """The steps of the last build that are those of this one, by number."""
+    olds = sorted(old.steps.values(), key=lambda step: step.number)
+    news = sorted(new.steps.values(), key=lambda step: step.number)
+    matcher = difflib.SequenceMatcher(
+        None, [s.instruction for s in olds], [s.instruction for s in news], autojunk=False
+    )
+    found = {}
+    for block in matcher.get_matching_blocks():
+        for offset in range(block.size):
+            found[news[block.b + offset].number] = olds[block.a + offset]
+    return found
+
+
+def _broken(
+    job: Job,
+    state: BuildState,
+    old: BuildState,
+    before: dict[int, BuildStep],
+    inputs: tuple[Inputs | None, Inputs | None],
+) -> Broken | None:
+    steps = sorted(state.steps.values(), key=lambda step: step.number)
+    # FROM and ARG before it are never run, and never hits.
+    ran = [
+        step
+        for step in steps
+        if step.state not in (StepState.CACHED, StepState.STOPPED)
+        and step.instruction.split(None, 1)[:1] not in (["FROM"], ["ARG"])
+    ]
+    if not ran or not any(step.state in _MADE for step in old.steps.values()):
+        return None
+    first = ran[0]
+    known = before.get(first.number)
+    if known is not None and known.state not in _MADE:
+        # Last time it did not come to an end, so there was nothing to hit.
+        return None
+    return Broken(first.number, _why(job, first, known, inputs))
+
+
+def _why(
+    job: Job,
+    step: BuildStep,
+    known: BuildStep | None,
+    inputs: tuple[Inputs | None, Inputs | None],
+) -> str:
+    if job.spec.get("no_cache"):
+        return "The build was asked to use no cache."
+    if known is None:
+        return "The instruction is new, or another one than last time."
+    old, new = inputs
+    if old is not None and new is not None:
+        for number, image in new.bases.items():
+            was = old.bases.get(number)
+            if was and image and was != image and number < step.number:
+                return f"The base image is another one: {short_id(was)} became {short_id(image)}."
+        files = changed_files(old, new, new.sources.get(step.number, ()))
+        if files:
+            return f"{_files(files)} changed."
+        names = old.arguments.keys() | new.arguments.keys()
+        changed = [n for n in sorted(names) if old.arguments.get(n) != new.arguments.get(n)]
+        if changed:
+            return f"Build arguments changed: {', '.join(map(visible, changed))}."
+        if step.number in new.stages:
+            stage = visible(new.stages[step.number])
+            return f"The stage {stage}, which it copies from, changed."
+    return f"The builder has no result of it any more: {one_line(step.instruction)[:60]}"
+
+
+def _files(files: list[str]) -> str:
+    named = ", ".join(visible(path) for path in files[:_NAMED])
+    more = len(files) - _NAMED
+    return f"{named} and {more} more files" if more > 0 else named

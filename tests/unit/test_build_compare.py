@@ -1,0 +1,217 @@
+"""What has changed since the last build, and which step's cache it broke."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope.build.compare import compare, previous
+from layerscope.build.inputs import Inputs, base_names, changed_files, gather, keep, kept
+from layerscope.build.state import BuildState
+from layerscope.dockerfile.context import read_context
+from layerscope.dockerfile.parser import parse
+from layerscope.errors import Cancelled
+from layerscope.jobs.job import Job, read_job
+
+DOCKERFILE = """\
+ARG VERSION=1
+FROM base:${VERSION} AS one
+COPY src/*.py lib /app/
+FROM one
+COPY --from=one /app /copied
+COPY . /all
+ADD https://example.com/x <<EOF /downloads/
+text
+EOF
+"""
+
+
+def nothing() -> None:
+    """Stops nothing."""
+
+
+def look(root: Path, before: Inputs | None = None, text: str = DOCKERFILE) -> Inputs:
+    return gather(read_context(root), parse(text), {}, before, nothing)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    context = tmp_path / "context"
+    for name in ("src/a.py", "src/b.txt", "lib/deep/c", "other"):
+        path = context / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {name}\n")
+    (context / "link").symlink_to("other")
+    return context
+
+
+def test_what_each_step_is_made_of(root: Path) -> None:
+    inputs = look(root)
+    assert inputs.sources == {3: ("src/*.py", "lib"), 6: (".",), 7: ()}
+    assert inputs.stages == {5: "one"}
+    assert set(inputs.files) == {"src/a.py", "src/b.txt", "lib/deep/c", "other", "link"}
+    assert base_names(parse(DOCKERFILE), {}) == {2: "base:1"}
+    assert base_names(parse(DOCKERFILE), {"VERSION": "7"}) == {2: "base:7"}
+
+
+def test_files_are_compared_by_content(root: Path) -> None:
+    old = look(root)
+    (root / "src/a.py").touch()
+    assert changed_files(old, look(root, old), (".",)) == []
+    (root / "src/a.py").write_text("other\n")
+    (root / "src/new.py").write_text("")
+    (root / "lib/deep/c").unlink()
+    (root / "link").unlink()
+    (root / "link").symlink_to("elsewhere")
+    (root / "other").chmod(0o755)
+    new = look(root, old)
+    everything = ["lib/deep/c", "link", "other", "src/a.py", "src/new.py"]
+    assert changed_files(old, new, (".",)) == everything
+    assert changed_files(old, new, ("src/*.py", "lib")) == ["lib/deep/c", "src/a.py", "src/new.py"]
+    assert changed_files(old, new, ("src/[b-z]*", "oth?r")) == ["other", "src/new.py"]
+    assert changed_files(old, new, ("src/*.txt", "ot")) == []
+
+
+def test_what_did_not_change_is_not_read_again(root: Path) -> None:
+    old = look(root)
+    forged = {path: (*facts[:4], "forged") for path, facts in old.files.items()}
+    again = look(root, Inputs(forged, old.sources, old.stages, old.arguments))
+    assert {facts[4] for facts in again.files.values()} == {"forged"}
+
+
+def test_inputs_are_kept_and_read_again(root: Path, tmp_path: Path) -> None:
+    (root / "odd\udcff name").write_text("x")
+    inputs = look(root)
+    keep(tmp_path, inputs)
+    assert kept(tmp_path) == inputs
+    (tmp_path / "inputs.json").write_text('{"files": 3}')
+    assert kept(tmp_path) is None
+
+
+def test_looking_can_be_stopped(root: Path) -> None:
+    def stop() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        gather(read_context(root), parse(DOCKERFILE), {}, None, stop)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = tmp_path / "layerscope" / "jobs"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def built(jobs: Path, *steps: tuple[str, str], end: str = "finished", **spec: Any) -> Job:
+    """A build that is over: for each step its instruction, and what became of it."""
+    folder = jobs / str(len(list(jobs.iterdir())) + 1)
+    folder.mkdir()
+    spec = {"dockerfile": "/x/Dockerfile", "context": "/x", "target": "", "platform": "", **spec}
+    job = {"kind": "build", "title": "x", "started": 1.0, "directory": "/", "spec": spec}
+    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "result.json").write_text('{"exit_code": 0, "ended": 2.0}')
+    events: list[dict[str, Any]] = []
+    for number, (instruction, became) in enumerate(steps, start=1):
+        begun = {"event": "step_started", "step": number, "steps": len(steps)}
+        events += [begun | {"instruction": instruction}]
+        events += [{"event": f"step_{became}", "step": number, "seconds": 1.0}] if became else []
+    events.append({"event": end})
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = read_job(folder)
+    assert found is not None
+    return found
+
+
+def why(job: Job) -> tuple[int, str] | None:
+    state = BuildState(job.journal)
+    state.read()
+    found = compare(job, state)
+    if found is None or found.broken is None:
+        return None
+    return found.broken.step, found.broken.why
+
+
+FIRST = (("FROM base", "committed"), ("COPY . /app", "committed"), ("RUN make", "committed"))
+
+
+def inputs(
+    files: dict[str, str], *, arguments: dict[str, str] | None = None, base: str = "sha256:aaaa"
+) -> Inputs:
+    return Inputs(
+        {path: (0o644, 1, 1, 1, digest) for path, digest in files.items()},
+        {2: (".",)},
+        {},
+        arguments or {},
+        {1: base},
+    )
+
+
+def test_a_changed_file_is_what_broke_the_cache(jobs: Path) -> None:
+    old, new = built(jobs, *FIRST), built(jobs, *FIRST)
+    keep(old.folder, inputs({"a": "1", "b": "1"}))
+    keep(new.folder, inputs({"a": "2", "b": "1"}))
+    assert why(new) == (2, "a changed.")
+    keep(new.folder, inputs({str(n): "" for n in range(9)}))
+    assert why(new) == (2, "0, 1, 2 and 8 more files changed.")
+
+
+def test_another_base_is_what_broke_the_cache(jobs: Path) -> None:
+    old, new = built(jobs, *FIRST), built(jobs, *FIRST)
+    keep(old.folder, inputs({"a": "1"}))
+    keep(new.folder, inputs({"a": "2"}, base="sha256:bbbb"))
+    assert why(new) == (2, "The base image is another one: aaaa became bbbb.")
+
+
+def test_another_argument_is_what_broke_the_cache(jobs: Path) -> None:
+    cached = (("FROM base", "committed"), ("COPY . /app", "cached"), ("RUN make", "committed"))
+    old, new = built(jobs, *FIRST), built(jobs, *cached)
+    keep(old.folder, inputs({"a": "1"}, arguments={"V": "1", "W": "1"}))
+    keep(new.folder, inputs({"a": "1"}, arguments={"V": "2", "X": "1"}))
+    assert why(new) == (3, "Build arguments changed: V, W, X.")
+
+
+def test_another_instruction_is_what_broke_the_cache(jobs: Path) -> None:
+    built(jobs, *FIRST)
+    changed = (("FROM base", "committed"), ("COPY . /app", "cached"), ("RUN make -j", "committed"))
+    assert why(built(jobs, *changed)) == (
+        3,
+        "The instruction is new, or another one than last time.",
+    )
+
+
+def test_no_cache_is_what_was_asked_for(jobs: Path) -> None:
+    built(jobs, *FIRST)
+    assert why(built(jobs, *FIRST, no_cache=True)) == (2, "The build was asked to use no cache.")
+
+
+def test_there_is_nothing_to_say_where_nothing_broke(jobs: Path) -> None:
+    assert why(built(jobs, *FIRST)) is None
+    cached = tuple((instruction, "cached") for instruction, _ in FIRST)
+    assert why(built(jobs, *cached)) is None
+    # The step that failed last time had nothing that could be hit.
+    built(jobs, *FIRST[:2], ("RUN make", "failed"), end="failed")
+    assert why(built(jobs, FIRST[0], ("COPY . /app", "cached"), FIRST[2])) is None
+
+
+def test_only_builds_of_the_same_are_compared(jobs: Path) -> None:
+    other = built(jobs, *FIRST, dockerfile="/y/Dockerfile")
+    first = built(jobs, *FIRST)
+    second = built(jobs, *FIRST)
+    assert previous(second) == first
+    assert previous(first) is None
+    assert previous(other) is None
+
+
+def test_steps_are_aligned_by_their_instructions(jobs: Path) -> None:
+    built(jobs, *FIRST)
+    new = built(jobs, FIRST[0], ("ENV A=1", "committed"), *FIRST[1:])
+    state = BuildState(new.journal)
+    state.read()
+    found = compare(new, state)
+    assert found is not None
+    assert {number: step.number for number, step in found.before.items()} == {1: 1, 3: 2, 4: 3}
