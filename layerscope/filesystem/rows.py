@@ -118,8 +118,8 @@ class TreeRows:
         stop()
         kept = view.shown
         if self.hidden:
-            hidden = np.isin(view.changes, [int(change) for change in self.hidden])
-            kept = kept & ~hidden
+            seen = np.array([change not in self.hidden for change in Change])
+            kept = kept & seen[view.changes]
         self.matches = None
         if self._matching is not None:
             kept = kept & self._matching

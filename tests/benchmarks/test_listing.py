@@ -174,6 +174,16 @@ def test_million_entries(table: Table) -> None:
     table.record("million-memory", peak_memory(inspect(archive)[3:]))
 
 
+def test_million_entries_from_the_cache(tmp_path: Path, table: Table) -> None:
+    archive, _ = million()
+    env = environment(XDG_CACHE_HOME=str(tmp_path))
+    command = layerscope("inspect", "--json", archive)
+    assert inspected(command, env) == inspected(inspect(archive))
+    assert inspected(command, env) == inspected(inspect(archive))
+    ratio = compare(partial(run, command, env), partial(run, NUMPY), rounds=7)
+    table.record("million-cached", ratio.value, spread=ratio.spread, note=ratio.note)
+
+
 def test_find_in_fifty_images(tmp_path: Path, table: Table) -> None:
     env = environment(XDG_CACHE_HOME=str(tmp_path))
     command = layerscope("find", "--regex", r"application-\d+/.*module-0000007", *fifty())

@@ -27,7 +27,7 @@ from tests.benchmarks.measure import (
     tar_listing,
 )
 from tests.benchmarks.reference import reference_archive, reference_layers
-from tests.benchmarks.synthetic import Files, pack, write_layer
+from tests.benchmarks.synthetic import Files, million, pack, write_layer
 from tests.benchmarks.terminal import Answer, Terminal, terminal_environment
 from tests.engines.harness import EngineUnavailable
 
@@ -61,9 +61,9 @@ def painted(text: str) -> bool:
     return bool(text.strip())
 
 
-def ready(text: str) -> bool:
+def ready(text: str, layers: int = LAYERS) -> bool:
     """Whether all layers are there: until then it says "3 of 10 layers"."""
-    return bool(re.search(rf"(?<!of )\b{LAYERS} layers", text))
+    return bool(re.search(rf"(?<!of )\b{layers} layers", text))
 
 
 def first_paint(command: Sequence[str | Path]) -> float:
@@ -127,14 +127,14 @@ class Typist:
         table.record(row, median(sizes), spread=(min(sizes), max(sizes)), note="median of all")
 
 
-def type_layers(typist: Typist) -> None:
+def type_layers(typist: Typist, layers: int = LAYERS) -> None:
     """Moves through the layers, alone and united, each way twice."""
-    steps = LAYERS + 1  # and what empty history entries there are
+    steps = layers + 1  # and what empty history entries there are
     typist.quietly("2", "home")
     typist.type("layer", *["j"] * steps, *["k"] * steps, times=2)
     typist.type("union", "t", times=7)
     typist.type("union-layer", *["j"] * steps, *["k"] * steps, times=2)
-    typist.expect("layers 0.9 united")
+    typist.expect(f"layers 0.{layers - 1} united")
 
 
 def type_files(typist: Typist) -> None:
@@ -160,7 +160,7 @@ def type_filters(typist: Typist) -> None:
         typist.quietly("/")
         # The search begins after a pause in typing.
         typist.type("filter", *word, quiet=1.0)
-        typist.expect(r"\d match")
+        typist.expect(r"\d match|Nothing matches")
         typist.type("filter", *["backspace"] * 2, quiet=1.0)
         typist.quietly("escape")
 
@@ -229,6 +229,22 @@ def test_bytes_of_dive(reference: Path, tmp_path: Path, table: Table) -> None:
         own = median(answer.bytes for answer in ours.answers[kind])
         note = f"layerscope {own:,.0f} bytes"
         table.record(f"dive-{kind}", median(sizes), spread=(min(sizes), max(sizes)), note=note)
+
+
+def test_keys_of_a_million(table: Table) -> None:
+    archive, layers = million()
+    with started(layerscope(archive)) as terminal:
+        terminal.wait_for(partial(ready, layers=len(layers)), limit=180)
+        terminal.settle(quiet=2.0)
+        typist = Typist(terminal)
+        type_layers(typist, len(layers))
+        type_files(typist)
+        type_filters(typist)
+    typist.record(table, "million-move", "cursor", "scroll", "page", "end")
+    typist.record(table, "million-layer", "layer", "union-layer", "union")
+    for kind in ("expand", "sort", "kinds", "filter"):
+        typist.record(table, f"million-{kind}", kind)
+    typist.record(table, "million-echo", "filter", echo=True)
 
 
 def test_all_this_is_the_real_thing(reference: Path) -> None:

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from layerscope.tui.widgets.text_entry import TextEntry
 
-_PAUSE = 0.08
+_PAUSE = 0.06
 
 
 class FilterBar(TextEntry):
