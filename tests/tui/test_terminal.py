@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -438,6 +439,20 @@ def test_characters_fit_the_terminal(
     ui.keys("jt3Ej?")
     if mark.startswith("+"):
         assert ui.output.isascii()
+
+
+@pytest.mark.parametrize("around", ["", "TMUX", "STY"])
+def test_a_copy_reaches_the_terminal(terminals: list[Terminal], around: str) -> None:
+    environment = {"TMUX": "", "STY": ""} | ({around: "1"} if around else {})
+    terminals.append(ui := start(size=(100, 30), **environment))
+    ui.until("index.html")
+    output = ui.keys("yr")
+    data = base64.b64encode(b"hello:latest")
+    bare = b"\x1b]52;c;" + data + b"\x07"
+    wrapped = {"TMUX": b"\x1bPtmux;\x1b" + bare + b"\x1b\\", "STY": b"\x1bP" + bare + b"\x1b\\"}
+    assert wrapped.get(around, bare) in output
+    assert output.count(data) == (2 if around == "TMUX" else 1)
+    assert "Sent the image reference, 12 bytes, to the terminal; it may refuse." in ui.text
 
 
 def test_a_theme_goes_before_no_color(terminals: list[Terminal]) -> None:
