@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from layerscope.text import visible
+
 if TYPE_CHECKING:
     from textual.screen import Screen
 
@@ -32,6 +34,7 @@ class Place:
         node: The node of `view.stack.tree` under the cursor of the file tree; None without one.
         listed: The image under the cursor of the image list; None without one.
         pane: Id of the pane with the focus: `images`, `layers`, `files` or `details`.
+        cache: Whether layers are taken from the cache and kept there.
     """
 
     opener: Opener
@@ -42,6 +45,7 @@ class Place:
     node: int | None = None
     listed: ImageSummary | None = None
     pane: str = ""
+    cache: bool = True
 
     @property
     def version(self) -> int | None:
@@ -110,8 +114,36 @@ def _content(place: Place) -> Screen[Any]:
     return ContentScreen(session.contents, session.image, view.stack, view.layer, version)
 
 
+def _nothing_to_compare(place: Place) -> str:
+    """Why there is no image to compare."""
+    if place.session is None and place.listed is None:
+        return "There is no image to compare: o opens one."
+    return ""
+
+
+def _compare(place: Place) -> Screen[Any]:
+    from layerscope.tui.screens.compare import CompareScreen
+    from layerscope.tui.screens.compare_with import CompareWithScreen, source_of
+
+    first: Session | str
+    listed = place.listed if place.pane == "images" or place.session is None else None
+    if listed is not None:
+        first = source_of(listed)
+        name = visible(first)
+    else:
+        assert place.session is not None  # noqa: S101 - or there would be nothing to compare
+        first = place.session
+        name = first.name()[0]
+
+    def compare(source: str) -> CompareScreen:
+        return CompareScreen(first, source, place.opener, cache=place.cache)
+
+    return CompareWithScreen(name, place.connector, compare)
+
+
 #: What `action_lead('name')` of the main screen follows.
 LEADS: Mapping[str, Lead] = {
     "versions": Lead(_no_versions, _versions),
     "content": Lead(_no_content, _content),
+    "compare": Lead(_nothing_to_compare, _compare),
 }

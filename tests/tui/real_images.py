@@ -73,3 +73,18 @@ def opened(
     folder_path.mkdir(exist_ok=True)
     path = write_archive(folder_path, [layer_tar(layer) for layer in layers], tag)
     return open_image(str(path), Progress())
+
+
+#: Another build of it.
+OTHER: list[list[Item]] = [
+    LAYERS[0],
+    [
+        text("app/main.py", CHANGED, uid=5),
+        text("etc/app.conf", settings(option_30="thirty")),
+        folder("opt"),
+        text("opt/new", "n" * 12345),
+        Item("app/data.bin", content=bytes(range(256)) * 399 + b"y" * 256),
+        text("etc/evil\x1b[2J", HOSTILE),
+        whiteout("etc/once"),
+    ],
+]

@@ -325,6 +325,7 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             None if view is None else files.node,
             self.images.image,
             self.pane.id or "",
+            self._cache,
         )
 
     def action_lead(self, name: str) -> None:

@@ -6,7 +6,13 @@ from textual.binding import Binding, BindingType
 
 #: What the key bar shows in each pane.
 HINTS = {
-    "images": ("images.open", "main.open", "main.filter", "main.sort main.reverse=Sort"),
+    "images": (
+        "images.open",
+        "main.open",
+        "main.compare",
+        "main.filter",
+        "main.sort main.reverse=Sort",
+    ),
     "layers": (
         "main.cancel",
         "layers.files",
@@ -83,6 +89,13 @@ BINDINGS: list[BindingType] = [
         "Versions",
         tooltip="Show and compare the versions of the path",
         id="main.versions",
+    ),
+    Binding(
+        "c",
+        "lead('compare')",
+        "Compare…",
+        tooltip="Compare the image with another one",
+        id="main.compare",
     ),
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
     Binding("b", "build", "Build…", tooltip="Build an image", id="main.build"),

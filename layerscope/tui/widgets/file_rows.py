@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 
@@ -27,6 +28,14 @@ class FileRows:
         pattern: What to underline in names.
     """
 
+    #: What columns are called, by what rows are sorted by with them.
+    TITLES: ClassVar[Mapping[str, str]] = {
+        "mode": "Mode",
+        "owner": "Owner",
+        "size": "Size",
+        "modified": "Modified (UTC)",
+    }
+
     def __init__(self, rows: TreeRows) -> None:
         self.rows = rows
         self.pattern: re.Pattern[bytes] | None = None
@@ -48,8 +57,7 @@ class FileRows:
 
         line.append((" ", colors.muted))
         for key, size in self._columns(width):
-            names = {"mode": "Mode", "owner": "Owner", "size": "Size", "modified": "Modified (UTC)"}
-            title(names[key], key, size, key in ("owner", "size"))
+            title(self.TITLES[key], key, size, key not in ("mode", "modified"))
         title("", "change", 1, False)
         title(" Name", "name", 12, False)
         return line

@@ -230,8 +230,12 @@ class FileTree(RowView):
     def _take(self, rows: TreeRows, path: bytes | None) -> None:
         if rows is not self.rows or self._drawn is None:
             self.rows = rows
-            self._drawn = FileRows(rows)
+            self._drawn = self.drawn(rows)
         self._changed(path)
+
+    def drawn(self, rows: TreeRows) -> FileRows:
+        """What makes lines of rows."""
+        return FileRows(rows)
 
     def _tell_busy(self) -> None:
         """Says that something takes longer than one would think."""
