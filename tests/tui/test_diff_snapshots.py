@@ -58,7 +58,7 @@ def versions_of(path: str, *keys: str) -> Callable[[Pilot[Any]], Any]:
             await asyncio.sleep(0.01)
         await pilot.pause(0.1)
         for _ in range(600):
-            if screen.view.text is None or screen.view._syntax != (None, None):
+            if screen.view.text is None or screen.view.lines.syntax != (None, None):
                 break
             if path != "app/main.py":
                 break

@@ -381,9 +381,11 @@ async def test_syntax_arrives_after_the_lines(at: At) -> None:
         await ui.press("j")
         await compared(ui)
         view = screen(ui).view
-        await ui.until(lambda: view._syntax[0] is not None and view._syntax[1] is not None)
-        assert view._syntax[1] is not None
-        assert any(view._syntax[1])
+        await ui.until(
+            lambda: view.lines.syntax[0] is not None and view.lines.syntax[1] is not None
+        )
+        assert view.lines.syntax[1] is not None
+        assert any(view.lines.syntax[1])
 
 
 @pytest.mark.parametrize("theme", ["layerscope-plain", "layerscope-terminal", "nord"])

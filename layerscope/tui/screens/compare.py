@@ -13,11 +13,11 @@ from textual.timer import Timer
 
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.rows import filter_pattern
-from layerscope.text import docker_size, one_line, visible
+from layerscope.text import visible
 from layerscope.tui.compare_job import Compared, CompareJob
-from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.screens.compare_keys import BINDINGS, HINTS
+from layerscope.tui.screens.compare_texts import counts, show_images, state
 from layerscope.tui.screens.message import MessageScreen
 from layerscope.tui.screens.pair_diff import Compared as ComparedPath
 from layerscope.tui.screens.pair_diff import PairDiffScreen
@@ -128,7 +128,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
     def _look(self) -> None:
         """Goes on as soon as both images have been read."""
         if self.job is None:
-            self._show_images()
+            show_images(self.sessions, self.config, self.pairs)
             failed = [each for each in self.sessions if each.ended and not _complete(each)]
             if failed:
                 self._give_up(failed[0])
@@ -172,42 +172,6 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         self.tell()
         self.refresh_bindings()
 
-    def _show_images(self) -> None:
-        images = [session.image for session in self.sessions]
-        one, other = images
-        if one is None or other is None:
-            return
-        from layerscope.reports.diff_report import config_differences, pair_layers, value_text
-
-        values = [
-            (
-                one_line(key),
-                None if before is None else value_text(before),
-                None if after is None else value_text(after),
-            )
-            for key, before, after in config_differences(one.config, other.config)
-        ]
-        self.config.set_placeholder(("The configuration is the same.", "muted"))
-        self.config.set_values(values)
-        count = plural(len(values), "difference") if values else ""
-        self.config.set_texts("1 Configuration", count)
-        pairs = pair_layers(one, other)
-        sizes = [
-            {}
-            if session.loaded is None
-            else {
-                layer: session.loaded.stack.layer_size(layer)
-                for layer in range(session.loaded.stack.height)
-            }
-            for session in self.sessions
-        ]
-        self.pairs.set_placeholder(("These images have no layers.", "muted"))
-        self.pairs.set_pairs(pairs, (one, other), (sizes[0], sizes[1]))
-        shared = sum(pair.shared for pair in pairs)
-        self.pairs.set_texts(
-            "2 Layers", f"{shared} shared of {len(one.layers)} in A and {len(other.layers)} in B"
-        )
-
     # What is said.
 
     @property
@@ -220,46 +184,14 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         """Says what is compared, and how far it has come."""
         one, other = self.names
         self._title.set_image(f"A {one}", f"B {other}")
-        self._title.set_right(*self._state())
+        self._title.set_right(*state(self.sessions, self.job))
         title = "3 Files"
         if self._filter_text:
             title += f"{SEPARATOR}/{visible(self._filter_text)}"
         hidden = [change.label for change in Change if change in self.files.hidden]
         if hidden:
             title += f"{SEPARATOR}{' and '.join(hidden)} hidden"
-        self.files.set_texts(title, self._counts())
-
-    def _state(self) -> tuple[str, str]:
-        job = self.job
-        if job is None:
-            reading = [each for each in self.sessions if not each.ended]
-            return (reading[0].describe() if reading else "", "accent")
-        if job.pair is None:
-            return ("", "muted") if job.ended else ("Comparing", "accent")
-        if not job.ended:
-            return f"Comparing content  {job.done:,} / {job.total:,} files", "accent"
-        left = job.total - job.done + job.unknown
-        if left:
-            return f"Incomplete: {plural(left, 'file')} not compared", "warning"
-        return "", "muted"
-
-    def _counts(self) -> str:
-        rows = self.files.rows
-        if rows is None or not self.files.row_count:
-            return ""
-        if rows.matches is not None:
-            return plural(rows.matches, "match", "matches")
-        changes = rows.view.changes
-        parts = [
-            f"{int((changes == change).sum()):,} {change.label}"
-            for change in (Change.ADDED, Change.MODIFIED, Change.REMOVED)
-        ]
-        from layerscope.filesystem.pair import PairView
-
-        if isinstance(rows.view, PairView):
-            delta = int(rows.view.after[0]) - int(rows.view.before[0])
-            parts.append(f"{'-' if delta < 0 else '+'}{docker_size(abs(delta))}")
-        return SEPARATOR.join(parts)
+        self.files.set_texts(title, counts(self.files))
 
     def on_file_tree_counted(self) -> None:
         """Says what the tree shows."""
@@ -384,9 +316,11 @@ class CompareScreen(Screen[None], inherit_bindings=False):
     # One path.
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
-        """Opens a file, or shows both values whole."""
+        """Opens a file, expands a folder, or shows both values whole."""
         value = self.config.value
-        if message.view is self.files:
+        if message.view is self.files and self.files.on_folder:
+            self.files.action_toggle_folder()
+        elif message.view is self.files:
             self.action_diff()
         elif message.view is self.config and value is not None:
             key, one, other = value

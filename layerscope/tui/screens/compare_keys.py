@@ -10,7 +10,7 @@ HINTS = {
     "pairs": ("compare.cancel", "compare.next_pane", "compare.zoom"),
     "files": (
         "compare.cancel",
-        "files.toggle",
+        "files.open",
         "compare.diff",
         "compare.filter",
         "compare.next_match compare.previous_match=Match",

@@ -17,7 +17,8 @@ from layerscope.tui.diff_job import DiffColored, DiffJob, DiffReady
 from layerscope.tui.format import plural
 from layerscope.tui.glyphs import ELLIPSIS, SEPARATOR
 from layerscope.tui.screens.diff_keys import BINDINGS, HINTS
-from layerscope.tui.widgets.diff_view import DiffView, Told
+from layerscope.tui.told import Told
+from layerscope.tui.widgets.diff_view import DiffView
 from layerscope.tui.widgets.key_bar import KeyBar
 from layerscope.tui.widgets.prompt import Prompt
 from layerscope.tui.widgets.row_view import RowView

@@ -316,16 +316,11 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         files = self.files
         view = files.rows.view if files.rows is not None and files.row_count else None
         step = self.layer_list.step
+        layer = None if step is None else step.layer
+        node = None if view is None else files.node
+        image, pane, cache = self.images.image, self.pane.id or "", self._cache
         return Place(
-            self._opener,
-            self._connector,
-            self.session,
-            view,
-            None if step is None else step.layer,
-            None if view is None else files.node,
-            self.images.image,
-            self.pane.id or "",
-            self._cache,
+            self._opener, self._connector, self.session, view, layer, node, image, pane, cache
         )
 
     def action_lead(self, name: str) -> None:

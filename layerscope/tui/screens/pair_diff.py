@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from layerscope.tui.screens.diff import DiffScreen
-from layerscope.tui.widgets.diff_view import Told
+from layerscope.tui.told import Told
 
 if TYPE_CHECKING:
     from layerscope.images.version_diff import Side

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layerscope.tui.leads import LEADS
 from layerscope.tui.widgets.key_bar import key_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -
         action: Name of the action.
         parameters: Its parameters.
     """
+    if action == "lead" and parameters:
+        lead = LEADS.get(str(parameters[0]))
+        return "" if lead is None else lead.why_not(main.place)
     images = main.pane is main.images
     if not main.exploring:
         reason = _WITHOUT_IMAGE.get(action, "")

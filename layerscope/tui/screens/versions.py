@@ -21,7 +21,7 @@ from layerscope.tui.background import run_beside
 from layerscope.tui.format import mode, moment, plural
 from layerscope.tui.screens.diff import DiffScreen
 from layerscope.tui.screens.diff_keys import VERSION_BINDINGS
-from layerscope.tui.widgets.diff_view import Told
+from layerscope.tui.told import Told
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.version_list import VersionList, VersionRow
 

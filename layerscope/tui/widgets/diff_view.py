@@ -3,57 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from layerscope.content.diff_rows import DiffRow, DiffText, RowKind, side_rows, unified_rows
+from layerscope.content.line_diff import CONTEXT
 from layerscope.text import visible
+from layerscope.tui.content_rows import sliced, wrapped
+from layerscope.tui.diff_ink import diff_ink, piece_style
+from layerscope.tui.diff_lines import DiffLines
 from layerscope.tui.format import Line, cut, length, plural
-from layerscope.tui.glyphs import SEPARATOR, TO, VERTICAL
+from layerscope.tui.glyphs import SEPARATOR, VERTICAL
+from layerscope.tui.told import Told, told_line
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
-    from layerscope.content.diff_rows import DiffRow, DiffText
     from layerscope.content.display import Span
 
 #: From this width on, both texts are beside each other unless the user wants it otherwise.
 SIDE_BY_SIDE = 140
 _SIDEWAYS = 8
-#: More of a line can neither be seen nor searched.
-_LONGEST = 20_000
-_KEPT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A line above the diff. Texts are safe to show.
-
-    Attributes:
-        name: What it is about.
-        old: What it was; None if there is nothing to say of that.
-        new: What it is; likewise.
-        style: Name of the palette style of a text that is no change.
-    """
-
-    name: str
-    old: str | None
-    new: str | None
-    style: str = "text"
 
 
 class DiffView(RowView):
     """Facts, then lines that differ, one text below the other or side by side.
 
     Attributes:
-        text: What is shown; None where there are no lines.
+        lines: The lines of both texts.
         side: Whether both texts are beside each other; None leaves it to the width.
         whole: Whether all lines are shown, not only those around what differs.
         wrap: Whether long lines go on in the next row.
         left: The first column of the lines that is visible.
-        needle: What is searched for; empty for nothing.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -70,22 +53,29 @@ class DiffView(RowView):
 
     def __init__(self) -> None:
         super().__init__("diff")
-        self.text: DiffText | None = None
+        self.lines = DiffLines()
         self.side: bool | None = None
         self.whole = False
         self.wrap = False
         self.left = 0
-        self.needle = ""
         self._told: Sequence[Told] = ()
         self._rows: list[DiffRow] = []
         # Row and part of it on each line; None while every row has one line.
         self._layout: list[tuple[int, int]] | None = None
         self._made_for = 0
-        self._syntax: tuple[list[list[Span]] | None, list[list[Span]] | None] = (None, None)
-        self._known: dict[tuple[int, int], list[tuple[str, int]]] = {}
         # Numbers of rows; made when they are first asked for.
         self._matches: list[int] | None = None
         self._changes: list[int] | None = None
+
+    @property
+    def text(self) -> DiffText | None:
+        """What is shown; None where there are no lines."""
+        return self.lines.text
+
+    @property
+    def needle(self) -> str:
+        """What is searched for; empty for nothing."""
+        return self.lines.needle
 
     # What it is told.
 
@@ -96,8 +86,9 @@ class DiffView(RowView):
             told: What to say above it.
             text: The lines; None if there are none to be compared.
         """
-        self._told, self.text = told, text
-        self._syntax = (None, None)
+        needle, self._told = self.needle, told
+        self.lines = DiffLines(text)
+        self.lines.needle = needle
         self.left = self.top = 0
         self._arrange(0)
         first = self.changes[0] if self.changes else 0
@@ -113,8 +104,8 @@ class DiffView(RowView):
 
     def set_syntax(self, old: list[list[Span]] | None, new: list[list[Span]] | None) -> None:
         """Colours the lines."""
-        self._syntax = (old, new)
-        self._known.clear()
+        self.lines.syntax = (old, new)
+        self.lines.forget()
         self.redraw()
 
     @property
@@ -142,21 +133,17 @@ class DiffView(RowView):
         Returns:
             In how many rows it is.
         """
-        self.needle = needle
+        self.lines.needle = needle
         self._matches = None
-        self._known.clear()
+        self.lines.forget()
         self.redraw()
         return len(self.matching()) if needle else 0
 
     def matching(self) -> list[int]:
         """The rows that match, as the cursor counts them."""
         if self._matches is None:
-            exact = self.needle != self.needle.lower()
-            self._matches = []
-            for index, row in enumerate(self._rows if self.needle else []):
-                lines = [self._line_text(row, side) for side in (0, 1) if self._number(row, side)]
-                if any(self.needle in (line if exact else line.lower()) for line in lines):
-                    self._matches.append(index)
+            rows = self._rows if self.needle else []
+            self._matches = [i for i, row in enumerate(rows) if self.lines.matches(row)]
         return [self._first_line(index) for index in self._matches]
 
     def go_to_match(self, step: int) -> str:
@@ -196,12 +183,10 @@ class DiffView(RowView):
         """A fact, or a line of one text or of both."""
         index, part = self._layout[row] if self._layout is not None else (row, 0)
         if index < len(self._told):
-            return self._fact(self._told[index], width)
+            return told_line(self._told, index, width, self.ink)
         index -= self._above
         if index < 0 or self.text is None:
             return []
-        from layerscope.content.diff_rows import RowKind
-
         item = self._rows[index]
         if item.kind is RowKind.HUNK:
             return [(cut(f"  {visible(self.text.header(item))}", width), self.ink.accent)]
@@ -214,26 +199,7 @@ class DiffView(RowView):
         line = self._half(index, 0, half, part)
         return [*line, (VERTICAL, self.ink.faint), *self._half(index, 1, width - 1 - half, part)]
 
-    def _fact(self, told: Told, width: int) -> Line:
-        colors = self.ink
-        room = min(24, max((len(each.name) for each in self._told), default=0)) + 2
-        line: Line = [(f" {cut(told.name, room - 2):{room}}", colors.muted)]
-        left = max(0, width - room - 1)
-        if told.old is None or told.new is None:
-            text = told.new if told.old is None else told.old
-            return [*line, (cut(text or "", left), getattr(colors, told.style))]
-        arrow = f" {TO} "
-        old = cut(told.old, max(left // 2, left - len(arrow) - len(told.new)))
-        return [
-            *line,
-            (old, colors.removed),
-            (arrow, colors.muted),
-            (cut(told.new, max(0, left - length([(old, colors.text)]) - 3)), colors.added),
-        ]
-
     def _unified_gutter(self, item: DiffRow, part: int) -> Line:
-        from layerscope.content.diff_rows import RowKind
-
         numbers = self._digits
         if part:
             return [(" " * (2 * numbers + 4), self.ink.faint)]
@@ -246,8 +212,6 @@ class DiffView(RowView):
         return [(f"{old} {new} ", self.ink.faint), (f"{sign} ", style)]
 
     def _half(self, index: int, side: int, width: int, part: int) -> Line:
-        from layerscope.content.diff_rows import RowKind
-
         item = self._rows[index]
         number = (item.old, item.new)[side]
         differs = item.kind is not RowKind.SAME
@@ -264,17 +228,12 @@ class DiffView(RowView):
         return [*line, (" " * (width - length(line)), self.ink.text)]
 
     def _mark(self, item: DiffRow, side: int) -> Style:
-        from layerscope.tui.diff_ink import diff_ink
-
         return diff_ink(self.app).marks[side] if item.kind else self.ink.faint
 
     def _cells(self, index: int, side: int, room: int, part: int, differs: bool) -> Line:
         """What is visible of a line, or of a part of it if it is wrapped."""
-        from layerscope.tui.content_rows import sliced, wrapped
-        from layerscope.tui.diff_ink import piece_style
-
         room = max(1, room)
-        pieces = self._pieces(index, side)
+        pieces = self.lines.pieces(self._rows[index], side)
         if self.wrap:
             parts = wrapped(pieces, room)
             pieces = parts[part] if part < len(parts) else []
@@ -282,45 +241,6 @@ class DiffView(RowView):
             pieces = sliced(pieces, self.left, room)
         where = side if differs else None
         return [(text, piece_style(self.app, kind, where)) for text, kind in pieces]
-
-    def _pieces(self, index: int, side: int) -> list[tuple[str, int]]:
-        known = self._known.get((index, side))
-        if known is not None:
-            return known
-        from layerscope.content.diff_rows import overlaid
-        from layerscope.content.display import shown
-        from layerscope.content.highlight import Category
-        from layerscope.tui.syntax import MATCH
-
-        if self.text is None:
-            return []
-        item = self._rows[index]
-        line = self._line_text(item, side)
-        number = (item.old, item.new)[side]
-        syntax = self._syntax[side]
-        spans = syntax[number] if syntax is not None and number is not None else []
-        spans = overlaid(spans, self.text.changed(item)[side], len(line))
-        spans = overlaid(spans, _found(line, self.needle, MATCH), len(line))
-        pieces = shown(line, spans)
-        if self.text.ends_without_newline(item)[side]:
-            pieces.append(("  no newline at end", int(Category.COMMENT)))
-        if len(self._known) > _KEPT:
-            self._known.clear()
-        self._known[index, side] = pieces
-        return pieces
-
-    def _number(self, row: DiffRow, side: int) -> bool:
-        from layerscope.content.diff_rows import RowKind
-
-        return row.kind is not RowKind.HUNK and (row.old, row.new)[side] is not None
-
-    def _line_text(self, row: DiffRow, side: int) -> str:
-        if self.text is None:
-            return ""
-        number = (row.old, row.new)[side]
-        if number is None:
-            return ""
-        return (self.text.old if side == 0 else self.text.new)(number)[:_LONGEST]
 
     # Keys.
 
@@ -351,8 +271,8 @@ class DiffView(RowView):
             index = row - self._above
             if 0 <= index < len(self._rows):
                 for side in (0, 1):
-                    if self._number(self._rows[index], side):
-                        pieces = self._pieces(index, side)
+                    if self.lines.has(self._rows[index], side):
+                        pieces = self.lines.pieces(self._rows[index], side)
                         widest = max(widest, sum(len(text) for text, _ in pieces))
         left = max(0, min(self.left + step * _SIDEWAYS, max(widest - _SIDEWAYS, 0)))
         if step > 0:
@@ -365,8 +285,6 @@ class DiffView(RowView):
     def changes(self) -> list[int]:
         """The rows in which changes begin, as the cursor counts them."""
         if self._changes is None:
-            from layerscope.content.diff_rows import RowKind
-
             self._changes, inside = [], False
             for index, row in enumerate(self._rows):
                 differs = row.kind in (RowKind.OLD, RowKind.NEW, RowKind.BOTH)
@@ -414,13 +332,10 @@ class DiffView(RowView):
 
     def _arrange(self, cursor: int | None) -> None:
         """Makes the rows anew; the cursor stays on its line of the text if it is None."""
-        from layerscope.content.diff_rows import side_rows, unified_rows
-        from layerscope.content.line_diff import CONTEXT
-
         kept = self._at_cursor() if cursor is None else None
         self._matches = self._changes = None
         self._made_for = self.size.width
-        self._known.clear()
+        self.lines.forget()
         context = None if self.whole else CONTEXT
         if self.text is None:
             self._rows = []
@@ -436,8 +351,6 @@ class DiffView(RowView):
         if not self.wrap or not self.size.width:
             self._layout = None
             return
-        from layerscope.tui.content_rows import wrapped
-
         # Always with room for the scroll bar.
         width = self.size.width - 1
         if self.is_side_by_side:
@@ -450,14 +363,16 @@ class DiffView(RowView):
         for index, row in enumerate(self._rows):
             lines = 1
             for side in (0, 1):
-                if not self._number(row, side):
+                if not self.lines.has(row, side):
                     continue
-                text = self._line_text(row, side)
+                text = self.lines.line(row, side)
                 size = max(1, room[side])
                 if text.isascii() and text.isprintable():
                     lines = max(lines, -(-len(text) // size))
                 else:
-                    lines = max(lines, len(wrapped(self._pieces(index, side), size)))
+                    lines = max(
+                        lines, len(wrapped(self.lines.pieces(self._rows[index], side), size))
+                    )
             starts.append(len(layout))
             layout += [(self._above + index, part) for part in range(lines)]
         self._layout, self._starts = layout, starts
@@ -481,17 +396,3 @@ class DiffView(RowView):
             ):
                 return self._first_line(index)
         return 0
-
-
-def _found(line: str, needle: str, category: int) -> list[Span]:
-    """Where a line matches."""
-    if not needle:
-        return []
-    text = line if needle != needle.lower() else line.lower()
-    spans: list[Span] = []
-    at = text.find(needle)
-    # Lower case can be longer than what it was made of.
-    while at >= 0 and len(text) == len(line):
-        spans.append((at, at + len(needle), category))
-        at = text.find(needle, at + len(needle))
-    return spans

@@ -75,22 +75,11 @@ class PairRows(FileRows):
 
 
 class PairTree(FileTree):
-    """The tree; a file is opened, where a folder is expanded."""
+    """The tree."""
 
     def drawn(self, rows: TreeRows) -> FileRows:
         """What makes lines of rows."""
         return PairRows(rows)
-
-    def action_toggle_folder(self) -> None:
-        """Expands or collapses a folder; opens anything else."""
-        node = self.node
-        if node is None or self.rows is None:
-            return
-        version = int(self.rows.view.versions[node])
-        if version < 0 or int(self.rows.view.stack.types[version]) == _DIR:
-            super().action_toggle_folder()
-        else:
-            self.post_message(self.Chosen(self))
 
     def go_to_file(self, step: int) -> bool:
         """Moves to the next or previous row that differs and is no folder, if there is one."""
