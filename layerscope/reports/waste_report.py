@@ -30,6 +30,22 @@ WORDS = {
     Cause.LEFT_OVER: "visible, but could be left out",
 }
 
+#: What it means, in sentences.
+MEANINGS = {
+    Cause.COPIED: "A later layer has these files again with the same content: to change the owner, "
+    "the mode or the time of a file copies all of it into the layer.",
+    Cause.REWRITTEN: "A later layer has these files with other content. The old one is shipped all "
+    "the same.",
+    Cause.REMOVED: "A later layer removed these files. That hides what lower layers have and "
+    "takes nothing out of them.",
+    Cause.REMOVED_TREE: "A later layer removed the folders that these files are in. That hides "
+    "what lower layers have and takes nothing out of them.",
+    Cause.CACHES: "What package managers and builds keep for themselves; a later layer hid it or "
+    "wrote it anew.",
+    Cause.LEFT_OVER: "Containers see these files, so that they are not wasted. Most containers do "
+    "not need them.",
+}
+
 _DATABASES = (b"var/lib/dpkg", b"lib/apk", b"usr/lib/apk", b"var/lib/rpm", b"usr/lib/sysimage/rpm")
 _COPIES = ("COPY", "ADD")
 

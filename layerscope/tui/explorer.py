@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from layerscope.filesystem.stack import Stack
     from layerscope.filesystem.view import View
     from layerscope.images.image import Image
+    from layerscope.tui.goal import Goal
     from layerscope.tui.session import Session
 
 #: Views of the same stack that are kept; each takes some 15 bytes for a path.
@@ -55,6 +56,7 @@ class Explorer:
         self._lock = Lock()
         self._views: OrderedDict[tuple[int, bool], View] = OrderedDict()
         self._session: Session | None = None
+        self._goal: Goal | None = None
         # The layer that the cursor was last put on because it had arrived.
         self._followed: int | None = None
 
@@ -71,6 +73,7 @@ class Explorer:
         self.follow = True
         self._followed = None
         self.filter_text = ""
+        self._goal = None
         self._layers.set_steps([])
         self._layers.set_placeholder((f"Opening {visible(source)}…", "muted"))
         self._files.forget()
@@ -137,6 +140,32 @@ class Explorer:
         self.filter_text = text
         self._files.filter(filter_pattern(text))
 
+    def go_to(self, goal: Goal) -> None:
+        """Shows a path in a layer, as soon as that is there."""
+        self._goal = goal
+        self.follow = False
+        if self.filter_text:
+            self.filter("")
+        if self.union != goal.union:
+            self.toggle_union()
+        self._approach()
+
+    def _approach(self) -> None:
+        """Takes the next step to where the user wants to go, if that is possible yet."""
+        goal, stack = self._goal, self._stack
+        if goal is None or stack is None or goal.layer >= stack.height:
+            return
+        step = self._layers.step
+        if step is None or step.layer != goal.layer:
+            self._layers.select_layer(goal.layer)
+            self.show()
+        rows = self._files.rows
+        if self._files.busy or rows is None or rows.view.stack is not stack:
+            return
+        if rows.view.layer == goal.layer:
+            self._goal = None
+            self._files.go_to(goal.path)
+
     def cancel(self) -> None:
         """Leaves the files as they are, whatever they were about to become."""
         self._files.cancel()
@@ -146,6 +175,7 @@ class Explorer:
         """Says in the border of the tree what it shows."""
         if not self._files.busy:
             self._shown_filter = self.filter_text
+            self._approach()
         step = self._layers.step
         title = "3 Files"
         if step is not None and step.layer is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from layerscope.filesystem.view import View
     from layerscope.images.stored import ImageSummary
+    from layerscope.tui.goal import Goal
     from layerscope.tui.session import Connector, Opener, Session
 
 
@@ -35,6 +36,7 @@ class Place:
         listed: The image under the cursor of the image list; None without one.
         pane: Id of the pane with the focus: `images`, `layers`, `files` or `details`.
         cache: Whether layers are taken from the cache and kept there.
+        go: Goes to a path on the main screen, which other screens have been left for.
     """
 
     opener: Opener
@@ -46,6 +48,7 @@ class Place:
     listed: ImageSummary | None = None
     pane: str = ""
     cache: bool = True
+    go: Callable[[Goal], object] = lambda _: None
 
     @property
     def version(self) -> int | None:
@@ -141,9 +144,30 @@ def _compare(place: Place) -> Screen[Any]:
     return CompareWithScreen(name, place.connector, compare)
 
 
+def _no_waste(place: Place) -> str:
+    """Why there is no waste to show."""
+    session = place.session
+    if session is None:
+        return "No image is open, so that nothing of it can be wasted."
+    if session.loaded is None or not session.ended:
+        return "The image is still being read: what hides what is known once it is all there."
+    if not session.loaded.stack.height:
+        return "The image has no layers, so that nothing of it is wasted."
+    return ""
+
+
+def _waste(place: Place) -> Screen[Any]:
+    from layerscope.tui.screens.waste import WasteScreen
+
+    session = place.session
+    assert session is not None and session.loaded is not None  # noqa: S101, PT018
+    return WasteScreen(session.loaded.image, session.loaded.stack, session.contents, place.go)
+
+
 #: What `action_lead('name')` of the main screen follows.
 LEADS: Mapping[str, Lead] = {
     "versions": Lead(_no_versions, _versions),
     "content": Lead(_no_content, _content),
     "compare": Lead(_nothing_to_compare, _compare),
+    "waste": Lead(_no_waste, _waste),
 }

@@ -38,6 +38,7 @@ from layerscope.tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from layerscope.tui.app import LayerscopeApp
+    from layerscope.tui.goal import Goal
 
 _POLL = 0.5
 
@@ -320,8 +321,24 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         node = None if view is None else files.node
         image, pane, cache = self.images.image, self.pane.id or "", self._cache
         return Place(
-            self._opener, self._connector, self.session, view, layer, node, image, pane, cache
+            self._opener,
+            self._connector,
+            self.session,
+            view,
+            layer,
+            node,
+            image,
+            pane,
+            cache,
+            self.go_to,
         )
+
+    def go_to(self, goal: Goal) -> None:
+        """Shows a path in the files, after opening its image if need be."""
+        if goal.source is not None:
+            self.open_source(goal.source)
+        self.explorer.go_to(goal)
+        self.go(self.files)
 
     def action_lead(self, name: str) -> None:
         """Goes to another screen, or says why not."""

@@ -339,6 +339,16 @@ class FileTree(RowView):
         version = -1 if view is None else int(view.versions[self.node])
         return version < 0 or view is None or int(view.stack.types[version]) == 3
 
+    def go_to(self, path: bytes) -> None:
+        """Puts the cursor on a path, or on the nearest folder above it that has a row."""
+        if self.rows is None:
+            return
+        self._by_hand = True
+        node = self.rows.tree.find(path)
+        if node is not None:
+            self.rows.reveal(node)
+        self._changed(path)
+
     # Inner workings.
 
     def _path(self) -> bytes | None:
