@@ -15,6 +15,8 @@ from pathlib import Path
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.screens.compare import CompareScreen
+from layerscope.tui.screens.diff import DiffScreen
 
 FOLDER = Path(__file__).parent
 
@@ -25,10 +27,19 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
     ("layers-80x24", (80, 24), ["down"] * 8),
     ("union-120x40", (120, 40), ["down"] * 8 + ["t", "tab", "E"]),
     ("content-120x40", (120, 40), ["t", "3", "slash", *"/six.py", "enter", "n", "v"]),
+    (
+        "versions-160x40",
+        (160, 40),
+        ["t", "3", "slash", *"status-old", "enter", "n", "d", "j", "j", "enter"],
+    ),
     ("help-80x24", (80, 24), ["question_mark"]),
     ("palette-80x24", (80, 24), ["down"] * 8 + ["ctrl+p"]),
     ("wide-200x60", (200, 60), ["down"] * 8 + ["tab", "E"]),
 ]
+
+#: The same with a second image, which is compared; of the layers nothing is shown, for the same
+#: reason.
+COMPARED: tuple[str, tuple[int, int], list[str]] = ("compare-120x40", (120, 40), ["s", *"zGllll"])
 
 
 async def shoot(source: str, name: str, size: tuple[int, int], keys: list[str]) -> None:
@@ -40,10 +51,22 @@ async def shoot(source: str, name: str, size: tuple[int, int], keys: list[str]) 
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.3)
+            await until_compared(app)
         svg = app.export_screenshot(title="layerscope")
     # Textual names its styles by a random number, which would make each run a change.
     svg = re.sub(r"terminal-\d+", "terminal", svg)
     (FOLDER / f"{name}.svg").write_text(svg, "utf-8")
+
+
+async def until_compared(app: LayerscopeApp) -> None:
+    """Waits for what a screen compares."""
+    for _ in range(600):
+        screen = app.screen
+        if isinstance(screen, CompareScreen | DiffScreen) and not (
+            screen.job is not None and screen.job.ended
+        ):
+            await asyncio.sleep(0.2)
+    await asyncio.sleep(0.1)
 
 
 def main() -> None:
@@ -52,8 +75,12 @@ def main() -> None:
         source = sys.argv[1]
     else:
         from tests.benchmarks.reference import reference_archive
+        from tests.benchmarks.synthetic import without_mass_delete
 
         source = str(reference_archive())
+        name, size, keys = COMPARED
+        other, _ = without_mass_delete()
+        asyncio.run(shoot(str(other), name, size, ["c", *source, "enter", *keys]))
     for name, size, keys in SHOTS:
         asyncio.run(shoot(source, name, size, keys))
 

@@ -162,7 +162,7 @@ class DiffScreen(Screen[None], inherit_bindings=False):
         if view.needle:
             modes.append(f"/{visible(view.needle)}")
         found = plural(len(view.matching()), "match", "matches") if view.needle else ""
-        parts = [part for part in (found, view.subtitle()) if part]
+        parts = [part for part in (found, _summary(view)) if part]
         view.set_texts(SEPARATOR.join(modes), SEPARATOR.join(parts))
 
     def say(self, text: str) -> None:
@@ -276,3 +276,17 @@ def _told(job: DiffJob) -> Iterator[Told]:
         yield Told("content", None, "empty", "muted")
     if both and not diff.changed:
         yield Told("", None, "Nothing differs.", "strong")
+
+
+def _summary(view: DiffView) -> str:
+    """How much differs, and where the cursor is in it."""
+    if view.text is None:
+        return ""
+    diff, changes = view.text.diff, view.changes
+    parts = [f"+{diff.added:,} -{diff.removed:,}"]
+    at = sum(row <= view.cursor for row in changes)
+    if len(changes) > 1:
+        parts.append(f"change {at} of {len(changes):,}" if at else plural(len(changes), "change"))
+    if not diff.thorough:
+        parts.append("not compared thoroughly: too different")
+    return SEPARATOR.join(parts)

@@ -15,8 +15,8 @@ from layerscope.text import visible
 from layerscope.tui.content_rows import sliced, wrapped
 from layerscope.tui.diff_ink import diff_ink, piece_style
 from layerscope.tui.diff_lines import DiffLines
-from layerscope.tui.format import Line, cut, length, plural
-from layerscope.tui.glyphs import SEPARATOR, VERTICAL
+from layerscope.tui.format import Line, cut, length
+from layerscope.tui.glyphs import VERTICAL
 from layerscope.tui.told import Told, told_line
 from layerscope.tui.widgets.row_view import RowView
 
@@ -111,7 +111,7 @@ class DiffView(RowView):
     @property
     def is_side_by_side(self) -> bool:
         """Whether both texts are beside each other now."""
-        if self.text is None or not (self.text.diff.old and self.text.diff.new):
+        if not self._two_texts:
             return False
         return self.size.width >= SIDE_BY_SIDE if self.side is None else self.side
 
@@ -177,7 +177,7 @@ class DiffView(RowView):
             return 0, 0
         if self.cursor < self._above:
             return 0, 1
-        return 0, min(width, self._digits + 3 if self.is_side_by_side else 2 * self._digits + 4)
+        return 0, min(width, self._digits + 3 if self.is_side_by_side else self._gutter)
 
     def row(self, row: int, width: int) -> Line:
         """A fact, or a line of one text or of both."""
@@ -202,14 +202,19 @@ class DiffView(RowView):
     def _unified_gutter(self, item: DiffRow, part: int) -> Line:
         numbers = self._digits
         if part:
-            return [(" " * (2 * numbers + 4), self.ink.faint)]
-        old, new = (
-            f"{number + 1:>{numbers}}" if number is not None else " " * numbers
-            for number in (item.old, item.new)
+            return [(" " * self._gutter, self.ink.faint)]
+        shown = (
+            (item.old, item.new)
+            if self._two_texts
+            else (item.old if item.new is None else item.new,)
+        )
+        text = "".join(
+            f"{number + 1:>{numbers}} " if number is not None else " " * (numbers + 1)
+            for number in shown
         )
         sign = {RowKind.OLD: "-", RowKind.NEW: "+"}.get(item.kind, " ")
         style = self._mark(item, 0 if item.kind is RowKind.OLD else 1)
-        return [(f"{old} {new} ", self.ink.faint), (f"{sign} ", style)]
+        return [(text, self.ink.faint), (f"{sign} ", style)]
 
     def _half(self, index: int, side: int, width: int, part: int) -> Line:
         item = self._rows[index]
@@ -293,27 +298,21 @@ class DiffView(RowView):
                 inside = differs
         return [self._first_line(index) for index in self._changes]
 
-    def subtitle(self) -> str:
-        """How much differs, and where the cursor is in it."""
-        if self.text is None:
-            return ""
-        diff, changes = self.text.diff, self.changes
-        parts = [f"+{diff.added:,} -{diff.removed:,}"]
-        at = sum(row <= self.cursor for row in changes)
-        if len(changes) > 1:
-            parts.append(
-                f"change {at} of {len(changes):,}" if at else plural(len(changes), "change")
-            )
-        if not diff.thorough:
-            parts.append("not compared thoroughly: too different")
-        return SEPARATOR.join(parts)
-
     # Rows.
 
     @property
     def _above(self) -> int:
         """How many rows are above the lines: what is told, and a blank one."""
         return len(self._told) + 1 if self._told else 0
+
+    @property
+    def _two_texts(self) -> bool:
+        return self.text is not None and bool(self.text.diff.old and self.text.diff.new)
+
+    @property
+    def _gutter(self) -> int:
+        """Cells of the numbers and the sign, one text below the other."""
+        return (self._digits + 1) * (2 if self._two_texts else 1) + 2
 
     @property
     def _digits(self) -> int:
@@ -357,7 +356,7 @@ class DiffView(RowView):
             room = [(width - 1) // 2 - self._digits - 3, width - 1 - (width - 1) // 2]
             room[1] -= self._digits + 3
         else:
-            room = [width - 2 * self._digits - 4] * 2
+            room = [width - self._gutter] * 2
         layout = [(row, 0) for row in range(self._above)]
         starts = list(range(self._above))
         for index, row in enumerate(self._rows):

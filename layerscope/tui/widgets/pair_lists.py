@@ -114,7 +114,7 @@ class LayerPairs(RowView):
         if pair.shared and pair.first is not None:
             names = str(pair.first)
             if pair.second != pair.first:
-                names = f"{pair.first} in A, {pair.second} in B"
+                names = f"{pair.first}/{pair.second}"
             size, text = self._facts(0, pair.first)
             head = f"= {right(names, 3)} {right(size, 7)}  "
             return [(head, colors.muted), (cut(text, width - len(head)), colors.muted)]
