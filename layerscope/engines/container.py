@@ -1,9 +1,9 @@
-"""Finds the read-write layer of a container: its folder on this host, or else the engine's API."""
+"""Finds a container's own layers: their folders on this host, or else the engine's API."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,39 +11,59 @@ from layerscope.engines.docker import Engine, connect
 from layerscope.engines.local_store import LocalStore, NoFastWay, open_with, reason_of
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
-from layerscope.images.container import ApiLayer, ContainerReader, ReadWriteLayer
+from layerscope.images.container import (
+    MADE_AT_BUILD,
+    MADE_AT_CREATION,
+    ContainerLayers,
+    ContainerReader,
+    OwnLayer,
+    own_layers,
+)
+from layerscope.images.container_api import ApiLayers
 from layerscope.images.data_folder import DataFolder
 from layerscope.images.folder_layer import FolderLayer
+from layerscope.images.graph_store import GraphStore, chain_ids
+from layerscope.images.image import Image
 from layerscope.images.located import Located
 from layerscope.images.podman_store import PodmanStore
 from layerscope.images.reader import ImageReader
 from layerscope.text import visible
 
-_FOLDER = re.compile(r"overlay2?/[A-Za-z0-9][A-Za-z0-9_-]{0,127}/diff")
+_FOLDER = re.compile(r"overlay/[A-Za-z0-9][A-Za-z0-9_-]{0,127}/diff")
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-class UpperFolder:
-    """The upper folder of a container's overlay."""
+class OwnFolders:
+    """The folders of a container's overlay that are not its image's.
 
-    def __init__(self, layer: FolderLayer, close: Callable[[], None]) -> None:
-        self._layer = layer
+    Attributes:
+        layers: What they are.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[OwnLayer],
+        folders: Sequence[FolderLayer],
+        close: Callable[[], None],
+    ) -> None:
+        self.layers = layers
+        self._folders = folders
         self._close = close
 
-    def changeset(self, advance: Callable[[int], None]) -> Changeset:
-        """See `ReadWriteLayer.changeset`."""
-        return self._layer.walked(advance)
+    def changesets(self, advance: Callable[[int], None]) -> Sequence[Changeset]:
+        """See `ContainerLayers.changesets`."""
+        return [folder.walked(advance) for folder in self._folders]
 
-    def content(self, changeset: Changeset, row: int) -> Iterator[bytes]:
-        """See `ReadWriteLayer.content`."""
-        return self._layer.content(changeset, row)
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
+        """See `ContainerLayers.content`."""
+        return self._folders[layer].content(changeset, row)
 
-    def located(self, changeset: Changeset, row: int) -> Located:
-        """See `ReadWriteLayer.located`."""
-        return self._layer.located(changeset, row)
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located:
+        """See `ContainerLayers.located`."""
+        return self._folders[layer].located(changeset, row)
 
     def close(self) -> None:
-        """See `ReadWriteLayer.close`."""
+        """See `ContainerLayers.close`."""
         self._close()
 
 
@@ -70,13 +90,18 @@ def open_container(name: str, source: str, *, export: bool = False) -> ImageRead
         engine.close()
         raise
     try:
-        api = (ApiLayer(engine, identifier, shown), f"{engine.name}, changes and export")
-        top, way = _upper(engine, container, identifier, export=export)
-        return ContainerReader(base, top, api, name=shown, source=source, way=way, why="")
-    except NoFastWay as reason:
-        top, way = api
-        why = str(reason)
-        return ContainerReader(base, top, None, name=shown, source=source, way=way, why=why)
+        way, why = f"{engine.name}, changes and export", ""
+        told = own_layers(len(base.image.layers), shown, created=not engine.is_podman)
+        fallback: tuple[ContainerLayers, str] | None = None
+        own: ContainerLayers
+        try:
+            own, folder = _folders(engine, container, base.image, told, export=export)
+        except NoFastWay as reason:
+            own, why = ApiLayers(engine, identifier, shown, told), str(reason)
+        else:
+            fallback = (ApiLayers(engine, identifier, shown, own.layers), way)
+            way = f"{engine.name}, {folder}"
+        return ContainerReader(base, own, fallback, name=shown, source=source, way=way, why=why)
     except BaseException:
         base.close()
         raise
@@ -95,29 +120,47 @@ def _platform_of(container: Mapping[str, Any]) -> str | None:
     return "/".join(part for part in parts if part) if all(parts[:2]) else None
 
 
-def _upper(
-    engine: Engine, container: Mapping[str, Any], identifier: str, *, export: bool
-) -> tuple[ReadWriteLayer, str]:
+def _folders(
+    engine: Engine,
+    container: Mapping[str, Any],
+    image: Image,
+    told: Sequence[OwnLayer],
+    *,
+    export: bool,
+) -> tuple[OwnFolders, str]:
+    """The container's own layers in the data folder, and where the read-write layer is."""
     if export:
         raise NoFastWay("that was asked for")
+    identifier = str(container.get("Id") or "")
     with ExitStack() as opened:
         store = LocalStore(engine)
         opened.callback(store.close)
         try:
             if store.driver == "containerd":
-                layer = _snapshot(store, identifier, opened)
-            elif store.driver == "overlay" and PodmanStore(store.root).by_program:
-                raise NoFastWay("what it changes is written by a program, not by the kernel")
+                own, folders = _snapshots(store, identifier, image, told[-1], opened)
+            elif store.driver == "overlay":
+                own, folders = told, [_podman_folder(store.root, container)]
             else:
-                layer = _graph_folder(store.root, container)
-            layer.check()
+                own, folders = _graph_folders(store.root, identifier, told)
+            for folder in folders:
+                folder.check()
         except BadInputError as error:
             raise NoFastWay(reason_of(error, str(store.root.path))) from None
-        way = f"{engine.name}, {layer.root.name(layer.folder)}"
-        return UpperFolder(layer, opened.pop_all().close), way
+        upper = folders[-1]
+        close = opened.pop_all().close
+        return OwnFolders(own, folders, close), upper.root.name(upper.folder)
 
 
-def _graph_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer:
+def _graph_folders(
+    root: DataFolder, identifier: str, told: Sequence[OwnLayer]
+) -> tuple[Sequence[OwnLayer], list[FolderLayer]]:
+    upper, made = GraphStore(root).container(identifier)
+    return (told[-1:], [upper]) if made is None else (told, [made, upper])
+
+
+def _podman_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer:
+    if PodmanStore(root).by_program:
+        raise NoFastWay("what it changes is written by a program, not by the kernel")
     data = (container.get("GraphDriver") or {}).get("Data") or {}
     upper = str(data.get("UpperDir") or "")
     folder = upper.removeprefix(f"{root.path}/")
@@ -126,10 +169,31 @@ def _graph_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer
     return FolderLayer(root, folder, live=True)
 
 
-def _snapshot(store: LocalStore, identifier: str, opened: ExitStack) -> FolderLayer:
+def _snapshots(
+    store: LocalStore, identifier: str, image: Image, written: OwnLayer, opened: ExitStack
+) -> tuple[Sequence[OwnLayer], list[FolderLayer]]:
+    """What is not the image's of the snapshots on each other.
+
+    Below what was made for this container there are the like of the containers in which a classic
+    build has run its steps: it commits the one, and the next lies on the other.
+    """
     for containerd in store.containerds():
         opened.callback(containerd.close)
-        folder = containerd.snapshot_folder(identifier) if _ID.fullmatch(identifier) else None
-        if folder is not None:
-            return FolderLayer(containerd.root, folder, live=True)
+        found = containerd.snapshots(identifier) if _ID.fullmatch(identifier) else []
+        if not found:
+            continue
+        chain = chain_ids(tuple(layer.diff_id for layer in image.layers))
+        if [key for key, _ in found if key.startswith("sha256:")] != chain[::-1]:
+            raise NoFastWay("its snapshots are not those of the image's layers")
+        own = [OwnLayer(written.below, written.what)]
+        folders = [FolderLayer(containerd.root, found[0][1], live=True)]
+        below = len(chain)
+        for key, folder in found[1:]:
+            if key.startswith("sha256:"):
+                below -= 1
+            else:
+                made = key == f"{identifier}-init"
+                own.append(OwnLayer(below, MADE_AT_CREATION if made else MADE_AT_BUILD))
+                folders.append(FolderLayer(containerd.root, folder))
+        return own[::-1], folders[::-1]
     raise NoFastWay("containerd's snapshot of it cannot be found")

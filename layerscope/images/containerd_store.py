@@ -35,6 +35,9 @@ _BLOB = re.compile(r"blobs/[a-z0-9]+/[a-f0-9]{32,128}")
 _PARENT = b"org.mobyproject.image.parent"
 _SNAPSHOTTER = "io.containerd.snapshotter.v1.overlayfs"
 
+#: More than overlayfs can put on each other.
+_MOST_SNAPSHOTS = 4096
+
 #: The database changes while containerd runs; a read that came too late for its pages is repeated.
 _TRIES = 3
 
@@ -228,26 +231,39 @@ class ContainerdStore:
             found.append(StoredImage(digest, tags, created, layers))
         return summaries(found, sizes)
 
-    def snapshot_folder(self, container: str) -> str | None:
-        """Where the read-write layer of a container is in the data folder, or None.
+    def snapshots(self, container: str) -> list[tuple[str, str]]:
+        """The snapshots that a container consists of, its read-write layer first.
 
         Args:
             container: The whole id of a container.
+
+        Returns:
+            For each its key, which is a layer's chain_id for those of images, and its folder in
+            the data folder; none if there is no such container.
 
         Raises:
             BadInputError: The database cannot be read.
         """
         suffix = f"/{container}".encode()
 
-        def find(root: Bucket) -> int:
+        def find(root: Bucket) -> list[tuple[str, str]]:
             snapshots = root.bucket(b"v1", b"snapshots")
-            for key, value in snapshots.items() if snapshots is not None else ():
-                if key.endswith(suffix) and isinstance(value, Bucket):
-                    return uvarint(value.value(b"id"))
-            return 0
+            if snapshots is None:
+                return []
+            key = next((key for key, _ in snapshots.items() if key.endswith(suffix)), b"")
+            found: list[tuple[str, str]] = []
+            while key:
+                snapshot = snapshots.bucket(key)
+                number = 0 if snapshot is None else uvarint(snapshot.value(b"id"))
+                if snapshot is None or not number or len(found) == _MOST_SNAPSHOTS:
+                    raise BoltError(f"snapshot {visible(decode(key))} is damaged")
+                folder = f"{_SNAPSHOTTER}/snapshots/{number}/fs"
+                # The namespace and a number stand before the key that Docker gave.
+                found.append((decode(key).rpartition("/")[2], folder))
+                key = snapshot.value(b"parent")
+            return found
 
-        number = self._read(f"{_SNAPSHOTTER}/metadata.db", find)
-        return f"{_SNAPSHOTTER}/snapshots/{number}/fs" if number else None
+        return self._read(f"{_SNAPSHOTTER}/metadata.db", find)
 
     def _read(self, path: str, work: Callable[[Bucket], T]) -> T:
         problem = ""

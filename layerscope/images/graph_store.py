@@ -8,10 +8,7 @@ name of its folder under `overlay2`. (moby: layer/filestore.go, image/fs.go, ref
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 from layerscope.errors import BadInputError, NotFoundError
 from layerscope.images.data_folder import DataFolder, DataFolderError
@@ -24,6 +21,7 @@ from layerscope.text import short_id, visible
 
 _STORE = "image/overlay2"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{64}")
 _CACHE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -136,10 +134,15 @@ class GraphStore:
             BadInputError: It is not there.
         """
         path = self._entry(chain)
-        cache_id = self._root.read(f"{path}/cache-id", 4096).decode("ascii", "replace").strip()
-        if not _CACHE_ID.fullmatch(cache_id):
-            raise BadInputError(self._root.name(f"{path}/cache-id"), None, "it names no folder")
-        return FolderLayer(self._root, f"overlay2/{cache_id}/diff", f"{path}/tar-split.json.gz")
+        folder = self._folder(f"{path}/cache-id")
+        return FolderLayer(self._root, folder, f"{path}/tar-split.json.gz")
+
+    def _folder(self, path: str) -> str:
+        """The folder with a layer's files, which a file names."""
+        name = self._root.read(path, 4096).decode("ascii", "replace").strip()
+        if not _CACHE_ID.fullmatch(name):
+            raise BadInputError(self._root.name(path), None, "it names no folder")
+        return f"overlay2/{name}/diff"
 
     def summaries(self) -> list[ImageSummary]:
         """The images as `docker images` lists them: those with a name, and those on top."""
@@ -165,41 +168,25 @@ class GraphStore:
         listed = [image for image in images if image.names or image.id not in below]
         return summaries(listed, sizes)
 
-    def container(self, wanted: str) -> tuple[str, Any, FolderLayer]:
-        """A container: its name, its `config.v2.json`, and its read-write layer.
+    def container(self, identifier: str) -> tuple[FolderLayer, FolderLayer | None]:
+        """A container's read-write layer, and the one that Docker has put below it.
 
         Args:
-            wanted: Its name, its id or the beginning of one.
+            identifier: Its whole id.
 
         Raises:
-            NotFoundError: There is no such container.
-            BadInputError: It cannot be read.
+            BadInputError: It is not there.
         """
-        for identifier, document in self._containers():
-            name = str(document.get("Name", "")).removeprefix("/")
-            if wanted == name or (len(wanted) >= 4 and identifier.startswith(wanted)):
-                path = f"{_STORE}/layerdb/mounts/{identifier}/mount-id"
-                mount = self._text(path)
-                if not _CACHE_ID.fullmatch(mount):
-                    raise BadInputError(self._root.name(path), None, "it names no folder")
-                return name, document, FolderLayer(self._root, f"overlay2/{mount}/diff", live=True)
-        raise NotFoundError(
-            f"{visible(str(self._root.path))} holds no container {visible(wanted)}.",
-        )
-
-    def _containers(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for identifier in self._root.list("containers"):
-            path = f"containers/{identifier}/config.v2.json"
-            try:
-                document = json.loads(self._root.read(path))
-            except (ValueError, RecursionError, DataFolderError):
-                continue
-            if isinstance(document, dict) and re.fullmatch(r"[0-9a-f]{64}", identifier):
-                yield identifier, document
+        if not _ID.fullmatch(identifier):
+            raise BadInputError(visible(str(self._root.path)), None, "it names an odd container")
+        path = f"{_STORE}/layerdb/mounts/{identifier}"
+        made = f"{path}/init-id"
+        upper = FolderLayer(self._root, self._folder(f"{path}/mount-id"), live=True)
+        return upper, FolderLayer(self._root, self._folder(made)) if self._text(made) else None
 
     def _identifiers(self) -> list[str]:
         names = self._root.list(f"{_STORE}/imagedb/content/sha256")
-        return [name for name in names if re.fullmatch(r"[0-9a-f]{64}", name)]
+        return [name for name in names if _ID.fullmatch(name)]
 
     def _entry(self, chain: str) -> str:
         if not _DIGEST.fullmatch(chain):

@@ -9,7 +9,7 @@ from typing import Any
 from layerscope.oci.config import HistoryEntry, ImageConfig, instruction
 from layerscope.oci.platform import Platform
 
-__all__ = ["HistoryEntry", "Image", "Layer", "image_from_config"]
+__all__ = ["HistoryEntry", "Image", "Layer", "history_of", "image_from_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +106,21 @@ def image_from_config(
         layers=layers,
         history=config.history,
     )
+
+
+def history_of(image: Image) -> list[tuple[HistoryEntry | None, int | None]]:
+    """An image's history with its layers: entries, oldest first, each with its layer's number.
+
+    A layer that the history does not name has no entry, and stands below the layers above it.
+    """
+    steps: list[tuple[HistoryEntry | None, int | None]] = []
+    named = {entry.layer for entry in image.history}
+    untold = [layer.index for layer in image.layers if layer.index not in named]
+    for entry in image.history:
+        if entry.layer is None:
+            steps.append((entry, None))
+        elif entry.layer < len(image.layers):
+            while untold and untold[0] < entry.layer:
+                steps.append((None, untold.pop(0)))
+            steps.append((entry, entry.layer))
+    return steps + [(None, layer) for layer in untold]

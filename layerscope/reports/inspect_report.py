@@ -9,6 +9,7 @@ from typing import Any
 
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.waste import Waste, measure
+from layerscope.images.image import history_of
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import other_platforms, own_platform
 from layerscope.oci.config import instruction
@@ -119,16 +120,12 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
         yield f"Read from {one_line(loaded.way)}{because}"
     yield ""
     yield f"{'LAYER':>5} {'SIZE':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
-    for entry in image.history or ():
-        if entry.layer is None:
+    for entry, layer in history_of(image):
+        if layer is not None:
+            yield _cut(_layer_line(loaded, waste, layer), width)
+        elif entry is not None:
             text = one_line(instruction(entry.created_by))
             yield _cut(f"{'-':>5} {'':>8} {'':>7} {'':>7} {'':>7}  {text}", width)
-        else:
-            yield _cut(_layer_line(loaded, waste, entry.layer), width)
-    told = {entry.layer for entry in image.history}
-    for layer in image.layers:
-        if layer.index not in told:
-            yield _cut(_layer_line(loaded, waste, layer.index), width)
     yield from _wasted_lines(waste, width)
 
 

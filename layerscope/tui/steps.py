@@ -25,22 +25,14 @@ class Step:
 
 
 def steps_of(image: Image) -> list[Step]:
-    """The steps of an image, oldest first; layers that the history does not name come last."""
+    """The steps of an image, oldest first; see `history_of`."""
     # Not at the top: the first paint comes before any image.
+    from layerscope.images.image import history_of
     from layerscope.oci.config import instruction
 
     steps = []
-    named = set()
-    for entry in image.history:
-        if entry.layer is None:
-            steps.append(Step(None, instruction(entry.created_by), entry.created_by))
-        elif entry.layer < len(image.layers):
-            named.add(entry.layer)
-            text = image.layers[entry.layer].instruction
-            steps.append(Step(entry.layer, text, entry.created_by))
-    steps += [
-        Step(layer.index, layer.instruction, "")
-        for layer in image.layers
-        if layer.index not in named
-    ]
+    for entry, layer in history_of(image):
+        command = "" if entry is None else entry.created_by
+        text = instruction(command) if layer is None else image.layers[layer].instruction
+        steps.append(Step(layer, text, command))
     return steps

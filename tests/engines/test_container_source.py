@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layerscope.engines.resolve import open_image
 from layerscope.errors import NotFoundError
+from layerscope.images.container import MADE_AT_CREATION
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
-from tests.engines.exports import _Reader, listing_of_tar
+from tests.engines.exports import Entry, Type, _Reader, applied_mtime, listing_of_tar
 from tests.engines.harness import Engine
+from tests.engines.images import BUSYBOX, build, busybox_base
 from tests.engines.kitchen_sink import kitchen_sink
 from tests.engines.listings import Listing, listing, use
-from tests.truth.command import as_exported, check_same, layerscope, listed
+from tests.truth.command import check_same, layerscope, listed, output, plain
 
 NAME = "layerscope-test"
+PLACES = "layerscope.test/places:latest"
+
+KINDS: dict[int, Type] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+}
 
 SCRIPT = """
 cd /k && echo more >> rewritten && rm touched && rm -r owned && chmod 700 chmodded &&
@@ -31,6 +49,11 @@ echo odd > "$(printf 'names/odd-\\377')" && chown 5:6 many-to && echo done > /k/
 
 MADE_BY_PODMAN = {"/etc/mtab", "/run", "/run/.containerenv"}
 """What Podman itself puts into the read-write layer, and does not tell of as a change."""
+
+
+def as_applied(entries: Mapping[str, Entry]) -> dict[str, tuple[Any, ...]]:
+    """Return a listing with the times that an engine can write."""
+    return plain({path: replace(e, mtime=applied_mtime(e.mtime)) for path, e in entries.items()})
 
 
 @contextmanager
@@ -63,9 +86,12 @@ def run(client: Any, script: str) -> None:
     assert client.exec_inspect(made["Id"])["ExitCode"] == 0
 
 
-def top(found: Listing) -> dict[tuple[str, bool], dict[str, Any]]:
-    """Return the read-write layer's lines by path, those that only remove apart."""
-    lines = [json.loads(line) for line in found.layers[-1]]
+def own(found: Listing, layer: int) -> dict[tuple[str, bool], dict[str, Any]]:
+    """Return lines of a layer that is the container's own by path, those that only remove apart.
+
+    Their layer's number is left out: it may be another one where it is read another way.
+    """
+    lines = [{**json.loads(line), "layer": layer} for line in found.layers[layer]]
     return {(line["path"], line["type"] in ("whiteout", "opaque")): line for line in lines}
 
 
@@ -82,17 +108,16 @@ def test_a_container_is_what_its_export_shows(
     assert fast.why == ""
     assert slow.way.endswith(", changes and export")
     assert slow.why == "that was asked for"
-    # What lies in folders that are mounted over is not in the layers, and not in the export.
-    check_same(as_exported(engine, listed("\n".join(fast.union))), as_exported(engine, truth))
-    one, other = top(fast), top(slow)
+    check_same(as_applied(listed("\n".join(fast.union))), as_applied(truth))
+    one, other = own(fast, -1), own(slow, -1)
     # Podman does not tell of folders with another owner or mode and the same entries.
     untold = {"/k/many-to", *MADE_BY_PODMAN} if engine.kind == "podman" else set()
     told = {key for key in one if key[0] not in untold and not key[1]}
     assert told == {key for key in other if not key[1]}
     assert {key: one[key] for key in told} == {key: other[key] for key in told}
     if engine.kind == "docker":
+        check_same(as_applied(listed("\n".join(slow.union))), as_applied(truth))
         # Without the folders' marks of being made anew, the API names each path that is gone.
-        assert fast.union == slow.union
         assert {key[0] for key in other if key[1]} - {key[0] for key in one if key[1]} == {
             "/k/owned/sub",
             "/k/owned/symlink",
@@ -102,7 +127,142 @@ def test_a_container_is_what_its_export_shows(
     assert image.reference == NAME
     assert image.source == f"container:{NAME}"
     assert image.layers[-1].instruction == f"read-write layer of {NAME}"
-    assert image.layers[-1].index == len(image.layers) - 1
+    assert [layer.index for layer in image.layers] == list(range(fast.loaded.stack.height))
+
+
+OWN_PLACES = {
+    "own/etc/hosts": b"of the image\n",
+    "own/etc/hostname": b"of the image\n",
+    "own/etc/resolv.conf": b"of the image\n",
+    "own/etc/mtab/folder": b"of the image\n",
+    "own/.dockerenv": b"of the image\n",
+    "own/dev/pts/file": b"of the image\n",
+    "own/proc/file": b"of the image\n",
+}
+"""What an image may have where engines put something of their own."""
+
+IN_THE_WAY = {
+    "own/dev/shm": b"a file where others have a folder\n",
+    "own/sys": b"a file where others have a folder\n",
+}
+"""What Docker replaces, and Podman cannot run a container with."""
+
+
+@contextmanager
+def mounted(engine: Engine, *, running: bool) -> Iterator[Path]:
+    """Give the folder on which the kernel shows a container's layers, and nothing else."""
+    busybox_base(engine)
+    files = OWN_PLACES if engine.kind == "podman" else {**OWN_PLACES, **IN_THE_WAY}
+    image = build(engine, f"FROM {BUSYBOX}\nCOPY own/ /\n", files, PLACES).tag
+    with engine.api() as client:
+        made = client.create_container(
+            image,
+            ["echo changed > /etc/passwd; exec sleep 1000"],
+            entrypoint=["/bin/sh", "-c"],
+            name=NAME,
+            host_config=client.create_host_config(network_mode="none"),
+        )["Id"]
+        try:
+            client.start(made)
+            run(client, "until [ $(cat /etc/passwd) = changed ]; do sleep 0.1; done")
+            data = client.inspect_container(made)["GraphDriver"]["Data"] or {}
+            merged = Path(data.get("MergedDir") or engine.data_root / "rootfs/overlayfs" / made)
+            if running:
+                yield merged
+                return
+            options = overlay_options(merged)
+            client.kill(made)
+            client.wait(made)
+            with tempfile.TemporaryDirectory(dir=engine.folder.path) as folder:
+                place = Path(folder)
+                lower = f"lowerdir={options['upperdir']}:{options['lowerdir']}"
+                command = ["mount", "-t", "overlay", "overlay", "-o", f"ro,{lower}", folder]
+                # Podman names lower folders as they are called from its own.
+                subprocess.run(command, check=True, cwd=engine.data_root / options["from"])
+                try:
+                    yield place
+                finally:
+                    subprocess.run(["umount", folder], check=True)
+        finally:
+            client.remove_container(made, force=True, v=True)
+
+
+def overlay_options(place: Path) -> dict[str, str]:
+    """Return with what options an overlay is mounted there."""
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[4] == str(place):
+            pairs = [option.partition("=") for option in after.split()[2].split(",")]
+            options = {name: value for name, _, value in pairs}
+            return {**options, "from": "overlay" if options["lowerdir"][0] != "/" else "."}
+    pytest.fail(f"nothing is mounted on {place}")
+
+
+def seen_below(top: Path) -> dict[str, Entry]:
+    """Return what the kernel shows in a folder."""
+    found = {}
+    for folder, folders, files in os.walk(top):
+        for name in [*folders, *files]:
+            path = Path(folder) / name
+            status = path.lstat()
+            kind = KINDS[stat.S_IFMT(status.st_mode)]
+            found[f"/{path.relative_to(top)}"] = Entry(
+                path=f"/{path.relative_to(top)}",
+                type=kind,
+                mode=stat.S_IMODE(status.st_mode),
+                uid=status.st_uid,
+                gid=status.st_gid,
+                size=status.st_size if kind == "file" else 0,
+                mtime=int(status.st_mtime),
+                link=str(path.readlink()) if kind == "symlink" else None,
+            )
+    return found
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_a_container_is_what_the_kernel_shows(engine: Engine, running: bool) -> None:
+    with mounted(engine, running=running) as folder:
+        truth = seen_below(folder)
+        fast = output("files", "--json-lines", f"container:{NAME}", engine=engine)
+        slow = output("files", "--json-lines", "--export", f"container:{NAME}", engine=engine)
+        said = output("inspect", f"container:{NAME}", engine=engine)
+    check_same(plain(listed(fast)), plain(truth))
+    assert truth["/dev/pts/file"].size == len(OWN_PLACES["own/dev/pts/file"])
+    if engine.kind == "docker":
+        check_same(plain(listed(slow)), plain(truth))
+        assert truth["/etc/hosts"].size == 0
+        lines = said.splitlines()
+        written = next(at for at, line in enumerate(lines) if line.endswith(f"layer of {NAME}"))
+        assert lines[written - 1].endswith(f"  {MADE_AT_CREATION}")
+    else:
+        assert "made by" not in said
+
+
+def test_the_layer_that_docker_makes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, engine)
+    with mounted(engine, running=False):
+        fast, slow = (listing(f"container:{NAME}", export=export) for export in (False, True))
+    image = fast.loaded.image
+    named = [layer.instruction for layer in image.layers]
+    assert {entry.layer for entry in image.history if not entry.empty_layer} == {
+        number
+        for number, text in enumerate(named)
+        if "made by" not in text and "of " + NAME not in text
+    }
+    assert [image.layers[entry.layer].instruction for entry in image.history if entry.layer] == [
+        slow.loaded.image.layers[entry.layer].instruction
+        for entry in slow.loaded.image.history
+        if entry.layer
+    ]
+    if engine.kind == "podman":
+        assert not any("made by" in text for text in named)
+        return
+    made, told = own(fast, -2), own(slow, -2)
+    for path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv", "/sys"):
+        assert made[path, False]["change"] == "modified"
+        assert told[path, False] == made[path, False]
+    # Folders that were there are known by name alone.
+    assert {line["change"] for key, line in told.items() if key not in made} <= {"unchanged"}
 
 
 def test_upper_folders_that_a_program_writes_are_left_alone(
@@ -130,7 +290,7 @@ def test_what_it_added_changed_and_removed(engine: Engine, monkeypatch: pytest.M
     use(monkeypatch, engine)
     with container(engine, running=False):
         found = listing(f"container:{NAME}")
-    lines = top(found)
+    lines = own(found, -1)
     for path in ("/k/done", "/k/made/by/container/f", "/k/owned/new", "/k/names/odd-\udcff"):
         assert lines[path, False]["change"] == "added"
     for path in ("/k/rewritten", "/k/chmodded", "/k/many-to", "/k/copied"):

@@ -8,11 +8,15 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from layerscope.errors import BadInputError
 from layerscope.images.bolt import BoltError, Bucket, Database, uvarint
+from layerscope.images.containerd_store import ContainerdStore
+from layerscope.images.data_folder import DataFolder
 
 PAGE = 4096
 BRANCH, LEAF, META, FREELIST = 1, 2, 4, 16
@@ -217,3 +221,39 @@ def test_uvarint() -> None:
     assert uvarint(b"\x7f") == 127
     assert uvarint(b"\x80\x01") == 128
     assert uvarint(b"\xff" * 20) == 0
+
+
+def snapshotter(folder: Path, parents: dict[bytes, bytes]) -> ContainerdStore:
+    """A data folder of containerd with snapshots, numbered from 1, and what each lies on."""
+    snapshots = [
+        (key, inline([(b"id", bytes([number]), False), (b"parent", parent, False)]), True)
+        for number, (key, parent) in enumerate(parents.items(), 1)
+    ]
+    root = leaf(3, [(b"v1", inline([(b"snapshots", inline(snapshots), True)]), True)])
+    place = folder / "io.containerd.snapshotter.v1.overlayfs"
+    place.mkdir()
+    free = header(2, FREELIST, 0).ljust(PAGE, b"\0")
+    (place / "metadata.db").write_bytes(meta(0, 3, 6) + meta(1, 3, 5) + free + root)
+    return ContainerdStore(DataFolder(folder))
+
+
+def test_what_a_container_lies_on(tmp_path: Path) -> None:
+    found = {b"moby/1/sha256:a": b"", b"moby/2/c-init": b"moby/1/sha256:a"}
+    store = snapshotter(tmp_path, {**found, b"moby/3/c": b"moby/2/c-init"})
+    below = "io.containerd.snapshotter.v1.overlayfs/snapshots"
+    assert store.snapshots("c") == [
+        ("c", f"{below}/3/fs"),
+        ("c-init", f"{below}/2/fs"),
+        ("sha256:a", f"{below}/1/fs"),
+    ]
+    assert store.snapshots("d") == []
+    store.close()
+
+
+@pytest.mark.parametrize("parent", [b"moby/1/c", b"moby/9/\x1b[31mgone"])
+def test_a_snapshot_on_itself_or_on_nothing(tmp_path: Path, parent: bytes) -> None:
+    store = snapshotter(tmp_path, {b"moby/1/c": parent})
+    with pytest.raises(BadInputError, match="is damaged") as caught:
+        store.snapshots("c")
+    assert "\x1b" not in str(caught.value)
+    store.close()
