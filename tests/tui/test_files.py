@@ -183,6 +183,8 @@ async def test_kinds_are_shown_and_hidden(drive: Drive) -> None:
         await ui.press("m")
         assert ui.files() == []
         assert "Nothing matches." in ui.text
+        assert "a r m u show and hide kinds." in ui.text
+        assert "clears the filter" not in ui.text
         await ui.press("u", "m", "r", "a")
         assert "R var/lib/apt/lists" in ui.files()
         assert "added hidden" in ui.text
@@ -258,6 +260,8 @@ async def test_a_filter_without_matches_says_so(drive: Drive) -> None:
     async with drive() as ui:
         await ui.press("slash", *"nowhere")
         await ui.until(lambda: "Nothing matches." in ui.text)
+        # Also while the keys are those of what is typed.
+        assert "esc clears the filter; a r m u show and hide kinds." in ui.text
         await ui.press("enter", "n", "N", "j", "space", "l", "h", "s", "E")
         assert "Nothing matches." in ui.text
         await ui.press("escape")

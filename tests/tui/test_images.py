@@ -69,6 +69,7 @@ async def test_filter_as_you_type_keep_and_clear(drive: Drive) -> None:
         assert "5 images" in ui.text
         await ui.press("slash", *"zzz")
         await ui.until(lambda: "Nothing matches." in ui.text)
+        assert "esc clears the filter." in ui.text
         await ui.press("escape")
         assert "5 images" in ui.text
 

@@ -386,11 +386,12 @@ class FileTree(RowView):
         self._drawn.pattern = self.pattern
         row = self._row_of(path)
         if not len(self.rows.nodes):
-            filtered = self.pattern is not None or bool(self.hidden)
-            if filtered:
+            if self.pattern is not None or self.hidden:
                 names = ("added", "removed", "modified", "unchanged")
                 keys = " ".join(key_of(self, f"main.{name}") for name in names)
-                hint = f"{key_of(self, 'main.back')} clears the filter; {keys} show and hide kinds."
+                hint = f"{keys} show and hide kinds."
+                if self.pattern is not None:
+                    hint = f"{key_of(self, 'main.back')} clears the filter; {hint}"
                 self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))
             else:
                 self.set_placeholder(("This layer changes no files.", "text"))

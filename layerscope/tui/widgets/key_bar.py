@@ -37,6 +37,14 @@ def key_of(widget: Widget, name: str) -> str:
     for _, binding, _, _ in widget.screen.active_bindings.values():
         if binding.id == name:
             return widget.app.get_key_display(binding)
+    # While something is typed its keys are not active, and will be again.
+    keymap: Mapping[str, str] = getattr(widget.app, "keymap", {})
+    for node in widget.ancestors_with_self:
+        for binding in Binding.make_bindings(type(node).BINDINGS):
+            if binding.id == name:
+                if name in keymap:
+                    binding = binding.with_key(keymap[name].partition(",")[0], None)
+                return widget.app.get_key_display(binding)
     return ""
 
 
