@@ -91,9 +91,24 @@ class DiffText:
             )
             self.partner |= {block.old_start + i: block.new_start + j for i, j in pairs}
         self._partner_of_new = {new: old for old, new in self.partner.items()}
+        self._rows: dict[tuple[bool, bool], tuple[list[DiffRow], list[int]]] = {}
         self._headers = {
             (around.old_start, around.new_start): self._header(around) for around, _ in hunks(diff)
         }
+
+    def rows(self, side: bool, whole: bool) -> tuple[list[DiffRow], list[int]]:
+        """The rows, and the places of those with which changes begin; made once.
+
+        Args:
+            side: Whether both texts are beside each other.
+            whole: Whether all lines are shown.
+        """
+        known = self._rows.get((side, whole))
+        if known is None:
+            context = None if whole else CONTEXT
+            rows = side_rows(self, context) if side else unified_rows(self.diff, context)
+            known = self._rows[side, whole] = rows, _change_starts(rows)
+        return known
 
     def old(self, number: int) -> str:
         """A line of the old text, without its end; not safe to show."""
@@ -151,6 +166,17 @@ class DiffText:
         if self._bare:
             line = line.removesuffix(b"\r")
         return line.decode(codec, "surrogateescape")
+
+
+def _change_starts(rows: list[DiffRow]) -> list[int]:
+    starts: list[int] = []
+    inside = False
+    for place, (kind, _, _) in enumerate(rows):
+        differs = RowKind.OLD <= kind <= RowKind.BOTH
+        if differs and not inside:
+            starts.append(place)
+        inside = differs
+    return starts
 
 
 def unified_rows(diff: LineDiff, context: int | None = CONTEXT) -> list[DiffRow]:

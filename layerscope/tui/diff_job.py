@@ -94,11 +94,18 @@ class DiffJob:
             self.diff = compare_versions(self.old, self.new, self._advance)
             if self.diff.lines is not None:
                 self.text = DiffText(self.diff.lines, self.diff.encodings)
+                # Rows of long texts take longer to make than a key may.
+                for side in (False, True):
+                    self._advance(self.available)
+                    self.text.rows(side, False)
         except Exception as error:
             self.problem = problem_of(error)
         self.ended = True
         self._post(DiffReady(self))
         try:
+            if self.text is not None and not self._cancelled.is_set():
+                self.text.rows(False, True)
+                self.text.rows(True, True)
             self._color()
         except Exception:  # noqa: S110 - without colours it can be read as well
             pass

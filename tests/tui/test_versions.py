@@ -400,6 +400,20 @@ async def test_signs_tell_what_colours_would(at: At, theme: str) -> None:
         assert '-     with open(path, "rb") as file:' in ui.text
 
 
+async def test_v_shows_the_whole_version(at: At) -> None:
+    async with at("etc/app.conf") as ui:
+        await ui.press("j", "v")
+        assert "What was removed is in the version below." in ui.text
+        await ui.press("j", "v")
+        await ui.until(lambda: "option_30 = thirty" in ui.text)
+        assert not isinstance(ui.app.screen, VersionsScreen)
+        await ui.press("escape")
+        assert screen(ui).list.cursor == 2
+    async with at("etc") as ui:
+        await ui.press("v")
+        assert "A dir has no content." in ui.text
+
+
 async def test_why_not(drive: Drive, tmp_path: Path) -> None:
     async with drive(reader=real_images.opened(tmp_path)) as ui:
         await ui.press("d")

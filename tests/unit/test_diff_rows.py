@@ -66,6 +66,17 @@ def test_what_is_unmarked_in_a_changed_row_is_the_same(old: str, new: str) -> No
         assert "".join(kept[0]).split() == "".join(kept[1]).split()
 
 
+@given(_TEXTS, _TEXTS)
+def test_changes_begin_where_rows_begin_to_differ(old: str, new: str) -> None:
+    text = text_of(old, new)
+    for side in (False, True):
+        for whole in (False, True):
+            rows, starts = text.rows(side, whole)
+            assert len(starts) == len(text.diff.blocks)
+            assert all(rows[at].kind in (RowKind.OLD, RowKind.NEW, RowKind.BOTH) for at in starts)
+            assert all(rows[at - 1].kind in (RowKind.SAME, RowKind.HUNK) for at in starts if at)
+
+
 def test_lines_that_correspond_share_a_row() -> None:
     text = text_of("keep\nname = 1\ngone\n", "keep\nnew thing here\nname = 2\n")
     rows = side_rows(text)

@@ -10,6 +10,7 @@ HINTS = {
         "diff.cancel",
         "versions.mark",
         "versions.diff",
+        "diff.content",
         "diff.side",
         "diff.whole",
         "diff.next diff.previous=Change",
@@ -77,5 +78,6 @@ VERSION_BINDINGS: list[BindingType] = [
         tooltip="Compare the version above with the one below it",
         id="diff.newer",
     ),
+    Binding("v", "content", "View", tooltip="Show the whole version", id="diff.content"),
     Binding("z", "zoom", "Zoom", tooltip="Give the diff the whole screen", id="diff.zoom"),
 ]

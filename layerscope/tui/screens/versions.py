@@ -198,7 +198,23 @@ class VersionsScreen(DiffScreen):
             place = self.list.cursor - (1 if parameters == (1,) else -1)
             if not 0 <= place < len(self.versions):
                 return f"This is the {'newest' if place < 0 else 'oldest'} version."
+        if action == "content":
+            version = self.versions[self.list.cursor]
+            kind = int(self._stack.types[version.row])
+            if version.change is Change.REMOVED:
+                return "What was removed is in the version below."
+            if kind not in (EntryType.FILE, EntryType.SYMLINK):
+                return f"A {EntryType(kind).label} has no content."
         return super().why_not(action, parameters)
+
+    def action_content(self) -> None:
+        """Shows the version under the cursor of the list whole."""
+        from layerscope.tui.screens.content import ContentScreen
+
+        version = self.versions[self.list.cursor]
+        self.app.push_screen(
+            ContentScreen(self._contents, self._image, self._stack, version.layer, version.row)
+        )
 
     def action_version(self, step: int) -> None:
         """Moves to the version above or below."""

@@ -9,8 +9,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from layerscope.content.diff_rows import DiffRow, DiffText, RowKind, side_rows, unified_rows
-from layerscope.content.line_diff import CONTEXT
+from layerscope.content.diff_rows import DiffRow, DiffText, RowKind
 from layerscope.text import visible
 from layerscope.tui.content_rows import sliced, wrapped
 from layerscope.tui.diff_ink import diff_ink, piece_style
@@ -63,9 +62,9 @@ class DiffView(RowView):
         # Row and part of it on each line; None while every row has one line.
         self._layout: list[tuple[int, int]] | None = None
         self._made_for = 0
-        # Numbers of rows; made when they are first asked for.
+        # Numbers of rows.
+        self._changes: list[int] = []
         self._matches: list[int] | None = None
-        self._changes: list[int] | None = None
 
     @property
     def text(self) -> DiffText | None:
@@ -289,13 +288,6 @@ class DiffView(RowView):
     @property
     def changes(self) -> list[int]:
         """The rows in which changes begin, as the cursor counts them."""
-        if self._changes is None:
-            self._changes, inside = [], False
-            for index, row in enumerate(self._rows):
-                differs = row.kind in (RowKind.OLD, RowKind.NEW, RowKind.BOTH)
-                if differs and not inside:
-                    self._changes.append(index)
-                inside = differs
         return [self._first_line(index) for index in self._changes]
 
     # Rows.
@@ -332,16 +324,12 @@ class DiffView(RowView):
     def _arrange(self, cursor: int | None) -> None:
         """Makes the rows anew; the cursor stays on its line of the text if it is None."""
         kept = self._at_cursor() if cursor is None else None
-        self._matches = self._changes = None
+        self._matches = None
         self._made_for = self.size.width
         self.lines.forget()
-        context = None if self.whole else CONTEXT
-        if self.text is None:
-            self._rows = []
-        elif self.is_side_by_side:
-            self._rows = side_rows(self.text, context)
-        else:
-            self._rows = unified_rows(self.text.diff, context)
+        self._rows, self._changes = [], []
+        if self.text is not None:
+            self._rows, self._changes = self.text.rows(self.is_side_by_side, self.whole)
         self._lay_out()
         self.set_rows(self._count(), self._find_again(kept) if cursor is None else cursor)
         self.post_message(self.Arranged())
