@@ -108,6 +108,13 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
     )
     images.add_argument("--json", action="store_true", help="one JSON object")
 
+    what = "remove images, after saying what that frees and asking"
+    removal = subparsers.add_parser("rm", help=what, description=f"{what.capitalize()}.")
+    removal.add_argument("images", metavar="IMAGE", nargs="+", help="name or id")
+    removal.add_argument("--dry-run", action="store_true", help="say it, and remove nothing")
+    removal.add_argument("--yes", action="store_true", help="do not ask")
+    removal.add_argument("--json", action="store_true", help="one JSON object")
+
     _add_lint(subparsers)
     made_of = _command(subparsers, "dockerfile", "a Dockerfile from an image's history")
     made_of.add_argument("--json", action="store_true", help="one JSON object, with layer numbers")

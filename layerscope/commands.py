@@ -356,6 +356,13 @@ def waste(arguments: argparse.Namespace) -> int:
     return run(arguments, _source)
 
 
+def rm(arguments: argparse.Namespace) -> int:
+    """`layerscope rm`."""
+    from layerscope.commands_saving import rm as run
+
+    return run(arguments)
+
+
 @contextmanager
 def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
     with _source(arguments.source, arguments) as opened:

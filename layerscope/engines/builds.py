@@ -9,7 +9,8 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from layerscope.engines.docker import Engine, told
+from layerscope.engines.answers import told
+from layerscope.engines.docker import Engine
 from layerscope.errors import EngineError, NotFoundError
 
 #: A message that is longer is none.

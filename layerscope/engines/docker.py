@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import docker
-import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
-from layerscope.errors import EngineError, LayerscopeError, NotFoundError
+from layerscope.engines.answers import chain, told, unreachable
+from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.stored import NONE, unix_time
 from layerscope.images.stored import ImageSummary as ImageSummary
 from layerscope.oci.platform import Platform
@@ -82,7 +80,7 @@ class Engine:
             shared: Mapping[str, int] = {}
             if sizes and self._api < _API_SHARED_SIZE:
                 shared = {
-                    _with_algorithm(str(entry.get("Id"))): int(entry.get("SharedSize", -1))
+                    with_algorithm(str(entry.get("Id"))): int(entry.get("SharedSize", -1))
                     for entry in self._client.df().get("Images") or []
                 }
             parameters = {"shared-size": "1"} if sizes else {}
@@ -90,6 +88,50 @@ class Engine:
             entries = self._get("/images/json", **parameters)
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
+
+    def all_images(self) -> Sequence[Mapping[str, Any]]:
+        """`GET /images/json?all=1`: those too that others were built on.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            entries = self._get("/images/json", all="1") or []
+        return [{**entry, "Id": with_algorithm(str(entry.get("Id", "")))} for entry in entries]
+
+    def remove_image(self, name: str) -> None:
+        """`DELETE /images/NAME`: takes a name away, and with the last one the image; never forces.
+
+        Args:
+            name: A name or an id.
+
+        Raises:
+            NotFoundError: There is no such image.
+            EngineError: The engine refused.
+        """
+        with told(self.host):
+            try:
+                self._client.remove_image(name)
+            except NotFound:
+                raise NotFoundError(f"{self.name} has no image {visible(name)}.") from None
+
+    @property
+    def keeps_blobs(self) -> bool:
+        """Whether it keeps layers as they were shipped too, beside their files (containerd)."""
+        return any(
+            len(entry) == 2 and str(entry[1]).startswith("io.containerd.snapshotter")
+            for entry in self.info().get("DriverStatus") or []
+        )
+
+    def cache_shares_layers(self) -> bool:
+        """Whether a build cache holds layers of images.
+
+        Raises:
+            EngineError: The engine did not answer as it should.
+        """
+        with told(self.host):
+            entries = self._client.df().get("BuildCache") or []
+        return any(entry.get("Shared") for entry in entries)
 
     def containers(self) -> list[ContainerSummary]:
         """All containers, running or not.
@@ -103,7 +145,7 @@ class Engine:
             ContainerSummary(
                 id=str(entry.get("Id", "")),
                 name=str((entry.get("Names") or [entry.get("Id", "")])[0]).lstrip("/"),
-                image_id=_with_algorithm(str(entry.get("ImageID", ""))),
+                image_id=with_algorithm(str(entry.get("ImageID", ""))),
                 state=str(entry.get("State", "")),
             )
             for entry in entries
@@ -273,13 +315,13 @@ def connect(address: Address | None = None) -> Engine:
                 use_ssh_client=address.host.startswith("ssh://"),
             )
         except (DockerException, ValueError, NameError) as error:
-            if any("SSHHTTPAdapter" in str(cause) for cause in _chain(error)):
+            if any("SSHHTTPAdapter" in str(cause) for cause in chain(error)):
                 # How docker-py says that what its ssh adapter needs is not installed.
                 raise EngineError(
                     f"{visible(address.host)} needs a package for ssh, which is not installed.",
                     "Install layerscope with it: pip install '.[ssh]'.",
                 ) from None
-            raise _unreachable(address, error) from None
+            raise unreachable(address, error) from None
         except (TypeError, AttributeError):
             raise EngineError(
                 "Docker's config.json is damaged.", "Mend it, or set DOCKER_CONFIG to a folder."
@@ -299,13 +341,13 @@ def _platform_parameter(platform: Platform | None) -> dict[str, str]:
     return {} if platform is None else {"platform": json.dumps(platform.document)}
 
 
-def _with_algorithm(identifier: str) -> str:
+def with_algorithm(identifier: str) -> str:
     """An id as Docker writes it; Podman leaves the algorithm out in some places."""
     return identifier if ":" in identifier or not identifier else f"sha256:{identifier}"
 
 
 def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[ImageSummary]:
-    identifier = _with_algorithm(str(entry.get("Id", "")))
+    identifier = with_algorithm(str(entry.get("Id", "")))
     size = int(entry.get("Size") or 0)
     shared_size = int(entry.get("SharedSize", -1))
     if shared_size < 0:
@@ -328,82 +370,3 @@ def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[
             shared_size=shared_size if known else None,
             unique_size=max(0, size - shared_size) if known else None,
         )
-
-
-@contextmanager
-def told(host: str) -> Iterator[None]:
-    """Turns what docker-py, requests and urllib3 raise into an error for people."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except LayerscopeError:
-        raise
-    except APIError as error:
-        text = one_sentence(error.explanation or str(error))
-        raise EngineError(f"The engine at {host} answered: {text}.") from None
-    except (requests.RequestException, HTTPError, OSError, DockerException) as error:
-        cause = _errno(error)
-        if cause is not None and cause in (errno.EACCES, errno.EPERM, errno.ENOENT):
-            raise _unreachable(Address(host, None, ""), error) from None
-        raise EngineError(
-            f"The connection to the engine at {host} broke off.",
-            "Check that it still runs, then try again.",
-        ) from None
-
-
-def one_sentence(text: object) -> str:
-    """An engine's message as the end of a sentence."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    return visible(" ".join(str(text).split())).rstrip(".")[:500]
-
-
-def _unreachable(address: Address, error: Exception) -> EngineError:
-    host = visible(address.host)
-    cause = _errno(error)
-    if cause in (errno.EACCES, errno.EPERM):
-        return EngineError(
-            f"No permission to talk to the engine at {host}.",
-            "Run as root, or join the socket's group (usually `docker`) and log in again.",
-        )
-    if cause == errno.ENOENT:
-        return EngineError(
-            f"No engine listens at {host}.",
-            "Start Docker or Podman, set DOCKER_HOST, or open an archive: layerscope FILE.",
-        )
-    if cause == errno.ECONNREFUSED:
-        return EngineError(
-            f"The engine at {host} does not run.",
-            "Start it, set DOCKER_HOST, or open an archive: layerscope FILE.",
-        )
-    return EngineError(
-        f"The engine at {host} cannot be reached ({one_sentence(_innermost(error))}).",
-        "Check DOCKER_HOST, or open an archive: layerscope FILE.",
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was made of, the way requests and urllib3 wrap them."""
-    seen: set[int] = set()
-    pending: list[BaseException] = [error]
-    while pending:
-        current = pending.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        related = [current.__cause__, current.__context__, getattr(current, "reason", None)]
-        pending += [e for e in [*related, *current.args] if isinstance(e, BaseException)]
-
-
-def _errno(error: BaseException) -> int | None:
-    for cause in _chain(error):
-        if isinstance(cause, OSError) and cause.errno:
-            return cause.errno
-    return None
-
-
-def _innermost(error: BaseException) -> BaseException:
-    *_, last = _chain(error)
-    return last

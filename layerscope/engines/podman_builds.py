@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from layerscope.engines.docker import Engine, told
+from layerscope.engines.answers import told
+from layerscope.engines.docker import Engine
 from layerscope.errors import LayerscopeError
 from layerscope.images.data_folder import DataFolder
 from layerscope.images.podman_store import PodmanStore

@@ -144,6 +144,15 @@ class GraphStore:
             raise BadInputError(self._root.name(path), None, "it names no folder")
         return f"overlay2/{name}/diff"
 
+    def layer_size(self, chain: str) -> int:
+        """Bytes of a layer's files, as Docker counted them; 0 if it did not.
+
+        Raises:
+            BadInputError: It cannot be read.
+        """
+        text = self._text(f"{self._entry(chain)}/size")
+        return int(text) if text.isdecimal() else 0
+
     def summaries(self) -> list[ImageSummary]:
         """The images as `docker images` lists them: those with a name, and those on top."""
         names = self.names()
@@ -158,8 +167,7 @@ class GraphStore:
             chain = tuple(chain_ids(config.diff_ids))
             for layer in chain:
                 if layer not in sizes:
-                    text = self._text(f"{self._entry(layer)}/size")
-                    sizes[layer] = int(text) if text.isdecimal() else 0
+                    sizes[layer] = self.layer_size(layer)
             images.append(
                 StoredImage(
                     identifier, tuple(names.get(identifier, ())), unix_time(config.created), chain

@@ -73,6 +73,7 @@ SCOPES: tuple[Scope, ...] = (
     Scope("Two images", "screens.compare:CompareScreen", "compare"),
     Scope("Two images", "widgets.pair_lists:ConfigList", "compare", alone=True),
     Scope("While something is typed", "widgets.prompt:PromptEntry", alone=True),
+    Scope("Removing images", "screens.remove:RemoveScreen", "remove"),
     Scope("Waste", "screens.waste:WasteScreen", "waste"),
     Scope("Waste", "widgets.waste_list:WasteList", "waste", alone=True),
     Scope("A build", "screens.build:BuildScreen", "build"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -17,6 +18,7 @@ from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
 
 if TYPE_CHECKING:
+    from layerscope.engines.docker import ContainerSummary
     from layerscope.filesystem.waste import Waste
     from layerscope.images.contents import Contents
     from layerscope.images.image import Image
@@ -31,8 +33,11 @@ class EngineLike(Protocol):
     name: str
     host: str
 
-    def images(self) -> Sequence[ImageSummary]:
-        """What it has."""
+    def images(self, *, sizes: bool = False) -> Sequence[ImageSummary]:
+        """What it has; with shared sizes, which take longer, if that is asked for."""
+
+    def containers(self) -> Sequence[ContainerSummary]:
+        """Its containers, running or not."""
 
 
 class Opener(Protocol):
@@ -95,6 +100,17 @@ class EngineListed(Message):
         self.problem = problem
 
 
+class EngineSized(Message):
+    """An engine has told too what images share, and which containers they have."""
+
+    def __init__(
+        self, images: Sequence[ImageSummary], containers: Sequence[ContainerSummary]
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.containers = containers
+
+
 class SessionChanged(Message):
     """More is known of the image that is being read."""
 
@@ -107,12 +123,13 @@ class SessionChanged(Message):
         return isinstance(message, SessionChanged) and message.session is self.session
 
 
-def list_images(connect: Connector, post: Post) -> None:
+def list_images(connect: Connector, post: Post, *, sizes: bool = False) -> None:
     """Asks an engine for its images, beside the screen.
 
     Args:
         connect: Connects to it.
         post: Where the `EngineListed` goes.
+        sizes: Whether to ask then what they share, for an `EngineSized`.
     """
 
     def work() -> None:
@@ -123,6 +140,10 @@ def list_images(connect: Connector, post: Post) -> None:
             post(EngineListed("", (), problem_of(error)))
         else:
             post(EngineListed(engine.name, images, None))
+            if sizes and images:
+                with contextlib.suppress(Exception):
+                    # The list does without, if the engine does not tell.
+                    post(EngineSized(engine.images(sizes=True), engine.containers()))
 
     run_beside("engine", work)
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
+from layerscope.engines.docker import ContainerSummary
 from layerscope.errors import EngineError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.tar_changeset import read_changeset
@@ -271,8 +272,11 @@ class FakeEngine:
     def __init__(self, images: Sequence[ImageSummary] = IMAGES) -> None:
         self._images = list(images)
 
-    def images(self) -> list[ImageSummary]:
+    def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         return self._images
+
+    def containers(self) -> list[ContainerSummary]:
+        return []
 
 
 def connector(engine: FakeEngine | Exception | None = None) -> Callable[[], FakeEngine]:

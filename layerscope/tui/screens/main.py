@@ -15,6 +15,7 @@ from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
 from layerscope.tui.leads import LEADS, Place
+from layerscope.tui.reclaim_job import PlanMade, Reclaimer
 from layerscope.tui.screens.choice import ChoiceScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
 from layerscope.tui.screens.message import MessageScreen
@@ -23,6 +24,7 @@ from layerscope.tui.screens.reasons import why_not_now
 from layerscope.tui.session import (
     Connector,
     EngineListed,
+    EngineSized,
     Opener,
     Problem,
     Session,
@@ -80,6 +82,7 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         self._platform = platform
         self._cache = cache
         self._engine = ""
+        self._reclaimer = Reclaimer(connector)
         self._filtered: RowView = self.files
         self._poll: Timer | None = None
         self._queued = False
@@ -123,7 +126,34 @@ class MainScreen(PaneScreen, inherit_bindings=False):
 
     def list_images(self) -> None:
         """Asks the engine for its images, again or for the first time."""
-        list_images(self._connector, self.post_message)
+        self._reclaimer.forget()
+        list_images(self._connector, self.post_message, sizes=True)
+
+    def on_engine_sized(self, message: EngineSized) -> None:
+        """Shows what images share, and who uses them."""
+        self.images.set_sizes(message.images, message.containers)
+
+    def on_image_list_marked(self) -> None:
+        """Works out what removing the marked images would free."""
+        if self.images.marked:
+            self._reclaimer.ask(self.images.marked, self.post_message)
+        self.refresh_bindings()
+
+    def on_plan_made(self, message: PlanMade) -> None:
+        """Tells it."""
+        self.images.set_plan(message)
+
+    def on_image_list_removal_wanted(self) -> None:
+        """Asks whether to remove the marked images, or the one under the cursor."""
+        from layerscope.tui.screens.remove import RemoveScreen
+
+        def removed(sentence: str | None) -> None:
+            if sentence is not None:
+                self.images.clear_marks()
+                self.list_images()
+                self.keys.say(sentence)
+
+        self.app.push_screen(RemoveScreen(self.images.chosen, self._reclaimer), removed)
 
     def on_engine_listed(self, message: EngineListed) -> None:
         """Shows what the engine has, or why there is none."""
@@ -247,7 +277,9 @@ class MainScreen(PaneScreen, inherit_bindings=False):
     def action_back(self) -> None:
         """Undoes the last of: a filter, a zoom, an image."""
         pane = self.pane
-        if pane is self.images and self.images.needle:
+        if pane is self.images and self.images.marked:
+            self.images.clear_marks()
+        elif pane is self.images and self.images.needle:
             self.images.filter("")
         elif pane is not self.images and self.files.pattern is not None:
             self._filtered = self.files

@@ -8,6 +8,8 @@ from textual.binding import Binding, BindingType
 HINTS = {
     "images": (
         "images.open",
+        "images.mark",
+        "images.remove",
         "main.open",
         "main.compare",
         "main.filter",

@@ -64,6 +64,6 @@ def why_not_now(main: MainScreen, action: str, parameters: tuple[object, ...]) -
     reading = main.session is not None and not main.session.ended
     if action == "cancel" and not (reading or main.files.busy):
         return "Nothing is being read."
-    if action == "back" and not main.exploring and not main.images.needle:
+    if action == "back" and not (main.exploring or main.images.needle or main.images.marked):
         return "There is nothing to go back to."
     return ""

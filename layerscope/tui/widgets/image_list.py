@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from layerscope.text import docker_age, docker_size, short_id, visible
 from layerscope.tui.format import Heading, Line, left, plural, right
@@ -16,10 +17,12 @@ from layerscope.tui.widgets.key_bar import key_of
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
+    from layerscope.engines.docker import ContainerSummary
     from layerscope.images.stored import ImageSummary
+    from layerscope.tui.reclaim_job import Names, PlanMade
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
     image: ImageSummary
     repository: str
@@ -27,11 +30,25 @@ class _Row:
     id: str
     created: str
     size: str
+    shared: str
+    unique: str
 
 
 _SORTS = ("created", "name", "size")
 _SORTED_BY = {"REPOSITORY": "name", "CREATED": "created", "SIZE": "size"}
 _NONE = "<none>"
+#: Cells from which there is room for what images share.
+_WITH_SHARED = 130
+
+
+def _key(image: ImageSummary) -> tuple[str, str]:
+    """The id of an image, and its name; none if it has none."""
+    named = _NONE not in (image.repository, image.tag)
+    return image.id, f"{image.repository}:{image.tag}" if named else ""
+
+
+def _size(size: int | None) -> str:
+    return "" if size is None else docker_size(size)
 
 
 class ImageList(RowView):
@@ -39,6 +56,7 @@ class ImageList(RowView):
 
     Attributes:
         needle: The filter as it was typed.
+        marked: Ids and names of the images that are marked; no name if they have none.
     """
 
     HEADER_ROWS = 1
@@ -51,11 +69,34 @@ class ImageList(RowView):
             tooltip="Open the image",
             id="images.open",
         ),
+        Binding(
+            "space",
+            "mark",
+            "Mark",
+            tooltip="Mark the image, to see what removing all that are marked would free",
+            id="images.mark",
+        ),
+        Binding(
+            "D,delete",
+            "remove",
+            "Remove…",
+            tooltip="Remove the marked images, or this one, after asking",
+            id="images.remove",
+        ),
     ]
+
+    class Marked(Message):
+        """Other images are marked."""
+
+    class RemovalWanted(Message):
+        """The chosen images are to be removed."""
 
     def __init__(self) -> None:
         super().__init__("images")
         self.needle = ""
+        self.marked: Names = ()
+        self._plan = ""
+        self._users: dict[str, str] = {}
         self._all: list[_Row] = []
         self._rows: list[_Row] = []
         self._sort = 0
@@ -90,9 +131,14 @@ class ImageList(RowView):
                 short_id(visible(image.id)),
                 docker_age(image.created, now),
                 docker_size(image.size),
+                _size(image.shared_size),
+                _size(image.unique_size),
             )
             for image in images
         ]
+        there = {_key(image) for image in images}
+        if not there.issuperset(self.marked):
+            self._mark(tuple(each for each in self.marked if each in there))
         self._update()
 
     def _without_images(self, problem: tuple[str, str] | None) -> list[tuple[str, str]]:
@@ -109,6 +155,62 @@ class ImageList(RowView):
         lines += [(line, "muted") for line in source_lines(without_engine=True)]
         keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
         return [*lines, ("", "text"), (keys, "muted")]
+
+    def set_sizes(
+        self, images: Sequence[ImageSummary], containers: Sequence[ContainerSummary]
+    ) -> None:
+        """Shows what images share, and which containers use them."""
+        users: dict[str, list[str]] = {}
+        for container in containers:
+            users.setdefault(container.image_id, []).append(visible(container.name))
+        self._users = {image: ", ".join(names) for image, names in users.items()}
+        sized = {_key(image): image for image in images}
+        for row in self._all:
+            found = sized.get(_key(row.image), row.image)
+            row.shared = _size(found.shared_size)
+            row.unique = _size(found.unique_size)
+        self.redraw()
+
+    @property
+    def chosen(self) -> Names:
+        """What a key for several images means: those that are marked, or that under the cursor."""
+        if self.marked or self.image is None:
+            return self.marked
+        return (_key(self.image),)
+
+    def clear_marks(self) -> None:
+        """Marks nothing any more."""
+        self._mark(())
+
+    def action_mark(self) -> None:
+        """Marks the image under the cursor, or not any more, and goes on to the next."""
+        if self.image is None:
+            return
+        key = _key(self.image)
+        kept = tuple(each for each in self.marked if each != key)
+        self._mark(kept if key in self.marked else (*kept, key))
+        self.move_to(self.cursor + 1)
+
+    def action_remove(self) -> None:
+        """Asks whether to remove the chosen images."""
+        self.post_message(self.RemovalWanted())
+
+    def set_plan(self, made: PlanMade) -> None:
+        """Tells what removing the marked images would do."""
+        if made.names != self.marked:
+            return
+        from layerscope.reports.removal_report import marked_text
+
+        problem = made.problem.message if made.problem is not None else ""
+        self._plan = marked_text(made.plan) if made.plan is not None else problem
+        self._tell()
+
+    def _mark(self, marked: Names) -> None:
+        self.marked = marked
+        self._plan = "working out what they would free…"
+        self.redraw()
+        self._tell()
+        self.post_message(self.Marked())
 
     def filter(self, needle: str) -> None:
         """Shows only images whose name or id has a text in it."""
@@ -128,7 +230,10 @@ class ImageList(RowView):
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Nothing can be opened where there is nothing."""
-        return "There is no image here to open." if action == "choose" and not self._rows else ""
+        if self._rows or (action == "remove" and self.marked):
+            return ""
+        verbs = {"choose": "open", "mark": "mark", "remove": "remove"}
+        return f"There is no image here to {verbs[action]}." if action in verbs else ""
 
     def headings(self, width: int) -> list[Heading]:
         """The columns that it can be sorted by."""
@@ -174,8 +279,12 @@ class ImageList(RowView):
             "IMAGE ID": (item.id, colors.muted),
             "CREATED": (item.created, colors.muted),
             "SIZE": (item.size, colors.text),
+            "SHARED": (item.shared, colors.muted),
+            "UNIQUE": (item.unique, colors.text),
+            "IN USE BY": (self._users.get(item.image.id, ""), colors.accent),
         }
-        line: Line = [(" ", colors.text)]
+        marked = _key(item.image) in self.marked
+        line: Line = [("*" if marked else " ", colors.warning)]
         for name, size, flush in self._columns(width):
             text, style = values[name]
             line.append(((right if flush else left)(text, size), style))
@@ -190,6 +299,10 @@ class ImageList(RowView):
             ("CREATED", max(9, min(created, 18)), False),
             ("SIZE", 7, True),
         ]
+        if width >= _WITH_SHARED:
+            users = max((len(text) for text in self._users.values()), default=0)
+            fixed += [("SHARED", 7, True), ("UNIQUE", 7, True)]
+            fixed.append(("IN USE BY", max(9, min(users, width // 6)), False))
         if width < 74:
             fixed = fixed[1:]
         if width < 54:
@@ -227,7 +340,10 @@ class ImageList(RowView):
         title = "1 Images" + (f"{SEPARATOR}/{visible(self.needle)}" if self.needle else "")
         shown, total = len(self._rows), len(self._all)
         number = plural(total, "image") if total else ""
-        self.set_texts(title, number if shown == total else f"{shown} of {number}")
+        number = number if shown == total else f"{shown} of {number}"
+        if self.marked:
+            number = f"{len(self.marked)} marked: {self._plan}"
+        self.set_texts(title, number)
         if self._all and not shown:
             hint = f"{key_of(self, 'main.back')} clears the filter."
             self.set_placeholder(("Nothing matches.", "text"), (hint, "muted"))
