@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,8 +16,9 @@ from layerscope.content.diff_rows import RowKind
 from layerscope.images.contents import Contents
 from layerscope.tui.screens.versions import VersionsScreen
 from tests.archives import Item, folder, text
-from tests.tui import real_images
+from tests.tui import fakes, real_images
 from tests.tui.conftest import Drive, Driven
+from tests.tui.test_bytes import Counting, settle
 
 At = Callable[..., AbstractAsyncContextManager[Driven]]
 
@@ -429,3 +431,31 @@ async def test_keys_are_in_the_help(at: At) -> None:
         await ui.press("?")
         assert "Versions and differences" in ui.text
         assert "Show both texts side by side" in ui.text
+
+
+async def test_a_move_in_a_diff_costs_little(tmp_path: Path) -> None:
+    app = Counting(
+        "app.tar",
+        fakes.opener(real_images.opened(tmp_path)),  # type: ignore[arg-type]
+        fakes.connector(),
+        clock=lambda: fakes.NOW,
+        cache=False,
+    )
+    async with app.run_test(size=(120, 40)):
+        while app._main.session is None or not app._main.session.ended:
+            await asyncio.sleep(0.02)
+        await settle(app)
+        for key in ("t", "3", "E", "slash", *"app.conf", "enter", "n", "d", "j", "j", "tab", "f"):
+            app.simulate_key(key)
+            await asyncio.sleep(0.05)
+        await settle(app)
+        assert isinstance(app.screen, VersionsScreen)
+        spent = {}
+        for key in ("j", "k", "pagedown", "right_curly_bracket"):
+            app.simulate_key(key)
+            spent[key] = await settle(app)
+        assert 0 < spent["j"] <= 170
+        assert 0 < spent["k"] <= 170
+        assert 0 < spent["pagedown"] <= 2_700
+        await asyncio.sleep(1)
+        assert app.written == 0
