@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import UsageError
@@ -15,7 +15,7 @@ from layerscope.filesystem.stack import Stack
 from layerscope.images.cache import ChangesetCache
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.loading import Loaded
-from layerscope.oci.config import ImageConfig
+from layerscope.oci.config import ImageConfig, instruction
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
 if TYPE_CHECKING:
@@ -149,6 +149,26 @@ def engine_images(engine: Engine) -> Iterator[tuple[Image, tuple[str, ...]]]:
             config, reference=reference, image_id=summary.id, source=f"docker-daemon:{summary.id}"
         )
         yield image, tuple(containers.get(summary.id, ()))
+
+
+def with_instructions(image: Image, engine: Engine) -> Image:
+    """An image with the instructions of its layers, where the engine's history tells them.
+
+    It does not say which entries have a layer; where as many of them have a size as there are
+    layers, those are meant.
+    """
+    sized = [
+        str(entry.get("CreatedBy") or "")
+        for entry in reversed(engine.history(image.id))
+        if entry.get("Size")
+    ]
+    if len(sized) != len(image.layers):
+        return image
+    layers = tuple(
+        replace(layer, instruction=instruction(text))
+        for layer, text in zip(image.layers, sized, strict=True)
+    )
+    return replace(image, layers=layers)
 
 
 def match_document(match: Match) -> dict[str, Any]:

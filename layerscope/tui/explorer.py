@@ -46,7 +46,7 @@ class Explorer:
     ) -> None:
         self.union = False
         self.follow = True
-        self.filter_text = self._shown_filter = ""
+        self.filter_text = self._shown_filter = self._filter_problem = ""
         self._layers = layers
         self._files = files
         self._details = details
@@ -72,7 +72,7 @@ class Explorer:
         self._views.clear()
         self.follow = True
         self._followed = None
-        self.filter_text = ""
+        self.filter_text = self._filter_problem = ""
         self._goal = None
         self._layers.set_steps([])
         self._layers.set_placeholder((f"Opening {visible(source)}…", "muted"))
@@ -135,10 +135,15 @@ class Explorer:
 
     def filter(self, text: str) -> None:
         """Filters the tree."""
-        from layerscope.filesystem.rows import filter_pattern
+        from layerscope.filesystem.regexes import typed_pattern
 
         self.filter_text = text
-        self._files.filter(filter_pattern(text))
+        pattern, self._filter_problem = typed_pattern(text)
+        if self._filter_problem:
+            # What is shown stays until the expression makes sense again.
+            self.tell_files()
+        else:
+            self._files.filter(pattern)
 
     def go_to(self, goal: Goal) -> None:
         """Shows a path in a layer, as soon as that is there."""
@@ -187,7 +192,9 @@ class Explorer:
             title += f"{SEPARATOR}{' and '.join(hidden)} hidden"
         rows = self._files.rows
         subtitle = ""
-        if self._files.busy:
+        if self._filter_problem:
+            subtitle = self._filter_problem
+        elif self._files.busy:
             subtitle = f"Working{ELLIPSIS} ctrl+k cancels"
         elif rows is not None and self._files.row_count:
             if rows.matches is not None:

@@ -164,10 +164,18 @@ def _waste(place: Place) -> Screen[Any]:
     return WasteScreen(session.loaded.image, session.loaded.stack, session.contents, place.go)
 
 
+def _find(place: Place) -> Screen[Any]:
+    from layerscope.tui.find_job import Shelf
+    from layerscope.tui.screens.find import FindScreen
+
+    return FindScreen(Shelf(place.connector, place.opener, place.cache), place.go)
+
+
 #: What `action_lead('name')` of the main screen follows.
 LEADS: Mapping[str, Lead] = {
     "versions": Lead(_no_versions, _versions),
     "content": Lead(_no_content, _content),
     "compare": Lead(_nothing_to_compare, _compare),
     "waste": Lead(_no_waste, _waste),
+    "find": Lead(lambda _: "", _find),
 }

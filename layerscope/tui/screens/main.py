@@ -420,7 +420,7 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         self.keys.display = False
         self.filter_bar.open(
             self.images.needle if images else self.explorer.filter_text,
-            "Part of a name, tag or id" if images else "Part of a path, or a pattern with * and ?",
+            "Part of a name, tag or id" if images else "Part of a path, or with * and ?, or re:…",
         )
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:

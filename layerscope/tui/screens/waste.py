@@ -10,9 +10,9 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from layerscope.text import docker_size, one_line, visible
-from layerscope.tui.format import Line, left, wrap
 from layerscope.tui.goal import Goal
 from layerscope.tui.waste_job import WasteFound, WasteJob
+from layerscope.tui.widgets.facts import Fact, Facts
 from layerscope.tui.widgets.key_bar import KeyBar
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
 
 _POLL = 0.5
-_LABEL = 11
 HINTS = {
     "waste": ("waste.cancel", "waste.files", "waste.toggle"),
     "waste-facts": (),
@@ -35,83 +34,40 @@ HINTS = {
 }
 
 
-class WasteFacts(RowView):
-    """What there is to say of the line under the cursor."""
+def facts_of(row: WasteRow | None, image: Image) -> list[Fact]:
+    """What there is to say of a line."""
+    from layerscope.filesystem.waste_causes import Cause
+    from layerscope.reports.waste_report import (
+        MEANINGS,
+        changed_of,
+        path_text,
+        remedy,
+        title_of,
+    )
 
-    HAS_CURSOR = False
-
-    def __init__(self, image: Image) -> None:
-        super().__init__("waste-facts")
-        self._image = image
-        self._row: WasteRow | None = None
-        self._made: list[Line] = []
-        self._made_for: tuple[int, str] = (0, "")
-
-    def show(self, row: WasteRow | None) -> None:
-        """Tells of a line."""
-        self._row = row
-        self._made_for = (0, "")
-        self.top = 0
-        self._make()
-        self.set_rows(len(self._made))
-
-    def on_resize(self) -> None:
-        """Wraps the lines anew."""
-        self.show(self._row)
-
-    def row(self, row: int, width: int) -> Line:
-        """A line."""
-        self._make()
-        return self._made[row] if row < len(self._made) else []
-
-    def _make(self) -> None:
-        width = max(1, self.size.width - 1)
-        if self._made_for == (width, self.app.theme):
-            return
-        self._made_for = (width, self.app.theme)
-        self._made = []
-        for label, text, style in self._facts():
-            for place, part in enumerate(wrap(text, max(8, width - _LABEL - 2))):
-                ink = getattr(self.ink, style)
-                label_ink = self.ink.muted
-                self._made.append(
-                    [(f" {left('' if place else label, _LABEL)}", label_ink), (part, ink)]
-                )
-
-    def _facts(self) -> list[tuple[str, str, str]]:
-        from layerscope.filesystem.waste_causes import Cause
-        from layerscope.reports.waste_report import (
-            MEANINGS,
-            changed_of,
-            path_text,
-            remedy,
-            title_of,
-        )
-
-        row = self._row
-        if row is None:
-            return []
-        if row.finding is None:
-            return [("", MEANINGS[row.cause], "text")]
-        finding = row.finding
-        what = title_of(finding) if row.path is None else path_text(row.path)
-        facts = [
-            ("Remedy", remedy(finding, self._image), "strong"),
-            ("Where", what, "text"),
-            ("Written by", self._step(finding.wrote), "text"),
-        ]
-        if finding.hidden_by is not None:
-            facts.append(("Hidden by", self._step(finding.hidden_by), "text"))
-        changed = changed_of(finding)
-        if changed:
-            facts.append(("Changed", changed, "warning"))
-        if finding.cause is Cause.LEFT_OVER:
-            facts.append(("Note", "Containers see these files: they are not wasted.", "muted"))
-        return facts
-
-    def _step(self, layer: int) -> str:
-        text = one_line(self._image.layers[layer].instruction)
+    def step(layer: int) -> str:
+        text = one_line(image.layers[layer].instruction)
         return f"layer {layer}: {text or 'the history does not say what'}"
+
+    if row is None:
+        return []
+    if row.finding is None:
+        return [Fact("", MEANINGS[row.cause])]
+    finding = row.finding
+    what = title_of(finding) if row.path is None else path_text(row.path)
+    facts = [
+        Fact("Remedy", remedy(finding, image), "strong"),
+        Fact("Where", what),
+        Fact("Written by", step(finding.wrote)),
+    ]
+    if finding.hidden_by is not None:
+        facts.append(Fact("Hidden by", step(finding.hidden_by)))
+    changed = changed_of(finding)
+    if changed:
+        facts.append(Fact("Changed", changed, "warning"))
+    if finding.cause is Cause.LEFT_OVER:
+        facts.append(Fact("Note", "Containers see these files: they are not wasted.", "muted"))
+    return facts
 
 
 class WasteScreen(Screen[None], inherit_bindings=False):
@@ -147,7 +103,7 @@ class WasteScreen(Screen[None], inherit_bindings=False):
         """
         super().__init__()
         self.list = WasteList()
-        self.facts = WasteFacts(image)
+        self.facts = Facts("waste-facts")
         self.job: WasteJob | None = None
         self._image = image
         self._stack = stack
@@ -201,14 +157,14 @@ class WasteScreen(Screen[None], inherit_bindings=False):
         if causes.left_over_size:
             wasted += f", {docker_size(causes.left_over_size)} could be left out"
         self.list.set_texts("Waste", wasted)
-        self.facts.show(self.list.current)
+        self.facts.show(facts_of(self.list.current, self._image))
         self._tell()
         self.refresh_bindings()
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
         """Tells of another line."""
         if message.view is self.list:
-            self.facts.show(self.list.current)
+            self.facts.show(facts_of(self.list.current, self._image))
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         """Goes to the files."""
