@@ -7,7 +7,9 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from layerscope import __version__, commands, config
@@ -242,7 +244,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Reading makes millions of objects and no cycles: collecting garbage would find none.
     gc.disable()
+    _fill_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    interrupts = _remember_interrupts()
     try:
         return _run(arguments)
     except BrokenPipeError:
@@ -262,6 +266,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"layerscope: {name}{error.strerror or error}.", file=sys.stderr)
         _drop_output()
         return 2
+    except Exception:
+        # Left to Python, the exit code would be 1: the answer is no.
+        if interrupts:
+            print("Interrupted.", file=sys.stderr)
+            return 130
+        sys.excepthook(*sys.exc_info())
+        print("layerscope: That is a mistake in layerscope. Please report it.", file=sys.stderr)
+        return 2
+
+
+def _remember_interrupts() -> list[int]:
+    """Makes ctrl+c leave a note, too: numpy raises an ImportError if it comes while that loads."""
+    notes: list[int] = []
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        notes.append(number)
+        raise KeyboardInterrupt
+
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):
+        signal.signal(signal.SIGINT, interrupt)
+    return notes
+
+
+def _fill_closed_streams() -> None:
+    """Sees to it that no file takes the place of a stream that the process was started without.
+
+    What is told on stderr would go into that file, and there is no `sys.stderr` to tell it on.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
 
 
 def _drop_output() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from layerscope import commands
 from tests.archives import entry, saved
 from tests.unit.archives import layer, write
 from tests.unit.command import Outcome, environment, one_line_error, process, run
@@ -121,6 +122,44 @@ def test_an_interrupt_is_130_without_a_traceback(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=20)
     assert (child.returncode, errors) == (130, b"Interrupted.\n")
+
+
+def test_an_interrupt_that_an_import_makes_an_error_of_is_130(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError from None
+        return 0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(commands, "inspect", load)
+    try:
+        assert run(capsys, "inspect", "x") == Outcome(130, "", "Interrupted.\n")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_mistake_of_ours_is_not_the_answer_no(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> int:
+        raise AttributeError("of nothing")
+
+    monkeypatch.setattr(commands, "ci", fail)
+    outcome = run(capsys, "ci", "x")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "AttributeError: of nothing" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("layerscope: That is a mistake")
+
+
+def test_a_closed_stderr_changes_no_answer(image: str) -> None:
+    for stream in ("2>&-", "<&-", "2>&- <&-"):
+        done = process("inspect", image, shell=stream)
+        assert (done.returncode, done.stdout.count(b"LAYER")) == (0, 1)
+    assert process("inspect", "/nonexistent", shell="2>&-").returncode == 2
 
 
 def _has_open(pid: int, path: Path) -> bool:
