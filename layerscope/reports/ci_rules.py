@@ -60,7 +60,12 @@ def load_thresholds(
     Raises:
         UsageError: A file cannot be read, or a value makes no sense.
     """
-    values = _read(config) if config is not None else _search(folder)
+    values = _search(folder) if config is None else _read(config)
+    if config is not None and not values:
+        raise UsageError(
+            f"{visible(str(config))} sets no threshold.",
+            "They are in [ci], in [tool.layerscope.ci] of pyproject.toml, or under rules: in YAML.",
+        )
     values |= {key: value for key, value in flags.items() if value not in (None, [])}
     known = {field.name for field in fields(Thresholds)}
     unknown = sorted(values.keys() - known)
@@ -91,15 +96,15 @@ def _read(path: Path) -> dict[str, Any]:
     if path.suffix != ".toml":
         return _dive_rules(text, name)
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(text)
+    # Besides its own, there is that of a number with too many digits.
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not valid TOML ({visible(str(error))}).") from None
-    if path.name == "pyproject.toml":
-        document = document.get("tool", {}).get("layerscope", {})
-    rules = document.get("ci", {})
-    if not isinstance(rules, dict):
-        raise UsageError(f"{name}: ci is not a table.")
-    return {key.replace("-", "_"): value for key, value in rules.items()}
+    for key in ("tool", "layerscope", "ci") if path.name == "pyproject.toml" else ("ci",):
+        table = table.get(key, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{name}: {key} is not a table.")
+    return {key.replace("-", "_"): value for key, value in table.items()}
 
 
 def _dive_rules(text: str, name: str) -> dict[str, Any]:
@@ -108,10 +113,11 @@ def _dive_rules(text: str, name: str) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+    # A date that there is not, or a number with too many digits, is an error of another kind.
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UsageError(f"{name} is not valid YAML.") from None
-    rules = document.get("rules") if isinstance(document, dict) else None
-    if document is not None and not isinstance(rules, dict | None):
+    rules = document.get("rules") if isinstance(document, dict) else document
+    if not isinstance(rules, dict | None):
         raise UsageError(f"{name} has no mapping of rules.")
     return {_DIVE_NAMES.get(str(key), str(key)): value for key, value in (rules or {}).items()}
 
@@ -123,6 +129,9 @@ def _value(key: str, value: object) -> Any:
         return tuple(value)
     if isinstance(value, str) and value.strip().lower() in ("disabled", "off"):
         return None
+    if not isinstance(value, str | int | float):
+        # Aliases of YAML can make the text of one endless.
+        value = f"a {type(value).__name__}" if value is not None else "empty"
     if key in ("highest_wasted_bytes", "highest_size"):
         return parse_bytes(value, key)
     return _fraction(value, key)

@@ -98,6 +98,39 @@ def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
     assert problem in answer.err
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("pyproject.toml", "tool = 1\n", "tool is not a table"),
+        ("pyproject.toml", "[tool]\nlayerscope = 1\n", "layerscope is not a table"),
+        ("layerscope.toml", f"x = {'9' * 5000}\n", "is not valid TOML"),
+        ("layerscope.toml", f"x = {'[' * 5000}\n", "is not valid TOML"),
+        (".dive-ci", "- lowestEfficiency: 0.99\n", "has no mapping of rules"),
+        (".dive-ci", "lowestEfficiency\n", "has no mapping of rules"),
+        (".dive-ci", "since: 2001-99-99\n", "is not valid YAML"),
+        (".dive-ci", "rules: {lowestEfficiency: }\n", "lowest-efficiency is empty"),
+        (".dive-ci", "rules: {lowestEfficiency: &a [*a]}\n", "lowest-efficiency is a list"),
+    ],
+)
+def test_files_of_rules_that_make_no_sense_are_an_error(
+    run: Run, wasteful: Path, name: str, content: str, problem: str
+) -> None:
+    Path(name).write_text(content)
+    answer = run("ci", wasteful)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert problem in answer.err
+
+
+@pytest.mark.parametrize("name", ["x.toml", "pyproject.toml", "x.yaml"])
+def test_a_file_without_rules_that_is_named_is_an_error(
+    run: Run, wasteful: Path, name: str
+) -> None:
+    Path(name).write_text("" if name == "x.yaml" else "[other]\n")
+    answer = run("ci", wasteful, "--config", name)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{name} sets no threshold" in answer.err
+
+
 def test_an_image_is_the_same_as_itself(run: Run, image: Path) -> None:
     answer = run("diff", image, image, "--exit-code", "--json")
     assert answer.code == 0
