@@ -137,7 +137,8 @@ def extract(arguments: argparse.Namespace) -> int:
     for path, reason in done.skipped:
         print(f"layerscope: /{visible(path)}: {reason}.", file=sys.stderr)
     target = visible(arguments.output)
-    print(f"{done.files} files, {docker_size(done.size)}, under {target}.", file=sys.stderr)
+    what = "1 file" if done.files == 1 else f"{done.files} files"
+    print(f"{what}, {docker_size(done.size)}, under {target}.", file=sys.stderr)
     return 0
 
 

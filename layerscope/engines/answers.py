@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import requests
 from docker.errors import APIError, DockerException
@@ -43,6 +44,23 @@ def one_sentence(text: object) -> str:
     return visible(" ".join(str(text).split())).rstrip(".")[:500]
 
 
+def no_engine(host: str) -> EngineError:
+    """The error for an answer that no engine gives."""
+    return EngineError(
+        f"What answers at {visible(host)} is no container engine.",
+        "Check DOCKER_HOST, or open an archive: layerscope FILE.",
+    )
+
+
+def objects(answer: object, host: str) -> list[dict[str, Any]]:
+    """A list of JSON objects that an engine answered; null stands for an empty one."""
+    if answer is None:
+        return []
+    if not isinstance(answer, list) or not all(isinstance(each, dict) for each in answer):
+        raise no_engine(host)
+    return answer
+
+
 def unreachable(address: Address, error: Exception) -> EngineError:
     """What to say of an engine that cannot be talked to."""
     host = visible(address.host)
@@ -62,8 +80,12 @@ def unreachable(address: Address, error: Exception) -> EngineError:
             f"The engine at {host} does not run.",
             "Start it, set DOCKER_HOST, or open an archive: layerscope FILE.",
         )
+    inner = _innermost(error)
+    if isinstance(inner, LookupError | TypeError | AttributeError | StopIteration):
+        # docker-py looked in the answer for what is not there.
+        return no_engine(address.host)
     return EngineError(
-        f"The engine at {host} cannot be reached ({one_sentence(_innermost(error))}).",
+        f"The engine at {host} cannot be reached ({one_sentence(inner)}).",
         "Check DOCKER_HOST, or open an archive: layerscope FILE.",
     )
 

@@ -12,7 +12,7 @@ import docker
 from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
-from layerscope.engines.answers import chain, told, unreachable
+from layerscope.engines.answers import chain, objects, told, unreachable
 from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.stored import NONE, unix_time
 from layerscope.images.stored import ImageSummary as ImageSummary
@@ -78,14 +78,17 @@ class Engine:
         """
         with told(self.host):
             shared: Mapping[str, int] = {}
-            if sizes and self._api < _API_SHARED_SIZE:
+            if sizes and self._api < _API_SHARED_SIZE and not self.is_podman:
                 shared = {
                     with_algorithm(str(entry.get("Id"))): int(entry.get("SharedSize", -1))
                     for entry in self._client.df().get("Images") or []
                 }
             parameters = {"shared-size": "1"} if sizes else {}
             # docker-py's images() has no way to ask for shared sizes.
-            entries = self._get("/images/json", **parameters)
+            entries = objects(self._get("/images/json", **parameters), self.host)
+        if self.is_podman:
+            # Podman's list has 0 for all; its `df` counts the steps of an image's own build.
+            shared, entries = {}, [{**entry, "SharedSize": -1} for entry in entries]
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
@@ -96,7 +99,7 @@ class Engine:
             EngineError: The engine did not answer as it should.
         """
         with told(self.host):
-            entries = self._get("/images/json", all="1") or []
+            entries = objects(self._get("/images/json", all="1"), self.host)
         return [{**entry, "Id": with_algorithm(str(entry.get("Id", "")))} for entry in entries]
 
     def remove_image(self, name: str) -> None:
@@ -178,10 +181,8 @@ class Engine:
             EngineError: The engine did not answer as it should.
         """
         with told(self.host):
-            answer: Sequence[Mapping[str, Any]] | None = self._get(
-                "/images/{0}/history", name, **_platform_parameter(platform)
-            )
-            return answer or []  # An image need not have one.
+            answer = self._get("/images/{0}/history", name, **_platform_parameter(platform))
+            return objects(answer, self.host)  # An image need not have one.
 
     def export(
         self, name: str, platform: Platform | None = None
@@ -225,8 +226,7 @@ class Engine:
             EngineError: The engine did not answer as it should.
         """
         with told(self.host):
-            answer: Sequence[Mapping[str, Any]] | None = self._client.diff(identifier)
-            return answer or []
+            return objects(self._client.diff(identifier), self.host)
 
     def export_container(
         self, identifier: str
@@ -265,10 +265,10 @@ class Engine:
     ) -> Mapping[str, Any]:
         with told(self.host):
             try:
-                answer: Mapping[str, Any] = self._get(path, name, **parameters)
+                answer = self._get(path, name, **parameters)
             except NotFound:
                 raise missing from None
-            return answer
+            return objects([answer], self.host)[0]
 
     def _stream(
         self, path: str, name: str, parameters: Mapping[str, str | bytes] | None = None
