@@ -45,6 +45,10 @@ def classify(applied: Applied) -> tuple[UInt16, Bool]:
     both_files = (types[rows] == EntryType.FILE) & (types[lower] == EntryType.FILE)
     same_size = both_files & (found & Aspect.CONTENT == 0) & (applied.sizes[rows] > 0)
     questions = same_size & (applied.inodes[rows] != applied.inodes[lower])
+    if all(changeset.digests is None for changeset in applied.changesets):
+        # As in every archive that can seek, and then there are many questions.
+        unread[rows[questions]] = True
+        questions[:] = False
     for place in np.flatnonzero(questions).tolist():
         equal = _equal_digests(applied, int(rows[place]), int(lower[place]))
         if equal is None:

@@ -54,9 +54,13 @@ def layerscope(*arguments: str | Path) -> list[str]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The environment of programs: no engine answers, and modules are ours."""
+    """The environment of programs: no engine answers, and modules are ours.
+
+    They are compiled once, as those of an installed program are, whatever is wanted here.
+    """
+    ours = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ours},
         "PYTHONPATH": str(ROOT),
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
         **changes,

@@ -17,6 +17,8 @@ from tests.archives import entry, saved
 from tests.unit.archives import layer, write
 from tests.unit.command import Outcome, environment, one_line_error, process, run
 
+_BLAS = "OPENBLAS_NUM_THREADS"
+
 Capsys = pytest.CaptureFixture[str]
 
 
@@ -196,3 +198,20 @@ def test_a_file_that_may_not_be_read_is_said_so(tmp_path: Path) -> None:
         line = one_line_error(Outcome(done.returncode, done.stdout.decode(), done.stderr.decode()))
         assert "Permission denied" in line
         assert source.removeprefix("docker-archive:") in line
+
+
+def test_numpy_starts_no_threads_and_no_program_learns_why() -> None:
+    code = (
+        "import os, subprocess, sys; from layerscope import cli; cli.main(['config', 'path']);"
+        "import numpy; print(len(os.listdir('/proc/self/task')));"
+        "print(subprocess.run(['env'], env=os.environ, capture_output=True).stdout.decode())"
+    )
+    kept = {name: value for name, value in environment().items() if name != _BLAS}
+    for given, told in (({}, None), ({_BLAS: "2"}, f"{_BLAS}=2")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=kept | given, capture_output=True, check=True
+        )
+        lines = done.stdout.decode().splitlines()
+        assert next((line for line in lines if line.startswith(_BLAS)), None) == told
+        if not given:
+            assert lines[1] == "1"
