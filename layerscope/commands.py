@@ -320,9 +320,15 @@ def config(arguments: argparse.Namespace) -> int:
 def tui(arguments: argparse.Namespace) -> int:
     """The TUI."""
     from layerscope.config import load
+    from layerscope.images.spawned import prepare
+
+    if arguments.source:
+        # It starts while Textual is imported.
+        prepare(arguments.source)
     from layerscope.tui.app import run
 
-    # What it makes and drops while it runs has cycles.
+    # What it makes and drops while it runs has cycles; what was imported stays.
+    gc.freeze()
     gc.enable()
     mouse = False if arguments.no_mouse else None
     code: int = run(

@@ -11,17 +11,19 @@ anew (`spawned`).
 from __future__ import annotations
 
 import os
-import pickle
+import select
 import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from layerscope.errors import LayerscopeError
-from layerscope.filesystem.changeset import Changeset
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
 
 #: Below so many bytes a fork costs more than it saves.
 WORTHWHILE = 64 << 20
@@ -100,6 +102,9 @@ class Pipes:
             while (layer := _take(self.tokens)) is not None:
                 yield layer, read(layer)
                 missing.discard(layer)
+                while self._child_has_more() and (layer := _take(self.finished)) is not None:
+                    yield layer, _result(self.results[layer])
+                    missing.discard(layer)
             while (layer := _take(self.finished)) is not None:
                 yield layer, _result(self.results[layer])
                 missing.discard(layer)
@@ -110,6 +115,10 @@ class Pipes:
             status = wait()
         if status and missing:
             raise LayerscopeError("A process that read layers was stopped.", "Try again.")
+
+    def _child_has_more(self) -> bool:
+        """Whether the child has read a layer that nobody has taken, or has ended."""
+        return bool(select.select([self.finished], [], [], 0)[0])
 
 
 def shared(stack: ExitStack, layers: Sequence[int]) -> Pipes:
@@ -157,6 +166,8 @@ def serve(
     tokens: int, finish: int, results: dict[int, int], read: Callable[[int], Changeset]
 ) -> NoReturn:
     """Reads layers until there are none left, and ends without any of the parent's clean-up."""
+    import pickle
+
     code = 1
     try:
         while (layer := _take(tokens)) is not None:
@@ -173,6 +184,11 @@ def serve(
 
 
 def _result(fd: int) -> Changeset:
+    # Not at the top: whoever only prepares for reading paints a screen first.
+    import pickle
+
+    from layerscope.filesystem.changeset import Changeset
+
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         # Our own child wrote it, into memory that nobody else can reach.

@@ -17,9 +17,9 @@ from layerscope.images.image import Image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 
-#: A stack of what has arrived is made anew only after so many times the time that took last: more
-#: often would cost more than it shows.
-_PATIENCE = 12.0
+#: A stack of what has arrived is made anew only after so many times the time that it will take:
+#: more often would cost more than it shows.
+_PATIENCE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,24 @@ def load(
     changesets = _from_cache(keys, cache)
     cached = frozenset(changesets)
     stack = Stack([])
-    cost = due = 0.0
+    # Seconds that an entry takes; when more was told last, and how many layers there were then.
+    cost = last = 0.0
     told = 0
 
+    def is_time() -> bool:
+        entries = sum(map(len, _contiguous(changesets)))
+        return time.monotonic() >= last + _PATIENCE * cost * entries
+
     def tell(complete: bool) -> Loaded:
-        nonlocal stack, cost, due, told
+        nonlocal stack, cost, last, told
         base = _contiguous(changesets)
         start = time.monotonic()
         if len(base) != stack.height or complete:
             stack = Stack(base)
+            cost = (time.monotonic() - start) / max(1, sum(map(len, base)))
         if complete:
             settle_changes(stack, reader)
-        cost = time.monotonic() - start
-        due = time.monotonic() + _PATIENCE * cost
+        last = time.monotonic()
         told = len(changesets)
         loaded = Loaded(
             reader.image, dict(changesets), stack, complete, reader.way, getattr(reader, "why", "")
@@ -95,8 +100,8 @@ def load(
     try:
         for index, changeset in reader.changesets(progress, cached):
             changesets[index] = changeset
-            last = len(changesets) == len(reader.image.layers)
-            if on_update is not None and not last and time.monotonic() >= due:
+            whole_image = len(changesets) == len(reader.image.layers)
+            if on_update is not None and not whole_image and is_time():
                 tell(False)
     except BaseException:
         if on_update is not None and len(changesets) != told:

@@ -14,6 +14,7 @@ from textual.message import Message
 
 from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError, PlatformMissingError
 from layerscope.images.progress import Progress
+from layerscope.images.spawned import dismiss
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
 
@@ -258,6 +259,8 @@ class Session:
         return f"Incomplete: {ready} of {of} layers", "warning"
 
     def _run(self) -> None:
+        # What is there stays; looking through it for garbage would cost 40 ms while it is read.
+        gc.freeze()
         try:
             self.reader = reader = self._opener(self.source, self.progress, self.platform)
             from layerscope.images.contents import Contents
@@ -277,6 +280,7 @@ class Session:
             self.problem = problem_of(error)
             self._measure()
         finally:
+            dismiss()
             self.ended = True
             self._free.set()
             if self._closed.is_set():

@@ -18,7 +18,7 @@ from layerscope.engines.resolve import open_image
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.changeset_file import dump_changeset
-from layerscope.images import forked, layer_bytes, spawned
+from layerscope.images import layer_bytes, spawned
 from layerscope.images.progress import Progress
 from tests.archives import entry, saved
 from tests.unit.archives import layer, write
@@ -111,10 +111,14 @@ def test_a_process_that_is_killed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_here: list[str]
 ) -> None:
     real = subprocess.Popen
-    script = "import os, sys, json; o = json.load(sys.stdin); os.read(o['tokens'], 4); os.abort()"
+    script = (
+        "import os, socket; end = socket.socket(fileno=0);"
+        "os.read(socket.recv_fds(end, 1, 250)[1][1], 4); os.abort()"
+    )
 
     def popen(command: list[str], **named: Any) -> Any:
-        return real([*command[:-1], script], **named)
+        assert command[-2] == spawned._CODE
+        return real([*command[:-2], script], **named)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     error = in_a_thread(write(tmp_path / "i.tar", saved(*LAYERS)))
@@ -138,10 +142,10 @@ from layerscope.images import forked, layer_bytes, spawned
 from layerscope.images.progress import Progress
 os.cpu_count = lambda: 2
 spawned.WORTHWHILE = 0
-spawned._CODE = spawned._CODE.replace("child(order)",
+spawned._CODE = spawned._CODE.replace("child(start",
     "import layerscope.images.layer_bytes as b, time, os;"
     "b.read_layer = lambda *a, **n: (os.write(1, b''), time.sleep(600));"
-    "open(%r, 'w').write(str(os.getpid())); child(order)")
+    "open(%r, 'w').write(str(os.getpid())); child(start")
 layer_bytes.read_layer = lambda *a, **n: time.sleep(600)
 reader = open_image(sys.argv[1], Progress())
 thread = threading.Thread(target=lambda: list(reader.changesets(Progress(), ())))
@@ -186,6 +190,71 @@ def test_no_process_outlives_the_one_that_started_it(
 def test_few_and_small_layers_are_not_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert spawned.may_spawn(2, 0)
     assert not spawned.may_spawn(1, 1 << 40)
-    assert not spawned.may_spawn(forked.MOST + 1, 1 << 40)
+    assert not spawned.may_spawn(spawned._MOST + 1, 1 << 40)
     monkeypatch.setattr(spawned, "WORTHWHILE", 100)
     assert not spawned.may_spawn(2, 99)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that are started."""
+    found: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def popen(*arguments: Any, **named: Any) -> Any:
+        found.append(real(*arguments, **named))
+        return found[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return found
+
+
+def test_one_that_was_prepared_is_the_one_that_reads(
+    tmp_path: Path, slow_here: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    path = write(tmp_path / "i.tar", saved(*LAYERS))
+    spawned.prepare(f"docker-archive:{path}")
+    assert len(started) == 1
+    found = in_a_thread(path)
+    assert isinstance(found, dict)
+    assert sorted(found) == list(range(12))
+    assert 0 < len(slow_here) < 12
+    assert len(started) == 1
+    assert started[0].returncode == 0
+    # The next one needs a new one.
+    in_a_thread(path)
+    assert len(started) == 2
+
+
+def test_one_that_was_prepared_and_died_is_not_missed(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    path = write(tmp_path / "i.tar", saved(*LAYERS))
+    spawned.prepare(path)
+    started[0].kill()
+    found = in_a_thread(path)
+    assert isinstance(found, dict)
+    assert sorted(found) == list(range(12))
+
+
+def test_what_was_prepared_for_nothing_ends(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    path = write(tmp_path / "i.tar", saved(*LAYERS))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(2):
+        spawned.prepare(path)
+    assert started[0].returncode is not None
+    assert started[1].returncode is None
+    spawned.dismiss()
+    spawned.dismiss()
+    assert started[1].returncode is not None
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("source", ["debian:12", "/nonexistent", "/", "oci:/x", "a\0b", ""])
+def test_nothing_is_prepared_for_what_is_no_file(
+    source: str, started: list[subprocess.Popen[bytes]]
+) -> None:
+    spawned.prepare(source)
+    assert not started
