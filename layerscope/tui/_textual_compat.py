@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import select
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -14,6 +16,7 @@ from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.content import Content
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
 from textual.widgets import Input, TextArea
@@ -116,6 +119,18 @@ def paint(cells: CellOutput, update: LayoutUpdate | ChopsUpdate) -> None:
                 cells.paint(x, y, chop if whole else chop.crop(0, min(end, right) - x))
 
 
+def _lenient_decoder(encoding: str) -> partial[codecs.IncrementalDecoder]:
+    """A decoder that takes what is no UTF-8 for a character that nobody typed.
+
+    Textual's ends the app at the first such byte: of a line with noise, of a terminal that types
+    Latin-1 or sets the eighth bit for alt, of what is pasted.
+    """
+    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+
+linux_driver.getincrementaldecoder = _lenient_decoder  # type: ignore[assignment,attr-defined]
+
+
 class TerminalDriver(LinuxDriver):
     """A driver that notices when the terminal goes away.
 
@@ -171,6 +186,7 @@ class TerminalDriver(LinuxDriver):
         except BaseException:
             import rich.traceback
 
+            self._app._return_code = 1  # noqa: SLF001
             self._app.call_later(self._app.panic, rich.traceback.Traceback())
 
     def _hang_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -46,6 +47,23 @@ async def test_hostile_names_are_shown_not_obeyed(drive: Drive) -> None:
         assert "evil\\e[31m\\u202ename" in ui.text
         assert "\x1b" not in ui.text
         assert "\u202e" not in ui.text
+
+
+async def test_what_replaced_a_folder_shows_that_it_expands(drive: Drive) -> None:
+    layers = [
+        fakes.changeset(fakes.folder("etc"), fakes.Entry("etc/passwd", 9)),
+        fakes.changeset(fakes.Entry("etc", 5)),
+    ]
+    image = fakes.sample_image()
+    history = tuple(entry for entry in image.history if entry.layer in (0, 1))
+    image = dataclasses.replace(image, layers=image.layers[:2], history=history)
+    async with drive(reader=fakes.FakeReader(image, layers)) as ui:
+        await ui.press("3")
+        assert ui.files() == ["M etc", "R etc/passwd"]
+        assert ui.pane("files")[1].endswith("M ▾ etc")
+        await ui.press("space")
+        assert ui.files() == ["M etc"]
+        assert ui.pane("files")[1].endswith("M ▸ etc")
 
 
 async def test_names_that_are_endless_or_not_utf8(drive: Drive) -> None:

@@ -216,6 +216,22 @@ def test_signals_end_it_cleanly(
     assert b"Traceback" not in ui.output
 
 
+def test_bytes_that_are_no_utf8_end_nothing(terminals: list[Terminal]) -> None:
+    terminals.append(ui := start())
+    ui.until("index.html")
+    os.write(ui.fd, b"\xff\xe9\x80" * 20)
+    ui.read()
+    ui.keys("/")
+    os.write(ui.fd, b"\x1b[200~ind\xe9\x1b[201~")
+    ui.until("Nothing matches.")
+    assert "ind\N{REPLACEMENT CHARACTER}" in ui.text
+    ui.keys("\x1b")
+    ui.until("index.html")
+    os.write(ui.fd, b"q")
+    assert ui.wait() == 0
+    assert b"Traceback" not in ui.output
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_ends_it(terminals: list[Terminal], ignored: bool) -> None:
     code = _CODE

@@ -99,7 +99,8 @@ class FileRows:
         # Deep trees keep room for names.
         indent = min(2 * depth, max(0, (width - used) // 2))
         arrow = "  "
-        if folder and rows.has_children(node):
+        # Not of folders alone: what replaced a folder has the removed files below it.
+        if rows.has_children(node):
             is_open = rows.expanded[node] or rows.matches is not None
             arrow = f"{OPEN if is_open else CLOSED} "
         name = tree.name(node)
