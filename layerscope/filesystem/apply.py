@@ -203,7 +203,9 @@ class Applied:
             return
         own = dict(zip(self.nodes[real].tolist(), real.tolist(), strict=True))
         for row in hard:
-            node = self.tree.find(links[row - base])
+            # A union that is a layer of a pair names no target of a link that has none in it.
+            link = links.get(row - base)
+            node = None if link is None else self.tree.find(link)
             if node is None or node == self.nodes[row]:
                 continue
             target = own.get(node, -1)

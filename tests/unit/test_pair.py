@@ -220,3 +220,16 @@ def test_empty_images() -> None:
     assert [each.change for each in differences(pair_unions(something, nothing))] == [
         Change.REMOVED
     ]
+
+
+def test_hard_links_to_what_is_no_file_are_compared_too() -> None:
+    broken = [folder("d"), hard_link("to-folder", "d"), hard_link("to-nothing", "nowhere")]
+    names = {b"to-folder", b"to-nothing"}
+    with_them, without = stack_of(broken), stack_of([folder("d")])
+    for first, second, change in (
+        (with_them, with_them, None),
+        (without, with_them, Change.ADDED),
+        (with_them, without, Change.REMOVED),
+    ):
+        found = {each.path: each.change for each in differences(pair_unions(first, second))}
+        assert found == (dict.fromkeys(names, change) if change is not None else {})
