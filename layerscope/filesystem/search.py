@@ -18,8 +18,15 @@ from layerscope.filesystem.changeset import Changeset, EntryType
 MOST_SECONDS = 10.0
 
 
-def find_paths(changeset: Changeset, pattern: re.Pattern[bytes]) -> list[int]:
+def find_paths(
+    changeset: Changeset, pattern: re.Pattern[bytes], *, slash: bool = False
+) -> list[int]:
     """Rows whose path matches a pattern (searched, not anchored); whiteouts are none.
+
+    Args:
+        changeset: The layer.
+        pattern: What is searched for in paths as they are kept, without a slash in front.
+        slash: Whether it may also match a path as it is shown, with one.
 
     Raises:
         UsageError: The pattern takes for ever, as `(a+)+b` can.
@@ -30,7 +37,7 @@ def find_paths(changeset: Changeset, pattern: re.Pattern[bytes]) -> list[int]:
         return [
             row
             for row, path in enumerate(changeset.paths())
-            if search(path) is not None and kinds[row] < EntryType.WHITEOUT
+            if (search(path) or (slash and search(b"/" + path))) and kinds[row] < EntryType.WHITEOUT
         ]
 
 

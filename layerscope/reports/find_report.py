@@ -70,7 +70,7 @@ def finder(pattern: str, *, regex: bool) -> Finder:
         if plain is None:
             raise UsageError("The pattern is empty.", "Name a part of a path, or a glob.")
         compiled = plain
-    return lambda changeset: find_paths(changeset, compiled)
+    return lambda changeset: find_paths(changeset, compiled, slash=regex)
 
 
 def find_in(

@@ -141,6 +141,8 @@ def test_find_tells_hidden_from_visible(run: Run, image: Path) -> None:
         (("*.conf",), []),
         (("app/*a",), ["/app/data", "/app/data"]),
         (("--regex", "^app/(gone|twin)$"), ["/app/gone", "/app/twin"]),
+        (("--regex", "^/app/(gone|twin)$"), ["/app/gone", "/app/twin"]),
+        (("--regex", "^/(gone|twin)$"), []),
         (("GONE",), []),
         (("gone",), ["/app/gone"]),
     ],
