@@ -16,7 +16,7 @@ from layerscope.filesystem.settle import settle
 from layerscope.oci.byte_source import ByteSource
 from layerscope.oci.tar_columns import TarColumns, decode
 from layerscope.oci.tar_header import TarError
-from layerscope.oci.tar_scan import scan
+from layerscope.oci.tar_scan import HeaderBatch, scan
 
 #: OCI image specification, layer.md, "Whiteouts".
 WHITEOUT_PREFIX = b".wh."
@@ -56,7 +56,14 @@ def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = N
         TarError: It is not a tar archive, or has an entry that no engine unpacks.
         TruncatedError: It ends too early.
     """
-    return build_changeset(_told(decode(scan(source)), advance))
+    return changeset_of(scan(source), advance)
+
+
+def changeset_of(
+    headers: Iterable[HeaderBatch], advance: Callable[[int], None] | None = None
+) -> Changeset:
+    """The same of headers that have been found already; see `read_changeset`."""
+    return build_changeset(_told(decode(headers), advance))
 
 
 def _told(

@@ -10,7 +10,7 @@ from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.disk_changeset import read_folder
 from layerscope.filesystem.disk_walk import open_below
-from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.filesystem.tar_changeset import changeset_of, read_changeset
 from layerscope.images.data_folder import DataFolder, DataFolderError
 from layerscope.images.forked import WORTHWHILE, may_fork, read_forked
 from layerscope.images.image import Image
@@ -21,6 +21,7 @@ from layerscope.oci.byte_source import TruncatedError
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_split import TarSplitError, TarSplitSource
+from layerscope.oci.tar_split_scan import Unusual, scan_usual
 from layerscope.text import decode, visible
 
 _PIECE = 1 << 20
@@ -105,6 +106,10 @@ class FolderLayer:
             return None
         try:
             with os.fdopen(fd, "rb", buffering=0) as file:
+                try:
+                    return changeset_of(scan_usual(decompressed("gzip", file.read)), advance)
+                except (Unusual, TarError):
+                    file.seek(0)
                 return read_changeset(TarSplitSource(decompressed("gzip", file.read)), advance)
         except (TarError, TarSplitError, TruncatedError, CompressionError, OSError):
             # A damaged one is a loss to the engine, too, which cannot export the layer any more;

@@ -28,10 +28,11 @@ def _base64() -> Callable[[bytes | str], bytes]:
     return partial(pybase64.b64decode, validate=True)
 
 
-_decoded = _base64()
+#: Decodes base64.
+decoded = _base64()
 
 #: More than any object has: the largest extended header, in base64.
-_LONGEST = 16 << 20
+LONGEST = 16 << 20
 
 _PIECE = 1 << 20
 _SEGMENT = b'{"type":2,"payload":"'
@@ -110,7 +111,7 @@ def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
     while piece := read(_PIECE):
         *lines, rest = (rest + piece).split(b"\n")
         yield from lines
-        if len(rest) > _LONGEST:
+        if len(rest) > LONGEST:
             raise TarSplitError("a line is too long")
     if rest:
         yield rest
@@ -125,7 +126,7 @@ def _segments(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
             # Nearly all lines are written like this, and finding a quote is many times as fast as
             # parsing JSON.
             if line.startswith(_SEGMENT):
-                data = _decoded(line[head : line.index(b'"', head)])
+                data = decoded(line[head : line.index(b'"', head)])
                 yield offset, data
                 offset += len(data)
             elif line.startswith(_FILE):
@@ -135,7 +136,7 @@ def _segments(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
             elif line:
                 document = json.loads(line)
                 if document["type"] == 2:
-                    data = _decoded(document["payload"])
+                    data = decoded(document["payload"])
                     yield offset, data
                     offset += len(data)
                 else:

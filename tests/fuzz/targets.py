@@ -10,6 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from layerscope.errors import LayerscopeError
 from layerscope.filesystem.changeset_file import ChangesetFileError, load_changeset
 from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tar_changeset import build_changeset, read_changeset
+from layerscope.filesystem.tar_changeset import build_changeset, changeset_of, read_changeset
 from layerscope.filesystem.view import layer_view, union_view
 from layerscope.filesystem.waste import measure
 from layerscope.images.bolt import BoltError, Bucket, Database
@@ -42,6 +43,7 @@ from layerscope.oci.manifest import (
 from layerscope.oci.reference import parse_reference
 from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_split import TarSplitError, TarSplitSource
+from layerscope.oci.tar_split_scan import scan_usual
 from layerscope.oci.toc import TocError, parse_toc, stargz_toc_offset
 from layerscope.text import one_line, visible
 
@@ -188,6 +190,8 @@ def bolt(data: bytes) -> None:
 
 def tar_split(data: bytes) -> None:
     """What Docker keeps of a layer's tar besides the files."""
+    with suppress(TarError, TarSplitError):
+        changeset_of(scan_usual(reader(data)))
     try:
         read_changeset(TarSplitSource(reader(data)))
     except (TarError, TruncatedError, TarSplitError):

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from layerscope.filesystem.changeset import Changeset
-from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.filesystem.tar_changeset import changeset_of, read_changeset
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_split import TarSplitError, TarSplitSource
+from layerscope.oci.tar_split_scan import Unusual, scan_usual
 
 
 def tar(form: int = tarfile.PAX_FORMAT) -> bytes:
@@ -113,7 +114,7 @@ def test_without_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     data = text(split(tar()))
     truth = read(data)
-    monkeypatch.setattr("layerscope.oci.tar_split._decoded", a2b_base64)
+    monkeypatch.setattr("layerscope.oci.tar_split.decoded", a2b_base64)
     same(read(data), truth)
 
 
@@ -167,3 +168,73 @@ def test_random_damage_ends_in_known_errors() -> None:
             read(bytes(data[: chance.randrange(len(data))] if chance.random() < 0.3 else data))
         except (TarError, TarSplitError, TruncatedError):
             pass
+
+
+def read_usual(data: bytes) -> Changeset:
+    return changeset_of(scan_usual(io.BytesIO(data).read))
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("behind", [b"", b'{"type":2,"payload":"","position":99}\n'])
+def test_the_usual_form_in_one_go(form: int, behind: bytes) -> None:
+    data = tar(form)
+    truth = read_changeset(Stream(io.BytesIO(data).read))
+    same(read_usual(text(split(data)) + behind), truth)
+
+
+def test_pieces_that_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = text(split(tar()))
+    truth = read(data)
+    for piece in (1, 700, 1_000, 5_000):
+        monkeypatch.setattr("layerscope.oci.tar_split_scan._PIECE", piece)
+        same(read_usual(data), truth)
+
+
+def test_many_entries_in_the_usual_form() -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for number in range(5_000):
+            member = tarfile.TarInfo(f"folder/{number}")
+            member.size = number
+            archive.addfile(member, io.BytesIO(bytes(number)))
+    data = text(split(stream.getvalue()))
+    same(read_usual(data), read(data))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda objects: objects[:-1],
+        lambda objects: objects[1:],
+        lambda objects: [*objects[:-1], {"type": 2, "payload": "", "position": 9}],
+        lambda objects: [*objects[:2], objects[0], *objects[2:]],
+        lambda objects: [{"type": 1, "name": "x", "size": -5, "payload": None, "position": 0}],
+        lambda objects: [{**objects[0], "payload": "A" * 684}, *objects[1:]],
+        lambda objects: [{**objects[0], "payload": "/" * 683 + "="}, *objects[1:]],
+        lambda objects: [dict(reversed(each.items())) for each in objects],
+    ],
+)
+def test_other_forms_are_left_to_the_other_way(change: Any) -> None:
+    with pytest.raises(Unusual):
+        read_usual(text(iter(change(list(split(tar()))))))
+
+
+def test_damage_is_never_read_as_something_else() -> None:
+    chance = random.Random(4)
+    whole = text(split(tar()))
+    read_in_one_go = 0
+    for _ in range(600):
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] = chance.choice(b'"A=0 9}x\n/\xff')
+        damaged = bytes(data)
+        try:
+            found = read_usual(damaged)
+        except (Unusual, TarError):
+            continue
+        try:
+            truth = read(damaged)
+        except (TarError, TarSplitError, TruncatedError):
+            continue
+        same(found, truth)
+        read_in_one_go += 1
+    assert read_in_one_go > 20
