@@ -258,7 +258,7 @@ def _find_everywhere(
     cache = ChangesetCache()
     engine = connect()
     try:
-        for image, containers in engine_images(engine):
+        for image, containers in engine_images(engine, arguments.platform):
             changesets: Mapping[int, Changeset] = known_layers(image, cache)
             stack = None
             if arguments.index and len(changesets) < len(image.layers):

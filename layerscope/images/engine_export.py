@@ -38,15 +38,19 @@ _EMPTY = frozenset(
 )
 
 
-class Exporter(Protocol):
-    """What is needed of an engine."""
+class Inspector(Protocol):
+    """What is needed of an engine to learn about an image."""
+
+    def inspect(self, name: str, platform: Platform | None = None) -> Mapping[str, Any]:
+        """`GET /images/NAME/json`; without a platform, with the manifests that there are."""
+
+
+class Exporter(Inspector, Protocol):
+    """What is needed of an engine to read an image."""
 
     @property
     def name(self) -> str:
         """What it is called."""
-
-    def inspect(self, name: str, platform: Platform | None = None) -> Mapping[str, Any]:
-        """`GET /images/NAME/json`; without a platform, with the manifests that there are."""
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[Mapping[str, Any]]:
         """`GET /images/NAME/history`."""
@@ -92,18 +96,7 @@ class EngineExportReader:
         self._engine = engine
         self._source = source
         self.way = f"{engine.name}, export"
-        inspected = engine.inspect(name)
-        offered = _platforms(inspected)
-        self.platform: Platform | None = None
-        if len(offered) > 1:
-            wanted = wanted_platform(platform)
-            self.platform = best_platform(offered, wanted)
-            if self.platform is None:
-                raise missing_platform(visible(name), wanted, map(str, offered))
-            # What is said of one platform has the digest of its manifest for an id.
-            same = {key: inspected[key] for key in ("Id", "Descriptor") if key in inspected}
-            inspected = {**engine.inspect(name, self.platform), **same}
-            offered = tuple(dict.fromkeys((self.platform, *offered)))
+        inspected, self.platform, offered = inspect_platform(engine, name, platform)
         self.inspected = inspected
         self._id = str(inspected.get("Id") or name)
         if ":" not in self._id:
@@ -193,9 +186,7 @@ class EngineExportReader:
         diff_ids = tuple((inspected.get("RootFS") or {}).get("Layers") or ())
         config = ImageConfig(
             os=str(inspected.get("Os") or ""),
-            architecture="/".join(
-                part for part in (inspected.get("Architecture"), inspected.get("Variant")) if part
-            ),
+            architecture=architecture_of(inspected),
             created=inspected.get("Created") or None,
             diff_ids=diff_ids,
             history=_history(history, len(diff_ids)),
@@ -204,6 +195,45 @@ class EngineExportReader:
         return image_from_config(
             config, reference=self._name, image_id=self._id, source=self._source
         )
+
+
+def inspect_platform(
+    engine: Inspector, name: str, platform: str | None
+) -> tuple[Mapping[str, Any], Platform | None, tuple[Platform, ...]]:
+    """What an engine says of an image for a platform.
+
+    Args:
+        engine: The engine.
+        name: Name or id of the image.
+        platform: `os/architecture[/variant]` to choose where the engine tells of several; None
+            for this host's.
+
+    Returns:
+        What it says; the platform, where there are several; and those that there are, that one
+        first.
+
+    Raises:
+        PlatformMissingError: There are several, and that is none of them.
+        NotFoundError: The engine has no such image.
+    """
+    inspected = engine.inspect(name)
+    offered = _platforms(inspected)
+    if len(offered) < 2:
+        return inspected, None, offered
+    wanted = wanted_platform(platform)
+    chosen = best_platform(offered, wanted)
+    if chosen is None:
+        raise missing_platform(visible(name), wanted, map(str, offered))
+    # What is said of one platform has the digest of its manifest for an id.
+    same = {key: inspected[key] for key in ("Id", "Descriptor") if key in inspected}
+    inspected = {**engine.inspect(name, chosen), **same}
+    return inspected, chosen, tuple(dict.fromkeys((chosen, *offered)))
+
+
+def architecture_of(inspected: Mapping[str, Any]) -> str:
+    """The architecture that an engine tells, with its variant behind a slash if it has one."""
+    parts = (inspected.get("Architecture"), inspected.get("Variant"))
+    return "/".join(str(part) for part in parts if part)
 
 
 def _platforms(inspected: Mapping[str, Any]) -> tuple[Platform, ...]:

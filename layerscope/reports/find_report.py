@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from layerscope.errors import UsageError
+from layerscope.errors import NotFoundError, PlatformMissingError, UsageError
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.filesystem.rows import filter_pattern
 from layerscope.filesystem.search import find_digest, find_paths
 from layerscope.filesystem.stack import Stack
 from layerscope.images.cache import ChangesetCache
+from layerscope.images.engine_export import architecture_of, inspect_platform
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.loading import Loaded
+from layerscope.images.platforms import check_platform, wanted_platform
 from layerscope.oci.config import ImageConfig, instruction
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
@@ -124,31 +126,61 @@ def known_layers(image: Image, cache: ChangesetCache) -> dict[int, Changeset]:
     return {index: changeset for index, changeset in found.items() if changeset is not None}
 
 
-def engine_images(engine: Engine) -> Iterator[tuple[Image, tuple[str, ...]]]:
-    """All images of an engine, each once, and the names of their containers."""
+def engine_images(
+    engine: Engine, platform: str | None = None
+) -> Iterator[tuple[Image, tuple[str, ...]]]:
+    """All images of an engine, each once, and the names of their containers.
+
+    Args:
+        engine: The engine.
+        platform: `os/architecture[/variant]` for those of a platform; None for all, each for this
+            host's platform if it is there for it.
+
+    Raises:
+        UsageError: That is no platform.
+        EngineError: The engine did not answer as it should.
+    """
+    wanted_platform(platform)
     containers: dict[str, list[str]] = {}
     for container in engine.containers():
         containers.setdefault(container.image_id, []).append(container.name)
-    seen: set[str] = set()
-    for summary in engine.images():
-        if summary.id in seen:
-            continue
-        seen.add(summary.id)
-        inspected = engine.inspect(summary.id)
-        tags = inspected.get("RepoTags") or []
-        config = ImageConfig(
-            os=str(inspected.get("Os") or ""),
-            architecture=str(inspected.get("Architecture") or ""),
-            created=inspected.get("Created") or None,
-            diff_ids=tuple((inspected.get("RootFS") or {}).get("Layers") or ()),
-            history=(),
-            raw={},
-        )
-        reference = str(tags[0]) if tags else short_id(summary.id)
-        image = image_from_config(
-            config, reference=reference, image_id=summary.id, source=f"docker-daemon:{summary.id}"
-        )
-        yield image, tuple(containers.get(summary.id, ()))
+    for identifier in dict.fromkeys(summary.id for summary in engine.images()):
+        try:
+            image = _engine_image(engine, identifier, platform)
+        except (PlatformMissingError, NotFoundError):
+            continue  # It is for others, or has been removed meanwhile.
+        yield image, tuple(containers.get(identifier, ()))
+
+
+def _engine_image(engine: Engine, identifier: str, platform: str | None) -> Image:
+    """An image as far as an engine tells without giving it out.
+
+    Raises:
+        PlatformMissingError: It is not for the platform.
+        NotFoundError: It is not there.
+    """
+    try:
+        inspected, _, offered = inspect_platform(engine, identifier, platform)
+    except PlatformMissingError as error:
+        if platform is not None or not error.platforms:
+            raise
+        inspected, _, offered = inspect_platform(engine, identifier, error.platforms[0])
+    tags = inspected.get("RepoTags") or []
+    config = ImageConfig(
+        os=str(inspected.get("Os") or ""),
+        architecture=architecture_of(inspected),
+        created=inspected.get("Created") or None,
+        diff_ids=tuple((inspected.get("RootFS") or {}).get("Layers") or ()),
+        history=(),
+        raw={},
+    )
+    reference = str(tags[0]) if tags else short_id(identifier)
+    image = image_from_config(
+        config, reference=reference, image_id=identifier, source=f"docker-daemon:{identifier}"
+    )
+    image = replace(image, platforms=offered)
+    check_platform(image, platform, visible(reference))
+    return image
 
 
 def with_instructions(image: Image, engine: Engine) -> Image:
@@ -157,9 +189,10 @@ def with_instructions(image: Image, engine: Engine) -> Image:
     It does not say which entries have a layer; where as many of them have a size as there are
     layers, those are meant.
     """
+    platform = image.platforms[0] if len(image.platforms) > 1 else None
     sized = [
         str(entry.get("CreatedBy") or "")
-        for entry in reversed(engine.history(image.id))
+        for entry in reversed(engine.history(image.id, platform))
         if entry.get("Size")
     ]
     if len(sized) != len(image.layers):

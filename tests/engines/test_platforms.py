@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from layerscope.oci.platform import host_platform
 from tests.engines.harness import Engine
-from tests.truth.command import layerscope, output
+from tests.truth.command import environment, layerscope, output
 from tests.unit.platform_layouts import layout_for
 
 PLATFORMS = ("linux/arm64/v8", "linux/amd64", "linux/s390x")
@@ -87,5 +89,35 @@ def test_find_reads_images_that_are_not_for_this_host(
         asked = output("find", "--index", "--platform", foreign[1], "only-linux-", engine=engine)
         assert f"/only-{foreign[1].replace('/', '-')}" in asked
         assert f"/only-{foreign[0].replace('/', '-')}" not in asked
+        none = layerscope(
+            *("find", "--index", "--platform", "linux/riscv64", "only-linux-"), engine=engine
+        )
+        assert (none.returncode, none.stdout, none.stderr) == (1, "", "")
     finally:
         engine.docker("rmi", "--force", NAME)
+
+
+def test_find_takes_the_platform_that_is_asked_for_from_the_cache(
+    loaded: Engine, tmp_path: Path
+) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "layerscope", *arguments],
+            env=environment(loaded, XDG_CACHE_HOME=str(tmp_path / "cache")),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for platform in PLATFORMS:
+        assert run("inspect", "--platform", platform, NAME).returncode == 0
+    for platform in PLATFORMS:
+        found = run("find", "--platform", platform, "only-linux-")
+        own = [line for line in found.stdout.splitlines() if "/only-linux-" in line]
+        assert len(own) == 1
+        assert f"/only-{platform.replace('/', '-')}" in own[0]
+    missing = run("find", "--platform", "linux/riscv64", "only-linux-")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    usage = run("find", "--platform", "/", "only-linux-")
+    assert (usage.returncode, usage.stdout) == (2, "")
+    assert "is not a platform" in usage.stderr
