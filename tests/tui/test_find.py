@@ -32,13 +32,13 @@ class FindingEngine(fakes.FakeEngine):
     def containers(self) -> list[ContainerSummary]:
         return [ContainerSummary("1", "we\x1bb", fakes.IMAGES[0].id, "running")]
 
-    def inspect(self, name: str) -> Mapping[str, Any]:
+    def inspect(self, name: str, platform: object = None) -> Mapping[str, Any]:
         hello = name == fakes.IMAGES[0].id
         diff_ids = [layer.diff_id for layer in IMAGE.layers] if hello else ["sha256:" + "7" * 64]
         tag = "hello:latest" if hello else "debian:bookworm"
         return {"RepoTags": [tag], "RootFS": {"Layers": diff_ids}, "Os": "linux"}
 
-    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+    def history(self, name: str, platform: object = None) -> Sequence[Mapping[str, Any]]:
         if name != fakes.IMAGES[0].id:
             return []
         sized = [each for each in fakes.STEPS if each[1] is not None]
