@@ -9,6 +9,13 @@ _STARS = {b"*": rb"[^/]*?", b"**": rb".*?", b"**/": rb"(?:[^/]+/)*?"}
 #: What a pattern of a glob without a slash begins with, and any glob's ends with.
 _ANYWHERE, _END = rb"(?:\A|/)", rb"(?:/|\Z)"
 
+#: A text with or without stars, as `glob_pattern` has it.
+_TEXT = re.compile(
+    rb"(?P<before>(?:\(\?>)?\[\^/\]\*\?)?(?P<text>(?:\\.|[^\\()\[\]*?])*)\)?"
+    rb"(?P<behind>\[\^/\]\*\?)?",
+    re.DOTALL,
+)
+
 
 def glob_pattern(glob: str, flags: int = 0) -> re.Pattern[bytes]:
     """A pattern that matches paths (no leading slash) as a whole, or a folder above them.
@@ -55,7 +62,7 @@ def within_names(pattern: re.Pattern[bytes]) -> re.Pattern[bytes] | None:
         matches a path exactly if it matches the name of one of its components.
     """
     source = pattern.pattern
-    if not (source.startswith(_ANYWHERE) and source.endswith(_END)):
+    if not (source.startswith(_ANYWHERE) and source.endswith(_END)) or b"\0" in source:
         return None
     inner = source[len(_ANYWHERE) : -len(_END)]
     unescaped = re.sub(rb"\\.", b"", inner, flags=re.DOTALL).replace(b"[^/]", b"")
@@ -65,6 +72,28 @@ def within_names(pattern: re.Pattern[bytes]) -> re.Pattern[bytes] | None:
         inner = inner.lower()
     # Not `[^/]`: a name has no slash, and a star shall not go on in the next name.
     return re.compile(rb"\0" + inner.replace(b"[^/]", rb"[^\0]") + rb"(?=\0)", re.DOTALL)
+
+
+def text_within_names(pattern: re.Pattern[bytes]) -> bytes | None:
+    """What to look for in names in place of a glob's pattern, with NULs as for `within_names`.
+
+    Returns:
+        A text that is found in just those names that match, empty for all of them; None, unless the
+        glob is a text with no more than a star before it and one behind it.
+    """
+    source = pattern.pattern
+    if within_names(pattern) is None:
+        return None
+    found = _TEXT.fullmatch(source[len(_ANYWHERE) : -len(_END)])
+    if found is None:
+        return None
+    text = re.sub(rb"\\(.)", rb"\1", found["text"], flags=re.DOTALL)
+    before, behind = bool(found["before"]), bool(found["behind"])
+    if re.escape(text) != found["text"] or not (text or before or behind):
+        return None
+    if not text:
+        return b""
+    return (b"" if before else b"\0") + text + (b"" if behind else b"\0")
 
 
 def _literal(text: bytes) -> bytes:

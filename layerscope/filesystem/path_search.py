@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.filesystem.changeset import Int64, UInt8
-from layerscope.filesystem.globs import literal_of, within_names
+from layerscope.filesystem.globs import literal_of, text_within_names, within_names
 
 Bool = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
@@ -38,6 +38,7 @@ class Joined:
     def __init__(self, blob: bytes, starts: Int64) -> None:
         self.blob = blob
         self.starts = starts
+        self._lower: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -56,10 +57,17 @@ class Joined:
 
     def with_literal(self, literal: bytes, ignore_case: bool) -> Bool:
         """Which strings have a text in them."""
-        blob = self.blob
-        if ignore_case:
-            blob, literal = blob.lower(), literal.lower()
-        return self._owners(_places(np.frombuffer(blob, np.uint8), literal))
+        blob = self._between(ignore_case)
+        literal = literal.lower() if ignore_case else literal
+        return self._owners(_places(np.frombuffer(blob, np.uint8), literal) - 1)
+
+    def with_framed(self, text: bytes, ignore_case: bool) -> Bool:
+        """Which strings have a text in them, where a NUL stands before each and behind each."""
+        if not text:
+            return np.ones(len(self), np.bool_)
+        text = text.lower() if ignore_case else text
+        places = _places(np.frombuffer(self._between(ignore_case), np.uint8), text)
+        return self._owners(places if text[0] == 0 else places - 1)
 
     def with_match(
         self, pattern: re.Pattern[bytes], lower: bool, stop: Callable[[], None] = _never
@@ -72,7 +80,7 @@ class Joined:
             stop: Called now and then; may raise.
         """
         found: list[int] = []
-        blob = b"\0" + (self.blob.lower() if lower else self.blob) + b"\0"
+        blob = self._between(lower)
         first = 0
         while first < len(self):
             stop()
@@ -83,6 +91,14 @@ class Joined:
             found += [match.start() for match in pattern.finditer(blob, start, end)]
             first = last
         return self._owners(np.array(found, np.int64))
+
+    def _between(self, lower: bool) -> bytes:
+        """The strings between NULs; those in lower case, which most filters ask for, are kept."""
+        if not lower:
+            return b"\0" + self.blob + b"\0"
+        if self._lower is None:
+            self._lower = b"\0" + self.blob.lower() + b"\0"
+        return self._lower
 
     def _owners(self, places: Int64) -> Bool:
         result: Bool = np.zeros(len(self), np.bool_)
@@ -123,6 +139,9 @@ def search(
         if b"/" in literal:
             return paths.with_literal(literal, ignore_case)
         return _spread(names().with_literal(literal, ignore_case), ends)
+    text = text_within_names(pattern)
+    if text is not None:
+        return _spread(names().with_framed(text, ignore_case), ends)
     by_name = within_names(pattern)
     if by_name is not None:
         return _spread(names().with_match(by_name, ignore_case, stop), ends)

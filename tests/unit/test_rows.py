@@ -12,6 +12,7 @@ from layerscope.filesystem.change import Change
 from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.rows import SortKey, TreeRows, filter_pattern
 from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.tree import PathTree
 from layerscope.filesystem.view import layer_view, union_view
 from tests.unit.archives import Short, changeset, stack
 
@@ -237,3 +238,21 @@ def test_a_glob_means_what_its_stars_say(glob: str, of: list[str]) -> None:
     fast, slow = glob_pattern(glob), slow_glob(glob)
     for path in of:
         assert bool(fast.search(path.encode())) == bool(slow.search(path.encode()))
+
+
+_NAMES = ["a(b)", "[x]", "a.so", "A.SO", "b.so.1", "lib", "libs", "\\", "a b", "so", "é", "*", "?x"]
+
+
+_GLOBS = r"* ** *.so *.SO so* *so* lib* *[x] a(* *) *\* ?* *? *.* *é l*b *a*s* a [* *]* *|* {* *+*"
+
+
+@pytest.mark.parametrize("glob", [*_GLOBS.split(), "* b", "a *", "so\0*", "*so\0li*", "*\0"])
+def test_a_glob_finds_in_a_whole_tree_what_it_matches_path_by_path(glob: str) -> None:
+    paths = [name.encode() for name in _NAMES]
+    paths += [b"d/" + path for path in paths] + [path + b"/z" for path in paths]
+    tree = PathTree([b"\0".join(paths)])
+    for pattern in (filter_pattern(glob), glob_pattern(glob)):
+        assert pattern is not None
+        found = tree.search(pattern)[1:].tolist()
+        alone = [pattern.search(tree.path(node)) is not None for node in range(1, len(tree))]
+        assert found == alone

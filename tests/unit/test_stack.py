@@ -98,7 +98,7 @@ def test_a_search_that_nobody_wants_any_more_ends() -> None:
     def stop() -> None:
         raise Cancelled
 
-    for pattern in (filter_pattern("*b"), re.compile(rb"a.b")):
+    for pattern in (filter_pattern("a*b"), re.compile(rb"a.b")):
         assert pattern is not None
         with pytest.raises(Cancelled):
             tree.search(pattern, stop)
