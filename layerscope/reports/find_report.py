@@ -101,15 +101,17 @@ def find_in(
         changeset = changesets[layer]
         paths = changeset.paths()
         for row in rows:
-            seen = None
+            seen, size = None, int(changeset.sizes[row])
             if stack is not None:
-                seen = bool(stack.hidden_by[stack.bases[layer] + row] >= stack.height)
+                version = stack.bases[layer] + row
+                seen = bool(stack.hidden_by[version] >= stack.height)
+                size = int(stack.sizes[version])  # A hard link has that of its file.
             yield Match(
                 image=image,
                 layer=layer,
                 path=paths[row],
                 kind=EntryType(int(changeset.kinds[row])),
-                size=int(changeset.sizes[row]),
+                size=size,
                 visible=seen,
                 containers=tuple(containers),
             )

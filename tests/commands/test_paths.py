@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import folder, layer_tar, symlink, text, whiteout, write_archive
+from tests.archives import folder, hard_link, layer_tar, symlink, text, whiteout, write_archive
 from tests.commands.conftest import Run
 
 
@@ -153,6 +153,13 @@ def test_find_takes_parts_globs_and_expressions(
     answer = run("find", *arguments, image, "--json-lines")
     assert [match["path"] for match in answer.lines] == paths
     assert answer.code == (0 if paths else 1)
+
+
+def test_find_gives_a_hard_link_the_size_of_its_file(run: Run, tmp_path: Path) -> None:
+    base, upper = [text("a", "12345")], [hard_link("b", "a")]
+    image = write_archive(tmp_path, [layer_tar(base), layer_tar(upper)])
+    (found,) = run("find", "b", image, "--json-lines").lines
+    assert (found["type"], found["size"], found["visible"]) == ("hardlink", 5, True)
 
 
 def test_find_does_not_take_a_removal_for_a_file(run: Run, tmp_path: Path) -> None:
