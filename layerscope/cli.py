@@ -54,6 +54,11 @@ def _parser() -> tuple[_Parser, frozenset[str]]:
         help="read no content, which tells what was copied from what was rewritten",
     )
 
+    what = "installed packages, what a layer did to them, setuid files and capabilities"
+    packages = _command(subparsers, "packages", what)
+    packages.add_argument("--layer", type=int, metavar="N", help="what layer N changed")
+    packages.add_argument("--json", action="store_true", help="one JSON object")
+
     files = _command(subparsers, "files", "the union at the top, or one layer's changes")
     files.add_argument("--layer", type=int, metavar="N", help="one layer, the base being 0")
     files.add_argument("--json-lines", action="store_true", help="one JSON object a line")

@@ -363,6 +363,13 @@ def waste(arguments: argparse.Namespace) -> int:
     return run(arguments, _source)
 
 
+def packages(arguments: argparse.Namespace) -> int:
+    """`layerscope packages`."""
+    from layerscope.commands_saving import packages as run
+
+    return run(arguments, _source)
+
+
 def rm(arguments: argparse.Namespace) -> int:
     """`layerscope rm`."""
     from layerscope.commands_saving import rm as run

@@ -87,3 +87,26 @@ def _agreed(question: str) -> bool:
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def packages(arguments: argparse.Namespace, opened: Opener) -> int:
+    """`layerscope packages`."""
+    from layerscope.images.contents import Contents
+    from layerscope.images.packages import PackageReader
+    from layerscope.reports.packages_report import packages_document, packages_text
+
+    with opened(arguments.source, arguments) as (loaded, image):
+        layer, height = arguments.layer, loaded.stack.height
+        if layer is not None and not 0 <= layer < height:
+            raise UsageError(
+                f"There is no layer {layer}.",
+                f"The image has layers 0 to {height - 1}."
+                if height
+                else "The image has no layers.",
+            )
+        reader = PackageReader(loaded.stack, Contents(image))
+        if arguments.json:
+            write_lines([json.dumps(packages_document(loaded, reader, layer))])
+        else:
+            write_lines(packages_text(loaded, reader, layer))
+    return 0

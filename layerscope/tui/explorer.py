@@ -111,6 +111,7 @@ class Explorer:
         step = self._layers.step
         facts = None if step is None or step.layer is None else self._layers.facts(step.layer)
         self._details.set_step(step, facts)
+        self.show_glance()
         if step is None:
             self._files.clear()
             return
@@ -126,6 +127,15 @@ class Explorer:
         else:
             make = partial(self._view, self._stack, step.layer, self.union)
             self._files.show(self._stack, make)
+
+    def show_glance(self) -> None:
+        """Says what the layer did to packages, as soon as that is known."""
+        step, session = self._layers.step, self._session
+        glances = None if session is None else session.glances
+        if glances is None or step is None or step.layer is None:
+            self._details.set_glance(None)
+        elif step.layer < glances.stack.height:
+            self._details.set_glance(glances.get(step.layer))
 
     def toggle_union(self) -> None:
         """Shows one layer, or the union up to it."""

@@ -73,6 +73,8 @@ SCOPES: tuple[Scope, ...] = (
     Scope("Two images", "screens.compare:CompareScreen", "compare"),
     Scope("Two images", "widgets.pair_lists:ConfigList", "compare", alone=True),
     Scope("While something is typed", "widgets.prompt:PromptEntry", alone=True),
+    Scope("Packages", "screens.packages:PackagesScreen", "packages"),
+    Scope("Packages", "screens.packages:PackageList", "packages", alone=True),
     Scope("Finding a file", "screens.find:FindScreen", "find"),
     Scope("Finding a file", "screens.find:FindEntry", "find", alone=True),
     Scope("Finding a file", "screens.find:Found", "find", alone=True),

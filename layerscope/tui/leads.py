@@ -164,6 +164,27 @@ def _waste(place: Place) -> Screen[Any]:
     return WasteScreen(session.loaded.image, session.loaded.stack, session.contents, place.go)
 
 
+def _no_packages(place: Place) -> str:
+    """Why there are no packages to show."""
+    session = place.session
+    if session is None:
+        return "No image is open, so that there are no packages to show."
+    if session.glances is None:
+        return "Packages are known once all layers have been read."
+    return "" if session.glances.stack.height else "The image has no layers."
+
+
+def _packages(place: Place) -> Screen[Any]:
+    from layerscope.tui.screens.packages import PackagesScreen
+
+    session = place.session
+    assert session is not None and session.image is not None  # noqa: S101, PT018
+    assert session.glances is not None  # noqa: S101
+    top = session.glances.stack.height - 1
+    layer = top if place.layer is None else min(place.layer, top)
+    return PackagesScreen(session.image, session.glances, layer, place.go)
+
+
 def _find(place: Place) -> Screen[Any]:
     from layerscope.tui.find_job import Shelf
     from layerscope.tui.screens.find import FindScreen
@@ -177,5 +198,6 @@ LEADS: Mapping[str, Lead] = {
     "content": Lead(_no_content, _content),
     "compare": Lead(_nothing_to_compare, _compare),
     "waste": Lead(_no_waste, _waste),
+    "packages": Lead(_no_packages, _packages),
     "find": Lead(lambda _: "", _find),
 }

@@ -17,6 +17,7 @@ from layerscope.images.progress import Progress
 from layerscope.images.spawned import dismiss
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
+from layerscope.tui.glance_job import GlanceJob
 
 if TYPE_CHECKING:
     from layerscope.engines.docker import ContainerSummary
@@ -166,6 +167,7 @@ class Session:
         ended: Whether reading is over.
         reader: The image, open until the session is closed.
         contents: The content of its files; what has to be streamed waits until reading is over.
+        glances: What its layers did to packages; None until all of them are there.
     """
 
     def __init__(
@@ -196,6 +198,7 @@ class Session:
         self.ended = False
         self.reader: ImageReader | None = None
         self.contents: Contents | None = None
+        self.glances: GlanceJob | None = None
         self._free = threading.Event()
         self._closed = threading.Event()
         self._opener = opener
@@ -212,6 +215,8 @@ class Session:
         """Stops reading, and lets go of the image."""
         self._closed.set()
         self.progress.cancel()
+        if self.glances is not None:
+            self.glances.leave()
         if self.ended:
             self._let_go()
 
@@ -300,6 +305,7 @@ class Session:
             self._measure()
             # What was read stays; looking through it for garbage would cost 40 ms in mid-key.
             gc.freeze()
+            self.glances = GlanceJob(loaded.stack, self.contents, self._post)
             self.ended = True
             self._free.set()
         self._tell()

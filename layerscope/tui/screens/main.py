@@ -14,6 +14,7 @@ from textual.timer import Timer
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
+from layerscope.tui.glance_job import GlanceMade
 from layerscope.tui.leads import LEADS, Place
 from layerscope.tui.reclaim_job import PlanMade, Reclaimer
 from layerscope.tui.screens.choice import ChoiceScreen
@@ -257,6 +258,11 @@ class MainScreen(PaneScreen, inherit_bindings=False):
     def _show_layer(self) -> None:
         self._queued = False
         self.explorer.show()
+
+    def on_glance_made(self, message: GlanceMade) -> None:
+        """Shows what the layer under the cursor did to packages, if it is that one."""
+        if self.session is not None and message.job is self.session.glances:
+            self.explorer.show_glance()
 
     def on_file_tree_counted(self) -> None:
         """Tells in the border what the tree shows."""

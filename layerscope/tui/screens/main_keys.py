@@ -61,7 +61,7 @@ BINDINGS: list[BindingType] = [
         "slash,ctrl+f",
         "filter",
         "Filter",
-        tooltip="Filter by name; in paths, * and ? are wildcards, re: begins an expression",
+        tooltip="Filter by name, by path with * and ?, or by re:…",
         id="main.filter",
     ),
     Binding("n", "next_match(1)", "Next match", id="main.next_match"),
@@ -106,6 +106,13 @@ BINDINGS: list[BindingType] = [
         "Waste",
         tooltip="What could be saved, why, and how",
         id="main.waste",
+    ),
+    Binding(
+        "P",
+        "lead('packages')",
+        "Packages",
+        tooltip="Packages of the layer, setuid files, capabilities",
+        id="main.packages",
     ),
     Binding(
         "f",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.filesystem.change import Change
 from layerscope.text import docker_age, docker_size, one_line, visible
-from layerscope.tui.format import Line, bar, left, percent, plural, right, wrap
+from layerscope.tui.format import Line, bar, cut, left, percent, plural, right, wrap
 from layerscope.tui.glyphs import ELLIPSIS, HORIZONTAL
 from layerscope.tui.theme import Palette
 from layerscope.tui.widgets.row_view import RowView
@@ -15,6 +15,7 @@ from layerscope.tui.widgets.row_view import RowView
 if TYPE_CHECKING:
     from layerscope.filesystem.waste import Waste
     from layerscope.images.image import Image
+    from layerscope.images.packages import Glance
     from layerscope.tui.steps import Step
 
 _LABEL = 11
@@ -33,6 +34,7 @@ class Details(RowView):
         self._step: Step | None = None
         self._facts: tuple[int, dict[Change, int]] | None = None
         self._waste: Waste | None = None
+        self._glance: Glance | None = None
         self._problem = ""
         self._now = 0.0
         self._made: list[Line] = []
@@ -42,7 +44,7 @@ class Details(RowView):
         """Shows an image; what was known of another one is forgotten."""
         self._image = image
         self._now = now
-        self._step = self._facts = self._waste = None
+        self._step = self._facts = self._waste = self._glance = None
         self._problem = ""
         self.top = 0
         self._update()
@@ -51,6 +53,12 @@ class Details(RowView):
         """Shows a step, and size and counts of its layer if that has arrived."""
         if (step, facts) != (self._step, self._facts):
             self._step, self._facts = step, facts
+            self._update()
+
+    def set_glance(self, glance: Glance | None) -> None:
+        """Shows what the layer did to packages, once that is known."""
+        if glance is not self._glance:
+            self._glance = glance
             self._update()
 
     def set_waste(self, waste: Waste | None, problem: str) -> None:
@@ -127,6 +135,8 @@ class Details(RowView):
             lines: list[Line] = [[(" Empty layer", colors.strong)]]
             lines += _fact("Size", "0B", width, colors)
             lines += _fact("Changes", "The configuration only", width, colors)
+            lines += _fact("Packages", "none changed", width, colors)
+            lines += _fact("Rights", "none", width, colors)
             ids = ("none", "none")
         else:
             layer = image.layers[step.layer]
@@ -135,6 +145,7 @@ class Details(RowView):
                 size, counts = self._facts
                 lines += _fact("Size", docker_size(size), width, colors)
                 lines.append(_counts(counts, colors))
+            lines += self._glance_lines(step.layer, width, colors)
             ids = (layer.diff_id, layer.digest or "not known")
         base = image.layers[0] if image.layers else None
         usual = ("", "") if base is None else (base.diff_id, base.digest or "")
@@ -145,6 +156,19 @@ class Details(RowView):
         # What follows a short command stays where it is, and need not be sent again.
         lines += command + [[]] * (_COMMAND_LINES - len(command))
         return lines
+
+    def _glance_lines(self, layer: int, width: int, colors: Palette) -> list[Line]:
+        """What the layer did to packages: a line for each, which waits for what is not known."""
+        facts = [("Packages", ELLIPSIS), ("Rights", ELLIPSIS)]
+        if self._glance is not None and self._glance.layer == layer:
+            from layerscope.reports.packages_report import glance_facts
+
+            facts = glance_facts(self._glance)
+        room = max(8, width - _LABEL - 2)
+        return [
+            [(f" {left(label, _LABEL)}", colors.muted), (cut(text, room), colors.text)]
+            for label, text in facts
+        ]
 
     def _waste_lines(self, waste: Waste, width: int, colors: Palette) -> list[Line]:
         lines: list[Line] = [

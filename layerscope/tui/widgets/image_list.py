@@ -73,14 +73,14 @@ class ImageList(RowView):
             "space",
             "mark",
             "Mark",
-            tooltip="Mark the image, to see what removing all that are marked would free",
+            tooltip="Mark the image, to see what removing it would free",
             id="images.mark",
         ),
         Binding(
             "D,delete",
             "remove",
             "Remove…",
-            tooltip="Remove the marked images, or this one, after asking",
+            tooltip="Remove the marked images, or this one",
             id="images.remove",
         ),
     ]
