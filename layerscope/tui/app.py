@@ -199,6 +199,18 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             event.stop()
             event.prevent_default()
 
+    async def action_quit(self) -> None:
+        """Ends the program, unless that would lose what is being edited."""
+        for screen in reversed(self.screen_stack):
+            if getattr(screen, "has_unsaved", False):
+                say = getattr(self.screen, "say", None)
+                if say is not None:
+                    say("There are changes that are not saved; go back to the editor first.")
+                else:
+                    self.bell()
+                return
+        self.exit()
+
     def action_repaint(self) -> None:
         """Mends what somebody else wrote to the terminal."""
         self.repaint()

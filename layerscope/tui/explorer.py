@@ -47,6 +47,7 @@ class Explorer:
         self.union = False
         self.follow = True
         self.filter_text = self._shown_filter = self._filter_problem = ""
+        self._wanted: str | None = None
         self._layers = layers
         self._files = files
         self._details = details
@@ -65,6 +66,19 @@ class Explorer:
         step = self._layers.step
         if step is None or step.layer != self._followed:
             self.follow = False
+
+    def want(self, diff_id: str | None) -> None:
+        """Goes to a layer, as soon as there is one of that digest."""
+        self._wanted = diff_id
+        if self._image is not None:
+            self._go_to_wanted(self._image)
+
+    def _go_to_wanted(self, image: Image) -> None:
+        for layer in image.layers if self._wanted is not None else ():
+            if layer.diff_id == self._wanted:
+                self._wanted, self.follow = None, False
+                self._layers.select_layer(layer.index)
+                return
 
     def begin(self, source: str) -> None:
         """Forgets an image before another one is read."""
@@ -92,6 +106,7 @@ class Explorer:
             self._details.set_image(image, self._clock())
         if self._image != image:
             self._image = image
+            self._go_to_wanted(image)
         if loaded is not None and (loaded.stack is not self._stack or session.ended):
             if loaded.stack is not self._stack:
                 self._views.clear()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from layerscope.filesystem.view import View
     from layerscope.images.stored import ImageSummary
     from layerscope.tui.goal import Goal
+    from layerscope.tui.screens.main import MainScreen
     from layerscope.tui.session import Connector, Opener, Session
 
 
@@ -60,12 +61,26 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerGoal:
+    """What a screen leads back to.
+
+    Attributes:
+        source: An image to open; None for the one that is open.
+        diff_id: The layer to go to; None leaves it open.
+    """
+
+    source: str | None
+    diff_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """A way to another screen.
 
     Attributes:
         why_not: Says in a sentence why it cannot be followed from a place; empty if it can.
-        screen: Makes the screen. Its module is imported here, so not before it is wanted.
+        screen: Makes the screen, which may give a `LayerGoal`. Its module is imported here, so not
+            before it is wanted.
     """
 
     why_not: Callable[[Place], str]
@@ -192,6 +207,21 @@ def _find(place: Place) -> Screen[Any]:
     return FindScreen(Shelf(place.connector, place.opener, place.cache), place.go)
 
 
+def _editor(place: Place) -> Screen[Any]:
+    from layerscope.tui.editing import editor
+
+    return editor(place)
+
+
+def follow(main: MainScreen, goal: object) -> None:
+    """Goes where a screen has led to, if anywhere."""
+    if isinstance(goal, LayerGoal):
+        main.explorer.want(goal.diff_id)
+        if goal.source is not None:
+            main.open_source(goal.source)
+        main.set_focus(main.layer_list, scroll_visible=False)
+
+
 #: What `action_lead('name')` of the main screen follows.
 LEADS: Mapping[str, Lead] = {
     "versions": Lead(_no_versions, _versions),
@@ -200,4 +230,5 @@ LEADS: Mapping[str, Lead] = {
     "waste": Lead(_no_waste, _waste),
     "packages": Lead(_no_packages, _packages),
     "find": Lead(lambda _: "", _find),
+    "editor": Lead(lambda _: "", _editor),
 }

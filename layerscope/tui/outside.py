@@ -32,8 +32,12 @@ def pager_command(environment: Mapping[str, str]) -> list[str]:
     return words
 
 
-def editor_command(environment: Mapping[str, str]) -> list[str]:
-    """The editor, told that the file is for reading where it can be told so.
+def editor_command(environment: Mapping[str, str], *, read_only: bool = True) -> list[str]:
+    """The editor, told that the file is for reading, if so, where it can be told.
+
+    Args:
+        environment: Tells which editor it is.
+        read_only: Whether the file is for reading, and somebody else's.
 
     Raises:
         LayerscopeError: There is none.
@@ -41,6 +45,8 @@ def editor_command(environment: Mapping[str, str]) -> list[str]:
     words = _split(environment.get("VISUAL", "")) or _split(environment.get("EDITOR", ""))
     words = words or ["vi"]
     _check(words, "editor", "EDITOR")
+    if not read_only:
+        return words
     name = Path(words[0]).name
     if name in _VI:
         words.append("-R")

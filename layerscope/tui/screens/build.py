@@ -381,6 +381,13 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
             return
         self.app.switch_screen(BuildScreen(job, self._opener, self._clock))
 
+    def action_edit(self) -> None:
+        """Goes to the line of the step in the editor."""
+        from layerscope.tui.editing import edit_step
+
+        state = self.build.state if self.build is not None else None
+        edit_step(self.app, self.job, state, self.steps.step, self._opener)
+
     def action_shell(self) -> None:
         """A shell in the last good layer, in a container that is removed at its end."""
         from layerscope.tui.shell import run_shell

@@ -6,7 +6,14 @@ from textual.binding import Binding, BindingType
 
 #: What the key bar shows in each pane.
 HINTS = {
-    "steps": ("build.cancel", "steps.look", "build.image", "build.again", "build.shell"),
+    "steps": (
+        "build.cancel",
+        "steps.look",
+        "build.image",
+        "build.again",
+        "build.edit",
+        "build.shell",
+    ),
     "log": ("build.cancel", "build.search", "build.next_match build.previous_match=Match"),
     "files": ("build.cancel", "files.toggle"),
     "": ("build.whole", "build.next_pane", "build.zoom", "build.back"),
@@ -27,6 +34,13 @@ BINDINGS: list[BindingType] = [
     Binding("i", "image", "Image", tooltip="Open the image that was built", id="build.image"),
     Binding("b", "again", "Build again", id="build.again"),
     Binding("x", "shell", "Shell", tooltip="A shell in the last good layer", id="build.shell"),
+    Binding(
+        "e",
+        "edit",
+        "Edit",
+        tooltip="Edit the Dockerfile, at the line of the step",
+        id="build.edit",
+    ),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop the build", id="build.cancel"),
     Binding(
         "escape",

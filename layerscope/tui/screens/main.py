@@ -15,7 +15,7 @@ from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
 from layerscope.tui.glance_job import GlanceMade
-from layerscope.tui.leads import LEADS, Place
+from layerscope.tui.leads import LEADS, Place, follow
 from layerscope.tui.reclaim_job import PlanMade, Reclaimer
 from layerscope.tui.screens.choice import ChoiceScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
@@ -385,7 +385,7 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         if problem:
             self.keys.say(problem)
         else:
-            self.app.push_screen(lead.screen(place))
+            self.app.push_screen(lead.screen(place), lambda goal: follow(self, goal))
 
     def action_copy(self) -> None:
         """Asks what to copy."""

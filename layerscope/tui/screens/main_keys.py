@@ -122,6 +122,13 @@ BINDINGS: list[BindingType] = [
         id="main.find",
     ),
     Binding("y", "copy", "Copy", tooltip="Copy a path, an id, a digest, a row", id="main.copy"),
+    Binding(
+        "e",
+        "lead('editor')",
+        "Edit",
+        tooltip="Edit the Dockerfile of the image or of this folder",
+        id="main.edit",
+    ),
     Binding("b", "build", "Build…", tooltip="Build an image", id="main.build"),
     Binding("J", "jobs", "Jobs", tooltip="Builds that run or ran", id="main.jobs"),
     Binding(

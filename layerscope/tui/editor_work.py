@@ -1,0 +1,317 @@
+"""What an editor needs worked out beside the screen; the screen is told by messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from layerscope.errors import LayerscopeError
+from layerscope.text import docker_size, visible
+from layerscope.tui.background import run_beside
+
+if TYPE_CHECKING:
+    from layerscope.build.state import BuildState
+    from layerscope.dockerfile.colours import ColourSpan
+    from layerscope.dockerfile.context import ContextFolder
+    from layerscope.dockerfile.document import Document
+    from layerscope.dockerfile.problems import Problem
+    from layerscope.jobs.job import Job
+    from layerscope.tui.session import Connector, Session
+
+Post = Callable[[Message], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A text, read.
+
+    Attributes:
+        text: The text, as it is on disk.
+        document: The same as a document.
+        colours: The colours of each line.
+    """
+
+    text: str
+    document: Document
+    colours: Sequence[Sequence[ColourSpan]]
+
+
+def analyse(text: str) -> Analysis:
+    """Reads a text."""
+    from layerscope.dockerfile.colours import line_colours
+    from layerscope.dockerfile.parser import parse
+
+    return Analysis(text, parse(text), line_colours(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an instruction made.
+
+    Attributes:
+        size: Bytes of the layer.
+        layer: Its number in the image that is open; None if it is one of the last build.
+        diff_id: Its digest; None if it is not known.
+    """
+
+    size: int
+    layer: int | None = None
+    diff_id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The size as the gutter shows it."""
+        return "+" + docker_size(self.size)
+
+
+class Analysed(Message):
+    """A large text has been read."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        super().__init__()
+        self.analysis = analysis
+
+
+class Linted(Message):
+    """Problems are known.
+
+    Attributes:
+        document: The document that they are in.
+        own: Those that the checks of this program found.
+        made: What instructions made, by their number; None if no image is known.
+        context: The build context.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        own: Sequence[Problem],
+        made: dict[int, Made] | None,
+        context: ContextFolder | None,
+    ) -> None:
+        super().__init__()
+        self.document = document
+        self.own = own
+        self.made = made
+        self.context = context
+
+
+class ToolsDone(Message):
+    """Other tools have looked at what was saved."""
+
+    def __init__(self, document: Document, problems: Sequence[Problem], failures: str) -> None:
+        super().__init__()
+        self.document = document
+        self.problems = problems
+        self.failures = failures
+
+
+class Surrounded(Message):
+    """More is known of images, or of names in the build context."""
+
+
+class BuildFound(Message):
+    """The last build of the file is known."""
+
+
+@dataclass
+class Around:
+    """What is known of the world around a Dockerfile.
+
+    Attributes:
+        images: Names of local images.
+        context: The build context; None while it is not known.
+        build: The last build of the file.
+        session: The image that is open.
+    """
+
+    images: Sequence[str] = ()
+    context: ContextFolder | None = None
+    build: tuple[Job, BuildState] | None = None
+    session: Session | None = None
+    names: dict[str, Sequence[str]] = field(default_factory=dict)
+
+
+class EditorWork:
+    """The work for one editor, one piece of each kind at a time; what is stale is dropped."""
+
+    def __init__(self, post: Post, connector: Connector | None, session: Session | None) -> None:
+        """Begins with nothing.
+
+        Args:
+            post: Where messages go.
+            connector: Connects to the engine, for names of images.
+            session: The image that is open.
+        """
+        self.around = Around(session=session)
+        self._post = post
+        self._connector = connector
+        self._lock = threading.Lock()
+        self._wanted: dict[str, Callable[[], Message | None]] = {}
+        self._running: set[str] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Drops everything."""
+        self._closed = True
+
+    def busy(self, *kinds: str) -> bool:
+        """Whether work of some kind is being done."""
+        with self._lock:
+            return any(kind in self._running for kind in kinds)
+
+    def analyse(self, text: str) -> None:
+        """Reads a text; an `Analysed` follows."""
+        self._do("analyse", lambda: Analysed(analyse(text)))
+
+    def list_images(self) -> None:
+        """Asks the engine for names of images."""
+        connector = self._connector
+        if connector is None:
+            return
+
+        def work() -> Message:
+            found = {
+                f"{image.repository}:{image.tag}"
+                for image in connector().images()
+                if "<none>" not in (image.repository, image.tag)
+            }
+            self.around.images = sorted(found)
+            return Surrounded()
+
+        self._do("images", work)
+
+    def list_folder(self, folder: str) -> Sequence[str] | None:
+        """Names in a folder of the build context; None as long as they have to be looked for."""
+        context = self.around.context
+        known = self.around.names.get(folder)
+        if known is not None or context is None:
+            return known
+
+        def work() -> Message:
+            from layerscope.dockerfile.context import sent_names
+
+            self.around.names[folder] = sent_names(context, folder)
+            return Surrounded()
+
+        self._do("folder", work)
+        return None
+
+    def lint(self, document: Document, path: Path) -> None:
+        """Looks for problems, and for layers; a `Linted` follows.
+
+        Args:
+            document: The document.
+            path: Where it is, or will be.
+        """
+
+        def work() -> Message:
+            from layerscope.dockerfile.facts import World
+            from layerscope.dockerfile.lint import lint
+
+            context = self._context(path)
+            found = lint(document, World(context=context))
+            return Linted(document, found, self._made(document), context)
+
+        self._do("lint", work)
+
+    def look_with_tools(self, document: Document, path: Path) -> None:
+        """Asks hadolint and BuildKit, where they are; a `ToolsDone` follows."""
+
+        def work() -> Message:
+            from layerscope.dockerfile.tools import build_check, hadolint
+
+            results = [hadolint(document, path.parent), build_check(document, path.parent)]
+            known = [result for result in results if result is not None]
+            failures = [visible(result.failure) for result in known if result.failure]
+            problems = [problem for result in known for problem in result.problems]
+            return ToolsDone(document, problems, ", ".join(failures))
+
+        self._do("tools", work)
+
+    def find_build(self, path: Path) -> None:
+        """Looks for the last build of the file."""
+
+        def work() -> Message | None:
+            from layerscope.build.known_builds import last_build
+            from layerscope.build.state import BuildState
+
+            job = last_build(path)
+            if job is None:
+                return None
+            state = BuildState(job.journal)
+            state.read()
+            self.around.build = job, state
+            return BuildFound()
+
+        self._do("build", work)
+
+    def _context(self, path: Path) -> ContextFolder | None:
+        from layerscope.dockerfile.context import open_context, sent_names
+
+        try:
+            found = open_context(path.parent, path)
+        except LayerscopeError:
+            return None
+        # Somebody may have made or removed files meanwhile.
+        names: dict[str, Sequence[str]] = {}
+        for folder in list(self.around.names):
+            names[folder] = sent_names(found, folder)
+        self.around.context, self.around.names = found, names
+        return found
+
+    def _made(self, document: Document) -> dict[int, Made] | None:
+        """What instructions made: in the image that is open, or else in the last build."""
+        session, build = self.around.session, self.around.build
+        if session is not None and session.image is not None and session.loaded is not None:
+            from layerscope.dockerfile.match_history import match_layers
+
+            stack, image = session.loaded.stack, session.image
+            matched = match_layers(document, image)
+            if matched:
+                return {
+                    number: Made(stack.layer_size(layer), layer, image.layers[layer].diff_id)
+                    for number, layer in matched.items()
+                    if layer < stack.height
+                }
+        if build is not None:
+            from layerscope.build.known_builds import match_steps
+
+            ended = {number: step.ended for number, step in match_steps(document, build[1]).items()}
+            found = {
+                number: Made(event.size, None, event.diff_id)
+                for number, event in ended.items()
+                if event is not None and event.size is not None and event.diff_id is not None
+            }
+            return found or None
+        return None
+
+    def _do(self, kind: str, work: Callable[[], Message | None]) -> None:
+        """Does a piece of work, behind the one of its kind that is being done."""
+        with self._lock:
+            self._wanted[kind] = work
+            if kind in self._running:
+                return
+            self._running.add(kind)
+        run_beside(f"editor-{kind}", partial(self._loop, kind))
+
+    def _loop(self, kind: str) -> None:
+        while True:
+            with self._lock:
+                work = self._wanted.pop(kind, None)
+                if work is None or self._closed:
+                    self._running.discard(kind)
+                    return
+            try:
+                message = work()
+            except Exception:  # noqa: S112
+                # An engine that does not answer, a folder that has gone: there is less to offer.
+                continue
+            if message is not None and not self._closed:
+                self._post(message)

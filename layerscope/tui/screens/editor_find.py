@@ -1,0 +1,80 @@
+"""Finding text in an editor, and going to lines and problems."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layerscope.dockerfile import shown_text
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.tui.screens.editor import EditorScreen
+
+
+class Finder:
+    """The search of an editor.
+
+    Attributes:
+        needle: What is searched for; empty if nothing is.
+    """
+
+    def __init__(self, screen: EditorScreen) -> None:
+        self.needle = ""
+        self._screen = screen
+
+    def ask(self) -> None:
+        """Asks what to find; what is selected, or was found last, is there to begin with."""
+        selected = self._screen.area.selected_text
+        start = visible(selected) if selected and "\n" not in selected else self.needle
+        self._screen.ask("Find", start, "Text; :12 goes to line 12", self.find)
+
+    def ask_line(self) -> None:
+        """Asks for a line."""
+        hint = f"1 to {self._screen.area.document.line_count}"
+        self._screen.ask("Go to line", "", hint, self.go_to_line)
+
+    def find(self, text: str) -> None:
+        """Finds a text from the cursor on; capitals matter if there are any."""
+        if re.fullmatch(r":\s*\d+", text):
+            self.go_to_line(text[1:])
+            return
+        self.needle = text
+        self.go(1, here=True)
+
+    def go_to_line(self, text: str) -> None:
+        """Goes to a line by its number."""
+        area = self._screen.area
+        if not text.strip().isdecimal():
+            self._screen.say(f"{visible(text)} is not the number of a line.")
+            return
+        row = min(max(int(text), 1), area.document.line_count) - 1
+        area.go_to(area.offset_of((row, 0)))
+
+    def go(self, step: int, *, here: bool = False) -> None:
+        """Goes to the next or previous match, round the end if need be.
+
+        Args:
+            step: 1 or -1.
+            here: Whether a match at the cursor counts.
+        """
+        screen, area = self._screen, self._screen.area
+        flags = 0 if self.needle != self.needle.lower() else re.IGNORECASE
+        pattern = re.compile(re.escape(shown_text.held(self.needle)), flags)
+        text = area.text
+        matches = [match.span() for match in pattern.finditer(text)]
+        if not matches:
+            screen.say(f"Nothing with {visible(self.needle)}.")
+            return
+        place = area.offset_of(min(area.selection))
+        if step > 0:
+            at = next(
+                (n for n, (start, _) in enumerate(matches) if start > place - here), len(matches)
+            )
+        else:
+            at = sum(start < place for start, _ in matches) - 1
+        turned = not 0 <= at < len(matches)
+        at %= len(matches)
+        area.go_to(*matches[at])
+        end = "Round the end: " if step > 0 else "Round the beginning: "
+        screen.say(f"{end if turned else ''}match {at + 1} of {len(matches)}.")

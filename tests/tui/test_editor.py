@@ -1,0 +1,553 @@
+"""The Dockerfile editor: every key, files as they are on disk, builds and layers."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.screens.editor import EditorScreen, Start
+from layerscope.tui.screens.main import MainScreen
+from layerscope.tui.screens.question import QuestionScreen
+from layerscope.tui.screens.text_diff import TextDiffScreen
+from tests.tui import fakes
+from tests.tui.conftest import Driven
+
+TEXT = """\
+FROM debian:12 AS build
+WORKDIR src
+COPY app.py /app/
+RUN make \\
+    all
+
+FROM debian:12
+COPY --from=build /app /app
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    (folder / "src").mkdir(parents=True)
+    (folder / "app.py").touch()
+    (folder / "src" / "main.c").touch()
+    (folder / "left.log").touch()
+    (folder / ".dockerignore").write_text("*.log\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    return folder
+
+
+class Edited(Driven):
+    """An app with the editor on top."""
+
+    @property
+    def screen(self) -> EditorScreen:
+        found = next(s for s in self.app.screen_stack if isinstance(s, EditorScreen))
+        assert isinstance(found, EditorScreen)
+        return found
+
+    @property
+    def body(self) -> list[str]:
+        return self.pane("text")
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        return self.screen.area.selection.end
+
+    @property
+    def said(self) -> str:
+        return self.lines[-1].strip()
+
+    @property
+    def offered(self) -> list[str]:
+        completion = self.screen.popup.completion
+        return [] if completion is None else [each.text for each in completion.candidates]
+
+    async def burst(self, *keys: str) -> None:
+        """Keys that arrive all at once, as over a slow line."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self.calm()
+        await self.calm()
+
+    async def quiet(self) -> None:
+        """Waits until what was typed has been checked."""
+        await self.until(lambda: self.screen._rested and not self.screen.work.busy("lint"))
+
+    async def saved(self) -> None:
+        await self.until(lambda: not self.screen.keeper.dirty and "Saved" in self.text)
+
+
+@asynccontextmanager
+async def editing(
+    text: str | bytes | None = TEXT,
+    *,
+    name: str = "Dockerfile",
+    size: tuple[int, int] = (120, 40),
+    theme: str = "layerscope-dark",
+    source: str | None = None,
+    reader: fakes.FakeReader | None = None,
+) -> AsyncIterator[Edited]:
+    if text is not None:
+        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    opener = fakes.opener(reader or fakes.FakeReader())
+    app = LayerscopeApp(source, opener, fakes.connector(), clock=lambda: fakes.NOW, theme=theme)
+    async with app.run_test(size=size) as pilot:
+        ui = Edited(app, pilot)
+        await ui.until(lambda: "Looking for an engine" not in ui.text)
+        if source is not None:
+            await ui.until(lambda: ui.main.session and ui.main.session.ended)
+        await ui.press("e")
+        await ui.until(lambda: isinstance(app.screen, EditorScreen))
+        await ui.quiet()
+        yield ui
+
+
+# --- the text ---
+
+
+async def test_the_dockerfile_of_the_folder_is_shown_with_its_problems() -> None:
+    async with editing() as ui:
+        assert ui.body[:3] == [
+            "   1   FROM debian:12 AS build",
+            "   2 W WORKDIR src",
+            "   3   COPY app.py /app/",
+        ]
+        assert ui.lines[0].split() == ["layerscope", "Dockerfile", "1:1"]
+        assert "2:9  src is relative" in ui.pane("problems")[0]
+        assert "1 warning" in ui.text
+        assert ui.pane("help")[0] == " FROM [--platform=PLATFORM]"
+        assert ui.focus == "text"
+
+
+async def test_plain_letters_type_whatever_they_mean_elsewhere() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", *"RUN q?jk/1zgG")
+        assert ui.screen.text == "FROM a:1\nRUN q?jk/1zgG"
+        assert "not saved yet" in ui.lines[0]
+        assert ui.lines[0].endswith("2:14 ")
+
+
+async def test_keys_that_arrive_at_once_are_done_in_order() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.burst("end", *"23", "left", "left", "backspace", "9", "end", "enter", *"RUN x")
+        assert ui.screen.text == "FROM a:923\nRUN x\n"
+        await ui.burst("ctrl+f", *"from", "enter")
+        await ui.until(lambda: ui.said == "Round the end: match 1 of 1.")
+        await ui.burst(*"FROM", "ctrl+r", *"1", "enter")
+        await ui.until(lambda: ui.cursor == (0, 0))
+
+
+async def test_moving_and_deleting() -> None:
+    async with editing("FROM a:1\nRUN one two\n") as ui:
+        await ui.press("ctrl+end")
+        assert ui.cursor == (2, 0)
+        await ui.press("up", "end", "ctrl+w")
+        assert ui.screen.text == "FROM a:1\nRUN one \n"
+        await ui.press("home", "ctrl+k")
+        assert ui.screen.text == "FROM a:1\n\n"
+        await ui.press("ctrl+home", "ctrl+d")
+        assert ui.screen.text == "ROM a:1\n\n"
+        await ui.press("end", "ctrl+u")
+        assert ui.screen.text == "\n\n"
+        await ui.press("ctrl+z", "ctrl+z", "ctrl+z", "ctrl+z")
+        assert ui.screen.text == "FROM a:1\nRUN one two\n"
+        await ui.press("ctrl+y")
+        assert ui.screen.text == "FROM a:1\nRUN one \n"
+
+
+async def test_cut_copy_and_paste_reach_the_terminal_too() -> None:
+    async with editing("FROM a:1\nRUN b\n") as ui:
+        await ui.press("ctrl+x")
+        assert ui.screen.text == "RUN b\n"
+        assert "Sent the line" in ui.said or "opied" in ui.said
+        await ui.press("down", "ctrl+v")
+        assert ui.screen.text == "RUN b\nFROM a:1\n"
+        await ui.press("ctrl+a", "ctrl+c", "ctrl+end", "ctrl+v")
+        assert ui.screen.text == "RUN b\nFROM a:1\n" * 2
+        ui.screen.area.post_message(events.Paste("RUN c\r\nRUN \x1b[31m"))
+        await ui.calm()
+        await ui.calm()
+        assert ui.screen.text.endswith("RUN c\nRUN \x1b[31m")
+        assert "␛[31m" in ui.text
+        assert "\x1b" not in ui.text
+
+
+async def test_a_line_that_goes_on_is_indented() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", *"RUN a && \\", "enter", "b", "enter", *"RUN c")
+        assert ui.screen.text == "FROM a:1\nRUN a && \\\n    b\nRUN c"
+        await ui.press("home", "tab", "shift+tab")
+        assert ui.screen.text.endswith("\nRUN c")
+
+
+# --- completion ---
+
+
+async def test_instructions_are_offered_while_they_are_typed() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", "e")
+        assert ui.offered == ["ENTRYPOINT", "ENV", "EXPOSE"]
+        assert "│ ENTRYPOINT" in ui.text
+        await ui.press("down", "down", "enter")
+        assert ui.screen.text == "FROM a:1\nENV "
+        assert ui.offered == []
+
+
+async def test_tab_takes_the_first_and_enter_ends_the_line() -> None:
+    async with editing("FROM a:1 AS base\nFROM b:1\n") as ui:
+        await ui.press("ctrl+end", *"COPY --fr", "tab")
+        assert ui.screen.text.endswith("COPY --from=")
+        assert ui.offered[0] == "base"
+        await ui.press("tab", *" /a ap")
+        await ui.press("enter")
+        # It may have been meant as it was typed.
+        assert ui.screen.text.endswith("COPY --from=base /a ap\n")
+
+
+async def test_escape_closes_the_list_and_stays_in_the_editor() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", "e")
+        assert ui.offered
+        await ui.press("escape")
+        assert not ui.offered
+        await ui.press("left")
+        assert isinstance(ui.app.screen, EditorScreen)
+
+
+async def test_paths_come_from_the_context_without_what_is_ignored() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", *"COPY ", "ctrl+n")
+        await ui.until(lambda: ui.offered)
+        assert "app.py" in ui.offered
+        assert "src/" in ui.offered
+        assert "left.log" not in ui.offered
+        await ui.press(*"sr", "tab")
+        assert ui.screen.text.endswith("COPY src/")
+        await ui.until(lambda: ui.offered == ["src/main.c"])
+
+
+async def test_images_come_from_the_engine() -> None:
+    async with editing("") as ui:
+        await ui.press(*"FROM h")
+        await ui.until(lambda: ui.offered == ["hello:latest"])
+        await ui.press("tab")
+        assert ui.screen.text == "FROM hello:latest"
+
+
+async def test_nothing_to_complete_is_said() -> None:
+    async with editing("FROM a:1\nRUN x\n") as ui:
+        await ui.press("down", "end", "ctrl+n")
+        assert ui.said == "There is nothing to complete here."
+
+
+async def test_a_click_takes_a_candidate() -> None:
+    async with editing("FROM a:1\n") as ui:
+        await ui.press("down", "e")
+        await ui.pilot.click("#completion", offset=(4, 2))
+        await ui.calm()
+        assert ui.screen.text == "FROM a:1\nENV "
+
+
+# --- help, problems, format ---
+
+
+async def test_help_follows_the_cursor_when_there_is_room() -> None:
+    async with editing() as ui:
+        await ui.press("down", "down")
+        assert "COPY" in ui.pane("help")[0]
+        await ui.press("f1")
+        assert not ui.screen.help_pane.display
+    async with editing(size=(80, 24)) as ui:
+        assert not ui.screen.help_pane.display
+        await ui.press("down", "ctrl+g")
+        assert "WORKDIR" in ui.text
+        assert ui.screen.help_pane.display
+        await ui.press("escape")
+        assert not ui.screen.help_pane.display
+
+
+async def test_f8_goes_from_problem_to_problem_and_says_what_it_is() -> None:
+    async with editing("FROM a\nWORKDIR b\nrun c\n") as ui:
+        await ui.press("f8")
+        first = ui.cursor
+        assert ui.said
+        await ui.press("f8")
+        assert ui.cursor > first
+        await ui.press("shift+f8")
+        assert ui.cursor == first
+        await ui.press("f6")
+        assert ui.focus == "problems"
+        await ui.press("j", "enter")
+        assert ui.focus == "text"
+
+
+async def test_problems_are_underlined_and_follow_what_is_typed_above() -> None:
+    async with editing() as ui:
+        line = ui.screen.area.render_line(1)
+        marked = "".join(text for text, style, _ in line if style and style.underline)
+        assert marked == "src"
+        await ui.press("enter", "up", *"# new")
+        assert ui.body[2].startswith("   3 W WORKDIR")
+        await ui.press("down", "down", "end", "ctrl+w", *"/src")
+        await ui.quiet()
+        assert "No problems." in ui.text
+
+
+async def test_formatting_is_one_edit_and_keeps_the_cursor() -> None:
+    async with editing("from a:1\nrun   b\ncopy  c   d\n") as ui:
+        await ui.press("down", "down", "end")
+        await ui.press("ctrl+t")
+        assert ui.screen.text == "FROM a:1\nRUN b\nCOPY c d\n"
+        assert ui.cursor == (2, 8)
+        await ui.press("ctrl+z")
+        assert ui.screen.text == "from a:1\nrun   b\ncopy  c   d\n"
+        await ui.press("ctrl+y", "ctrl+t")
+        assert ui.said == "It is formatted already."
+
+
+# --- finding ---
+
+
+async def test_find_and_go_to_line() -> None:
+    async with editing() as ui:
+        await ui.press("ctrl+f", *"copy", "enter")
+        assert ui.cursor == (2, 4)
+        assert ui.said == "match 1 of 2."
+        await ui.press("f3")
+        assert ui.cursor == (7, 4)
+        await ui.press("f3")
+        assert ui.said == "Round the end: match 1 of 2."
+        await ui.press("shift+f3")
+        assert ui.cursor == (7, 4)
+        await ui.press("ctrl+f")
+        await ui.press("ctrl+u")
+        await ui.press(*":4", "enter")
+        assert ui.cursor == (3, 0)
+        await ui.press("ctrl+r", *"2", "enter")
+        assert ui.cursor == (1, 0)
+        await ui.press("ctrl+f")
+        await ui.press("ctrl+u")
+        await ui.press(*"nowhere", "enter")
+        assert ui.said == "Nothing with nowhere."
+        await ui.press("ctrl+f", "escape")
+        assert ui.focus == "text"
+
+
+# --- files ---
+
+
+async def test_saving_keeps_the_mode_and_says_so(here: Path) -> None:
+    async with editing() as ui:
+        (here / "Dockerfile").chmod(0o640)
+        # A change of the mode is none of the content.
+        await ui.press("x", "ctrl+s")
+        await ui.saved()
+        assert (here / "Dockerfile").read_text() == "x" + TEXT
+        assert stat.S_IMODE((here / "Dockerfile").stat().st_mode) == 0o640
+        await ui.press("ctrl+s")
+        assert ui.said == "Nothing has changed since it was saved."
+
+
+async def test_a_new_file(here: Path) -> None:
+    async with editing(None) as ui:
+        assert "a new file" in ui.lines[0]
+        await ui.press(*"FROM a:1", "ctrl+s")
+        await ui.saved()
+        assert (here / "Dockerfile").read_text() == "FROM a:1"
+        assert "a new file" not in ui.lines[0]
+
+
+async def test_saving_under_another_name_takes_nobodys_place(here: Path) -> None:
+    (here / "other").write_text("theirs")
+    async with editing() as ui:
+        await ui.press("f2")
+        await ui.press("ctrl+u")
+        await ui.press(*"other", "enter")
+        assert isinstance(ui.app.screen, QuestionScreen)
+        await ui.press("n")
+        assert (here / "other").read_text() == "theirs"
+        await ui.press("f2")
+        await ui.press("ctrl+u")
+        await ui.press(*"other", "enter", "o")
+        await ui.until(lambda: (here / "other").read_text() == TEXT)
+        await ui.until(lambda: ui.lines[0].split()[1] == "other")
+
+
+async def test_what_others_wrote_is_taken_if_nothing_is_lost_by_it(here: Path) -> None:
+    async with editing() as ui:
+        (here / "Dockerfile").write_text("FROM theirs:1\n")
+        await ui.until(lambda: "FROM theirs:1" in ui.text)
+        assert "changed by others" in ui.said
+        await ui.press("ctrl+z")
+        assert ui.screen.text == TEXT
+
+
+@pytest.mark.parametrize("key", ["m", "t", "d", "l"])
+async def test_whose_text_counts_is_asked(here: Path, key: str) -> None:
+    async with editing() as ui:
+        await ui.press("x")
+        (here / "Dockerfile").write_text("FROM theirs:1\n")
+        await ui.press("ctrl+s")
+        await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen))
+        assert "was changed by others" in ui.text
+        await ui.press(key)
+        if key == "m":
+            await ui.until(lambda: (here / "Dockerfile").read_text() == "x" + TEXT)
+        elif key == "t":
+            assert ui.screen.text == "FROM theirs:1\n"
+            await ui.press("ctrl+z")
+            assert ui.screen.text == "x" + TEXT
+        elif key == "d":
+            assert isinstance(ui.app.screen, TextDiffScreen)
+            assert "-FROM theirs:1" in ui.text
+            assert "+xFROM debian:12 AS build" in ui.text
+            await ui.press("escape")
+            assert isinstance(ui.app.screen, QuestionScreen)
+        else:
+            assert ui.screen.text == "x" + TEXT
+            assert (here / "Dockerfile").read_text() == "FROM theirs:1\n"
+
+
+@pytest.mark.parametrize("key", ["s", "d", "e", "escape"])
+async def test_leaving_asks_what_becomes_of_changes(here: Path, key: str) -> None:
+    async with editing() as ui:
+        await ui.press("x", "escape")
+        assert isinstance(ui.app.screen, QuestionScreen)
+        assert "changes that are not saved" in ui.text
+        await ui.press(key)
+        if key in ("s", "d"):
+            await ui.until(lambda: isinstance(ui.app.screen, MainScreen))
+            assert (here / "Dockerfile").read_text() == ("x" + TEXT if key == "s" else TEXT)
+        else:
+            assert isinstance(ui.app.screen, EditorScreen)
+            assert ui.screen.text == "x" + TEXT
+
+
+async def test_quitting_asks_too_and_without_changes_nothing_is_asked() -> None:
+    async with editing() as ui:
+        await ui.press("x", "ctrl+q")
+        assert isinstance(ui.app.screen, QuestionScreen)
+        await ui.press("ctrl+q")
+        assert ui.app.is_running
+        await ui.press("e", "ctrl+z", "escape")
+        assert isinstance(ui.app.screen, MainScreen)
+
+
+async def test_bytes_that_are_no_text_are_shown_and_kept(here: Path) -> None:
+    data = b"\xef\xbb\xbfFROM a:1\r\nRUN \xff\x1b]0;x\x07 \xe2\x80\xae\tb\r\n"
+    async with editing(data) as ui:
+        assert "CRLF" in ui.lines[0]
+        assert ui.body[1] == "   2   RUN \ufffd␛]0;x␇ \ufffd   b"
+        await ui.press("down", *["right"] * 4)
+        assert "byte 0xff, not UTF-8" in ui.lines[0]
+        await ui.press("end", "!", "ctrl+s")
+        await ui.saved()
+        assert (here / "Dockerfile").read_bytes() == data[:-2] + b"!\r\n"
+
+
+async def test_a_file_that_cannot_be_edited_says_why(here: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root can write everything")
+    (here / "Dockerfile").write_text(TEXT)
+    (here / "Dockerfile").chmod(0o444)
+    async with editing(None) as ui:
+        assert "read-only" in ui.lines[0]
+        await ui.press("x")
+        assert "write-protected" in ui.said
+        assert ui.screen.text == TEXT
+
+
+async def test_another_editor(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = here / "ed.sh"
+    script.write_text("#!/bin/sh\necho 'FROM outside:1' > \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("EDITOR", str(script))
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    from contextlib import nullcontext
+
+    async with editing() as ui:
+        monkeypatch.setattr(ui.app, "suspend", nullcontext)
+        await ui.press("x", "ctrl+e")
+        await ui.until(lambda: ui.screen.text == "FROM outside:1\n")
+        assert "has left" in ui.said
+        await ui.press("ctrl+z")
+        assert ui.screen.text == "x" + TEXT
+
+
+# --- images ---
+
+
+async def test_without_a_file_the_history_of_the_image_is_shown(here: Path) -> None:
+    async with editing(None, source="hello:latest") as ui:
+        assert "Reconstructed from hello:latest" in ui.lines[0]
+        assert "RUN apt-get update && apt-get install -y python3" in ui.text
+        assert "+224MB" in ui.text or "MB" in ui.text
+        before = ui.screen.text
+        await ui.press("x")
+        assert ui.screen.text == before
+        assert ui.said == "Save it under a name to edit it: ctrl+s."
+        await ui.press("ctrl+s")
+        await ui.press("ctrl+u")
+        await ui.press(*"New.Dockerfile", "enter")
+        await ui.until(lambda: (here / "New.Dockerfile").exists())
+        await ui.until(lambda: "New.Dockerfile" in ui.lines[0])
+        await ui.press("ctrl+home", "#")
+        assert ui.screen.text == "#" + before
+
+
+async def test_from_an_instruction_to_its_layer_and_back() -> None:
+    install = "RUN apt-get update && apt-get install -y python3"
+    text = f"FROM debian\n{install}\nRUN rm -rf /var/lib/apt/lists\n"
+    async with editing(text, source="hello:latest") as ui:
+        # The cursor begins at the instruction of the layer that was under the cursor.
+        await ui.until(lambda: any("MB" in line for line in ui.body))
+        assert ui.body[1].split()[0].startswith("+")
+        await ui.press("ctrl+home")
+        await ui.press("ctrl+l")
+        assert "No layer is known of this instruction" in ui.said
+        await ui.press("down")
+        assert "layer 1 +" in ui.lines[0]
+        await ui.press("ctrl+l")
+        assert ui.app.screen is ui.main
+        step = ui.main.layer_list.step
+        assert step is not None
+        assert step.layer == 1
+        await ui.press("e")
+        await ui.until(lambda: isinstance(ui.app.screen, EditorScreen))
+        await ui.until(lambda: ui.cursor == (1, 0))
+        await ui.press("f4")
+        assert "Reconstructed from hello:latest" in ui.lines[0]
+
+
+async def test_large_files_are_read_beside_the_screen() -> None:
+    text = "FROM a:1\n" + "".join(f"RUN echo {n} \\\n    && true\n" for n in range(2500))
+    async with editing(text) as ui:
+        await ui.until(lambda: ui.screen.up_to_date)
+        await ui.press("ctrl+end", *"ru")
+        await ui.until(lambda: ui.offered == ["RUN"])
+        await ui.press("tab")
+        assert ui.screen.text.endswith("RUN ")
+        area = ui.screen.area
+        assert len(area._colours) == area.document.line_count
+        await ui.until(lambda: ui.screen.up_to_date and area._colours[-1])
+
+
+async def test_a_file_given_by_hand_that_cannot_be_read_is_told(here: Path) -> None:
+    (here / "binary").write_bytes(b"\0\1")
+    async with editing() as ui:
+        screen = EditorScreen(Start(here / "binary"), fakes.opener(fakes.FakeReader()))
+        ui.app.push_screen(screen)
+        await ui.until(lambda: "is not a text file" in ui.text)
+        await ui.press("x")
+        assert screen.text == ""
