@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.pair import Pair, aspects_of, pair_unions
 from layerscope.filesystem.stack import Stack
 
-#: Says whether two regular files of the same size have the same content; None if nobody can tell.
-SameContent = Callable[[int, int], bool | None]
+#: Says of pairs of regular files of the same size, in their order, whether they have the same
+#: content; None if nobody can tell.
+SameContents = Callable[[Sequence[tuple[int, int]]], Iterable[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Difference:
 def compare_unions(
     first: Stack,
     second: Stack,
-    same_content: SameContent,
+    same_contents: SameContents,
     shared: Mapping[int, int] | None = None,
 ) -> list[Difference]:
     """What differs between the unions at the top of two stacks, by path.
@@ -47,12 +48,14 @@ def compare_unions(
     Args:
         first: One stack.
         second: The other.
-        same_content: Asked for files of equal size that do not come from the same layer.
+        same_contents: Asked once, for all files of equal size that do not come from the same
+            layer.
         shared: As for `pair_unions`.
     """
     pair = pair_unions(first, second, shared)
-    for row in pair.unread():
-        same = same_content(pair.source(int(pair.stack.below[row])), pair.source(row))
+    rows = pair.unread()
+    asked = [(pair.source(int(pair.stack.below[row])), pair.source(row)) for row in rows]
+    for row, same in zip(rows, same_contents(asked), strict=True):
         if same is not None:
             pair.stack.settle(row, same)
     return differences(pair)

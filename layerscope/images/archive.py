@@ -11,6 +11,7 @@ from layerscope.images.archive_file import ArchiveFile, Member
 from layerscope.images.blob_store import read_document
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.located import Located, locate
+from layerscope.images.passing import Passed, Wanted
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import (
@@ -109,6 +110,15 @@ class ArchiveReader:
 
         name, member = self._layers[layer]
         return layer_content(self._archive.part(member), changeset, row, file=self._file, name=name)
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files; see `PassingReader.contents`."""
+        from layerscope.images.content import layer_contents
+
+        for layer, (changeset, rows) in wanted.items():
+            name, member = self._layers[layer]
+            part = self._archive.part(member)
+            yield from layer_contents(layer, part, changeset, rows, file=self._file, name=name)
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         """Where the content of a file lies; see `LocatingReader.located`."""

@@ -10,6 +10,7 @@ from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import Image, Layer
 from layerscope.images.located import Located, LocatingReader
+from layerscope.images.passing import Passed, Wanted, contents_of, one_by_one
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known
 
@@ -180,6 +181,19 @@ class ContainerReader:
         if index is not None:
             return self._base.content(index, changeset, row)
         return self._own.content(own, changeset, row)
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files; see `PassingReader.contents`."""
+        below = {}
+        for layer, files in wanted.items():
+            index, own = self._order[layer]
+            if index is not None:
+                below[index] = files
+                continue
+            for _, row, pieces in one_by_one(own, *files, self._own.content):
+                yield layer, row, pieces
+        for index, row, pieces in contents_of(self._base, below):
+            yield self._number[index], row, pieces
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         """Where the content of a file lies; see `LocatingReader.located`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from layerscope.errors import BadInputError
+from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.layer_bytes import bad_layer, open_compressed
+from layerscope.images.passing import Passed, in_order, passing_over
 from layerscope.oci.byte_source import ByteSource, TruncatedError
 from layerscope.oci.compression import CompressionError, compression_of
 
@@ -32,15 +33,89 @@ def layer_content(
         BadInputError: The layer is damaged.
     """
     try:
-        kind = compression_of(layer.window(0)[:6])
-        source = layer
-        if kind is not None:
-            source = open_compressed(kind, layer, digest=False)
-        yield from file_pieces(source, changeset, row)
-    except TruncatedError as error:
-        raise bad_layer(file, name, None, error.offset, "the layer is truncated") from None
-    except CompressionError as error:
-        raise BadInputError(file, None, f"layer {name}: {error}") from None
+        yield from file_pieces(_uncompressed(layer), changeset, row)
+    except (TruncatedError, CompressionError) as error:
+        raise _damaged(error, file, name) from None
+
+
+def layer_contents(
+    number: int,
+    layer: ByteSource,
+    changeset: Changeset,
+    rows: Iterable[int],
+    *,
+    file: str,
+    name: str,
+) -> Iterator[Passed]:
+    """The content of many files of a layer in one pass; see `PassingReader.contents`.
+
+    Args:
+        number: Number of the layer.
+        layer: The layer as it is stored, compressed or not.
+        changeset: Its changeset.
+        rows: Rows of regular files in it, each but once.
+        file: What the archive is called, for errors.
+        name: What the layer is called, for errors.
+    """
+    yield from files_of_stream(
+        number,
+        lambda: _uncompressed(layer),
+        changeset,
+        rows,
+        lambda error: _damaged(error, file, name),
+    )
+
+
+def files_of_stream(
+    number: int,
+    open_stream: Callable[[], ByteSource],
+    changeset: Changeset,
+    rows: Iterable[int],
+    told: Callable[[TruncatedError | CompressionError], LayerscopeError],
+) -> Iterator[Passed]:
+    """The content of many files of an uncompressed layer; see `PassingReader.contents`.
+
+    Args:
+        number: Number of the layer.
+        open_stream: Gives its bytes from the beginning; called once, for the first file.
+        changeset: Its changeset.
+        rows: Rows of regular files in it, each but once.
+        told: The error for users.
+    """
+    source: ByteSource | None = None
+    failure: LayerscopeError | None = None
+
+    def pieces(row: int) -> Iterator[bytes]:
+        nonlocal source, failure
+        if not changeset.sizes[row]:
+            return
+        if failure is not None:
+            raise failure
+        try:
+            if source is None:
+                source = open_stream()
+            yield from passing_over(source, int(changeset.data_offsets[row]))
+            yield from file_pieces(source, changeset, row)
+        except (TruncatedError, CompressionError) as error:
+            failure = told(error)
+            raise failure from None
+        except LayerscopeError as error:
+            failure = error
+            raise
+
+    for row in in_order(changeset, rows):
+        yield number, row, pieces(row)
+
+
+def _uncompressed(layer: ByteSource) -> ByteSource:
+    kind = compression_of(layer.window(0)[:6])
+    return layer if kind is None else open_compressed(kind, layer, digest=False)
+
+
+def _damaged(error: TruncatedError | CompressionError, file: str, name: str) -> BadInputError:
+    if isinstance(error, TruncatedError):
+        return bad_layer(file, name, None, error.offset, "the layer is truncated")
+    return BadInputError(file, None, f"layer {name}: {error}")
 
 
 def file_pieces(source: ByteSource, changeset: Changeset, row: int) -> Iterator[bytes]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
-from layerscope.images.file_digests import content_of
+from layerscope.images.file_digests import content_of, file_digests
 from layerscope.images.located import Located, LocatingReader
 from layerscope.images.reader import ImageReader
 from layerscope.images.spool import Spool
+
+T = TypeVar("T")
 
 #: Told how many bytes are there; may raise to stop.
 Advance = Callable[[int], None]
@@ -138,8 +140,31 @@ class Contents:
         self._closed = True
         self._close_if_idle()
 
-    def step(self, stream: Iterator[bytes], check: Callable[[], None]) -> bytes | None:
-        """The next piece of a stream of the reader; None at its end.
+    def digests(
+        self, stack: Stack, rows: Iterable[int], advance: Advance | None = None
+    ) -> Iterator[tuple[int, bytes | None]]:
+        """SHA-256 of versions of regular files, in one pass of each layer; see `file_digests`.
+
+        Args:
+            stack: The layers.
+            rows: The versions.
+            advance: Told how many bytes of a file have been read; may raise to stop.
+
+        Raises:
+            Cancelled: The image has been closed, or `advance` said so.
+        """
+
+        def check() -> None:
+            if advance is not None:
+                advance(0)
+
+        def step(items: Iterator[T]) -> T | None:
+            return self.step(items, check)
+
+        return file_digests(stack, self._reader, rows, advance, step)
+
+    def step(self, stream: Iterator[T], check: Callable[[], None]) -> T | None:
+        """The next item of what the reader gives, such as a piece of a file; None at its end.
 
         Args:
             stream: The stream.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from layerscope.errors import BadInputError, EngineError
+from layerscope.errors import BadInputError, EngineError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import HistoryEntry, Image, image_from_config
+from layerscope.images.passing import Passed, Wanted, unreadable
 from layerscope.images.platforms import missing_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
-from layerscope.images.save_stream import SaveStream, content_in_stream
+from layerscope.images.save_stream import SaveStream, content_in_stream, contents_in_stream
 from layerscope.oci.config import ImageConfig, instruction
 from layerscope.oci.platform import Platform, best_platform
 from layerscope.text import visible
@@ -157,6 +159,29 @@ class EngineExportReader:
         read, stop = self._engine.export(self._id, self.platform)
         try:
             yield from content_in_stream(read, self._file, self._names[layer], changeset, row)
+        finally:
+            stop()
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files, for which the image is exported once more.
+
+        See `PassingReader.contents`.
+        """
+        try:
+            if not self._names and wanted:
+                self._learn_names()
+        except LayerscopeError as error:
+            for layer, (_, rows) in wanted.items():
+                yield from unreadable(layer, rows, error)
+            return
+        names = {layer: self._names[layer] for layer in wanted}
+        yield from contents_in_stream(self._exported, self._file, names, wanted)
+
+    @contextmanager
+    def _exported(self) -> Iterator[Callable[[int], bytes]]:
+        read, stop = self._engine.export(self._id, self.platform)
+        try:
+            yield read
         finally:
             stop()
 

@@ -10,7 +10,8 @@ from layerscope.images.contents import Contents
 from layerscope.images.progress import Progress
 from layerscope.images.version_diff import settle_versions
 
-#: Where layers cannot be seeked in, each file costs reading them up to it: the largest must do.
+#: Where layers cannot be seeked in, they have to be read again, from a registry perhaps file by
+#: file: the largest must do.
 MOST_STREAMED = 20
 
 
@@ -34,7 +35,8 @@ def compare_hidden(
     rows = uncompared(stack)
     progress.what = "Comparing content"
     progress.total = sum(2 * int(stack.sizes[row]) for row in rows)
-    done = streamed = 0
+    done = 0
+    streamed: list[int] = []
 
     def advance(_: int) -> None:
         progress.advance(done)
@@ -42,9 +44,15 @@ def compare_hidden(
     for row in rows:
         below = int(stack.below[row])
         if not (contents.seekable(stack, row) and contents.seekable(stack, below)):
-            streamed += 1
-        if streamed <= MOST_STREAMED:
-            settle_versions(stack, contents, [row], advance)
+            streamed.append(row)
+            continue
+        settle_versions(stack, contents, [row], advance)
         done += 2 * int(stack.sizes[row])
+        progress.advance(done)
+        tell()
+    if streamed:
+        # All in one pass.
+        settle_versions(stack, contents, streamed[:MOST_STREAMED], advance)
+        done += sum(2 * int(stack.sizes[row]) for row in streamed)
         progress.advance(done)
         tell()

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.blob_store import INDEX, BlobStore, read_document
-from layerscope.images.content import layer_content
+from layerscope.images.content import layer_content, layer_contents
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.located import Located, locate
+from layerscope.images.passing import Passed, Wanted, unreadable
 from layerscope.images.platforms import (
     check_platform,
     missing_platform,
@@ -119,6 +120,20 @@ class OciLayoutReader:
         digest = self._manifest.layers[layer].digest
         with self._store.opened(_blob(digest)) as (source, _, _):
             yield from layer_content(source, changeset, row, file=self._store.file, name=digest)
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files; see `PassingReader.contents`."""
+        file = self._store.file
+        for layer, (changeset, rows) in wanted.items():
+            digest = self._manifest.layers[layer].digest
+            try:
+                with self._store.opened(_blob(digest)) as (source, _, _):
+                    yield from layer_contents(
+                        layer, source, changeset, rows, file=file, name=digest
+                    )
+            except BadInputError as error:
+                # Its blob is not there any more: pieces tell of all else.
+                yield from unreadable(layer, rows, error)
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         """Where the content of a file lies; see `LocatingReader.located`."""

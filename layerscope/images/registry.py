@@ -19,12 +19,13 @@ from layerscope.filesystem.changeset import Changeset
 from layerscope.images.document_cache import DocumentCache
 from layerscope.images.image import Image
 from layerscope.images.insecure_registries import is_insecure
+from layerscope.images.passing import Passed, Wanted, one_by_one
 from layerscope.images.platforms import wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.registry_blob import BlobStream, NoRangesError
 from layerscope.images.registry_client import Check, RegistryClient, no_check
-from layerscope.images.registry_content import toc_content, whole_content
+from layerscope.images.registry_content import toc_content, whole_content, whole_contents
 from layerscope.images.registry_image import find_image
 from layerscope.images.registry_layer import read_blob_layer
 from layerscope.images.registry_toc import TocLayer, toc_digest
@@ -193,6 +194,22 @@ class RegistryReader:
             )
         finally:
             blob.close()
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files, each layer fetched once; see `PassingReader.contents`."""
+        for layer, (changeset, rows) in wanted.items():
+            descriptor, what = self._layers[layer], self._what(layer)
+            placed = changeset.data_offsets >= 0
+            streamed = [row for row in rows if placed[row] and not toc_digest(descriptor)]
+            passed = set(streamed)
+            ranges = [row for row in rows if row not in passed]
+            yield from one_by_one(layer, changeset, ranges, self.content)
+            if streamed:
+                blob = BlobStream(self._client, descriptor, what, missing=self._missing(layer))
+                try:
+                    yield from whole_contents(layer, blob, changeset, streamed, self._name(), what)
+                finally:
+                    blob.close()
 
     def close(self) -> None:
         """Closes the connections."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from layerscope.errors import BadInputError, RegistryError
 from layerscope.filesystem.changeset import Changeset, EntryType
-from layerscope.images.content import file_pieces
+from layerscope.images.content import file_pieces, files_of_stream
 from layerscope.images.layer_bytes import bad_layer
+from layerscope.images.passing import Passed
 from layerscope.images.registry_blob import BlobStream
 from layerscope.images.registry_layer import plain_reader
 from layerscope.images.registry_toc import TocLayer
@@ -53,7 +54,6 @@ def whole_content(
     Raises:
         LayerscopeError: The content cannot be had.
     """
-    label = what.removeprefix("layer ")
     if changeset.data_offsets[row] < 0 and changeset.sizes[row]:
         path = changeset.paths()[row]
         changeset = read_again()
@@ -61,10 +61,39 @@ def whole_content(
     try:
         source = Stream(plain_reader(blob.read))
         yield from _checked(file_pieces(source, changeset, row), changeset, row, what)
-    except TruncatedError as error:
-        raise bad_layer(file, label, None, error.offset, "the layer is truncated") from None
-    except CompressionError as error:
-        raise BadInputError(file, None, f"{what}: {error}") from None
+    except (TruncatedError, CompressionError) as error:
+        raise _damaged(error, file, what) from None
+
+
+def whole_contents(
+    number: int, blob: BlobStream, changeset: Changeset, rows: Iterable[int], file: str, what: str
+) -> Iterator[Passed]:
+    """The content of many files out of their layer; see `PassingReader.contents`.
+
+    Args:
+        number: Number of the layer.
+        blob: The layer as it is stored, from its beginning.
+        changeset: Its changeset, which says where the content is.
+        rows: Rows of regular files in it, each but once.
+        file: What the image is called, for errors.
+        what: What the layer is called, for errors.
+    """
+    passed = files_of_stream(
+        number,
+        lambda: Stream(plain_reader(blob.read)),
+        changeset,
+        rows,
+        lambda error: _damaged(error, file, what),
+    )
+    for _, row, pieces in passed:
+        yield number, row, _checked(pieces, changeset, row, what)
+
+
+def _damaged(error: TruncatedError | CompressionError, file: str, what: str) -> BadInputError:
+    if isinstance(error, TruncatedError):
+        label = what.removeprefix("layer ")
+        return bad_layer(file, label, None, error.offset, "the layer is truncated")
+    return BadInputError(file, None, f"{what}: {error}")
 
 
 def _file_row(changeset: Changeset, path: bytes, file: str, what: str) -> int:

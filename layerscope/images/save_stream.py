@@ -7,15 +7,16 @@ it can be, and by `manifest.json` in the end.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from layerscope.errors import BadInputError
+from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
-from layerscope.images.content import layer_content
+from layerscope.images.content import layer_content, layer_contents
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_bytes import read_layer
+from layerscope.images.passing import Passed, Wanted, unreadable
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import (
@@ -232,6 +233,50 @@ def content_in_stream(
     raise BadInputError(file, None, f"layer {visible(name)} is no longer there")
 
 
+def contents_in_stream(
+    reopen: Callable[[], AbstractContextManager[Callable[[int], bytes]]],
+    file: str,
+    names: Mapping[int, str],
+    wanted: Wanted,
+) -> Iterator[Passed]:
+    """The content of many files of an archive that is read once more for all of them.
+
+    Args:
+        reopen: Opens the archive, and gives a function that reads its bytes.
+        file: What the archive is called, for errors.
+        names: For each layer, the name of its entry.
+        wanted: As for `PassingReader.contents`.
+    """
+    later = dict(wanted)
+    while later:
+        # Layers that are equal may be one entry, which can pass by for one of them only.
+        now: dict[str, int] = {}
+        for layer in later:
+            now.setdefault(names[layer], layer)
+        failure: LayerscopeError | None = None
+        try:
+            with reopen() as read:
+                source = Stream(read)
+                for part in decode(scan(source, batch_size=1)):
+                    name = decode_name(part.names[0]).removeprefix("./") if part.names else ""
+                    number = now.pop(name, None)
+                    if number is not None:
+                        changeset, rows = later.pop(number)
+                        stored = source.part(int(part.data_offsets[0]), int(part.sizes[0]))
+                        yield from layer_contents(
+                            number, stored, changeset, rows, file=file, name=name
+                        )
+                    if not now:
+                        break
+        except (TarError, TruncatedError) as error:
+            failure = BadInputError(file, error.offset, "the archive has changed or broke off")
+        except LayerscopeError as error:
+            failure = error
+        for name, layer in now.items():
+            gone = BadInputError(file, None, f"layer {visible(name)} is no longer there")
+            yield from unreadable(layer, later.pop(layer)[1], failure or gone)
+
+
 class CompressedArchiveReader:
     """An image in a compressed `docker save` archive; it is read from front to back.
 
@@ -285,6 +330,11 @@ class CompressedArchiveReader:
         name = self._layers[layer][0]
         with self._reopen() as read:
             yield from content_in_stream(read, self._file, name, changeset, row)
+
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files; see `PassingReader.contents`."""
+        names = {layer: self._layers[layer][0] for layer in wanted}
+        yield from contents_in_stream(self._reopen, self._file, names, wanted)
 
     def close(self) -> None:
         """Nothing to let go of."""

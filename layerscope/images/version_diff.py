@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,6 +13,7 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.facts import Fact, differing_facts, facts
 from layerscope.filesystem.stack import Stack
 from layerscope.images.contents import Advance, Content, Contents
+from layerscope.images.file_digests import known_digest
 
 #: Larger files are compared by their bytes, not by their lines.
 LARGEST_TEXT = 8 << 20
@@ -218,14 +219,8 @@ def same_without_reading(one: Side, other: Side) -> bool:
         return False
     if first[0] is second[0] and first[1] == second[1]:
         return True
-    digests = _digest(*first), _digest(*second)
-    return digests[0] is not None and digests[0] == digests[1]
-
-
-def _digest(changeset: object, row: int) -> bytes | None:
-    known = getattr(changeset, "digests", None)
-    digest: bytes | None = None if known is None else known[row].tobytes()
-    return digest if digest is not None and digest.strip(b"\0") else None
+    digest = known_digest(one.stack, one.row)
+    return digest is not None and digest == known_digest(other.stack, other.row)
 
 
 def same_content(one: Side, other: Side, advance: Advance | None = None) -> bool | None:
@@ -261,6 +256,72 @@ def same_content(one: Side, other: Side, advance: Advance | None = None) -> bool
             content.close()
 
 
+def same_contents(
+    pairs: Sequence[tuple[Side, Side]], advance: Advance | None = None
+) -> Iterator[tuple[int, bool | None]]:
+    """The same for many pairs; layers that come as streams are gone through once for all.
+
+    Args:
+        pairs: Versions of regular files.
+        advance: Told how many bytes of a file are available; may raise to stop.
+
+    Yields:
+        The number of each pair, and what `same_content` says of it, as soon as it is known: what
+        need not be streamed comes first.
+
+    Raises:
+        Cancelled: An image has been closed, or `advance` said so.
+    """
+    seekable = _Seekable()
+    streamed: list[int] = []
+    for number, (one, other) in enumerate(pairs):
+        digests = known_digest(one.stack, one.row), known_digest(other.stack, other.row)
+        told = one.size != other.size or not one.size or same_without_reading(one, other)
+        if not told and None not in digests:
+            yield number, digests[0] == digests[1]
+        elif told or (seekable(one) and seekable(other)):
+            yield number, same_content(one, other, advance)
+        else:
+            streamed.append(number)
+    by_image: dict[tuple[int, int], list[tuple[int, Side]]] = {}
+    for number in streamed:
+        for side in pairs[number]:
+            key = id(side.contents), id(side.stack)
+            by_image.setdefault(key, []).append((number, side))
+    found: dict[int, list[bytes | None]] = {}
+    for sides in by_image.values():
+        _, first = sides[0]
+        stack = first.stack
+        waiting: dict[int, list[int]] = {}
+        for number, side in sides:
+            waiting.setdefault(int(stack.inodes[side.row]), []).append(number)
+        for inode, digest in first.contents.digests(stack, waiting, advance):
+            for number in waiting[inode]:
+                known = found.setdefault(number, [])
+                known.append(digest)
+                if len(known) == 2:
+                    yield number, None if None in known else known[0] == known[1]
+                    del found[number]
+
+
+class _Seekable:
+    """Whether files can be read without all before them: as one of their layer."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def __call__(self, side: Side) -> bool:
+        stack = side.stack
+        key = id(side.contents), int(stack.layers[int(stack.inodes[side.row])])
+        if key not in self._known:
+            try:
+                self._known[key] = side.contents.seekable(stack, side.row)
+            except LayerscopeError:
+                # Not this one; others of the layer may be there.
+                return True
+        return self._known[key]
+
+
 def settle_versions(
     stack: Stack, contents: Contents, rows: Iterable[int], advance: Advance | None = None
 ) -> None:
@@ -275,10 +336,11 @@ def settle_versions(
     Raises:
         Cancelled: The image has been closed, or `advance` said so.
     """
-    for row in rows:
-        if not stack.unread[row]:
-            continue
-        below = Side(stack, int(stack.below[row]), contents)
-        same = same_content(below, Side(stack, row, contents), advance)
+    unread = [row for row in rows if stack.unread[row]]
+    pairs = [
+        (Side(stack, int(stack.below[row]), contents), Side(stack, row, contents)) for row in unread
+    ]
+    for number, same in same_contents(pairs, advance):
+        row = unread[number]
         if same is not None:
             stack.settle(row, same)

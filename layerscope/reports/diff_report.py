@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from layerscope.content.line_matching import common_runs
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.compare import Difference, compare_unions
 from layerscope.filesystem.waste import Waste, measure
-from layerscope.images.file_digests import file_digest
+from layerscope.images.file_digests import file_digests
 from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
 from layerscope.images.reader import ImageReader
@@ -64,12 +64,16 @@ def diff_images(first: Side, second: Side) -> ImageDiff:
     """Compares two images: configuration, layers, and files by their bytes."""
     one, other = first.loaded, second.loaded
 
-    def same_content(row: int, match: int) -> bool | None:
-        digests = (
-            file_digest(one.stack, first.reader, row),
-            file_digest(other.stack, second.reader, match),
-        )
-        return None if None in digests else digests[0] == digests[1]
+    def same_contents(pairs: Sequence[tuple[int, int]]) -> Iterator[bool | None]:
+        # Each layer of either image is gone through once.
+        digests = [
+            dict(file_digests(side.loaded.stack, side.reader, rows))
+            for side, rows in zip((first, second), zip(*pairs, strict=True), strict=False)
+        ]
+        for row, match in pairs:
+            a = digests[0][int(one.stack.inodes[row])]
+            b = digests[1][int(other.stack.inodes[match])]
+            yield None if a is None or b is None else a == b
 
     ids = [[layer.diff_id for layer in side.image.layers] for side in (one, other)]
     shared = 0
@@ -81,7 +85,7 @@ def diff_images(first: Side, second: Side) -> ImageDiff:
         config=list(config_differences(one.image.config, other.image.config)),
         shared=shared,
         files=compare_unions(
-            one.stack, other.stack, same_content, shared_layers(first.reader, second.reader)
+            one.stack, other.stack, same_contents, shared_layers(first.reader, second.reader)
         ),
         waste=(measure(one.stack), measure(other.stack)),
     )

@@ -101,17 +101,19 @@ class CompareJob:
         self._post(Compared(self))
 
     def _read(self, pair: Pair, rows: list[int]) -> None:
-        from layerscope.images.version_diff import Side, same_content
+        from layerscope.images.version_diff import Side, same_contents
 
         due = time.monotonic() + _PAUSE
-        for row in rows:
-            self._advance()
-            below = pair.source(int(pair.stack.below[row]))
-            same = same_content(
-                Side(pair.first, below, self._first[2]),
+        pairs = [
+            (
+                Side(pair.first, pair.source(int(pair.stack.below[row])), self._first[2]),
                 Side(pair.second, pair.source(row), self._second[2]),
-                self._advance,
             )
+            for row in rows
+        ]
+        for number, same in same_contents(pairs, self._advance):
+            self._advance()
+            row = rows[number]
             if same is None:
                 self.unknown += 1
             else:

@@ -17,10 +17,10 @@ from layerscope.errors import LayerscopeError
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.filesystem.waste import measure
-from layerscope.images import file_digests
+from layerscope.images.archive import ArchiveReader
 from layerscope.images.loading import load
+from layerscope.images.passing import Passed, Wanted
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader
 from layerscope.oci import tar_scan
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.tar_header import TarError
@@ -202,13 +202,13 @@ def test_the_content_of_hard_links_is_compared_once(
     one = layer(("f", b"x" * 1000), *((f"l{n}", "link", "f") for n in range(200)))
     other = layer(("f", b"y" * 1000), *((f"l{n}", "link", "f") for n in range(200)))
     asked: list[int] = []
-    real = file_digests.file_digest
+    real = ArchiveReader.contents
 
-    def counting(of: Stack, reader: ImageReader, row: int) -> bytes | None:
-        asked.append(row)
-        return real(of, reader, row)
+    def counting(self: ArchiveReader, wanted: Wanted) -> Iterator[Passed]:
+        asked.extend(row for _, rows in wanted.values() for row in rows)
+        return real(self, wanted)
 
-    monkeypatch.setattr(file_digests, "file_digest", counting)
+    monkeypatch.setattr(ArchiveReader, "contents", counting)
     reader = open_image(write(tmp_path / "i.tar", saved(one, other)))
     found = load(reader, Progress()).stack
     reader.close()

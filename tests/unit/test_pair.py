@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.changeset import Changeset
-from layerscope.filesystem.compare import compare_unions, differences
+from layerscope.filesystem.compare import SameContents, compare_unions, differences
 from layerscope.filesystem.pair import pair_unions, pair_view
 from layerscope.filesystem.rows import TreeRows
 from layerscope.filesystem.stack import Stack
@@ -51,6 +51,10 @@ _ITEMS = st.lists(
 _LAYERS = st.lists(_ITEMS, min_size=1, max_size=3)
 
 
+def told(same: Callable[[int, int], bool | None]) -> SameContents:
+    return lambda pairs: [same(*pair) for pair in pairs]
+
+
 def union(stack: Stack) -> dict[bytes, tuple[Any, ...]]:
     rows = stack.union(stack.height - 1).tolist()
     return {
@@ -78,7 +82,7 @@ def test_differences_are_those_of_the_unions(
         for path in before.keys() & after.keys()
         if before[path] != after[path]
     }
-    found = compare_unions(first, second, lambda _one, _other: True)
+    found = compare_unions(first, second, told(lambda _one, _other: True))
     # Folders that no entry describes have no owner of their own and differ in nothing else here.
     assert {each.path: each.change for each in found} == expected
     assert [each.path for each in found] == sorted(
@@ -146,7 +150,7 @@ def test_in_what_paths_differ() -> None:
         assert path == second.tree.path(int(second.nodes[other]))
         return answers.get(path, True)
 
-    found = {each.path: each for each in compare_unions(first, second, same)}
+    found = {each.path: each for each in compare_unions(first, second, told(same))}
     modified = Change.MODIFIED
     assert kinds(found) == {
         b"content": (modified, Aspect.CONTENT),
@@ -163,13 +167,13 @@ def test_in_what_paths_differ() -> None:
 
 def test_what_nobody_can_read_is_not_certain() -> None:
     first, second = stack_of([text("f", "a")]), stack_of([text("f", "b", uid=1)])
-    [found] = compare_unions(first, second, lambda _one, _other: None)
+    [found] = compare_unions(first, second, told(lambda _one, _other: None))
     assert (found.aspects, found.content_known) == (Aspect.OWNER, False)
-    assert compare_unions(first, stack_of([text("f", "b")]), lambda _one, _other: None) == []
+    assert compare_unions(first, stack_of([text("f", "b")]), told(lambda _one, _other: None)) == []
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_files_of_a_layer_that_both_have_are_not_read(told: bool) -> None:
+@pytest.mark.parametrize("shares", [True, False])
+def test_files_of_a_layer_that_both_have_are_not_read(shares: bool) -> None:
     base = [folder("usr"), text("usr/a", "1"), hard_link("usr/b", "usr/a"), text("usr/c", "2")]
     top = [text("usr/c", "3"), whiteout("usr/b")]
     asked: list[int] = []
@@ -178,13 +182,13 @@ def test_files_of_a_layer_that_both_have_are_not_read(told: bool) -> None:
         asked.append(one)
         return False
 
-    if told:
+    if shares:
         first, second = stack_of(base), stack_of(base, top)
-        found = compare_unions(first, second, same, {0: 0})
+        found = compare_unions(first, second, told(same), {0: 0})
     else:
         shared = changeset(base)
         first, second = Stack([shared]), Stack([shared, changeset(top)])
-        found = compare_unions(first, second, same)
+        found = compare_unions(first, second, told(same))
     assert [each.path for each in found] == [b"usr/b", b"usr/c"]
     assert len(asked) == 1
 
