@@ -11,7 +11,8 @@ One core, two front ends. Imports point down this list only, held by import-lint
     filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
                    the union at any height, every version of every path; waste; what a screen shows
     oci            the formats: references, manifests, configurations, tar headers, compression
-    content        one file's bytes: what kind it is, its lines, what is found in it, highlighting
+    content        one file's bytes: what kind it is, its lines, what is found in it, highlighting,
+                   the packages that a database of dpkg, apk or rpm names
     config         settings, and the folders of settings, cache and state
     text, errors   words for people
 

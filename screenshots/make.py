@@ -17,6 +17,8 @@ os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.compare import CompareScreen
 from layerscope.tui.screens.diff import DiffScreen
+from layerscope.tui.screens.packages import PackagesScreen
+from layerscope.tui.screens.waste import WasteScreen
 
 FOLDER = Path(__file__).parent
 
@@ -32,6 +34,8 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
         (160, 40),
         ["t", "3", "slash", *"status-old", "enter", "n", "d", "j", "j", "enter"],
     ),
+    ("waste-120x40", (120, 40), ["w", "j", "j"]),
+    ("packages-80x24", (80, 24), ["G", "k", "k", "P"]),
     ("help-80x24", (80, 24), ["question_mark"]),
     ("palette-80x24", (80, 24), ["down"] * 8 + ["ctrl+p"]),
     ("wide-200x60", (200, 60), ["down"] * 8 + ["tab", "E"]),
@@ -59,12 +63,13 @@ async def shoot(source: str, name: str, size: tuple[int, int], keys: list[str]) 
 
 
 async def until_compared(app: LayerscopeApp) -> None:
-    """Waits for what a screen compares."""
+    """Waits for what a screen compares or reads."""
     for _ in range(600):
         screen = app.screen
-        if isinstance(screen, CompareScreen | DiffScreen) and not (
-            screen.job is not None and screen.job.ended
-        ):
+        if (
+            isinstance(screen, CompareScreen | DiffScreen | WasteScreen)
+            and not (screen.job is not None and screen.job.ended)
+        ) or (isinstance(screen, PackagesScreen) and not screen.list.rows):
             await asyncio.sleep(0.2)
     await asyncio.sleep(0.1)
 
