@@ -16,21 +16,17 @@ from layerscope.text import visible
 from layerscope.tui.explorer import Explorer
 from layerscope.tui.glance_job import GlanceMade
 from layerscope.tui.leads import LEADS, Place, follow
-from layerscope.tui.reclaim_job import PlanMade, Reclaimer
 from layerscope.tui.screens.choice import ChoiceScreen
+from layerscope.tui.screens.engine import EngineScreen
 from layerscope.tui.screens.main_keys import BINDINGS, HINTS
 from layerscope.tui.screens.message import MessageScreen
-from layerscope.tui.screens.panes import PaneScreen
 from layerscope.tui.screens.reasons import why_not_now
 from layerscope.tui.session import (
     Connector,
-    EngineListed,
-    EngineSized,
     Opener,
     Problem,
     Session,
     SessionChanged,
-    list_images,
 )
 from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.filter_bar import FilterBar
@@ -46,7 +42,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class MainScreen(PaneScreen, inherit_bindings=False):
+class MainScreen(EngineScreen, inherit_bindings=False):
     """Images, layers, files and details."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -70,20 +66,15 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             platform: Which platform's image to open of several; None for this host's.
             cache: Whether layers are taken from the cache and kept there.
         """
-        super().__init__(source is not None)
+        super().__init__(source is not None, connector, clock, KeyBar(HINTS))
         self.title_bar = TitleBar()
         self.filter_bar = FilterBar(self._end_filter)
-        self.keys = KeyBar(HINTS)
         self.explorer = Explorer(self.layer_list, self.files, self.details, clock)
         self.session: Session | None = None
         self._source = source
         self._opener = opener
-        self._connector = connector
-        self._clock = clock
         self._platform = platform
         self._cache = cache
-        self._engine = ""
-        self._reclaimer = Reclaimer(connector)
         self._filtered: RowView = self.files
         self._poll: Timer | None = None
         self._queued = False
@@ -125,49 +116,6 @@ class MainScreen(PaneScreen, inherit_bindings=False):
             self.open_source(self._source)
         self.list_images()
 
-    def list_images(self) -> None:
-        """Asks the engine for its images, again or for the first time."""
-        self._reclaimer.forget()
-        list_images(self._connector, self.post_message, sizes=True)
-
-    def on_engine_sized(self, message: EngineSized) -> None:
-        """Shows what images share, and who uses them."""
-        self.images.set_sizes(message.images, message.containers)
-
-    def on_image_list_marked(self) -> None:
-        """Works out what removing the marked images would free."""
-        if self.images.marked:
-            self._reclaimer.ask(self.images.marked, self.post_message)
-        self.refresh_bindings()
-
-    def on_plan_made(self, message: PlanMade) -> None:
-        """Tells it."""
-        self.images.set_plan(message)
-
-    def on_image_list_removal_wanted(self) -> None:
-        """Asks whether to remove the marked images, or the one under the cursor."""
-        from layerscope.tui.screens.remove import RemoveScreen
-
-        def removed(sentence: str | None) -> None:
-            if sentence is not None:
-                self.images.clear_marks()
-                self.list_images()
-                self.keys.say(sentence)
-
-        self.app.push_screen(RemoveScreen(self.images.chosen, self._reclaimer), removed)
-
-    def on_engine_listed(self, message: EngineListed) -> None:
-        """Shows what the engine has, or why there is none."""
-        self._engine = visible(message.name)
-        problem = message.problem
-        self.images.set_listed(
-            message.images,
-            self._clock(),
-            None if problem is None else (problem.message, problem.hint),
-        )
-        self._tell()
-        self.refresh_bindings()
-
     # The image.
 
     def open_source(self, source: str, platform: str | None = None) -> None:
@@ -180,10 +128,10 @@ class MainScreen(PaneScreen, inherit_bindings=False):
         platform = platform or self._platform
         self.session = Session(source, self._opener, self.post_message, platform, self._cache)
         if self._poll is None:
-            self._poll = self.set_interval(_POLL, self._tell)
+            self._poll = self.set_interval(_POLL, self.tell)
         self.arrange_panes()
         self.set_focus(self.layer_list, scroll_visible=False)
-        self._tell()
+        self.tell()
 
     def on_session_changed(self, message: SessionChanged) -> None:
         """Shows what has arrived."""
@@ -197,7 +145,7 @@ class MainScreen(PaneScreen, inherit_bindings=False):
                 self._poll = None
             if session.image is None or (session.loaded is None and session.problem):
                 self._give_up(session)
-        self._tell()
+        self.tell()
         self.refresh_bindings()
 
     def _give_up(self, session: Session) -> None:
@@ -270,7 +218,8 @@ class MainScreen(PaneScreen, inherit_bindings=False):
 
     # What the title says.
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Says in the title what is going on."""
         session = self.session
         if session is None:
             self.title_bar.set_image("", "")

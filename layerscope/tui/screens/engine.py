@@ -1,0 +1,84 @@
+"""What the main screen does with an engine: its images, and removing some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from layerscope.text import visible
+from layerscope.tui.reclaim_job import PlanMade, Reclaimer
+from layerscope.tui.screens.panes import PaneScreen
+from layerscope.tui.session import Connector, EngineListed, EngineSized, list_images
+from layerscope.tui.widgets.key_bar import KeyBar
+
+
+class EngineScreen(PaneScreen, inherit_bindings=False):
+    """Panes, the first of which has the images of an engine.
+
+    Attributes:
+        keys: The bar that shows keys, and says what has been done.
+    """
+
+    def __init__(
+        self, exploring: bool, connector: Connector, clock: Callable[[], float], keys: KeyBar
+    ) -> None:
+        """Makes the panes.
+
+        Args:
+            exploring: Whether it begins with an image, and not with the list of images.
+            connector: Connects to the engine.
+            clock: Tells the time that ages are counted from.
+            keys: The bar at the bottom.
+        """
+        super().__init__(exploring)
+        self.keys = keys
+        self._connector = connector
+        self._clock = clock
+        self._engine = ""
+        self._reclaimer = Reclaimer(connector)
+
+    def tell(self) -> None:
+        """Says in the title what is going on."""
+        raise NotImplementedError
+
+    def list_images(self) -> None:
+        """Asks the engine for its images, again or for the first time."""
+        self._reclaimer.forget()
+        list_images(self._connector, self.post_message, sizes=True)
+
+    def on_engine_sized(self, message: EngineSized) -> None:
+        """Shows what images share, and who uses them."""
+        self.images.set_sizes(message.images, message.containers)
+
+    def on_image_list_marked(self) -> None:
+        """Works out what removing the marked images would free."""
+        if self.images.marked:
+            self._reclaimer.ask(self.images.marked, self.post_message)
+        self.refresh_bindings()
+
+    def on_plan_made(self, message: PlanMade) -> None:
+        """Tells it."""
+        self.images.set_plan(message)
+
+    def on_image_list_removal_wanted(self) -> None:
+        """Asks whether to remove the marked images, or the one under the cursor."""
+        from layerscope.tui.screens.remove import RemoveScreen
+
+        def removed(sentence: str | None) -> None:
+            if sentence is not None:
+                self.images.clear_marks()
+                self.list_images()
+                self.keys.say(sentence)
+
+        self.app.push_screen(RemoveScreen(self.images.chosen, self._reclaimer), removed)
+
+    def on_engine_listed(self, message: EngineListed) -> None:
+        """Shows what the engine has, or why there is none."""
+        self._engine = visible(message.name)
+        problem = message.problem
+        self.images.set_listed(
+            message.images,
+            self._clock(),
+            None if problem is None else (problem.message, problem.hint),
+        )
+        self.tell()
+        self.refresh_bindings()
