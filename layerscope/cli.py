@@ -177,7 +177,9 @@ def _add_build(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     build = subparsers.add_parser("build", help=what, description=f"{what.capitalize()}.")
     build.add_argument("context", metavar="CONTEXT", help="folder of the build context")
     build.add_argument("-t", "--tag", metavar="NAME", action="append", default=[])
-    build.add_argument("-f", "--file", metavar="FILE", help="CONTEXT/Dockerfile by default")
+    build.add_argument(
+        "-f", "--file", metavar="FILE", help="CONTEXT/Dockerfile by default; - is stdin"
+    )
     build.add_argument(
         "--builder",
         choices=("auto", "classic", "buildkit", "podman"),
@@ -194,7 +196,13 @@ def _add_build(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     build.add_argument(
         "--secret", metavar="id=ID,src=FILE", action="append", default=[], help="BuildKit only"
     )
+    build.add_argument(
+        "--export",
+        action="store_true",
+        help="measure layers by the engine's exports, even where its data folder can be read",
+    )
     build.add_argument("--json-lines", action="store_true", help="one JSON object an event")
+    build.add_argument("-q", "--quiet", action="store_true", help="print the image's id only")
     build.add_argument(
         "-d", "--detach", action="store_true", help="print the number of the job, and do not wait"
     )

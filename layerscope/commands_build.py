@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.output import write_lines
-from layerscope.text import visible
+from layerscope.reports.narration import StatusLine
+from layerscope.text import one_line, short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.jobs.job import Job
@@ -32,7 +34,7 @@ def build(arguments: argparse.Namespace) -> int:
         write_lines([job.id])
         return 0
     try:
-        return _follow(job, arguments.json_lines)
+        return _follow(job, arguments.json_lines, arguments.quiet)
     except KeyboardInterrupt:
         print("Stopping the build…", file=sys.stderr)
         if not cancel(job):
@@ -67,13 +69,19 @@ def jobs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(job: Job, json_lines: bool) -> int:
+def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
     """Prints what a job says, from its first line on, and gives its exit code."""
     from layerscope.jobs.journal import follow
 
-    write_lines(_json_lines(follow(job)) if json_lines else _text_lines(follow(job)), live=True)
-    if not json_lines:
+    if json_lines:
+        write_lines(_json_lines(follow(job)), live=True)
+    elif quiet:
+        write_lines(_quiet_lines(follow(job)))
+    else:
+        with StatusLine() as status:
+            write_lines(_text_lines(job, status), live=True)
         write_lines(_compared(job))
+        write_lines(_what_next(job))
     code = job.exit_code
     if code is None:
         raise LayerscopeError(
@@ -91,13 +99,32 @@ def _json_lines(events: Iterable[Event]) -> Iterator[str]:
             yield json.dumps(event)
 
 
-def _text_lines(events: Iterable[Event]) -> Iterator[str]:
+def _quiet_lines(events: Iterable[Event]) -> Iterator[str]:
+    """The image's id alone, as `docker build --quiet` has it; what went wrong goes to stderr."""
     from layerscope.build.events import build_event
+
+    for document in events:
+        event = build_event(document)
+        if event.event == "finished" and event.image:
+            yield event.image
+        elif event.event == "failed":
+            print(f"layerscope: {one_line(event.text or 'The build failed.')}", file=sys.stderr)
+
+
+def _text_lines(job: Job, status: StatusLine) -> Iterator[str]:
+    """Lines for people; what goes on while nothing is said stands in the status line."""
+    from layerscope.build.events import build_event
+    from layerscope.jobs.journal import watch
     from layerscope.reports.build_report import BuildText
 
     text = BuildText()
-    for event in events:
-        yield from text.lines(build_event(event))
+    for event in watch(job):
+        if event is None:
+            status.show(text.status())
+            continue
+        for line in text.lines(build_event(event)):
+            status.clear()
+            yield line
 
 
 def _compared(job: Job) -> Iterator[str]:
@@ -112,23 +139,46 @@ def _compared(job: Job) -> Iterator[str]:
         state.read()
     found = compare(job, state)
     if found is not None and found.broken is not None:
-        yield f"The cache broke at step {found.broken.step}. {found.broken.why}"
+        yield f"Cache    broke at step {found.broken.step}: {found.broken.why}"
+
+
+def _what_next(job: Job) -> Iterator[str]:
+    """Which command looks at what was built."""
+    from layerscope.build.state import BuildState
+
+    state = BuildState(job.journal)
+    with suppress(OSError):
+        state.read()
+    end = state.end
+    if end is not None and end.event == "finished" and end.image:
+        name = end.tags[0] if end.tags else short_id(end.image)
+        yield f"Look     layerscope docker-daemon:{visible(name)}"
 
 
 def _request(arguments: argparse.Namespace) -> BuildRequest:
     from layerscope.build.request import BuildRequest
 
     context = Path(arguments.context)
+    if arguments.context == "-" or _REMOTE.match(arguments.context):
+        raise UsageError(
+            f"{visible(arguments.context)} is no folder: layerscope sends folders only.",
+            "Fetch or unpack it, and name the folder. A Dockerfile may come by stdin: -f -.",
+        )
     if not context.is_dir():
         raise UsageError(
             f"{visible(arguments.context)} is no folder.", "Name the folder of the build context."
         )
+    text = None
+    if arguments.file == "-":
+        text = _read_stdin()
     file = Path(arguments.file) if arguments.file else _dockerfile_in(context)
-    if not file.is_file():
+    if text is None and not file.is_file():
         raise UsageError(f"There is no file {visible(str(file))}.", "Name the Dockerfile with -f.")
     return BuildRequest(
         context=os.path.realpath(context),
-        dockerfile=os.path.realpath(file),
+        dockerfile=os.path.realpath(file) if text is None else "-",
+        text=text,
+        export=arguments.export,
         builder=arguments.builder,
         tags=tuple(arguments.tag),
         target=arguments.target,
@@ -142,6 +192,18 @@ def _request(arguments: argparse.Namespace) -> BuildRequest:
         network=arguments.network,
         secrets=tuple(arguments.secret),
     )
+
+
+#: Contexts that docker takes, and that are no folders.
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.IGNORECASE)
+
+
+def _read_stdin() -> str:
+    # None where the process was started with a closed stdin.
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        raise UsageError("Standard input is closed.", "Name the Dockerfile with -f.")
+    return stdin.buffer.read().decode("utf-8", "surrogateescape")
 
 
 def _dockerfile_in(context: Path) -> Path:

@@ -67,6 +67,12 @@ class EngineError(LayerscopeError):
     """An engine that is not there, does not let us in, or answered with an error."""
 
 
+class BuildFailedError(EngineError):
+    """A build that its builder ended, as it says for what reason."""
+
+    exit_code = 1
+
+
 class RegistryError(LayerscopeError):
     """A registry that cannot be reached, does not let us in, or answers wrongly."""
 

@@ -24,7 +24,14 @@ from layerscope.engines.builds import (
 )
 from layerscope.engines.docker import Engine
 from layerscope.engines.podman_builds import remove_working_containers, working_containers
-from layerscope.errors import Cancelled, EngineError, LayerscopeError, NotFoundError, UsageError
+from layerscope.errors import (
+    BuildFailedError,
+    Cancelled,
+    EngineError,
+    LayerscopeError,
+    NotFoundError,
+    UsageError,
+)
 from layerscope.jobs.worker import Cancellation
 
 #: Seconds that a stopped build is cleaned up after.
@@ -59,6 +66,11 @@ def build_by_api(
         raise UsageError(
             "Only BuildKit has build secrets.", "Use --builder buildkit, which needs docker buildx."
         )
+    for step in plan.steps if plan.heredocs else ():
+        if step.number in plan.heredocs:
+            builder = "Podman's" if engine.is_podman else "The classic"
+            text = f"{builder} builder may not know heredocs; BuildKit does."
+            recorder.warning(text, step.number, step.line)
     known = image_ids(engine)
     working = working_containers(engine) if engine.is_podman else frozenset()
     made: list[str] = []
@@ -81,7 +93,7 @@ def build_by_api(
             raise Cancelled from None
         raise
     if parser.problem:
-        raise EngineError(f"The build failed: {parser.problem}")
+        raise BuildFailedError(f"The build failed: {parser.problem}")
     if parser.image is None:
         raise EngineError(
             f"The connection to the engine at {engine.host} broke off in the middle of the build.",

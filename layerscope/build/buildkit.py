@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
@@ -21,11 +22,13 @@ from pathlib import Path
 from layerscope.build.plan import Plan
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
-from layerscope.build.vertices import Vertices
-from layerscope.errors import EngineError
+from layerscope.build.vertices import Vertices, reason
+from layerscope.errors import BuildFailedError, EngineError, LayerscopeError
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.worker import Cancellation
-from layerscope.text import one_line
+
+#: Seconds after which a buildx that was asked to stop is ended.
+_PATIENCE = 10.0
 
 
 def has_buildx() -> bool:
@@ -72,28 +75,48 @@ def build_by_buildkit(
         )
     watch = Vertices(plan, recorder)
     with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
-        iid = Path(folder) / "iid"
-        with subprocess.Popen(  # noqa: S603
-            [docker, *_arguments(request, iid)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "BUILDKIT_PROGRESS": "rawjson"},
-            # A signal to this group of processes is ours to pass on.
-            process_group=0,
-        ) as process:
-            wish.on_cancel(lambda: process.send_signal(signal.SIGINT))
+        iid, given = Path(folder) / "iid", Path(folder) / "Dockerfile"
+        given.write_bytes((request.text or "").encode("utf-8", "surrogateescape"))
+        with (
+            given.open("rb") as dockerfile,
+            subprocess.Popen(  # noqa: S603
+                [docker, *_arguments(request, iid)],
+                stdin=dockerfile,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "BUILDKIT_PROGRESS": "rawjson"},
+                # A signal to this group of processes is ours to pass on.
+                process_group=0,
+            ) as process,
+        ):
+            wish.on_cancel(lambda: _stop(process))
             assert process.stderr is not None  # noqa: S101
             tail = watch.read(process.stderr)
             code = process.wait()
         wish.check()
         if code:
-            watch.tell_cached()
-            raise EngineError(f"The build failed: {watch.problem or _reason(tail)}")
+            watch.tell_ended(cached=True)
+            raise BuildFailedError(f"The build failed: {watch.problem or _reason(tail)}")
         image = iid.read_text().strip()
-    with closing(open_image(image)) as reader:
+    try:
+        reader = open_image(image)
+    except LayerscopeError:
+        # The containerd store knows an image without layers by its name only.
+        if not request.tags:
+            watch.tell_ended()
+            return image
+        reader = open_image(request.tags[0])
+    with closing(reader):
         watch.settle(reader)
-    return image
+        return reader.image.id or image
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    # Should it wait for a daemon that does not answer.
+    timer = threading.Timer(_PATIENCE, process.kill)
+    timer.daemon = True
+    timer.start()
 
 
 def _arguments(request: BuildRequest, iid: Path) -> list[str]:
@@ -122,5 +145,5 @@ def _reason(tail: deque[str]) -> str:
     """The last thing that buildx said in plain words."""
     for line in reversed(tail):
         if line.startswith("ERROR:"):
-            return one_line(line.removeprefix("ERROR:"))
-    return one_line(tail[-1]) if tail else "buildx gave no reason."
+            return reason(line)
+    return reason(tail[-1]) if tail else "buildx gave no reason."

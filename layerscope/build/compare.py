@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from dataclasses import dataclass
 
-from layerscope.build.inputs import Inputs, changed_files, kept
+from layerscope.build.inputs import NAME, Inputs, changed_files, kept
 from layerscope.build.state import BuildState, BuildStep, StepState
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job, State
@@ -50,15 +51,65 @@ def previous(job: Job) -> Job | None:
     for other in all_jobs():
         same = other.kind == job.kind == "build" and all(
             other.spec.get(name) == job.spec.get(name)
-            for name in ("dockerfile", "context", "target", "platform")
+            for name in ("dockerfile", "context", "target", "platform", "builder", "engine")
         )
         if same and int(other.id) < int(job.id) and other.state is not State.RUNNING:
             return other
     return None
 
 
+class Comparison:
+    """A build beside the one before it, to be asked again while it goes on."""
+
+    def __init__(self, job: Job) -> None:
+        """Looks for the build before it.
+
+        Args:
+            job: The build.
+        """
+        self._job = job
+        self._other = previous(job)
+        self._old: BuildState | None = None
+        self._inputs: tuple[Inputs | None, Inputs | None] = (None, None)
+        self._read: float | None = None
+        if self._other is not None:
+            old = BuildState(self._other.journal)
+            with suppress(OSError):
+                old.read()
+                self._old = old
+
+    def look(self, state: BuildState) -> Compared | None:
+        """Compares the build, as far as it has come.
+
+        Args:
+            state: What its journal says.
+
+        Returns:
+            None if there was none before it.
+        """
+        other, old = self._other, self._old
+        if other is None or old is None:
+            return None
+        before = _aligned(old, state)
+        self._read_inputs(other)
+        # What a build is made of is not known at its very beginning.
+        told = self._inputs[1] is not None or state.end is not None
+        broken = _broken(self._job, state, old, before, self._inputs) if told else None
+        return Compared(other, before, broken)
+
+    def _read_inputs(self, other: Job) -> None:
+        """Reads what both were made of, where that has been written since."""
+        try:
+            written = (self._job.folder / NAME).stat().st_mtime
+        except OSError:
+            return
+        if written != self._read:
+            self._inputs = self._inputs[0] or kept(other.folder), kept(self._job.folder)
+            self._read = written
+
+
 def compare(job: Job, state: BuildState) -> Compared | None:
-    """Compares a build, as far as it has come, with the one before it.
+    """Compares a build with the one before it.
 
     Args:
         job: The build.
@@ -67,19 +118,7 @@ def compare(job: Job, state: BuildState) -> Compared | None:
     Returns:
         None if there was none before it.
     """
-    other = previous(job)
-    if other is None:
-        return None
-    old = BuildState(other.journal)
-    try:
-        old.read()
-    except OSError:
-        return None
-    before = _aligned(old, state)
-    inputs = kept(other.folder), kept(job.folder)
-    # What a build is made of is not known at its very beginning.
-    told = inputs[1] is not None or state.end is not None
-    return Compared(other, before, _broken(job, state, old, before, inputs) if told else None)
+    return Comparison(job).look(state)
 
 
 def _aligned(old: BuildState, new: BuildState) -> dict[int, BuildStep]:
@@ -108,7 +147,9 @@ def _broken(
     ran = [
         step
         for step in steps
-        if step.state not in (StepState.CACHED, StepState.STOPPED)
+        if step.state in (*_MADE[:2], StepState.FAILED, StepState.RUNNING)
+        # What BuildKit does not carry out, since it is configuration only, takes no time.
+        and (step.seconds is not None or step.state is StepState.RUNNING)
         and step.instruction.split(None, 1)[:1] not in (["FROM"], ["ARG"])
     ]
     if not ran or not any(step.state in _MADE for step in old.steps.values()):

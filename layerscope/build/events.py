@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Kind = Literal[
+    "plan",
     "context",
     "step_started",
     "step_done",
@@ -47,16 +48,20 @@ class BuildEvent:
         text: A line of the log, a warning, or a sentence that says what went wrong.
         image: Id of the image that is committed, or that is finished.
         diff_id: Digest of the layer that the step added; None if it added none.
-        size: Bytes of the layer's regular files, each inode once, as `inspect` counts them.
+        size: Bytes of the layer's regular files, each inode once, as `inspect` counts them; of
+            the finished image, of all its layers.
         added: How many of its entries are added.
         modified: How many are modified.
         removed: How many are removed.
-        wasted: Bytes of lower layers that it hid.
+        wasted: Bytes of lower layers that it hid; of the finished image, all that can never be
+            read.
         seconds: How long the step or the build took.
         exit_code: Exit code of the step's command.
         tags: Names of the finished image.
         files: Of a context: its files.
         largest: Of a context: its largest files, as pairs of path and bytes.
+        plan: Of a plan: for each step that there will be, its number, line and instruction.
+        chain: Of a plan: numbers of the steps whose layers the image has.
         time: Unix time.
     """
 
@@ -78,6 +83,8 @@ class BuildEvent:
     tags: tuple[str, ...] | None = None
     files: int | None = None
     largest: tuple[tuple[str, int], ...] | None = None
+    plan: tuple[tuple[int, int | None, str], ...] | None = None
+    chain: tuple[int, ...] | None = None
     time: float | None = None
 
     def document(self) -> dict[str, Any]:
@@ -101,4 +108,8 @@ def build_event(document: Mapping[str, Any]) -> BuildEvent:
         known["tags"] = tuple(known["tags"])
     if "largest" in known:
         known["largest"] = tuple((str(path), int(size)) for path, size in known["largest"])
+    if "chain" in known:
+        known["chain"] = tuple(known["chain"])
+    if "plan" in known:
+        known["plan"] = tuple((int(step), line, str(text)) for step, line, text in known["plan"])
     return BuildEvent(**known)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from layerscope.build.plan import plan_of
 from layerscope.dockerfile.context import Context, ContextEntry
 from layerscope.dockerfile.document import Document, Instruction
 from layerscope.dockerfile.expand import ExpansionError
 from layerscope.dockerfile.ignore import clean
 from layerscope.dockerfile.scope import Scopes
-from layerscope.dockerfile.stages import find_stages
 from layerscope.images.cache_folder import write_whole
 
 #: The file in a job's folder.
@@ -105,12 +105,7 @@ def gather(
 
 def base_names(document: Document, arguments: Mapping[str, str]) -> dict[int, str]:
     """For each step that begins with an image and not with another stage, the image's name."""
-    found = find_stages(document, arguments)
-    return {
-        stage.start.index + 1: base.name
-        for stage in found.stages
-        if (base := stage.base) is not None and base.stage is None and base.name != "scratch"
-    }
+    return dict(plan_of(document, arguments=arguments).bases)
 
 
 def changed_files(old: Inputs, new: Inputs, sources: tuple[str, ...]) -> list[str]:

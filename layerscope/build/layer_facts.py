@@ -38,8 +38,11 @@ class LayerFacts:
 
 def layer_facts(
     reader: ImageReader, first: int, progress: Progress | None = None
-) -> dict[int, LayerFacts]:
-    """The facts of the layers of an image, from the layer `first` on, by number.
+) -> tuple[dict[int, LayerFacts], tuple[int, int]]:
+    """The facts of the layers of an image, from the layer `first` on.
+
+    Returns:
+        They by number; and the bytes of all layers, and those of them that can never be read.
 
     Raises:
         LayerscopeError: The image cannot be read.
@@ -47,7 +50,7 @@ def layer_facts(
     loaded = load(reader, progress or Progress(), cache=ChangesetCache())
     stack = loaded.stack
     facts = {}
-    below = _visible_size(stack, first - 1) if first < stack.height else 0
+    below = _visible_size(stack, min(first, stack.height) - 1)
     for layer in range(first, stack.height):
         size, visible = stack.layer_size(layer), _visible_size(stack, layer)
         counts = stack.counts(layer)
@@ -60,7 +63,8 @@ def layer_facts(
             below + size - visible,
         )
         below = visible
-    return facts
+    total = sum(map(stack.layer_size, range(stack.height)))
+    return facts, (total, total - below)
 
 
 def _visible_size(stack: Stack, layer: int) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from layerscope.dockerfile.document import Document, Instruction
-from layerscope.dockerfile.stages import find_stages
+from layerscope.dockerfile.stages import Stages, find_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Step:
         place: Its number in the stage, the FROM being 1.
         stage_name: Name of the stage in lower case, or its number from 0 as text.
         keyword: The instruction's name in upper case.
-        line: The line on which it begins, from 1.
+        line: The line on which it begins, from 1; None if it is in no line, as labels of the
+            command line are.
         text: The instruction as it is written, on one line.
     """
 
@@ -28,7 +29,7 @@ class Step:
     place: int
     stage_name: str
     keyword: str
-    line: int
+    line: int | None
     text: str
 
 
@@ -40,17 +41,26 @@ class Plan:
         steps: All of them, as they stand.
         name_in_context: Path of the Dockerfile in the build context that is sent.
         chain: The steps that the image has a history entry of: those of the stage that is built,
-            and of the stages that it begins with, the FROMs left out.
+            and of the stages that it begins with, the FROMs and ONBUILDs left out; None for what
+            ONBUILD of an own stage puts in between.
+        bases: For each FROM, the image that it names, with variables replaced; none for stages.
+        heredocs: Numbers of the steps with heredocs.
     """
 
     steps: tuple[Step, ...]
     name_in_context: str = "Dockerfile"
-    chain: tuple[Step, ...] = ()
+    chain: tuple[Step | None, ...] = ()
+    bases: Mapping[int, str] = field(default_factory=dict)
+    heredocs: frozenset[int] = frozenset()
 
     @property
-    def lines(self) -> Mapping[int, int]:
+    def lines(self) -> Mapping[int, int | None]:
         """The line of each step."""
         return {step.number: step.line for step in self.steps}
+
+    def stage_steps(self, stage: int) -> int:
+        """How many steps a stage has, from 1."""
+        return sum(step.stage == stage for step in self.steps)
 
     def step_of(self, stage: int, place: int) -> Step | None:
         """The step with a number in a stage, both from 1."""
@@ -65,6 +75,7 @@ def plan_of(
     target: str = "",
     name_in_context: str = "Dockerfile",
     arguments: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Plan:
     """The steps of a Dockerfile.
 
@@ -73,6 +84,7 @@ def plan_of(
         target: The stage to build, by name or by its number from 0; empty for the last.
         name_in_context: Path of the Dockerfile in the build context that is sent.
         arguments: Build arguments.
+        labels: Labels that the builder adds by a step of its own, behind all others.
     """
     found = find_stages(document, arguments)
     steps = [_step(document, each, 0, place, "") for place, each in enumerate(found.above, 1)]
@@ -84,14 +96,38 @@ def plan_of(
         ]
         stages.append(own)
         steps += own
-    chain: list[Step] = []
+    if labels and stages and steps:
+        text = "LABEL " + " ".join(f"{name}={value}" for name, value in labels.items())
+        last = steps[-1]
+        label = replace(
+            last,
+            number=last.number + 1,
+            place=last.place + 1,
+            keyword="LABEL",
+            line=None,
+            text=text,
+        )
+        steps.append(label)
+        stages[-1].append(label)
+    chain: list[Step | None] = []
     index = found.find(target) if target else len(stages) - 1
     while index is not None and index >= 0:
-        chain[:0] = stages[index][1:]
+        chain[:0] = [step for step in stages[index][1:] if step.keyword != "ONBUILD"]
         base = found.stages[index].base
         # A stage can begin only with one above it.
         index = base.stage if base is not None and (base.stage or 0) < index else None
-    return Plan(tuple(steps), name_in_context, tuple(chain))
+        if index is not None:
+            chain[:0] = [None for step in stages[index] if step.keyword == "ONBUILD"]
+    heredocs = frozenset(each.index + 1 for each in document.instructions if each.heredocs)
+    return Plan(tuple(steps), name_in_context, tuple(chain), _bases(found), heredocs)
+
+
+def _bases(found: Stages) -> dict[int, str]:
+    return {
+        stage.start.index + 1: base.name
+        for stage in found.stages
+        if (base := stage.base) is not None and base.stage is None and base.name != "scratch"
+    }
 
 
 def _step(document: Document, instruction: Instruction, stage: int, place: int, name: str) -> Step:

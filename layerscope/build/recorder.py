@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from layerscope.build.events import BuildEvent
 from layerscope.build.layer_facts import LayerFacts, layer_facts
+from layerscope.build.plan import Plan
 from layerscope.errors import LayerscopeError
+from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.text import COLORS
 
@@ -55,6 +57,8 @@ class Recorder:
     Attributes:
         last_image: The image that was committed last, which is the last good one of a failed build.
         failed: Whether a step has failed.
+        totals: Bytes of all layers of the image that was looked at last, and those of them that
+            can never be read; None if none was.
     """
 
     def __init__(self, emit: Emit, images: Images) -> None:
@@ -66,6 +70,7 @@ class Recorder:
         """
         self.last_image: str | None = None
         self.failed = False
+        self.totals: tuple[int, int] | None = None
         self._emit = emit
         self._images = images
         self._begun = time.monotonic()
@@ -73,9 +78,23 @@ class Recorder:
         self._rests: dict[int | None, str] = {}
         self._queue: queue.SimpleQueue[_Committed | None] = queue.SimpleQueue()
         self._spent = 0.0
+        self._exports = False
+        self._progress = Progress()
+        self._hurried = False
         self._known = 0
         self._thread = threading.Thread(target=self._measure, name="layerscope-layers", daemon=True)
         self._thread.start()
+
+    def plan(self, plan: Plan) -> None:
+        """The steps are known, before any of them begins."""
+        steps = tuple((step.number, step.line, step.text) for step in plan.steps)
+        chain = tuple(step.number for step in plan.chain if step is not None)
+        self._tell(BuildEvent("plan", steps=len(steps), plan=steps, chain=chain))
+
+    def hurry(self) -> None:
+        """Nobody waits for figures any more: layers that are not measured yet are told without."""
+        self._hurried = True
+        self._progress.cancel()
 
     def context(self, size: int, files: int, largest: Sequence[tuple[str, int]]) -> None:
         """The build context is known."""
@@ -124,6 +143,9 @@ class Recorder:
             image=image,
             seconds=self.seconds(step),
         )
+        self._tell(
+            BuildEvent("step_done", step, seconds=event.seconds, text="cached" if cached else None)
+        )
         self._queue.put(_Committed(event, base))
 
     def done(self, step: int, seconds: float | None, cached: bool) -> None:
@@ -155,7 +177,17 @@ class Recorder:
     def finished(self, image: str, tags: Sequence[str]) -> None:
         """The build has made an image."""
         self.drain()
-        self._tell(BuildEvent("finished", image=image, tags=tuple(tags), seconds=self.elapsed))
+        size, wasted = self.totals or (None, None)
+        self._tell(
+            BuildEvent(
+                "finished",
+                image=image,
+                tags=tuple(tags),
+                size=size,
+                wasted=wasted,
+                seconds=self.elapsed,
+            )
+        )
 
     def failed_with(self, text: str) -> None:
         """The build has made nothing."""
@@ -185,22 +217,27 @@ class Recorder:
 
     def _measure(self) -> None:
         ended = False
+        batch: list[_Committed | None] = []
         while not ended:
-            batch = [self._queue.get()]
+            batch.append(self._queue.get())
             while not self._queue.empty():
                 batch.append(self._queue.get())
             ended = None in batch
+            if self._exports and not ended and self._spent > _SHARE * self.elapsed:
+                # An export takes from the build what it needs itself: the next one has more in it.
+                continue
             stage: list[_Committed] = []
             for item in batch:
                 # A base begins a stage, whose images have nothing to do with those before.
                 if item is None or item.base:
-                    self._tell_stage(stage, ended)
+                    self._tell_stage(stage)
                     stage = []
                 if item is not None:
                     stage.append(item)
-            self._tell_stage(stage, ended)
+            self._tell_stage(stage)
+            batch = []
 
-    def _tell_stage(self, stage: list[_Committed], ended: bool) -> None:
+    def _tell_stage(self, stage: list[_Committed]) -> None:
         """Tells steps of one stage, whose images grow out of each other, with what they added."""
         if not stage:
             return
@@ -211,9 +248,9 @@ class Recorder:
             for item in stage:
                 heights.append(top := self._height(item.event.image))
                 if item.base:
-                    known = top
+                    known, self.totals = top, None
             if top > known:
-                facts = self._facts(stage[-1].event.image or "", known, ended)
+                facts = self._facts(stage[-1].event.image or "", known)
         except LayerscopeError:
             # The step is committed all the same; only the figures are missing.
             heights += [None] * (len(stage) - len(heights))
@@ -230,15 +267,14 @@ class Recorder:
     def _height(self, image: str | None) -> int:
         return 0 if image is None else self._images.height(image)
 
-    def _facts(self, image: str, first: int, ended: bool) -> dict[int, LayerFacts]:
+    def _facts(self, image: str, first: int) -> dict[int, LayerFacts]:
+        if self._hurried:
+            return {}
         with closing(self._images.open(image)) as reader:
-            exported = reader.way.endswith("export")
-            if exported and not ended and self._spent > _SHARE * self.elapsed:
-                return {}
+            self._exports = reader.way.endswith("export")
             begun = time.monotonic()
-            facts = layer_facts(reader, first)
-            if exported:
-                self._spent += time.monotonic() - begun
+            facts, self.totals = layer_facts(reader, first, self._progress)
+            self._spent += time.monotonic() - begun
             return facts
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from layerscope.errors import LayerscopeError
 
 #: The builders by name; `auto` takes what the engine itself would.
 BUILDERS = ("auto", "classic", "buildkit", "podman")
@@ -17,7 +19,7 @@ class BuildRequest:
 
     Attributes:
         context: Folder of the build context, absolute.
-        dockerfile: The Dockerfile, absolute.
+        dockerfile: The Dockerfile, absolute; `-` if its text is given.
         builder: One of `BUILDERS`.
         tags: Names of the image.
         target: The stage to build; empty for the last.
@@ -28,6 +30,8 @@ class BuildRequest:
         pull: Whether base images are looked for anew.
         network: Network of RUN instructions, such as `host`; empty for the engine's choice.
         secrets: As `docker build --secret` takes them: `id=x,src=FILE`, `id=x,env=NAME`.
+        text: Text of a Dockerfile that is no file; bytes that are not UTF-8 are lone surrogates.
+        export: Whether layers are read from the engine's exports even where its data folder can be.
     """
 
     context: str
@@ -42,6 +46,8 @@ class BuildRequest:
     pull: bool = False
     network: str = ""
     secrets: tuple[str, ...] = ()
+    text: str | None = None
+    export: bool = False
 
     @property
     def known_arguments(self) -> dict[str, str]:
@@ -54,9 +60,23 @@ class BuildRequest:
 
     def spec(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return asdict(self) | {"engine": _engine()}
 
 
 def build_request(spec: Mapping[str, Any]) -> BuildRequest:
     """A build as it was kept."""
-    return BuildRequest(**{**spec, "tags": tuple(spec["tags"]), "secrets": tuple(spec["secrets"])})
+    known = {name: spec[name] for name in _NAMES if name in spec}
+    return BuildRequest(**{**known, "tags": tuple(spec["tags"]), "secrets": tuple(spec["secrets"])})
+
+
+_NAMES = tuple(field.name for field in fields(BuildRequest))
+
+
+def _engine() -> str:
+    """Which engine builds, so that a build is compared with those of the same one."""
+    from layerscope.engines.address import current_address
+
+    try:
+        return current_address().host
+    except LayerscopeError:
+        return ""

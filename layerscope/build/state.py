@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from pathlib import Path
 from layerscope.build.events import BuildEvent, build_event
 
 _PIECE = 1 << 18
+#: A line of a log, as the journal begins it; of a step, or of none.
+_LOG = re.compile(rb'\{"event":"log",(?:"step":(\d+),)?"text":')
 #: A line of the journal is no longer than the longest line of a log, escaped, with its names.
 _LONGEST_EVENT = 1 << 20
 
@@ -24,6 +27,8 @@ _LONGEST_EVENT = 1 << 20
 class StepState(Enum):
     """What became of a step."""
 
+    #: In the plan, and not begun.
+    WAITING = "waiting"
     RUNNING = "running"
     #: Over, and not an image yet: BuildKit makes these at the end.
     DONE = "done"
@@ -32,6 +37,8 @@ class StepState(Enum):
     FAILED = "failed"
     #: It ran when the build was stopped or failed elsewhere.
     STOPPED = "stopped"
+    #: The build came to its end without it: another stage's, or behind the step that failed.
+    SKIPPED = "not run"
 
 
 @dataclass(slots=True)
@@ -68,7 +75,7 @@ class BuildState:
     """A build so far.
 
     Attributes:
-        steps: The steps that have begun, by number, in the order in which they began.
+        steps: The steps of the plan and those that have begun beside it, by number.
         total: How many there are in the Dockerfile; 0 while unknown.
         context: What is known of the build context.
         warnings: Warnings.
@@ -95,10 +102,8 @@ class BuildState:
     @property
     def running(self) -> BuildStep | None:
         """The step that began last of those that run."""
-        for step in reversed(self.steps.values()):
-            if step.state is StepState.RUNNING:
-                return step
-        return None
+        running = [step for step in self.steps.values() if step.state is StepState.RUNNING]
+        return max(running, key=lambda step: (step.begun, step.number), default=None)
 
     @property
     def failed(self) -> BuildStep | None:
@@ -165,8 +170,18 @@ class BuildState:
         for step in self.steps.values():
             if step.state is StepState.RUNNING:
                 step.state = StepState.STOPPED
+            elif step.state is StepState.WAITING:
+                step.state = StepState.SKIPPED
 
     def _take(self, line: bytes, offset: int) -> None:
+        log = _LOG.match(line)
+        if log is not None:
+            # A log may have a million lines, of which nothing else is looked at here.
+            self.log.append(offset)
+            known = self.steps.get(int(log[1])) if log[1] else None
+            if known is not None:
+                known.log.append(offset)
+            return
         try:
             event = build_event(json.loads(line))
         except (ValueError, TypeError):
@@ -177,6 +192,10 @@ class BuildState:
             self.steps[event.step] = BuildStep(
                 event.step, event.instruction or "", event.line, begun=event.time or 0.0
             )
+        elif event.event == "plan":
+            self.total = event.steps or self.total
+            for number, at, text in event.plan or ():
+                self.steps[number] = BuildStep(number, text, at, StepState.WAITING)
         elif event.event == "log":
             self.log.append(offset)
             if step is not None:

@@ -42,7 +42,7 @@ class ClassicParser:
     def __init__(
         self,
         recorder: Recorder,
-        lines: Mapping[int, int],
+        lines: Mapping[int, int | None],
         is_gone: Callable[[str], bool],
         full_id: Callable[[str], str | None],
     ) -> None:
@@ -224,13 +224,15 @@ class PodmanParser:
         image = _POD_IMAGE.fullmatch(line)
         if step is not None and (begun := self._expected(step)) is not None:
             self._begin(begun, step[5])
-        elif cached is not None and self._open and (known := self._full_id(cached[1])):
-            self._commit(known, cached=True)
+        elif cached is not None and (known := self._full_id(cached[1])):
+            # A second one is of what ONBUILD put behind the FROM.
+            if self._open:
+                self._commit(known, cached=True)
         elif image is not None and self._settles(image[1]):
             return
         elif _POD_COMMIT.fullmatch(line) and self._step is not None:
             self._commits = True
-        elif self._commits and re.fullmatch(r"[0-9a-f]{64}", line):
+        elif (self._commits or not self._open) and re.fullmatch(r"[0-9a-f]{64}", line):
             self.image = self.image or f"sha256:{line}"
         elif line.startswith(("Successfully tagged ", "Successfully built ")) or not line.strip():
             return
@@ -263,7 +265,14 @@ class PodmanParser:
 
     def _expected(self, step: re.Match[str]) -> Step | None:
         """The step that comes next, if it is one, and not a command that prints such words."""
-        found = self._plan.step_of(int(step[1] or 1), int(step[3]))
+        stage, place = int(step[1] or 1), int(step[3])
+        # What a base image has for those that build on it runs right behind the FROM.
+        triggers = int(step[4]) - self._plan.stage_steps(stage) if not self._plan.heredocs else 0
+        if place > 1 and triggers > 0:
+            if place <= 1 + triggers:
+                return None
+            place -= triggers
+        found = self._plan.step_of(stage, place)
         if found is None or (self._step is not None and found.number <= self._step.number):
             return None
         return found
@@ -271,12 +280,18 @@ class PodmanParser:
     def _begin(self, step: Step, instruction: str) -> None:
         if self._open and self._base:
             self._end_base()
+        steps = len(self._plan.steps)
+        for above in self._plan.steps if self._step is None else ():
+            # Podman says nothing of an ARG before the first FROM.
+            if above.stage == 0:
+                self._recorder.step_started(above.number, steps, above.text, above.line)
+                self._recorder.committed(above.number, None, base=True)
         self._step = step
         self._open = True
         self._commits = False
         self._base = step.keyword == "FROM"
         self._instruction = instruction
-        self._recorder.step_started(step.number, len(self._plan.steps), instruction, step.line)
+        self._recorder.step_started(step.number, steps, step.text, step.line)
 
     def _end_base(self) -> None:
         """A base image says nothing more of itself: it is there when the next step begins."""
@@ -299,7 +314,8 @@ class PodmanParser:
             or message.get("error")
             or "The engine gave no reason."
         )
-        self.problem = one_line(text)
+        # What it was parsed to is for Podman's own.
+        self.problem = one_line(text.partition(" &imagebuilder.Step{")[0])
         found = _CODE.search(text)
         if self._step is not None:
             code = int(found[1] or found[2]) if found is not None else None

@@ -12,18 +12,22 @@ from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any
 
-from layerscope.build.events import BuildEvent
-from layerscope.build.layer_facts import layer_facts
+from layerscope.build.events import BuildEvent, Kind
+from layerscope.build.layer_facts import LayerFacts, layer_facts
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.errors import LayerscopeError
-from layerscope.images.image import Image
 from layerscope.images.reader import ImageReader
 from layerscope.text import one_line
 
 _VERTEX = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d+)/\d+\] (?P<text>.*)", re.DOTALL)
 _UNNAMED = re.compile(r"stage-(\d+)")
+_METADATA = re.compile(r"\[internal\] load metadata for (\S+)")
 _CODE = re.compile(r"exit code: (\d+)")
+#: What BuildKit and buildx put before a reason, that says nothing to the one who builds.
+_PREFIX = re.compile(
+    r"(?:ERROR: |failed to build: |failed to solve: |failed to calculate checksum of ref \S+: )*"
+)
 #: Objects that are longer are none.
 _LONGEST = 64 << 20
 #: Lines that are no JSON and are kept for the end.
@@ -57,11 +61,16 @@ class Vertices:
                 self._warn(warning)
         return tail
 
-    def tell_cached(self) -> None:
-        """Tells of steps that were cache hits, where no image will say more of them."""
-        for number, (seconds, cached) in sorted(self._ended.items()):
-            if cached:
-                self._recorder.told(BuildEvent("step_cached", number, seconds=seconds))
+    def tell_ended(self, *, cached: bool = False) -> None:
+        """Tells of steps that are over, where no image will say more of them.
+
+        Args:
+            cached: Tell of cache hits only: of a build that failed, nothing else is left.
+        """
+        for number, (seconds, hit) in sorted(self._ended.items()):
+            if hit or not cached:
+                kind: Kind = "step_cached" if hit else "step_committed"
+                self._recorder.told(BuildEvent(kind, number, seconds=seconds))
 
     def settle(self, reader: ImageReader) -> None:
         """Tells of each step of the image what it added, once the image is there."""
@@ -71,7 +80,7 @@ class Vertices:
         base = len(image.history) - len(steps)
         # An image whose base has instructions for those that build on it has more entries.
         aligned = base >= 0 and all(
-            _alike(step, entry.created_by)
+            step is None or _alike(step, entry.created_by)
             for step, entry in zip(steps, image.history[base:], strict=True)
         )
         if not aligned:
@@ -79,13 +88,18 @@ class Vertices:
         layers = {
             step.number: entry.layer
             for step, entry in zip(steps, image.history[max(base, 0) :], strict=False)
+            if step is not None
         }
         wanted = [layer for layer in layers.values() if layer is not None]
-        facts = {}
+        facts: dict[int, LayerFacts] = {}
         if wanted:
             with suppress(LayerscopeError):
-                facts = layer_facts(reader, min(wanted))
-        done = {step.number for step in steps} | set(self._ended)
+                facts, recorder.totals = layer_facts(reader, min(wanted))
+        own = [step for step in steps if step is not None]
+        done = {step.number for step in own} | set(self._ended)
+        if own:
+            # The FROM of the stage that is built, which may have no vertex.
+            done |= {step.number for step in self._plan.steps if _begins(step, own[-1])}
         for step in self._plan.steps:
             if step.number not in done:
                 continue
@@ -99,7 +113,7 @@ class Vertices:
                     "step_cached" if cached else "step_committed",
                     step.number,
                     seconds=seconds,
-                    image=_image_of(image, step, steps),
+                    image=image.id if own and step is own[-1] else None,
                     diff_id=None if figures is None else figures.diff_id,
                     size=None if figures is None else figures.size,
                     added=None if figures is None else figures.added,
@@ -111,18 +125,25 @@ class Vertices:
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
         digest = str(vertex.get("digest", ""))
+        name = str(vertex.get("name", ""))
         if digest not in self._steps:
-            self._steps[digest] = self._step_of(str(vertex.get("name", "")))
+            self._steps[digest] = self._step_of(name)
         step = self._steps[digest]
         error = vertex.get("error")
+        if step is None and error and (found := _METADATA.fullmatch(name)) is not None:
+            # Whether there is such a base is asked before anything begins.
+            step = self._from_of(found[1])
+            if step is not None:
+                self._begin(step)
         if step is None:
             if error and not self.problem and "canceled" not in str(error):
-                self.problem = one_line(str(error))
+                self.problem = reason(str(error))
             return
         if vertex.get("started"):
-            self._begin(step)
+            for each in self._shared(step):
+                self._begin(each)
         if error:
-            text = one_line(str(error))
+            text = reason(str(error))
             # Steps that ran beside the one that failed are stopped, which is no failure of theirs.
             if not self.problem and "context canceled" not in text:
                 found = _CODE.search(text)
@@ -131,16 +152,51 @@ class Vertices:
         elif vertex.get("completed") and vertex.get("started"):
             seconds = _between(str(vertex["started"]), str(vertex["completed"]))
             cached = bool(vertex.get("cached"))
-            if self._ended.get(step.number) != (seconds, cached):
-                self._recorder.end_log(step.number)
-                self._ended[step.number] = (seconds, cached)
-                self._recorder.done(step.number, seconds, cached)
+            for each in self._shared(step):
+                self._end(each, seconds, cached)
 
     def _begin(self, step: Step) -> None:
-        if step.number not in self._begun:
-            self._begun.add(step.number)
-            total = len(self._plan.steps)
-            self._recorder.step_started(step.number, total, step.text, step.line)
+        if step.number in self._begun:
+            return
+        for other in self._plan.steps:
+            above = other.stage in (0, step.stage) and other.number < step.number
+            # What only changes the configuration has no vertex: it is done when the next begins.
+            if above and other.number not in self._begun and not self._has_vertex(other):
+                self._begun.add(other.number)
+                self._tell_begun(other)
+                self._end(other, None, False)
+        self._begun.add(step.number)
+        self._tell_begun(step)
+
+    def _tell_begun(self, step: Step) -> None:
+        self._recorder.step_started(step.number, len(self._plan.steps), step.text, step.line)
+
+    def _end(self, step: Step, seconds: float | None, cached: bool) -> None:
+        if self._ended.get(step.number) != (seconds, cached):
+            self._recorder.end_log(step.number)
+            self._ended[step.number] = (seconds, cached)
+            self._recorder.done(step.number, seconds, cached)
+
+    def _shared(self, step: Step) -> list[Step]:
+        """The steps of a vertex: stages that begin with the same image have one for all."""
+        base = self._plan.bases.get(step.number)
+        if base is None:
+            return [step]
+        return [each for each in self._plan.steps if self._plan.bases.get(each.number) == base]
+
+    def _has_vertex(self, step: Step) -> bool:
+        """Whether it is carried out: a FROM that names no image has nothing to do."""
+        if step.keyword == "FROM":
+            return step.number in self._plan.bases
+        return step.keyword in _WITH_VERTEX
+
+    def _from_of(self, name: str) -> Step | None:
+        """The FROM that names an image, of which BuildKit has the whole name."""
+        for step in self._plan.steps:
+            base = self._plan.bases.get(step.number, "")
+            if base and (name == base or name.endswith((f"/{base}", f"/{base}:latest"))):
+                return step
+        return None
 
     def _log(self, log: Mapping[str, Any]) -> None:
         step = self._steps.get(str(log.get("vertex", "")))
@@ -196,8 +252,14 @@ def _alike(step: Step, created_by: str) -> bool:
     return bool(words) and words[0].upper() == step.keyword
 
 
-def _image_of(image: Image, step: Step, steps: list[Step]) -> str | None:
-    return image.id if steps and step is steps[-1] else None
+def _begins(step: Step, other: Step) -> bool:
+    """Whether a step is the FROM of another one's stage."""
+    return step.keyword == "FROM" and step.stage == other.stage
+
+
+def reason(text: str) -> str:
+    """What BuildKit says of a failure, on one line, without what is for its own."""
+    return one_line(text[len(_PREFIX.match(text)[0]) :])  # type: ignore[index]
 
 
 def _between(started: str, completed: str) -> float | None:

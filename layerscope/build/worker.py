@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,8 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
         0 if there is an image, 1 if the build failed.
     """
     request = build_request(job.spec)
-    recorder = Recorder(write, _EngineImages())
+    recorder = Recorder(write, _EngineImages(request.export))
+    wish.on_cancel(recorder.hurry)
     try:
         with closing(connect()) as engine:
             image = _build(engine, job, request, recorder, wish)
@@ -67,7 +69,9 @@ def _build(
 ) -> str:
     builder = chosen_builder(request.builder, engine)
     data = _dockerfile(request)
-    root, dockerfile = Path(request.context), Path(request.dockerfile)
+    root = Path(request.context)
+    # What came by stdin lies nowhere.
+    dockerfile = Path(request.dockerfile if request.text is None else os.devnull)
     context = read_context(root, dockerfile, stopped=wish.check)
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
     recorder.context(context.size, context.files, largest)
@@ -75,10 +79,14 @@ def _build(
     arguments = request.known_arguments
     inside = dockerfile.is_relative_to(root)
     name = dockerfile.relative_to(root).as_posix() if inside else _OUTSIDE
-    plan = plan_of(document, request.target, name, arguments)
+    labels = None if builder == "buildkit" else request.labels
+    plan = plan_of(document, request.target, name, arguments, labels)
+    recorder.plan(plan)
     with _keeping_inputs(engine, job, context, document, arguments, wish):
         if builder == "buildkit":
-            return build_by_buildkit(request, plan, recorder, wish, _open)
+            return build_by_buildkit(
+                request, plan, recorder, wish, lambda image: _open(image, request.export)
+            )
         stream = pack(context, None if inside else data, name)
         return build_by_api(engine, request, plan, stream, recorder, wish)
 
@@ -145,6 +153,8 @@ def chosen_builder(name: str, engine: Engine) -> str:
 
 
 def _dockerfile(request: BuildRequest) -> bytes:
+    if request.text is not None:
+        return request.text.encode("utf-8", "surrogateescape")
     try:
         return Path(request.dockerfile).read_bytes()
     except OSError as error:
@@ -156,8 +166,9 @@ def _dockerfile(request: BuildRequest) -> bytes:
 class _EngineImages:
     """Images of the current engine, over a connection of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, export: bool) -> None:
         self._engine: Engine | None = None
+        self._export = export
 
     def height(self, image: str) -> int:
         """How many layers an image has."""
@@ -169,11 +180,11 @@ class _EngineImages:
 
     def open(self, image: str) -> ImageReader:
         """Opens an image."""
-        return _open(image)
+        return _open(image, self._export)
 
 
-def _open(identifier: str) -> ImageReader:
-    return open_image(f"docker-daemon:{identifier}")
+def _open(identifier: str, export: bool) -> ImageReader:
+    return open_image(f"docker-daemon:{identifier}", export=export)
 
 
 if __name__ == "__main__":

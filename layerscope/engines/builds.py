@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from docker.errors import NotFound
+from requests import Response
+from urllib3.exceptions import HTTPError
 
-from layerscope.engines.answers import told
+from layerscope.engines.answers import one_sentence, told
 from layerscope.engines.docker import Engine
-from layerscope.errors import EngineError, NotFoundError
+from layerscope.errors import BuildFailedError, EngineError, NotFoundError
 
 #: A message that is longer is none.
 _LONGEST = 64 << 20
@@ -50,7 +52,8 @@ class BuildStream:
                 stream=True,
                 timeout=None,
             )
-            client._raise_for_status(self._response)  # noqa: SLF001
+        if self._response.status_code >= 400:
+            raise BuildFailedError(f"The build failed: {_said(self._response)}")
 
     def messages(self) -> Iterator[Mapping[str, Any]]:
         """What the engine says, until the build is over.
@@ -91,6 +94,25 @@ class BuildStream:
                 "Check DOCKER_HOST.",
             )
         return message
+
+
+def _said(response: Response) -> str:
+    """Why an engine did not take a build: Docker says so in a `message`, Podman in other fields."""
+    try:
+        text = response.raw.read(1 << 16, decode_content=True).decode("utf-8", "replace")
+    except (OSError, HTTPError):
+        text = ""
+    finally:
+        response.close()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        found = (document.get(name) for name in ("message", "cause", "error"))
+        text = next((said for said in found if said and isinstance(said, str)), text)
+    status = response.status_code
+    return one_sentence(text) or f"status {status}. Are the tags and the platform well formed?"
 
 
 def image_ids(engine: Engine) -> frozenset[str]:

@@ -85,15 +85,16 @@ def follow(job: Job, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
         job: The job.
         stop: Asked now and then; ends the following when it says so.
     """
-
-    def over() -> bool:
-        return not job.locked()
-
-    for event in _read(job.journal, over):
+    for event in watch(job):
         if event is not None:
             yield event
         if stop is not None and stop():
             return
+
+
+def watch(job: Job) -> Iterator[Event | None]:
+    """The events of a job until it ends, as `follow`, and None now and then while there is none."""
+    return _read(job.journal, lambda: not job.locked())
 
 
 def _read(path: Path, over: Callable[[], bool]) -> Iterator[Event | None]:

@@ -1,11 +1,20 @@
-"""A build, told for people: a heading for each step, its log, and what it became."""
+"""A build, told for people: a heading for each step, its log, what it became, and a summary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from layerscope.build.events import BuildEvent
 from layerscope.text import COLORS, docker_size, one_line, short_id, visible
+
+#: Instructions that are carried out. The others change the configuration only, or begin a stage:
+#: there is nothing to tell of how they ended.
+_TOLD = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
+#: How many of the largest layers the summary has.
+_LARGEST = 3
+#: Cells for an instruction in the summary.
+_INSTRUCTION = 60
 
 
 def plain_log(text: str) -> str:
@@ -18,53 +27,123 @@ def plain_log(text: str) -> str:
 class BuildText:
     """Makes lines of the events of a build."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Begins.
+
+        Args:
+            clock: Tells the Unix time, by which steps that run are measured.
+        """
+        self._clock = clock
         self._steps = 0
-        self._shown: int | None = None
+        self._instructions: dict[int, str] = {}
+        self._begun: dict[int, float] = {}
+        self._ended: dict[int, BuildEvent] = {}
+        self._failed: BuildEvent | None = None
+        self._chain: frozenset[int] | None = None
+        self._context = False
+        self._over = False
 
     def lines(self, event: BuildEvent) -> Iterator[str]:
         """The lines of an event."""
-        if event.event == "context" and event.files is not None:
+        step = event.step or 0
+        if event.event == "plan":
+            self._steps = event.steps or self._steps
+            self._chain = None if event.chain is None else frozenset(event.chain)
+        elif event.event == "context" and event.files is not None:
+            self._context = True
             files = f"{event.files} files" if event.files != 1 else "1 file"
             yield f"Build context: {docker_size(event.size or 0)} in {files}"
             for path, size in event.largest or ():
-                yield f"    {docker_size(size):>7}  {visible(path)}"
+                yield f"  {docker_size(size):>7}  {visible(path)}"
         elif event.event == "step_started":
-            self._steps = event.steps or self._steps
-            yield self._heading(event.step, one_line(event.instruction or ""))
-            self._shown = event.step
+            self._steps = max(event.steps or 0, self._steps)
+            self._instructions[step] = one_line(event.instruction or "")
+            self._begun[step] = event.time or self._clock()
+            yield f"{self._number(step)} {self._instructions[step]}"
+        elif event.event == "step_done":
+            self._begun.pop(step, None)
         elif event.event == "log":
-            yield from self._back_to(event.step)
-            yield f"    {plain_log(event.text or '')}".rstrip()
+            number = str(event.step) if event.step is not None else ""
+            yield f"{number:>{len(str(self._steps)) + 1}} | {plain_log(event.text or '')}".rstrip()
         elif event.event == "warning":
             place = f"line {event.line}: " if event.line else ""
             yield f"Warning: {place}{one_line(event.text or '')}"
         elif event.event in ("step_cached", "step_committed"):
-            yield self._heading(event.step, _outcome(event))
+            self._begun.pop(step, None)
+            self._ended[step] = event
+            if event.diff_id is not None or not self._is_silent(step):
+                yield f"{self._number(step)} {_outcome(event)}"
         elif event.event == "step_failed":
+            self._begun.pop(step, None)
+            self._failed = event
             code = "" if event.exit_code is None else f" with exit code {event.exit_code}"
-            yield self._heading(
-                event.step, f"Failed{code}{_after(event)}: {one_line(event.text or '')}"
-            )
+            text = f"failed{code}{_after(event)}: {one_line(event.text or '')}"
+            yield f"{self._number(step)} {text}"
         elif event.event == "finished":
-            names = f" ({', '.join(visible(tag) for tag in event.tags)})" if event.tags else ""
-            yield f"Built {short_id(event.image or '')}{names}{_after(event)}."
+            self._over = True
+            yield from self._summary(event)
         elif event.event == "failed":
-            yield one_line(event.text or "The build failed.")
+            self._over = True
+            yield from self._failure(event)
 
-    def _heading(self, step: int | None, text: str) -> str:
-        return f"[{step}/{self._steps}] {text}".rstrip()
+    def status(self) -> str:
+        """What goes on now, on one line; empty if nothing does."""
+        if self._over:
+            return ""
+        if not self._begun:
+            if self._ended or self._instructions:
+                return "Looking at layers…" if self._ended else ""
+            return "Sending the build context…" if self._context else "Reading the build context…"
+        number, begun = max(self._begun.items(), key=lambda item: item[1])
+        more = f" and {len(self._begun) - 1} more" if len(self._begun) > 1 else ""
+        seconds = max(0, int(self._clock() - begun))
+        return f"{self._number(number)}{more} {seconds}s {self._instructions.get(number, '')}"
 
-    def _back_to(self, step: int | None) -> Iterator[str]:
-        """A heading again, where steps run side by side and another one spoke last."""
-        if step is not None and step != self._shown:
-            self._shown = step
-            yield self._heading(step, "…")
+    def _summary(self, event: BuildEvent) -> Iterator[str]:
+        names = f" ({', '.join(visible(tag) for tag in event.tags)})" if event.tags else ""
+        yield ""
+        yield f"Built    {short_id(event.image or '')}{names}{_after(event)}"
+        if event.size is not None:
+            wasted = f", of which {docker_size(event.wasted)} wasted" if event.wasted else ""
+            yield f"Size     {docker_size(event.size)}{wasted}"
+        told = [(step, end) for step, end in self._ended.items() if not self._is_silent(step)]
+        cached = sum(end.event == "step_cached" for _, end in told)
+        yield f"Steps    {len(told) - cached} run, {cached} cached"
+        layers = [
+            (end.size, step)
+            for step, end in self._ended.items()
+            if end.size and (self._chain is None or step in self._chain)
+        ]
+        label = "Largest"
+        for size, step in sorted(layers, key=lambda layer: (-layer[0], layer[1]))[:_LARGEST]:
+            text = self._instructions.get(step, "")
+            text = text if len(text) <= _INSTRUCTION else f"{text[: _INSTRUCTION - 1]}…"
+            yield f"{label:<9}{docker_size(size):>7}  {self._number(step)} {text}"
+            label = ""
+
+    def _failure(self, event: BuildEvent) -> Iterator[str]:
+        yield ""
+        text = one_line(event.text or "The build failed.")
+        failed = self._failed
+        if failed is not None and failed.step is not None and (failed.text or "") in text:
+            # Its reason stands above.
+            text = f"The build failed at step {failed.step} of {self._steps}{_after(event)}."
+        yield text
+        if event.image:
+            yield f"The last good layer is in {short_id(event.image)}."
+
+    def _is_silent(self, step: int) -> bool:
+        words = self._instructions.get(step, "").split(None, 1)
+        return bool(words) and words[0].upper() not in _TOLD
+
+    def _number(self, step: int) -> str:
+        return f"[{step:>{len(str(self._steps))}}/{self._steps}]"
 
 
 def _outcome(event: BuildEvent) -> str:
-    word = "Cached" if event.event == "step_cached" else "Committed"
-    parts = [f"{word}{'' if event.event == 'step_cached' else _after(event)}"]
+    word = "cached" if event.event == "step_cached" else "committed"
+    took = "" if event.seconds is None or word == "cached" else f"{event.seconds:.1f}s"
+    parts = [f"{word:<9} {took:>7}"]
     if event.diff_id is not None:
         counts = [
             f"{number} {name}"
@@ -75,11 +154,11 @@ def _outcome(event: BuildEvent) -> str:
             )
             if number
         ]
-        figures = [docker_size(event.size or 0), *(counts or ["no changes"])]
         if event.wasted:
-            figures.append(f"{docker_size(event.wasted)} of layers below wasted")
-        parts.append(", ".join(figures))
-    return ": ".join(parts)
+            counts.append(f"{docker_size(event.wasted)} of layers below wasted")
+        parts.append(f"{docker_size(event.size or 0):>7}")
+        parts.append(", ".join(counts or ["no changes"]))
+    return "  ".join(parts).rstrip()
 
 
 def _after(event: BuildEvent) -> str:

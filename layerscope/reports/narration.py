@@ -1,9 +1,13 @@
-"""Progress of a command, on stderr, for people: only on a terminal, and at most twice a second."""
+"""Progress of a command, on stderr, for people: on a terminal only, at most twice a second."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
+import time
+import unicodedata
+from collections.abc import Callable
 from types import TracebackType
 
 from layerscope.images.progress import Progress
@@ -12,6 +16,8 @@ from layerscope.text import docker_size
 _PERIOD = 0.5
 #: Work that ends sooner says nothing.
 _PATIENCE = 1.0
+#: Erases to the end of the line, on every terminal since the VT100.
+_ERASE = "\x1b[K"
 
 
 class Narration:
@@ -57,3 +63,55 @@ class Narration:
             sys.stderr.write("\r" + line.ljust(self._width))
             sys.stderr.flush()
             self._width = len(line)
+
+
+def _cut(text: str, columns: int) -> str:
+    """As much of a text as so many cells have room for."""
+    for place, char in enumerate(text):
+        columns -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if columns < 0:
+            return text[:place]
+    return text
+
+
+class StatusLine:
+    """A line on stderr that stands below what is printed, and is taken away for it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Shows nothing yet.
+
+        Args:
+            clock: Tells seconds, by which it is painted at most twice in each.
+        """
+        self._clock = clock
+        self._on = sys.stderr is not None and sys.stderr.isatty()
+        self._shown = ""
+        self._painted = -_PERIOD
+
+    def __enter__(self) -> StatusLine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Shows a text, safe to show, as much as the terminal has room for."""
+        now = self._clock()
+        if not self._on or text == self._shown or now - self._painted < _PERIOD:
+            return
+        columns = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r{_ERASE}{_cut(text, columns)}")
+        sys.stderr.flush()
+        self._shown, self._painted = text, now
+
+    def clear(self) -> None:
+        """Takes it away, since something is going to be printed."""
+        if self._shown:
+            sys.stderr.write(f"\r{_ERASE}")
+            sys.stderr.flush()
+            self._shown = ""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from textual.message import Message
 
-from layerscope.build.compare import Compared, compare
+from layerscope.build.compare import Compared, Comparison
 from layerscope.build.state import BuildState
 from layerscope.jobs.job import Job, State
 from layerscope.tui.background import run_beside
@@ -60,6 +60,7 @@ class BuildWatch:
         self._stop.set()
 
     def _follow(self) -> None:
+        comparison: Comparison | None = None
         while not self._stop.is_set():
             # Asked before the journal is read: what was written before the end is read after it.
             state = self.job.state
@@ -71,7 +72,8 @@ class BuildWatch:
                 self.ended = state
             if grown or self.ended is not None:
                 with contextlib.suppress(OSError):
-                    self.compared = compare(self.job, self.state)
+                    comparison = comparison or Comparison(self.job)
+                    self.compared = comparison.look(self.state)
                 self._post(BuildChanged(self))
             if self.ended is not None:
                 return

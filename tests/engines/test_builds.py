@@ -108,7 +108,7 @@ def test_a_step_that_fails(site: Site, base: str) -> None:
     assert not any(e["step"] == 4 for e in built.of("step_started"))
     people = site.run("jobs", "attach", "1")
     assert people.returncode == 1
-    assert "[3/4] Failed with exit code 3" in people.stdout
+    assert "[3/4] failed with exit code 3" in people.stdout
 
 
 def test_a_log_of_many_lines_is_whole(site: Site, base: str) -> None:
@@ -127,7 +127,7 @@ def test_escape_sequences_in_logs_are_shown_and_not_obeyed(site: Site, base: str
     assert built.code == 0, built.errors
     assert built.log(2) == ["\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2Jend"]
     people = site.run("jobs", "attach", "1")
-    assert "    red \\e]0;title\\x07 \\e[2Jend\n" in people.stdout
+    assert " 2 | red \\e]0;title\\x07 \\e[2Jend\n" in people.stdout
     assert "\x1b" not in people.stdout
 
 

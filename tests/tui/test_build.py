@@ -243,3 +243,24 @@ async def test_a_build_beside_the_one_before_it(build: FakeBuild, tmp_path: Path
         await ui.press("k")
         reason = "Cache broken: The builder has no result of it any more"
         await ui.until(lambda: reason in ui.text)
+
+
+async def test_steps_of_the_plan_wait_for_their_turn(build: FakeBuild) -> None:
+    plan = [[n, n, f"RUN number {n}"] for n in range(1, 6)]
+    build.tell("plan", steps=5, plan=plan)
+    async with watching(build) as ui:
+        await ui.until(lambda: "RUN number 5" in ui.text)
+        assert [row.split()[1] for row in ui.pane("steps")[1:6]] == ["waiting"] * 5
+        assert "0 of 5 steps" in ui.text
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        assert ui.screen.steps.cursor == 2
+        assert ui.pane("steps")[5].split() == ["5", "waiting", "RUN", "number", "5"]
+        build.tell("step_failed", 3, exit_code=3, text="It returned 3.", seconds=0.4)
+        build.tell("failed", text="The build failed.")
+        build.end(1)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        assert ui.pane("steps")[5].split()[:3] == ["5", "not", "run"]
+        assert "3 of 5 steps" in ui.text
+        await ui.press("G")
+        await ui.until(lambda: "This step did not run." in ui.text)

@@ -93,3 +93,20 @@ def test_half_lines_wait_and_damaged_ones_are_passed_over(tmp_path: Path) -> Non
         file.write(whole[10:] + "\n")
     assert state.read()
     assert list(state.lines(state.steps[1].log, 0, 5)) == ["whole"]
+
+
+def test_the_steps_of_the_plan_are_there_before_they_begin(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    plan = [[1, 1, "FROM a"], [2, 2, "RUN b"], [3, None, "LABEL x=y"]]
+    write(path, {"event": "plan", "steps": 3, "plan": plan}, started(2, time=5.0))
+    state = BuildState(path)
+    state.read()
+    assert [(s.number, s.state.value, s.line) for s in state.steps.values()] == [
+        (1, "waiting", 1),
+        (2, "running", None),
+        (3, "waiting", None),
+    ]
+    assert state.total == 3
+    write(path, {"event": "failed", "text": "No."})
+    state.read()
+    assert [s.state.value for s in state.steps.values()] == ["not run", "stopped", "not run"]

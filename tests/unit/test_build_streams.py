@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerscope.build.plan import plan_of
+from layerscope.build.layer_facts import LayerFacts
+from layerscope.build.plan import Plan, plan_of
 from layerscope.build.recorder import LONGEST_LINE, Recorder
 from layerscope.build.stream_parser import ClassicParser, PodmanParser
-from layerscope.build.vertices import Vertices
+from layerscope.build.vertices import Vertices, reason
 from layerscope.dockerfile.parser import parse
 from layerscope.errors import EngineError
+from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 
 BASE, FIRST, SECOND = "ba5e" * 3, "f1" * 6, "5ec0" * 3
@@ -98,7 +102,7 @@ def test_the_classic_builder_is_read_as_steps() -> None:
         parser.feed(message)
     parser.end()
     events = told.found("event", "step", "line", "text", "image")
-    assert [e for e in events if e[0] != "step_started" and e[0] != "log"] == [
+    assert [e for e in events if e[0] in ("step_committed", "step_cached")] == [
         ("step_committed", 1, None, None, f"sha256:{BASE}"),
         ("step_committed", 2, None, None, f"sha256:{FIRST}"),
         ("step_cached", 3, None, None, f"sha256:{SECOND}"),
@@ -166,7 +170,7 @@ def test_podman_is_read_as_steps() -> None:
         parser.feed(message)
     parser.end()
     events = told.found("event", "step", "text", "image")
-    assert [e for e in events if e[0] not in ("step_started", "log")] == [
+    assert [e for e in events if e[0] in ("step_committed", "step_cached")] == [
         ("step_committed", 1, None, f"sha256:{BASE}"),
         ("step_committed", 2, None, f"sha256:{FIRST}"),
         ("step_cached", 3, None, f"sha256:{SECOND}"),
@@ -240,6 +244,11 @@ def test_vertices_are_found_in_the_dockerfile(indent: int | None) -> None:
         )
     )
     assert told.found("event", "step", "line", "text", "seconds") == [
+        # ENV is configuration: it is done when what follows begins.
+        ("step_started", 1, 1, None, None),
+        ("step_done", 1, None, None, None),
+        ("step_started", 3, 3, None, None),
+        ("step_done", 3, None, None, None),
         ("step_started", 4, 4, None, None),
         ("log", 4, None, "hi", None),
         ("log", 4, None, "there", None),
@@ -331,6 +340,150 @@ def test_the_steps_of_a_dockerfile_are_counted_as_builders_do() -> None:
         (10, 3, 2, "RUN"),
     ]
     # The last stage begins with the first one, so its image has both's steps.
-    assert [step.number for step in plan.chain] == [3, 4, 10]
-    assert [s.number for s in plan_of(parse(STAGES), "ONE").chain] == [3, 4]
-    assert [s.number for s in plan_of(parse(STAGES), "1").chain] == [6, 7, 8]
+    assert numbers(plan) == [3, 4, 10]
+    assert numbers(plan_of(parse(STAGES), "ONE")) == [3, 4]
+    assert numbers(plan_of(parse(STAGES), "1")) == [6, 7, 8]
+
+
+def numbers(plan: Plan) -> list[int | None]:
+    return [None if step is None else step.number for step in plan.chain]
+
+
+def test_what_a_stage_has_for_those_that_build_on_it_is_in_their_history() -> None:
+    text = "FROM base:1 AS one\nONBUILD RUN a\nONBUILD ENV B=1\nRUN c\nFROM one\nRUN d\n"
+    assert numbers(plan_of(parse(text))) == [4, None, None, 6]
+
+
+def test_labels_of_the_command_line_are_a_step_of_builders_without_buildkit() -> None:
+    plan = plan_of(parse(DOCKERFILE), labels={"a": "b", "c": ""})
+    assert [(s.number, s.line, s.text) for s in plan.steps][-1] == (4, None, "LABEL a=b c=")
+    assert numbers(plan) == [2, 3, 4]
+
+
+TRIGGERS = "FROM base:1 AS one\nONBUILD RUN a\nFROM one\nRUN b\n"
+
+
+def test_what_podman_runs_for_onbuild_is_no_step_of_the_dockerfile() -> None:
+    told = Told(TRIGGERS)
+    parser = told.podman()
+    for message in stream(
+        "[1/2] STEP 1/2: FROM base:1 AS one\n",
+        "[1/2] STEP 2/2: ONBUILD RUN a\n",
+        f"--> {FIRST}\n",
+        f"[2/2] STEP 1/3: FROM {FIRST}\n",
+        "[2/2] STEP 2/3: RUN a\n",
+        "[2/2] STEP 3/3: RUN b\n",
+        "hello\n",
+    ):
+        parser.feed(message)
+    events = told.found("event", "step", "instruction", "text")
+    assert [e[1:3] for e in events if e[0] == "step_started"] == [
+        (1, "FROM base:1 AS one"),
+        (2, "ONBUILD RUN a"),
+        (3, "FROM one"),
+        (4, "RUN b"),
+    ]
+    assert ("log", 4, None, "hello") in events
+
+
+def test_stages_that_begin_with_the_same_image_share_its_vertex() -> None:
+    told = Told("ARG B=base:1\nFROM $B AS one\nRUN a\nFROM base:1\nRUN b\n")
+    name = "[stage-1 1/2] FROM docker.io/library/base:1"
+    Vertices(told.plan, told.recorder).read(
+        rawjson(vertex(name, started=BEGUN, completed=BEGUN, cached=True))
+    )
+    assert [e for e in told.found("event", "step", "text") if e[0] == "step_done"] == [
+        ("step_done", 1, None),
+        ("step_done", 2, "cached"),
+        ("step_done", 4, "cached"),
+    ]
+
+
+def test_a_base_that_is_not_there_fails_its_from() -> None:
+    told = Told(STAGES)
+    vertices = Vertices(told.plan, told.recorder)
+    name = "[internal] load metadata for docker.io/library/base:1"
+    vertices.read(rawjson(vertex(name, started=BEGUN, completed=BEGUN, error="no such host")))
+    events = told.found("event", "step", "text")
+    assert events[-1] == ("step_failed", 2, "no such host")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("ERROR: failed to build: failed to solve: no such stage", "no such stage"),
+        ('failed to calculate checksum of ref a::b: "/x": not found', '"/x": not found'),
+        ("", ""),
+    ],
+)
+def test_a_reason_is_what_is_for_the_one_who_builds(said: str, why: str) -> None:
+    assert reason(said) == why
+
+
+class Exports(NoImages):
+    """An engine that has to export images; every image has one layer more than the last."""
+
+    way = "engine export"
+
+    def __init__(self, seconds: float) -> None:
+        self.opened: list[str] = []
+        self.seconds = seconds
+
+    def height(self, image: str) -> int:
+        return int(image)
+
+    def open(self, image: str) -> ImageReader:
+        self.opened.append(image)
+        reader = SimpleNamespace(way=self.way, close=lambda: None, image=image)
+        return cast("ImageReader", reader)
+
+
+def test_steps_wait_for_their_figures_where_an_export_would_hold_up_the_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = Exports(0.3)
+
+    def facts(reader: ImageReader, first: int, progress: object) -> Any:
+        time.sleep(images.seconds)
+        return {n: LayerFacts(f"sha256:{n}", n, 1, 0, 0, 0) for n in range(first, 9)}, (36, 0)
+
+    monkeypatch.setattr("layerscope.build.recorder.layer_facts", facts)
+    events: list[dict[str, Any]] = []
+    recorder = Recorder(lambda event: events.append(dict(event)), images)
+    recorder.committed(1, "1", base=True)
+    for step in range(2, 7):
+        recorder.committed(step, str(step))
+        time.sleep(0.1)
+    recorder.drain()
+    # The first cost more than its share, so the others came in one, and lost nothing.
+    assert len(images.opened) == 2
+    told = [e for e in events if e["event"] == "step_committed"]
+    assert [(e["step"], e.get("diff_id")) for e in told] == [
+        (1, None),
+        *((step, f"sha256:{step - 1}") for step in range(2, 7)),
+    ]
+    assert [e["step"] for e in events if e["event"] == "step_done"] == [1, 2, 3, 4, 5, 6]
+    assert recorder.totals == (36, 0)
+
+
+def test_nobody_waits_for_figures_of_a_build_that_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def facts(reader: ImageReader, first: int, progress: Progress) -> Any:
+        for number in range(600):
+            progress.advance(number)
+            time.sleep(0.05)
+        raise AssertionError("measured to the end")
+
+    monkeypatch.setattr("layerscope.build.recorder.layer_facts", facts)
+    events: list[dict[str, Any]] = []
+    recorder = Recorder(lambda event: events.append(dict(event)), Exports(0))
+    recorder.committed(1, "1", base=True)
+    recorder.committed(2, "2")
+    time.sleep(0.2)
+    recorder.hurry()
+    recorder.drain()
+    assert [(e["step"], e.get("size")) for e in events if e["event"] == "step_committed"] == [
+        (1, None),
+        (2, None),
+    ]

@@ -30,7 +30,7 @@ from layerscope.tui.widgets.step_list import StepList, duration
 from layerscope.tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from layerscope.build.state import BuildStep
+    from layerscope.build.state import BuildStep, StepState
 
 #: Seconds that the cursor rests on a step before its layer is read.
 _REST = 0.15
@@ -67,7 +67,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         self._clock = clock
         # The layer that is shown, and the step that it, or the lack of one, is shown for.
         self._shown: tuple[str, str] | None = None
-        self._shown_for: tuple[int, bool] | None = None
+        self._shown_for: tuple[int, StepState] | None = None
         self._rest: Timer | None = None
         self._zoomed = False
         self._told_failure = False
@@ -149,8 +149,8 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         if self.build is None:
             return None
         state = self.build.state
-        steps = list(state.steps.values())
-        return state.failed or state.running or (steps[-1] if steps else None)
+        begun = [step for step in state.steps.values() if step.begun]
+        return state.failed or state.running or (begun[-1] if begun else None)
 
     @property
     def _note(self) -> str:
@@ -200,7 +200,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         """Reads the layer of the step under the cursor."""
         step = self.steps.step
         wanted = self._layer_of(step)
-        shown_for = None if step is None else (step.number, step.ended is None)
+        shown_for = None if step is None else (step.number, step.state)
         if wanted == self._shown and (wanted is not None or shown_for == self._shown_for):
             return
         self._shown, self._shown_for = wanted, shown_for
@@ -210,10 +210,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         self.files.forget()
         if wanted is None:
             self.files.set_texts("3 Files")
-            running = step is not None and step.ended is None
-            self._files_say(
-                "Nothing is committed yet." if running else "This step changes no files."
-            )
+            self._files_say(self.steps.why_no_layer)
             return
         self._files_say("Reading the layer…")
         self.session = Session(f"docker-daemon:{wanted[0]}", self._opener, self.post_message)

@@ -108,7 +108,7 @@ def _values(known: BuildRequest | None, folder: Path) -> dict[str, str]:
     arguments = (known.build_args or {}).items()
     return {
         "context": _short(known.context, folder),
-        "dockerfile": _short(known.dockerfile, folder),
+        "dockerfile": _short(known.dockerfile, folder) if known.text is None else "",
         "tags": " ".join(known.tags),
         "target": known.target,
         "arguments": shlex.join(k if v is None else f"{k}={v}" for k, v in arguments),

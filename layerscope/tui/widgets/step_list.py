@@ -18,17 +18,23 @@ from layerscope.tui.widgets.row_view import RowView
 
 #: A mark and a word for each state: never a colour alone.
 _WORDS = {
+    StepState.WAITING: "waiting",
     StepState.RUNNING: "running",
     StepState.DONE: "done",
     StepState.COMMITTED: "committed",
     StepState.CACHED: "cached",
     StepState.FAILED: "failed",
     StepState.STOPPED: "stopped",
+    StepState.SKIPPED: "not run",
 }
 
 
+#: Steps that nothing has happened to.
+_IDLE = (StepState.WAITING, StepState.SKIPPED)
+
+
 class StepList(RowView):
-    """Steps in the order in which they began.
+    """The steps of the Dockerfile, those that wait for their turn dimmed.
 
     Attributes:
         follow: Whether the cursor goes to the step that runs, until the user moves it.
@@ -52,6 +58,18 @@ class StepList(RowView):
         """The step under the cursor."""
         return self._steps[self.cursor] if self._steps else None
 
+    @property
+    def why_no_layer(self) -> str:
+        """Why there are no files of the step under the cursor."""
+        step = self.step
+        if step is None or step.state is StepState.WAITING:
+            return "This step has not begun."
+        if step.state is StepState.SKIPPED:
+            return "This step did not run."
+        if step.ended is None:
+            return "Nothing is committed yet."
+        return "This step changes no files."
+
     def show(self, state: BuildState, before: Mapping[int, BuildStep]) -> None:
         """Shows the steps as they are now.
 
@@ -70,13 +88,14 @@ class StepList(RowView):
         self.set_rows(len(self._steps), cursor)
         if moved:
             self.post_message(self.Moved(self))
-        done = sum(step.state is not StepState.RUNNING for step in self._steps)
+        done = sum(step.state not in (*_IDLE, StepState.RUNNING) for step in self._steps)
         self.set_texts("1 Steps", f"{done} of {plural(self._total, 'step')}" if self._total else "")
 
     def _last(self) -> int:
         """The last step that there is something to see of."""
         rows = [row for row, step in enumerate(self._steps) if step.has_layer or step.log]
-        return rows[-1] if rows else len(self._steps) - 1
+        begun = [row for row, step in enumerate(self._steps) if step.state not in _IDLE]
+        return max(rows, default=max(begun, default=0))
 
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
@@ -95,9 +114,10 @@ class StepList(RowView):
         colors = self.ink
         step = self._steps[row]
         mark, style = _mark(step.state, colors)
+        idle = step.state in _IDLE
         line: Line = [
             (f" {mark}  ", style),
-            (right(str(step.number), 3) + " ", colors.strong),
+            (right(str(step.number), 3) + " ", colors.muted if idle else colors.strong),
         ]
         used = 8
         if width >= 60:
@@ -114,7 +134,8 @@ class StepList(RowView):
             line.append((right(self._was(step), 17) + "  ", colors.muted))
             used += 19
         text = cut(one_line(step.instruction), width - used)
-        line.append((text, colors.text if step.state is not StepState.CACHED else colors.muted))
+        dimmed = step.state is StepState.CACHED or idle
+        line.append((text, colors.muted if dimmed else colors.text))
         return line
 
     def _shows_before(self, width: int) -> bool:
@@ -158,4 +179,6 @@ def _mark(state: StepState, colors: Palette) -> tuple[str, Style]:
         StepState.CACHED: ("=", colors.muted),
         StepState.FAILED: (glyphs.FAILED, colors.removed),
         StepState.STOPPED: ("-", colors.warning),
+        StepState.WAITING: (" ", colors.muted),
+        StepState.SKIPPED: (" ", colors.muted),
     }[state]

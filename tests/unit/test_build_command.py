@@ -1,0 +1,51 @@
+"""`layerscope build`, as far as it goes without an engine."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from layerscope.jobs.folder import all_jobs
+from tests.unit.command import one_line_error, run
+
+
+@pytest.fixture(autouse=True)
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+
+
+@pytest.mark.parametrize(
+    "context", ["-", "https://example.invalid/x.git", "git@example.invalid:x/y", "github.com/x/y"]
+)
+def test_contexts_that_are_no_folders_are_told_from_folders_that_are_not_there(
+    context: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = one_line_error(run(capsys, "build", context))
+    assert f"{context} is no folder: layerscope sends folders only." in error
+    assert "-f -" in error
+
+
+def test_a_dockerfile_comes_by_stdin_and_is_kept_with_the_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b"FROM scratch\n# \xff\n"
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    assert run(capsys, "build", "-f", "-", str(tmp_path)).code == 2
+    (job,) = all_jobs()
+    kept = json.loads((job.folder / "job.json").read_bytes())["spec"]
+    assert kept["text"].encode("utf-8", "surrogateescape") == text
+    assert (kept["dockerfile"], kept["engine"]) == ("-", "unix:///nowhere")
+
+
+def test_quiet_prints_nothing_but_the_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    outcome = run(capsys, "build", "-q", str(tmp_path))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("layerscope: No engine listens at unix:///nowhere.")
