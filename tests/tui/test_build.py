@@ -131,7 +131,7 @@ async def test_a_failed_step_says_why(build: FakeBuild) -> None:
         build.tell("failed", text="The build failed.", image=IMAGE)
         build.end(1)
         await ui.until(lambda: "Failed" in ui.lines[0])
-        assert "Step 3 failed: It returned 3." in ui.lines[-1]
+        assert "Step 3 failed with exit code 3. x opens a shell, b builds" in ui.lines[-1]
         assert ui.pane("steps")[3].split()[:3] == ["✗", "3", "failed"]
         assert ui.pane("log")[:2] == ["removing", "It returned 3."]
         # What is left of it can be looked at.

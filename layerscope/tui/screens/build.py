@@ -14,12 +14,13 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from layerscope.jobs.job import Job, State
-from layerscope.text import docker_size, one_line, short_id, visible
+from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.build_watch import BuildChanged, BuildWatch
 from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.screens.build_keys import BINDINGS, HINTS
+from layerscope.tui.screens.build_words import failure, outcome
 from layerscope.tui.session import Opener, Session, SessionChanged
 from layerscope.tui.widgets.build_log import BuildLog
 from layerscope.tui.widgets.file_tree import FileTree
@@ -119,8 +120,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         failed = state.failed
         if failed is not None and not self._told_failure:
             self._told_failure = True
-            text = failed.ended.text if failed.ended is not None else ""
-            self.keys.say(f"Step {failed.number} failed: {one_line(text or '')}")
+            self.keys.say(failure(failed, state.last_image is not None))
         self.refresh_bindings()
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
@@ -183,11 +183,11 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
                 parts.insert(0, plural(len(watch.state.warnings), "warning"))
             self.title_bar.set_right(SEPARATOR.join(parts), "accent")
         elif watch.ended is State.FINISHED and end is not None:
-            took = "" if end.seconds is None else f" in {duration(end.seconds)}"
-            self.title_bar.set_right(f"Built {short_id(end.image or '')}{took}", "added")
+            self.title_bar.set_right(outcome(end), "added")
         else:
             text = {State.CANCELLED: "Cancelled", State.DIED: "Ended without a word"}
-            self.title_bar.set_right(text.get(watch.ended, "Failed"), "removed")
+            took = "" if end is None or end.seconds is None else f" after {duration(end.seconds)}"
+            self.title_bar.set_right(f"{text.get(watch.ended, 'Failed')}{took}", "removed")
 
     # What a step added.
 

@@ -13,6 +13,7 @@ from layerscope.build.state import BuildState, BuildStep, StepState
 from layerscope.text import docker_size, one_line
 from layerscope.tui import glyphs
 from layerscope.tui.format import Line, cut, left, plural, right
+from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.theme import Palette
 from layerscope.tui.widgets.row_view import RowView
 
@@ -66,6 +67,8 @@ class StepList(RowView):
             return "This step has not begun."
         if step.state is StepState.SKIPPED:
             return "This step did not run."
+        if step.state is StepState.FAILED:
+            return "This step failed: nothing of it is kept."
         if step.ended is None:
             return "Nothing is committed yet."
         return "This step changes no files."
@@ -89,7 +92,10 @@ class StepList(RowView):
         if moved:
             self.post_message(self.Moved(self))
         done = sum(step.state not in (*_IDLE, StepState.RUNNING) for step in self._steps)
-        self.set_texts("1 Steps", f"{done} of {plural(self._total, 'step')}" if self._total else "")
+        cached = sum(step.state is StepState.CACHED for step in self._steps)
+        parts = [f"{done} of {plural(self._total, 'step')}"] if self._total else []
+        parts += [f"{cached} cached"] if cached else []
+        self.set_texts("1 Steps", SEPARATOR.join(parts))
 
     def _last(self) -> int:
         """The last step that there is something to see of."""
