@@ -45,6 +45,7 @@ class Plan:
             ONBUILD of an own stage puts in between.
         bases: For each FROM, the image that it names, with variables replaced; none for stages.
         heredocs: Numbers of the steps with heredocs.
+        needed: Numbers of the stages that the image needs, from 1.
     """
 
     steps: tuple[Step, ...]
@@ -52,6 +53,7 @@ class Plan:
     chain: tuple[Step | None, ...] = ()
     bases: Mapping[int, str] = field(default_factory=dict)
     heredocs: frozenset[int] = frozenset()
+    needed: frozenset[int] = frozenset()
 
     @property
     def lines(self) -> Mapping[int, int | None]:
@@ -110,7 +112,7 @@ def plan_of(
         steps.append(label)
         stages[-1].append(label)
     chain: list[Step | None] = []
-    index = found.find(target) if target else len(stages) - 1
+    index = wanted = found.find(target) if target else len(stages) - 1
     while index is not None and index >= 0:
         chain[:0] = [step for step in stages[index][1:] if step.keyword != "ONBUILD"]
         base = found.stages[index].base
@@ -119,7 +121,10 @@ def plan_of(
         if index is not None:
             chain[:0] = [None for step in stages[index] if step.keyword == "ONBUILD"]
     heredocs = frozenset(each.index + 1 for each in document.instructions if each.heredocs)
-    return Plan(tuple(steps), name_in_context, tuple(chain), _bases(found), heredocs)
+    needed = frozenset(stage + 1 for stage in found.needed(wanted)) if wanted is not None else ()
+    return Plan(
+        tuple(steps), name_in_context, tuple(chain), _bases(found), heredocs, frozenset(needed)
+    )
 
 
 def _bases(found: Stages) -> dict[int, str]:

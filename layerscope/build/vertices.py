@@ -182,7 +182,9 @@ class Vertices:
         base = self._plan.bases.get(step.number)
         if base is None:
             return [step]
-        return [each for each in self._plan.steps if self._plan.bases.get(each.number) == base]
+        needed = self._plan.needed
+        alike = [each for each in self._plan.steps if self._plan.bases.get(each.number) == base]
+        return [each for each in alike if each.stage in needed or each is step]
 
     def _has_vertex(self, step: Step) -> bool:
         """Whether it is carried out: a FROM that names no image has nothing to do."""

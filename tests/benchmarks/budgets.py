@@ -88,6 +88,14 @@ BUDGETS = {
     "bytes-page": Budget("TUI: page", "", "bytes", 2_700),
     "bytes-layer": Budget("TUI: change layer", "", "bytes", 700),
     "bytes-union-layer": Budget("TUI: change layer of the union", "", "bytes", 700),
+    # Builds.
+    "build-classic": Budget("build, classic builder", "docker build", "×", 1.05),
+    "build-buildkit": Budget("build, BuildKit", "docker build", "×", 1.05),
+    "build-worker-100000": Budget("its memory, 100,000 lines of a log", "", "MB", 120, 200),
+    "build-worker-1000000": Budget("its memory, 1,000,000 lines", "", "MB", 120, 200),
+    "build-screen-100000": Budget("TUI: memory, 100,000 lines of a log", "", "MB", 150, 250),
+    "build-screen-1000000": Budget("TUI: memory, 1,000,000 lines", "", "MB", 150, 250),
+    "build-bytes": Budget("TUI: a build prints 200 lines a second", "", "KB/s", 20, 40),
     # An image so small that dive answers at once; the note has what layerscope needs there.
     "dive-cursor": Budget("dive: move the cursor", "", "bytes", None),
     "dive-page": Budget("dive: page", "", "bytes", None),

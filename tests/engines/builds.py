@@ -27,6 +27,9 @@ MATRIX = (
     ("podman", "podman"),
 )
 
+#: One engine for each builder: classic, BuildKit, Podman.
+BUILDERS = (MATRIX[1], MATRIX[2], MATRIX[5])
+
 Event = dict[str, Any]
 
 

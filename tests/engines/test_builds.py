@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.builds import MATRIX, Site
+from tests.engines.builds import BUILDERS, MATRIX, Site
 from tests.engines.fixtures import new_engine, running_engine
 from tests.engines.images import busybox_base
 
@@ -22,6 +22,12 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
     """A build context for each builder on each engine."""
     name, builder = request.param
     return Site(running_engine(name), builder, tmp_path)
+
+
+#: One engine for each builder, for what is the builder's business and not the engine's.
+once_a_builder = pytest.mark.parametrize(
+    "site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"]
+)
 
 
 @pytest.fixture
@@ -66,6 +72,9 @@ def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -
     assert site.inspect(finished["image"])["image"]["id"] == document["image"]["id"]
 
 
+@pytest.mark.parametrize(
+    "site", [*BUILDERS, MATRIX[4]], indirect=True, ids=["classic", "buildkit", "podman", "store"]
+)
 def test_what_is_unchanged_is_a_cache_hit(site: Site, base: str) -> None:
     first = unique("true")
     site.write(f"FROM {base}\n{first}RUN echo one > /file\n")
@@ -97,6 +106,7 @@ def test_stages_arguments_and_a_target(site: Site, base: str) -> None:
     assert {e["step"] for e in target.of("step_started")} <= {1, 2, 3, 4}
 
 
+@once_a_builder
 def test_a_step_that_fails(site: Site, base: str) -> None:
     site.write(f"FROM {base}\n" + unique("true") + "RUN echo before; exit 3\nRUN true\n")
     built = site.build("-t", "layerscope.test/failing:1")
@@ -111,6 +121,7 @@ def test_a_step_that_fails(site: Site, base: str) -> None:
     assert "[3/4] failed with exit code 3" in people.stdout
 
 
+@once_a_builder
 def test_a_log_of_many_lines_is_whole(site: Site, base: str) -> None:
     lines = 100_000 if site.builder != "buildkit" else 10_000
     site.write(f"FROM {base}\n" + unique(f"seq 1 {lines}"))
@@ -119,6 +130,7 @@ def test_a_log_of_many_lines_is_whole(site: Site, base: str) -> None:
     assert built.log(2) == [str(number) for number in range(1, lines + 1)]
 
 
+@once_a_builder
 def test_escape_sequences_in_logs_are_shown_and_not_obeyed(site: Site, base: str) -> None:
     site.write(
         f"FROM {base}\n" + unique(r"printf '\033[31mred\033[0m \033]0;title\007 \033[2Jend\n'")
@@ -131,8 +143,16 @@ def test_escape_sequences_in_logs_are_shown_and_not_obeyed(site: Site, base: str
     assert "\x1b" not in people.stdout
 
 
-@pytest.mark.parametrize("how", ["command", "interrupt"])
-def test_a_build_that_is_cancelled_leaves_nothing(site: Site, base: str, how: str) -> None:
+@once_a_builder
+def test_a_build_that_is_interrupted_leaves_nothing(site: Site, base: str) -> None:
+    cancelled(site, base, "interrupt")
+
+
+def test_a_build_that_is_cancelled_leaves_nothing(site: Site, base: str) -> None:
+    cancelled(site, base, "command")
+
+
+def cancelled(site: Site, base: str, how: str) -> None:
     site.write(f"FROM {base}\n" + unique("true") + "RUN echo begun; sleep 600\n")
     before = site.left()
     with site.begun("begun", "-t", "layerscope.test/cancelled:1") as process:
@@ -146,6 +166,7 @@ def test_a_build_that_is_cancelled_leaves_nothing(site: Site, base: str, how: st
     assert site.left() == before
 
 
+@pytest.mark.parametrize("site", BUILDERS[:2], indirect=True, ids=["classic", "buildkit"])
 def test_a_build_outlives_its_terminal_and_is_attached_to_again(site: Site, base: str) -> None:
     site.write(f"FROM {base}\n" + unique("echo begun; sleep 3; echo over"))
     with site.begun("begun") as process:
@@ -207,6 +228,7 @@ def test_secrets_reach_the_command_and_not_the_journal(tmp_path: Path) -> None:
         assert not file.is_file() or b"hush-hush" not in file.read_bytes()
 
 
+@once_a_builder
 def test_what_dockerignore_leaves_out_is_not_sent(site: Site, base: str) -> None:
     site.write(
         f"FROM {base}\nCOPY . /all/\n" + unique("ls /all"),
@@ -222,6 +244,7 @@ def test_what_dockerignore_leaves_out_is_not_sent(site: Site, base: str) -> None
     assert "left.log" not in people.split("[1/3]")[0]
 
 
+@once_a_builder
 def test_a_dockerfile_from_elsewhere(site: Site, base: str, tmp_path: Path) -> None:
     site.write("FROM nothing-that-there-is\n")
     other = tmp_path / "Other.dockerfile"
