@@ -108,7 +108,9 @@ async def test_another_platform_is_chosen(archive: Callable[..., str]) -> None:
         await ui.until(lambda: only(HOST) in ui.text)
         assert f"{HOST}, 1 of 2 platforms" in ui.lines[0]
         assert "p Platform" in ui.lines[-1]
-        assert any(line.rstrip("▐ ").split() == ["Also", "for", OTHER] for line in ui.pane("details"))
+        assert any(
+            line.rstrip("▐ ").split() == ["Also", "for", OTHER] for line in ui.pane("details")
+        )
         await ui.press("p")
         assert isinstance(ui.app.screen, ChoiceScreen)
         assert [line.strip(" │") for line in ui.lines if "linux/" in line][-2:] == [HOST, OTHER]
