@@ -78,6 +78,8 @@ class Changeset:
     xattrs: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     sparse: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     digests: UInt8 | None = None
+    # Where each path ends in the blob, once one is asked for alone.
+    _ends: Int64 | None = field(default=None, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -99,6 +101,14 @@ class Changeset:
     def paths(self) -> list[bytes]:
         """The paths of all rows."""
         return self.path_blob.split(b"\0") if len(self) else []
+
+    def path(self, row: int) -> bytes:
+        """The path of one row, without those of all others being made."""
+        if self._ends is None:
+            blob = np.frombuffer(self.path_blob, np.uint8)
+            self._ends = np.append(np.flatnonzero(blob == 0), len(blob))
+        start = int(self._ends[row - 1]) + 1 if row else 0
+        return self.path_blob[start : int(self._ends[row])]
 
     @classmethod
     def empty(cls) -> Changeset:

@@ -140,7 +140,7 @@ class ApiLayers:
         Raises:
             BadInputError: It is there no longer.
         """
-        path = changeset.paths()[row]
+        path = changeset.path(row)
         read, stop = self._engine.container_file(self._identifier, b"/" + path)
         try:
             source = Stream(read)

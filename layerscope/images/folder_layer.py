@@ -141,7 +141,7 @@ class FolderLayer:
 
     def _open(self, changeset: Changeset, row: int) -> tuple[int, str, int]:
         """A file's descriptor, its name for errors, and its size."""
-        path = changeset.paths()[row]
+        path = changeset.path(row)
         name = f"{self.root.name(self.folder)}/{visible(decode(path))}"
         top = self.root.open_folder(self.folder)
         try:

@@ -27,7 +27,7 @@ def toc_content(layer: TocLayer, changeset: Changeset, row: int, what: str) -> I
         NoRangesError: Likewise.
         LayerscopeError: The content cannot be had.
     """
-    path = changeset.paths()[row]
+    path = changeset.path(row)
     pieces = layer.content(path, int(changeset.sizes[row]))
     yield from _checked(pieces, changeset, row, what)
 
@@ -55,7 +55,7 @@ def whole_content(
         LayerscopeError: The content cannot be had.
     """
     if changeset.data_offsets[row] < 0 and changeset.sizes[row]:
-        path = changeset.paths()[row]
+        path = changeset.path(row)
         changeset = read_again()
         row = _file_row(changeset, path, file, what)
     try:

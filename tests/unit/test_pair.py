@@ -237,3 +237,9 @@ def test_hard_links_to_what_is_no_file_are_compared_too() -> None:
     ):
         found = {each.path: each.change for each in differences(pair_unions(first, second))}
         assert found == (dict.fromkeys(names, change) if change is not None else {})
+
+
+def test_the_path_of_one_row_is_that_among_all() -> None:
+    found = changeset([folder("."), text("a", "1"), folder("d"), text("d/b", "2")])
+    assert [found.path(row) for row in range(len(found))] == found.paths()
+    assert changeset([text("a", "1")]).path(0) == b"a"
