@@ -167,14 +167,6 @@ def _marks(
     return sorted(opaque), kept
 
 
-def _mark(attribute: bytes) -> bytes:
-    """What overlayfs means by an attribute; empty for one that is not its own."""
-    for prefix in _MARKS:
-        if attribute.startswith(prefix):
-            return attribute.removeprefix(prefix)
-    return b""
-
-
 def _link_inodes(found: Found, kinds: npt.NDArray[np.uint8], links: dict[int, bytes]) -> None:
     """Of several names of one inode, the first is the file and the others are links to it."""
     several = (found.status["nlink"] > 1) & (kinds != EntryType.DIR) & (kinds < EntryType.WHITEOUT)
