@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from layerscope import __version__, commands, config
+from layerscope import __version__, config
+from layerscope.commands import command
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
@@ -352,5 +353,4 @@ def _run(arguments: list[str]) -> int:
         # Those tell of more, the keys among it.
         for warning in config.load().warnings:
             print(f"layerscope: {warning}", file=sys.stderr)
-    run: Callable[[argparse.Namespace], int] = getattr(commands, parsed.command)
-    return run(parsed)
+    return command(parsed.command)(parsed)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope import commands
+from layerscope.commands import comparing, looking
 from tests.archives import entry, saved
 from tests.unit.archives import layer, write
 from tests.unit.command import Outcome, environment, one_line_error, process, run
@@ -137,7 +137,7 @@ def test_an_interrupt_that_an_import_makes_an_error_of_is_130(
         return 0
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(commands, "inspect", load)
+    monkeypatch.setattr(looking, "inspect", load)
     try:
         assert run(capsys, "inspect", "x") == Outcome(130, "", "Interrupted.\n")
     finally:
@@ -150,7 +150,7 @@ def test_a_mistake_of_ours_is_not_the_answer_no(
     def fail(_: object) -> int:
         raise AttributeError("of nothing")
 
-    monkeypatch.setattr(commands, "ci", fail)
+    monkeypatch.setattr(comparing, "ci", fail)
     outcome = run(capsys, "ci", "x")
     assert (outcome.code, outcome.out) == (2, "")
     assert "AttributeError: of nothing" in outcome.err

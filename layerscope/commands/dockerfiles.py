@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerscope.commands.opening import open_source
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
 from layerscope.output import write_lines
 from layerscope.text import visible
@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from layerscope.dockerfile.document import Document
     from layerscope.dockerfile.facts import BaseImage, StepWaste
     from layerscope.dockerfile.problems import Problem
-    from layerscope.images.loading import Loaded
     from layerscope.images.reader import ImageReader
-
-#: Opens a source and reads all of its layers.
-Opener = Callable[[str, argparse.Namespace], AbstractContextManager[tuple["Loaded", "ImageReader"]]]
 
 _NAMES = ("Dockerfile", "Containerfile")
 
 
-def lint(arguments: argparse.Namespace, opened: Opener) -> int:
+def lint(arguments: argparse.Namespace) -> int:
     """`layerscope lint`.
 
     Returns:
@@ -45,7 +41,7 @@ def lint(arguments: argparse.Namespace, opened: Opener) -> int:
     context = _context(arguments, path)
     waste: list[StepWaste] = []
     if arguments.image is not None:
-        waste = _waste(arguments, document, opened)
+        waste = _waste(arguments, document)
     world = World(
         context=context,
         base=_look_up(arguments) if arguments.bases else None,
@@ -137,11 +133,11 @@ def _others(
     return problems, tools
 
 
-def _waste(arguments: argparse.Namespace, document: Document, opened: Opener) -> list[StepWaste]:
+def _waste(arguments: argparse.Namespace, document: Document) -> list[StepWaste]:
     from layerscope.dockerfile.match_history import step_waste
     from layerscope.filesystem.waste import by_layer
 
-    with opened(arguments.image, arguments) as (loaded, _):
+    with open_source(arguments.image, arguments) as (loaded, _):
         return step_waste(document, loaded.image, by_layer(loaded.stack), arguments.target)
 
 

@@ -5,28 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from layerscope.commands.opening import open_source
 from layerscope.errors import UsageError
 from layerscope.output import write_lines
 from layerscope.reports.narration import Narration
 
 if TYPE_CHECKING:
-    from layerscope.images.loading import Loaded
-    from layerscope.images.reader import ImageReader
-
-#: Opens a source and reads all of its layers.
-Opener = Callable[[str, argparse.Namespace], AbstractContextManager[tuple["Loaded", "ImageReader"]]]
+    pass
 
 
-def waste(arguments: argparse.Namespace, opened: Opener) -> int:
+def waste(arguments: argparse.Namespace) -> int:
     """`layerscope waste`."""
     from layerscope.filesystem.waste_causes import find_causes
     from layerscope.reports.waste_report import waste_document, waste_text
 
-    with opened(arguments.source, arguments) as (loaded, reader):
+    with open_source(arguments.source, arguments) as (loaded, reader):
         if arguments.compare:
             from layerscope.images.contents import Contents
             from layerscope.images.hidden_content import compare_hidden
@@ -89,13 +84,13 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def packages(arguments: argparse.Namespace, opened: Opener) -> int:
+def packages(arguments: argparse.Namespace) -> int:
     """`layerscope packages`."""
     from layerscope.images.contents import Contents
     from layerscope.images.packages import PackageReader
     from layerscope.reports.packages_report import packages_document, packages_text
 
-    with opened(arguments.source, arguments) as (loaded, image):
+    with open_source(arguments.source, arguments) as (loaded, image):
         layer, height = arguments.layer, loaded.stack.height
         if layer is not None and not 0 <= layer < height:
             raise UsageError(
