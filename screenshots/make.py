@@ -6,6 +6,7 @@ Without a source it takes the image that the benchmarks measure, and makes that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -46,7 +47,15 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
 COMPARED: tuple[str, tuple[int, int], list[str]] = ("compare-120x40", (120, 40), ["s", *"zGllll"])
 
 
-async def shoot(source: str, name: str, size: tuple[int, int], keys: list[str]) -> None:
+#: The editor, which needs a Dockerfile and no image.
+EDITED: tuple[str, tuple[int, int], list[str]] = (
+    "editor-120x40",
+    (120, 40),
+    ["e", *["down"] * 11, "end", "enter", *"COPY --"],
+)
+
+
+async def shoot(source: str | None, name: str, size: tuple[int, int], keys: list[str]) -> None:
     """Makes one picture."""
     app = LayerscopeApp(source)
     async with app.run_test(size=size) as pilot:
@@ -56,6 +65,8 @@ async def shoot(source: str, name: str, size: tuple[int, int], keys: list[str]) 
             await pilot.press(key)
             await pilot.pause(0.3)
             await until_compared(app)
+        # The editor looks for problems once there has been a pause.
+        await pilot.pause(1.0)
         svg = app.export_screenshot(title="layerscope")
     # Textual names its styles by a random number, which would make each run a change.
     svg = re.sub(r"terminal-\d+", "terminal", svg)
@@ -88,6 +99,16 @@ def main() -> None:
         asyncio.run(shoot(str(other), name, size, ["c", *source, "enter", *keys]))
     for name, size, keys in SHOTS:
         asyncio.run(shoot(source, name, size, keys))
+    make_edited()
+
+
+def make_edited() -> None:
+    """Makes the picture of the editor, of the example beside this file."""
+    name, size, keys = EDITED
+    # Builds that were made on this machine have nothing to do with it.
+    os.environ["XDG_STATE_HOME"] = str(FOLDER / "none")
+    with contextlib.chdir(FOLDER / "example"):
+        asyncio.run(shoot(None, name, size, keys))
 
 
 if __name__ == "__main__":
