@@ -15,10 +15,12 @@ from rich.color import ColorSystem
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.content import Content
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region, Size
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
@@ -28,7 +30,6 @@ from layerscope.tui.cells.path import Abilities
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.dom import DOMNode
-    from textual.screen import Screen
     from textual.widget import Widget
 
 _SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
@@ -308,3 +309,25 @@ def action_of_key(node: DOMNode, key: str) -> str | None:
         bindings.apply_keymap(keymap)
     found = bindings.key_to_bindings.get(key)
     return found[0].action if found else None
+
+
+def dismiss_once() -> None:
+    """Lets a screen be dismissed once, whatever else it is told before it is gone.
+
+    Keys that came behind the one that dismissed it, typed fast or over a slow line, are still
+    handled by the screen. Textual's `dismiss` would then end the app, or take another screen away.
+    """
+    if Screen.dismiss is not _dismiss_once:
+        Screen.dismiss = _dismiss_once  # type: ignore[method-assign]
+
+
+_dismiss = Screen.dismiss
+
+
+def _dismiss_once(self: Screen[Any], result: Any = None) -> AwaitComplete:
+    app = self.app
+    if self not in app.screen_stack:
+        return AwaitComplete()
+    while app.screen is not self:
+        app.pop_screen()
+    return _dismiss(self, result)

@@ -29,6 +29,7 @@ from layerscope.text import visible
 from layerscope.tui._textual_compat import (
     CellApp,
     TerminalDriver,
+    dismiss_once,
     still_cursors,
     write_to_terminal,
 )
@@ -124,6 +125,7 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             keymap: Keys for ids of bindings, in place of the default ones.
             notice: What to say before the first key; safe to show.
         """
+        dismiss_once()
         still_cursors()
         super().__init__(driver_class=TerminalDriver)
         self.glyphs = glyphs

@@ -76,6 +76,8 @@ class BuildForm(ModalScreen[BuildRequest | None], inherit_bindings=False):
     def action_field(self, step: int) -> None:
         """Goes to another field."""
         fields = list(self.query(TextEntry))
+        if not fields:
+            return
         focused = self.focused
         at = fields.index(focused) if isinstance(focused, TextEntry) else 0
         self.set_focus(fields[(at + step) % len(fields)])
@@ -83,10 +85,14 @@ class BuildForm(ModalScreen[BuildRequest | None], inherit_bindings=False):
     def action_switch(self, name: str) -> None:
         """Turns an option on or off."""
         self._on[name] = not self._on[name]
-        self._show_switches()
+        if self.is_mounted:
+            self._show_switches()
 
     def action_build(self) -> None:
         """Gives the build to the one who asked, or says what is wrong."""
+        if not self.is_mounted:
+            # Typed right behind what opened the form: nobody has seen what it would build.
+            return
         values = {name: self.query_one(f"#field-{name}", Input).value for name, _, _ in _FIELDS}
         try:
             request = request_of(values, self._on, self._folder)
