@@ -23,8 +23,15 @@ def find(arguments: argparse.Namespace) -> int:
     from layerscope.reports.find_report import find_in_loaded, finder, match_document
     from layerscope.reports.find_report import match_text as text
 
-    wanted = finder(arguments.pattern, regex=arguments.regex)
+    search = finder(arguments.pattern, regex=arguments.regex)
+    by_digest = arguments.pattern.startswith("sha256:") and not arguments.regex
     found = False
+    unread = 0
+
+    def wanted(changeset: Changeset) -> list[int]:
+        nonlocal unread
+        unread += by_digest and changeset.digests is None and len(changeset) > 0
+        return search(changeset)
 
     def lines(matches: Iterator[Match]) -> Iterator[str]:
         nonlocal found
@@ -32,21 +39,26 @@ def find(arguments: argparse.Namespace) -> int:
             found = True
             yield json.dumps(match_document(match)) if arguments.json_lines else text(match)
 
+    unknown = 0
     if arguments.sources:
         for name in arguments.sources:
             with open_source(name, arguments) as (loaded, _):
                 write_lines(lines(find_in_loaded(loaded, wanted)))
-        return 0 if found else 1
-    unknown = 0
-    for matches, complete in _find_everywhere(arguments, wanted):
-        write_lines(lines(matches))
-        unknown += not complete
+    else:
+        for matches, complete in _find_everywhere(arguments, wanted):
+            write_lines(lines(matches))
+            unknown += not complete
     if unknown:
-        print(
-            f"layerscope: {unknown} images have layers that are not known yet; --index reads them.",
-            file=sys.stderr,
-        )
+        images = "1 image has" if unknown == 1 else f"{unknown} images have"
+        _say(f"{images} layers that are not known yet; --index reads them.")
+    if unread:
+        layers = "1 layer was" if unread == 1 else f"{unread} layers were"
+        _say(f"{layers} listed without their content, which no digest is known of.")
     return 0 if found else 1
+
+
+def _say(text: str) -> None:
+    print(f"layerscope: {text}", file=sys.stderr)
 
 
 def _find_everywhere(

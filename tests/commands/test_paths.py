@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -171,3 +172,13 @@ def test_a_bad_expression_is_said(run: Run, image: Path) -> None:
     answer = run("find", "--regex", "(", image)
     assert answer.code == 2
     assert "is not a regular expression" in answer.err
+
+
+def test_find_says_what_it_cannot_know_by_digest(run: Run, image: Path) -> None:
+    digest = hashlib.sha256(b"d" * 1000).hexdigest()
+    answer = run("find", f"sha256:{digest}", image)
+    assert answer.code == 1
+    assert answer.err.endswith(
+        "2 layers were listed without their content, which no digest is known of.\n"
+    )
+    assert "without their content" not in run("find", "data", image).err
