@@ -5,8 +5,11 @@ One core, two front ends. Imports point down this list only, held by import-lint
     cli            the parser of the command line
     tui, commands  the Textual app; what each command does
     reports        text and JSON of what the core found; the CI gate
+    build          a build as steps and events, one module for each builder; each step's layer
+                   measured while the next one runs; what broke the cache since the last build
+    jobs           work that outlives the terminal that started it: a process and a journal
     dockerfile     the document as a user edits it; the build context; a document from a history
-    engines        what can list images and export them; opens what a user names as SOURCE
+    engines        what can list images, export and build them; opens what a user names as SOURCE
     images         Image, Layer, History, every place an image can be read from, and the cache
     filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
                    the union at any height, every version of every path; waste; what a screen shows
