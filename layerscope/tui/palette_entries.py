@@ -54,7 +54,7 @@ def commands(app: LayerscopeApp, screen: Screen[object]) -> list[Command]:
         Command(Entry(sentence(title, app.glyphs)), partial(app.call_later, run))
         for title, _, run, _ in app.get_system_commands(screen)
     ]
-    moves = {name for name in found if name.startswith("rows.")}
+    moves = {name for name in found if name.startswith(("rows.", "text."))}
     return [
         *(command for name, command in found.items() if name not in moves),
         *others,

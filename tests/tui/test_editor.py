@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from textual import events
 
+from layerscope.dockerfile import tools
+from layerscope.dockerfile.document import Document
+from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.tools import ToolResult
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.editor import EditorScreen, Start
 from layerscope.tui.screens.main import MainScreen
@@ -18,6 +22,7 @@ from layerscope.tui.screens.question import QuestionScreen
 from layerscope.tui.screens.text_diff import TextDiffScreen
 from tests.tui import fakes
 from tests.tui.conftest import Driven
+from tests.tui.test_bytes import Counting, settle
 
 TEXT = """\
 FROM debian:12 AS build
@@ -551,3 +556,110 @@ async def test_a_file_given_by_hand_that_cannot_be_read_is_told(here: Path) -> N
         await ui.until(lambda: "is not a text file" in ui.text)
         await ui.press("x")
         assert screen.text == ""
+
+
+# --- what else may happen ---
+
+
+async def test_a_terminal_that_goes_away_takes_no_changes_with_it(here: Path) -> None:
+    (here / "Dockerfile.save").write_text("older")
+    async with editing() as ui:
+        await ui.press("x")
+        ui.app.exit()
+    assert (here / "Dockerfile").read_text() == TEXT
+    assert (here / "Dockerfile.save").read_text() == "older"
+    assert (here / "Dockerfile.save.1").read_text() == "x" + TEXT
+
+
+async def test_nothing_is_kept_of_what_was_discarded_or_saved(here: Path) -> None:
+    async with editing() as ui:
+        await ui.press("x", "ctrl+q", "d")
+    async with editing() as ui:
+        await ui.press("x", "ctrl+q", "s")
+        await ui.until(lambda: not ui.app.is_running or not ui.app._running)
+    assert (here / "Dockerfile").read_text() == "x" + TEXT
+    assert not list(here.glob("*.save*"))
+
+
+async def test_other_tools_look_when_it_is_saved(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hadolint(document: Document, folder: Path) -> ToolResult:
+        assert folder == here
+        span = document.instructions[0].keyword_span
+        return ToolResult((Problem("DL9", Severity.INFO, "Theirs.", span, "", "hadolint"),))
+
+    def build_check(document: Document, context: Path) -> ToolResult:
+        return ToolResult(failure="docker buildx failed (\x1b[2Jno)")
+
+    monkeypatch.setattr(tools, "hadolint", hadolint)
+    monkeypatch.setattr(tools, "build_check", build_check)
+    async with editing("FROM a:1\n") as ui:
+        assert "No problems." in ui.text
+        await ui.press("ctrl+end", *"USER b", "ctrl+s")
+        await ui.until(lambda: "I     1:1  Theirs. (DL9)" in ui.text)
+        assert "docker buildx failed (\\e[2Jno)." in ui.said
+        await ui.press("ctrl+home", "enter")
+        assert "I     2:1  Theirs. (DL9)" in ui.text
+        await ui.press("end", "1")
+        assert "Theirs" not in ui.text
+
+
+async def test_the_palette_offers_what_the_editor_can_before_what_moves() -> None:
+    async with editing() as ui:
+        await ui.press("ctrl+p")
+        shown = ui.text
+        assert "Next problem" in shown
+        assert "Beginning of the line" not in shown
+        await ui.press(*"keywords in upper", "enter")
+        await ui.until(lambda: isinstance(ui.app.screen, EditorScreen))
+        await ui.until(lambda: "ormatted" in ui.said)
+
+
+async def test_keys_of_the_settings_hold_in_the_text(here: Path) -> None:
+    (here / "Dockerfile").write_text("FROM a:1\n")
+    app = LayerscopeApp(
+        None,
+        fakes.opener(fakes.FakeReader()),
+        fakes.connector(),
+        keymap={"text.line_end": "ctrl+e", "editor.editor": "f9", "completion.take": "ctrl+y"},
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        ui = Edited(app, pilot)
+        await ui.until(lambda: "Looking for an engine" not in ui.text)
+        await ui.press("e")
+        await ui.quiet()
+        await ui.press("ctrl+e")
+        assert ui.cursor == (0, 8)
+        await ui.press("enter", "e", "ctrl+y")
+        assert ui.screen.text.startswith("FROM a:1\nENTRYPOINT ")
+
+
+async def test_bytes_per_key(here: Path) -> None:
+    (here / "Dockerfile").write_text(TEXT * 20)
+    app = Counting(
+        None, fakes.opener(fakes.FakeReader()), fakes.connector(), clock=lambda: fakes.NOW
+    )
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Edited(app, pilot)
+        await ui.until(lambda: "Looking for an engine" not in ui.text)
+        await ui.press("e")
+        await ui.quiet()
+        await settle(app)
+
+        async def written(key: str) -> int:
+            await ui.press(key)
+            return await settle(app)
+
+        await ui.press("down")
+        await settle(app)
+        assert await written("right") <= 170
+        # In the same instruction; where it is another, its help is shown too.
+        assert await written("left") <= 170
+        assert await written("3") <= 700
+        assert await written("4") <= 250
+        assert await written("pagedown") <= 2_700
+        # Problems are told once there has been a pause; then nothing is written any more.
+        await ui.quiet()
+        await settle(app)
+        assert await settle(app) == 0

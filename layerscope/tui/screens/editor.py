@@ -70,6 +70,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
     Attributes:
         text: The text as it would be on disk.
         analysis: What is known of it, perhaps as it was some keys ago.
+        left: Whether the user has left it, and has said what becomes of changes.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -99,6 +100,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.problems = Problems(self)
         self.made = Layers(self)
         self.going = Going(self, opener)
+        self.left = False
         self._start = start
         self._pause: Timer | None = None
         self._reading: Timer | None = None
@@ -125,8 +127,10 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.show_line(start.line, start.notice)
 
     def on_unmount(self) -> None:
-        """Drops what is under way."""
+        """Drops what is under way; what the user has not decided on is kept."""
         self.work.close()
+        if not self.left:
+            self.keeper.rescue()
 
     # The text.
 

@@ -74,6 +74,8 @@ class Going:
             if letter == "s":
                 screen.keeper.save(then)
             elif letter == "d":
+                # Nothing is kept of what was discarded.
+                screen.left = True
                 then()
 
         answers = [("s", "Save them"), ("d", "Discard them"), ("e", "Go on editing")]
@@ -144,4 +146,9 @@ class Going:
         if session is None or session.image is None:
             return
         text, source = reversed_text(session.image)
-        self.leave(lambda: screen.keeper.open_text(text, source))
+
+        def show() -> None:
+            screen.left = False
+            screen.keeper.open_text(text, source)
+
+        self.leave(show)
