@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ pytest_plugins = ["tests.engines.fixtures"]
 
 # Before XDG_CACHE_HOME changes below: what tests keep between runs stays where it is.
 os.environ["LAYERSCOPE_TEST_CACHE"] = str(cache_folder())
+
+# Whoever starts the tests in the background, or by nohup, has these ignored, and so would every
+# program that a test starts and sends one to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(_number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
