@@ -45,6 +45,9 @@ class HelpPane(RowView):
     def _fill(self) -> None:
         width = self.size.width - 2
         if width < 8:
+            # Out of sight; it is wrapped once there is room.
+            self._wrapped = (0, [])
+            self.set_rows(0)
             return
         if self._wrapped[0] != width:
             self._wrapped = (width, self._texts(width))
