@@ -1,4 +1,4 @@
-"""Keys in any order: the editor neither fails nor loses track of its text; lines fit their cells."""
+"""Keys in any order: the editor never fails nor loses track of its text; lines fit."""
 
 from __future__ import annotations
 
