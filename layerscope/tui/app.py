@@ -226,9 +226,6 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers besides everything that has a key."""
-        if screen is self._main:
-            help_text = "Ask the engine again"
-            yield SystemCommand("Reload images", help_text, self._main.list_images)
         yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
 
     def get_key_display(self, binding: Binding) -> str:

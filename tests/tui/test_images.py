@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
+import pytest
+
 from layerscope.errors import EngineError
 from layerscope.images.stored import ImageSummary
 from layerscope.tui.widgets.image_list import ImageList
@@ -159,3 +163,27 @@ async def test_narrow_list_leaves_out_columns_not_names(drive: Drive) -> None:
         assert "IMAGE ID" not in ui.text
         assert "hello" in ui.text
         assert "284MB" in ui.text
+
+
+async def test_images_are_listed_again(drive: Drive) -> None:
+    engine = fakes.FakeEngine(fakes.IMAGES[:1])
+    async with drive(None, engine=engine) as ui:
+        assert "1 image" in ui.text
+        engine._images.append(fakes.IMAGES[1])
+        await ui.press("R")
+        await ui.until(lambda: "2 images" in ui.text)
+
+
+async def test_an_engine_that_hangs_is_told(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+
+    class Hanging(fakes.FakeEngine):
+        def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+            free.wait(10)
+            return super().images(sizes=sizes)
+
+    monkeypatch.setattr("layerscope.tui.screens.engine._PATIENCE", 0.05)
+    async with drive(None, engine=Hanging(), wait=False) as ui:
+        await ui.until(lambda: "The engine has not answered yet." in ui.text)
+        free.set()
+        await ui.until(lambda: "5 images" in ui.text)

@@ -10,6 +10,9 @@ from layerscope.tui.screens.panes import PaneScreen
 from layerscope.tui.session import Connector, EngineListed, EngineSized, list_images
 from layerscope.tui.widgets.key_bar import KeyBar
 
+#: Seconds until an engine that does not answer is worth a word.
+_PATIENCE = 5.0
+
 
 class EngineScreen(PaneScreen, inherit_bindings=False):
     """Panes, the first of which has the images of an engine.
@@ -34,6 +37,7 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         self._connector = connector
         self._clock = clock
         self._engine = ""
+        self._listed = False
         self._reclaimer = Reclaimer(connector)
 
     def tell(self) -> None:
@@ -43,7 +47,22 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
     def list_images(self) -> None:
         """Asks the engine for its images, again or for the first time."""
         self._reclaimer.forget()
+        self._listed = False
+        self.set_timer(_PATIENCE, self._still_waiting)
         list_images(self._connector, self.post_message, sizes=True)
+
+    def action_reload(self) -> None:
+        """Asks the engine again."""
+        self.keys.say("Asking the engine again…")
+        self.list_images()
+
+    def _still_waiting(self) -> None:
+        """An engine that hangs does not say so by itself."""
+        if not self._listed:
+            self.images.set_placeholder(
+                ("The engine has not answered yet.", "warning"),
+                ("It may hang. You can wait, or press o to open something else.", "muted"),
+            )
 
     def on_engine_sized(self, message: EngineSized) -> None:
         """Shows what images share, and who uses them."""
@@ -73,6 +92,7 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
 
     def on_engine_listed(self, message: EngineListed) -> None:
         """Shows what the engine has, or why there is none."""
+        self._listed = True
         self._engine = visible(message.name)
         problem = message.problem
         self.images.set_listed(

@@ -129,6 +129,7 @@ BINDINGS: list[BindingType] = [
         tooltip="Edit the Dockerfile of the image or of this folder",
         id="main.edit",
     ),
+    Binding("R", "reload", "Reload images", id="main.reload"),
     Binding("b", "build", "Build…", tooltip="Build an image", id="main.build"),
     Binding("J", "jobs", "Jobs", tooltip="Builds that run or ran", id="main.jobs"),
     Binding(
