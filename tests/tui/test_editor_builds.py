@@ -10,13 +10,14 @@ import pytest
 
 from layerscope.jobs import launch
 from layerscope.jobs.job import Job, read_job
+from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.build import BuildScreen
 from layerscope.tui.screens.build_form import BuildForm
 from layerscope.tui.screens.editor import EditorScreen
 from layerscope.tui.screens.main import MainScreen
 from tests.tui import fakes
 from tests.tui.build_fakes import IMAGE, FakeBuild, diff_id
-from tests.tui.test_editor import editing, here
+from tests.tui.test_editor import Edited, editing, here
 
 __all__ = ["here"]
 
@@ -186,3 +187,18 @@ async def test_no_changes_are_lost_by_quitting_from_elsewhere() -> None:
         assert "not saved; go back to the editor first" in ui.said
         assert isinstance(ui.app.screen, EditorScreen)
         assert ui.app.is_running
+
+
+async def test_layers_of_an_image_that_is_still_being_read_are_shown_later(here: Path) -> None:
+    reader = fakes.FakeReader().hold()
+    (here / "Dockerfile").write_text("FROM a\nRUN rm -rf /var/lib/apt/lists\n")
+    app = LayerscopeApp("hello:latest", fakes.opener(reader), fakes.connector())
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Edited(app, pilot)
+        await ui.until(lambda: ui.main.session and ui.main.session.image)
+        await ui.press("e")
+        await ui.until(lambda: isinstance(app.screen, EditorScreen))
+        await ui.quiet()
+        for layer in range(4):
+            reader.release(layer)
+        await ui.until(lambda: ui.body[1].split()[0].startswith("+"))

@@ -101,6 +101,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.made = Layers(self)
         self.going = Going(self, opener)
         self.left = False
+        self._reading_image = False
         self._start = start
         self._pause: Timer | None = None
         self._reading: Timer | None = None
@@ -109,7 +110,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Opens the file."""
-        start = self._start
+        start, session = self._start, self.work.around.session
         self.help_pane.show(None)
         self.area.on_type = self._typed
         if start.path is None:
@@ -122,9 +123,18 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
                 self.say(str(error))
         self.work.list_images()
         self.work.find_build(self.keeper.path)
-        self.set_interval(_LOOK, self.keeper.look)
+        self._reading_image = session is not None and not session.ended
+        self.set_interval(_LOOK, self._look_around)
         self.made.wanted = start.layer
         self.show_line(start.line, start.notice)
+
+    def _look_around(self) -> None:
+        """Looks for what others have done, and whether the image has been read by now."""
+        self.keeper.look()
+        session = self.work.around.session
+        if self._reading_image and session is not None and session.ended:
+            self._reading_image = False
+            self._lint()
 
     def on_unmount(self) -> None:
         """Drops what is under way; what the user has not decided on is kept."""
