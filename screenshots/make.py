@@ -20,6 +20,7 @@ from layerscope.tui.screens.compare import CompareScreen
 from layerscope.tui.screens.diff import DiffScreen
 from layerscope.tui.screens.packages import PackagesScreen
 from layerscope.tui.screens.waste import WasteScreen
+from screenshots import builds
 
 FOLDER = Path(__file__).parent
 
@@ -97,6 +98,7 @@ def main() -> None:
         name, size, keys = COMPARED
         other, _ = without_mass_delete()
         asyncio.run(shoot(str(other), name, size, ["c", *source, "enter", *keys]))
+        builds.main()
     for name, size, keys in SHOTS:
         asyncio.run(shoot(source, name, size, keys))
     make_edited()

@@ -8,6 +8,7 @@ whether it has a layer.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ from layerscope.jobs.worker import Cancellation
 _PATIENCE = 10.0
 
 
+@functools.cache
 def has_buildx() -> bool:
     """Whether there is a `docker` with buildx on this host."""
     docker = shutil.which("docker")
@@ -68,11 +70,8 @@ def build_by_buildkit(
         LayerscopeError: There is no buildx, the build failed, or it was stopped.
     """
     docker = shutil.which("docker")
-    if docker is None or not has_buildx():
-        raise EngineError(
-            "BuildKit needs a docker command with buildx, and there is none here.",
-            "Install docker-buildx, or use --builder classic.",
-        )
+    if docker is None:
+        raise _no_buildx()
     watch = Vertices(plan, recorder)
     with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
         iid, given = Path(folder) / "iid", Path(folder) / "Dockerfile"
@@ -95,6 +94,9 @@ def build_by_buildkit(
             code = process.wait()
         wish.check()
         if code:
+            # Asked only now, since the answer takes as long as many a step.
+            if not watch.spoke and not has_buildx():
+                raise _no_buildx()
             watch.tell_ended(cached=True)
             raise BuildFailedError(f"The build failed: {watch.problem or _reason(tail)}")
         image = iid.read_text().strip()
@@ -109,6 +111,13 @@ def build_by_buildkit(
     with closing(reader):
         watch.settle(reader)
         return reader.image.id or image
+
+
+def _no_buildx() -> EngineError:
+    return EngineError(
+        "BuildKit needs a docker command with buildx, and there is none here.",
+        "Install docker-buildx, or use --builder classic.",
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

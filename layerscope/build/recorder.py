@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from layerscope.build.events import BuildEvent
-from layerscope.build.layer_facts import LayerFacts, layer_facts
 from layerscope.build.plan import Plan
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.text import COLORS
+
+if TYPE_CHECKING:
+    from layerscope.build.layer_facts import LayerFacts
 
 #: A line of a log that is longer comes in pieces.
 LONGEST_LINE = 1 << 16
@@ -216,6 +218,9 @@ class Recorder:
     # The thread that measures.
 
     def _measure(self) -> None:
+        # What measures takes a while to be imported, which no step need wait for.
+        import layerscope.build.layer_facts  # noqa: F401
+
         ended = False
         batch: list[_Committed | None] = []
         while not ended:
@@ -268,6 +273,8 @@ class Recorder:
         return 0 if image is None else self._images.height(image)
 
     def _facts(self, image: str, first: int) -> dict[int, LayerFacts]:
+        from layerscope.build.layer_facts import layer_facts
+
         if self._hurried:
             return {}
         with closing(self._images.open(image)) as reader:

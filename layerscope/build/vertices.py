@@ -10,15 +10,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from layerscope.build.events import BuildEvent, Kind
-from layerscope.build.layer_facts import LayerFacts, layer_facts
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.errors import LayerscopeError
 from layerscope.images.reader import ImageReader
 from layerscope.text import one_line
+
+if TYPE_CHECKING:
+    from layerscope.build.layer_facts import LayerFacts
 
 _VERTEX = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d+)/\d+\] (?P<text>.*)", re.DOTALL)
 _UNNAMED = re.compile(r"stage-(\d+)")
@@ -35,10 +37,16 @@ _TAIL = 40
 
 
 class Vertices:
-    """Merges what is told of each vertex, and finds the step that it is."""
+    """Merges what is told of each vertex, and finds the step that it is.
+
+    Attributes:
+        problem: Why the build failed; empty if it did not.
+        spoke: Whether BuildKit has said anything.
+    """
 
     def __init__(self, plan: Plan, recorder: Recorder) -> None:
         self.problem = ""
+        self.spoke = False
         self._plan = plan
         self._recorder = recorder
         self._steps: dict[str, Step | None] = {}
@@ -53,6 +61,7 @@ class Vertices:
             if isinstance(item, str):
                 tail.append(item)
                 continue
+            self.spoke = True
             for vertex in _dicts(item, "vertexes"):
                 self._vertex(vertex)
             for log in _dicts(item, "logs"):
@@ -74,6 +83,8 @@ class Vertices:
 
     def settle(self, reader: ImageReader) -> None:
         """Tells of each step of the image what it added, once the image is there."""
+        from layerscope.build.layer_facts import layer_facts
+
         recorder = self._recorder
         image = reader.image
         steps = list(self._plan.chain)

@@ -57,7 +57,7 @@ def test_what_watching_costs(
     if builder == "classic":
         docker.remove("--progress=plain")
     alone = ["sh", "-c", 'exec "$@" 2> /dev/null', "sh", *docker]
-    ratio = compare(partial(run, own, env), partial(run, alone, env), rounds=3, warm=False)
+    ratio = compare(partial(run, own, env), partial(run, alone, env), rounds=2, warm=False)
     table.record(f"build-{builder}", ratio.value, spread=ratio.spread, note=ratio.note)
 
 

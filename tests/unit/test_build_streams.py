@@ -448,7 +448,7 @@ def test_steps_wait_for_their_figures_where_an_export_would_hold_up_the_build(
         time.sleep(images.seconds)
         return {n: LayerFacts(f"sha256:{n}", n, 1, 0, 0, 0) for n in range(first, 9)}, (36, 0)
 
-    monkeypatch.setattr("layerscope.build.recorder.layer_facts", facts)
+    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
     events: list[dict[str, Any]] = []
     recorder = Recorder(lambda event: events.append(dict(event)), images)
     recorder.committed(1, "1", base=True)
@@ -476,7 +476,7 @@ def test_nobody_waits_for_figures_of_a_build_that_is_stopped(
             time.sleep(0.05)
         raise AssertionError("measured to the end")
 
-    monkeypatch.setattr("layerscope.build.recorder.layer_facts", facts)
+    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
     events: list[dict[str, Any]] = []
     recorder = Recorder(lambda event: events.append(dict(event)), Exports(0))
     recorder.committed(1, "1", base=True)

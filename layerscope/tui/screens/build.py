@@ -278,10 +278,13 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
             return "The build is over."
         if action == "again" and running:
             return "The build still runs; ctrl+k stops it."
-        if action == "image" and (watch is None or watch.state.last_image is None):
-            return "There is no image yet."
-        if action == "shell" and (watch is None or watch.state.last_image is None):
-            return "No step has been committed that a shell could run in."
+        if action == "edit" and self.job.spec.get("text") is not None:
+            return "The Dockerfile came by standard input: there is no file of it."
+        if watch is None or watch.state.last_image is None:
+            if action == "image":
+                return "There is no image yet."
+            if action == "shell":
+                return "No step has been committed that a shell could run in."
         if action == "next_match" and not self.log_view.needle:
             return "Nothing is searched for; / begins."
         return ""
