@@ -18,7 +18,9 @@ _TEXT = re.compile(
     r"(.*?)</text>"
 )
 _BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
-_ROW = 24.4
+_ROW, _CELL = 24.4, 12.2
+_BLANK = "&#160;"
+_BLANKS = re.compile(f"^(?:{_BLANK})+")
 
 
 @dataclass
@@ -46,13 +48,17 @@ class _Rows:
                     f'<rect fill="{fill}" x="{left:g}" y="{row * _ROW + 1.5:g}" '
                     f'width="{right - left:g}" height="24.65"/>',
                 )
-        for number, x, y, length, text in _TEXT.findall(svg):
+        for number, left, y, length, text in _TEXT.findall(svg):
             name = self.styles.setdefault(known.get(number, ""), f"s{len(self.styles)}")
             row = round((float(y) - 20) / _ROW)
-            if text.replace("&#160;", ""):
+            # Some that draw SVG leave blanks at the beginning away.
+            shown = _BLANKS.sub("", text)
+            x = float(left) + _CELL * ((len(text) - len(shown)) // len(_BLANK))
+            width = float(length) - (x - float(left))
+            if shown:
                 self._add(
                     row,
-                    f'<text class="{name}" x="{x}" y="{y}" textLength="{length}">{text}</text>',
+                    f'<text class="{name}" x="{x:g}" y="{y}" textLength="{width:g}">{shown}</text>',
                 )
         return {row: "".join(parts) for row, parts in self.rows.items()}
 

@@ -131,7 +131,7 @@ async def record(
 def make(root: Path) -> None:
     """Builds, and writes the pictures."""
     good, bad = context(root / "shop"), context(root / "broken", broken=True)
-    recorded = asyncio.run(record(begin(good, "shop:1.4"), (100, 30), ["g"] + ["j"] * 5))
+    recorded = asyncio.run(record(begin(good, "shop:1.4"), (100, 30), ["k", "k", "k", "enter"]))
     (FOLDER / "build.svg").write_text(animated(recorded), "utf-8")
     # The same once more, now that there is one to compare with.
     (good / "src/page.html").write_text("<h1>Shop!</h1>\n" * 400)

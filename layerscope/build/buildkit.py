@@ -79,7 +79,7 @@ def build_by_buildkit(
         with (
             given.open("rb") as dockerfile,
             subprocess.Popen(  # noqa: S603
-                [docker, *_arguments(request, iid)],
+                [*_bound(), docker, *_arguments(request, iid)],
                 stdin=dockerfile,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -111,6 +111,22 @@ def build_by_buildkit(
     with closing(reader):
         watch.settle(reader)
         return reader.image.id or image
+
+
+def _bound() -> list[str]:
+    """What starts a program so that it ends with us, even if we are killed; where there is one."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return []
+    try:
+        asked = subprocess.run(  # noqa: S603
+            [setpriv, "--help"], capture_output=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    # That of BusyBox cannot.
+    known = b"--pdeathsig" in asked.stdout
+    return [setpriv, "--pdeathsig", "TERM", "--"] if known else []
 
 
 def _no_buildx() -> EngineError:

@@ -154,6 +154,21 @@ class Site:
         document: dict[str, Any] = json.loads(run.stdout)
         return document
 
+    def runs(self, words: str) -> bool:
+        """Tell whether a process of the engine or of this site has words on its command line."""
+        marks = (self.engine.folder.path.name.encode(), str(self.folder).encode())
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                if words.encode() not in command:
+                    continue
+                context = (process / "environ").read_bytes() + (process / "cgroup").read_bytes()
+            except OSError:
+                continue
+            if any(mark in command + context for mark in marks):
+                return True
+        return False
+
     def left(self) -> tuple[set[str], set[str]]:
         """Return the ids of all images and all containers, working ones of Podman included."""
         with self.engine.api() as api:

@@ -180,6 +180,23 @@ def test_a_build_outlives_its_terminal_and_is_attached_to_again(site: Site, base
     assert events[-1]["event"] == "finished"
 
 
+@pytest.mark.parametrize("site", BUILDERS[:2], indirect=True, ids=["classic", "buildkit"])
+def test_a_worker_that_is_killed_takes_the_build_with_it(site: Site, base: str) -> None:
+    site.write(f"FROM {base}\nRUN echo begun; sleep 600\n")
+    with site.begun("begun") as process:
+        assert site.runs("sleep 600")
+        lock = site.folder / "state/layerscope/jobs/1/lock"
+        os.kill(int(lock.read_text()), signal.SIGKILL)
+        assert process.wait(30) == 2
+    listed = json.loads(site.run("jobs", "list", "--json").stdout)["jobs"]
+    assert [job["state"] for job in listed] == ["died"]
+    until = time.monotonic() + 20
+    while site.runs("sleep 600") and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not site.runs("sleep 600")
+    assert not site.runs(str(site.context))
+
+
 @pytest.mark.parametrize(("name", "builder"), MATRIX, ids=map("-".join, MATRIX))
 def test_an_engine_that_is_killed_in_the_middle(name: str, builder: str, tmp_path: Path) -> None:
     with new_engine(name) as engine:
