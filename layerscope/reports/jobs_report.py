@@ -10,7 +10,7 @@ from layerscope.text import docker_age, one_line
 
 SCHEMA = "layerscope.jobs/1"
 
-_HEADER = f"{'JOB':>4}  {'KIND':<6}  {'STATE':<9}  {'STARTED':<18}  {'TOOK':>8}  TITLE"
+_HEADER = f"{'JOB':>4}  {'KIND':<6}  {'STATE':<9}  {'STARTED':<22}  {'TOOK':>8}  TITLE"
 
 
 def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
@@ -43,5 +43,5 @@ def jobs_text(jobs: Sequence[Job], now: float) -> Iterator[str]:
         took = "" if end is None else f"{max(0.0, end - job.started):.1f}s"
         yield (
             f"{job.id:>4}  {one_line(job.kind):<6}  {state.value:<9}  "
-            f"{docker_age(job.started, now):<18}  {took:>8}  {one_line(job.title)}"
+            f"{docker_age(job.started, now):<22}  {took:>8}  {one_line(job.title)}"
         )

@@ -20,6 +20,7 @@ from layerscope.jobs.folder import all_jobs, forget_old, job
 from layerscope.jobs.job import Job, State
 from layerscope.jobs.journal import Journal, events, follow
 from layerscope.jobs.launch import cancel, start
+from layerscope.reports.jobs_report import jobs_text
 
 MODULE = "tests.unit.job_work"
 
@@ -218,3 +219,11 @@ def test_a_write_that_fails_leaves_no_half_line(tmp_path: Path) -> None:
         journal.write({"text": "a\nb\ud800"})
     assert path.read_bytes().count(b"\n") == 1
     assert list(events(path)) == [{"text": "a\nb\ud800"}]
+
+
+def test_the_list_is_aligned_from_the_first_second_on() -> None:
+    made = wait(begin(("say", "one")))
+    for later in (0.2, 75.0, 90_000.0):
+        header, row = jobs_text([made], made.started + later)
+        assert row.index("some work") == header.index("TITLE")
+        assert row.index("finished") == header.index("STATE")

@@ -47,7 +47,7 @@ class JobRows(RowView):
 
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
-        text = f"   {right('Job', 4)} {left('State', 10)} {left('Started', 18)} {right('Took', 7)}"
+        text = f"   {right('Job', 4)} {left('State', 10)} {left('Started', 22)} {right('Took', 7)}"
         return [(f"{text}  What", self.ink.muted)]
 
     def row(self, row: int, width: int) -> Line:
@@ -65,6 +65,6 @@ class JobRows(RowView):
             (f" {mark} ", style),
             (right(job.id, 4) + " ", colors.strong),
             (left(state.value, 10) + " ", style),
-            (left(age, 18) + " " + right(took, 7) + "  ", colors.muted),
-            (cut(f"{job.kind} {visible(job.title)}", width - 47), colors.text),
+            (left(age, 22) + " " + right(took, 7) + "  ", colors.muted),
+            (cut(f"{job.kind} {visible(job.title)}", width - 51), colors.text),
         ]
