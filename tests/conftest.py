@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -27,3 +28,11 @@ def own_cache() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="lsc-cache-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         yield
+
+
+@pytest.fixture(autouse=True)
+def garbage() -> Iterator[None]:
+    """Collects garbage again: commands and the TUI leave that off, as processes that soon end."""
+    yield
+    gc.unfreeze()
+    gc.enable()
