@@ -151,5 +151,5 @@ def test_two_images(
 
 @pytest.mark.parametrize("theme", ["layerscope-light", "layerscope-terminal", "layerscope-plain"])
 def test_two_images_in_themes(snap_compare: Compare, tmp_path: Path, theme: str) -> None:
-    before = compared("j")
+    before = compared("E", "j")
     assert snap_compare(two(tmp_path, theme), terminal_size=(120, 40), run_before=before)
