@@ -87,6 +87,12 @@ class BuildEvent:
     chain: tuple[int, ...] | None = None
     time: float | None = None
 
+    @property
+    def changes(self) -> list[str]:
+        """How many entries of the layer are added, modified and removed, in words; no zeros."""
+        counts = {"added": self.added, "modified": self.modified, "removed": self.removed}
+        return [f"{number} {name}" for name, number in counts.items() if number]
+
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {name: value for name in _NAMES if (value := getattr(self, name)) is not None}

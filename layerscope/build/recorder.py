@@ -145,9 +145,7 @@ class Recorder:
             image=image,
             seconds=self.seconds(step),
         )
-        self._tell(
-            BuildEvent("step_done", step, seconds=event.seconds, text="cached" if cached else None)
-        )
+        self.done(step, event.seconds, cached)
         self._queue.put(_Committed(event, base))
 
     def done(self, step: int, seconds: float | None, cached: bool) -> None:
@@ -264,7 +262,7 @@ class Recorder:
             event = item.event
             if height is not None:
                 if not item.base and height > below:
-                    event = _with_facts(event, facts.get(height - 1))
+                    event = with_facts(event, facts.get(height - 1))
                 below = height
             self._tell(event)
         self._known = below
@@ -285,7 +283,8 @@ class Recorder:
             return facts
 
 
-def _with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
+def with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
+    """An event with the figures of a layer; the event itself if there are none."""
     if facts is None:
         return event
     return replace(

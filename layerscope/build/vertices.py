@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from layerscope.build.events import BuildEvent, Kind
 from layerscope.build.plan import Plan, Step
-from layerscope.build.recorder import Recorder
+from layerscope.build.recorder import Recorder, with_facts
 from layerscope.errors import LayerscopeError
 from layerscope.images.reader import ImageReader
 from layerscope.text import one_line
@@ -119,20 +119,13 @@ class Vertices:
             seconds, cached = self._ended.get(step.number, (None, False))
             layer = layers.get(step.number)
             figures = facts.get(layer) if layer is not None else None
-            recorder.told(
-                BuildEvent(
-                    "step_cached" if cached else "step_committed",
-                    step.number,
-                    seconds=seconds,
-                    image=image.id if own and step is own[-1] else None,
-                    diff_id=None if figures is None else figures.diff_id,
-                    size=None if figures is None else figures.size,
-                    added=None if figures is None else figures.added,
-                    modified=None if figures is None else figures.modified,
-                    removed=None if figures is None else figures.removed,
-                    wasted=None if figures is None else figures.wasted,
-                )
+            event = BuildEvent(
+                "step_cached" if cached else "step_committed",
+                step.number,
+                seconds=seconds,
+                image=image.id if own and step is own[-1] else None,
             )
+            recorder.told(with_facts(event, figures))
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
         digest = str(vertex.get("digest", ""))

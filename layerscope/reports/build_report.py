@@ -145,15 +145,7 @@ def _outcome(event: BuildEvent) -> str:
     took = "" if event.seconds is None or word == "cached" else f"{event.seconds:.1f}s"
     parts = [f"{word:<9} {took:>7}"]
     if event.diff_id is not None:
-        counts = [
-            f"{number} {name}"
-            for number, name in (
-                (event.added, "added"),
-                (event.modified, "modified"),
-                (event.removed, "removed"),
-            )
-            if number
-        ]
+        counts = event.changes
         if event.wasted:
             counts.append(f"{docker_size(event.wasted)} of layers below wasted")
         parts.append(f"{docker_size(event.size or 0):>7}")

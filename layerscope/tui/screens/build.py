@@ -247,15 +247,7 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         if step is None or step.ended is None or self._shown is None:
             return
         end = step.ended
-        parts = [
-            f"{number} {name}"
-            for number, name in (
-                (end.added, "added"),
-                (end.modified, "modified"),
-                (end.removed, "removed"),
-            )
-            if number
-        ]
+        parts = end.changes
         if end.wasted:
             parts.append(f"{docker_size(end.wasted)} wasted below")
         title = f"3 Files{SEPARATOR}step {step.number}{SEPARATOR}{docker_size(end.size or 0)}"

@@ -84,7 +84,7 @@ class BuildLog(RowView):
         self._update()
 
     def search(self, text: str) -> None:
-        """Looks for a text, from what is in sight on; `Found` or `NotFound` tells."""
+        """Looks for a text, from what is in sight on; `Searched` tells where it is, if at all."""
         self.needle = text
         self._found = None
         if text:
