@@ -25,7 +25,7 @@ from layerscope.tui.session import Opener, Session, SessionChanged
 from layerscope.tui.widgets.build_log import BuildLog
 from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.filter_bar import FilterBar
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.step_list import StepList, duration
 from layerscope.tui.widgets.title_bar import TitleBar
@@ -38,7 +38,7 @@ _REST = 0.15
 _TICK = 1.0
 
 
-class BuildScreen(Screen[str | None], inherit_bindings=False):
+class BuildScreen(Saying, Screen[str | None], inherit_bindings=False):
     """Steps, log and files of a build; gives the source of an image to open, or None."""
 
     CSS_PATH = "build.tcss"
@@ -258,10 +258,6 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
 
     # Keys.
 
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self.keys.say("")
-
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why a key means nothing now; empty if it does."""
         watch = self.build
@@ -280,10 +276,6 @@ class BuildScreen(Screen[str | None], inherit_bindings=False):
         if action == "next_match" and not self.log_view.needle:
             return "Nothing is searched for; / begins."
         return ""
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key."""
-        self.keys.say(text)
 
     @property
     def panes(self) -> list[RowView]:

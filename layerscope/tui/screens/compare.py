@@ -23,7 +23,7 @@ from layerscope.tui.screens.pair_diff import Compared as ComparedPath
 from layerscope.tui.screens.pair_diff import PairDiffScreen
 from layerscope.tui.session import Opener, Problem, Session, SessionChanged
 from layerscope.tui.widgets.filter_bar import FilterBar
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.pair_lists import ConfigList, LayerPairs
 from layerscope.tui.widgets.pair_tree import PairTree
 from layerscope.tui.widgets.row_view import RowView
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class CompareScreen(Screen[None], inherit_bindings=False):
+class CompareScreen(Saying, Screen[None], inherit_bindings=False):
     """Two images side by side.
 
     Attributes:
@@ -75,7 +75,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         self._cache = cache
         self._own: list[Session] = []
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
         self._filter = FilterBar(self._end_filter)
         self._filter_text = ""
         self._poll: Timer | None = None
@@ -91,7 +91,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
             yield self.pairs
             yield self.files
         with Container(id="bottom"):
-            yield self._keys
+            yield self.keys
             yield self._filter
 
     def on_mount(self) -> None:
@@ -203,18 +203,6 @@ class CompareScreen(Screen[None], inherit_bindings=False):
                 self.files.set_placeholder((text, "text"), ("u shows them.", "muted"))
         self.tell()
 
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
     # Panes.
 
     @property
@@ -296,7 +284,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
 
     def action_filter(self) -> None:
         """Opens the filter."""
-        self._keys.display = False
+        self.keys.display = False
         self._filter.open(self._filter_text, "Part of a path, or a pattern with * and ?")
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
@@ -309,7 +297,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         self.refresh_bindings()
 
     def _end_filter(self) -> None:
-        self._keys.display = True
+        self.keys.display = True
         self.set_focus(self.files, scroll_visible=False)
         self.refresh_bindings()
 

@@ -29,7 +29,7 @@ from layerscope.tui.screens.content_words import (
     title_of,
 )
 from layerscope.tui.widgets.content_view import ContentView
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.prompt import Prompt
 from layerscope.tui.widgets.title_bar import TitleBar
 
@@ -44,7 +44,7 @@ _NEED_CONTENT = frozenset(("find", "go", "hex", "wrap", "numbers", "save", "page
 _AHEAD = 2000
 
 
-class ContentScreen(Screen[None], inherit_bindings=False):
+class ContentScreen(Saying, Screen[None], inherit_bindings=False):
     """A file: its text, or its bytes in hexadecimal.
 
     Attributes:
@@ -82,7 +82,7 @@ class ContentScreen(Screen[None], inherit_bindings=False):
         self._stack = stack
         self._layer = layer
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
         self._hex_rows: HexRows | None = None
         self._versions = [row]
         self._marked = -1
@@ -95,7 +95,7 @@ class ContentScreen(Screen[None], inherit_bindings=False):
         yield self._title
         yield self.view
         with Container(id="bottom"):
-            yield self._keys
+            yield self.keys
             yield self._prompt
 
     def on_mount(self) -> None:
@@ -219,16 +219,6 @@ class ContentScreen(Screen[None], inherit_bindings=False):
             done = job.text.index.offset
             parts.append(f"reading {docker_size(done)} of {docker_size(size)}")
         return SEPARATOR.join(part for part in parts if part)
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    on_mouse_down = on_key
 
     def on_resize(self) -> None:
         """Another size: other paths fit, and other numbers of bytes."""
@@ -390,10 +380,10 @@ class ContentScreen(Screen[None], inherit_bindings=False):
 
     def ask(self, label: str, text: str, hint: str, answer: Callable[[str], None]) -> None:
         """Asks for something in place of the keys; see `Prompt.ask`."""
-        self._keys.display = False
+        self.keys.display = False
         self._prompt.ask(label, text, hint, answer)
 
     def _end_prompt(self) -> None:
-        self._keys.display = True
+        self.keys.display = True
         self.set_focus(self.view, scroll_visible=False)
         self.refresh_bindings()

@@ -19,7 +19,7 @@ from layerscope.tui.glyphs import ELLIPSIS, SEPARATOR
 from layerscope.tui.screens.diff_keys import BINDINGS, HINTS
 from layerscope.tui.told import Told
 from layerscope.tui.widgets.diff_view import DiffView
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.prompt import Prompt
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class DiffScreen(Screen[None], inherit_bindings=False):
+class DiffScreen(Saying, Screen[None], inherit_bindings=False):
     """Title, diff, keys; the diff is made beside the screen.
 
     Attributes:
@@ -55,7 +55,7 @@ class DiffScreen(Screen[None], inherit_bindings=False):
         self.prompt = Prompt(self._end_prompt)
         self.job: DiffJob | None = None
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
         self._head: Sequence[Told] = ()
         self._poll: Timer | None = None
         self._asked_from: RowView = self.view
@@ -65,7 +65,7 @@ class DiffScreen(Screen[None], inherit_bindings=False):
         yield self._title
         yield from self.panes()
         with Container(id="bottom"):
-            yield self._keys
+            yield self.keys
             yield self.prompt
 
     def panes(self) -> Iterator[Widget]:
@@ -165,18 +165,6 @@ class DiffScreen(Screen[None], inherit_bindings=False):
         parts = [part for part in (found, _summary(view)) if part]
         view.set_texts(SEPARATOR.join(modes), SEPARATOR.join(parts))
 
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
     # Keys.
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
@@ -223,7 +211,7 @@ class DiffScreen(Screen[None], inherit_bindings=False):
 
     def action_find(self) -> None:
         """Asks what to find."""
-        self._keys.display = False
+        self.keys.display = False
         focused = self.focused
         self._asked_from = focused if isinstance(focused, RowView) else self.view
         self.prompt.ask("Find", self.view.needle, "Text", self._find)
@@ -237,7 +225,7 @@ class DiffScreen(Screen[None], inherit_bindings=False):
         self.tell()
 
     def _end_prompt(self) -> None:
-        self._keys.display = True
+        self.keys.display = True
         self.set_focus(self._asked_from, scroll_visible=False)
         self.refresh_bindings()
 

@@ -16,7 +16,7 @@ from layerscope.tui.find_job import FindJob, FindTold, Shelf
 from layerscope.tui.format import Line, cut, left, plural, right
 from layerscope.tui.goal import Goal
 from layerscope.tui.widgets.facts import Fact, Facts
-from layerscope.tui.widgets.key_bar import KeyBar, key_of
+from layerscope.tui.widgets.key_bar import KeyBar, Saying, key_of
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.text_entry import TextEntry
 from layerscope.tui.widgets.title_bar import TitleBar
@@ -112,7 +112,7 @@ class FindEntry(TextEntry):
     ]
 
 
-class FindScreen(Screen[None], inherit_bindings=False):
+class FindScreen(Saying, Screen[None], inherit_bindings=False):
     """A text, and where it is found, as it is found.
 
     Attributes:
@@ -159,7 +159,7 @@ class FindScreen(Screen[None], inherit_bindings=False):
         )
         self._facts = Facts("found-facts")
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
         self._pending: Timer | None = None
         self._poll: Timer | None = None
 
@@ -169,7 +169,7 @@ class FindScreen(Screen[None], inherit_bindings=False):
         yield self._entry
         yield self.found
         yield self._facts
-        yield self._keys
+        yield self.keys
 
     def on_mount(self) -> None:
         """Ready to type."""
@@ -295,18 +295,6 @@ class FindScreen(Screen[None], inherit_bindings=False):
             self._go(Goal(match.layer, match.path, match.image.source))
 
     # Keys.
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why a key means nothing now, in a sentence; empty if it does mean something."""

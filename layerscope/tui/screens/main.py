@@ -31,7 +31,7 @@ from layerscope.tui.session import (
 from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.filter_bar import FilterBar
 from layerscope.tui.widgets.image_list import ImageList
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class MainScreen(EngineScreen, inherit_bindings=False):
+class MainScreen(Saying, EngineScreen, inherit_bindings=False):
     """Images, layers, files and details."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -247,23 +247,11 @@ class MainScreen(EngineScreen, inherit_bindings=False):
             self.go(self.images)
         self.refresh_bindings()
 
-    def on_key(self) -> None:
-        """What was said has been read. Bindings are looked up later, and may say something."""
-        self.keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self.keys.say("")
-
     # Keys that mean the files, or the images while these have the focus.
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why a key means nothing now, in a sentence; empty if it does mean something."""
         return why_not_now(self, action, parameters)
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self.keys.say(text)
 
     def action_toggle_union(self) -> None:
         """Shows one layer, or the union up to it."""

@@ -19,7 +19,7 @@ from layerscope.tui.glance_job import GlanceJob
 from layerscope.tui.goal import Goal
 from layerscope.tui.session import Problem, problem_of
 from layerscope.tui.widgets.facts import Fact, Facts
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
 
@@ -106,7 +106,7 @@ class PackageList(RowView):
         ]
 
 
-class PackagesScreen(Screen[None], inherit_bindings=False):
+class PackagesScreen(Saying, Screen[None], inherit_bindings=False):
     """What a layer did to packages, or all packages up to it."""
 
     CSS_PATH: ClassVar = ["waste.tcss", "packages.tcss"]
@@ -174,14 +174,14 @@ class PackagesScreen(Screen[None], inherit_bindings=False):
         self._wanted = (layer, False)
         self._go = go
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
 
     def compose(self) -> ComposeResult:
         """Title, panes, keys."""
         yield self._title
         yield self.list
         yield self._facts
-        yield self._keys
+        yield self.keys
 
     def on_mount(self) -> None:
         """Begins to read."""
@@ -240,18 +240,6 @@ class PackagesScreen(Screen[None], inherit_bindings=False):
             self._go(Goal(row.layer or 0, row.path))
 
     # Keys.
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why a key means nothing now, in a sentence; empty if it does mean something."""

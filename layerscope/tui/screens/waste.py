@@ -13,7 +13,7 @@ from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.goal import Goal
 from layerscope.tui.waste_job import WasteFound, WasteJob
 from layerscope.tui.widgets.facts import Fact, Facts
-from layerscope.tui.widgets.key_bar import KeyBar
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.title_bar import TitleBar
 from layerscope.tui.widgets.waste_list import WasteList, WasteRow
@@ -70,7 +70,7 @@ def facts_of(row: WasteRow | None, image: Image) -> list[Fact]:
     return facts
 
 
-class WasteScreen(Screen[None], inherit_bindings=False):
+class WasteScreen(Saying, Screen[None], inherit_bindings=False):
     """What could be saved, largest first.
 
     Attributes:
@@ -110,7 +110,7 @@ class WasteScreen(Screen[None], inherit_bindings=False):
         self._contents = contents
         self._go = go
         self._title = TitleBar()
-        self._keys = KeyBar(HINTS)
+        self.keys = KeyBar(HINTS)
         self._poll: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -119,7 +119,7 @@ class WasteScreen(Screen[None], inherit_bindings=False):
         yield self._title
         yield self.list
         yield self.facts
-        yield self._keys
+        yield self.keys
 
     def on_mount(self) -> None:
         """Begins to look."""
@@ -193,18 +193,6 @@ class WasteScreen(Screen[None], inherit_bindings=False):
         self._title.set_right(text, "accent")
 
     # Keys.
-
-    def say(self, text: str) -> None:
-        """Says a sentence at the bottom, until the next key or click."""
-        self._keys.say(text)
-
-    def on_key(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
-
-    def on_mouse_down(self) -> None:
-        """What was said has been read."""
-        self._keys.say("")
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why a key means nothing now, in a sentence; empty if it does mean something."""

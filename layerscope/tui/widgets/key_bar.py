@@ -48,6 +48,28 @@ def key_of(widget: Widget, name: str) -> str:
     return ""
 
 
+class Saying:
+    """What a screen with a key bar has in common: it says sentences there.
+
+    Attributes:
+        keys: The bar.
+    """
+
+    keys: KeyBar
+
+    def say(self, text: str) -> None:
+        """Says a sentence at the bottom, until the next key or click."""
+        self.keys.say(text)
+
+    def on_key(self) -> None:
+        """What was said has been read. Bindings are looked up later, and may say something."""
+        self.keys.say("")
+
+    def on_mouse_down(self) -> None:
+        """What was said has been read."""
+        self.keys.say("")
+
+
 class KeyBar(Widget):
     """Keys and what they do, of the bindings that are active."""
 
