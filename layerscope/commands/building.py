@@ -73,21 +73,30 @@ def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
     """Prints what a job says, from its first line on, and gives its exit code."""
     from layerscope.jobs.journal import follow
 
+    ends: list[str] = []
+
+    def told() -> Iterator[Event]:
+        for event in follow(job):
+            if event.get("event") == "failed":
+                ends.append(str(event.get("text") or ""))
+            yield event
+
     if json_lines:
-        write_lines(_json_lines(follow(job)), live=True)
+        write_lines(_json_lines(told()), live=True)
     elif quiet:
-        write_lines(_quiet_lines(follow(job)))
+        write_lines(_quiet_lines(told()))
     else:
         with StatusLine() as status:
-            write_lines(_text_lines(job, status), live=True)
+            write_lines(_text_lines(job, status, ends), live=True)
+    code = job.exit_code
+    if code is None or code == LayerscopeError.exit_code:
+        # No answer, but an error, which belongs on stderr whatever stdout takes.
+        raise LayerscopeError(one_line(ends[-1] if ends else f"Job {job.id} ended without a word."))
+    if quiet and code and ends:
+        print(f"layerscope: {one_line(ends[-1] or 'The build failed.')}", file=sys.stderr)
+    elif not quiet and not json_lines:
         write_lines(_compared(job))
         write_lines(_what_next(job))
-    code = job.exit_code
-    if code is None:
-        raise LayerscopeError(
-            f"Job {job.id} ended without a word: it was killed, or its disk is full.",
-            f"{visible(str(job.folder))} has what it wrote.",
-        )
     return code
 
 
@@ -100,31 +109,43 @@ def _json_lines(events: Iterable[Event]) -> Iterator[str]:
 
 
 def _quiet_lines(events: Iterable[Event]) -> Iterator[str]:
-    """The image's id alone, as `docker build --quiet` has it; what went wrong goes to stderr."""
+    """The image's id alone, as `docker build --quiet` has it."""
     from layerscope.build.events import build_event
 
     for document in events:
         event = build_event(document)
         if event.event == "finished" and event.image:
             yield event.image
-        elif event.event == "failed":
-            print(f"layerscope: {one_line(event.text or 'The build failed.')}", file=sys.stderr)
 
 
-def _text_lines(job: Job, status: StatusLine) -> Iterator[str]:
-    """Lines for people; what goes on while nothing is said stands in the status line."""
+def _text_lines(job: Job, status: StatusLine, ends: list[str]) -> Iterator[str]:
+    """Lines for people; what goes on while nothing is said stands in the status line.
+
+    Args:
+        job: The job.
+        status: The status line.
+        ends: Takes the texts that it ended with, which for an error are no lines here.
+    """
     from layerscope.build.events import build_event
     from layerscope.jobs.journal import watch
     from layerscope.reports.build_report import BuildText
 
     text = BuildText()
+    failure: Event | None = None
     for event in watch(job):
         if event is None:
             status.show(text.status())
             continue
+        if event.get("event") == "failed":
+            ends.append(str(event.get("text") or ""))
+            # How it ended is known when it has.
+            failure = event
+            continue
         for line in text.lines(build_event(event)):
             status.clear()
             yield line
+    if failure is not None and job.exit_code not in (None, LayerscopeError.exit_code):
+        yield from text.lines(build_event(failure))
 
 
 def _compared(job: Job) -> Iterator[str]:

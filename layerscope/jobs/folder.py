@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.jobs.job import Job, State, read_job
 from layerscope.text import visible
 
-#: Jobs that have ended and are kept; of those before, the journals go when a new job starts.
+#: Jobs that have ended and are kept; those before go when a new job starts.
 KEPT = 50
+#: Bytes that they may take together; the newest stays whatever it takes.
+MOST = 256 << 20
+#: Seconds after which a folder without a job in it is one whose start was cut short.
+_UNFINISHED = 600.0
 
 
 def jobs_folder() -> Path:
@@ -73,8 +78,31 @@ def new_folder() -> Path:
         ) from None
 
 
-def forget_old(kept: int = KEPT) -> None:
-    """Removes the folders of jobs that ended, but for the newest."""
+def forget_old(kept: int = KEPT, most: int = MOST) -> None:
+    """Removes the folders of jobs that ended, but for the newest, and what never became a job.
+
+    Args:
+        kept: How many are kept.
+        most: Bytes that they may take.
+    """
     ended = [each for each in all_jobs() if each.state is not State.RUNNING]
-    for each in ended[kept:]:
-        shutil.rmtree(each.folder, ignore_errors=True)
+    total = 0
+    for number, each in enumerate(ended):
+        total += _size(each.folder)
+        if number >= kept or (number and total > most):
+            shutil.rmtree(each.folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for path in jobs_folder().iterdir():
+            if path.name.isdigit() and not (path / "job.json").exists():
+                age = time.time() - path.stat().st_mtime
+                if age > _UNFINISHED:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(each.stat(follow_symlinks=False).st_blocks * 512 for each in entries)
+    except OSError:
+        return 0

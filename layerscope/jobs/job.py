@@ -5,7 +5,8 @@ A job is a folder, so that everybody who may read it can ask, with nothing runni
     job.json        what it is, written once before it starts
     events.jsonl    its journal: a JSON object a line, only ever appended to
     lock            locked by the job's process for as long as it lives
-    result.json     how it ended, renamed into place as the last thing that is written
+    result.json     how it ended, the last thing that is written; blank until then (see `result`)
+    reserve         room for the last words, should the disk be full; gone when the job has ended
     output          what the process wrote to stdout and stderr, should it die of a mistake
 
 The lock is what tells a job that runs from one that was killed: the kernel lets go of it whatever
@@ -24,6 +25,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from layerscope.jobs.result import read_result
+
 
 class State(Enum):
     """What became of a job."""
@@ -32,7 +35,7 @@ class State(Enum):
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    #: Its process ended without a word: it was killed, or its disk was full.
+    #: Its process ended without a word: it was killed.
     DIED = "died"
 
 
@@ -86,6 +89,18 @@ class Job:
         return code if isinstance(code, int) else None
 
     @property
+    def reason(self) -> str:
+        """Why it could not go on, where its journal may lack a last event; empty otherwise."""
+        reason = self._result().get("reason")
+        if isinstance(reason, str):
+            return reason
+        if self.state is not State.DIED:
+            return ""
+        if not self.folder.exists():
+            return f"The folder of job {self.id} was removed, and with it what it tells."
+        return f"The process of job {self.id} was killed: it ended without a word."
+
+    @property
     def ended(self) -> float | None:
         """Unix time of its end; None if it runs, or died without telling."""
         ended = self._result().get("ended")
@@ -113,11 +128,7 @@ class Job:
         return False
 
     def _result(self) -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            result = json.loads((self.folder / "result.json").read_bytes())
-            if isinstance(result, dict):
-                return result
-        return {}
+        return read_result(self.folder)
 
 
 def read_job(folder: Path) -> Job | None:

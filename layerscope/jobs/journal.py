@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -13,6 +14,9 @@ from typing import Any
 from layerscope.jobs.job import Job
 
 Event = Mapping[str, Any]
+
+#: The events that a job ends with.
+ENDS = ("finished", "failed")
 
 #: Seconds between two looks at a journal that does not grow.
 _PERIOD = 0.05
@@ -54,6 +58,9 @@ class Journal:
         """
         # Escaped, so that a line is a line, and lone surrogates survive.
         data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+        if not os.fstat(self._fd).st_nlink:
+            # It would take all that is written, and nobody could ever read it.
+            raise FileNotFoundError(errno.ENOENT, "it was removed")
         place = os.lseek(self._fd, 0, os.SEEK_END)
         done = 0
         try:
@@ -93,8 +100,17 @@ def follow(job: Job, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
 
 
 def watch(job: Job) -> Iterator[Event | None]:
-    """The events of a job until it ends, as `follow`, and None now and then while there is none."""
-    return _read(job.journal, lambda: not job.locked())
+    """The events of a job until it ends, as `follow`, and None now and then while there is none.
+
+    The last one is `finished` or `failed`, even if the job was killed and could not tell.
+    """
+    last: object = None
+    for event in _read(job.journal, lambda: not job.locked()):
+        if event is not None:
+            last = event.get("event")
+        yield event
+    if last not in ENDS and (reason := job.reason):
+        yield {"event": "failed", "text": reason}
 
 
 def _read(path: Path, over: Callable[[], bool]) -> Iterator[Event | None]:

@@ -20,6 +20,7 @@ from layerscope.errors import LayerscopeError
 from layerscope.images.cache_folder import write_whole
 from layerscope.jobs.folder import forget_old, new_folder
 from layerscope.jobs.job import Job, State, read_job
+from layerscope.jobs.result import set_aside
 from layerscope.text import visible
 
 
@@ -46,6 +47,7 @@ def start(kind: str, title: str, module: str, spec: Mapping[str, Any]) -> Job:
         "spec": spec,
     }
     try:
+        set_aside(folder)
         write_whole(folder / "job.json", json.dumps(document).encode())
         (folder / "events.jsonl").touch(mode=0o600)
         _launch(folder, module)
@@ -53,7 +55,7 @@ def start(kind: str, title: str, module: str, spec: Mapping[str, Any]) -> Job:
         shutil.rmtree(folder, ignore_errors=True)
         raise LayerscopeError(
             f"The job cannot be started: {visible(str(error.strerror or error))}.",
-            f"Is there room in {visible(str(folder.parent))}?",
+            f"Make room in {visible(str(folder.parent))}, or set XDG_STATE_HOME to another folder.",
         ) from None
     job = read_job(folder)
     if job is None:

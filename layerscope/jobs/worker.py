@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import signal
 import threading
@@ -14,26 +14,44 @@ from pathlib import Path
 from types import FrameType
 
 from layerscope.errors import Cancelled, LayerscopeError
-from layerscope.images.cache_folder import write_whole
 from layerscope.jobs.job import CANCELLED, Job, read_job
 from layerscope.jobs.journal import Event, Journal
+from layerscope.jobs.result import give_back, write_result
+from layerscope.text import visible
+
+#: Seconds that work may take to end once it is to stop; after them, the process ends without it.
+_GRACE = 3.0
+#: Seconds between two looks whether it has.
+_PERIOD = 0.2
 
 
 class Cancellation:
     """The wish to stop a job.
 
-    Handlers are called in the main thread, between two of its instructions: they end whatever
-    the work waits for, such as a connection.
+    Handlers are called in whatever thread has the wish, between two instructions of the main one
+    if it came by a signal: they end whatever the work waits for, such as a connection.
     """
 
     def __init__(self) -> None:
         self._wanted = threading.Event()
         self._handlers: list[Callable[[], None]] = []
+        self._until = math.inf
+        #: Whom the work depends on, for the case that it is not heard of again.
+        self.partner = ""
 
     @property
     def wanted(self) -> bool:
         """Whether the job is to stop."""
         return self._wanted.is_set()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it should have stopped by now."""
+        return time.monotonic() > self._until
+
+    def allow(self, seconds: float) -> None:
+        """Gives work that is to stop more time, for what it has to put right."""
+        self._until = max(self._until, time.monotonic() + seconds)
 
     def check(self) -> None:
         """Raises `Cancelled` if the job is to stop."""
@@ -50,6 +68,7 @@ class Cancellation:
         """Asks the job to stop."""
         if self._wanted.is_set():
             return
+        self._until = time.monotonic() + _GRACE
         self._wanted.set()
         for handler in self._handlers:
             # A connection that is closed already is closed.
@@ -62,6 +81,9 @@ Work = Callable[[Job, Callable[[Event], None], Cancellation], int]
 
 def run(argv: list[str], work: Work) -> int:
     """Does the work of a job, in the process that `launch.start` started for it.
+
+    The work is done in a thread: if it is to stop and waits for something that never comes, the
+    process ends without it.
 
     Args:
         argv: The job's folder, and the descriptor of its lock.
@@ -87,39 +109,108 @@ def run(argv: list[str], work: Work) -> int:
     # The session has no terminal; whoever sends it means somebody else.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with Journal(job.journal) as journal:
-        guard = threading.Lock()
-
-        def write(event: Event) -> None:
-            with guard:
-                journal.write(event)
-
-        code = _attempt(job, work, write, wish)
-    write_whole(
-        folder / "result.json", json.dumps({"exit_code": code, "ended": time.time()}).encode()
-    )
+        told = _Telling(job, journal, wish)
+        codes: list[int] = []
+        thread = threading.Thread(
+            target=lambda: codes.append(_attempt(job, work, told, wish)),
+            name="layerscope-work",
+            daemon=True,
+        )
+        thread.start()
+        while thread.is_alive() and not wish.overdue:
+            thread.join(_PERIOD)
+        if codes:
+            code = codes[0]
+        else:
+            more = f" {wish.partner} did not answer; what it began may go on." * bool(wish.partner)
+            code = _failed(told, wish, f"Cancelled.{more}")
+        told.close()
+    # Nothing can be told where the folder is gone or the disk is broken; whoever follows learns
+    # from the lock that it is over.
+    with contextlib.suppress(OSError):
+        write_result(folder, code, time.time(), told.problem)
     return code
 
 
-def _attempt(job: Job, work: Work, write: Callable[[Event], None], wish: Cancellation) -> int:
+class _Telling:
+    """Takes the events of a job, as long as its journal does; what cannot be told is not done.
+
+    Attributes:
+        problem: Why the journal takes nothing more; empty as long as it does.
+    """
+
+    def __init__(self, job: Job, journal: Journal, wish: Cancellation) -> None:
+        self.problem = ""
+        self._job = job
+        self._journal = journal
+        self._wish = wish
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def __call__(self, event: Event) -> None:
+        """Appends an event.
+
+        Raises:
+            OSError: That is not possible; the job is to stop.
+        """
+        with self._guard:
+            if self._closed or self.problem:
+                raise OSError(self.problem or "The job is over.")
+            try:
+                self._journal.write(event)
+                return
+            except OSError as error:
+                self.problem = _problem(self._job, error)
+        self._wish.cancel()
+        raise OSError(self.problem)
+
+    def last(self, event: Event) -> None:
+        """Appends the event that the job ends with, for which room has been set aside."""
+        with self._guard, contextlib.suppress(OSError):
+            if self.problem:
+                give_back(self._job.folder)
+            if not self._closed:
+                self._closed = True
+                self._journal.write(event)
+
+    def close(self) -> None:
+        """Takes nothing more."""
+        with self._guard:
+            self._closed = True
+
+
+def _problem(job: Job, error: OSError) -> str:
+    folder = visible(str(job.folder.parent))
+    return (
+        f"What the {job.kind} says cannot be kept in {folder} ({error.strerror or error}), so it "
+        "was stopped. Make room there, or set XDG_STATE_HOME to another folder."
+    )
+
+
+def _attempt(job: Job, work: Work, told: _Telling, wish: Cancellation) -> int:
     try:
-        return work(job, write, wish)
+        return work(job, told, wish)
     except Cancelled:
-        write({"event": "failed", "text": "Cancelled."})
-        return CANCELLED
+        return _failed(told, wish, "")
     except LayerscopeError as error:
-        if wish.wanted:
-            write({"event": "failed", "text": "Cancelled."})
-            return CANCELLED
-        write({"event": "failed", "text": str(error)})
-        return error.exit_code
+        return _failed(told, wish, str(error), error.exit_code)
     except OSError as error:
-        text = f"{error.strerror or error}."
-        write({"event": "failed", "text": text})
-        return 2
+        name = f"{visible(str(error.filename))}: " if error.filename else ""
+        return _failed(told, wish, f"{name}{error.strerror or error}.")
     except Exception as error:
-        # For the file beside the journal; a user sees one sentence.
-        traceback.print_exc()
+        # For the file beside the journal, if the disk takes it; a user sees one sentence.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         kind = type(error).__name__
-        text = f"Something unexpected happened ({kind}). {job.folder / 'output'} has more."
-        write({"event": "failed", "text": text})
-        return 2
+        more = visible(str(job.folder / "output"))
+        return _failed(told, wish, f"Something unexpected happened ({kind}). {more} has more.")
+
+
+def _failed(told: _Telling, wish: Cancellation, text: str, code: int = 2) -> int:
+    """Tells how a job ended that made nothing, and gives its exit code."""
+    if told.problem:
+        text, code = told.problem, 2
+    elif wish.wanted:
+        text, code = text if text.startswith("Cancelled") else "Cancelled.", CANCELLED
+    told.last({"event": "failed", "text": text})
+    return code

@@ -26,6 +26,7 @@ def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
                 "started": job.started,
                 "ended": job.ended,
                 "exit_code": job.exit_code,
+                "reason": job.reason or None,
                 "directory": job.directory,
                 "journal": str(job.journal),
             }
@@ -45,3 +46,5 @@ def jobs_text(jobs: Sequence[Job], now: float) -> Iterator[str]:
             f"{job.id:>4}  {one_line(job.kind):<6}  {state.value:<9}  "
             f"{docker_age(job.started, now):<22}  {took:>8}  {one_line(job.title)}"
         )
+        if reason := job.reason:
+            yield f"      {one_line(reason)}"

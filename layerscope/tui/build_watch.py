@@ -9,6 +9,7 @@ from collections.abc import Callable
 from textual.message import Message
 
 from layerscope.build.compare import Compared, Comparison
+from layerscope.build.events import BuildEvent
 from layerscope.build.state import BuildState
 from layerscope.jobs.job import Job, State
 from layerscope.tui.background import run_beside
@@ -69,6 +70,8 @@ class BuildWatch:
                 grown = self.state.read()
             if state is not State.RUNNING:
                 self.state.stop()
+                if self.state.end is None and (reason := self.job.reason):
+                    self.state.end = BuildEvent("failed", text=reason)
                 self.ended = state
             if grown or self.ended is not None:
                 with contextlib.suppress(OSError):

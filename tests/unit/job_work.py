@@ -34,8 +34,10 @@ def work(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
         elif name == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         elif name == "full":
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (value, value))
+        elif name == "hang":
+            wish.partner = value
+            time.sleep(600)
         elif name == "exit":
             return int(value)
     return 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +95,9 @@ def test_how_a_job_ended(do: tuple[str, Any], state: State, code: int, said: str
 
 def test_a_job_that_was_killed_has_died() -> None:
     made = begin(("say", "last words"), ("die", None))
-    assert texts(made) == ["last words"]
+    said = texts(made)
+    assert said[0] == "last words"
+    assert said[1:] == [f"The process of job {made.id} was killed: it ended without a word."]
     assert made.state is State.DIED
     assert made.exit_code is None
 
@@ -166,10 +170,102 @@ def test_a_long_journal_is_whole_for_several_readers() -> None:
 
 def test_a_full_disk_ends_a_job_and_leaves_whole_lines() -> None:
     made = begin(("full", 5_000), ("many", 20_000))
-    found = texts(made)
-    assert found[: len(found)] == [f"line {number}" for number in range(len(found))]
+    *found, last = texts(made)
+    assert found == [f"line {number}" for number in range(len(found))]
     assert 10 < len(found) < 20_000
-    assert made.state in (State.DIED, State.FAILED)
+    # Not even room for the last event: the result tells what it would have said.
+    assert list(events(made.journal))[-1]["text"] == found[-1]
+    assert last.startswith("What the test says cannot be kept in ")
+    assert "(File too large), so it was stopped. Make room there, or set XDG_STATE_HOME" in last
+    assert (made.state, made.exit_code) == (State.FAILED, 2)
+    assert any(last in line for line in jobs_text([job(made.id)], time.time()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+@pytest.mark.parametrize("when", ["before", "at once", "later"])
+def test_a_file_system_without_room(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", small])
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    monkeypatch.setenv("XDG_STATE_HOME", str(small))
+    try:
+        if when == "before":
+            (small / "ballast").write_bytes(bytes(80 << 10))
+            with pytest.raises(LayerscopeError, match=f"Make room in {small}/layerscope/jobs, or"):
+                begin(("say", "x"))
+            assert all_jobs() == []
+            return
+        if when == "later":
+            made = begin(("many", 20_000))
+        else:
+            made = begin(("sleep", 1.5), ("many", 20_000))
+            with (small / "ballast").open("wb") as ballast, suppress(OSError):
+                ballast.write(bytes(1 << 20))
+        *found, last = texts(made)
+        assert found == [f"line {number}" for number in range(len(found))]
+        assert "(No space left on device), so it was stopped." in last
+        # All that is read is whole, and what comes last stands in the journal itself.
+        assert json.loads(made.journal.read_bytes().splitlines()[-1])["text"] == last
+        assert (made.state, made.exit_code) == (State.FAILED, 2)
+        assert made.ended is not None
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_folder_that_is_removed_ends_its_job() -> None:
+    made = begin(("say", "here"), ("sleep", 0.5), ("many", 1), ("sleep", 60))
+    process = made.process
+    assert process is not None
+    reader = follow(made)
+    assert next(reader)["text"] == "here"
+    shutil.rmtree(made.folder)
+    (last,) = reader
+    assert last["text"] == f"The folder of job {made.id} was removed, and with it what it tells."
+    until = time.monotonic() + 10
+    while Path(f"/proc/{process}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_work_that_does_not_stop_is_left_behind() -> None:
+    made = begin(("say", "here"), ("hang", "The engine"))
+    assert next(follow(made))["text"] == "here"
+    begun = time.monotonic()
+    assert cancel(made)
+    assert time.monotonic() - begun < 8
+    assert made.state is State.CANCELLED
+    assert texts(made)[-1] == "Cancelled. The engine did not answer; what it began may go on."
+
+
+def test_several_who_follow_see_a_cancel_at_once_and_one_that_sleeps_holds_up_nobody() -> None:
+    made = begin(("many", 30_000), ("say", "here"), ("sleep", 60))
+    code = (
+        "import sys; from layerscope.jobs.folder import job; "
+        "from layerscope.jobs.journal import follow; "
+        "[print(e['text'], flush=True) for e in follow(job(sys.argv[1]))]"
+    )
+    followers = [
+        subprocess.Popen([sys.executable, "-c", code, made.id], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    os.kill(followers[2].pid, signal.SIGSTOP)
+    for follower in followers[:2]:
+        assert follower.stdout is not None
+        assert any(line == "here\n" for line in follower.stdout)
+    begun = time.monotonic()
+    assert cancel(made)
+    for follower in followers[:2]:
+        assert follower.communicate(timeout=10)[0] == "Cancelled.\n"
+    assert time.monotonic() - begun < 5
+    os.kill(followers[2].pid, signal.SIGCONT)
+    # Whoever slept has missed nothing.
+    lines = followers[2].communicate(timeout=60)[0].splitlines()
+    assert lines[-2:] == ["here", "Cancelled."]
+    assert len(lines) == 30_002
 
 
 def test_a_state_folder_that_cannot_be_written_is_said(
@@ -188,6 +284,25 @@ def test_old_jobs_go_and_running_ones_stay() -> None:
     forget_old(kept=2)
     assert [each.id for each in all_jobs()] == [ended[3].id, ended[2].id, running.id]
     assert cancel(running)
+
+
+def test_what_jobs_take_on_the_disk_has_a_limit(tmp_path: Path) -> None:
+    ended = [wait(begin(("many", 2_000))) for _ in range(3)]
+    forget_old(most=150 << 10)
+    assert [each.id for each in all_jobs()] == [ended[2].id]
+    # The newest stays, however much it takes.
+    forget_old(most=1)
+    assert [each.id for each in all_jobs()] == [ended[2].id]
+
+
+def test_folders_of_jobs_that_never_began_go(tmp_path: Path) -> None:
+    root = tmp_path / "layerscope/jobs"
+    for name in ("1", "2", "notes"):
+        (root / name).mkdir(parents=True)
+    for name in ("1", "notes"):
+        os.utime(root / name, (0, 0))
+    forget_old()
+    assert sorted(path.name for path in root.iterdir()) == ["2", "notes"]
 
 
 def test_numbers_are_not_given_twice_at_once() -> None:
