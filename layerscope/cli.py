@@ -177,7 +177,14 @@ def _add_build(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     what = "build an image, and tell what each step adds"
     build = subparsers.add_parser("build", help=what, description=f"{what.capitalize()}.")
     build.add_argument("context", metavar="CONTEXT", help="folder of the build context")
-    build.add_argument("-t", "--tag", metavar="NAME", action="append", default=[])
+    build.add_argument(
+        "-t",
+        "--tag",
+        metavar="NAME[:TAG]",
+        action="append",
+        default=[],
+        help="a name of the image [several times]",
+    )
     build.add_argument(
         "-f", "--file", metavar="FILE", help="CONTEXT/Dockerfile by default; - is stdin"
     )
@@ -185,17 +192,43 @@ def _add_build(subparsers: argparse._SubParsersAction[_Parser]) -> None:
         "--builder",
         choices=("auto", "classic", "buildkit", "podman"),
         default="auto",
-        help="auto: BuildKit where docker has buildx, else what the engine has",
+        help="auto, the default: BuildKit where docker has buildx, else what the engine has",
     )
-    build.add_argument("--target", metavar="STAGE", default="")
-    build.add_argument("--platform", metavar="OS/ARCH", default="")
-    build.add_argument("--build-arg", metavar="NAME[=VALUE]", action="append", default=[])
-    build.add_argument("--label", metavar="NAME=VALUE", action="append", default=[])
+    build.add_argument(
+        "--target", metavar="STAGE", default="", help="stage to build, the last by default"
+    )
+    build.add_argument(
+        "--platform",
+        metavar="OS/ARCH[/VARIANT]",
+        default="",
+        help="such as linux/arm64; the engine's own by default",
+    )
+    build.add_argument(
+        "--build-arg",
+        metavar="NAME[=VALUE]",
+        action="append",
+        default=[],
+        help="value of an ARG [several times]; without =, that of the environment",
+    )
+    build.add_argument(
+        "--label",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a label of the image [several times]",
+    )
     build.add_argument("--no-cache", action="store_true", help="run every step")
     build.add_argument("--pull", action="store_true", help="look for newer base images")
-    build.add_argument("--network", metavar="MODE", default="", help="of RUN steps, such as host")
     build.add_argument(
-        "--secret", metavar="id=ID,src=FILE", action="append", default=[], help="BuildKit only"
+        "--network", metavar="MODE", default="", help="of RUN steps: default, host, none"
+    )
+    build.add_argument(
+        "--secret",
+        metavar="id=ID,src=FILE|env=VARIABLE",
+        action="append",
+        default=[],
+        help="for RUN --mount=type=secret [several times], with BuildKit and Podman; its value is "
+        "in no layer, no log and no file of layerscope's",
     )
     build.add_argument(
         "--export",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,6 @@ from layerscope.errors import (
     EngineError,
     LayerscopeError,
     NotFoundError,
-    UsageError,
 )
 from layerscope.jobs.worker import Cancellation
 
@@ -45,6 +44,7 @@ def build_by_api(
     context: Iterable[bytes],
     recorder: Recorder,
     wish: Cancellation,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """Builds an image.
 
@@ -55,6 +55,7 @@ def build_by_api(
         context: The build context as a tar stream.
         recorder: Takes the steps.
         wish: The wish to stop.
+        more: Query parameters that are this builder's own.
 
     Returns:
         Id of the image.
@@ -62,10 +63,6 @@ def build_by_api(
     Raises:
         LayerscopeError: The build failed, or was stopped.
     """
-    if request.secrets:
-        raise UsageError(
-            "Only BuildKit has build secrets.", "Use --builder buildkit, which needs docker buildx."
-        )
     for step in plan.steps if plan.heredocs else ():
         if step.number in plan.heredocs:
             builder = "Podman's" if engine.is_podman else "The classic"
@@ -75,8 +72,9 @@ def build_by_api(
     working = working_containers(engine) if engine.is_podman else frozenset()
     made: list[str] = []
     parser = _parser(engine, plan, recorder, known, made)
+    parameters = _parameters(request, plan, engine) | dict(more or {})
     try:
-        stream = BuildStream(engine, _parameters(request, plan, engine), _until(context, wish))
+        stream = BuildStream(engine, parameters, _until(context, wish))
         wish.on_cancel(stream.stop)
         try:
             for message in stream.messages():

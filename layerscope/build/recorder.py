@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from layerscope.build.events import BuildEvent
 from layerscope.build.plan import Plan
+from layerscope.build.secrets import Mask
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
@@ -59,6 +60,7 @@ class Recorder:
     Attributes:
         last_image: The image that was committed last, which is the last good one of a failed build.
         failed: Whether a step has failed.
+        mask: Hides the values of the build's secrets in whatever is written.
         totals: Bytes of all layers of the image that was looked at last, and those of them that
             can never be read; None if none was.
     """
@@ -72,6 +74,7 @@ class Recorder:
         """
         self.last_image: str | None = None
         self.failed = False
+        self.mask = Mask()
         self.totals: tuple[int, int] | None = None
         self._emit = emit
         self._images = images
@@ -211,7 +214,8 @@ class Recorder:
             self._thread.join()
 
     def _tell(self, event: BuildEvent) -> None:
-        self._emit(replace(event, time=round(time.time(), 3)).document())
+        text = None if event.text is None else self.mask.hide(event.text)
+        self._emit(replace(event, text=text, time=round(time.time(), 3)).document())
 
     # The thread that measures.
 

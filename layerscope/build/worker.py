@@ -11,17 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from layerscope.build.api_builder import build_by_api
-from layerscope.build.buildkit import build_by_buildkit, has_buildx
+from layerscope.build.builders import builders_of, check_secrets
+from layerscope.build.buildkit import build_by_buildkit
 from layerscope.build.compare import previous
 from layerscope.build.inputs import Inputs, base_names, gather, keep, kept
 from layerscope.build.plan import plan_of
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest, build_request
+from layerscope.build.secrets import Mask, parse_secret
 from layerscope.dockerfile.context import Context, read_context
 from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.parser import parse
 from layerscope.engines.docker import Engine, connect
+from layerscope.engines.podman_builds import secret_files
 from layerscope.engines.resolve import open_image
 from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, UsageError
 from layerscope.images.reader import ImageReader
@@ -67,7 +70,11 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
 def _build(
     engine: Engine, job: Job, request: BuildRequest, recorder: Recorder, wish: Cancellation
 ) -> str:
-    builder = chosen_builder(request.builder, engine)
+    builders = builders_of(engine)
+    builder = builders.chosen(request.builder)
+    check_secrets(builders, builder, request.secrets)
+    secrets = {secret.id: secret.value() for secret in map(parse_secret, request.secrets)}
+    recorder.mask = Mask(secrets.values())
     data = _dockerfile(request)
     root = Path(request.context)
     # What came by stdin lies nowhere.
@@ -87,8 +94,9 @@ def _build(
             return build_by_buildkit(
                 request, plan, recorder, wish, lambda image: _open(image, request.export)
             )
-        stream = pack(context, None if inside else data, name)
-        return build_by_api(engine, request, plan, stream, recorder, wish)
+        private, more = secret_files(secrets)
+        stream = pack(context, None if inside else data, name, private)
+        return build_by_api(engine, request, plan, stream, recorder, wish, more)
 
 
 @contextmanager
@@ -132,24 +140,6 @@ def _image_id(engine: Engine, name: str) -> str:
         return str(engine.inspect(name).get("Id", ""))
     except NotFoundError:
         return ""
-
-
-def chosen_builder(name: str, engine: Engine) -> str:
-    """The builder that is meant: `classic`, `buildkit` or `podman`.
-
-    Raises:
-        UsageError: The engine does not have it.
-    """
-    if name == "auto":
-        if engine.is_podman:
-            return "podman"
-        return "buildkit" if has_buildx() else "classic"
-    if (name == "podman") != engine.is_podman:
-        fitting = "podman" if engine.is_podman else "classic or buildkit"
-        raise UsageError(
-            f"{engine.name} does not have the builder {visible(name)}.", f"Use --builder {fitting}."
-        )
-    return name
 
 
 def _dockerfile(request: BuildRequest) -> bytes:

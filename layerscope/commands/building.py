@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
@@ -19,6 +16,8 @@ from layerscope.reports.narration import StatusLine
 from layerscope.text import one_line, short_id, visible
 
 if TYPE_CHECKING:
+    from layerscope.build.asked import Asked
+    from layerscope.build.request import BuildRequest
     from layerscope.jobs.job import Job
     from layerscope.jobs.journal import Event
 
@@ -177,46 +176,31 @@ def _what_next(job: Job) -> Iterator[str]:
 
 
 def _request(arguments: argparse.Namespace) -> BuildRequest:
-    from layerscope.build.request import BuildRequest
+    from layerscope.build.asked import answer
 
-    context = Path(arguments.context)
-    if arguments.context == "-" or _REMOTE.match(arguments.context):
-        raise UsageError(
-            f"{visible(arguments.context)} is no folder: layerscope sends folders only.",
-            "Fetch or unpack it, and name the folder. A Dockerfile may come by stdin: -f -.",
-        )
-    if not context.is_dir():
-        raise UsageError(
-            f"{visible(arguments.context)} is no folder.", "Name the folder of the build context."
-        )
-    text = None
-    if arguments.file == "-":
-        text = _read_stdin()
-    file = Path(arguments.file) if arguments.file else _dockerfile_in(context)
-    if text is None and not file.is_file():
-        raise UsageError(f"There is no file {visible(str(file))}.", "Name the Dockerfile with -f.")
-    return BuildRequest(
-        context=os.path.realpath(context),
-        dockerfile=os.path.realpath(file) if text is None else "-",
-        text=text,
-        export=arguments.export,
-        builder=arguments.builder,
-        tags=tuple(arguments.tag),
+    return answer(_asked(arguments)).checked()
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    from layerscope.build.asked import Asked
+
+    from_stdin = arguments.file == "-"
+    return Asked(
+        context=arguments.context,
+        dockerfile="" if from_stdin else arguments.file or "",
+        tags=arguments.tag,
         target=arguments.target,
+        build_args=arguments.build_arg,
+        labels=arguments.label,
+        secrets=arguments.secret,
         platform=arguments.platform,
-        build_args=dict(_pair(text, "--build-arg") for text in arguments.build_arg),
-        labels={
-            name: value or "" for name, value in (_pair(t, "--label") for t in arguments.label)
-        },
+        network=arguments.network,
+        builder=arguments.builder,
         no_cache=arguments.no_cache,
         pull=arguments.pull,
-        network=arguments.network,
-        secrets=tuple(arguments.secret),
+        text=_read_stdin() if from_stdin else None,
+        export=arguments.export,
     )
-
-
-#: Contexts that docker takes, and that are no folders.
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.IGNORECASE)
 
 
 def _read_stdin() -> str:
@@ -225,22 +209,3 @@ def _read_stdin() -> str:
     if stdin is None:
         raise UsageError("Standard input is closed.", "Name the Dockerfile with -f.")
     return stdin.buffer.read().decode("utf-8", "surrogateescape")
-
-
-def _dockerfile_in(context: Path) -> Path:
-    """The Dockerfile of a folder, under the names that engines look for."""
-    for name in ("Dockerfile", "Containerfile"):
-        if (context / name).is_file():
-            return context / name
-    return context / "Dockerfile"
-
-
-def _pair(text: str, flag: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    if not name:
-        raise UsageError(f"{flag} {visible(text)} has no name.", f"Write {flag} NAME=VALUE.")
-    return name, value if equals else None
-
-
-if TYPE_CHECKING:
-    from layerscope.build.request import BuildRequest

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from layerscope.dockerfile.context import Context, ContextEntry
@@ -28,7 +28,12 @@ _TYPES = {
 }
 
 
-def pack(context: Context, dockerfile: bytes | None = None, name: str = "") -> Iterator[bytes]:
+def pack(
+    context: Context,
+    dockerfile: bytes | None = None,
+    name: str = "",
+    private: Mapping[str, bytes] | None = None,
+) -> Iterator[bytes]:
     """The context as a tar stream (POSIX, PAX), in pieces.
 
     Owners are 0:0 and times whole seconds; symbolic links stay links, a file with several names is
@@ -38,6 +43,7 @@ def pack(context: Context, dockerfile: bytes | None = None, name: str = "") -> I
         context: The context.
         dockerfile: A Dockerfile to add that is not in the context, or takes the place of its own.
         name: Its name in the stream.
+        private: More files to add, for the builder's eyes alone, by name.
 
     Raises:
         UsageError: A file cannot be read.
@@ -53,10 +59,18 @@ def pack(context: Context, dockerfile: bytes | None = None, name: str = "") -> I
             yield from _content(context.root / entry.path, header.size)
     if dockerfile is not None:
         header = tarfile.TarInfo(name)
-        header.size = len(dockerfile)
-        yield _encoded(header)
-        yield dockerfile + bytes(-len(dockerfile) % tarfile.BLOCKSIZE)
+        yield from _added(header, dockerfile)
+    for path, data in (private or {}).items():
+        header = tarfile.TarInfo(path)
+        header.mode = 0o600
+        yield from _added(header, data)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _added(header: tarfile.TarInfo, data: bytes) -> Iterator[bytes]:
+    header.size = len(data)
+    yield _encoded(header)
+    yield data + bytes(-len(data) % tarfile.BLOCKSIZE)
 
 
 def _encoded(header: tarfile.TarInfo) -> bytes:

@@ -48,6 +48,7 @@ class Engine:
     Attributes:
         host: Where it listens.
         name: What it is, with its version.
+        platform: The platform that it builds for by itself, such as `linux/amd64`.
     """
 
     def __init__(self, address: Address, client: docker.APIClient) -> None:
@@ -55,6 +56,7 @@ class Engine:
         self._client = client
         version = client.version()
         self.name = _name(version)
+        self.platform = _platform(version)
         self._api = tuple(int(n) for n in str(client.api_version).split(".") if n.isdigit())
 
     @property
@@ -335,6 +337,11 @@ def _name(version: Mapping[str, Any]) -> str:
         if "podman" in str(component.get("Name", "")).lower():
             return f"Podman {visible(str(component.get('Version', number)))}"
     return f"Docker {number}".rstrip()
+
+
+def _platform(version: Mapping[str, Any]) -> str:
+    system, architecture = (visible(str(version.get(key, ""))) for key in ("Os", "Arch"))
+    return f"{system}/{architecture}" if system and architecture else ""
 
 
 def _platform_parameter(platform: Platform | None) -> dict[str, str]:

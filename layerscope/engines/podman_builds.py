@@ -1,14 +1,21 @@
-"""What a stopped build leaves in Podman: working containers, and a command that runs on.
+"""Builds by Podman's API: secrets, and what a stopped build leaves.
 
-Podman's API lets go of a build when its client hangs up, but the command of its step goes on until
-it ends by itself, and the containers that the build works in stay. They are no containers of Podman
-but of the storage below it, which its own API (`libpod`) lists as `external`.
+Secrets come as files in the context, named in a parameter `secrets`, as Podman's own client sends
+them; Podman moves them out of the context before anything is built from it.
+
+What is left are working containers, and a command that runs on: Podman's API lets go of a build
+when its client hangs up, but the command of its step goes on until it ends by itself, and the
+containers that the build works in stay. They are no containers of Podman but of the storage below
+it, which its own API (`libpod`) lists as `external`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
+import secrets
 import signal
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,6 +33,32 @@ _LIBPOD = "/v4.0.0/libpod"
 
 #: Seconds by which clocks and journals may differ.
 _SLACK = 1.0
+
+
+#: The first Podman that moves secrets out of the context. One before would copy them into layers.
+_SECRETS = 4
+
+
+def takes_secrets(engine: Engine) -> bool:
+    """Whether builds can be given secrets by the engine's API."""
+    found = re.match(r"Podman (\d+)\.", engine.name)
+    return found is not None and int(found[1]) >= _SECRETS
+
+
+def secret_files(values: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """How a build is given secrets.
+
+    Args:
+        values: Their values by their ids.
+
+    Returns:
+        Files to add to the context by name, and query parameters of the build.
+    """
+    # Nobody's COPY can name what nobody can guess, whatever becomes of the file.
+    names = {identifier: f".layerscope.{secrets.token_hex(16)}" for identifier in values}
+    listed = [f"id={identifier},src={name}" for identifier, name in names.items()]
+    files = {names[identifier]: value for identifier, value in values.items()}
+    return files, {"secrets": json.dumps(listed)} if listed else {}
 
 
 def working_containers(engine: Engine) -> frozenset[str]:

@@ -111,11 +111,11 @@ class Site:
             check=False,
         )
 
-    def build(self, *arguments: str, timeout: float = 240) -> Built:
-        """Build, and wait for the end."""
+    def build(self, *arguments: str, timeout: float = 240, **variables: str) -> Built:
+        """Build with more variables in the environment, and wait for the end."""
         run = subprocess.run(
             self.build_command(*arguments),
-            env=self.environment,
+            env=self.environment | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

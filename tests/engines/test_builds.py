@@ -215,8 +215,11 @@ def test_an_engine_that_is_killed_in_the_middle(name: str, builder: str, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--builder", "podman"), "does not have the builder podman. Use --builder classic or"),
-        (("--secret", "id=x,src=/etc/hostname", "--builder", "classic"), "Only BuildKit has"),
+        (("--builder", "podman"), "does not have Podman's builder. Choose classic or"),
+        (
+            ("--secret", "id=x,src=/etc/hostname", "--builder", "classic"),
+            "The classic builder has no",
+        ),
     ],
 )
 def test_what_a_builder_does_not_have_is_said(
@@ -229,20 +232,37 @@ def test_what_a_builder_does_not_have_is_said(
     assert said in built.events[-1]["text"]
 
 
-def test_secrets_reach_the_command_and_not_the_journal(tmp_path: Path) -> None:
-    engine = running_engine("docker-28")
-    site = Site(engine, "buildkit", tmp_path)
-    (tmp_path / "secret").write_text("hush-hush")
-    mount = "--mount=type=secret,id=token"
+@pytest.mark.parametrize("site", BUILDERS[1:], indirect=True, ids=["buildkit", "podman"])
+def test_secrets_reach_the_command_and_nothing_else(site: Site, base: str) -> None:
+    values = {"file": "hush-hush", "env": "psst-psst"}
+    (site.folder / "secret").write_text(values["file"])
+    mounts = "--mount=type=secret,id=one,required=true --mount=type=secret,id=two,mode=0444"
     site.write(
-        f"FROM {busybox_base(engine)}\n"
-        f"RUN {mount} wc -c < /run/secrets/token && echo {time.time_ns()}\n"
+        f"FROM {base}\nCOPY . /context/\n"
+        f"RUN {mounts} cd /run/secrets && wc -c one && cat one two && echo && "
+        f"echo {time.time_ns()}\n"
+        "RUN find / -xdev > /listing; cat /run/secrets/one 2>/dev/null || echo gone\n",
+        **{"data.txt": "some data\n"},
     )
-    built = site.build("--secret", f"id=token,src={tmp_path / 'secret'}")
+    flags = ("--secret", f"id=one,src={site.folder / 'secret'}", "--secret", "id=two,env=TOKEN")
+    built = site.build(*flags, "-t", "layerscope.test/secrets:1", TOKEN=values["env"])
     assert built.code == 0, built.errors
-    assert built.log(2)[0] == "9"
-    for file in (tmp_path / "state").rglob("*"):
-        assert not file.is_file() or b"hush-hush" not in file.read_bytes()
+    # What a step prints of them is hidden.
+    assert built.log(3)[:2] == ["9 one", "******"]
+    assert built.log(4)[-1] == "gone"
+    run = site.run("files", "layerscope.test/secrets:1", "--json-lines")
+    paths = [json.loads(line)["path"] for line in run.stdout.splitlines()]
+    assert "/context/data.txt" in paths
+    assert not [path for path in paths if "layerscope" in path]
+    with site.engine.api() as api:
+        image = b"".join(api.get_image("layerscope.test/secrets:1"))
+        history = json.dumps(api.history("layerscope.test/secrets:1"))
+    for value in values.values():
+        # Layers are stored as they are by both, so the bytes would be there.
+        assert value.encode() not in image
+        assert value not in history
+        for file in (site.folder / "state").rglob("*"):
+            assert not file.is_file() or value.encode() not in file.read_bytes()
 
 
 @once_a_builder

@@ -1,0 +1,152 @@
+"""What a build can be asked for, field by field, for the command line and the form alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope.build.asked import Asked, answer, asked_of
+from layerscope.build.offer import offer_of
+from layerscope.errors import UsageError
+from layerscope.jobs.folder import all_jobs
+from tests.unit.command import one_line_error, run
+
+TEXT = """\
+# syntax=docker/dockerfile:1
+ARG BASE=debian
+ARG VERSION="1.2"
+FROM ${BASE}:12 AS Build
+ARG TARGETARCH
+ARG VERSION
+ARG TOKEN
+RUN --mount=type=secret,id=npm,required --mount=type=cache,target=/x make
+FROM scratch
+ARG TOKEN=none
+RUN --mount=type=secret,target=/run/secrets/pip cat /run/secrets/pip
+FROM build AS web
+RUN --mount=type=secret,id=npm cat /run/secrets/npm
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "Dockerfile").write_text(TEXT)
+    return tmp_path
+
+
+def test_what_a_dockerfile_offers() -> None:
+    offer = offer_of(TEXT)
+    assert [(s.target, s.base, s.steps) for s in offer.stages] == [
+        ("build", "debian:12", 5),
+        ("1", "scratch", 3),
+        ("web", "build", 2),
+    ]
+    # Those of platforms are set by the builder.
+    assert [(a.name, a.default, a.line) for a in offer.arguments] == [
+        ("BASE", "debian", 2),
+        ("VERSION", "1.2", 3),
+        ("TOKEN", "none", 7),
+    ]
+    assert [(s.id, s.required, s.line) for s in offer.secrets] == [
+        ("npm", True, 8),
+        ("pip", False, 11),
+    ]
+    assert offer.stage_names == ("build", None, "web")
+    assert offer_of("# syntax=example/other\nstages: [a]\n").stage_names == ()
+    assert offer_of("").stages == ()
+
+
+def test_all_fields_become_a_build_and_come_back(here: Path) -> None:
+    (here / "t").write_text("x")
+    asked = Asked(
+        context="",
+        tags=("shop:1", "localhost:5000/a/b"),
+        target="Web",
+        build_args=["A=b c=d", "HOME", "E="],
+        labels=["l=1", "m"],
+        secrets=["id=a,src=t"],
+        platform="linux/aarch64",
+        network="host",
+        builder="",
+        no_cache=True,
+        pull=True,
+    )
+    request = answer(asked, here).checked()
+    assert (request.context, request.dockerfile) == (str(here), str(here / "Dockerfile"))
+    assert request.build_args == {"A": "b c=d", "HOME": None, "E": ""}
+    assert request.labels == {"l": "1", "m": ""}
+    assert request.secrets == (f"id=a,src={here}/t",)
+    assert (request.platform, request.builder, request.target) == ("linux/arm64", "auto", "Web")
+    assert request.no_cache
+    assert request.pull
+    again = answer(asked_of(request, here), here).checked()
+    # Those two are asked anew each time.
+    assert (again.no_cache, again.pull) == (False, False)
+    assert again.spec() == request.spec() | {"no_cache": False, "pull": False}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("context", "none", "none is no folder."),
+        ("context", "https://example.invalid/x.git", "layerscope sends folders only"),
+        ("dockerfile", "none", "There is no file none."),
+        ("dockerfile", ".", "There is no file ."),
+        ("tags", ["Shop"], "Shop names no image. Names are in lower case."),
+        ("tags", ["a b"], "a b names no image. Write NAME:TAG."),
+        ("tags", [f"a@sha256:{'0' * 64}"], "has a digest"),
+        ("target", "wbe", "There is no stage wbe. Did you mean web?"),
+        ("target", "zzz", "There is no stage zzz. It has build, web."),
+        ("target", "3", "There is no stage 3."),
+        ("build_args", ["=x"], "=x has no name. Write NAME=VALUE."),
+        ("labels", [" =x"], "has no name"),
+        ("platform", "arm64", "arm64 is no platform. Write OS/ARCH[/VARIANT]"),
+        ("platform", "linux/", "linux/ is no platform."),
+        ("platform", "linux/a/b/c", "is no platform"),
+        ("platform", "linux/amd64,linux/arm64", "One platform is built for at a time."),
+        ("network", "a b", "A network's name has no blanks."),
+        ("builder", "kaniko", "There is no builder kaniko. One of auto, classic"),
+        ("secrets", ["x"], "A secret has an id"),
+        ("target", "\x1b[2J", "There is no stage \\e[2J."),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line_by_field(
+    here: Path, field: str, value: Any, said: str
+) -> None:
+    found = answer(Asked(**({"context": "."} | {field: value})), here)
+    assert list(found.problems) == [field]
+    text = str(found.problems[field])
+    assert said in text
+    assert text.isprintable()
+    assert found.request is None
+    with pytest.raises(UsageError):
+        found.checked()
+
+
+def test_all_that_is_wrong_is_told_at_once(here: Path) -> None:
+    found = answer(Asked(".", target="x", platform="x", tags=["X"]), here)
+    assert list(found.problems) == ["tags", "target", "platform"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--target", "wbe", "Did you mean web?"),
+        ("--platform", "arm64", "Write OS/ARCH[/VARIANT]"),
+        ("--tag", "Shop", "Names are in lower case."),
+        ("--build-arg", "=1", "has no name"),
+    ],
+)
+def test_the_command_line_says_the_same_and_starts_nothing(
+    here: Path,
+    flag: str,
+    value: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
+    assert said in one_line_error(run(capsys, "build", flag, value, str(here)))
+    assert all_jobs() == []
