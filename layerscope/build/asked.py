@@ -6,7 +6,7 @@ The command line and the form fill in the same fields, so they accept the same a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -184,6 +184,24 @@ def asked_of(request: BuildRequest, folder: Path | None = None) -> Asked:
         builder=request.builder,
         export=request.export,
     )
+
+
+def filled(asked: Asked, last: Asked) -> Asked:
+    """What is asked for, with what the last build was asked for where nothing is said.
+
+    Args:
+        asked: The fields.
+        last: Those of the last build.
+    """
+    known = {each.name: getattr(last, each.name) for each in fields(Asked) if each.name in _AGAIN}
+    empty = {name: value for name, value in known.items() if not getattr(asked, name)}
+    return replace(asked, **empty)
+
+
+#: What `--again` takes from the last build.
+_AGAIN = frozenset(
+    ("tags", "target", "build_args", "labels", "secrets", "platform", "network", "builder")
+)
 
 
 def _short(path: str, folder: Path | None) -> str:

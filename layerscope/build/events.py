@@ -59,6 +59,7 @@ class BuildEvent:
         exit_code: Exit code of the step's command.
         tags: Names of the finished image.
         files: Of a context: its files.
+        ignored: Of a context: how many files and folders `.dockerignore` leaves out.
         largest: Of a context: its largest files, as pairs of path and bytes.
         plan: Of a plan: for each step that there will be, its number, line and instruction.
         chain: Of a plan: numbers of the steps whose layers the image has.
@@ -82,6 +83,7 @@ class BuildEvent:
     exit_code: int | None = None
     tags: tuple[str, ...] | None = None
     files: int | None = None
+    ignored: int | None = None
     largest: tuple[tuple[str, int], ...] | None = None
     plan: tuple[tuple[int, int | None, str], ...] | None = None
     chain: tuple[int, ...] | None = None

@@ -101,9 +101,12 @@ class Recorder:
         self._hurried = True
         self._progress.cancel()
 
-    def context(self, size: int, files: int, largest: Sequence[tuple[str, int]]) -> None:
+    def context(
+        self, size: int, files: int, largest: Sequence[tuple[str, int]], ignored: int = 0
+    ) -> None:
         """The build context is known."""
-        self._tell(BuildEvent("context", size=size, files=files, largest=tuple(largest)))
+        told = tuple(largest)
+        self._tell(BuildEvent("context", size=size, files=files, ignored=ignored, largest=told))
 
     def step_started(
         self, step: int, steps: int, instruction: str, line: int | None = None

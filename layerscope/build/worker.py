@@ -81,7 +81,7 @@ def _build(
     dockerfile = Path(request.dockerfile if request.text is None else os.devnull)
     context = read_context(root, dockerfile, stopped=wish.check)
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
-    recorder.context(context.size, context.files, largest)
+    recorder.context(context.size, context.files, largest, context.ignored)
     document = parse(data.decode("utf-8", "surrogateescape"))
     arguments = request.known_arguments
     inside = dockerfile.is_relative_to(root)

@@ -16,8 +16,7 @@ from layerscope.reports.narration import StatusLine
 from layerscope.text import one_line, short_id, visible
 
 if TYPE_CHECKING:
-    from layerscope.build.asked import Asked
-    from layerscope.build.request import BuildRequest
+    from layerscope.build.asked import Answer, Asked
     from layerscope.jobs.job import Job
     from layerscope.jobs.journal import Event
 
@@ -26,7 +25,13 @@ def build(arguments: argparse.Namespace) -> int:
     """`layerscope build`."""
     from layerscope.jobs.launch import cancel, start
 
-    request = _request(arguments)
+    if arguments.json and not arguments.dry_run:
+        raise UsageError("--json belongs to --dry-run.", "Events of a build are --json-lines.")
+    if arguments.dry_run:
+        if arguments.detach or arguments.quiet or arguments.json_lines:
+            raise UsageError("--dry-run builds nothing.", "Leave out -d, -q and --json-lines.")
+        return _preview(arguments)
+    request = _answer(arguments).checked()
     title = " ".join(request.tags) or request.context
     job = start("build", title, "layerscope.build.worker", request.spec())
     if arguments.detach:
@@ -175,10 +180,39 @@ def _what_next(job: Job) -> Iterator[str]:
         yield f"Look     layerscope docker-daemon:{visible(name)}"
 
 
-def _request(arguments: argparse.Namespace) -> BuildRequest:
-    from layerscope.build.asked import answer
+def _preview(arguments: argparse.Namespace) -> int:
+    """What would be built, and what would be sent for it."""
+    from layerscope.build.preview import preview
+    from layerscope.reports.preview_report import preview_document, preview_text
 
-    return answer(_asked(arguments)).checked()
+    found = _answer(arguments)
+    found.checked()
+    seen = preview(found)
+    if arguments.json:
+        write_lines([json.dumps(preview_document(seen))])
+    else:
+        write_lines(preview_text(seen))
+    return 1 if seen.problem else 0
+
+
+def _answer(arguments: argparse.Namespace) -> Answer:
+    """The build that the command line asks for, or what is wrong with it."""
+    from layerscope.build.asked import Asked, answer, asked_of, filled
+    from layerscope.build.known_builds import last_build
+    from layerscope.build.request import build_request
+
+    asked = _asked(arguments)
+    if not arguments.again:
+        return answer(asked)
+    if asked.text is not None:
+        raise UsageError("What comes by stdin was never built.", "Name the Dockerfile with -f.")
+    found = answer(Asked(asked.context, asked.dockerfile))
+    found.checked()
+    last = None if found.dockerfile is None else last_build(found.dockerfile)
+    if last is None:
+        name = visible(str(found.dockerfile))
+        raise UsageError(f"No build of {name} is kept.", "Build it without --again first.")
+    return answer(filled(asked, asked_of(build_request(last.spec))), offer=found.offer)
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:

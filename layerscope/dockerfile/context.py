@@ -68,6 +68,21 @@ class ContextEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a rule leaves out of a context.
+
+    Attributes:
+        pattern: The rule.
+        count: How many files and folders; a folder that nothing is sent of is one.
+        example: Path of the first of them, with a slash at its end if it is a folder.
+    """
+
+    pattern: IgnorePattern
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a builder is sent.
 
@@ -78,6 +93,7 @@ class Context:
         entries: Everything that is sent, folders before what is in them, each folder's in the order
             of their bytes.
         ignored: How many files and folders are left out; a folder that nothing is sent of is one.
+        left_out: The same by the rule that decided it, in the order of the rules.
     """
 
     root: Path
@@ -85,6 +101,7 @@ class Context:
     rules: IgnoreRules
     entries: list[ContextEntry] = field(repr=False)
     ignored: int
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def files(self) -> int:
@@ -179,7 +196,9 @@ def read_context(
     opened = open_context(root, dockerfile)
     walk = _Walk(opened.rules, _kept(root, dockerfile), stopped)
     walk.folder("", str(root), ())
-    return Context(root, opened.ignore_file, opened.rules, walk.entries, walk.ignored)
+    return Context(
+        root, opened.ignore_file, opened.rules, walk.entries, walk.ignored, walk.left_out
+    )
 
 
 def sends_below(context: ContextFolder, path: str) -> bool:
@@ -252,7 +271,23 @@ class _Walk:
         self.entries: list[ContextEntry] = []
         #: Folders that so far are sent for the builder alone, and their numbers in `entries`.
         self.builders: dict[str, int] = {}
-        self.ignored = 0
+        self._left: dict[IgnorePattern, LeftOut] = {}
+
+    @property
+    def ignored(self) -> int:
+        """How many files and folders are left out."""
+        return sum(left.count for left in self._left.values())
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The same by rule."""
+        return tuple(sorted(self._left.values(), key=lambda left: left.pattern.line))
+
+    def leave_out(self, pattern: IgnorePattern, entry: ContextEntry) -> None:
+        """Notes what is not sent."""
+        known = self._left.get(pattern)
+        example = known.example if known else entry.path + "/" * entry.is_folder
+        self._left[pattern] = LeftOut(pattern, known.count + 1 if known else 1, example)
 
     def folder(self, path: str, full: str, above: Matched) -> None:
         """Everything in a folder.
@@ -264,25 +299,25 @@ class _Walk:
         """
         todo = [self.children(path, full, above)]
         # Folders that the rules leave out and that are sent if something in them is.
-        pending: list[tuple[int, ContextEntry]] = []
+        pending: list[tuple[int, ContextEntry, IgnorePattern]] = []
         while todo:
             found = next(todo[-1], None)
             if found is None:
                 todo.pop()
                 if pending and pending[-1][0] == len(todo):
-                    pending.pop()
-                    self.ignored += 1
+                    _, folder, pattern = pending.pop()
+                    self.leave_out(pattern, folder)
                 continue
             entry, child, decided, matched = found
             if decided is not None and not (entry.is_folder and self.descends(entry.path)):
                 if entry.path not in self.kept:
-                    self.ignored += 1
+                    self.leave_out(decided, entry)
                     continue
                 entry = ContextEntry(entry.path, entry.status, for_builder=True)
             if decided is not None and entry.is_folder:
-                pending.append((len(todo), entry))
+                pending.append((len(todo), entry, decided))
             else:
-                for _, waiting in pending:
+                for _, waiting, _ in pending:
                     self.builders[waiting.path] = len(self.entries)
                     self.entries.append(replace(waiting, for_builder=True))
                 pending.clear()

@@ -52,7 +52,8 @@ class BuildText:
         elif event.event == "context" and event.files is not None:
             self._context = True
             files = f"{event.files} files" if event.files != 1 else "1 file"
-            yield f"Build context: {docker_size(event.size or 0)} in {files}"
+            left = f"; .dockerignore leaves out {event.ignored}" if event.ignored else ""
+            yield f"Build context: {docker_size(event.size or 0)} in {files}{left}"
             for path, size in event.largest or ():
                 yield f"  {docker_size(size):>7}  {visible(path)}"
         elif event.event == "step_started":

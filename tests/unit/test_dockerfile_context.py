@@ -120,6 +120,8 @@ def test_a_context_is_what_the_rules_leave(tmp_path: Path) -> None:
     assert paths(context) == [".dockerignore", "B", "a", "b", "b/d", "b/d/e.md", "b/d/f"]
     assert "Dockerfile" in paths(context, builder=True)
     assert context.ignored == 2
+    left = [(each.pattern.text, each.count, each.example) for each in context.left_out]
+    assert left == [("**/*.md", 1, "b/c.md"), ("node", 1, "node/")]
     assert context.files == 6
     assert context.size == sum(
         (tmp_path / p).stat().st_size
