@@ -19,7 +19,7 @@ import zstandard
 from layerscope.filesystem.changeset import Changeset
 
 #: Changes whenever what is written changes; what another version wrote is not read.
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"lscs"
 #: Magic, version, checksum of the compressed rest, its length uncompressed.

@@ -1,31 +1,37 @@
 """What a layer's entries leave of each other, where some of them undo earlier ones.
 
-A tar may have a path twice, a file and later entries below it, or a hard link to a path that it
-then replaces. Engines unpack such a layer into a folder of its own, entry by entry; here
-the same is done with names alone, and rows that leave nothing are dropped. Nearly no layer has any.
+A tar may have a path twice, a file and later entries below it, a hard link to a path that it then
+replaces, or a symlink and later entries whose names lead through it. Engines unpack such a layer
+into a folder of its own, entry by entry; here the same is done with names alone: rows get the path
+that they come to lie at, and rows that leave nothing are dropped. Nearly no layer has any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 import numpy as np
 
 from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.layer_links import LayerLinks
 from layerscope.filesystem.tree import MOST_IMPLIED
 
 _T = TypeVar("_T")
 
-_DIR, _HARDLINK, _WHITEOUT = EntryType.DIR, EntryType.HARDLINK, EntryType.WHITEOUT
+_DIR, _HARDLINK, _SYMLINK = EntryType.DIR, EntryType.HARDLINK, EntryType.SYMLINK
+_WHITEOUT, _OPAQUE = EntryType.WHITEOUT, EntryType.OPAQUE
 
 
 def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
-    """Drops the rows of a changeset that later ones undo.
+    """Drops the rows of a changeset that later ones undo, and follows symlinks in their paths.
 
     Args:
         changeset: Entries in the order of the tar; may be changed.
         skip: The kind of rows that mean nothing, and are to be dropped too.
+
+    Raises:
+        TarError: A path leads through symlinks in a circle.
     """
     paths = changeset.paths()
     kinds: list[int] = changeset.kinds.tolist()
@@ -40,19 +46,28 @@ def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
         return changeset  # Out of proportion: the tree of all paths is going to refuse it.
     undone = any(kind_of.get(path, _DIR) != _DIR for path in above)
     if skip is None and not undone and len(kind_of) + len(marked) == len(paths):
-        return changeset
+        # What whiteouts and hard links name may lead through symlinks just as well.
+        named = {path for path, kind in marked if kind == _OPAQUE}
+        named |= {path.rpartition(b"/")[0] for path, kind in marked if kind != _OPAQUE}
+        links = changeset.links.items()
+        named |= {path.rpartition(b"/")[0] for row, path in links if kinds[row] == _HARDLINK}
+        named -= above
+        if not named or not _lead_through(named, kind_of):
+            return changeset
     folder = _Folder(changeset, paths, kinds)
     marks: dict[tuple[bytes, int], int] = {}
     for row, kind in enumerate(kinds):
         if kind == skip:
             continue
         if kind >= _WHITEOUT:
-            marks[paths[row], kind] = row
+            marks[folder.place(row), kind] = row
         else:
             folder.unpack(row)
     folder.bequeath()
     keep = sorted([*folder.rows.values(), *marks.values()])
-    return changeset if len(keep) == len(paths) else take_rows(changeset, paths, keep)
+    if len(keep) == len(paths) and not folder.moved:
+        return changeset
+    return take_rows(changeset, paths, keep)
 
 
 def _folders_above(paths: Collection[bytes]) -> set[bytes] | None:
@@ -69,29 +84,62 @@ def _folders_above(paths: Collection[bytes]) -> set[bytes] | None:
     return found
 
 
+def _lead_through(folders: Iterable[bytes], kind_of: dict[bytes, int]) -> bool:
+    """Whether some folders, or those above them, are something else by the entries of a layer."""
+    seen: set[bytes] = set()
+    size = 0
+    new = set(folders)
+    while new:
+        if any(kind_of.get(path, _DIR) != _DIR for path in new):
+            return True
+        size += sum(map(len, new))
+        if size > MOST_IMPLIED:
+            return True  # Nobody knows; the long way round finds out.
+        seen |= new
+        new = {path.rpartition(b"/")[0] for path in new} - seen
+    return False
+
+
 class _Folder:
     """The folder into which a layer is unpacked.
 
     Attributes:
         rows: The row that each path shows; folders that no entry names are not among them.
+        moved: Whether a row lies elsewhere than its name says: behind a symlink.
     """
 
     def __init__(self, changeset: Changeset, paths: list[bytes], kinds: list[int]) -> None:
         self.rows: dict[bytes, int] = {}
+        self.moved = False
         self._changeset = changeset
         self._paths = paths
         self._kinds = kinds
         self._inodes = list(range(len(paths)))
         # What is in each folder, whether an entry names it or not.
         self._children: dict[bytes, set[bytes]] = {b"": set()}
+        self._links = LayerLinks(len(paths))
+
+    def place(self, row: int) -> bytes:
+        """Where a row comes to lie: its path, with the symlinks that lead there followed."""
+        path = self._paths[row]
+        # An opaque whiteout is a file in the folder that it is about.
+        real = self._real(path, row) if self._kinds[row] == _OPAQUE else self._follow(path, row)
+        if real is not path:
+            self._paths[row] = real
+            self.moved = True
+        return real
 
     def unpack(self, row: int) -> None:
         """Unpacks an entry."""
-        path, kind = self._paths[row], self._kinds[row]
+        path, kind = self.place(row), self._kinds[row]
         if path:
             self._make_parents(path)
         if kind == _HARDLINK:
-            target = self.rows.get(self._changeset.links.get(row, b""))
+            name = self._changeset.links.get(row, b"")
+            real = self._follow(name, row)
+            if real is not name:
+                self._changeset.links[row] = real
+            target = self.rows.get(real)
             if target is not None and self._kinds[self._inodes[target]] != _DIR:
                 self._link(row, self._inodes[target])
         if kind != _DIR:
@@ -101,6 +149,9 @@ class _Folder:
                 self._remove(path)
             self._children.setdefault(path, set())
         self.rows[path] = row
+        inode = self._inodes[row]
+        if self._kinds[inode] == _SYMLINK:
+            self._links.add(path, self._changeset.links.get(inode, b""))
 
     def bequeath(self) -> None:
         """Lets the first of the hard links to a file that lost its own name stand for it."""
@@ -143,6 +194,21 @@ class _Folder:
         _copy(changeset.xattrs, row, inode)
         _copy(changeset.sparse, row, inode)
 
+    def _follow(self, path: bytes, row: int) -> bytes:
+        """A path with the symlinks that lead to it followed, itself if there are none."""
+        folder, slash, name = path.rpartition(b"/")
+        if not slash:
+            return path
+        real = self._real(folder, row)
+        if real is folder:
+            return path
+        return real + slash + name if real else name
+
+    def _real(self, folder: bytes, row: int) -> bytes:
+        if folder in self._children:
+            return folder
+        return self._links.follow(folder, int(self._changeset.header_offsets[row]))
+
     def _make_parents(self, path: bytes) -> None:
         """Makes folders above a path, in place of whatever else is there."""
         name = path
@@ -152,7 +218,8 @@ class _Folder:
             if siblings is not None:
                 siblings.add(name)
                 return
-            self.rows.pop(parent, None)
+            if self.rows.pop(parent, None) is not None:
+                self._links.discard(parent)
             self._children[parent] = {name}
             name = parent
 
@@ -161,7 +228,8 @@ class _Folder:
         pending = [path]
         while pending:
             gone = pending.pop()
-            self.rows.pop(gone, None)
+            if self.rows.pop(gone, None) is not None:
+                self._links.discard(gone)
             pending += self._children.pop(gone, ())
 
 

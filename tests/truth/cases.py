@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 
 from tests.archives import (
@@ -134,14 +135,15 @@ def _clean(item: Item) -> Item:
     """Return an entry with its name and target written plainly, for the reference."""
 
     def plain(name: str) -> str:
-        return "/".join(part for part in name.split("/") if part not in ("", "."))
+        return posixpath.normpath(f"/{name}").strip("/")
 
     target = plain(item.link) if item.kind == "hardlink" else item.link
     changed = {**item.__dict__, "name": plain(item.name), "link": target}
     return Item(**changed)
 
 
-def _make(layers: Layers) -> Case:
+def make_case(layers: Layers) -> Case:
+    """Return a case whose union comes from the reference."""
     plain = [
         [
             _clean(item)
@@ -158,4 +160,4 @@ def _make(layers: Layers) -> Case:
     )
 
 
-CASES: dict[str, Case] = {name: _make(layers) for name, layers in MADE.items()}
+CASES: dict[str, Case] = {name: make_case(layers) for name, layers in MADE.items()}

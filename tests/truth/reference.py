@@ -3,12 +3,13 @@
 Layers are applied one after the other. First goes what their whiteouts hide ("whiteout files MUST
 only apply to resources in lower/parent layers"), then comes what their entries make of an empty
 folder, in the order of the tar: each replaces what is at its path, folders over folders excepted.
+In the names of entries, symlinks that the layer has made before are followed inside that folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.archives import Item
@@ -111,6 +112,8 @@ def apply(lower: Tree, items: Iterable[Item], layer: int) -> Applied:
     own: Tree = {}
     for item in items:
         above, _, name = item.name.strip("/").rpartition("/")
+        if name.startswith(".wh."):
+            above = followed(own, above)
         if name == ".wh..wh..opq":
             done.opaques.add(above)
         elif name.startswith(".wh."):
@@ -130,16 +133,40 @@ def apply(lower: Tree, items: Iterable[Item], layer: int) -> Applied:
     return done
 
 
+def followed(tree: Mapping[str, Inode | Item], folder: str) -> str:
+    """Return where a folder is, with the symlinks of a tree followed inside its root."""
+    at = ""
+    for part in folder.split("/"):
+        if part == "..":
+            at = at.rpartition("/")[0]
+        elif part not in ("", "."):
+            name = f"{at}/{part}".strip("/")
+            there = tree.get(name)
+            if there is not None and there.kind == "symlink":
+                link = there.link or ""
+                at = followed(tree, link if link.startswith("/") else f"{at}/{link}")
+            else:
+                at = name
+    return at
+
+
+def real_path(tree: Mapping[str, Inode | Item], path: str) -> str:
+    """Return where an entry of that name comes to lie."""
+    above, _, name = path.rpartition("/")
+    return f"{followed(tree, above)}/{name}".strip("/")
+
+
 def _extract(own: Tree, item: Item, layer: int, lower: Tree) -> None:
     """Add an entry to what the layer's own folder holds."""
-    path = item.name.strip("/")
+    path = real_path(own, item.name.strip("/"))
     parts = path.split("/")
     for count in range(1, len(parts)):
         parent = "/".join(parts[:count])
         if parent not in own or own[parent].kind != "dir":
             remove(own, parent)
             own[parent] = Inode("dir", 0o755, 0, 0, 0, b"", None, layer, implied=True)
-    inode = _inode(item, layer, {**lower, **own})
+    target = real_path(own, item.link) if item.kind == "hardlink" else item.link
+    inode = _inode(replace(item, link=target), layer, {**lower, **own})
     if not (item.kind == "dir" and path in own and own[path].kind == "dir"):
         remove(own, path)
     own[path] = inode

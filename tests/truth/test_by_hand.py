@@ -7,7 +7,8 @@ specification; `REFUSED` and `DIFFERENT` name all such cases, and fail when an e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,42 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
-from tests.archives import TAG, Item, docker_archive, layer_tar, write_archive
+from tests.archives import (
+    TAG,
+    Item,
+    docker_archive,
+    folder,
+    hard_link,
+    layer_tar,
+    symlink,
+    text,
+    write_archive,
+)
 from tests.engines.exports import Entry, listing_of_export
 from tests.engines.harness import Engine
 from tests.truth.cases import CASES
-from tests.truth.command import as_exported, check_same, command, differences, listed, plain
+from tests.truth.command import (
+    as_exported,
+    check_same,
+    command,
+    differences,
+    layerscope,
+    listed,
+    plain,
+)
 from tests.truth.formats import FORMATS
+from tests.truth.link_cases import (
+    ALL,
+    CIRCLES,
+    CONTAINERD,
+    LINK_CASES,
+    LINKS_DIFFERENT,
+    LINKS_REFUSED,
+)
 from tests.truth.stacks import stack_of
 
-ALL = frozenset({"docker-debian", "docker-28", "docker-28-containerd", "podman"})
-CONTAINERD = frozenset({"docker-28-containerd"})
-
 REFUSED: dict[str, frozenset[str]] = {
+    **LINKS_REFUSED,
     # A whiteout is a device node in the layer's own folder, where the path is by then.
     "whiteout after the path again": ALL,
     "whiteout after the folder again": ALL,
@@ -48,6 +73,7 @@ REFUSED: dict[str, frozenset[str]] = {
 """What engines do not load."""
 
 DIFFERENT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    **LINKS_DIFFERENT,
     # Folders above an entry that have none themselves are made anew, with the time of unpacking
     # and, but for containerd, as 0755 of root. The layer says nothing of them, and so do we.
     "opaque in a folder that no entry names": (ALL, frozenset({"/d", "/d/sub"})),
@@ -68,7 +94,7 @@ DIFFERENT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 """What engines show otherwise than we do: the engines, and the paths."""
 
-BY_HAND = {**CASES, **FORMATS}
+BY_HAND = {**CASES, **LINK_CASES, **FORMATS}
 
 
 def said_of(name: str, folder: Path) -> dict[str, Entry]:
@@ -83,10 +109,19 @@ def test_the_union_is_what_it_should_be(name: str, tmp_path: Path) -> None:
     check_same({**plain(said_of(name, tmp_path)), "": ""}, {**truth, "": ""})
 
 
-def load(client: Any, name: str) -> bool:
-    """Let an engine load a case; tell whether it did."""
-    events = list(client.load_image(docker_archive(BY_HAND[name].layers)))
-    return not [event for event in events if "error" in event]
+def exported_of(engine: Engine, client: Any, layers: Sequence[bytes]) -> dict[str, Entry] | None:
+    """Return what a container of an image has on an engine, None if it takes no such image."""
+    try:
+        events = list(client.load_image(docker_archive(layers)))
+        if any("error" in event for event in events):
+            return None
+        # Some load what they then make no container of.
+        return listing_of_export(engine, TAG)
+    except APIError:
+        return None
+    finally:
+        with contextlib.suppress(APIError):
+            client.remove_image(TAG, force=True)
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +142,7 @@ def test_engines_show_the_same(engine: Engine, client: Any, name: str, tmp_path:
             for path, entry in entries.items()
         }
 
-    try:
-        exported = listing_of_export(engine, TAG) if load(client, name) else None
-    except APIError:
-        exported = None
-    finally:
-        with contextlib.suppress(APIError):
-            client.remove_image(TAG, force=True)
+    exported = exported_of(engine, client, BY_HAND[name].layers)
     refused = engine.name in REFUSED.get(name, ())
     assert (exported is None) == refused
     if exported is None:
@@ -126,6 +155,49 @@ def test_engines_show_the_same(engine: Engine, client: Any, name: str, tmp_path:
             assert said.pop(path, None) != truth.pop(path, None), f"no longer different: {path}"
     found = differences(said, truth)
     assert not found, f"\n{found}"
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_a_circle_of_symlinks_is_one_error_that_names_the_entry(name: str, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path, [layer_tar(CIRCLES[name])])
+    run = layerscope("files", archive)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(
+        r"layerscope: \S+/image\.tar, byte \d+: the name \w+ leads through symbolic links that go "
+        r"round in a circle \(layer \w+/layer\.tar\)\.\n",
+        run.stderr,
+    )
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_engines_refuse_a_circle_of_symlinks(engine: Engine, client: Any, name: str) -> None:
+    assert exported_of(engine, client, [layer_tar(CIRCLES[name])]) is None
+
+
+def test_extraction_stays_inside_though_a_layer_led_out(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    items = [
+        symlink("up", "../../../.."),
+        symlink("away", str(outside)),
+        text(f"up/{outside.relative_to('/')}/one"),
+        text("away/two"),
+        hard_link("away/three", "away/two"),
+    ]
+    archive = write_archive(tmp_path, [layer_tar(items)])
+    target = tmp_path / "target"
+    assert layerscope("extract", archive, "/", "-o", target).returncode == 0
+    assert list(outside.iterdir()) == []
+    made = target / outside.relative_to("/")
+    assert {path.name for path in made.iterdir()} == {"one", "two", "three"}
+    assert (target / "away").is_symlink()
+
+
+def test_content_behind_a_link_is_that_of_the_last_entry(tmp_path: Path) -> None:
+    items = [folder("b"), symlink("a", "b"), text("b/x", "first"), text("a/x", "second")]
+    archive = write_archive(tmp_path, [layer_tar(items)])
+    for path in ("/a/x", "/b/x"):
+        assert layerscope("cat", archive, path).stdout == "second"
 
 
 def test_extended_attributes_and_devices_are_read(tmp_path: Path) -> None:

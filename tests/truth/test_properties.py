@@ -18,12 +18,13 @@ from tests.archives import (
     text,
     whiteout,
 )
-from tests.truth.reference import Applied, apply_all, remove
+from tests.truth.reference import Applied, apply_all, real_path, remove
 from tests.truth.stacks import changes_of, stack_of_items, union_of
 
 Layers = list[list[Item]]
 
 NAMES = ("a", "b", "c")
+TARGETS = (*NAMES, "a/b", "../c", "/b", "/", ".")
 MODES = st.sampled_from((0o644, 0o600, 0o4755))
 OWNERS = st.sampled_from((0, 7))
 TIMES = st.sampled_from((5, 6))
@@ -41,10 +42,15 @@ def layer_items(draw: st.DrawFn) -> list[Item]:
         kind = draw(st.sampled_from(("file", "file", "dir", "symlink", "link", "white", "opaque")))
         path = draw(paths)
         fields = {"mode": draw(MODES), "uid": draw(OWNERS), "mtime": draw(TIMES)}
+        try:
+            real = real_path(tree, path)
+            real_path(tree, f"{real}/x")
+        except RecursionError:
+            continue  # A circle of symlinks, which nobody can follow.
         targets = sorted(
             name
             for name, item in tree.items()
-            if item.kind != "dir" and name != path and not path.startswith(f"{name}/")
+            if item.kind != "dir" and name != real and not real.startswith(f"{name}/")
         )
         if kind == "white":
             items.append(whiteout(path))
@@ -55,14 +61,17 @@ def layer_items(draw: st.DrawFn) -> list[Item]:
         if kind == "dir":
             item = folder(path, **fields)
         elif kind == "symlink":
-            item = symlink(path, draw(st.sampled_from(NAMES)), mtime=fields["mtime"])
+            item = symlink(path, draw(st.sampled_from(TARGETS)), mtime=fields["mtime"])
         elif kind == "link" and targets:
             target = draw(st.sampled_from(targets))
             item = hard_link(path, target, **fields)
+            items.append(item)
+            _keep(tree, real, tree[target])
+            continue
         else:
             item = text(path, draw(st.sampled_from(("", "one", "two", "three"))), **fields)
         items.append(item)
-        _keep(tree, path, item)
+        _keep(tree, real, item)
     return items
 
 
