@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from layerscope.jobs.job import Job, State
 from layerscope.text import docker_size, one_line, visible
@@ -21,6 +21,7 @@ from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.screens.build_keys import BINDINGS, HINTS
 from layerscope.tui.screens.build_words import failure, outcome
+from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.session import Opener, Session, SessionChanged
 from layerscope.tui.widgets.build_log import BuildLog
 from layerscope.tui.widgets.file_tree import FileTree
@@ -38,7 +39,7 @@ _REST = 0.15
 _TICK = 1.0
 
 
-class BuildScreen(Saying, Screen[str | None], inherit_bindings=False):
+class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
     """Steps, log and files of a build; gives the source of an image to open, or None."""
 
     CSS_PATH = "build.tcss"
@@ -278,33 +279,26 @@ class BuildScreen(Saying, Screen[str | None], inherit_bindings=False):
         return ""
 
     @property
-    def panes(self) -> list[RowView]:
+    def panes(self) -> Sequence[Widget]:
         """The panes, in the order of their numbers."""
-        return [self.steps, self.log_view, self.files]
+        return (self.steps, self.log_view, self.files)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The pane with the focus is the one in sight, where there is room for one only."""
-        if isinstance(event.widget, RowView):
-            self.set_class(event.widget is self.files, "-at-files")
-            for pane in self.panes:
-                pane.set_class(pane is event.widget, "-current")
+        if event.widget in self.panes:
+            self._bring(event.widget)
             self.refresh_bindings()
 
-    def action_pane(self, name: str) -> None:
-        """Goes to a pane."""
-        for pane in self.panes:
-            if pane.id == name:
-                self.set_class(pane is self.files, "-at-files")
-                for other in self.panes:
-                    other.set_class(other is pane, "-current")
-                self.set_focus(pane, scroll_visible=False)
+    def _bring(self, pane: Widget) -> None:
+        self.set_class(pane is self.files, "-at-files")
+        for other in self.panes:
+            other.set_class(other is pane, "-current")
 
-    def action_next_pane(self, step: int) -> None:
-        """Goes to the next or previous pane."""
-        panes = self.panes
-        focused = self.focused
-        at = panes.index(focused) if isinstance(focused, RowView) and focused in panes else 0
-        self.action_pane(panes[(at + step) % len(panes)].id or "")
+    def go(self, pane: Widget) -> None:
+        """Gives a pane the focus."""
+        # A hidden pane takes no focus.
+        self._bring(pane)
+        super().go(pane)
 
     def action_zoom(self) -> None:
         """Gives a pane the whole screen, or takes it back."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from layerscope.tui.screens.pane_keys import match_bindings, pane_bindings, zoom_binding
+
 #: What the key bar shows in each pane.
 HINTS = {
     "steps": (
@@ -21,15 +23,10 @@ HINTS = {
 }
 
 BINDINGS: list[BindingType] = [
-    Binding("1", "pane('steps')", "Steps", id="build.steps"),
-    Binding("2", "pane('log')", "Log", id="build.log"),
-    Binding("3", "pane('files')", "Files", id="build.files"),
-    Binding("tab", "next_pane(1)", "Pane", tooltip="Next pane", id="build.next_pane"),
-    Binding("shift+tab", "next_pane(-1)", "Previous pane", id="build.previous_pane"),
-    Binding("z", "zoom", "Zoom", tooltip="Give a pane the whole screen", id="build.zoom"),
+    *pane_bindings("build", {"steps": "Steps", "log": "Log", "files": "Files"}),
+    zoom_binding("build"),
     Binding("slash", "search", "Search", key_display="/", id="build.search"),
-    Binding("n", "next_match(1)", "Next match", id="build.next_match"),
-    Binding("N", "next_match(-1)", "Previous match", id="build.previous_match"),
+    *match_bindings("build"),
     Binding("w", "whole", "Whole log", tooltip="The log of one step, or of all", id="build.whole"),
     Binding("i", "image", "Image", tooltip="Open the image that was built", id="build.image"),
     Binding("b", "again", "Build again", id="build.again"),

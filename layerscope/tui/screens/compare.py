@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.rows import filter_pattern
@@ -21,6 +22,7 @@ from layerscope.tui.screens.compare_texts import counts, show_images, state
 from layerscope.tui.screens.message import MessageScreen
 from layerscope.tui.screens.pair_diff import Compared as ComparedPath
 from layerscope.tui.screens.pair_diff import PairDiffScreen
+from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.session import Opener, Problem, Session, SessionChanged
 from layerscope.tui.widgets.filter_bar import FilterBar
 from layerscope.tui.widgets.key_bar import KeyBar, Saying
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class CompareScreen(Saying, Screen[None], inherit_bindings=False):
+class CompareScreen(Saying, PaneKeys[None], inherit_bindings=False):
     """Two images side by side.
 
     Attributes:
@@ -206,23 +208,12 @@ class CompareScreen(Saying, Screen[None], inherit_bindings=False):
     # Panes.
 
     @property
-    def _panes(self) -> list[RowView]:
-        return [self.config, self.pairs, self.files]
+    def panes(self) -> Sequence[Widget]:
+        """Configuration, layers, files."""
+        return (self.config, self.pairs, self.files)
 
-    def action_pane(self, name: str) -> None:
-        """Goes to a pane."""
-        for pane in self._panes:
-            if pane.id == name:
-                self._go(pane)
-
-    def action_next_pane(self, step: int) -> None:
-        """Goes to the next or previous pane."""
-        panes = self._panes
-        focused = self.focused
-        place = panes.index(focused) if isinstance(focused, RowView) and focused in panes else 0
-        self._go(panes[(place + step) % len(panes)])
-
-    def _go(self, pane: RowView) -> None:
+    def go(self, pane: Widget) -> None:
+        """Gives a pane the focus."""
         # A hidden pane takes no focus.
         zoomed = self.has_class("-zoomed")
         self.remove_class("-zoomed")

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from layerscope.tui.screens.pane_keys import (
+    match_bindings,
+    pane_bindings,
+    tree_bindings,
+    zoom_binding,
+)
+
 #: What its key bar shows in each pane, most important first.
 HINTS = {
     "config": ("compare.cancel", "config.values", "compare.next_pane", "compare.zoom"),
@@ -23,12 +30,11 @@ HINTS = {
 }
 
 BINDINGS: list[BindingType] = [
-    Binding("1", "pane('config')", "Configuration", id="compare.config"),
-    Binding("2", "pane('pairs')", "Layers", id="compare.layers"),
-    Binding("3", "pane('files')", "Files", id="compare.files"),
-    Binding("tab", "next_pane(1)", "Pane", tooltip="Next pane", id="compare.next_pane"),
-    Binding("shift+tab", "next_pane(-1)", "Previous pane", id="compare.previous_pane"),
-    Binding("z", "zoom", "Zoom", tooltip="Give a pane the whole screen", id="compare.zoom"),
+    *pane_bindings(
+        "compare",
+        {"config": "Configuration", "pairs": "Layers", "files": "Files"},
+    ),
+    zoom_binding("compare"),
     Binding("d", "diff", "Diff", tooltip="Show what differs in the path", id="compare.diff"),
     Binding(
         "slash",
@@ -38,14 +44,8 @@ BINDINGS: list[BindingType] = [
         tooltip="Filter by name; in paths, * and ? are wildcards",
         id="compare.filter",
     ),
-    Binding("n", "next_match(1)", "Next match", id="compare.next_match"),
-    Binding("N", "next_match(-1)", "Previous match", id="compare.previous_match"),
-    Binding("a", "show_kind('added')", "Show or hide added", id="compare.added"),
-    Binding("r", "show_kind('removed')", "Show or hide removed", id="compare.removed"),
-    Binding("m", "show_kind('modified')", "Show or hide modified", id="compare.modified"),
-    Binding("u", "show_kind('unchanged')", "Show or hide unchanged", id="compare.unchanged"),
-    Binding("s", "sort", "Sort", tooltip="Sort by the next column", id="compare.sort"),
-    Binding("S", "reverse", "Reverse", tooltip="Reverse the order", id="compare.reverse"),
+    *match_bindings("compare"),
+    *tree_bindings("compare"),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop reading", id="compare.cancel"),
     Binding("escape,q", "back", "Back", key_display="esc", id="compare.back"),
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from layerscope.tui.screens.pane_keys import match_bindings
+
 #: What its key bar shows, most important first.
 HINTS = {
     "content": (
@@ -33,8 +35,7 @@ BINDINGS: list[BindingType] = [
         tooltip="Find text; in hexadecimal, also bytes such as 7f 45",
         id="view.find",
     ),
-    Binding("n", "next_match(1)", "Next match", id="view.next_match"),
-    Binding("N", "next_match(-1)", "Previous match", id="view.previous_match"),
+    *match_bindings("view"),
     Binding("x", "hex", "Hex", tooltip="Show bytes in hexadecimal, or text", id="view.hex"),
     Binding("w", "wrap", "Wrap", tooltip="Wrap long lines, or not", id="view.wrap"),
     Binding("L,number_sign", "numbers", "Numbers", tooltip="Number lines", id="view.numbers"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -17,6 +16,7 @@ from layerscope.tui.diff_job import DiffColored, DiffJob, DiffReady
 from layerscope.tui.format import plural
 from layerscope.tui.glyphs import ELLIPSIS, SEPARATOR
 from layerscope.tui.screens.diff_keys import BINDINGS, HINTS
+from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.told import Told
 from layerscope.tui.widgets.diff_view import DiffView
 from layerscope.tui.widgets.key_bar import KeyBar, Saying
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 
 
-class DiffScreen(Saying, Screen[None], inherit_bindings=False):
+class DiffScreen(Saying, PaneKeys[None], inherit_bindings=False):
     """Title, diff, keys; the diff is made beside the screen.
 
     Attributes:
@@ -63,14 +63,15 @@ class DiffScreen(Saying, Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Title, panes, keys."""
         yield self._title
-        yield from self.panes()
+        yield from self.panes
         with Container(id="bottom"):
             yield self.keys
             yield self.prompt
 
-    def panes(self) -> Iterator[Widget]:
+    @property
+    def panes(self) -> Sequence[Widget]:
         """The panes between title and keys."""
-        yield self.view
+        return (self.view,)
 
     def on_unmount(self) -> None:
         """Stops what is being read."""

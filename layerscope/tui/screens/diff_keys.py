@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from layerscope.tui.screens.pane_keys import match_bindings, pane_bindings
+
 #: What their key bars show, most important first.
 HINTS = {
     "versions": (
@@ -40,8 +42,7 @@ BINDINGS: list[BindingType] = [
         tooltip="Find text in the lines that are shown",
         id="diff.find",
     ),
-    Binding("n", "next_match(1)", "Next match", id="diff.next_match"),
-    Binding("N", "next_match(-1)", "Previous match", id="diff.previous_match"),
+    *match_bindings("diff"),
     Binding(
         "x",
         "side",
@@ -61,7 +62,7 @@ BINDINGS: list[BindingType] = [
 ]
 
 VERSION_BINDINGS: list[BindingType] = [
-    Binding("tab,shift+tab", "next_pane", "Pane", tooltip="Next pane", id="diff.pane"),
+    *pane_bindings("diff"),
     Binding(
         "left_square_bracket",
         "version(-1)",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Input
 
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.find_job import FindJob, FindTold, Shelf
 from layerscope.tui.format import Line, cut, left, plural, right
 from layerscope.tui.goal import Goal
+from layerscope.tui.screens.pane_keys import PaneKeys, pane_bindings
 from layerscope.tui.widgets.facts import Fact, Facts
 from layerscope.tui.widgets.key_bar import KeyBar, Saying, key_of
 from layerscope.tui.widgets.row_view import RowView
@@ -30,7 +31,7 @@ HINTS = {
     "find-text": ("find.cancel", "find.list"),
     "found": ("find.cancel", "found.open", "find.index", "find.edit"),
     "found-facts": ("find.cancel",),
-    "": ("find.back", "find.pane"),
+    "": ("find.back", "find.next_pane"),
     "end": ("app.help",),
 }
 
@@ -112,7 +113,7 @@ class FindEntry(TextEntry):
     ]
 
 
-class FindScreen(Saying, Screen[None], inherit_bindings=False):
+class FindScreen(Saying, PaneKeys[None], inherit_bindings=False):
     """A text, and where it is found, as it is found.
 
     Attributes:
@@ -123,7 +124,7 @@ class FindScreen(Saying, Screen[None], inherit_bindings=False):
     AUTO_FOCUS = "#find-text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", key_display="esc", id="find.back", priority=True),
-        Binding("tab,shift+tab", "pane", "Pane", tooltip="Next pane", id="find.pane"),
+        *pane_bindings("find"),
         Binding(
             "slash",
             "edit",
@@ -312,12 +313,10 @@ class FindScreen(Saying, Screen[None], inherit_bindings=False):
         """Goes back."""
         self.dismiss()
 
-    def action_pane(self) -> None:
-        """Goes to the next pane."""
-        panes = [self._entry, self.found, self._facts]
-        focused = self.focused
-        place = panes.index(focused) if focused in panes else 0
-        self.set_focus(panes[(place + 1) % len(panes)], scroll_visible=False)
+    @property
+    def panes(self) -> Sequence[Widget]:
+        """What is looked for, what is found, and what is said of it."""
+        return (self._entry, self.found, self._facts)
 
     def action_list(self) -> None:
         """Searches at once, and goes to what is found, behind keys that wait to be typed."""

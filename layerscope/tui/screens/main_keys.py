@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from layerscope.tui.screens.pane_keys import (
+    match_bindings,
+    pane_bindings,
+    tree_bindings,
+    zoom_binding,
+)
+
 #: What the key bar shows in each pane.
 HINTS = {
     "images": (
@@ -42,13 +49,11 @@ HINTS = {
 }
 
 BINDINGS: list[BindingType] = [
-    Binding("1", "pane('images')", "Images", tooltip="Go to the images", id="main.images"),
-    Binding("2", "pane('layers')", "Layers", tooltip="Go to the layers", id="main.layers"),
-    Binding("3", "pane('files')", "Files", tooltip="Go to the files", id="main.files"),
-    Binding("4", "pane('details')", "Details", tooltip="Go to the details", id="main.details"),
-    Binding("tab", "next_pane(1)", "Pane", tooltip="Next pane", id="main.next_pane"),
-    Binding("shift+tab", "next_pane(-1)", "Previous pane", id="main.previous_pane"),
-    Binding("z", "zoom", "Zoom", tooltip="Give a pane the whole screen", id="main.zoom"),
+    *pane_bindings(
+        "main",
+        {"images": "Images", "layers": "Layers", "files": "Files", "details": "Details"},
+    ),
+    zoom_binding("main"),
     Binding(
         "t",
         "toggle_union",
@@ -64,14 +69,8 @@ BINDINGS: list[BindingType] = [
         tooltip="Filter by name, by path with * and ?, or by re:…",
         id="main.filter",
     ),
-    Binding("n", "next_match(1)", "Next match", id="main.next_match"),
-    Binding("N", "next_match(-1)", "Previous match", id="main.previous_match"),
-    Binding("a", "show_kind('added')", "Show or hide added", id="main.added"),
-    Binding("r", "show_kind('removed')", "Show or hide removed", id="main.removed"),
-    Binding("m", "show_kind('modified')", "Show or hide modified", id="main.modified"),
-    Binding("u", "show_kind('unchanged')", "Show or hide unchanged", id="main.unchanged"),
-    Binding("s", "sort", "Sort", tooltip="Sort by the next column", id="main.sort"),
-    Binding("S", "reverse", "Reverse", tooltip="Reverse the order", id="main.reverse"),
+    *match_bindings("main"),
+    *tree_bindings("main"),
     Binding(
         "o",
         "open",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
+from textual.widget import Widget
 
 from layerscope.errors import Cancelled
 from layerscope.text import docker_size, one_line, visible
@@ -17,6 +17,7 @@ from layerscope.tui.background import run_beside
 from layerscope.tui.format import Line, cut, left, plural, right
 from layerscope.tui.glance_job import GlanceJob
 from layerscope.tui.goal import Goal
+from layerscope.tui.screens.pane_keys import PaneKeys, pane_bindings
 from layerscope.tui.session import Problem, problem_of
 from layerscope.tui.widgets.facts import Fact, Facts
 from layerscope.tui.widgets.key_bar import KeyBar, Saying
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 HINTS = {
     "packages": ("packages.files", "packages.all", "packages.older packages.newer=Layer"),
     "packages-facts": ("packages.all",),
-    "": ("packages.back", "packages.pane"),
+    "": ("packages.back", "packages.next_pane"),
     "end": ("app.help",),
 }
 _STYLES = {"A": "added", "M": "modified", "R": "removed", "S": "warning", " ": "text"}
@@ -106,14 +107,14 @@ class PackageList(RowView):
         ]
 
 
-class PackagesScreen(Saying, Screen[None], inherit_bindings=False):
+class PackagesScreen(Saying, PaneKeys[None], inherit_bindings=False):
     """What a layer did to packages, or all packages up to it."""
 
     CSS_PATH: ClassVar = ["waste.tcss", "packages.tcss"]
     AUTO_FOCUS = "#packages"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", key_display="esc", id="packages.back"),
-        Binding("tab,shift+tab", "pane", "Pane", tooltip="Next pane", id="packages.pane"),
+        *pane_bindings("packages"),
         Binding(
             "t",
             "toggle_all",
@@ -253,10 +254,10 @@ class PackagesScreen(Saying, Screen[None], inherit_bindings=False):
         """Goes back."""
         self.dismiss()
 
-    def action_pane(self) -> None:
-        """Goes to the other pane."""
-        other = self._facts if self.focused is self.list else self.list
-        self.set_focus(other, scroll_visible=False)
+    @property
+    def panes(self) -> Sequence[Widget]:
+        """The packages, and what is said of one."""
+        return (self.list, self._facts)
 
     def action_toggle_all(self) -> None:
         """Shows what the layer changed, or all packages."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from textual import events
-from textual.screen import Screen
+from collections.abc import Sequence
 
+from textual import events
+from textual.widget import Widget
+
+from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.widgets.details import Details
 from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.image_list import ImageList
@@ -15,7 +18,7 @@ from layerscope.tui.widgets.row_view import RowView
 _ONE_PANE = 13
 
 
-class PaneScreen(Screen[None], inherit_bindings=False):
+class PaneScreen(PaneKeys[None], inherit_bindings=False):
     """Four panes, of which as many are shown as there is room for.
 
     Attributes:
@@ -53,11 +56,17 @@ class PaneScreen(Screen[None], inherit_bindings=False):
         raise NotImplementedError
 
     @property
-    def panes(self) -> list[RowView]:
+    def panes(self) -> Sequence[RowView]:
         """The panes that there is anything in, in the order of their numbers."""
         if not self.exploring:
-            return [self.images]
-        return [self.images, self.layer_list, self.files, self.details]
+            return (self.images,)
+        return (self.images, self.layer_list, self.files, self.details)
+
+    @property
+    def ring(self) -> Sequence[RowView]:
+        """The images are left out while they are hidden."""
+        panes = self.panes
+        return panes if self.images.total or len(panes) == 1 else panes[1:]
 
     @property
     def pane(self) -> RowView:
@@ -102,8 +111,10 @@ class PaneScreen(Screen[None], inherit_bindings=False):
         """Another size, another arrangement."""
         self.call_after_refresh(self.arrange_panes)
 
-    def go(self, pane: RowView) -> None:
+    def go(self, pane: Widget) -> None:
         """Gives a pane the focus."""
+        if not isinstance(pane, RowView):
+            return
         # A hidden pane takes no focus; it is shown first.
         if not pane.display or not pane.region:
             if self._zoomed is not None:
@@ -114,20 +125,6 @@ class PaneScreen(Screen[None], inherit_bindings=False):
                 other.set_class(other is pane, "-solo")
         self._current = pane
         self.set_focus(pane, scroll_visible=False)
-
-    def action_pane(self, name: str) -> None:
-        """Goes to a pane."""
-        for pane in self.panes:
-            if pane.id == name:
-                self.go(pane)
-
-    def action_next_pane(self, step: int) -> None:
-        """Goes to the next or previous pane; the images are left out while they are hidden."""
-        panes = self.panes
-        if len(panes) > 1 and not self.images.total:
-            panes = panes[1:]
-        current = panes.index(self.pane) if self.pane in panes else 0
-        self.go(panes[(current + step) % len(panes)])
 
     def action_zoom(self) -> None:
         """Gives a pane the whole screen, or takes it back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -68,10 +68,15 @@ class VersionsScreen(DiffScreen):
         self._left = threading.Event()
         self._compared: tuple[int | None, int] | None = None
 
-    def panes(self) -> Iterator[Widget]:
+    @property
+    def panes(self) -> Sequence[Widget]:
         """The versions above the diff."""
-        yield self.list
-        yield self.view
+        return (self.list, self.view)
+
+    @property
+    def ring(self) -> Sequence[Widget]:
+        """The diff alone while it has the whole screen."""
+        return (self.view,) if self.has_class("-zoomed") else self.panes
 
     def on_mount(self) -> None:
         """Shows the versions, and compares what nobody has compared yet."""
@@ -219,13 +224,6 @@ class VersionsScreen(DiffScreen):
     def action_version(self, step: int) -> None:
         """Moves to the version above or below."""
         self.list.move_to(self.list.cursor - step)
-
-    def action_next_pane(self) -> None:
-        """Goes to the other pane."""
-        if self.focused is self.list or self.has_class("-zoomed"):
-            self.set_focus(self.view, scroll_visible=False)
-        else:
-            self.set_focus(self.list, scroll_visible=False)
 
     def action_zoom(self) -> None:
         """Gives the diff the whole screen, or takes it back."""

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.goal import Goal
+from layerscope.tui.screens.pane_keys import PaneKeys, pane_bindings
 from layerscope.tui.waste_job import WasteFound, WasteJob
 from layerscope.tui.widgets.facts import Fact, Facts
 from layerscope.tui.widgets.key_bar import KeyBar, Saying
@@ -19,7 +20,7 @@ from layerscope.tui.widgets.title_bar import TitleBar
 from layerscope.tui.widgets.waste_list import WasteList, WasteRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from layerscope.filesystem.stack import Stack
     from layerscope.images.contents import Contents
@@ -29,7 +30,7 @@ _POLL = 0.5
 HINTS = {
     "waste": ("waste.cancel", "waste.files", "waste.toggle"),
     "waste-facts": (),
-    "": ("waste.back", "waste.pane"),
+    "": ("waste.back", "waste.next_pane"),
     "end": ("app.help",),
 }
 
@@ -70,7 +71,7 @@ def facts_of(row: WasteRow | None, image: Image) -> list[Fact]:
     return facts
 
 
-class WasteScreen(Saying, Screen[None], inherit_bindings=False):
+class WasteScreen(Saying, PaneKeys[None], inherit_bindings=False):
     """What could be saved, largest first.
 
     Attributes:
@@ -82,7 +83,7 @@ class WasteScreen(Saying, Screen[None], inherit_bindings=False):
     AUTO_FOCUS = "#waste"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", key_display="esc", id="waste.back"),
-        Binding("tab,shift+tab", "pane", "Pane", tooltip="Next pane", id="waste.pane"),
+        *pane_bindings("waste"),
         Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop comparing", id="waste.cancel"),
     ]
 
@@ -204,10 +205,10 @@ class WasteScreen(Saying, Screen[None], inherit_bindings=False):
         """Goes back."""
         self.dismiss()
 
-    def action_pane(self) -> None:
-        """Goes to the other pane."""
-        other = self.facts if self.focused is self.list else self.list
-        self.set_focus(other, scroll_visible=False)
+    @property
+    def panes(self) -> Sequence[Widget]:
+        """The findings, and what is said of one."""
+        return (self.list, self.facts)
 
     def action_cancel(self) -> None:
         """Stops comparing."""
