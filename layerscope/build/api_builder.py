@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from layerscope.build.classic_stream import ClassicParser, TriggersOf
 from layerscope.build.plan import Plan
+from layerscope.build.podman_stream import PodmanParser
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
-from layerscope.build.stream_parser import ClassicParser, PodmanParser
 from layerscope.engines.builds import (
     BuildStream,
     has_container,
     image_ids,
+    onbuild,
     remove_build_container,
     remove_build_image,
 )
@@ -118,7 +120,22 @@ def _parser(
 
     if engine.is_podman:
         return PodmanParser(recorder, plan, full_id, lambda identifier: identifier not in known)
-    return ClassicParser(recorder, plan.lines, is_gone, full_id)
+
+    def triggers(image: str) -> TriggersOf | None:
+        identifier = full_id(image)
+        found = None if identifier is None else onbuild(engine, identifier)
+        return TriggersOf(identifier, found) if identifier and found else None
+
+    def below(image: str, count: int) -> list[str]:
+        images = [image]
+        while len(images) < count:
+            parent = engine.inspect(images[0]).get("Parent")
+            if not isinstance(parent, str) or not parent or full_id(parent) is None:
+                return []
+            images.insert(0, parent)
+        return images
+
+    return ClassicParser(recorder, plan, is_gone, full_id, triggers, below)
 
 
 def _until(context: Iterable[bytes], wish: Cancellation) -> Iterable[bytes]:

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def build_by_buildkit(
     recorder: Recorder,
     wish: Cancellation,
     open_image: Callable[[str], ImageReader],
+    triggers: Callable[[str], Sequence[str]],
 ) -> str:
     """Builds an image.
 
@@ -62,6 +63,7 @@ def build_by_buildkit(
         recorder: Takes the steps.
         wish: The wish to stop.
         open_image: Opens an image of the engine by its id.
+        triggers: What an image of the engine has for those that build on it, by its name.
 
     Returns:
         Id of the image.
@@ -72,7 +74,7 @@ def build_by_buildkit(
     docker = shutil.which("docker")
     if docker is None:
         raise _no_buildx()
-    watch = Vertices(plan, recorder)
+    watch = Vertices(plan, recorder, triggers)
     with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
         iid, given = Path(folder) / "iid", Path(folder) / "Dockerfile"
         given.write_bytes((request.text or "").encode("utf-8", "surrogateescape"))

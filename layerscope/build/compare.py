@@ -6,14 +6,11 @@ import difflib
 from contextlib import suppress
 from dataclasses import dataclass
 
-from layerscope.build.inputs import NAME, Inputs, changed_files, kept
-from layerscope.build.state import BuildState, BuildStep, StepState
+from layerscope.build.causes import Builds, why
+from layerscope.build.inputs import NAME, Inputs, kept
+from layerscope.build.state import BuildState, BuildStep, StepKey, StepState, step_label
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job, State
-from layerscope.text import one_line, short_id, visible
-
-#: Files that are named; of more, their number is told.
-_NAMED = 3
 
 _MADE = (StepState.COMMITTED, StepState.DONE, StepState.CACHED)
 
@@ -25,10 +22,22 @@ class Broken:
     Attributes:
         step: Number of the first step that was run though the last build had run it.
         why: A sentence that says why.
+        trigger: Number of the trigger of that step that it is and not the step itself, or 0.
     """
 
     step: int
     why: str
+    trigger: int = 0
+
+    @property
+    def key(self) -> StepKey:
+        """What the step is known by."""
+        return self.step, self.trigger
+
+    @property
+    def label(self) -> str:
+        """Its number as people get to see it."""
+        return step_label(self.step, self.trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,12 @@ class Compared:
 
     Attributes:
         job: The one before.
-        before: For each step that it had too, that step.
+        before: For each step that it had too, by its key, that step.
         broken: Where the cache broke; None if it did not, or there was none to break.
     """
 
     job: Job
-    before: dict[int, BuildStep]
+    before: dict[StepKey, BuildStep]
     broken: Broken | None
 
 
@@ -121,17 +130,16 @@ def compare(job: Job, state: BuildState) -> Compared | None:
     return Comparison(job).look(state)
 
 
-def _aligned(old: BuildState, new: BuildState) -> dict[int, BuildStep]:
-    """The steps of the last build that are those of this one, by number."""
-    olds = sorted(old.steps.values(), key=lambda step: step.number)
-    news = sorted(new.steps.values(), key=lambda step: step.number)
+def _aligned(old: BuildState, new: BuildState) -> dict[StepKey, BuildStep]:
+    """The steps of the last build that are those of this one, by their keys."""
+    olds, news = old.all_steps, new.all_steps
     matcher = difflib.SequenceMatcher(
         None, [s.instruction for s in olds], [s.instruction for s in news], autojunk=False
     )
     found = {}
     for block in matcher.get_matching_blocks():
         for offset in range(block.size):
-            found[news[block.b + offset].number] = olds[block.a + offset]
+            found[news[block.b + offset].key] = olds[block.a + offset]
     return found
 
 
@@ -139,59 +147,26 @@ def _broken(
     job: Job,
     state: BuildState,
     old: BuildState,
-    before: dict[int, BuildStep],
+    before: dict[StepKey, BuildStep],
     inputs: tuple[Inputs | None, Inputs | None],
 ) -> Broken | None:
-    steps = sorted(state.steps.values(), key=lambda step: step.number)
     # FROM and ARG before it are never run, and never hits.
     ran = [
         step
-        for step in steps
+        for step in state.all_steps
         if step.state in (*_MADE[:2], StepState.FAILED, StepState.RUNNING)
         # What BuildKit does not carry out, since it is configuration only, takes no time.
         and (step.seconds is not None or step.state is StepState.RUNNING)
         and step.instruction.split(None, 1)[:1] not in (["FROM"], ["ARG"])
     ]
-    if not ran or not any(step.state in _MADE for step in old.steps.values()):
+    if not any(step.state in _MADE for step in old.all_steps):
         return None
-    first = ran[0]
-    known = before.get(first.number)
-    if known is not None and known.state not in _MADE:
-        # Last time it did not come to an end, so there was nothing to hit.
-        return None
-    return Broken(first.number, _why(job, first, known, inputs))
-
-
-def _why(
-    job: Job,
-    step: BuildStep,
-    known: BuildStep | None,
-    inputs: tuple[Inputs | None, Inputs | None],
-) -> str:
-    if job.spec.get("no_cache"):
-        return "The build was asked to use no cache."
-    if known is None:
-        return "The instruction is new, or another one than last time."
-    old, new = inputs
-    if old is not None and new is not None:
-        for number, image in new.bases.items():
-            was = old.bases.get(number)
-            if was and image and was != image and number < step.number:
-                return f"The base image is another one: {short_id(was)} became {short_id(image)}."
-        files = changed_files(old, new, new.sources.get(step.number, ()))
-        if files:
-            return f"{_files(files)} changed."
-        names = old.arguments.keys() | new.arguments.keys()
-        changed = [n for n in sorted(names) if old.arguments.get(n) != new.arguments.get(n)]
-        if changed:
-            return f"Build arguments changed: {', '.join(map(visible, changed))}."
-        if step.number in new.stages:
-            stage = visible(new.stages[step.number])
-            return f"The stage {stage}, which it copies from, changed."
-    return f"The builder has no result of it any more: {one_line(step.instruction)[:60]}"
-
-
-def _files(files: list[str]) -> str:
-    named = ", ".join(visible(path) for path in files[:_NAMED])
-    more = len(files) - _NAMED
-    return f"{named} and {more} more files" if more > 0 else named
+    for step in ran:
+        known = before.get(step.key)
+        if known is None or known.state in _MADE:
+            builds = Builds(state, old, before, *inputs)
+            return Broken(step.number, why(builds, step, job), step.trigger)
+        if known.state is not StepState.SKIPPED or old.failed is not None:
+            # Last time it did not come to an end, so there was nothing to hit.
+            return None
+    return None

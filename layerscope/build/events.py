@@ -43,6 +43,8 @@ class BuildEvent:
         event: What it is.
         step: Number of the step, from 1, as the Dockerfile's instructions are counted.
         steps: How many there are.
+        trigger: Number of the trigger, from 1, where it is one that the base image has for those
+            that build on it (ONBUILD): the step is the FROM that it is run for.
         instruction: The step's instruction, as the builder has it.
         line: Line of the Dockerfile on which it begins, from 1.
         text: A line of the log, a warning, or a sentence that says what went wrong.
@@ -69,6 +71,7 @@ class BuildEvent:
     event: Kind
     step: int | None = None
     steps: int | None = None
+    trigger: int | None = None
     instruction: str | None = None
     line: int | None = None
     text: str | None = None

@@ -22,6 +22,9 @@ class Step:
         line: The line on which it begins, from 1; None if it is in no line, as labels of the
             command line are.
         text: The instruction as it is written, on one line.
+        trigger: 0 for an instruction of the Dockerfile; for one that the base image has for those
+            that build on it (ONBUILD), its number from 1: all else but keyword and text is that
+            of the FROM.
     """
 
     number: int
@@ -31,6 +34,25 @@ class Step:
     keyword: str
     line: int | None
     text: str
+    trigger: int = 0
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What it is known by."""
+        return self.number, self.trigger
+
+    def triggered(self, trigger: int, text: str) -> Step:
+        """What is run for this FROM before the instruction behind it.
+
+        Args:
+            trigger: Its number, from 1.
+            text: The instruction, with or without ONBUILD.
+        """
+        text = " ".join(text.split())
+        if text[:8].upper() == "ONBUILD ":
+            text = text[8:]
+        keyword = text.partition(" ")[0].upper()
+        return replace(self, keyword=keyword, text=f"ONBUILD {text}", trigger=trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +63,25 @@ class Plan:
         steps: All of them, as they stand.
         name_in_context: Path of the Dockerfile in the build context that is sent.
         chain: The steps that the image has a history entry of: those of the stage that is built,
-            and of the stages that it begins with, the FROMs and ONBUILDs left out; None for what
-            ONBUILD of an own stage puts in between.
+            and of the stages that it begins with, the FROMs and ONBUILDs left out, what ONBUILD
+            of an own stage puts in between included; not what that of a base image does.
         bases: For each FROM, the image that it names, with variables replaced; none for stages.
         heredocs: Numbers of the steps with heredocs.
         needed: Numbers of the stages that the image needs, from 1.
+        begins: For each FROM that names a stage, the number of that, from 1.
+        triggers: For each FROM that names a stage with ONBUILD, what that runs.
+        begin: The FROM, with an image or nothing, that the chain begins with.
     """
 
     steps: tuple[Step, ...]
     name_in_context: str = "Dockerfile"
-    chain: tuple[Step | None, ...] = ()
+    chain: tuple[Step, ...] = ()
     bases: Mapping[int, str] = field(default_factory=dict)
     heredocs: frozenset[int] = frozenset()
     needed: frozenset[int] = frozenset()
+    begins: Mapping[int, int] = field(default_factory=dict)
+    triggers: Mapping[int, tuple[Step, ...]] = field(default_factory=dict)
+    begin: Step | None = None
 
     @property
     def lines(self) -> Mapping[int, int | None]:
@@ -111,20 +139,48 @@ def plan_of(
         )
         steps.append(label)
         stages[-1].append(label)
-    chain: list[Step | None] = []
+    begins = _begins(found)
+    triggers = _triggers(stages, begins)
+    chain: list[Step] = []
+    begin: Step | None = None
     index = wanted = found.find(target) if target else len(stages) - 1
     while index is not None and index >= 0:
         chain[:0] = [step for step in stages[index][1:] if step.keyword != "ONBUILD"]
-        base = found.stages[index].base
-        # A stage can begin only with one above it.
-        index = base.stage if base is not None and (base.stage or 0) < index else None
-        if index is not None:
-            chain[:0] = [None for step in stages[index] if step.keyword == "ONBUILD"]
+        begin = stages[index][0]
+        chain[:0] = triggers.get(begin.number, ())
+        index = begins[begin.number] - 1 if begin.number in begins else None
     heredocs = frozenset(each.index + 1 for each in document.instructions if each.heredocs)
     needed = frozenset(stage + 1 for stage in found.needed(wanted)) if wanted is not None else ()
     return Plan(
-        tuple(steps), name_in_context, tuple(chain), _bases(found), heredocs, frozenset(needed)
+        tuple(steps),
+        name_in_context,
+        tuple(chain),
+        _bases(found),
+        heredocs,
+        frozenset(needed),
+        begins,
+        triggers,
+        begin,
     )
+
+
+def _begins(found: Stages) -> dict[int, int]:
+    """For each FROM that names a stage, the number of that; it can only be one above it."""
+    return {
+        stage.start.index + 1: base.stage + 1
+        for stage in found.stages
+        if (base := stage.base) is not None and base.stage is not None and base.stage < stage.index
+    }
+
+
+def _triggers(stages: list[list[Step]], begins: Mapping[int, int]) -> dict[int, tuple[Step, ...]]:
+    found = {}
+    for number, stage in begins.items():
+        start = next(own[0] for own in stages if own and own[0].number == number)
+        texts = [step.text for step in stages[stage - 1] if step.keyword == "ONBUILD"]
+        if texts:
+            found[number] = tuple(start.triggered(n, text) for n, text in enumerate(texts, 1))
+    return found
 
 
 def _bases(found: Stages) -> dict[int, str]:

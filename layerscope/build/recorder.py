@@ -79,8 +79,8 @@ class Recorder:
         self._emit = emit
         self._images = images
         self._begun = time.monotonic()
-        self._started: dict[int, float] = {}
-        self._rests: dict[int | None, str] = {}
+        self._started: dict[tuple[int, int], float] = {}
+        self._rests: dict[tuple[int | None, int], str] = {}
         self._queue: queue.SimpleQueue[_Committed | None] = queue.SimpleQueue()
         self._spent = 0.0
         self._exports = False
@@ -93,7 +93,9 @@ class Recorder:
     def plan(self, plan: Plan) -> None:
         """The steps are known, before any of them begins."""
         steps = tuple((step.number, step.line, step.text) for step in plan.steps)
-        chain = tuple(step.number for step in plan.chain if step is not None)
+        # A FROM has no layer, but for what its base has for those that build on it.
+        begin = () if plan.begin is None else (plan.begin,)
+        chain = tuple(dict.fromkeys(step.number for step in (*begin, *plan.chain)))
         self._tell(BuildEvent("plan", steps=len(steps), plan=steps, chain=chain))
 
     def hurry(self) -> None:
@@ -109,31 +111,42 @@ class Recorder:
         self._tell(BuildEvent("context", size=size, files=files, ignored=ignored, largest=told))
 
     def step_started(
-        self, step: int, steps: int, instruction: str, line: int | None = None
+        self, step: int, steps: int, instruction: str, line: int | None = None, trigger: int = 0
     ) -> None:
         """A step begins."""
-        self._started[step] = time.monotonic()
-        self._tell(BuildEvent("step_started", step, steps, instruction=instruction, line=line))
+        self._started[step, trigger] = time.monotonic()
+        event = BuildEvent("step_started", step, steps, trigger or None, instruction, line)
+        self._tell(event)
 
-    def log(self, step: int | None, text: str) -> None:
+    def log(self, step: int | None, text: str, trigger: int = 0) -> None:
         """A piece of a step's log; events are whole lines."""
-        *lines, rest = (self._rests.get(step, "") + text).split("\n")
+        key = step, trigger
+        *lines, rest = (self._rests.get(key, "") + text).split("\n")
         while len(rest) > LONGEST_LINE:
             lines.append(rest[:LONGEST_LINE])
             rest = rest[LONGEST_LINE:]
-        self._rests[step] = rest
+        self._rests[key] = rest
         for line in lines:
-            self._tell(BuildEvent("log", step, text=line.removesuffix("\r")))
+            self._tell(
+                BuildEvent("log", step, trigger=trigger or None, text=line.removesuffix("\r"))
+            )
 
-    def end_log(self, step: int | None) -> None:
+    def end_log(self, step: int | None, trigger: int = 0) -> None:
         """The log of a step is over."""
-        rest = self._rests.pop(step, "")
+        rest = self._rests.pop((step, trigger), "")
         # What only ends a colour is no line.
         if COLORS.sub("", rest):
-            self._tell(BuildEvent("log", step, text=rest))
+            self._tell(BuildEvent("log", step, trigger=trigger or None, text=rest))
 
     def committed(
-        self, step: int, image: str | None, *, cached: bool = False, base: bool = False
+        self,
+        step: int,
+        image: str | None,
+        *,
+        cached: bool = False,
+        base: bool = False,
+        trigger: int = 0,
+        took: float | None = None,
     ) -> None:
         """A step has become an image.
 
@@ -142,22 +155,27 @@ class Recorder:
             image: Id of the image; None for `scratch`.
             cached: Whether it was one already.
             base: Whether the step begins a stage, and adds no layer of its own.
+            trigger: Number of the trigger that is meant and not the step itself.
+            took: Seconds that it took, if `done` has told of it before; else it is done now.
         """
-        self.end_log(step)
+        self.end_log(step, trigger)
         self.last_image = image or self.last_image
         event = BuildEvent(
             "step_cached" if cached else "step_committed",
             step,
+            trigger=trigger or None,
             image=image,
-            seconds=self.seconds(step),
+            seconds=self.seconds(step, trigger) if took is None else took,
         )
-        self.done(step, event.seconds, cached)
+        if took is None:
+            self.done(step, event.seconds, cached, trigger)
         self._queue.put(_Committed(event, base))
 
-    def done(self, step: int, seconds: float | None, cached: bool) -> None:
+    def done(self, step: int, seconds: float | None, cached: bool, trigger: int = 0) -> None:
         """A step is over, and becomes a layer later, when the image is made."""
+        text = "cached" if cached else None
         self._tell(
-            BuildEvent("step_done", step, seconds=seconds, text="cached" if cached else None)
+            BuildEvent("step_done", step, trigger=trigger or None, seconds=seconds, text=text)
         )
 
     def told(self, event: BuildEvent) -> None:
@@ -165,14 +183,21 @@ class Recorder:
         self.drain()
         self._tell(event)
 
-    def step_failed(self, step: int, text: str, exit_code: int | None = None) -> None:
+    def step_failed(
+        self, step: int, text: str, exit_code: int | None = None, trigger: int = 0
+    ) -> None:
         """A step has failed."""
         self.failed = True
-        self.end_log(step)
+        self.end_log(step, trigger)
         self.drain()
         self._tell(
             BuildEvent(
-                "step_failed", step, text=text, exit_code=exit_code, seconds=self.seconds(step)
+                "step_failed",
+                step,
+                trigger=trigger or None,
+                text=text,
+                exit_code=exit_code,
+                seconds=self.seconds(step, trigger),
             )
         )
 
@@ -205,9 +230,9 @@ class Recorder:
         """Seconds since it began."""
         return round(time.monotonic() - self._begun, 3)
 
-    def seconds(self, step: int) -> float | None:
+    def seconds(self, step: int, trigger: int = 0) -> float | None:
         """Seconds since a step began."""
-        started = self._started.get(step)
+        started = self._started.get((step, trigger))
         return None if started is None else round(time.monotonic() - started, 3)
 
     def drain(self) -> None:

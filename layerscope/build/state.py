@@ -19,9 +19,13 @@ from layerscope.build.events import BuildEvent, build_event
 
 _PIECE = 1 << 18
 #: A line of a log, as the journal begins it; of a step, or of none.
-_LOG = re.compile(rb'\{"event":"log",(?:"step":(\d+),)?"text":')
+_LOG = re.compile(rb'\{"event":"log",(?:"step":(\d+),)?(?:"trigger":(\d+),)?"text":')
 #: A line of the journal is no longer than the longest line of a log, escaped, with its names.
 _LONGEST_EVENT = 1 << 20
+
+
+#: Number of a step, and of a trigger that is run for it or 0.
+StepKey = tuple[int, int]
 
 
 class StepState(Enum):
@@ -47,6 +51,8 @@ class BuildStep:
 
     Attributes:
         number: Its number.
+        trigger: 0 for an instruction of the Dockerfile; else its number among those that the base
+            image of the FROM with that number has for who builds on it (ONBUILD).
         instruction: Its instruction.
         line: Its line in the Dockerfile.
         state: What became of it.
@@ -64,6 +70,17 @@ class BuildStep:
     seconds: float | None = None
     ended: BuildEvent | None = None
     log: array[int] = field(default_factory=lambda: array("Q"))
+    trigger: int = 0
+
+    @property
+    def key(self) -> StepKey:
+        """What it is known by."""
+        return self.number, self.trigger
+
+    @property
+    def label(self) -> str:
+        """Its number as people get to see it: `3`, and `3.1` for the first trigger of step 3."""
+        return step_label(self.number, self.trigger)
 
     @property
     def has_layer(self) -> bool:
@@ -71,11 +88,18 @@ class BuildStep:
         return self.ended is not None and self.ended.diff_id is not None
 
 
+def step_label(number: int, trigger: int | None) -> str:
+    """The number of a step as people get to see it."""
+    return f"{number}.{trigger}" if trigger else str(number)
+
+
 class BuildState:
     """A build so far.
 
     Attributes:
         steps: The steps of the plan and those that have begun beside it, by number.
+        triggers: What base images have for those that build on them, by the FROM's number and
+            its own.
         total: How many there are in the Dockerfile; 0 while unknown.
         context: What is known of the build context.
         warnings: Warnings.
@@ -91,6 +115,7 @@ class BuildState:
             journal: The journal of the job.
         """
         self.steps: dict[int, BuildStep] = {}
+        self.triggers: dict[StepKey, BuildStep] = {}
         self.total = 0
         self.context: BuildEvent | None = None
         self.warnings: list[BuildEvent] = []
@@ -100,15 +125,20 @@ class BuildState:
         self._offset = 0
 
     @property
+    def all_steps(self) -> list[BuildStep]:
+        """All steps in their order, triggers behind the FROM that they belong to."""
+        return sorted([*self.steps.values(), *self.triggers.values()], key=lambda step: step.key)
+
+    @property
     def running(self) -> BuildStep | None:
         """The step that began last of those that run."""
-        running = [step for step in self.steps.values() if step.state is StepState.RUNNING]
-        return max(running, key=lambda step: (step.begun, step.number), default=None)
+        running = [step for step in self.all_steps if step.state is StepState.RUNNING]
+        return max(running, key=lambda step: (step.begun, step.key), default=None)
 
     @property
     def failed(self) -> BuildStep | None:
         """The step that failed."""
-        for step in self.steps.values():
+        for step in self.all_steps:
             if step.state is StepState.FAILED:
                 return step
         return None
@@ -116,7 +146,7 @@ class BuildState:
     @property
     def last_image(self) -> str | None:
         """Id of the last image that was committed, for a look at what is there."""
-        for step in reversed(self.steps.values()):
+        for step in reversed(self.all_steps):
             if step.ended is not None and step.ended.image:
                 return step.ended.image
         return self.end.image if self.end is not None else None
@@ -167,7 +197,7 @@ class BuildState:
 
     def stop(self) -> None:
         """Nothing more will come: what still seems to run does not."""
-        for step in self.steps.values():
+        for step in self.all_steps:
             if step.state is StepState.RUNNING:
                 step.state = StepState.STOPPED
             elif step.state is StepState.WAITING:
@@ -178,7 +208,7 @@ class BuildState:
         if log is not None:
             # A log may have a million lines, of which nothing else is looked at here.
             self.log.append(offset)
-            known = self.steps.get(int(log[1])) if log[1] else None
+            known = self._step(int(log[1]), int(log[2] or 0)) if log[1] else None
             if known is not None:
                 known.log.append(offset)
             return
@@ -186,12 +216,20 @@ class BuildState:
             event = build_event(json.loads(line))
         except (ValueError, TypeError):
             return
-        step = self.steps.get(event.step) if event.step is not None else None
+        step = self._step(event.step, event.trigger or 0) if event.step is not None else None
         if event.event == "step_started" and event.step is not None:
             self.total = event.steps or self.total
-            self.steps[event.step] = BuildStep(
-                event.step, event.instruction or "", event.line, begun=event.time or 0.0
+            begun = BuildStep(
+                event.step,
+                event.instruction or "",
+                event.line,
+                begun=event.time or 0.0,
+                trigger=event.trigger or 0,
             )
+            if event.trigger:
+                self.triggers[begun.key] = begun
+            else:
+                self.steps[event.step] = begun
         elif event.event == "plan":
             self.total = event.steps or self.total
             for number, at, text in event.plan or ():
@@ -209,6 +247,9 @@ class BuildState:
             self.stop()
         elif step is not None:
             self._end_step(step, event)
+
+    def _step(self, number: int, trigger: int) -> BuildStep | None:
+        return self.triggers.get((number, trigger)) if trigger else self.steps.get(number)
 
     def _end_step(self, step: BuildStep, event: BuildEvent) -> None:
         if event.event == "step_done":

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from layerscope.build.api_builder import build_by_api
@@ -23,6 +24,7 @@ from layerscope.dockerfile.context import Context, read_context
 from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.parser import parse
+from layerscope.engines.builds import onbuild
 from layerscope.engines.docker import Engine, connect
 from layerscope.engines.podman_builds import secret_files
 from layerscope.engines.resolve import open_image
@@ -92,7 +94,12 @@ def _build(
     with _keeping_inputs(engine, job, context, document, arguments, wish):
         if builder == "buildkit":
             return build_by_buildkit(
-                request, plan, recorder, wish, lambda image: _open(image, request.export)
+                request,
+                plan,
+                recorder,
+                wish,
+                lambda image: _open(image, request.export),
+                partial(_triggers, engine),
             )
         private, more = secret_files(secrets)
         stream = pack(context, None if inside else data, name, private)
@@ -133,6 +140,13 @@ def _keeping_inputs(
                     for step, name in base_names(document, arguments).items()
                 }
                 keep(job.folder, replace(found[0], bases=bases))
+
+
+def _triggers(engine: Engine, name: str) -> tuple[str, ...]:
+    # An image that only BuildKit has can be built on all the same.
+    with suppress(LayerscopeError):
+        return onbuild(engine, name)
+    return ()
 
 
 def _image_id(engine: Engine, name: str) -> str:

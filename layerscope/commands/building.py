@@ -164,7 +164,7 @@ def _compared(job: Job) -> Iterator[str]:
         state.read()
     found = compare(job, state)
     if found is not None and found.broken is not None:
-        yield f"Cache    broke at step {found.broken.step}: {found.broken.why}"
+        yield f"Cache    broke at step {found.broken.label}: {found.broken.why}"
 
 
 def _what_next(job: Job) -> Iterator[str]:

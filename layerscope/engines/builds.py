@@ -127,6 +127,18 @@ def image_ids(engine: Engine) -> frozenset[str]:
     return frozenset(each if ":" in each else f"sha256:{each}" for each in identifiers)
 
 
+def onbuild(engine: Engine, image: str) -> tuple[str, ...]:
+    """The instructions that an image has for those that build on it.
+
+    Raises:
+        NotFoundError: The engine has no such image.
+        EngineError: The engine did not answer as it should.
+    """
+    config = engine.inspect(image).get("Config")
+    found = config.get("OnBuild") if isinstance(config, dict) else None
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
 def has_container(engine: Engine, identifier: str) -> bool:
     """Whether an engine has a container.
 

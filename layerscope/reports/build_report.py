@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from layerscope.build.events import BuildEvent
+from layerscope.build.state import StepKey, step_label
 from layerscope.text import COLORS, docker_size, one_line, short_id, visible
 
 #: Instructions that are carried out. The others change the configuration only, or begin a stage:
@@ -35,9 +36,9 @@ class BuildText:
         """
         self._clock = clock
         self._steps = 0
-        self._instructions: dict[int, str] = {}
-        self._begun: dict[int, float] = {}
-        self._ended: dict[int, BuildEvent] = {}
+        self._instructions: dict[StepKey, str] = {}
+        self._begun: dict[StepKey, float] = {}
+        self._ended: dict[StepKey, BuildEvent] = {}
         self._failed: BuildEvent | None = None
         self._chain: frozenset[int] | None = None
         self._context = False
@@ -45,7 +46,7 @@ class BuildText:
 
     def lines(self, event: BuildEvent) -> Iterator[str]:
         """The lines of an event."""
-        step = event.step or 0
+        step = event.step or 0, event.trigger or 0
         if event.event == "plan":
             self._steps = event.steps or self._steps
             self._chain = None if event.chain is None else frozenset(event.chain)
@@ -64,7 +65,7 @@ class BuildText:
         elif event.event == "step_done":
             self._begun.pop(step, None)
         elif event.event == "log":
-            number = str(event.step) if event.step is not None else ""
+            number = step_label(*step) if event.step is not None else ""
             yield f"{number:>{len(str(self._steps)) + 1}} | {plain_log(event.text or '')}".rstrip()
         elif event.event == "warning":
             place = f"line {event.line}: " if event.line else ""
@@ -113,7 +114,7 @@ class BuildText:
         layers = [
             (end.size, step)
             for step, end in self._ended.items()
-            if end.size and (self._chain is None or step in self._chain)
+            if end.size and (self._chain is None or step[0] in self._chain)
         ]
         label = "Largest"
         for size, step in sorted(layers, key=lambda layer: (-layer[0], layer[1]))[:_LARGEST]:
@@ -128,17 +129,18 @@ class BuildText:
         failed = self._failed
         if failed is not None and failed.step is not None and (failed.text or "") in text:
             # Its reason stands above.
-            text = f"The build failed at step {failed.step} of {self._steps}{_after(event)}."
+            number = step_label(failed.step, failed.trigger)
+            text = f"The build failed at step {number} of {self._steps}{_after(event)}."
         yield text
         if event.image:
             yield f"The last good layer is in {short_id(event.image)}."
 
-    def _is_silent(self, step: int) -> bool:
-        words = self._instructions.get(step, "").split(None, 1)
-        return bool(words) and words[0].upper() not in _TOLD
+    def _is_silent(self, step: StepKey) -> bool:
+        words = self._instructions.get(step, "").upper().split(None, 2)
+        return bool(words) and words[step[1] > 0] not in _TOLD
 
-    def _number(self, step: int) -> str:
-        return f"[{step:>{len(str(self._steps))}}/{self._steps}]"
+    def _number(self, step: StepKey) -> str:
+        return f"[{step_label(*step):>{len(str(self._steps))}}/{self._steps}]"
 
 
 def _outcome(event: BuildEvent) -> str:

@@ -83,7 +83,7 @@ def edit_step(
     notice = ""
     if step is not None and step.state is StepState.FAILED:
         text = step.ended.text if step.ended is not None else ""
-        notice = f"Step {step.number} failed: {one_line(text or '')}"
+        notice = f"Step {step.label} failed: {one_line(text or '')}"
     main, below = app.screen_stack[0], app.screen_stack[-2]
     if isinstance(below, EditorScreen) and below.keeper.path == path:
         app.screen.dismiss(None)

@@ -50,9 +50,15 @@ def root(tmp_path: Path) -> Path:
 
 def test_what_each_step_is_made_of(root: Path) -> None:
     inputs = look(root)
-    assert inputs.sources == {3: ("src/*.py", "lib"), 6: (".",), 7: ()}
-    assert inputs.stages == {5: "one"}
-    assert set(inputs.files) == {"src/a.py", "src/b.txt", "lib/deep/c", "other", "link"}
+    assert inputs.sources == {3: ("src/*.py", "lib"), 6: (".",)}
+    assert inputs.stages == {5: ("one",)}
+    folders = {"src", "lib", "lib/deep"}
+    assert set(inputs.files) == {"src/a.py", "src/b.txt", "lib/deep/c", "other", "link"} | folders
+    assert inputs.below == {3: 2, 4: 3, 5: 4, 6: 5, 7: 6}
+    assert inputs.names == dict.fromkeys(range(1, 8), ()) | {
+        2: ("VERSION",),
+        4: ("VERSION",),
+    }
     assert base_names(parse(DOCKERFILE), {}) == {2: "base:1"}
     assert base_names(parse(DOCKERFILE), {"VERSION": "7"}) == {2: "base:7"}
 
@@ -79,7 +85,7 @@ def test_what_did_not_change_is_not_read_again(root: Path) -> None:
     old = look(root)
     forged = {path: (*facts[:4], "forged") for path, facts in old.files.items()}
     again = look(root, Inputs(forged, old.sources, old.stages, old.arguments))
-    assert {facts[4] for facts in again.files.values()} == {"forged"}
+    assert {facts[4] for facts in again.files.values() if facts[1]} == {"forged"}
 
 
 def test_inputs_are_kept_and_read_again(root: Path, tmp_path: Path) -> None:
@@ -140,14 +146,27 @@ FIRST = (("FROM base", "committed"), ("COPY . /app", "committed"), ("RUN make", 
 
 
 def inputs(
-    files: dict[str, str], *, arguments: dict[str, str] | None = None, base: str = "sha256:aaaa"
+    files: dict[str, str],
+    *,
+    arguments: dict[str, str] | None = None,
+    base: str = "sha256:aaaa",
+    modes: dict[str, int] | None = None,
+    ignored: str = "",
 ) -> Inputs:
+    """What a build was made of: digests of files; a folder ends with a slash."""
+    modes = modes or {}
     return Inputs(
-        {path: (0o644, 1, 1, 1, digest) for path, digest in files.items()},
+        {
+            path.rstrip("/"): (modes.get(path, 0o644), 1, 1, 1, "/" if path[-1] == "/" else digest)
+            for path, digest in files.items()
+        },
         {2: (".",)},
         {},
         arguments or {},
         {1: base},
+        {2: 1, 3: 2},
+        {3: ("V", "X")},
+        ignored,
     )
 
 
@@ -157,7 +176,67 @@ def test_a_changed_file_is_what_broke_the_cache(jobs: Path) -> None:
     keep(new.folder, inputs({"a": "2", "b": "1"}))
     assert why(new) == (2, "a changed.")
     keep(new.folder, inputs({str(n): "" for n in range(9)}))
-    assert why(new) == (2, "0, 1, 2 and 8 more files changed.")
+    assert why(new) == (2, "0, 1, 2 and 6 more are new. a, b are gone.")
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "said"),
+    [
+        ({"c": "1", "b": "2"}, {}, "a became c."),
+        ({"c": "3", "b": "2"}, {}, "c is new. a is gone."),
+        ({"a": "1", "b": "2"}, {"modes": {"b": 0o755}}, "The mode of b changed."),
+        ({"a": "1", "b": "2"}, {"modes": {"a": 1, "b": 1}}, "The modes of a, b changed."),
+        ({"a": "1", "b": "3", "d/": ""}, {}, "b changed."),
+        ({"a": "1", "b": "2", "d/": ""}, {}, "d is new."),
+        (
+            {"a": "1"},
+            {"ignored": "another"},
+            "b is gone. What is left out of the context changed.",
+        ),
+    ],
+)
+def test_what_became_of_files_is_said(
+    jobs: Path, files: dict[str, str], more: dict[str, Any], said: str
+) -> None:
+    old, new = built(jobs, *FIRST), built(jobs, *FIRST)
+    keep(old.folder, inputs({"a": "1", "b": "2"}))
+    keep(new.folder, inputs(files, **more))
+    assert why(new) == (2, said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("ENV A=1", "ENV A=2", "ENV A=1 above it became ENV A=2."),
+        ("", "ENV A=2", "ENV A=2 above it is new."),
+        ("RUN x", "", "RUN x above it is gone."),
+        ("LABEL a=1", "LABEL a=2", "LABEL a=1 above it is gone."),
+        ("LABEL a=1", "", "LABEL a=1 above it is gone."),
+        ("", "LABEL a=1", "The builder has no result of it any more: RUN make"),
+    ],
+)
+def test_what_is_new_above_a_step_is_said(jobs: Path, old: str, new: str, said: str) -> None:
+    found = []
+    for text in (old, new):
+        # Configuration is not carried out by BuildKit.
+        above = ((text, "cached"),) if text else ()
+        steps = (FIRST[0], *above, ("RUN make", "committed"))
+        found.append(built(jobs, *steps))
+        below = {n: n - 1 for n in range(2, len(steps) + 1)}
+        keep(found[-1].folder, Inputs({}, {}, {}, {}, below=below))
+    assert why(found[1]) == (3 if new else 2, said)
+
+
+def test_a_mount_takes_files_of_the_context_and_of_stages(root: Path) -> None:
+    text = (
+        "FROM base AS one\nFROM base\nRUN --mount=type=bind,source=lib,target=/x make\n"
+        "RUN --mount=type=bind,target=/x --mount=from=one,target=/y make\n"
+        "RUN --mount=type=cache,target=/z make\nCOPY --from=image:1 /a /b\n"
+    )
+    found = look(root, text=text)
+    assert found.sources == {3: ("lib",), 4: (".",)}
+    assert found.stages == {4: ("one",)}
+    assert base_names(parse(text), {}) == {1: "base", 2: "base", 6: "image:1"}
 
 
 def test_another_base_is_what_broke_the_cache(jobs: Path) -> None:
@@ -171,8 +250,9 @@ def test_another_argument_is_what_broke_the_cache(jobs: Path) -> None:
     cached = (("FROM base", "committed"), ("COPY . /app", "cached"), ("RUN make", "committed"))
     old, new = built(jobs, *FIRST), built(jobs, *cached)
     keep(old.folder, inputs({"a": "1"}, arguments={"V": "1", "W": "1"}))
+    # The step knows nothing of W.
     keep(new.folder, inputs({"a": "1"}, arguments={"V": "2", "X": "1"}))
-    assert why(new) == (3, "Build arguments changed: V, W, X.")
+    assert why(new) == (3, "Build arguments changed: V, X.")
 
 
 def test_another_instruction_is_what_broke_the_cache(jobs: Path) -> None:
@@ -214,4 +294,8 @@ def test_steps_are_aligned_by_their_instructions(jobs: Path) -> None:
     state.read()
     found = compare(new, state)
     assert found is not None
-    assert {number: step.number for number, step in found.before.items()} == {1: 1, 3: 2, 4: 3}
+    assert {number: step.number for number, step in found.before.items()} == {
+        (1, 0): 1,
+        (3, 0): 2,
+        (4, 0): 3,
+    }

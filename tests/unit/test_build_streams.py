@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layerscope.build.classic_stream import ClassicParser, TriggersOf
 from layerscope.build.layer_facts import LayerFacts
 from layerscope.build.plan import Plan, plan_of
+from layerscope.build.podman_stream import PodmanParser
 from layerscope.build.recorder import LONGEST_LINE, Recorder
-from layerscope.build.stream_parser import ClassicParser, PodmanParser
 from layerscope.build.vertices import Vertices, reason
 from layerscope.dockerfile.parser import parse
 from layerscope.errors import EngineError
@@ -51,9 +52,14 @@ class Told:
         self.recorder = Recorder(lambda event: self.events.append(dict(event)), NoImages())
         self.plan = plan_of(parse(text))
 
-    def classic(self, gone: bool = True) -> ClassicParser:
+    def classic(self, gone: bool = True, triggers: tuple[str, ...] = ()) -> ClassicParser:
         return ClassicParser(
-            self.recorder, self.plan.lines, lambda _: gone, lambda short: f"sha256:{short}"
+            self.recorder,
+            self.plan,
+            lambda _: gone,
+            lambda short: f"sha256:{short}",
+            lambda image: TriggersOf(f"sha256:{BASE}", triggers) if triggers else None,
+            lambda image, count: [*(f"sha256:{n}" for n in range(1, count)), image],
         )
 
     def podman(self, known: tuple[str, ...] = (BASE,)) -> PodmanParser:
@@ -345,13 +351,18 @@ def test_the_steps_of_a_dockerfile_are_counted_as_builders_do() -> None:
     assert numbers(plan_of(parse(STAGES), "1")) == [6, 7, 8]
 
 
-def numbers(plan: Plan) -> list[int | None]:
-    return [None if step is None else step.number for step in plan.chain]
+def numbers(plan: Plan) -> list[int]:
+    return [step.number for step in plan.chain]
 
 
 def test_what_a_stage_has_for_those_that_build_on_it_is_in_their_history() -> None:
     text = "FROM base:1 AS one\nONBUILD RUN a\nONBUILD ENV B=1\nRUN c\nFROM one\nRUN d\n"
-    assert numbers(plan_of(parse(text))) == [4, None, None, 6]
+    plan = plan_of(parse(text))
+    assert [step.key for step in plan.chain] == [(4, 0), (5, 1), (5, 2), (6, 0)]
+    assert [(s.text, s.line, s.keyword) for s in plan.chain[1:3]] == [
+        ("ONBUILD RUN a", 5, "RUN"),
+        ("ONBUILD ENV B=1", 5, "ENV"),
+    ]
 
 
 def test_labels_of_the_command_line_are_a_step_of_builders_without_buildkit() -> None:
@@ -363,7 +374,7 @@ def test_labels_of_the_command_line_are_a_step_of_builders_without_buildkit() ->
 TRIGGERS = "FROM base:1 AS one\nONBUILD RUN a\nFROM one\nRUN b\n"
 
 
-def test_what_podman_runs_for_onbuild_is_no_step_of_the_dockerfile() -> None:
+def test_what_podman_runs_for_onbuild_is_a_step_of_the_from() -> None:
     told = Told(TRIGGERS)
     parser = told.podman()
     for message in stream(
@@ -372,18 +383,154 @@ def test_what_podman_runs_for_onbuild_is_no_step_of_the_dockerfile() -> None:
         f"--> {FIRST}\n",
         f"[2/2] STEP 1/3: FROM {FIRST}\n",
         "[2/2] STEP 2/3: RUN a\n",
+        "said\n",
         "[2/2] STEP 3/3: RUN b\n",
         "hello\n",
     ):
         parser.feed(message)
-    events = told.found("event", "step", "instruction", "text")
-    assert [e[1:3] for e in events if e[0] == "step_started"] == [
-        (1, "FROM base:1 AS one"),
-        (2, "ONBUILD RUN a"),
-        (3, "FROM one"),
-        (4, "RUN b"),
+    events = told.found("event", "step", "trigger", "line", "instruction", "text")
+    assert [e[1:5] for e in events if e[0] == "step_started"] == [
+        (1, None, 1, "FROM base:1 AS one"),
+        (2, None, 2, "ONBUILD RUN a"),
+        (3, None, 3, "FROM one"),
+        (3, 1, 3, "ONBUILD RUN a"),
+        (4, None, 4, "RUN b"),
     ]
-    assert ("log", 4, None, "hello") in events
+    assert ("log", 3, 1, None, None, "said") in events
+    assert ("log", 4, None, None, None, "hello") in events
+
+
+def triggered(
+    *said: dict[str, str], of: tuple[str, ...] = ("COPY a /", "RUN b", "ENV C=1")
+) -> Told:
+    """What the classic builder is read as, of a base with triggers."""
+    told = Told("FROM base:1\nRUN z\n")
+    parser = told.classic(triggers=of)
+    begin = stream(
+        "Step 1/2 : FROM base:1", "\n", f"# Executing {len(of)} build trigger", "s", "\n"
+    )
+    for message in [*begin, *said]:
+        parser.feed(message)
+    return told
+
+
+def test_what_the_classic_builder_runs_for_onbuild_is_steps_of_the_from() -> None:
+    # Nothing is said of a COPY.
+    told = triggered(
+        *stream(
+            f" ---> Running in {CONTAINER}\n",
+            "said\n",
+            f" ---> Removed intermediate container {CONTAINER}\n",
+            f" ---> Running in {CONTAINER}\n",
+            f" ---> Removed intermediate container {CONTAINER}\n",
+            f" ---> {FIRST}\n",
+            "Step 2/2 : RUN z",
+            " ---> Using cache\n",
+            f" ---> {SECOND}\n",
+        )
+    )
+    events = told.found("event", "step", "trigger", "image", "text")
+    assert [e[:4] for e in events if e[0] in ("step_committed", "step_cached")] == [
+        ("step_committed", 1, None, f"sha256:{BASE}"),
+        ("step_committed", 1, 1, "sha256:1"),
+        ("step_committed", 1, 2, "sha256:2"),
+        ("step_committed", 1, 3, f"sha256:{FIRST}"),
+        ("step_cached", 2, None, f"sha256:{SECOND}"),
+    ]
+    assert [e[1:] for e in events if e[0] == "log"] == [(1, 2, None, "said")]
+    begun = told.found("event", "trigger", "line", "instruction")
+    assert [e[1:] for e in begun if e[0] == "step_started"] == [
+        (None, 1, "FROM base:1"),
+        (1, 1, "ONBUILD COPY a /"),
+        (2, 1, "ONBUILD RUN b"),
+        (3, 1, "ONBUILD ENV C=1"),
+        (None, 2, "RUN z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ({"error": "COPY failed: no a"}, (1, 1, None)),
+        ({"error": "The command returned a non-zero code: 3"}, (1, 2, 3)),
+    ],
+)
+def test_the_trigger_that_fails_is_told(said: dict[str, str], failed: tuple[Any, ...]) -> None:
+    before = stream(f" ---> Running in {CONTAINER}\n") if failed[1] == 2 else []
+    told = triggered(*before, said)
+    (event,) = [e for e in told.found("event", "step", "trigger", "exit_code") if "failed" in e[0]]
+    assert event[1:] == failed
+
+
+def test_some_triggers_are_cache_hits() -> None:
+    hits = stream(" ---> Using cache\n", " ---> Using cache\n", f" ---> {FIRST}\n")
+    told = triggered(*hits)
+    events = told.found("event", "step", "trigger")
+    assert [e for e in events if e[0] in ("step_committed", "step_cached")] == [
+        ("step_committed", 1, None),
+        ("step_cached", 1, 1),
+        ("step_cached", 1, 2),
+        ("step_committed", 1, 3),
+    ]
+
+
+def test_a_stage_that_begins_with_another_one_has_no_vertex_for_its_from() -> None:
+    told = Told(
+        "FROM base:1 AS a\nRUN x\nFROM a AS b\nENV X=1\nRUN y\nRUN z\nFROM scratch\nCOPY . /\n"
+    )
+    watch = Vertices(told.plan, told.recorder)
+    names = ["[a 1/2] FROM base:1", "[a 2/2] RUN x", "[b 1/2] RUN y", "[b 2/2] RUN z"]
+    watch.read(
+        rawjson(
+            *(vertex(n, started=BEGUN, completed=BEGUN) for n in [*names, "[stage-2 1/1] COPY . /"])
+        )
+    )
+    events = told.found("event", "step", "seconds")
+    assert [e[1:] for e in events if e[0] == "step_done" and e[2] is not None] == [
+        (number, 0.0) for number in (1, 2, 5, 6, 8)
+    ]
+    assert {e[1] for e in events if e[0] == "step_started"} == set(range(1, 9))
+
+
+def test_stages_that_begin_alike_share_vertices_as_long_as_they_do() -> None:
+    told = Told(
+        "FROM base:1 AS a\nRUN x\nRUN y\nFROM base:1 AS b\nRUN x\nRUN z\n"
+        "FROM --platform=linux/arm64 base:1\nRUN x\nCOPY --from=a / /\nCOPY --from=b / /\n"
+    )
+    Vertices(told.plan, told.recorder).read(
+        rawjson(vertex("[a 2/3] RUN x", started=BEGUN, completed=BEGUN, cached=True))
+    )
+    events = told.found("event", "step", "text")
+    assert [e for e in events if e[0] == "step_done"] == [
+        ("step_done", 2, "cached"),
+        ("step_done", 5, "cached"),
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_vertices_of_triggers_are_steps_of_the_from(known: bool) -> None:
+    told = Told("FROM base:1\nRUN z\nENV A=1\nCOPY b /\n")
+    texts = ["ENV T=1", "COPY a /", "RUN b"]
+    watch = Vertices(told.plan, told.recorder, lambda name: texts if known else ())
+    names = [
+        "[1/3] FROM base:1",
+        "[2/6] ONBUILD COPY a /",
+        "[3/6] ONBUILD RUN b",
+        "[4/6] RUN z",
+        "[5/6] COPY b /",
+    ]
+    watch.read(rawjson(*(vertex(n, started=BEGUN, completed=BEGUN) for n in names)))
+    events = told.found("event", "step", "trigger", "instruction")
+    first = [(1, 1, "ONBUILD ENV T=1")] if known else []
+    assert [e[1:] for e in events if e[0] == "step_started"] == [
+        (1, None, "FROM base:1"),
+        *first,
+        (1, 1 + known, "ONBUILD COPY a /"),
+        (1, 2 + known, "ONBUILD RUN b"),
+        (2, None, "RUN z"),
+        (3, None, "ENV A=1"),
+        (4, None, "COPY b /"),
+    ]
 
 
 def test_stages_that_begin_with_the_same_image_share_its_vertex() -> None:

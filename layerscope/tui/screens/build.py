@@ -32,7 +32,7 @@ from layerscope.tui.widgets.step_list import StepList, duration
 from layerscope.tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from layerscope.build.state import BuildStep, StepState
+    from layerscope.build.state import BuildStep, StepKey, StepState
 
 #: Seconds that the cursor rests on a step before its layer is read.
 _REST = 0.15
@@ -69,7 +69,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self._clock = clock
         # The layer that is shown, and the step that it, or the lack of one, is shown for.
         self._shown: tuple[str, str] | None = None
-        self._shown_for: tuple[int, StepState] | None = None
+        self._shown_for: tuple[StepKey, StepState] | None = None
         self._rest: Timer | None = None
         self._zoomed = False
         self._told_failure = False
@@ -150,7 +150,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         if self.build is None:
             return None
         state = self.build.state
-        begun = [step for step in state.steps.values() if step.begun]
+        begun = [step for step in state.all_steps if step.begun]
         return state.failed or state.running or (begun[-1] if begun else None)
 
     @property
@@ -159,7 +159,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         compared = self.build.compared if self.build is not None else None
         broken = compared.broken if compared is not None else None
         step = self.steps.step
-        if broken is None or step is None or step.number != broken.step:
+        if broken is None or step is None or step.key != broken.key:
             return ""
         return f"Cache broken: {broken.why}"
 
@@ -201,7 +201,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         """Reads the layer of the step under the cursor."""
         step = self.steps.step
         wanted = self._layer_of(step)
-        shown_for = None if step is None else (step.number, step.state)
+        shown_for = None if step is None else (step.key, step.state)
         if wanted == self._shown and (wanted is not None or shown_for == self._shown_for):
             return
         self._shown, self._shown_for = wanted, shown_for
@@ -251,7 +251,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         parts = end.changes
         if end.wasted:
             parts.append(f"{docker_size(end.wasted)} wasted below")
-        title = f"3 Files{SEPARATOR}step {step.number}{SEPARATOR}{docker_size(end.size or 0)}"
+        title = f"3 Files{SEPARATOR}step {step.label}{SEPARATOR}{docker_size(end.size or 0)}"
         self.files.set_texts(title, ", ".join(parts))
 
     def _files_say(self, text: str) -> None:

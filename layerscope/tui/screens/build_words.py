@@ -24,6 +24,6 @@ def outcome(end: BuildEvent) -> str:
 def failure(step: BuildStep, has_image: bool) -> str:
     """That a step failed, which the log has more of, and what can be done."""
     code = step.ended.exit_code if step.ended is not None else None
-    what = f"Step {step.number} failed" + (f" with exit code {code}." if code is not None else ".")
+    what = f"Step {step.label} failed" + (f" with exit code {code}." if code is not None else ".")
     ways = "x opens a shell, " if has_image else ""
     return f"{what} {ways}b builds again."

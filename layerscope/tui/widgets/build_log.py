@@ -175,7 +175,7 @@ class BuildLog(RowView):
         if self.whole:
             title += f"{SEPARATOR}all steps"
         elif self._step is not None:
-            title += f"{SEPARATOR}step {self._step.number}"
+            title += f"{SEPARATOR}step {self._step.label}"
         lines = plural(count, "line") if count else ""
         room = max(0, self.size.width - len(lines) - 8)
         note = "" if self.whole else cut(self._note, room)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.style import Style
 from textual.binding import Binding, BindingType
 
-from layerscope.build.state import BuildState, BuildStep, StepState
+from layerscope.build.state import BuildState, BuildStep, StepKey, StepState
 from layerscope.text import docker_size, one_line
 from layerscope.tui import glyphs
 from layerscope.tui.format import Line, cut, left, plural, right
@@ -52,7 +52,7 @@ class StepList(RowView):
         self._clock = clock
         self._steps: list[BuildStep] = []
         self._total = 0
-        self._before: Mapping[int, BuildStep] = {}
+        self._before: Mapping[StepKey, BuildStep] = {}
 
     @property
     def step(self) -> BuildStep | None:
@@ -73,16 +73,16 @@ class StepList(RowView):
             return "Nothing is committed yet."
         return "This step changes no files."
 
-    def show(self, state: BuildState, before: Mapping[int, BuildStep]) -> None:
+    def show(self, state: BuildState, before: Mapping[StepKey, BuildStep]) -> None:
         """Shows the steps as they are now.
 
         Args:
             state: The build.
-            before: The same steps in the last build, by number.
+            before: The same steps in the last build, by their keys.
         """
         self._before = before
-        self._steps = list(state.steps.values())
-        self._total = max(state.total, len(self._steps))
+        self._steps = state.all_steps
+        self._total = max(state.total + len(state.triggers), len(self._steps))
         cursor = None
         running = state.failed or state.running
         if self.follow and self._steps:
@@ -123,7 +123,7 @@ class StepList(RowView):
         idle = step.state in _IDLE
         line: Line = [
             (f" {mark}  ", style),
-            (right(str(step.number), 3) + " ", colors.muted if idle else colors.strong),
+            (right(step.label, 3) + " ", colors.muted if idle else colors.strong),
         ]
         used = 8
         if width >= 60:
@@ -149,7 +149,7 @@ class StepList(RowView):
 
     def _was(self, step: BuildStep) -> str:
         """Size and time of the step in the last build, as far as they are other ones."""
-        old = self._before.get(step.number)
+        old = self._before.get(step.key)
         if old is None:
             return "new"
         size = _size(old) if old.has_layer else ""

@@ -1,0 +1,162 @@
+"""Which step of a Dockerfile a vertex of BuildKit is, by its name.
+
+`[builder 2/4] RUN …` is the second step with a vertex in the stage `builder`. A FROM that names
+another stage, or nothing, has none; nor has what changes the configuration only. What a base image
+has for those that build on it (ONBUILD) is counted as steps behind the FROM, and named so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from layerscope.build.plan import Plan, Step
+
+_VERTEX = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d+)/(?P<of>\d+)\] (?P<text>.*)", re.S)
+_UNNAMED = re.compile(r"stage-(\d+)")
+
+#: Instructions that BuildKit makes a vertex of; the others change the configuration only.
+_WITH_VERTEX = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
+
+
+class VertexSteps:
+    """The steps of a build, and the vertices that they are."""
+
+    def __init__(self, plan: Plan, triggers: Callable[[str], Sequence[str]] | None = None) -> None:
+        """Begins with what the Dockerfile says.
+
+        Args:
+            plan: The steps of the Dockerfile.
+            triggers: What an image has for those that build on it, by its name.
+        """
+        self._plan = plan
+        self._triggers_of = triggers
+        self._triggers: dict[int, list[Step]] = {n: [*own] for n, own in plan.triggers.items()}
+        #: FROMs whose triggers are known, whether they have vertices or not.
+        self._whole = set(plan.triggers)
+        self._asked: set[str] = set()
+        self._alike: dict[tuple[object, ...], list[Step]] | None = None
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps that are known, triggers behind their FROM."""
+        found = []
+        for step in self._plan.steps:
+            found += [step, *self._triggers.get(step.number, ())]
+        return found
+
+    def triggers(self, begin: int) -> Sequence[Step]:
+        """What is known of the triggers of a FROM."""
+        return self._triggers.get(begin, [])
+
+    def has_vertex(self, step: Step) -> bool:
+        """Whether it is carried out: a FROM that names no image has nothing to do."""
+        if step.keyword == "FROM":
+            return step.number in self._plan.bases
+        return step.keyword in _WITH_VERTEX
+
+    def from_of(self, name: str) -> Step | None:
+        """The FROM that names an image, of which BuildKit has the whole name."""
+        for step in self._plan.steps:
+            base = self._plan.bases.get(step.number, "")
+            if base and (name == base or name.endswith((f"/{base}", f"/{base}:latest"))):
+                return step
+        return None
+
+    def find(self, name: str) -> Step | None:
+        """The step of a vertex; None if it is none of the Dockerfile."""
+        found = _VERTEX.fullmatch(name)
+        if found is None or name.startswith("[internal]"):
+            return None
+        stage = (found["stage"] or "").split(" ")[-1].lower()
+        if "/" in stage:
+            # A platform, of a stage that has no name.
+            stage = ""
+        unnamed = _UNNAMED.fullmatch(stage)
+        own = [
+            step
+            for step in self._plan.steps
+            if step.stage
+            and (not stage or step.stage_name in (stage, unnamed[1] if unnamed else stage))
+        ]
+        if not own:
+            return None
+        start = own[0]
+        own = [step for step in own if step.stage == start.stage]
+        carried = [step for step in own if self.has_vertex(step)]
+        place, text = int(found["place"]), found["text"]
+        first = int(self.has_vertex(start))
+        words = text.split(None, 2)
+        if words[:1] == ["ONBUILD"]:
+            return self._trigger(start, place - first, text)
+        if place > first:
+            place -= self._shift(start, int(found["of"]) - len(carried))
+        if not 1 <= place <= len(carried):
+            return None
+        step = carried[place - 1]
+        return step if words and step.keyword == words[0].upper() else None
+
+    def shared(self, step: Step) -> list[Step]:
+        """The steps of a vertex: stages that begin alike have one for all as long as they do."""
+        if self._alike is None:
+            self._alike = {}
+            for each in self._plan.steps:
+                if each.stage:
+                    self._alike.setdefault(self._below(each), []).append(each)
+        needed = self._plan.needed
+        start = self._start(step.stage)
+        if not step.trigger:
+            alike = self._alike.get(self._below(step), [])
+            return [each for each in alike if each.stage in needed or each is step] or [step]
+        others = [e for e in self._alike.get(self._below(start), []) if e.stage in needed]
+        for other in others:
+            if other is not start and other.number not in self._triggers:
+                own = self._triggers[start.number]
+                self._triggers[other.number] = [other.triggered(e.trigger, e.text) for e in own]
+        wanted = [e for other in others for e in self.triggers(other.number)]
+        return [e for e in wanted if e.trigger == step.trigger] or [step]
+
+    def _start(self, stage: int) -> Step:
+        return next(step for step in self._plan.steps if step.stage == stage)
+
+    def _below(self, step: Step) -> tuple[object, ...]:
+        """What a step is made of, and itself."""
+        start = self._start(step.stage)
+        base = self._plan.bases.get(start.number)
+        if base is None:
+            # Of a stage that begins with another one, or with nothing, only the place is looked at.
+            return (step.stage, step.number)
+        flags = [word for word in start.text.split() if word.startswith("--")]
+        own = [s.text for s in self._plan.steps if s.stage == step.stage]
+        return (base, *flags, *own[1 : step.place])
+
+    def _trigger(self, start: Step, place: int, text: str) -> Step | None:
+        """The trigger that is the vertex with a number among them."""
+        self._learn(start)
+        known = self._triggers.setdefault(start.number, [])
+        carried = [step for step in known if self.has_vertex(step)]
+        if place <= len(carried):
+            return carried[place - 1]
+        if start.number in self._whole or place > len(carried) + 1:
+            return None
+        known.append(start.triggered(len(known) + 1, text))
+        return known[-1]
+
+    def _shift(self, start: Step, more: int) -> int:
+        """How many vertices triggers have, before those of the stage's own instructions."""
+        if more > 0:
+            self._learn(start)
+        return sum(self.has_vertex(step) for step in self.triggers(start.number))
+
+    def _learn(self, start: Step) -> None:
+        base = self._plan.bases.get(start.number)
+        if self._triggers_of is None or base is None or base in self._asked:
+            return
+        self._asked.add(base)
+        texts = self._triggers_of(base)
+        for number, name in self._plan.bases.items():
+            if name == base and texts:
+                begin = next(step for step in self._plan.steps if step.number == number)
+                own = [begin.triggered(n, text) for n, text in enumerate(texts, 1)]
+                self._triggers[number] = own
+                self._whole.add(number)
