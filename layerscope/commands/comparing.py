@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.opening import open_source, opened
 from layerscope.commands.patches import patch_form, write_patch
-from layerscope.errors import UsageError
+from layerscope.errors import LayerscopeError, UsageError
 from layerscope.output import write_lines
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def ci(arguments: argparse.Namespace) -> int:
     config = Path(arguments.config) if arguments.config else None
     thresholds = load_thresholds(flags, Path.cwd(), config)
     with opened(arguments) as (loaded, _):
+        if loaded.image.missing:
+            raise LayerscopeError(
+                "An image that is not whole cannot be measured.",
+                "Read it where all its layers are: from an engine that has pulled it.",
+            )
         gate = judge(loaded, thresholds)
     if arguments.json:
         write_lines([json.dumps(ci_document(gate))])

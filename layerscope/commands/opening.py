@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -43,6 +44,11 @@ def open_source(
             )
             stack.callback(reader.close)
             loaded = load(reader, narration.progress, cache=cache_of(arguments))
+        if loaded.image.missing:
+            from layerscope.images.image import told_missing
+
+            told = f"{told_missing(loaded.image)} What is told of the image lacks it."
+            print(f"layerscope: {told}", file=sys.stderr)
         yield loaded, reader
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from layerscope.errors import BadInputError, NotFoundError
 from layerscope.filesystem import changeset as changeset_module
+from layerscope.images.blob_store import BlobMissingError
 from layerscope.images.save_layout import resolve_link, sparse_member
 from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
 from layerscope.oci.compression import compression_of
@@ -117,7 +118,7 @@ class ArchiveFile:
         """See `BlobStore.opened`."""
         member = self.member(name)
         if member is None:
-            raise BadInputError(self.file, None, f"it has no {visible(name)}")
+            raise BlobMissingError(self.file, None, f"it has no {visible(name)}")
         yield self.part(member), member.size, self.key(member)
 
     def close(self) -> None:

@@ -18,6 +18,10 @@ from layerscope.text import visible
 INDEX = "index.json"
 
 
+class BlobMissingError(BadInputError):
+    """A file that an image layout does not have."""
+
+
 class BlobStore(Protocol):
     """The files of an image layout (OCI image specification, image-layout.md)."""
 
@@ -29,7 +33,8 @@ class BlobStore(Protocol):
         """A context: the bytes of a file of the layout, their number, and a key for the cache.
 
         Raises:
-            BadInputError: There is no such file.
+            BlobMissingError: There is no such file.
+            BadInputError: It cannot be read.
         """
 
     def close(self) -> None:
@@ -57,9 +62,8 @@ class FolderStore:
             fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (OSError, RuntimeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it leads out of the folder"
-            raise BadInputError(
-                self.file, None, f"{visible(name)} cannot be read ({reason})"
-            ) from None
+            kind = BlobMissingError if isinstance(error, FileNotFoundError) else BadInputError
+            raise kind(self.file, None, f"{visible(name)} cannot be read ({reason})") from None
         with whole_file(fd) as found:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise BadInputError(self.file, None, f"{visible(name)} is no file")

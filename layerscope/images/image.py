@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from layerscope.oci.config import HistoryEntry, ImageConfig, instruction
 from layerscope.oci.platform import Platform
 
-__all__ = ["HistoryEntry", "Image", "Layer", "history_of", "image_from_config"]
+__all__ = [
+    "HistoryEntry",
+    "Image",
+    "Layer",
+    "history_of",
+    "image_from_config",
+    "told_missing",
+    "with_missing",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,10 @@ class Layer:
         diff_id: Digest of its uncompressed tar stream.
         digest: Digest of it as it is stored or shipped, or None if that is not known.
         instruction: The Dockerfile instruction that made it, empty if the history does not tell.
-        stored_size: Bytes that it has as it is stored in a registry; None for other places.
+        stored_size: Bytes that it has as it is stored in a registry; None for other places. Also
+            of a layer that is missing.
+        missing: Why its content is not where the image is, as the end of a sentence; empty if it
+            is there. Such a layer shows no entries.
     """
 
     index: int
@@ -29,6 +40,7 @@ class Layer:
     digest: str | None
     instruction: str
     stored_size: int | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,41 @@ class Image:
     layers: tuple[Layer, ...]
     history: tuple[HistoryEntry, ...]
     platforms: tuple[Platform, ...] = ()
+
+    @property
+    def missing(self) -> tuple[Layer, ...]:
+        """Layers whose content is not there, so that no union is whole."""
+        return tuple(layer for layer in self.layers if layer.missing)
+
+
+def with_missing(image: Image, reasons: Mapping[int, str], sizes: Sequence[int]) -> Image:
+    """The same image with layers that are not there.
+
+    Args:
+        image: The image.
+        reasons: Why not, by number of the layer.
+        sizes: Sizes of all layers as stored, base first.
+    """
+    layers = tuple(
+        replace(layer, missing=reasons[layer.index], stored_size=sizes[layer.index])
+        if layer.index in reasons
+        else layer
+        for layer in image.layers
+    )
+    return replace(image, layers=layers)
+
+
+def told_missing(image: Image) -> str:
+    """What to say of layers that are not there, in a sentence; empty if all are."""
+    missing = image.missing
+    if not missing:
+        return ""
+    first = missing[0]
+    if len(missing) == 1:
+        return f"Layer {first.index} is missing: {first.missing}."
+    numbers = ", ".join(str(layer.index) for layer in missing)
+    reasons = "; ".join(dict.fromkeys(layer.missing for layer in missing))
+    return f"Layers {numbers} are missing: {reasons}."
 
 
 def image_from_config(

@@ -111,9 +111,11 @@ def load(
     if cache is not None:
         for index, changeset in changesets.items():
             key = keys[index]
+            if reader.image.layers[index].missing:
+                continue  # It may be there the next time.
             if key is not None and index not in cached:
                 cache.put(key, changeset)
-        if whole:
+        if whole and not reader.image.missing:
             cache.put_stack(known, loaded.stack)
     return loaded
 

@@ -2,7 +2,8 @@
 
 `index.json` lists images by reference; each is a manifest or an index of one manifest for each
 platform, and indexes may be nested. What is about an image and none itself (attestations,
-signatures and other referrers) is passed over.
+signatures and other referrers) is passed over. A layer whose blob is not there, because it is
+foreign or only a part was copied, is shown as missing; one that is damaged is an error.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Iterator
 
 from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
 from layerscope.filesystem.changeset import Changeset
-from layerscope.images.blob_store import INDEX, BlobStore, read_document
+from layerscope.images.blob_store import INDEX, BlobMissingError, BlobStore, read_document
 from layerscope.images.content import layer_content, layer_contents
-from layerscope.images.image import Image, image_from_config
+from layerscope.images.image import Image, image_from_config, with_missing
 from layerscope.images.layer_bytes import read_layer
 from layerscope.images.located import Located, locate
 from layerscope.images.passing import Passed, Wanted, unreadable
@@ -28,6 +29,7 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import MAX_LAYERS, load_json, read_config, same_reference
 from layerscope.oci.manifest import (
+    FOREIGN,
     INDEX_TYPES,
     Descriptor,
     Manifest,
@@ -36,7 +38,7 @@ from layerscope.oci.manifest import (
     parse_manifest,
 )
 from layerscope.oci.platform import choose, image_candidates, platform_names
-from layerscope.text import short_id, visible
+from layerscope.text import visible
 
 #: The annotations that hold a reference: the specification's, and containerd's, which is whole.
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
@@ -76,7 +78,9 @@ class OciLayoutReader:
             descriptor = self._choose_platform(candidates, platform)
             self._manifest = self._read_manifest(descriptor)
             image = self._read_image(tops[0], descriptor, source)
-            self.image = with_platforms(image, descriptor, candidates)
+            image = with_platforms(image, descriptor, candidates)
+            sizes = [layer.size for layer in self._manifest.layers]
+            self.image = with_missing(image, self._missing(), sizes)
             # A manifest that stands alone need not tell its platform; its configuration does.
             check_platform(self.image, platform, store.file)
         except BaseException:
@@ -85,6 +89,8 @@ class OciLayoutReader:
 
     def cache_key(self, layer: int) -> str | None:
         """The place of the layer's bytes: a layout's own word on digests is not taken."""
+        if self.image.layers[layer].missing:
+            return None
         with self._store.opened(_blob(self._manifest.layers[layer].digest)) as (_, _, key):
             return key
 
@@ -99,7 +105,9 @@ class OciLayoutReader:
             def advance(at: int, shift: int = shift) -> None:
                 progress.advance(at + shift)
 
-            if index not in known:
+            if index not in known and self.image.layers[index].missing:
+                yield index, Changeset.empty()
+            elif index not in known:
                 with self._store.opened(_blob(descriptor.digest)) as (source, size, _):
                     yield (
                         index,
@@ -143,6 +151,24 @@ class OciLayoutReader:
     def close(self) -> None:
         """Closes the layout."""
         self._store.close()
+
+    def _missing(self) -> dict[int, str]:
+        """Why layers are not there, by number.
+
+        Raises:
+            BadInputError: None of them is.
+        """
+        found: dict[int, str] = {}
+        layers = self._manifest.layers
+        for index, layer in enumerate(layers):
+            try:
+                with self._store.opened(_blob(layer.digest)):
+                    pass
+            except BlobMissingError as error:
+                found[index] = FOREIGN if layer.foreign else "its blob was not copied"
+                if len(found) == len(layers):
+                    raise error
+        return found
 
     def _choose_image(self, wanted: str | None) -> list[Descriptor]:
         """What the image is found through: one descriptor, or one for each platform."""
@@ -227,13 +253,6 @@ class OciLayoutReader:
             raise BadInputError(
                 self._store.file, None, f"the manifest names {len(manifest.layers)} layers"
             )
-        for layer in manifest.layers:
-            if "nondistributable" in layer.media_type or "foreign" in layer.media_type:
-                raise BadInputError(
-                    self._store.file,
-                    None,
-                    f"layer {short_id(layer.digest)} is a foreign layer, kept elsewhere",
-                )
         return manifest
 
     def _verified(self, descriptor: Descriptor) -> bytes:

@@ -3,8 +3,8 @@
 Layers are streamed through the decompressor and the tar scanner, a few at a time; nothing of them
 is kept in memory or on disk but the changesets. Layers that carry a table of contents are listed by
 it, with range requests. A layer that is *foreign* (nondistributable, as the base of Windows images)
-is asked for like any other; where the registry does not have it, that is an error: a union without
-it would not be true, and the addresses in the manifest are not ours to follow.
+is asked for like any other; where the registry does not have it, it is shown as missing, since the
+addresses in the manifest are not ours to follow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from layerscope.errors import Cancelled, LayerscopeError, RegistryError, UsageError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.document_cache import DocumentCache
-from layerscope.images.image import Image
+from layerscope.images.image import Image, with_missing
 from layerscope.images.insecure_registries import is_insecure
 from layerscope.images.passing import Passed, Wanted, one_by_one
 from layerscope.images.platforms import wanted_platform
@@ -29,7 +29,7 @@ from layerscope.images.registry_content import toc_content, whole_content, whole
 from layerscope.images.registry_image import find_image
 from layerscope.images.registry_layer import read_blob_layer
 from layerscope.images.registry_toc import TocLayer, toc_digest
-from layerscope.oci.manifest import Descriptor
+from layerscope.oci.manifest import FOREIGN, Descriptor
 from layerscope.oci.reference import parse_reference
 from layerscope.oci.toc import TocError
 from layerscope.text import short_id, visible
@@ -41,8 +41,6 @@ _PARALLEL = 3
 #: How often the wish to stop is looked for while nothing arrives, in seconds.
 _TICK = 0.1
 
-_FOREIGN = ("foreign", "nondistributable")
-
 
 @dataclass(slots=True)
 class _Task:
@@ -53,12 +51,18 @@ class _Task:
         indices: Its numbers: an image may have a layer twice.
         done: How many of its bytes lie behind.
         blob: The transfer that runs now.
+        missing: Why it is not there, after it was asked for; None if it is.
     """
 
     descriptor: Descriptor
     indices: list[int]
     done: int = 0
     blob: BlobStream | None = None
+    missing: _ForeignLayerError | None = None
+
+
+class _ForeignLayerError(RegistryError):
+    """A foreign layer that the registry does not have."""
 
 
 class RegistryReader:
@@ -160,8 +164,14 @@ class RegistryReader:
                 task.indices.append(index)
         progress.total = sum(task.descriptor.size for task in tasks.values())
         work = _Work(self, list(tasks.values()))
+        missing: dict[int, str] = {}
         try:
             for task, changeset in work.results(progress.advance):
+                if task.missing is not None:
+                    missing |= dict.fromkeys(task.indices, FOREIGN)
+                    if len(missing) == len(self._layers):
+                        raise task.missing
+                    self.image = with_missing(self.image, missing, self.stored_sizes)
                 for index in task.indices:
                     yield index, changeset
         finally:
@@ -228,7 +238,11 @@ class RegistryReader:
                 self._by_toc.update(task.indices)
                 task.done = task.descriptor.size
                 return found
-        changeset = self._read_whole(index, check, task)
+        try:
+            changeset = self._read_whole(index, check, task)
+        except _ForeignLayerError as error:
+            task.missing = error
+            return Changeset.empty()
         self.verified.update(task.indices)
         task.done = task.descriptor.size
         return changeset
@@ -263,8 +277,8 @@ class RegistryReader:
 
     def _missing(self, index: int) -> LayerscopeError | None:
         """What to say of a layer that the registry does not have."""
-        if any(word in self._layers[index].media_type for word in _FOREIGN):
-            return RegistryError(
+        if self._layers[index].foreign:
+            return _ForeignLayerError(
                 f"Layer {index} of {self._name()} is foreign: its license keeps it out of the "
                 "registry.",
                 "Pull the image where it may be had, and read it from the engine.",

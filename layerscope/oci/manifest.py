@@ -11,6 +11,9 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
+#: What to say of a layer that is missing because of that.
+FOREIGN = "it is foreign, kept elsewhere for its license"
+
 INDEX_TYPES = frozenset((OCI_INDEX, DOCKER_LIST))
 MANIFEST_TYPES = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 
@@ -40,6 +43,14 @@ class Descriptor:
     size: int
     annotations: Mapping[str, str]
     platform: str | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is a layer that its license keeps out of registries and archives.
+
+        OCI image specification, layer.md, "Non-Distributable Layers"; Docker calls them foreign.
+        """
+        return "nondistributable" in self.media_type or "foreign" in self.media_type
 
 
 @dataclass(frozen=True, slots=True)

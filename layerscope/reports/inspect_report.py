@@ -9,7 +9,7 @@ from typing import Any
 
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.waste import Waste, measure
-from layerscope.images.image import history_of
+from layerscope.images.image import history_of, told_missing
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import other_platforms, own_platform
 from layerscope.oci.config import instruction
@@ -67,6 +67,8 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
             "visible_size": waste.visible_size,
             "wasted_size": waste.wasted_size,
             "efficiency": waste.efficiency,
+            # Without a layer, sizes and counts are those of what is there.
+            "complete": not image.missing,
         },
         "layers": [
             {
@@ -77,8 +79,9 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
                 "size": waste.layer_sizes[layer.index],
                 "entries": stack.entries(layer.index),
                 **_counts(loaded, layer.index),
-                # How much a pull fetches, of images in a registry alone.
+                # How much a pull fetches, of images in a registry, and of missing layers.
                 **({} if layer.stored_size is None else {"stored_size": layer.stored_size}),
+                **({"missing": layer.missing} if layer.missing else {}),
             }
             for layer in image.layers
         ],
@@ -118,6 +121,8 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     if loaded.way:
         because = f" ({one_line(loaded.why)})" if loaded.why else ""
         yield f"Read from {one_line(loaded.way)}{because}"
+    if image.missing:
+        yield f"Incomplete: {told_missing(image)[0].lower()}{told_missing(image)[1:]}"
     yield ""
     yield f"{'LAYER':>5} {'SIZE':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
     for entry, layer in history_of(image):
@@ -130,6 +135,11 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
 
 
 def _layer_line(loaded: Loaded, waste: Waste, index: int) -> str:
+    layer = loaded.image.layers[index]
+    if layer.missing:
+        stored = docker_size(layer.stored_size or 0)
+        text = f"({stored} stored) {one_line(layer.instruction)}"
+        return f"{index:>5} {'missing':>8} {'-':>7} {'-':>7} {'-':>7}  {text.rstrip()}"
     counts = loaded.stack.counts(index)
     return (
         f"{index:>5} {docker_size(waste.layer_sizes[index]):>8} {counts[Change.ADDED]:>7}"

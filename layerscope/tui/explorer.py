@@ -105,6 +105,9 @@ class Explorer:
             self._layers.set_steps(steps_of(image))
             self._details.set_image(image, self._clock())
         if self._image != image:
+            if self._image is not None and self._image.missing != image.missing:
+                self._layers.update_steps(steps_of(image))
+                self._details.update_image(image)
             self._image = image
             self._go_to_wanted(image)
         if loaded is not None and (loaded.stack is not self._stack or session.ended):
@@ -139,6 +142,9 @@ class Explorer:
             ended = self._session is not None and self._session.ended
             text = "This layer could not be read." if ended else "This layer has not arrived yet."
             self._files.clear((text, "muted"))
+        elif step.missing and not self.union:
+            text = f"{step.missing[0].upper()}{step.missing[1:]}."
+            self._files.clear(("This layer is missing.", "text"), (text, "muted"))
         else:
             make = partial(self._view, self._stack, step.layer, self.union)
             self._files.show(self._stack, make)

@@ -259,7 +259,8 @@ class Session:
             return self.describe(), "accent"
         if self.problem is None:
             return "", "muted"
-        ready = self.loaded.stack.height if self.loaded is not None else 0
+        missing = len(self.image.missing) if self.image is not None else 0
+        ready = self.loaded.stack.height - missing if self.loaded is not None else 0
         of = len(self.image.layers) if self.image is not None else 0
         return f"Incomplete: {ready} of {of} layers", "warning"
 
@@ -301,6 +302,10 @@ class Session:
     def _update(self, loaded: Loaded) -> None:
         self.image, self.loaded = loaded.image, loaded
         if loaded.complete:
+            if loaded.image.missing:
+                from layerscope.images.image import told_missing
+
+                self.problem = Problem(told_missing(loaded.image), "The files lack it.")
             # What may follow, such as filling the cache, is nothing that anyone waits for.
             self._measure()
             # What was read stays; looking through it for garbage would cost 40 ms in mid-key.

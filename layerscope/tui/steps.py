@@ -17,11 +17,13 @@ class Step:
         layer: Number of the layer; None for a history entry without one.
         instruction: What made it, in the form of a Dockerfile.
         created_by: The same as the history has it.
+        missing: Why the layer is not there, empty if it is.
     """
 
     layer: int | None
     instruction: str
     created_by: str
+    missing: str = ""
 
 
 def steps_of(image: Image) -> list[Step]:
@@ -34,5 +36,6 @@ def steps_of(image: Image) -> list[Step]:
     for entry, layer in history_of(image):
         command = "" if entry is None else entry.created_by
         text = instruction(command) if layer is None else image.layers[layer].instruction
-        steps.append(Step(layer, text, command))
+        missing = "" if layer is None else image.layers[layer].missing
+        steps.append(Step(layer, text, command, missing))
     return steps

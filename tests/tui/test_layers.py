@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from layerscope.errors import BadInputError
+from layerscope.filesystem.changeset import Changeset
+from layerscope.images.image import with_missing
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
 
@@ -232,3 +234,36 @@ async def test_an_image_without_layers_has_no_size(drive: Drive) -> None:
         facts = [line.split() for line in ui.pane("details")]
         for name in ("Size", "Visible", "Wasted"):
             assert [name, "0B"] in facts
+
+
+async def test_a_layer_that_is_missing_is_told_in_every_pane(drive: Drive) -> None:
+    image = with_missing(fakes.sample_image(), {1: "it is foreign"}, [0, 5_000_000, 0, 0])
+    contents = fakes.sample_changesets()
+    contents[1] = Changeset.empty()
+    async with drive(reader=fakes.FakeReader(image, contents)) as ui:
+        assert rows(ui)[4][:2] == ["1", "missing"]
+        assert "Incomplete: 3 of 4 layers" in ui.text
+        assert "Layer 1 is missing: it is foreign." in " ".join(ui.pane("details"))
+        assert "3 of 4 layers" in ui.pane("layers")[0] or "3 of 4 layers" in ui.text
+        # The union has what the others hold.
+        ui.main.layer_list.select_layer(1)
+        await ui.calm()
+        assert "This layer is missing." in ui.text
+        assert "missing, 5MB as it is stored" in " ".join(ui.pane("details"))
+        await ui.press("t")
+        assert "  bin/bash" in ui.files()
+
+
+async def test_a_layer_turns_out_to_be_missing_while_it_is_read(drive: Drive) -> None:
+    contents = fakes.sample_changesets()
+    contents[1] = Changeset.empty()
+    reader = fakes.FakeReader(None, contents).hold()
+    async with drive(reader=reader, wait=False) as ui:
+        reader.release(0)
+        await ui.until(lambda: ui.main.layer_list.ready(0))
+        assert "missing" not in ui.text
+        reader.image = with_missing(reader.image, {1: "it is foreign"}, [0, 5, 0, 0])
+        for layer in (1, 2, 3):
+            reader.release(layer)
+        await ui.until(lambda: "Incomplete: 3 of 4 layers" in ui.text)
+        assert rows(ui)[4][:2] == ["1", "missing"]

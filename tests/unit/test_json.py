@@ -29,6 +29,7 @@ IMAGE = {
     "visible_size": int,
     "wasted_size": int,
     "efficiency": float,
+    "complete": bool,
 }
 LAYER = {
     "index": int,

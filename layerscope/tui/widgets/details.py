@@ -49,6 +49,11 @@ class Details(RowView):
         self.top = 0
         self._update()
 
+    def update_image(self, image: Image) -> None:
+        """Shows what has become known of the same image."""
+        self._image = image
+        self._update()
+
     def set_step(self, step: Step | None, facts: tuple[int, dict[Change, int]] | None) -> None:
         """Shows a step, and size and counts of its layer if that has arrived."""
         if (step, facts) != (self._step, self._facts):
@@ -141,7 +146,11 @@ class Details(RowView):
         else:
             layer = image.layers[step.layer]
             lines = [[(f" Layer {step.layer}", colors.strong)]]
-            if self._facts is not None:
+            if layer.missing:
+                stored = docker_size(layer.stored_size or 0)
+                lines += _fact("Size", f"missing, {stored} as it is stored", width, colors)
+                lines += _fact("Changes", f"unknown: {layer.missing}", width, colors)
+            elif self._facts is not None:
                 size, counts = self._facts
                 lines += _fact("Size", docker_size(size), width, colors)
                 lines.append(_counts(counts, colors))

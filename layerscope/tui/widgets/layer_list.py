@@ -95,6 +95,12 @@ class LayerList(RowView):
         self.set_rows(len(steps), len(steps) - 1)
         self._tell()
 
+    def update_steps(self, steps: list[Step]) -> None:
+        """Shows what has become known of the same steps: that a layer is missing."""
+        self._steps = steps[::-1]
+        self.redraw()
+        self._tell()
+
     def set_stack(self, stack: Stack, arrived: set[int], ended: bool) -> None:
         """Shows how far the layers have been read.
 
@@ -161,8 +167,8 @@ class LayerList(RowView):
             return [edge, (none + cut(text, width - columns), colors.faint)]
         name = (right(str(step.layer), 3) + " ", colors.text)
         facts = self._facts.get(step.layer)
-        if facts is None:
-            state = _STATES[self._state(step.layer)]
+        if facts is None or step.missing:
+            state = _STATES["missing" if step.missing else self._state(step.layer)]
             blank = left(right(state, 7 + 1 + len("reading")), columns - 6)
             return [edge, name, (blank, colors.faint), (cut(text, width - columns), colors.muted)]
         line: Line = [edge, name, (right(docker_size(facts.size), 7) + " ", colors.text)]
@@ -185,6 +191,10 @@ class LayerList(RowView):
             return False
         return row >= self.cursor if self._union else row == self.cursor
 
+    @property
+    def _missing(self) -> list[Step]:
+        return [step for step in self._steps if step.missing]
+
     def _state(self, layer: int) -> str:
         if self._ended:
             return "missing"
@@ -193,7 +203,7 @@ class LayerList(RowView):
 
     def _tell(self) -> None:
         layers = sum(step.layer is not None for step in self._steps)
-        ready = len(self._facts)
+        ready = len(self._facts) - sum(step.layer in self._facts for step in self._missing)
         text = plural(layers, "layer")
         if ready < layers:
             text = f"{ready} of {text}"
