@@ -15,6 +15,7 @@ from typing import NoReturn
 from layerscope import __version__, config
 from layerscope.commands import command
 from layerscope.commands.build_flags import add_build
+from layerscope.engines.waiting import waiting_told
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
@@ -318,4 +319,14 @@ def _run(arguments: list[str]) -> int:
         # Those tell of more, the keys among it.
         for warning in config.load().warnings:
             print(f"layerscope: {warning}", file=sys.stderr)
-    return command(parsed.command)(parsed)
+    if parsed.command == "tui":
+        # Its stderr is the screen.
+        return command(parsed.command)(parsed)
+    with waiting_told(_say_waiting):
+        return command(parsed.command)(parsed)
+
+
+def _say_waiting(text: str) -> None:
+    # On a terminal, a line of progress may stand there that is told again below.
+    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{begin}layerscope: {text}", file=sys.stderr, flush=True)

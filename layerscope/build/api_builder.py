@@ -6,26 +6,27 @@ Podman answers on the same endpoint, with other words.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from layerscope.build.classic_stream import ClassicParser, TriggersOf
+from layerscope.build.leftovers import Leftovers, done_patiently, forget, note, take_away
 from layerscope.build.plan import Plan
 from layerscope.build.podman_stream import PodmanParser
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
 from layerscope.engines.builds import (
     BuildStream,
+    answers,
     has_container,
     image_ids,
     onbuild,
-    remove_build_container,
     remove_build_image,
 )
 from layerscope.engines.docker import Engine
-from layerscope.engines.podman_builds import remove_working_containers, working_containers
+from layerscope.engines.podman_builds import working_containers
 from layerscope.errors import (
     BuildFailedError,
     Cancelled,
@@ -37,6 +38,8 @@ from layerscope.jobs.worker import Cancellation
 
 #: Seconds that a stopped build is cleaned up after.
 _PATIENCE = 10.0
+#: Seconds in which an engine that runs says so.
+_ANSWER = 2.0
 
 
 def build_by_api(
@@ -46,6 +49,7 @@ def build_by_api(
     context: Iterable[bytes],
     recorder: Recorder,
     wish: Cancellation,
+    folder: Path,
     more: Mapping[str, str] | None = None,
 ) -> str:
     """Builds an image.
@@ -57,6 +61,7 @@ def build_by_api(
         context: The build context as a tar stream.
         recorder: Takes the steps.
         wish: The wish to stop.
+        folder: The job's, where it is noted what the build has in the engine.
         more: Query parameters that are this builder's own.
 
     Returns:
@@ -70,28 +75,31 @@ def build_by_api(
             builder = "Podman's" if engine.is_podman else "The classic"
             text = f"{builder} builder may not know heredocs; BuildKit does."
             recorder.warning(text, step.number, step.line)
-    known = image_ids(engine)
-    working = working_containers(engine) if engine.is_podman else frozenset()
+    known = wish.ask(lambda: image_ids(engine))
+    working = wish.ask(lambda: working_containers(engine)) if engine.is_podman else frozenset()
     made: list[str] = []
-    parser = _parser(engine, plan, recorder, known, made)
+    parser = _parser(engine, plan, recorder, known, made, wish)
+    left = Leftovers(engine.host)
     parameters = _parameters(request, plan, engine) | dict(more or {})
     try:
-        stream = BuildStream(engine, parameters, _until(context, wish))
+        stream = wish.ask(lambda: BuildStream(engine, parameters, _until(context, wish)))
         wish.on_cancel(stream.stop)
         try:
             for message in stream.messages():
                 parser.feed(message)
+                if (now := _left(engine, parser, working)) != left:
+                    left = now
+                    note(folder, left)
         finally:
             stream.close()
         parser.end()
         wish.check()
     except (LayerscopeError, OSError):
         if wish.wanted:
-            # What is being measured is looked at before it goes.
-            recorder.drain()
-            _clean(engine, parser, made, working)
+            _clean(engine, folder, _left(engine, parser, working), made, recorder, wish)
             raise Cancelled from None
         raise
+    forget(folder)
     if parser.problem:
         raise BuildFailedError(f"The build failed: {parser.problem}")
     if parser.image is None:
@@ -103,11 +111,16 @@ def build_by_api(
 
 
 def _parser(
-    engine: Engine, plan: Plan, recorder: Recorder, known: frozenset[str], made: list[str]
+    engine: Engine,
+    plan: Plan,
+    recorder: Recorder,
+    known: frozenset[str],
+    made: list[str],
+    wish: Cancellation,
 ) -> ClassicParser | PodmanParser:
     def full_id(name: str) -> str | None:
         try:
-            identifier = str(engine.inspect(name)["Id"])
+            identifier = str(wish.ask(lambda: engine.inspect(name))["Id"])
         except (NotFoundError, KeyError):
             return None
         identifier = identifier if ":" in identifier else f"sha256:{identifier}"
@@ -116,7 +129,7 @@ def _parser(
         return identifier
 
     def is_gone(container: str) -> bool:
-        return not has_container(engine, container)
+        return not wish.ask(lambda: has_container(engine, container))
 
     if engine.is_podman:
         return PodmanParser(recorder, plan, full_id, lambda identifier: identifier not in known)
@@ -166,27 +179,35 @@ def _parameters(request: BuildRequest, plan: Plan, engine: Engine) -> dict[str, 
     return {**parameters, **{name: value for name, value in optional.items() if value}}
 
 
+def _left(
+    engine: Engine, parser: ClassicParser | PodmanParser, working: frozenset[str]
+) -> Leftovers:
+    """What the build would leave in the engine if it ended now."""
+    if isinstance(parser, PodmanParser):
+        return Leftovers(engine.host, working=working, windows=dict(parser.windows))
+    return Leftovers(engine.host, container=parser.container)
+
+
 def _clean(
     engine: Engine,
-    parser: ClassicParser | PodmanParser,
+    folder: Path,
+    left: Leftovers,
     made: list[str],
-    working: frozenset[str],
+    recorder: Recorder,
+    wish: Cancellation,
 ) -> None:
-    """Takes away what a stopped build leaves: containers, and images that nothing names."""
-    tasks: list[Callable[[], None]] = []
-    if isinstance(parser, PodmanParser):
-        windows = parser.windows
-        tasks.append(lambda: remove_working_containers(engine, working, windows))
-    elif parser.container is not None:
-        tasks.append(partial(remove_build_container, engine, parser.container))
+    """Takes away what a stopped build leaves: containers, and images that nothing names.
+
+    With an engine that does not answer, that is left to the next build.
+    """
+    note(folder, left)
+    wish.allow(_ANSWER + 1)
+    if not answers(engine, _ANSWER):
+        return
+    wish.allow(_PATIENCE + 2 * _ANSWER)
+    # What is being measured is looked at before it goes.
+    recorder.drain()
+    tasks: list[Callable[[], object]] = [partial(take_away, engine, left)]
     tasks += [partial(remove_build_image, engine, image) for image in dict.fromkeys(made[::-1])]
-    # The engine may take a moment to see that nobody listens any more.
-    until = time.monotonic() + _PATIENCE
-    while tasks:
-        try:
-            tasks[0]()
-        except LayerscopeError:
-            if time.monotonic() < until:
-                time.sleep(0.2)
-                continue
-        tasks.pop(0)
+    if done_patiently(tasks, _PATIENCE):
+        forget(folder)

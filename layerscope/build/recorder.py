@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +27,11 @@ LONGEST_LINE = 1 << 16
 
 #: Of a build's time, the share that exports for the sake of figures may take while it runs.
 _SHARE = 0.05
+
+#: Seconds that a layer which is being measured is waited for once the build is to stop.
+_PATIENCE = 2.0
+#: Seconds between two looks whether it is done.
+_LOOK = 0.1
 
 Emit = Callable[[Mapping[str, Any]], None]
 
@@ -86,8 +92,11 @@ class Recorder:
         self._exports = False
         self._progress = Progress()
         self._hurried = False
+        self._until = math.inf
         self._known = 0
-        self._thread = threading.Thread(target=self._measure, name="layerscope-layers", daemon=True)
+        self._thread = threading.Thread(
+            target=self._measure_all, name="layerscope-layers", daemon=True
+        )
         self._thread.start()
 
     def plan(self, plan: Plan) -> None:
@@ -100,6 +109,7 @@ class Recorder:
 
     def hurry(self) -> None:
         """Nobody waits for figures any more: layers that are not measured yet are told without."""
+        self._until = time.monotonic() + _PATIENCE
         self._hurried = True
         self._progress.cancel()
 
@@ -239,13 +249,20 @@ class Recorder:
         """Waits until all layers so far are measured and told; nothing can be committed after."""
         if self._thread.is_alive():
             self._queue.put(None)
-            self._thread.join()
+            # One that hangs at an engine holds up nobody who wants to stop.
+            while self._thread.is_alive() and time.monotonic() < self._until:
+                self._thread.join(_LOOK)
 
     def _tell(self, event: BuildEvent) -> None:
         text = None if event.text is None else self.mask.hide(event.text)
         self._emit(replace(event, text=text, time=round(time.time(), 3)).document())
 
     # The thread that measures.
+
+    def _measure_all(self) -> None:
+        # A journal that takes nothing more stops the job by itself.
+        with suppress(OSError):
+            self._measure()
 
     def _measure(self) -> None:
         # What measures takes a while to be imported, which no step need wait for.

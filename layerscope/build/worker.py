@@ -16,6 +16,7 @@ from layerscope.build.builders import builders_of, check_secrets
 from layerscope.build.buildkit import build_by_buildkit
 from layerscope.build.compare import previous
 from layerscope.build.inputs import Inputs, base_names, gather, keep, kept
+from layerscope.build.leftovers import clean_up
 from layerscope.build.plan import plan_of
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest, build_request
@@ -24,10 +25,12 @@ from layerscope.dockerfile.context import Context, read_context
 from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.parser import parse
+from layerscope.engines.address import current_address
 from layerscope.engines.builds import onbuild
 from layerscope.engines.docker import Engine, connect
 from layerscope.engines.podman_builds import secret_files
 from layerscope.engines.resolve import open_image
+from layerscope.engines.waiting import waiting_told
 from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, UsageError
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.job import CANCELLED, Job
@@ -56,11 +59,15 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
     request = build_request(job.spec)
     recorder = Recorder(write, _EngineImages(request.export))
     wish.on_cancel(recorder.hurry)
+    wish.partner = f"The engine at {visible(current_address().host)}"
     try:
-        with closing(connect()) as engine:
+        with waiting_told(recorder.warning), closing(wish.ask(connect)) as engine:
             image = _build(engine, job, request, recorder, wish)
     except Cancelled:
-        recorder.failed_with("Cancelled.")
+        more = (
+            f" {wish.partner} did not answer; the next build takes away what this one left there."
+        )
+        recorder.failed_with(f"Cancelled.{more * job.left}")
         return CANCELLED
     except LayerscopeError as error:
         recorder.failed_with(str(error))
@@ -72,6 +79,7 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
 def _build(
     engine: Engine, job: Job, request: BuildRequest, recorder: Recorder, wish: Cancellation
 ) -> str:
+    wish.ask(lambda: clean_up(engine, recorder.warning))
     builders = builders_of(engine)
     builder = builders.chosen(request.builder)
     check_secrets(builders, builder, request.secrets)
@@ -81,7 +89,14 @@ def _build(
     root = Path(request.context)
     # What came by stdin lies nowhere.
     dockerfile = Path(request.dockerfile if request.text is None else os.devnull)
-    context = read_context(root, dockerfile, stopped=wish.check)
+
+    def closed(path: str) -> None:
+        # BuildKit sends what instructions ask for, and need not want it.
+        recorder.warning(f"{path} may not be read, and is not counted as part of the context.")
+
+    context = read_context(
+        root, dockerfile, stopped=wish.check, closed=closed if builder == "buildkit" else None
+    )
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
     recorder.context(context.size, context.files, largest, context.ignored)
     document = parse(data.decode("utf-8", "surrogateescape"))
@@ -102,8 +117,14 @@ def _build(
                 partial(_triggers, engine),
             )
         private, more = secret_files(secrets)
-        stream = pack(context, None if inside else data, name, private)
-        return build_by_api(engine, request, plan, stream, recorder, wish, more)
+        stream = pack(
+            context,
+            None if inside else data,
+            name,
+            private,
+            lambda path: recorder.warning(f"{path} is gone by now, and is not sent."),
+        )
+        return build_by_api(engine, request, plan, stream, recorder, wish, job.folder, more)
 
 
 @contextmanager
@@ -132,13 +153,11 @@ def _keeping_inputs(
         yield
     finally:
         thread.join()
-        if found:
+        if found and not wish.wanted:
             # That the next build cannot be compared with this one does not make this one fail.
             with suppress(LayerscopeError, OSError):
-                bases = {
-                    step: _image_id(engine, name)
-                    for step, name in base_names(document, arguments).items()
-                }
+                names = base_names(document, arguments).items()
+                bases = wish.ask(lambda: {step: _image_id(engine, name) for step, name in names})
                 keep(job.folder, replace(found[0], bases=bases))
 
 

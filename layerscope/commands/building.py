@@ -66,10 +66,33 @@ def jobs(arguments: argparse.Namespace) -> int:
     if arguments.action == "attach":
         return _follow(chosen, arguments.json_lines)
     if not chosen.locked():
+        if chosen.left:
+            return _take_away(chosen)
         print(f"Job {chosen.id} has ended already.", file=sys.stderr)
         return 1
     if not cancel(chosen):
         raise LayerscopeError(f"Job {chosen.id} does not stop.", "Its engine may not answer.")
+    return 0
+
+
+def _take_away(job: Job) -> int:
+    """Removes what a job that was killed has left in its engine."""
+    from contextlib import closing
+
+    from layerscope.build.leftovers import forget, noted, take_away
+    from layerscope.engines.address import Address, current_address
+    from layerscope.engines.docker import connect
+
+    left = noted(job.folder)
+    if left is not None:
+        address = current_address()
+        if address.host != left.engine:
+            address = Address(left.engine, None, "the job")
+        with closing(connect(address)) as engine:
+            removed = take_away(engine, left)
+        what = "1 container" if removed == 1 else f"{removed} containers"
+        print(f"Job {job.id} had ended; {what} that it left removed.", file=sys.stderr)
+    forget(job.folder)
     return 0
 
 

@@ -180,6 +180,7 @@ def read_context(
     dockerfile: Path | None = None,
     *,
     stopped: Callable[[], None] | None = None,
+    closed: Callable[[str], object] | None = None,
 ) -> Context:
     """Finds what is sent to a builder. No file is read but that with the rules.
 
@@ -187,6 +188,8 @@ def read_context(
         root: The folder.
         dockerfile: The Dockerfile, which may lie elsewhere.
         stopped: Called for each folder; raises to stop.
+        closed: Told the path of a folder that may not be read, which is sent without what is in
+            it then; without one, that is an error.
 
     Raises:
         NotFoundError: There is no such folder.
@@ -194,7 +197,7 @@ def read_context(
         UsageError: A file cannot be read.
     """
     opened = open_context(root, dockerfile)
-    walk = _Walk(opened.rules, _kept(root, dockerfile), stopped)
+    walk = _Walk(opened.rules, _kept(root, dockerfile), stopped, closed)
     walk.folder("", str(root), ())
     return Context(
         root, opened.ignore_file, opened.rules, walk.entries, walk.ignored, walk.left_out
@@ -261,6 +264,7 @@ class _Walk:
         rules: IgnoreRules,
         kept: frozenset[str],
         stopped: Callable[[], None] | None,
+        closed: Callable[[str], object] | None = None,
     ) -> None:
         self.rules = rules
         self.kept = kept
@@ -268,6 +272,7 @@ class _Walk:
             path[:place] for path in kept for place, char in enumerate(path) if char == "/"
         }
         self.stopped = stopped
+        self.closed = closed
         self.entries: list[ContextEntry] = []
         #: Folders that so far are sent for the builder alone, and their numbers in `entries`.
         self.builders: dict[str, int] = {}
@@ -346,8 +351,17 @@ class _Walk:
         try:
             with os.scandir(full) as listing:
                 names = sorted(listing, key=lambda found: os.fsencode(found.name))
+        except (FileNotFoundError, NotADirectoryError):
+            # It has gone since the folder above was read.
+            return
         except OSError as error:
-            raise UsageError(f"{visible(full)} cannot be read ({error.strerror}).") from None
+            if self.closed is not None and path:
+                self.closed(path)
+                return
+            raise UsageError(
+                f"{visible(full)} cannot be read ({error.strerror}).",
+                "Let it be read, or leave it out by a line in .dockerignore.",
+            ) from None
         for found in names:
             relative = f"{path}/{found.name}" if path else found.name
             decided, matched = self.rules.decide(relative, above)
@@ -356,6 +370,9 @@ class _Walk:
             except FileNotFoundError:
                 continue
             except OSError as error:
+                if self.closed is not None:
+                    self.closed(relative)
+                    continue
                 raise UsageError(
                     f"{visible(found.path)} cannot be read ({error.strerror})."
                 ) from None

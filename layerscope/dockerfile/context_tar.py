@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from layerscope.dockerfile.context import Context, ContextEntry
@@ -33,6 +35,7 @@ def pack(
     dockerfile: bytes | None = None,
     name: str = "",
     private: Mapping[str, bytes] | None = None,
+    gone: Callable[[str], object] | None = None,
 ) -> Iterator[bytes]:
     """The context as a tar stream (POSIX, PAX), in pieces.
 
@@ -44,6 +47,8 @@ def pack(
         dockerfile: A Dockerfile to add that is not in the context, or takes the place of its own.
         name: Its name in the stream.
         private: More files to add, for the builder's eyes alone, by name.
+        gone: Told the path of whatever is not there any more, or is something else now, as happens
+            where others work in the folder; it is left out, as Docker's client does.
 
     Raises:
         UsageError: A file cannot be read.
@@ -53,10 +58,15 @@ def pack(
     for entry in context.entries:
         if dockerfile is not None and entry.path == name:
             continue
-        header = _header(context.root, entry, inodes)
-        yield _encoded(header)
-        if header.type == tarfile.REGTYPE and header.size:
-            yield from _content(context.root / entry.path, header.size)
+        try:
+            with _opened(context.root, entry) as file:
+                header = _header(context.root, entry, inodes, file)
+                yield _encoded(header)
+                if file is not None and header.type == tarfile.REGTYPE and header.size:
+                    yield from _content(file, context.root / entry.path, header.size)
+        except _GoneError:
+            if gone is not None:
+                gone(entry.path)
     if dockerfile is not None:
         header = tarfile.TarInfo(name)
         yield from _added(header, dockerfile)
@@ -77,8 +87,39 @@ def _encoded(header: tarfile.TarInfo) -> bytes:
     return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-def _header(root: Path, entry: ContextEntry, inodes: dict[tuple[int, int], str]) -> tarfile.TarInfo:
-    status = entry.status
+class _GoneError(Exception):
+    """What was found in the context is not there any more."""
+
+
+@contextmanager
+def _opened(root: Path, entry: ContextEntry) -> Iterator[io.FileIO | None]:
+    """A regular file, open; None for anything else."""
+    if not entry.is_file:
+        yield None
+        return
+    path = root / entry.path
+    try:
+        # What was a file may be a link by now, and must not lead elsewhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            raise _GoneError from None
+        raise _unreadable(path, error) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _GoneError
+    with io.FileIO(descriptor) as file:
+        yield file
+
+
+def _header(
+    root: Path,
+    entry: ContextEntry,
+    inodes: dict[tuple[int, int], str],
+    file: io.FileIO | None,
+) -> tarfile.TarInfo:
+    # It may have grown since the context was read; what is sent is what it is now.
+    status = entry.status if file is None else os.fstat(file.fileno())
     header = tarfile.TarInfo(entry.path)
     header.type = _TYPES[stat.S_IFMT(status.st_mode)]
     header.mode = stat.S_IMODE(status.st_mode)
@@ -100,6 +141,8 @@ def _header(root: Path, entry: ContextEntry, inodes: dict[tuple[int, int], str])
             # Path's own takes `./` away.
             header.linkname = os.readlink(full)  # noqa: PTH115
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
+                raise _GoneError from None
             raise _unreadable(full, error) from None
     elif header.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
         header.devmajor, header.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
@@ -114,16 +157,13 @@ def _capability(path: Path) -> bytes:
         return b""
 
 
-def _content(path: Path, size: int) -> Iterator[bytes]:
+def _content(file: io.FileIO, path: Path, size: int) -> Iterator[bytes]:
     """Exactly so many bytes of a file, filled up to a whole block."""
     left = size
     try:
-        # What was a file may be a link by now, and must not lead elsewhere.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with io.FileIO(descriptor) as file:
-            while left and (piece := file.read(min(left, _PIECE))):
-                left -= len(piece)
-                yield piece
+        while left and (piece := file.read(min(left, _PIECE))):
+            left -= len(piece)
+            yield piece
     except OSError as error:
         raise _unreadable(path, error) from None
     if left:
@@ -135,4 +175,7 @@ def _content(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{visible(str(path))} cannot be read ({error.strerror}).")
+    return UsageError(
+        f"{visible(str(path))} cannot be read ({error.strerror}).",
+        "Let it be read, or leave it out by a line in .dockerignore.",
+    )

@@ -28,6 +28,8 @@ def told(host: str) -> Iterator[None]:
         text = one_sentence(error.explanation or str(error))
         raise EngineError(f"The engine at {host} answered: {text}.") from None
     except (requests.RequestException, HTTPError, OSError, DockerException) as error:
+        if _timed_out(error):
+            raise silent(host) from None
         cause = _errno(error)
         if cause is not None and cause in (errno.EACCES, errno.EPERM, errno.ENOENT):
             raise unreachable(Address(host, None, ""), error) from None
@@ -61,21 +63,42 @@ def objects(answer: object, host: str) -> list[dict[str, Any]]:
     return answer
 
 
+def silent(host: str) -> EngineError:
+    """What to say of an engine that takes connections, and answers nothing."""
+    return EngineError(
+        f"The engine at {visible(host)} does not answer.",
+        "It hangs, or is very busy: try again, or restart it.",
+    )
+
+
 def unreachable(address: Address, error: Exception) -> EngineError:
     """What to say of an engine that cannot be talked to."""
+    for cause in chain(error):
+        if isinstance(cause, EngineError):
+            # Ours, which docker-py has put into one of its own.
+            return cause
     host = visible(address.host)
-    cause = _errno(error)
-    if cause in (errno.EACCES, errno.EPERM):
+    if _timed_out(error):
+        return silent(address.host)
+    number = _errno(error)
+    if number in (errno.EACCES, errno.EPERM):
+        file = _file_of(error)
+        if file:
+            return EngineError(
+                f"{visible(file)} may not be read, which says how engines are reached.",
+                "Let it be read, or set DOCKER_CONFIG to another folder.",
+            )
         return EngineError(
             f"No permission to talk to the engine at {host}.",
-            "Run as root, or join the socket's group (usually `docker`) and log in again.",
+            "Run it with sudo, or join the socket's group (usually `docker`) and log in again; "
+            "DOCKER_HOST names another engine.",
         )
-    if cause == errno.ENOENT:
+    if number == errno.ENOENT:
         return EngineError(
             f"No engine listens at {host}.",
             "Start Docker or Podman, set DOCKER_HOST, or open an archive: layerscope FILE.",
         )
-    if cause == errno.ECONNREFUSED:
+    if number == errno.ECONNREFUSED:
         return EngineError(
             f"The engine at {host} does not run.",
             "Start it, set DOCKER_HOST, or open an archive: layerscope FILE.",
@@ -109,6 +132,17 @@ def _errno(error: BaseException) -> int | None:
         if isinstance(cause, OSError) and cause.errno:
             return cause.errno
     return None
+
+
+def _file_of(error: BaseException) -> str:
+    """The file that an error is about; a socket that refuses has no name."""
+    names = (cause.filename for cause in chain(error) if isinstance(cause, OSError))
+    return next((str(name) for name in names if name), "")
+
+
+def _timed_out(error: BaseException) -> bool:
+    kinds = (requests.Timeout, TimeoutError)
+    return any(isinstance(cause, kinds) for cause in chain(error))
 
 
 def _innermost(error: BaseException) -> BaseException:

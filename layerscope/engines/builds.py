@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from docker.errors import NotFound
+from docker.errors import DockerException, NotFound
 from requests import Response
 from urllib3.exceptions import HTTPError
 
@@ -115,6 +115,16 @@ def _said(response: Response) -> str:
     return one_sentence(text) or f"status {status}. Are the tags and the platform well formed?"
 
 
+def answers(engine: Engine, seconds: float) -> bool:
+    """Whether an engine answers at all, within so many seconds."""
+    client = engine.client
+    try:
+        # On a connection of its own or one that is free, as any question.
+        return bool(client.get(client._url("/_ping"), timeout=seconds).ok)  # noqa: SLF001
+    except (OSError, HTTPError, DockerException):
+        return False
+
+
 def image_ids(engine: Engine) -> frozenset[str]:
     """Ids of all images, those of a build's steps included.
 
@@ -152,8 +162,11 @@ def has_container(engine: Engine, identifier: str) -> bool:
     return True
 
 
-def remove_build_container(engine: Engine, identifier: str) -> None:
+def remove_build_container(engine: Engine, identifier: str) -> bool:
     """Removes a container that a stopped build left, running or not.
+
+    Returns:
+        Whether it was there.
 
     Raises:
         EngineError: The engine did not do it.
@@ -162,7 +175,8 @@ def remove_build_container(engine: Engine, identifier: str) -> None:
         try:
             engine.client.remove_container(identifier, force=True)
         except NotFound:
-            return
+            return False
+    return True
 
 
 def remove_build_image(engine: Engine, identifier: str) -> None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import docker
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
-from layerscope.engines.answers import chain, objects, told, unreachable
+from layerscope.engines.answers import objects, told, unreachable
+from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.stored import NONE, unix_time
 from layerscope.images.stored import ImageSummary as ImageSummary
 from layerscope.oci.platform import Platform
 from layerscope.text import visible
 
+#: Seconds in which an engine says what it is, if it answers at all.
+_PATIENCE = 10
+#: Seconds in which it answers what it may have to look up first, such as sizes.
+_THINKING = 60
 #: Since this version of the API the image list can carry shared sizes.
 _API_SHARED_SIZE = (1, 42)
 #: Since this one it can be asked about one platform of several, and tells which there are.
@@ -78,7 +85,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             shared: Mapping[str, int] = {}
             if sizes and self._api < _API_SHARED_SIZE and not self.is_podman:
                 shared = {
@@ -100,7 +107,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             entries = objects(self._get("/images/json", all="1"), self.host)
         return [{**entry, "Id": with_algorithm(str(entry.get("Id", "")))} for entry in entries]
 
@@ -114,7 +121,7 @@ class Engine:
             NotFoundError: There is no such image.
             EngineError: The engine refused.
         """
-        with told(self.host):
+        with self._asking():
             try:
                 self._client.remove_image(name)
             except NotFound:
@@ -134,7 +141,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             entries = self._client.df().get("BuildCache") or []
         return any(entry.get("Shared") for entry in entries)
 
@@ -144,7 +151,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             entries = self._client.containers(all=True)
         return [
             ContainerSummary(
@@ -182,7 +189,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             answer = self._get("/images/{0}/history", name, **_platform_parameter(platform))
             return objects(answer, self.host)  # An image need not have one.
 
@@ -205,7 +212,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             answer: Mapping[str, Any] = self._client.info()
             return answer
 
@@ -227,7 +234,7 @@ class Engine:
         Raises:
             EngineError: The engine did not answer as it should.
         """
-        with told(self.host):
+        with self._asking():
             return objects(self._client.diff(identifier), self.host)
 
     def export_container(
@@ -256,6 +263,11 @@ class Engine:
         """
         return self._stream("/containers/{0}/archive", identifier, {"path": path})
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with told(self.host), patiently(self.host):
+            yield
+
     def _get(self, path: str, *names: str, **parameters: str) -> Any:
         """The JSON at a path: docker-py's own methods do not have all of the parameters."""
         url = self._client._url(path, *names)  # noqa: SLF001
@@ -265,7 +277,7 @@ class Engine:
     def _inspected(
         self, path: str, name: str, missing: NotFoundError, parameters: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        with told(self.host):
+        with self._asking():
             try:
                 answer = self._get(path, name, **parameters)
             except NotFound:
@@ -307,28 +319,40 @@ def connect(address: Address | None = None) -> Engine:
         EngineError: There is none, it does not let us in, or it does not answer.
     """
     address = address or current_address()
-    with told(address.host):
+    with told(address.host), patiently(address.host):
         try:
-            client = docker.APIClient(
-                base_url=address.host,
-                tls=address.tls or False,
-                version="auto",
-                timeout=60,
-                use_ssh_client=address.host.startswith("ssh://"),
-            )
-        except (DockerException, ValueError, NameError) as error:
-            if any("SSHHTTPAdapter" in str(cause) for cause in chain(error)):
-                # How docker-py says that what its ssh adapter needs is not installed.
-                raise EngineError(
-                    f"{visible(address.host)} needs a package for ssh, which is not installed.",
-                    "Install layerscope with it: pip install '.[ssh]'.",
-                ) from None
+            client = _client(address)
+        except (DockerException, ValueError) as error:
             raise unreachable(address, error) from None
         except (TypeError, AttributeError):
             raise EngineError(
                 "Docker's config.json is damaged.", "Mend it, or set DOCKER_CONFIG to a folder."
             ) from None
-        return Engine(address, client)
+        engine = Engine(address, client)
+    # Any other question may be one that it has to think about.
+    client.timeout = _THINKING
+    return engine
+
+
+def _client(address: Address) -> docker.APIClient:
+    """A client that knows the version of the engine's API."""
+    if not address.host.startswith("ssh://"):
+        return docker.APIClient(
+            base_url=address.host, tls=address.tls or False, version="auto", timeout=_PATIENCE
+        )
+    # That of docker-py wants one more package, and cannot hang up.
+    from layerscope.engines.ssh import SshAdapter, ssh_host
+
+    host = ssh_host(address.host)
+    client = docker.APIClient(
+        base_url="http://localhost:80", version=MINIMUM_DOCKER_API_VERSION, timeout=_PATIENCE
+    )
+    adapter = SshAdapter(host, _PATIENCE)
+    client.mount("http+docker://", adapter)
+    client._custom_adapter = adapter  # noqa: SLF001
+    client.base_url = "http+docker://localhost"
+    client._version = client._retrieve_server_version()  # noqa: SLF001
+    return client
 
 
 def _name(version: Mapping[str, Any]) -> str:

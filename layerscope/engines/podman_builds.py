@@ -72,7 +72,7 @@ def working_containers(engine: Engine) -> frozenset[str]:
 
 def remove_working_containers(
     engine: Engine, before: frozenset[str], images: Mapping[str, tuple[float, float]]
-) -> None:
+) -> int:
     """Ends the commands that a stopped build left running, and removes its containers.
 
     Args:
@@ -81,9 +81,13 @@ def remove_working_containers(
         images: For the id of each image that the build made, or began a stage with, the Unix times
             between which its container was made.
 
+    Returns:
+        How many there were.
+
     Raises:
         EngineError: The engine did not do it.
     """
+    removed = 0
     for entry in _external(engine):
         identifier = str(entry.get("Id"))
         image = f"sha256:{entry.get('ImageID')}"
@@ -95,6 +99,8 @@ def remove_working_containers(
             with told(engine.host):
                 url = f"{engine.client.base_url}{_LIBPOD}/containers/{identifier}"
                 engine.client.delete(url, params={"force": "true"})
+            removed += 1
+    return removed
 
 
 def _external(engine: Engine) -> list[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ A job is a folder, so that everybody who may read it can ask, with nothing runni
     lock            locked by the job's process for as long as it lives
     result.json     how it ended, the last thing that is written; blank until then (see `result`)
     reserve         room for the last words, should the disk be full; gone when the job has ended
+    left.json       what it has elsewhere that must not stay when it ends; gone when it does not
     output          what the process wrote to stdout and stderr, should it die of a mistake
 
 The lock is what tells a job that runs from one that was killed: the kernel lets go of it whatever
@@ -38,6 +39,9 @@ class State(Enum):
     #: Its process ended without a word: it was killed.
     DIED = "died"
 
+
+#: In a job's folder, what its work has elsewhere and has not taken away yet, in its own words.
+LEFT = "left.json"
 
 #: Exit code of work that was stopped on demand.
 CANCELLED = 130
@@ -98,7 +102,16 @@ class Job:
             return ""
         if not self.folder.exists():
             return f"The folder of job {self.id} was removed, and with it what it tells."
-        return f"The process of job {self.id} was killed: it ended without a word."
+        more = (
+            " The next build takes away what it left in the engine, and so does "
+            f"`layerscope jobs cancel {self.id}`."
+        ) * self.left
+        return f"The process of job {self.id} was killed: it ended without a word.{more}"
+
+    @property
+    def left(self) -> bool:
+        """Whether it left something behind that others have to take away."""
+        return (self.folder / LEFT).exists()
 
     @property
     def ended(self) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import queue
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar, cast
 
 from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.jobs.job import CANCELLED, Job, read_job
@@ -23,6 +25,10 @@ from layerscope.text import visible
 _GRACE = 3.0
 #: Seconds between two looks whether it has.
 _PERIOD = 0.2
+#: The same while something is asked.
+_ASKED = 0.1
+
+T = TypeVar("T")
 
 
 class Cancellation:
@@ -52,6 +58,32 @@ class Cancellation:
     def allow(self, seconds: float) -> None:
         """Gives work that is to stop more time, for what it has to put right."""
         self._until = max(self._until, time.monotonic() + seconds)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Asks what may never be answered, as long as the job is not to stop.
+
+        Raises:
+            Cancelled: It is to stop; the question is left alone.
+        """
+        answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+        def wait() -> None:
+            try:
+                answers.put((question(), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        self.check()
+        threading.Thread(target=wait, name="layerscope-question", daemon=True).start()
+        while True:
+            try:
+                answer, error = answers.get(timeout=_ASKED)
+            except queue.Empty:
+                self.check()
+                continue
+            if error is not None:
+                raise error
+            return cast("T", answer)
 
     def check(self) -> None:
         """Raises `Cancelled` if the job is to stop."""

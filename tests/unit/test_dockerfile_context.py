@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import socket
 import struct
 import tarfile
@@ -223,19 +224,78 @@ def test_a_dockerfile_from_elsewhere_can_be_added(tmp_path: Path) -> None:
     assert found["Dockerfile"].size == 6
 
 
-def test_a_file_that_shrinks_is_an_error(tmp_path: Path) -> None:
-    make(tmp_path, "a")
-    (tmp_path / "a").write_bytes(bytes(100))
-    context = read_context(tmp_path)
-    (tmp_path / "a").write_bytes(bytes(10))
-    with pytest.raises(BadInputError, match="byte 10"):
-        members(context)
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(4 << 20))
+    pieces = pack(read_context(tmp_path))
+    sent = len(next(pieces)) - 512 + len(next(pieces))
+    os.truncate(tmp_path / "a", 10)
+    with pytest.raises(BadInputError, match=f"a, byte {sent}: the file became shorter"):
+        list(pieces)
 
 
-def test_a_file_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
-    make(tmp_path, "a")
+def test_a_file_that_grows_or_shrinks_before_it_is_read_is_sent_as_it_is(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+    (tmp_path / "b").write_bytes(bytes(100))
     context = read_context(tmp_path)
-    (tmp_path / "a").unlink()
-    (tmp_path / "a").symlink_to("/etc/passwd")
-    with pytest.raises(LayerscopeError, match="cannot be read"):
-        members(context)
+    (tmp_path / "a").write_bytes(bytes(5000))
+    (tmp_path / "b").write_bytes(bytes(10))
+    found = members(context)
+    assert (found["a"].size, found["b"].size) == (5000, 10)
+
+
+def test_what_is_gone_or_something_else_by_now_is_left_out_and_told(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", "c", "d", "e/f", "kept")
+    (tmp_path / "link").symlink_to("a")
+    context = read_context(tmp_path)
+    for name in ("a", "b", "c", "d", "link"):
+        (tmp_path / name).unlink()
+    shutil.rmtree(tmp_path / "e")
+    # What was a file must not lead elsewhere, nor keep whoever reads it waiting.
+    (tmp_path / "b").symlink_to("/etc/passwd")
+    (tmp_path / "c").mkdir()
+    os.mkfifo(tmp_path / "d")
+    gone: list[str] = []
+    assert sorted(members(context, gone=gone.append)) == ["e", "kept"]
+    assert gone == ["a", "b", "c", "d", "e/f", "link"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    closed_and_named(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_what_another_user_may_not_read_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o055 != 0o055 and folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+    os.chown(tmp_path, 65534, 65534)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            closed_and_named(tmp_path)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def closed_and_named(root: Path) -> None:
+    make(root, "a", "d/e")
+    (root / "d").chmod(0)
+    try:
+        with pytest.raises(LayerscopeError, match=r"/d cannot be read \(Permission denied\)\. Let"):
+            read_context(root)
+        closed: list[str] = []
+        assert paths(read_context(root, closed=closed.append)) == ["a", "d"]
+        assert closed == ["d"]
+        (root / "d").chmod(0o755)
+        (root / "a").chmod(0)
+        with pytest.raises(LayerscopeError, match=r"/a cannot be read \(Permission denied\)\. Let"):
+            members(read_context(root))
+    finally:
+        (root / "d").chmod(0o755)
