@@ -1,4 +1,4 @@
-"""Compares the content of hidden files with what replaced them, as far as that can be afforded."""
+"""Compares the content of hidden files with what replaced them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from layerscope.images.contents import Contents
 from layerscope.images.progress import Progress
 from layerscope.images.version_diff import settle_versions
 
-#: Where layers cannot be seeked in, they have to be read again, from a registry perhaps file by
-#: file: the largest must do.
-MOST_STREAMED = 20
-
 
 def compare_hidden(
     stack: Stack,
@@ -21,7 +17,10 @@ def compare_hidden(
     progress: Progress,
     tell: Callable[[], None] = lambda: None,
 ) -> None:
-    """Finds out which hidden files were copied and which rewritten, the largest first.
+    """Finds out which hidden files were copied and which rewritten.
+
+    Where layers can be seeked in, the largest files come first. Others are read once more, each
+    layer once for all of its files, in the order in which these come.
 
     Args:
         stack: The layers; what is found is noted in it.
@@ -34,7 +33,7 @@ def compare_hidden(
     """
     rows = uncompared(stack)
     progress.what = "Comparing content"
-    progress.total = sum(2 * int(stack.sizes[row]) for row in rows)
+    progress.total = total = sum(2 * int(stack.sizes[row]) for row in rows)
     done = 0
     streamed: list[int] = []
 
@@ -50,9 +49,17 @@ def compare_hidden(
         done += 2 * int(stack.sizes[row])
         progress.advance(done)
         tell()
-    if streamed:
-        # All in one pass.
-        settle_versions(stack, contents, streamed[:MOST_STREAMED], advance)
-        done += sum(2 * int(stack.sizes[row]) for row in streamed)
-        progress.advance(done)
-        tell()
+    if not streamed:
+        return
+    passed = 0
+
+    def advance_pass(of_file: int) -> None:
+        nonlocal done, passed
+        if of_file < passed:
+            # The next file has begun.
+            done += passed
+        passed = of_file
+        progress.advance(min(done + passed, total))
+
+    settle_versions(stack, contents, streamed, advance_pass, tell)
+    progress.advance(total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -323,7 +323,11 @@ class _Seekable:
 
 
 def settle_versions(
-    stack: Stack, contents: Contents, rows: Iterable[int], advance: Advance | None = None
+    stack: Stack,
+    contents: Contents,
+    rows: Iterable[int],
+    advance: Advance | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> None:
     """Compares versions whose content nobody has compared yet with what they replaced.
 
@@ -332,6 +336,7 @@ def settle_versions(
         contents: The content of the image's files.
         rows: Versions; those that are not `unread` are left alone.
         advance: Told how many bytes of a file are available; may raise to stop.
+        tell: Called after each.
 
     Raises:
         Cancelled: The image has been closed, or `advance` said so.
@@ -344,3 +349,4 @@ def settle_versions(
         row = unread[number]
         if same is not None:
             stack.settle(row, same)
+        tell()

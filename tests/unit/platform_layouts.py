@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from layerscope.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from tests.archives import plain_tar
 from tests.unit.archives import layer
 
 NAME = "docker.io/library/app:1"
+PLAIN = "application/vnd.oci.image.layer.v1.tar"
 
 
 class Layout:
@@ -93,3 +95,40 @@ def layout_for(*platforms: str) -> Layout:
     layout = Layout()
     layout.top(layout.index([layout.image(platform) for platform in platforms]))
     return layout
+
+
+def layout_of(layers: Sequence[bytes], kinds: Sequence[str] = ()) -> Layout:
+    """A layout of these layers, which may be compressed."""
+    made = Layout()
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in layers],
+        },
+        "history": [{"created_by": f"COPY {number} /"} for number in range(len(layers))],
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "config": made.add(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+        "layers": [
+            made.add(tar, kind)
+            for tar, kind in zip(layers, kinds or [PLAIN] * len(layers), strict=True)
+        ],
+    }
+    made.top(made.add(json.dumps(manifest).encode(), OCI_MANIFEST))
+    return made
+
+
+def written(made: Layout, folder: Path, *, archive: bool) -> str:
+    """Writes a layout and returns its source."""
+    if archive:
+        path = folder / "image.tar"
+        path.write_bytes(plain_tar(list(made.files.items())))
+        return f"oci-archive:{path}"
+    for name, data in made.files.items():
+        target = folder / "layout" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return f"oci:{folder}/layout"

@@ -14,17 +14,14 @@ from layerscope.errors import BadInputError, RegistryError
 from layerscope.images.cache import ChangesetCache
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
-from layerscope.oci.manifest import OCI_MANIFEST
 from layerscope.text import docker_size
-from tests.archives import plain_tar
 from tests.unit.archives import layer
 from tests.unit.command import one_line_error, run
 from tests.unit.misbehaving_registry import FakeRegistry, digest_of
-from tests.unit.platform_layouts import Layout
+from tests.unit.platform_layouts import PLAIN, Layout, layout_of, written
 
 Capsys = pytest.CaptureFixture[str]
 
-PLAIN = "application/vnd.oci.image.layer.v1.tar"
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 REASON = "it is foreign, kept elsewhere for its license"
 
@@ -33,42 +30,11 @@ BASE, TOP = layer(("base", b"x" * 10)), layer(("top", b"y" * 20))
 
 def layout(*kinds: str | None) -> Layout:
     """A layout with a layer of each kind, of which some (None) are not there."""
-    made = Layout()
-    tars = [BASE, TOP][: len(kinds)]
-    config = {
-        "os": "linux",
-        "architecture": "amd64",
-        "rootfs": {
-            "type": "layers",
-            "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars],
-        },
-        "history": [{"created_by": f"COPY {number} /"} for number in range(len(tars))],
-    }
-    descriptors = []
-    for tar, kind in zip(tars, kinds, strict=True):
-        descriptors.append(made.add(tar, kind or PLAIN))
+    made = layout_of([BASE, TOP][: len(kinds)], [kind or PLAIN for kind in kinds])
+    for tar, kind in zip([BASE, TOP], kinds, strict=False):
         if kind is None or kind == FOREIGN:
-            del made.files[f"blobs/{str(descriptors[-1]['digest']).replace(':', '/')}"]
-    manifest = {
-        "schemaVersion": 2,
-        "config": made.add(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
-        "layers": descriptors,
-    }
-    made.top(made.add(json.dumps(manifest).encode(), OCI_MANIFEST))
+            del made.files[f"blobs/sha256/{hashlib.sha256(tar).hexdigest()}"]
     return made
-
-
-def written(made: Layout, folder: Path, *, archive: bool) -> str:
-    """Writes a layout and returns its source."""
-    if archive:
-        path = folder / "image.tar"
-        path.write_bytes(plain_tar(list(made.files.items())))
-        return f"oci-archive:{path}"
-    for name, data in made.files.items():
-        target = folder / "layout" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    return f"oci:{folder}/layout"
 
 
 def inspected(capsys: Capsys, source: str) -> dict[str, Any]:
