@@ -63,13 +63,20 @@ SAME_AS_HADOLINT = {
     "DL3012": "MultipleInstructionsDisallowed",
     "DL3020": "AddLocalFile",
     "DL3022": "UnknownStage",
+    "DL3023": "CircularStage",
     "DL3024": "DuplicateStageName",
     "DL3025": "JSONArgsRecommended",
     "DL3029": "FromPlatformFlagConstDisallowed",
+    "DL3043": "InvalidArguments",
+    "DL3044": "UndefinedVar",
+    "DL3061": "BeforeFrom",
     "DL4000": "MaintainerDeprecated",
     "DL4003": "MultipleInstructionsDisallowed",
     "DL4004": "MultipleInstructionsDisallowed",
 }
+#: What hadolint may call the same besides: its parser ends where ours goes on, and for JSON that is
+#: none it has the name of what has none.
+_ALSO = {"DL1000": "MissingCommand", "DL3025": "JSONFormIgnored"}
 _HADOLINT_OF: dict[str, set[str]] = {}
 for _theirs, _ours in SAME_AS_HADOLINT.items():
     _HADOLINT_OF.setdefault(_ours, set()).add(_theirs)
@@ -157,25 +164,33 @@ def _instruction(document: Document, span: Span) -> Instruction | None:
     return document.instruction_at(document.source.line_at(span.start))
 
 
+def _place(document: Document, problem: Problem) -> int:
+    """Number of the instruction that a problem is in; below 0 where there is none."""
+    at = _instruction(document, problem.span)
+    return at.index if at is not None else -1 - document.source.line_at(problem.span.start)
+
+
 def _once(document: Document, problems: list[Problem]) -> list[Problem]:
     """Leaves out what others found too, at the same instruction; layerscope knows places best."""
     order = {"layerscope": 0, "buildkit": 1, "hadolint": 2}
-    broken = {
-        at.index
-        for problem in problems
-        if problem.certain and (at := _instruction(document, problem.span)) is not None
-    }
-    seen: dict[tuple[str, int], str] = {}
+    broken = {_place(document, problem) for problem in problems if problem.certain}
+    seen: dict[tuple[str, object], str] = {}
     kept = []
     for problem in sorted(problems, key=lambda p: order.get(p.source, 3)):
-        at = _instruction(document, problem.span)
-        place = at.index if at is not None else -1 - document.source.line_at(problem.span.start)
+        place: object = _place(document, problem)
         code = problem.code
-        if code in ("BuildError", "DL1000") and (place in broken or (place < 0 and broken)):
+        nowhere = isinstance(place, int) and place < 0
+        if code in ("BuildError", "DL1000") and (place in broken or (nowhere and broken)):
             # The same, less exactly.
             continue
         if problem.source == "hadolint":
+            if (_ALSO.get(code, ""), place) in seen:
+                continue
             code = SAME_AS_HADOLINT.get(code) or code
+        if code == "MultipleInstructionsDisallowed":
+            # Of several, BuildKit points at those that do not count, and hadolint at those that do.
+            at = _instruction(document, problem.span)
+            place = (at.stage, at.keyword) if at is not None else place
         first = seen.setdefault((code, place), problem.source)
         if first == problem.source:
             kept.append(problem)

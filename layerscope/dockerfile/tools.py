@@ -5,8 +5,12 @@ Neither is ever needed. One that is not there is left out; one that fails says w
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +25,9 @@ from layerscope.text import one_line
 
 #: Seconds that a tool may take; BuildKit asks registries about base images.
 _SECONDS = 60
+#: Characters of what a tool says of its own failure.
+_SAID = 200
+_PREFIX = re.compile(r"(?:ERROR: |failed to build: |failed to solve: )*")
 _LEVELS = {"error": Severity.ERROR, "warning": Severity.WARNING}
 
 
@@ -63,8 +70,11 @@ def hadolint(document: Document, folder: Path | None = None) -> ToolResult | Non
         found = json.loads(done.stdout)
         return ToolResult(tuple([_of_hadolint(document, item) for item in found]))
     except (ValueError, TypeError, KeyError, AttributeError):
-        said = one_line(done.stderr) or one_line(done.stdout) or f"exit code {done.returncode}"
-        return ToolResult(failure=f"hadolint failed ({said[:200]})")
+        # What follows its first line is a trace of its own code.
+        lines = [*done.stderr.split("\n"), *done.stdout.split("\n")]
+        said = next((one_line(line) for line in lines if line.strip()), "")
+        said = said.removeprefix("hadolint: ") or f"exit code {done.returncode}"
+        return ToolResult(failure=f"hadolint failed ({said[:_SAID]})")
 
 
 def _of_hadolint(document: Document, item: dict[str, Any]) -> Problem:
@@ -105,8 +115,8 @@ def build_check(document: Document, context: Path) -> ToolResult | None:
         return ToolResult(tuple(problems))
     except (ValueError, TypeError, KeyError, AttributeError):
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        said = one_line(lines[-1])
-        return ToolResult(failure=f"docker buildx failed ({said[:200]})")
+        said = _PREFIX.sub("", one_line(lines[-1]))
+        return ToolResult(failure=f"docker buildx failed ({said[:_SAID]})")
 
 
 def _of_buildkit(document: Document, answer: dict[str, Any]) -> Iterator[Problem]:
@@ -154,17 +164,31 @@ def _run(
 ) -> subprocess.CompletedProcess[str] | str:
     """Runs a program; a few words if it could not be run."""
     try:
-        return subprocess.run(  # noqa: S603 - no shell, and nothing of the document is an argument
+        process = subprocess.Popen(  # noqa: S603 - no shell, and no argument is the document's
             command,
-            input=text,
-            capture_output=True,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=folder,
-            timeout=_SECONDS,
+            # What it has started itself, as docker does, ends with it.
+            process_group=0,
             encoding="utf-8",
             errors="surrogateescape",
         )
-    except subprocess.TimeoutExpired:
-        return f"took longer than {_SECONDS} s"
     except OSError as error:
         return f"cannot be run ({error.strerror})"
+    with process:
+        try:
+            out, err = process.communicate(text, _SECONDS)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return f"took longer than {_SECONDS} s"
+        except BaseException:
+            _end(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)

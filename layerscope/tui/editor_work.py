@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from layerscope.dockerfile.context import ContextFolder
     from layerscope.dockerfile.document import Document
     from layerscope.dockerfile.problems import Problem
+    from layerscope.dockerfile.tools import ToolResult
     from layerscope.jobs.job import Job
     from layerscope.tui.session import Connector, Session
 
@@ -102,14 +103,31 @@ class Linted(Message):
         self.context = context
 
 
-class ToolsDone(Message):
-    """Other tools have looked at what was saved."""
+class ToolDone(Message):
+    """Another tool has looked at a document.
 
-    def __init__(self, document: Document, problems: Sequence[Problem], failures: str) -> None:
+    Attributes:
+        tool: Its name.
+        document: What it looked at.
+        problems: What it found.
+        failure: Why it could not look; empty if it could.
+        loud: Whether the user is to be told of a failure.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        document: Document,
+        problems: Sequence[Problem],
+        failure: str,
+        loud: bool,
+    ) -> None:
         super().__init__()
+        self.tool = tool
         self.document = document
         self.problems = problems
-        self.failures = failures
+        self.failure = failure
+        self.loud = loud
 
 
 class Surrounded(Message):
@@ -136,6 +154,12 @@ class Around:
     build: tuple[Job, BuildState] | None = None
     session: Session | None = None
     names: dict[str, Sequence[str]] = field(default_factory=dict)
+
+
+def _told(tool: str, document: Document, found: ToolResult | None, loud: bool) -> ToolDone:
+    if found is None:
+        return ToolDone(tool, document, (), "", loud)
+    return ToolDone(tool, document, found.problems, visible(found.failure), loud)
 
 
 class EditorWork:
@@ -222,18 +246,25 @@ class EditorWork:
         self._do("lint", work)
 
     def look_with_tools(self, document: Document, path: Path) -> None:
-        """Asks hadolint and BuildKit, where they are; a `ToolsDone` follows."""
+        """Asks hadolint and BuildKit beside each other; a `ToolDone` follows of each."""
+        self.look_with_hadolint(document, path, loud=True)
 
         def work() -> Message:
-            from layerscope.dockerfile.tools import build_check, hadolint
+            from layerscope.dockerfile import tools
 
-            results = [hadolint(document, path.parent), build_check(document, path.parent)]
-            known = [result for result in results if result is not None]
-            failures = [visible(result.failure) for result in known if result.failure]
-            problems = [problem for result in known for problem in result.problems]
-            return ToolsDone(document, problems, ", ".join(failures))
+            return _told("buildkit", document, tools.build_check(document, path.parent), True)
 
-        self._do("tools", work)
+        self._do("buildkit", work)
+
+    def look_with_hadolint(self, document: Document, path: Path, loud: bool = False) -> None:
+        """Asks hadolint, if it is there; a `ToolDone` follows."""
+
+        def work() -> Message:
+            from layerscope.dockerfile import tools
+
+            return _told("hadolint", document, tools.hadolint(document, path.parent), loud)
+
+        self._do("hadolint", work)
 
     def find_build(self, path: Path) -> None:
         """Looks for the last build of the file."""

@@ -117,6 +117,47 @@ def test_buildkits_own_checks_are_read(
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch\r\nENV a b\r\nCOPY a $x/\r\nWORKDIR x\r\n",
+        S + "COPY <<EOF /x\nMAINTAINER x\n$y\nEOF\nENV a b\nWORKDIR y\n",
+        S + "\tENV a b\n\tWORKDIR\t\\\n\t x\n",
+        S + "# 中文\nENV a 中文\nLABEL 😀 b\nCOPY a $zz/\n",
+        "# check=skip=LegacyKeyValueFormat;error=true\nFROM scratch\nENV a b\nWORKDIR x\n",
+        "# check=error=true\nFROM scratch\nENV a b\n",
+        "# check=skip=all\nFROM scratch\nENV a b\n",
+        "FROM scratch AS a\nCMD x\nCMD y\nFROM a as B\nCMD z\nARG PASSWORD\n",
+        S + "ENV A=$x B=$y\nCOPY a $z $w /\n",
+        S + "COPI a\n",
+        "",
+        "\ufeffFROM scratch\nENV a \udcff\n",
+    ],
+)
+def test_what_buildkit_finds_too_is_told_once(
+    docker_28: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    use(monkeypatch, docker_28)
+    monkeypatch.setenv("PATH", program_path("docker-28"))
+    (tmp_path / "a").write_text("a")
+    document = parse(text)
+    found = build_check(document, tmp_path)
+    assert found is not None
+    assert found.failure == ""
+    world = World(context=open_context(tmp_path))
+    assert lint(document, world, found.problems) == lint(document, world)
+
+
+def test_a_frontend_that_cannot_be_had_is_said(
+    docker_28: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, docker_28)
+    monkeypatch.setenv("PATH", program_path("docker-28"))
+    found = build_check(parse("# syntax=nowhere.invalid/x:1\nFROM scratch\n"), tmp_path)
+    assert found is not None
+    assert found.failure.startswith("docker buildx failed (failed to resolve source metadata")
+
+
 STEPS = """\
 ENV A=1 B="x y"
 LABEL l="some text"

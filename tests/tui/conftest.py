@@ -116,6 +116,12 @@ class Driven:
 Drive = Callable[..., AbstractAsyncContextManager[Driven]]
 
 
+@pytest.fixture(autouse=True)
+def no_hadolint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an editor shows does not hang on what is installed."""
+    monkeypatch.setattr("layerscope.dockerfile.tools.find_hadolint", lambda: None)
+
+
 @pytest.fixture
 def drive() -> Drive:
     """Runs an app: `async with drive("hello:latest") as ui`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -595,14 +596,46 @@ async def test_other_tools_look_when_it_is_saved(
     monkeypatch.setattr(tools, "hadolint", hadolint)
     monkeypatch.setattr(tools, "build_check", build_check)
     async with editing("FROM a:1\n") as ui:
-        assert "No problems." in ui.text
         await ui.press("ctrl+end", *"USER b", "ctrl+s")
         await ui.until(lambda: "I     1:1  Theirs. (DL9)" in ui.text)
-        assert "docker buildx failed (\\e[2Jno)." in ui.said
+        await ui.until(lambda: "docker buildx failed (\\e[2Jno)." in ui.said)
         await ui.press("ctrl+home", "enter")
         assert "I     2:1  Theirs. (DL9)" in ui.text
         await ui.press("end", "1")
         assert "Theirs" not in ui.text
+
+
+async def test_hadolint_looks_while_it_is_edited_and_holds_up_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, asked = threading.Event(), []
+
+    def hadolint(document: Document, folder: Path) -> ToolResult:
+        asked.append(document.text)
+        answer.wait(20)
+        if len(document.instructions) > 3:
+            return ToolResult(failure="hadolint failed (no)")
+        found = [
+            Problem(f"DL{i.index}", Severity.INFO, "Theirs.", i.keyword_span, "", "hadolint")
+            for i in document.instructions[1:]
+        ]
+        return ToolResult(tuple(found))
+
+    monkeypatch.setattr(tools, "hadolint", hadolint)
+    async with editing("FROM a:1\nUSER b\nUSER c\n") as ui:
+        await ui.until(lambda: bool(asked))
+        # An older text is being looked at: what is changed meanwhile has nothing to do with it.
+        await ui.press("down", "end", *"cd", "enter", *"MAINTAINER x")
+        await ui.until(lambda: "MaintainerDeprecated" in ui.text)
+        assert "Theirs" not in ui.text
+        answer.set()
+        await ui.until(lambda: "4:1  Theirs. (DL2)" in ui.text)
+        assert "(DL1)" not in ui.text
+        await ui.until(lambda: len(asked) > 1)
+        await ui.until(lambda: not ui.screen.work.busy("hadolint"))
+        # It failed with the new text, which nobody asked it about: what it said stays.
+        assert "4:1  Theirs. (DL2)" in ui.text
+        assert "failed" not in ui.said
 
 
 async def test_the_palette_offers_what_the_editor_can_before_what_moves() -> None:

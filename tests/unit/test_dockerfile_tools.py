@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
+from layerscope.dockerfile import tools
 from layerscope.dockerfile.lint import lint
 from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.problems import Problem, Severity
+from layerscope.dockerfile.source import Span
 from layerscope.dockerfile.tools import find_hadolint, hadolint
 
 TEXT = """\
@@ -40,6 +46,103 @@ def test_what_hadolint_cannot_read_is_no_error_of_the_file() -> None:
     assert result is not None
     assert [p.code for p in result.problems] == ["DL1000"]
     assert [p.code for p in lint(broken, None, result.problems)] == ["UnknownInstruction"]
+
+
+@pytest.mark.skipif(find_hadolint() is None, reason="hadolint is not installed")
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ('CMD ["a"]\nCMD ["b"]\n', "MultipleInstructionsDisallowed", 2),
+        ("HEALTHCHECK NONE\nHEALTHCHECK NONE\n", "MultipleInstructionsDisallowed", 2),
+        ("ENV A=1 B=$A\n", "UndefinedVar", 2),
+        ("COPY --from=x /a /b\n", "CircularStage", 2),
+        ("ONBUILD FROM x\n", "InvalidArguments", 2),
+        ("CMD [\"a\", 'b']\n", "JSONFormIgnored", 2),
+        ("RUN\n", "MissingCommand", 2),
+        ("RUN apt-get update\n", None, 2),
+    ],
+)
+def test_what_hadolint_finds_too_is_told_once(text: str, code: str | None, line: int) -> None:
+    document = parse(f"FROM debian:12 AS x\n{text}")
+    result = hadolint(document)
+    assert result is not None
+    assert result.failure == ""
+    own = lint(document)
+    assert lint(document, None, result.problems) == own
+    if code is not None:
+        (found,) = [p for p in own if p.code == code]
+        assert document.range(found.span).start.line + 1 == line
+
+
+@pytest.mark.skipif(find_hadolint() is None, reason="hadolint is not installed")
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("RUN echo 中文 $y && cd /x\n", [(2, 1)]),
+        ("RUN cd /x \\\r\n  && y\r\nRUN cd /y\r\n", [(2, 1), (4, 1)]),
+        ("\tRUN cd /x \\\n\t\t&& y\n", [(2, 2)]),
+        ("RUN a \\\n# 😀\n\n && cd /y\n", [(2, 1)]),
+        ("# hadolint ignore=DL3003\nRUN cd /x\n", []),
+        ("# hadolint global ignore=DL3003\nRUN cd /x\n", []),
+        ("# check=skip=DL3003\nRUN cd /x\n", []),
+    ],
+)
+def test_problems_of_hadolint_are_at_their_instructions(
+    text: str, places: list[tuple[int, int]]
+) -> None:
+    document = parse(f"FROM debian:12\n{text}")
+    result = hadolint(document)
+    assert result is not None
+    problems = [p for p in lint(document, None, result.problems) if p.code == "DL3003"]
+    starts = [document.range(p.span).start for p in problems]
+    assert [(start.line + 1, start.column + 1) for start in starts] == places
+    assert {document.source.slice(p.span) for p in problems} <= {"RUN"}
+
+
+@pytest.mark.skipif(find_hadolint() is None, reason="hadolint is not installed")
+def test_hadolints_settings_are_heeded(tmp_path: Path) -> None:
+    settings = "ignored: [DL3003]\noverride:\n  info: [DL3004]\ntrustedRegistries: [docker.io]\n"
+    (tmp_path / ".hadolint.yaml").write_text(settings)
+    result = hadolint(parse("FROM quay.io/debian:12\nRUN cd /x && sudo y\n"), tmp_path)
+    assert result is not None
+    assert [(p.code, p.severity.label) for p in result.problems] == [
+        ("DL3026", "error"),
+        ("DL3004", "info"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        # What it has started holds its output open, and is ended with it.
+        ("/bin/sleep 30 & /bin/sleep 30", "hadolint took longer than 0.3 s"),
+        ("echo '{\"a\": 1}'", 'hadolint failed ({"a": 1})'),
+        ("echo garbage; exit 1", "hadolint failed (garbage)"),
+        ("printf 'hadolint: index\\nCallStack\\n' >&2; exit 1", "hadolint failed (index)"),
+        ("exit 7", "hadolint failed (exit code 7)"),
+        ("printf '\\377\\033[2J'; exit 1", "hadolint failed (\\xff\\e[2J)"),
+        ("echo '[{\"code\": 1}]'", 'hadolint failed ([{"code": 1}])'),
+    ],
+)
+def test_a_tool_that_fails_says_why(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "hadolint"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(tools, "_SECONDS", 0.3 if "longer" in said else 30)
+    begun = time.monotonic()
+    result = hadolint(parse("FROM a:1\n"))
+    assert time.monotonic() - begun < 10
+    assert result is not None
+    assert (result.problems, result.failure) == ((), said)
+
+
+def test_problems_that_buildkit_finds_too_are_told_once() -> None:
+    document = parse("")
+    empty = Problem("BuildError", Severity.ERROR, "empty", Span(0, 0), source="buildkit")
+    assert [p.code for p in lint(document, None, [empty])] == ["NoInstructions"]
 
 
 @pytest.mark.parametrize(

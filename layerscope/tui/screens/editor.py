@@ -20,7 +20,7 @@ from layerscope.tui.editor_work import (
     EditorWork,
     Linted,
     Surrounded,
-    ToolsDone,
+    ToolDone,
     analyse,
 )
 from layerscope.tui.screens.editor_complete import Completer
@@ -207,6 +207,11 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
     def _rest(self) -> None:
         self._rested = True
         self._lint()
+        self._ask_hadolint()
+
+    def _ask_hadolint(self) -> None:
+        if self.analysis is not None and self.up_to_date:
+            self.work.look_with_hadolint(self.analysis.document, self.keeper.path)
 
     def _lint(self) -> None:
         if self.analysis is not None and self.up_to_date:
@@ -249,7 +254,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
             self._take(message.analysis)
             self.completer.arrived()
             if self._rested:
-                self._lint()
+                self._rest()
             self.tell()
 
     def on_linted(self, message: Linted) -> None:
@@ -263,9 +268,9 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.tell()
         self.refresh_bindings()
 
-    def on_tools_done(self, message: ToolsDone) -> None:
+    def on_tool_done(self, message: ToolDone) -> None:
         """Shows what other tools found."""
-        self.problems.take_tools(message)
+        self.problems.take_tool(message)
 
     def on_surrounded(self, message: Surrounded) -> None:
         """Offers what is known now."""
@@ -306,7 +311,6 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         """Shows what became of saving."""
         if self.keeper.done(message):
             if self.analysis is not None and self.up_to_date:
-                self.problems.begin_tools()
                 self.work.look_with_tools(self.analysis.document, self.keeper.path)
             self._lint()
         self.tell()

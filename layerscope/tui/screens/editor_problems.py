@@ -11,7 +11,7 @@ from layerscope.tui.widgets.area_lines import Mark
 
 if TYPE_CHECKING:
     from layerscope.dockerfile.document import Document
-    from layerscope.tui.editor_work import Analysis, ToolsDone
+    from layerscope.tui.editor_work import Analysis, ToolDone
     from layerscope.tui.screens.editor import EditorScreen
 
 #: Lines of one problem that are marked.
@@ -24,8 +24,7 @@ class Problems:
     def __init__(self, screen: EditorScreen) -> None:
         self._screen = screen
         self._own: Sequence[Problem] = ()
-        self._others: Sequence[Problem] = ()
-        self._failures = ""
+        self._others: dict[str, Sequence[Problem]] = {}
         self._shown: list[Problem] = []
 
     @property
@@ -36,10 +35,11 @@ class Problems:
     def follow(self, before: Analysis | None, now: Analysis) -> None:
         """Keeps, after an edit, those of the instructions that are unchanged."""
         if before is None:
-            self._own = self._others = ()
+            self._own, self._others = (), {}
         elif before.text != now.text:
             self._own = carry(self._own, before.document, now.document)
-            self._others = carry(self._others, before.document, now.document)
+            for tool, problems in self._others.items():
+                self._others[tool] = carry(problems, before.document, now.document)
         self._show()
 
     def take(self, document: Document, own: Sequence[Problem]) -> None:
@@ -53,21 +53,22 @@ class Problems:
             self._own = carry(own, document, analysis.document)
         self._show()
 
-    def begin_tools(self) -> None:
-        """Other tools begin to look; what they found before is no longer what counts."""
-        self._failures = ""
-
-    def take_tools(self, message: ToolsDone) -> None:
-        """Takes what other tools found."""
+    def take_tool(self, message: ToolDone) -> None:
+        """Takes what another tool found."""
         analysis = self._screen.analysis
-        if analysis is not None:
-            self._others = message.problems
-            if analysis.document is not message.document:
-                self._others = carry(self._others, message.document, analysis.document)
-            self._failures = message.failures
+        if analysis is None:
+            return
+        found = message.problems
+        if analysis.document is not message.document:
+            found = carry(found, message.document, analysis.document)
+        if message.failure:
+            # What it said before still holds of what was not changed since.
+            found = self._others.get(message.tool, ())
+        if found or self._others.get(message.tool):
+            self._others[message.tool] = found
             self._show()
-            if message.failures and self._screen.is_current:
-                self._screen.say(f"{message.failures}.")
+        if message.failure and message.loud and self._screen.is_current:
+            self._screen.say(f"{message.failure}.")
 
     def go(self, step: int) -> None:
         """Goes to the next or previous problem, round the end if need be."""
@@ -96,7 +97,8 @@ class Problems:
         if analysis is None:
             return
         document = analysis.document
-        found = settle(document, [*self._own, *self._others]) if self._others else self._own
+        others = [problem for problems in self._others.values() for problem in problems]
+        found = settle(document, [*self._own, *others]) if others else self._own
         self._shown = sorted(found, key=lambda problem: problem.span)
         self._screen.problem_list.show(document, self._shown)
         self._screen.area.set_marks(marks(document, self._shown))
