@@ -6,6 +6,7 @@ They run on a Docker of their own, which ends with them, by its classic builder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -25,6 +26,7 @@ from layerscope.jobs.job import Job
 from layerscope.jobs.launch import start
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.build import BuildScreen
+from layerscope.tui.screens.build_form import BuildForm
 from screenshots.animation import animated
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.images import debian_base
@@ -82,6 +84,8 @@ def context(folder: Path, *, broken: bool = False) -> Path:
     if broken:
         text = text.replace("USER www-data\n", "RUN sh /srv/www/src/test\nUSER www-data\n")
     (folder / "Dockerfile").write_text(text)
+    (folder / ".dockerignore").write_text("node_modules\n*.log\n")
+    (folder / "debug.log").write_text("GET /\n")
     return folder
 
 
@@ -128,8 +132,23 @@ async def record(
     return pictures
 
 
+async def ask(folder: Path, size: tuple[int, int]) -> str:
+    """A picture of the form that asks what to build."""
+    app = LayerscopeApp(None)
+    with contextlib.chdir(folder):
+        async with app.run_test(size=size) as pilot:
+            form = BuildForm()
+            await app.push_screen(form)
+            while not (form.known.context and form.known.offer and form.known.builders):
+                await asyncio.sleep(0.1)
+            await pilot.press("tab", "tab", *"shop:1.4", "shift+tab", "shift+tab")
+            await pilot.pause(0.5)
+            return app.export_screenshot(title="layerscope")
+
+
 def make(root: Path) -> None:
     """Builds, and writes the pictures."""
+    write("build-form-80x24", asyncio.run(ask(context(root / "asked"), (80, 24))))
     good, bad = context(root / "shop"), context(root / "broken", broken=True)
     recorded = asyncio.run(record(begin(good, "shop:1.4"), (100, 30), ["k", "k", "k", "enter"]))
     (FOLDER / "build.svg").write_text(animated(recorded), "utf-8")

@@ -5,10 +5,10 @@ The command line and the form fill in the same fields, so they accept the same a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerscope.build.fields import (
     context_folder,
@@ -18,12 +18,16 @@ from layerscope.build.fields import (
     platform_of,
     tag_of,
     target_of,
+    words_of,
 )
 from layerscope.build.offer import Offer, offer_of, read_offer
 from layerscope.build.request import BUILDERS, BuildRequest
 from layerscope.build.secrets import Secret, parse_secrets
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.build.builders import Builders
 
 T = TypeVar("T")
 
@@ -96,13 +100,19 @@ class Answer:
         return self.request
 
 
-def answer(asked: Asked, folder: Path | None = None, offer: Offer | None = None) -> Answer:
+def answer(
+    asked: Asked,
+    folder: Path | None = None,
+    offer: Offer | None = None,
+    builders: Builders | None = None,
+) -> Answer:
     """Reads the fields of a build.
 
     Args:
         asked: The fields.
         folder: The folder that names are relative to; None for the current one.
         offer: What the Dockerfile offers, where that is known; None reads it.
+        builders: The engine's builders, where they are known.
     """
     found = Answer()
 
@@ -138,7 +148,7 @@ def answer(asked: Asked, folder: Path | None = None, offer: Offer | None = None)
     labels = take("labels", lambda: dict(map(pair_of, asked.labels)), no_pairs)
     platform = take("platform", lambda: platform_of(asked.platform), "")
     network = take("network", lambda: network_of(asked.network), "")
-    builder = take("builder", lambda: _builder(asked.builder), "auto")
+    builder = take("builder", lambda: _builder(asked.builder, builders), "auto")
     if found.problems or root is None:
         return found
     found.request = BuildRequest(
@@ -158,6 +168,35 @@ def answer(asked: Asked, folder: Path | None = None, offer: Offer | None = None)
         export=asked.export,
     )
     return found
+
+
+def typed(
+    values: Mapping[str, str], on: Mapping[str, bool]
+) -> tuple[Asked, dict[str, LayerscopeError]]:
+    """The fields of a build as they are typed, each in one line.
+
+    Args:
+        values: What is typed, by field. Where a field has several words there are blanks between
+            them, and quotes as in a shell.
+        on: Fields that are on or off.
+
+    Returns:
+        The fields, and what is wrong with quotes.
+    """
+    problems: dict[str, LayerscopeError] = {}
+    fields_: dict[str, Any] = dict(on)
+    for name, text in values.items():
+        fields_[name] = text.strip()
+        if name in MANY:
+            try:
+                fields_[name] = words_of(text)
+            except LayerscopeError as error:
+                fields_[name], problems[name] = [], error
+    return Asked(**fields_), problems
+
+
+#: Fields that have several words.
+MANY = frozenset(("tags", "build_args", "labels", "secrets"))
 
 
 def asked_of(request: BuildRequest, folder: Path | None = None) -> Asked:
@@ -213,8 +252,10 @@ def _short(path: str, folder: Path | None) -> str:
         return path
 
 
-def _builder(text: str) -> str:
+def _builder(text: str, builders: Builders | None) -> str:
     builder = text.strip().lower() or "auto"
     if builder not in BUILDERS:
         raise UsageError(f"There is no builder {visible(text)}.", f"One of {', '.join(BUILDERS)}.")
+    if builders is not None:
+        builders.chosen(builder)
     return builder

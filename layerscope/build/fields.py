@@ -70,6 +70,20 @@ def dockerfile_of(text: str, context: Path, folder: Path | None = None) -> Path:
     return Path(os.path.realpath(found))
 
 
+def dockerfiles_in(context: Path) -> list[Path]:
+    """Files of a folder that are called as Dockerfiles are: `Dockerfile.dev`, `web.dockerfile`."""
+    try:
+        names = sorted(path.name for path in context.iterdir() if _is(path.is_file))
+    except OSError:
+        return []
+    lowered = ((name, name.lower()) for name in names if not name.endswith(".dockerignore"))
+    return [
+        context / name
+        for name, low in lowered
+        if low.startswith(("dockerfile", "containerfile")) or low.endswith(".dockerfile")
+    ]
+
+
 def tag_of(text: str) -> str:
     """The name of an image that is to be built.
 

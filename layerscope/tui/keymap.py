@@ -94,6 +94,8 @@ SCOPES: tuple[Scope, ...] = (
     ),
     Scope("In what it offers", "widgets.completion_list:CompletionList", "completion"),
     Scope("What to build", "screens.build_form:BuildForm", "build_form"),
+    Scope("What to build", "widgets.toggle:Toggle", "build_form", alone=True),
+    Scope("What to build", "widgets.offer_list:OfferList", "build_form", alone=True),
     Scope("Jobs", "screens.jobs:JobsScreen", "jobs"),
     Scope("Jobs", "widgets.job_rows:JobRows", "jobs", alone=True),
     Scope("Opening an image", "screens.open:OpenScreen", "open"),

@@ -1,46 +1,130 @@
-"""Asks what to build."""
+"""Asks what to build, and shows what would be sent."""
 
 from __future__ import annotations
 
-import os
 import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import Screen
+from textual.suggester import Suggester
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from layerscope.build.request import BUILDERS, BuildRequest
+from layerscope.build.asked import MANY, Answer, Asked, answer, asked_of, typed
+from layerscope.build.offer import Offer
+from layerscope.build.request import BuildRequest
+from layerscope.tui.build_look import BuildersSeen, BuildLook, ContextSeen, DockerfileSeen
+from layerscope.tui.path_completion import PathSuggester
+from layerscope.tui.screens.build_offers import Known, note_of, rows_of, title_of, word
+from layerscope.tui.widgets.key_bar import KeyBar, Saying
+from layerscope.tui.widgets.offer_list import OfferList
 from layerscope.tui.widgets.text_entry import TextEntry
+from layerscope.tui.widgets.title_bar import TitleBar
+from layerscope.tui.widgets.toggle import Toggle
 
-#: Id, what it is called, and what is shown while it is empty.
-_FIELDS = (
-    ("context", "Context", "folder of the build context"),
-    ("dockerfile", "Dockerfile", "in the context: Dockerfile or Containerfile"),
+if TYPE_CHECKING:
+    from layerscope.errors import LayerscopeError
+
+#: Name, what it is called, and what is shown while it is empty.
+FIELDS = (
+    ("context", "Context", "the current folder"),
+    ("dockerfile", "Dockerfile", "the context's Dockerfile or Containerfile"),
     ("tags", "Tags", "name:tag, several with blanks between"),
     ("target", "Target", "the last stage"),
-    ("arguments", "Arguments", "NAME=VALUE, several with blanks between"),
-    ("network", "Network", "of RUN steps: the engine's choice, host, none"),
-    ("builder", "Builder", " ".join(BUILDERS)),
+    ("build_args", "Arguments", "NAME=VALUE, several with blanks between"),
+    ("secrets", "Secrets", "id=NAME,src=FILE or id=NAME,env=VARIABLE"),
+    ("platform", "Platform", "the engine's own"),
+    ("network", "Network", "of RUN steps: the engine's choice"),
+    ("builder", "Builder", "auto"),
+    ("labels", "Labels", "NAME=VALUE, several with blanks between"),
 )
-_SWITCHES = (("no_cache", "ctrl+n", "run every step"), ("pull", "ctrl+l", "look for newer bases"))
+TOGGLES = (("no_cache", "run every step anew"), ("pull", "look for newer base images"))
+HINTS = {
+    "offers": ("build_offers.take", "build_offers.leave"),
+    "": (
+        "build_form.build",
+        "build_form.next",
+        "build_form.choose",
+        "build_form.toggle",
+        "build_form.back",
+    ),
+}
+#: Seconds that typing has to pause before a folder is looked through.
+_PAUSE = 0.3
 
 
-class BuildForm(ModalScreen[BuildRequest | None], inherit_bindings=False):
-    """The fields of a build; gives the build, or None."""
+class FieldEntry(TextEntry):
+    """A field; what was pressed while it had the focus is typed into it."""
+
+    GIVES_BACK = False
+
+
+class FieldSuggester(Suggester):
+    """Offers the rest of what is typed, out of what the list below the fields has."""
+
+    def __init__(self, name: str, form: BuildForm) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._name, self._form = name, form
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole value, or None."""
+        values = (row.value for row in rows_of(self._name, self._form.known))
+        return next((each for each in values if value and each and each.startswith(value)), None)
+
+
+class BuildForm(Saying, Screen[BuildRequest | None], inherit_bindings=False):
+    """The fields of a build; gives the build, or None.
+
+    Attributes:
+        known: What is known around the fields.
+    """
 
     CSS_PATH = "build_form.tcss"
+    AUTO_FOCUS = "#field-context"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back", id="build_form.back"),
-        Binding("enter", "build", "Build", id="build_form.build", priority=True),
-        Binding("tab,down", "field(1)", "Next field", id="build_form.next", priority=True),
-        Binding("shift+tab,up", "field(-1)", "Field before", id="build_form.before", priority=True),
-        Binding("ctrl+n", "switch('no_cache')", "Without cache", id="build_form.no_cache"),
-        Binding("ctrl+l", "switch('pull')", "Pull", id="build_form.pull"),
+        Binding("escape", "back", "Back", key_display="esc", id="build_form.back"),
+        Binding(
+            "enter",
+            "build",
+            "Build",
+            key_display="enter",
+            tooltip="Build it",
+            id="build_form.build",
+            priority=True,
+        ),
+        Binding(
+            "tab,down",
+            "field(1)",
+            "Next",
+            key_display="tab",
+            tooltip="Next field",
+            id="build_form.next",
+            priority=True,
+        ),
+        Binding(
+            "shift+tab,up",
+            "field(-1)",
+            "Before",
+            tooltip="Field before",
+            id="build_form.before",
+            priority=True,
+        ),
+        Binding(
+            "ctrl+n",
+            "choose",
+            "Choose",
+            tooltip="Choose from the list below the fields, or read on in it",
+            id="build_form.choose",
+            priority=True,
+        ),
     ]
 
     def __init__(self, known: BuildRequest | None = None, folder: Path | None = None) -> None:
@@ -52,126 +136,252 @@ class BuildForm(ModalScreen[BuildRequest | None], inherit_bindings=False):
         """
         super().__init__()
         self._folder = folder or Path.cwd()
-        self._on = {"no_cache": False, "pull": False}
-        self._values = _values(known, self._folder)
-        self._known = known
+        first = Asked(".") if known is None else asked_of(known, self._folder)
+        self.known = Known(first)
+        self._first = first
+        self._at = "context"
+        self._shown = ""
+        self._place: tuple[Path | None, Path | None] = (None, None)
+        self._pause: Timer | None = None
+        self._look = BuildLook(self.post_message, self._folder)
+        self._title = TitleBar()
+        self._list = OfferList(self._take)
+        self.keys = KeyBar(HINTS)
+
+    # The fields.
 
     def compose(self) -> ComposeResult:
-        """The fields."""
-        with Vertical(id="build-form"):
-            yield Static(Content("Build an image"), id="message-title")
-            for name, label, hint in _FIELDS:
-                yield Static(Content(label), classes="label")
-                yield TextEntry(id=f"field-{name}", value=self._values[name], placeholder=hint)
-            yield Static(id="switches")
-            yield Static(id="problem")
-            keys = "enter builds, tab goes on, esc goes back"
-            yield Static(Content(keys), id="message-keys")
+        """Title, fields, what they offer, keys."""
+        values = _values(self._first)
+        yield self._title
+        with Vertical(id="fields"):
+            for name, label, hint in FIELDS:
+                with Horizontal(classes="field", id=f"row-{name}"):
+                    yield Static(Content(label), classes="label")
+                    yield FieldEntry(
+                        id=f"field-{name}",
+                        value=values[name],
+                        placeholder=hint,
+                        suggester=PathSuggester()
+                        if name in ("context", "dockerfile")
+                        else FieldSuggester(name, self),
+                    )
+                    yield Static(classes="note", id=f"note-{name}")
+            with Horizontal(classes="field"):
+                yield Static(Content("Options"), classes="label")
+                for name, label in TOGGLES:
+                    yield Toggle(f"field-{name}", label)
+        yield self._list
+        yield self.keys
 
     def on_mount(self) -> None:
         """Ready to type."""
-        self._show_switches()
-        self.set_focus(self.query_one("#field-context", Input))
+        self._title.set_image("Build an image", "")
+        self._look.builders()
+        self._check()
+
+    def on_unmount(self) -> None:
+        """Stops looking."""
+        self._look.leave()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Says at once what is wrong."""
+        event.stop()
+        self._check()
+
+    def on_toggle_changed(self, event: Toggle.Changed) -> None:
+        """Notes an option."""
+        event.stop()
+        self._check()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Offers what can stand in another field."""
+        name = (event.widget.id or "").removeprefix("field-")
+        if name != event.widget.id:
+            for row in self.query(".field"):
+                row.set_class(event.widget in row.children, "-at")
+            self._at = name
+            self._show_list()
+
+    def _typed(self) -> tuple[Asked, dict[str, LayerscopeError]]:
+        values = {name: self._entry(name).value for name, _, _ in FIELDS}
+        on = {name: self.query_one(f"#field-{name}", Toggle).on for name, _ in TOGGLES}
+        if self._without_secrets(values["builder"].strip()):
+            values["secrets"] = ""
+        asked, problems = typed(values, on)
+        # What has no field of its own is as it was.
+        return replace(asked, export=self._first.export), problems
+
+    def _answer(self, offer: Offer | None) -> Answer:
+        asked, problems = self._typed()
+        found = answer(asked, self._folder, offer, self.known.builders)
+        found.problems |= problems
+        self.known.asked, self.known.problems = asked, found.problems
+        return found
+
+    def _check(self) -> None:
+        """Reads the fields, and shows what there is to say to them."""
+        # What is not read yet cannot be wrong.
+        found = self._answer(self.known.offer or Offer(own_syntax=True))
+        place = (found.context, found.dockerfile)
+        if place != self._place:
+            before, self._place = self._place, place
+            if found.dockerfile != before[1]:
+                self.known.offer = self.known.last = None
+                if found.dockerfile is not None:
+                    self._look.dockerfile(found.dockerfile)
+            self.known.context, self.known.context_problem = None, ""
+            self.known.dockerfiles = ()
+            self._look.leave()
+            if self._pause is not None:
+                self._pause.stop()
+            if before == (None, None):
+                self._look_through()
+            else:
+                self._pause = self.set_timer(_PAUSE, self._look_through)
+        self._show()
+
+    def _look_through(self) -> None:
+        context, dockerfile = self._place
+        if context is not None:
+            self._look.context(context, dockerfile or context / "Dockerfile")
+
+    def _without_secrets(self, builder: str) -> str:
+        builders = self.known.builders
+        return "" if builders is None else builders.without_secrets(builder or "auto")
+
+    # What has been looked at.
+
+    def on_builders_seen(self, message: BuildersSeen) -> None:
+        """Knows which builders there are."""
+        self.known.builders, self.known.engine_problem = message.builders, message.problem
+        if message.builders is not None:
+            self._title.set_right(message.builders.engine)
+            own = message.builders.platform
+            if own:
+                self._entry("platform").placeholder = f"{own}, the engine's own"
+        self._check()
+
+    def on_dockerfile_seen(self, message: DockerfileSeen) -> None:
+        """Knows what the Dockerfile offers."""
+        if message.path == self._place[1]:
+            self.known.offer, self.known.last = message.offer, message.last
+            self._check()
+
+    def on_context_seen(self, message: ContextSeen) -> None:
+        """Knows what would be sent."""
+        context = self._place[0]
+        if context is not None and message.place[0] == context:
+            self.known.context = message.context
+            self.known.context_problem = message.problem
+            self.known.dockerfiles = message.dockerfiles
+            self._show()
+
+    # What is shown.
+
+    def _show(self) -> None:
+        for name, _, _ in FIELDS:
+            text, warns = note_of(name, self.known)
+            note = self.query_one(f"#note-{name}", Static)
+            if str(note.content) != text:
+                note.update(Content(text))
+            note.set_class(warns, "-warning")
+        without = bool(self._without_secrets(self.known.asked.builder))
+        self.query_one("#row-secrets").set_class(without, "-without")
+        self._entry("secrets").disabled = without
+        self._show_list()
+
+    def _show_list(self) -> None:
+        stay, self._shown = self._at == self._shown, self._at
+        self._list.show(title_of(self._at, self.known), rows_of(self._at, self.known), stay=stay)
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the list, its own keys count."""
+        return not (action in ("build", "field", "choose") and self.focused is self._list)
+
+    def action_back(self) -> None:
+        """Builds nothing."""
+        self.dismiss(None)
 
     def action_field(self, step: int) -> None:
         """Goes to another field."""
-        fields = list(self.query(TextEntry))
-        if not fields:
-            return
+        names = [name for name, *_ in (*FIELDS, *TOGGLES)]
+        fields = [self.query_one(f"#field-{name}") for name in names]
+        fields = [field for field in fields if not field.disabled]
         focused = self.focused
-        at = fields.index(focused) if isinstance(focused, TextEntry) else 0
-        self.set_focus(fields[(at + step) % len(fields)])
+        if focused in fields:
+            self.set_focus(fields[(fields.index(focused) + step) % len(fields)])
 
-    def action_switch(self, name: str) -> None:
-        """Turns an option on or off."""
-        self._on[name] = not self._on[name]
-        if self.is_mounted:
-            self._show_switches()
+    def action_fields(self) -> None:
+        """Goes from the list to its field."""
+        self.set_focus(self.query_one(f"#field-{self._at}"))
+
+    def action_choose(self) -> None:
+        """Goes from a field to its list."""
+        self._list.go_to(str(getattr(self.known.asked, self._at)))
+        self.set_focus(self._list)
+
+    def _take(self) -> None:
+        """Puts what was chosen into the field."""
+        offer = self._list.offer
+        if offer is None or offer.value is None:
+            self.say("There is nothing to take in this row.")
+            return
+        entry = self._entry(self._at)
+        if self._at in MANY:
+            entry.value = _added(entry.value, offer.value)
+        else:
+            entry.value = offer.value
+        entry.cursor_position = len(entry.value)
+        self.set_focus(entry)
 
     def action_build(self) -> None:
         """Gives the build to the one who asked, or says what is wrong."""
         if not self.is_mounted:
             # Typed right behind what opened the form: nobody has seen what it would build.
             return
-        values = {name: self.query_one(f"#field-{name}", Input).value for name, _, _ in _FIELDS}
-        try:
-            request = request_of(values, self._on, self._folder)
-        except ValueError as error:
-            self.query_one("#problem", Static).update(Content(str(error)))
+        # What was typed before is on its way to the field.
+        (self.focused or self).call_later(self._build)
+
+    def _build(self) -> None:
+        if not self.is_current:
             return
-        self.dismiss(request)
+        found = self._answer(None)
+        for name, error in found.problems.items():
+            self.say(str(error))
+            self._show()
+            self.set_focus(self.query_one(f"#field-{name}"))
+            return
+        self.dismiss(found.checked())
 
-    def _show_switches(self) -> None:
-        texts = [
-            f"[{'x' if self._on[name] else ' '}] {key} {what}" for name, key, what in _SWITCHES
-        ]
-        self.query_one("#switches", Static).update(Content("   ".join(texts)))
-
-
-def _values(known: BuildRequest | None, folder: Path) -> dict[str, str]:
-    if known is None:
-        return {name: "" for name, _, _ in _FIELDS} | {"context": ".", "builder": "auto"}
-    arguments = (known.build_args or {}).items()
-    return {
-        "context": _short(known.context, folder),
-        "dockerfile": _short(known.dockerfile, folder) if known.text is None else "",
-        "tags": " ".join(known.tags),
-        "target": known.target,
-        "arguments": shlex.join(k if v is None else f"{k}={v}" for k, v in arguments),
-        "network": known.network,
-        "builder": known.builder,
-    }
+    def _entry(self, name: str) -> Input:
+        return self.query_one(f"#field-{name}", Input)
 
 
-def _short(path: str, folder: Path) -> str:
+def _values(asked: Asked) -> Mapping[str, str]:
+    """What is typed in each field to ask for that."""
+    values = {}
+    for name, _, _ in FIELDS:
+        value = getattr(asked, name)
+        # A line feed, say, cannot be typed in a line.
+        texts = [value] if isinstance(value, str) else value
+        texts = [text for text in texts if text.isprintable()]
+        values[name] = " ".join(map(word, texts)) if name in MANY else "".join(texts)
+    return values
+
+
+def _added(text: str, new: str) -> str:
+    """A line of words with one more, in place of one of the same name."""
     try:
-        return str(Path(path).relative_to(folder)) or "."
+        words = shlex.split(text)
     except ValueError:
-        return path
+        return f"{text} {new}"
+    name = new.partition("=")[0] if not new.startswith("id=") else new.partition(",")[0]
+    kept = [each for each in words if not _is_named(each, name)]
+    return " ".join([*map(word, kept), new])
 
 
-def request_of(values: dict[str, str], on: dict[str, bool], folder: Path) -> BuildRequest:
-    """The build that the fields of the form ask for.
-
-    Args:
-        values: What is typed in each field.
-        on: The options.
-        folder: The folder that names are relative to.
-
-    Raises:
-        ValueError: They ask for what there is not; the text says what.
-    """
-    context = folder / Path(values["context"].strip() or ".").expanduser()
-    if not context.is_dir():
-        raise ValueError("There is no such context folder.")
-    names = [values["dockerfile"].strip()]
-    if not names[0]:
-        names = [str(context / name) for name in ("Dockerfile", "Containerfile")]
-    files = [folder / Path(name).expanduser() for name in names]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        raise ValueError("There is no Dockerfile of that name.")
-    builder = values["builder"].strip() or "auto"
-    if builder not in BUILDERS:
-        raise ValueError(f"Builders are {', '.join(BUILDERS)}.")
-    try:
-        words = shlex.split(values["arguments"])
-    except ValueError:
-        raise ValueError("A quote in the arguments has no end.") from None
-    arguments: dict[str, str | None] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name:
-            raise ValueError("An argument has no name.")
-        arguments[name] = value if equals else None
-    return BuildRequest(
-        context=os.path.realpath(context),
-        dockerfile=os.path.realpath(found),
-        builder=builder,
-        tags=tuple(values["tags"].split()),
-        target=values["target"].strip(),
-        build_args=arguments,
-        network=values["network"].strip(),
-        no_cache=on["no_cache"],
-        pull=on["pull"],
-    )
+def _is_named(text: str, name: str) -> bool:
+    return text == name or text.startswith((f"{name}=", f"{name},"))

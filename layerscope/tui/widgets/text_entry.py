@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import events
 from textual.widgets import Input
@@ -25,6 +25,9 @@ class TextEntry(Input):
     any more.
     """
 
+    #: Whether it gives keys away that arrive late; among several inputs, each keeps its own.
+    GIVES_BACK: ClassVar[bool] = True
+
     def __init__(self, **options: Any) -> None:
         super().__init__(compact=True, select_on_focus=False, **options)
         self.cursor_blink = False
@@ -35,7 +38,7 @@ class TextEntry(Input):
     def on_key(self, event: events.Key) -> None:
         """Gives back keys that were on their way when typing ended."""
         self._seen.append(event)
-        if not self.has_focus:
+        if not self.has_focus and self.GIVES_BACK:
             event.stop()
             event.prevent_default()
             self.app.post_message(events.Key(event.key, event.character))
