@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.problems import Problem
+from layerscope.dockerfile.same import same_ends
 from layerscope.dockerfile.source import Span
 
 
@@ -18,13 +19,7 @@ def same_instructions(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
         old: The instructions, one text each.
         new: The same later.
     """
-    # Most edits are in one place: what is the same before and behind need not be compared.
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
+    head, tail = same_ends(old, new)
     found = {number: number for number in range(head)}
     middle = old[head : len(old) - tail], new[head : len(new) - tail]
     for block in difflib.SequenceMatcher(None, *middle, autojunk=False).get_matching_blocks():

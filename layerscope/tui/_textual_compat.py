@@ -17,13 +17,17 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.content import Content
+from textual.document._document import Document, Location
+from textual.document._document_navigator import DocumentNavigator
+from textual.document._wrapped_document import WrappedDocument
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
+from layerscope.dockerfile.same import same_ends
 from layerscope.tui.cells.grid import CellOutput
 from layerscope.tui.cells.path import Abilities
 
@@ -120,12 +124,57 @@ class CellApp(App[int], inherit_bindings=False):
             self._driver.flush()
 
 
+class _FlatLines(WrappedDocument):
+    """Lines that are never wrapped: nothing is kept of them, and nothing measured ahead."""
+
+    _area: BareTextArea
+
+    def wrap(self, width: int, tab_width: int | None = None) -> None:
+        """Does nothing."""
+
+    def wrap_range(self, start: Location, old_end: Location, new_end: Location) -> None:
+        """Does nothing."""
+
+    @property
+    def height(self) -> int:
+        """How many lines there are."""
+        return self.document.line_count
+
+    def offset_to_location(self, offset: Offset) -> Location:
+        """The place of a cell, or the nearest there is."""
+        row = max(0, min(offset.y, self.height - 1))
+        return row, self.get_target_document_column(row, max(0, offset.x), 0)
+
+    def location_to_offset(self, location: Location) -> Offset:
+        """The cell of a place; between two steps of an undo it may be behind the last line."""
+        row = max(0, min(location[0], self.height - 1))
+        return Offset(self._area.line_cells(self.document[row][: location[1]]), row)
+
+    def get_target_document_column(self, line_index: int, x_offset: int, y_offset: int) -> int:
+        """The character at a cell of a line."""
+        return self._area.character_at(self.document[line_index], x_offset)
+
+    def get_sections(self, line_index: int) -> list[str]:
+        """The line."""
+        return [self.document[line_index]]
+
+    def get_offsets(self, line_index: int) -> list[int]:
+        """None: it is not wrapped."""
+        return []
+
+
 class BareTextArea(TextArea, inherit_bindings=False):
     """A text area without themes, blinking and wrapping, that leaves its keys to others."""
+
+    _measured: tuple[list[str], list[int]] | None = None
 
     def line_cells(self, line: str) -> int:
         """Cells that a line takes."""
         return cell_len(line)
+
+    def character_at(self, line: str, cell: int) -> int:
+        """The character of a line that is at a cell, or the end of the line."""
+        return min(cell, len(line))
 
     async def key_pressed(self, event: events.Key) -> bool:
         """Does what a key asks for, and says whether it asks for anything."""
@@ -151,11 +200,21 @@ class BareTextArea(TextArea, inherit_bindings=False):
         event.prevent_default()
         self.pasted(event.text)
 
+    def _set_document(self, text: str, language: str | None) -> None:
+        self.document = Document(text)
+        self.wrapped_document = _FlatLines(self.document, tab_width=self.indent_width)
+        self.wrapped_document._area = self  # noqa: SLF001
+        self.navigator = DocumentNavigator(self.wrapped_document)
+        self.move_cursor((0, 0))
+        self._refresh_size()
+
     def _refresh_size(self) -> None:
         # The base measures each line anew at each key, which takes 10 ms for 4,000 of them.
-        lines = self.document.lines
-        widest = max(map(self.line_cells, lines), default=0)
-        self.virtual_size = Size(widest + self.gutter_width + 1, len(lines))
+        lines, (known, cells) = self.document.lines, self._measured or ([], [])
+        head, tail = same_ends(known, lines)
+        cells[head : len(cells) - tail] = map(self.line_cells, lines[head : len(lines) - tail])
+        self._measured = lines.copy(), cells
+        self.virtual_size = Size(max(cells, default=0) + self.gutter_width + 1, len(lines))
         self._refresh_scrollbars()
 
 

@@ -696,3 +696,18 @@ async def test_bytes_per_key(here: Path) -> None:
         await ui.quiet()
         await settle(app)
         assert await settle(app) == 0
+
+
+@pytest.mark.parametrize("after", ["ctrl+home", "left", "up"])
+async def test_a_paste_longer_than_the_screen_can_be_undone(after: str) -> None:
+    async with editing("FROM a\n") as ui:
+        await ui.press("ctrl+end")
+        ui.app.post_message(events.Paste("RUN x\n" * 200))
+        await ui.calm()
+        await ui.press(after, "ctrl+z")
+        assert ui.screen.text == "FROM a\n"
+        await ui.press("ctrl+y")
+        assert ui.screen.text == "FROM a\n" + "RUN x\n" * 200
+        await ui.press("ctrl+z", "x")
+        assert "FROM a\n" in ui.screen.text
+        assert len(ui.screen.text) == len("FROM a\nx")

@@ -106,6 +106,18 @@ def line_cells(line: str) -> int:
     return cell
 
 
+def character_at(line: str, cell: int) -> int:
+    """The character of a line that a cell is of, or the end of the line."""
+    if line.isascii() and "\t" not in line:
+        return min(cell, len(line))
+    reached = 0
+    for place, character in enumerate(line):
+        reached += character_cells(character, reached)
+        if reached > cell:
+            return place
+    return len(line)
+
+
 def first_in_sight(line: str, left: int) -> tuple[int, int]:
     """The first character of a line from a cell on, and the cell that it begins in."""
     if not left or (line.isascii() and "\t" not in line):

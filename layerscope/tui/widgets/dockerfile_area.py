@@ -13,6 +13,7 @@ from textual.document._document import Location
 from textual.strip import Strip
 
 from layerscope.dockerfile import shown_text
+from layerscope.dockerfile.same import same_ends
 from layerscope.tui._textual_compat import BareTextArea, action_of_key
 from layerscope.tui.strips import thumb_cell
 from layerscope.tui.theme import palette
@@ -22,6 +23,7 @@ from layerscope.tui.widgets.area_lines import (
     AreaLine,
     LinePainter,
     Mark,
+    character_at,
     first_in_sight,
     gutter_width,
     line_cells,
@@ -88,12 +90,7 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
     def shift_colours(self) -> None:
         """Keeps the colours of lines where they are, after an edit and until they are known."""
         old, new = self._coloured, self.document.lines
-        head = 0
-        while head < min(len(old), len(new)) and old[head] == new[head]:
-            head += 1
-        tail = 0
-        while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-            tail += 1
+        head, tail = same_ends(old, new)
         colours = list(self._colours)
         # A line that is typed in keeps its colours; they are cut where it ends.
         between = colours[head : len(old) - tail][: len(new) - tail - head]
@@ -277,6 +274,10 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
     def line_cells(self, line: str) -> int:
         """Cells that a line takes."""
         return line_cells(line)
+
+    def character_at(self, line: str, cell: int) -> int:
+        """The character of a line that is at a cell, or the end of the line."""
+        return character_at(line, cell)
 
     def find_matching_bracket(self, bracket: str, search_from: Location) -> Location | None:
         """None: a bracket means little here, and looking for it takes long in a long text."""
