@@ -27,6 +27,7 @@ from layerscope.config import Settings, load, settings_file
 from layerscope.images.progress import Progress
 from layerscope.text import visible
 from layerscope.tui._textual_compat import (
+    BareTextArea,
     CellApp,
     TerminalDriver,
     dismiss_once,
@@ -200,6 +201,12 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         if isinstance(self.focused, TextEntry) and self.focused.claims(event):
             event.stop()
             event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Hands a paste to an input that opened while it was on its way elsewhere."""
+        if isinstance(self.focused, TextEntry | BareTextArea):
+            event.stop()
+            self.post_message(events.Paste(event.text))
 
     async def action_quit(self) -> None:
         """Ends the program, unless that would lose what is being edited."""

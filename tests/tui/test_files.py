@@ -411,3 +411,29 @@ async def test_files_of_the_next_image_start_afresh(drive: Drive) -> None:
         await ui.until(lambda: ui.main.session is not None and ui.main.session.ended)
         assert ui.main.files.pattern is None
         assert "A var/www/html/index.html" in ui.files()
+
+
+async def test_what_is_open_does_not_hang_on_when_there_was_room(drive: Drive) -> None:
+    async with drive(size=(120, 40)) as ui:
+        await ui.press("G")
+        wanted = ui.files()
+    assert len(wanted) > 10
+    async with drive(size=(120, 16)) as ui:
+        await ui.press("G")
+        assert len(ui.files()) < 10
+        await ui.pilot.resize_terminal(120, 40)
+        await ui.until(lambda: ui.files() == wanted)
+    async with drive(size=(120, 16)) as ui:
+        await ui.press("G", "3", "space", "g")
+        by_hand = ui.files()
+        await ui.pilot.resize_terminal(120, 40)
+        await ui.calm()
+        assert ui.files()[: len(by_hand)] == by_hand
+        assert ui.files() != wanted
+    async with drive(size=(120, 16)) as ui:
+        await ui.press("G", "3", "j")
+        looked_at = ui.current()
+        await ui.pilot.resize_terminal(120, 40)
+        await ui.calm()
+        assert ui.current() == looked_at
+        assert ui.files() != wanted

@@ -260,6 +260,15 @@ def test_suspend_and_come_back(terminals: list[Terminal]) -> None:
     assert "layer 2" in ui.text
 
 
+def test_a_paste_in_one_read_with_the_key_that_opens_the_filter(
+    terminals: list[Terminal],
+) -> None:
+    terminals.append(ui := start())
+    ui.until("index.html")
+    os.write(ui.fd, b"/\x1b[200~inde\x1b[201~x")
+    ui.until("3 Files · layer 3 · /index ", seconds=5)
+
+
 #: What is typed into both terminals: letters, escape, mouse and wheel reports, a paste, focus.
 _SESSION = (
     *(

@@ -62,6 +62,16 @@ async def test_pasting_nothing_is_nothing(drive: Drive, text: str) -> None:
         assert field(ui).value == "x"
 
 
+async def test_a_paste_right_behind_the_key_that_opens_a_field_is_typed(drive: Drive) -> None:
+    async with drive() as ui:
+        ui.app.post_message(events.Key("slash", "/"))
+        ui.app.post_message(events.Paste("inde"))
+        ui.app.post_message(events.Key("x", "x"))
+        await ui.until(lambda: field(ui).value == "index")
+        await ui.until(lambda: "A var/www/html/index.html" in ui.files())
+        assert "A bin/bash" not in ui.files()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("images", "images/b", "images/.hidden"):

@@ -80,6 +80,8 @@ class FileTree(RowView):
         self._working = False
         self._by_hand = False
         self._idle = True
+        # For how many rows as much was opened as fits.
+        self._room = 0
 
     # What is shown.
 
@@ -94,8 +96,10 @@ class FileTree(RowView):
         wanted = self._next()
         wanted.make = make
         # Until the user expands or collapses something, as much is open as there is room for.
-        free = not self._by_hand and self.pattern is None
-        wanted.room = self.page_size if free else None
+        if self._free:
+            self._room = wanted.room = self.page_size
+        else:
+            wanted.room = None
         self._regroup(wanted, len(stack.tree) > _LARGE)
 
     def clear(self, *placeholder: tuple[str, str]) -> None:
@@ -164,6 +168,24 @@ class FileTree(RowView):
         self.pattern, self.hidden = self.rows.pattern, set(self.rows.hidden)
         self._order = self.rows.sort, self.rows.reverse
         self.post_message(self.Counted())
+
+    @property
+    def _free(self) -> bool:
+        """Whether what is open is for us to choose."""
+        return not self._by_hand and self.pattern is None
+
+    def on_resize(self) -> None:
+        """Opens as much as there is room for now; the first layout can come after the rows."""
+        if self._idle or not self._free or self._room == self.page_size:
+            return
+        wanted = self._next()
+        if wanted.make is None:
+            if self.rows is None or self.cursor:
+                return  # Somebody looks at a row, which is to stay where it is.
+            view = self.rows.view
+            wanted.make = lambda: view
+        self._room = wanted.room = self.page_size
+        self._regroup(wanted, self._extent > _LARGE)
 
     # Making rows.
 
