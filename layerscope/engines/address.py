@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layerscope.engines.contexts import current_context
 from layerscope.errors import EngineError
 from layerscope.text import visible
 
@@ -55,32 +56,20 @@ def _default_sockets() -> list[str]:
 
 
 def _current_context() -> Address | None:
-    """The context that `docker context use` chose, or DOCKER_CONTEXT names; None for `default`."""
-    from docker.context import ContextAPI
-
-    name = os.environ.get("DOCKER_CONTEXT") or None
-    try:
-        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    except Exception as error:
-        # docker-py trusts these files, and raises whatever comes of it if they are damaged.
-        reason = visible(" ".join(str(error).split()))[:200]
-        raise EngineError(
-            f"The current Docker context cannot be read ({reason}).",
-            "Check it with `docker context ls`, or set DOCKER_HOST.",
-        ) from None
+    context = current_context()
     if context is None:
-        what = f"context {visible(name)}" if name else "context of that name, as its settings say"
-        raise EngineError(f"There is no Docker {what}.", "Choose one of `docker context ls`.")
-    try:
-        if context.name == "default" or not context.Host:
-            return None
-        title = f"the Docker context {visible(context.name)}"
-        return Address(context.Host, context.TLSConfig, title)
-    except (AttributeError, TypeError):
-        raise EngineError(
-            "The current Docker context is damaged.",
-            "Check it with `docker context ls`, or set DOCKER_HOST.",
-        ) from None
+        return None
+    title = f"the Docker context {visible(context.name)}"
+    if not context.host.startswith("tcp://") or not (context.ca or context.pair):
+        return Address(context.host, None, title)
+    from docker.tls import TLSConfig
+
+    tls = TLSConfig(
+        client_cert=None if context.pair is None else tuple(map(str, context.pair)),
+        ca_cert=str(context.ca) if context.verify and context.ca is not None else None,
+        verify=context.verify,
+    )
+    return Address(context.host, tls, title)
 
 
 def _tls_from_environment(host: str) -> Any:

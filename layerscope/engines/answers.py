@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -103,6 +104,18 @@ def unreachable(address: Address, error: Exception) -> EngineError:
             f"The engine at {host} does not run.",
             "Start it, set DOCKER_HOST, or open an archive: layerscope FILE.",
         )
+    refusal = next((c for c in chain(error) if isinstance(c, APIError) and c.explanation), None)
+    if refusal is not None:
+        text = one_sentence(refusal.explanation)
+        hint = "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH." if "HTTPS server" in text else ""
+        return EngineError(f"The engine at {host} answered: {text}.", hint or "Check DOCKER_HOST.")
+    for cause in chain(error):
+        if isinstance(cause, ssl.SSLError):
+            why = visible(cause.verify_message) if isinstance(cause, _Unverified) else ""
+            return EngineError(
+                f"No safe connection to the engine at {host} ({why or one_sentence(cause)}).",
+                "Check the certificates in DOCKER_CERT_PATH, or those of the Docker context.",
+            )
     inner = _innermost(error)
     if isinstance(inner, LookupError | TypeError | AttributeError | StopIteration):
         # docker-py looked in the answer for what is not there.
@@ -129,9 +142,13 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def _errno(error: BaseException) -> int | None:
     for cause in chain(error):
-        if isinstance(cause, OSError) and cause.errno:
+        # The number of an SSLError is OpenSSL's, and means something else.
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
             return cause.errno
     return None
+
+
+_Unverified = ssl.SSLCertVerificationError
 
 
 def _file_of(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.engines.harness import SYSTEM_PATH, Engine, cache_folder, find_program, need_root
@@ -29,12 +30,20 @@ def program_path(flavour: str) -> str:
 class DockerDaemon(Engine):
     """A Docker daemon with a socket, a data folder and a containerd of its own."""
 
-    def __init__(self, flavour: str, data_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        flavour: str,
+        data_root: Path | None = None,
+        hosts: Sequence[str] = (),
+        more: Mapping[str, object] | None = None,
+    ) -> None:
         """Start the daemon.
 
         Args:
             flavour: one of `FLAVOURS`.
             data_root: a data folder to keep when the daemon ends; the default is a temporary one.
+            hosts: where it listens too, beside its socket.
+            more: more of its settings.
 
         Raises:
             EngineUnavailable: It is not installed, or cannot run here.
@@ -59,7 +68,7 @@ class DockerDaemon(Engine):
             "data-root": str(self.data_root),
             "exec-root": str(folder / "x"),
             "pidfile": str(folder / "pid"),
-            "hosts": [self.host],
+            "hosts": [self.host, *hosts],
             "bridge": "none",
             "iptables": False,
             "ip-forward": False,
@@ -69,6 +78,7 @@ class DockerDaemon(Engine):
             # By this the processes of containers are found when all their parents are gone.
             "cgroup-parent": f"/{folder.name}",
             "shutdown-timeout": 2,
+            **(more or {}),
         }
         if flavour == "docker-28-containerd":
             settings["features"] = {"containerd-snapshotter": True}

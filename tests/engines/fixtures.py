@@ -47,8 +47,13 @@ def _get(name: str, start: Callable[[], S]) -> S:
 
 def new_engine(name: str) -> Engine:
     """Start an engine of one's own, for tests that end it; skip if it cannot be had."""
+    return service(name, lambda: Podman() if name == "podman" else DockerDaemon(name))
+
+
+def service(name: str, start: Callable[[], S]) -> S:
+    """Start a service of one's own; skip if it cannot be had."""
     try:
-        return Podman() if name == "podman" else DockerDaemon(name)
+        return start()
     except EngineUnavailable as error:
         _unavailable[name] = str(error)
         pytest.skip(f"{name}: {error}")
