@@ -172,6 +172,12 @@ def _add_lint(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     lint.add_argument(
         "--no-buildkit", dest="buildkit", action="store_false", help="do not ask docker buildx"
     )
+    lint.add_argument(
+        "--no-builds",
+        dest="builds",
+        action="store_false",
+        help="do not tell what the last build of FILE wasted",
+    )
     lint.add_argument("--json", action="store_true", help="one JSON object")
 
 

@@ -57,6 +57,8 @@ class BuildEvent:
         removed: How many are removed.
         wasted: Bytes of lower layers that it hid; of the finished image, all that can never be
             read.
+        copied: Of what a step's layer hid, the bytes that it holds again, unchanged.
+        hidden: The largest files that it hid, as pairs of path and bytes.
         seconds: How long the step or the build took.
         exit_code: Exit code of the step's command.
         tags: Names of the finished image.
@@ -82,6 +84,8 @@ class BuildEvent:
     modified: int | None = None
     removed: int | None = None
     wasted: int | None = None
+    copied: int | None = None
+    hidden: tuple[tuple[str, int], ...] | None = None
     seconds: float | None = None
     exit_code: int | None = None
     tags: tuple[str, ...] | None = None
@@ -117,8 +121,9 @@ def build_event(document: Mapping[str, Any]) -> BuildEvent:
         raise ValueError("no event")
     if "tags" in known:
         known["tags"] = tuple(known["tags"])
-    if "largest" in known:
-        known["largest"] = tuple((str(path), int(size)) for path, size in known["largest"])
+    for name in ("largest", "hidden"):
+        if name in known:
+            known[name] = tuple((str(path), int(size)) for path, size in known[name])
     if "chain" in known:
         known["chain"] = tuple(known["chain"])
     if "plan" in known:

@@ -344,4 +344,6 @@ def with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
         modified=facts.modified,
         removed=facts.removed,
         wasted=facts.wasted,
+        copied=facts.copied or None,
+        hidden=facts.hidden or None,
     )

@@ -248,6 +248,11 @@ class BuildState:
         elif step is not None:
             self._end_step(step, event)
 
+    def of_step(self, number: int) -> list[BuildStep]:
+        """A step, and what is run for it before the next one."""
+        triggers = [step for key, step in sorted(self.triggers.items()) if key[0] == number]
+        return [self.steps[number], *triggers] if number in self.steps else triggers
+
     def _step(self, number: int, trigger: int) -> BuildStep | None:
         return self.triggers.get((number, trigger)) if trigger else self.steps.get(number)
 

@@ -16,6 +16,7 @@ from layerscope.build.builders import builders_of, check_secrets
 from layerscope.build.buildkit import build_by_buildkit
 from layerscope.build.compare import previous
 from layerscope.build.inputs import Inputs, base_names, gather, keep, kept
+from layerscope.build.known_builds import keep_document
 from layerscope.build.leftovers import clean_up
 from layerscope.build.plan import plan_of
 from layerscope.build.recorder import Recorder
@@ -106,6 +107,8 @@ def _build(
     labels = None if builder == "buildkit" else request.labels
     plan = plan_of(document, request.target, name, arguments, labels)
     recorder.plan(plan)
+    with suppress(OSError):
+        keep_document(job, data)
     with _keeping_inputs(engine, job, context, document, arguments, wish):
         if builder == "buildkit":
             return build_by_buildkit(

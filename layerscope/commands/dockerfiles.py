@@ -42,6 +42,8 @@ def lint(arguments: argparse.Namespace) -> int:
     waste: list[StepWaste] = []
     if arguments.image is not None:
         waste = _waste(arguments, document)
+    elif arguments.builds and path is not None:
+        waste = _waste_of_last_build(document, path)
     world = World(
         context=context,
         base=_look_up(arguments) if arguments.bases else None,
@@ -139,6 +141,14 @@ def _waste(arguments: argparse.Namespace, document: Document) -> list[StepWaste]
 
     with open_source(arguments.image, arguments) as (loaded, _):
         return step_waste(document, loaded.image, by_layer(loaded.stack), arguments.target)
+
+
+def _waste_of_last_build(document: Document, path: Path) -> list[StepWaste]:
+    """What the job of the last build of a file says; no engine is asked, and no image read."""
+    from layerscope.build.known_builds import finished_build, waste_of
+
+    build = finished_build(path)
+    return [] if build is None else waste_of(document, build)
 
 
 def _look_up(arguments: argparse.Namespace) -> Callable[[str], BaseImage | None]:

@@ -31,7 +31,8 @@ def _words(waste: StepWaste, instruction: Instruction) -> tuple[str, str]:
     size = docker_size(waste.size)
     named = ", ".join(path for path, _ in waste.paths[:3])
     more = f", most of it in {named}" if named else ""
-    start = f"In {waste.image} this step (layer {waste.layer})"
+    layer = "" if waste.layer is None else f" (layer {waste.layer})"
+    start = f"In {waste.image} this step{layer}"
     if waste.copied * 2 >= waste.size:
         message = f"{start} copied {docker_size(waste.copied)} that it did not change{more}."
         if re.search(r"\bch(?:own|grp)\b", text):

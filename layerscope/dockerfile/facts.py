@@ -33,8 +33,8 @@ class StepWaste:
 
     Attributes:
         instruction: Number of the instruction.
-        image: The image's name.
-        layer: Number of the layer.
+        image: What the image is called: its name, or which build it is of.
+        layer: Number of the layer; None if it is not known.
         size: Bytes of lower layers that can no longer be read.
         copied: Those of them that the layer holds again, with the same content.
         paths: The largest paths, with a slash at their beginning, and their bytes.
@@ -42,7 +42,7 @@ class StepWaste:
 
     instruction: int
     image: str
-    layer: int
+    layer: int | None
     size: int
     copied: int
     paths: Sequence[tuple[str, int]]

@@ -104,6 +104,6 @@ def _line_now(path: Path, state: BuildState, step: BuildStep, line: int | None) 
     except LayerscopeError:
         return line
     for number, each in match_steps(document, state).items():
-        if each is step:
+        if each.number == step.number:
             return document.source.line_at(document.instructions[number].span.start)
     return line

@@ -16,12 +16,16 @@ from layerscope.text import docker_size, visible
 from layerscope.tui.background import run_beside
 
 if TYPE_CHECKING:
+    from layerscope.build.known_builds import KnownBuild
     from layerscope.build.state import BuildState
     from layerscope.dockerfile.colours import ColourSpan
     from layerscope.dockerfile.context import ContextFolder
     from layerscope.dockerfile.document import Document
+    from layerscope.dockerfile.facts import StepWaste
     from layerscope.dockerfile.problems import Problem
     from layerscope.dockerfile.tools import ToolResult
+    from layerscope.filesystem.stack import Stack
+    from layerscope.filesystem.waste import LayerWaste
     from layerscope.jobs.job import Job
     from layerscope.tui.session import Connector, Session
 
@@ -146,12 +150,14 @@ class Around:
         images: Names of local images.
         context: The build context; None while it is not known.
         build: The last build of the file.
+        finished: The last one that made an image.
         session: The image that is open.
     """
 
     images: Sequence[str] = ()
     context: ContextFolder | None = None
     build: tuple[Job, BuildState] | None = None
+    finished: KnownBuild | None = None
     session: Session | None = None
     names: dict[str, Sequence[str]] = field(default_factory=dict)
 
@@ -180,6 +186,7 @@ class EditorWork:
         self._wanted: dict[str, Callable[[], Message | None]] = {}
         self._running: set[str] = set()
         self._closed = False
+        self._hidden: tuple[Stack, Sequence[LayerWaste]] | None = None
 
     def close(self) -> None:
         """Drops everything."""
@@ -240,7 +247,7 @@ class EditorWork:
             from layerscope.dockerfile.lint import lint
 
             context = self._context(path)
-            found = lint(document, World(context=context))
+            found = lint(document, World(context=context, waste=self._waste(document)))
             return Linted(document, found, self._made(document), context)
 
         self._do("lint", work)
@@ -270,7 +277,7 @@ class EditorWork:
         """Looks for the last build of the file."""
 
         def work() -> Message | None:
-            from layerscope.build.known_builds import last_build
+            from layerscope.build.known_builds import finished_build, last_build
             from layerscope.build.state import BuildState
 
             job = last_build(path)
@@ -278,7 +285,7 @@ class EditorWork:
                 return None
             state = BuildState(job.journal)
             state.read()
-            self.around.build = job, state
+            self.around.build, self.around.finished = (job, state), finished_build(path)
             return BuildFound()
 
         self._do("build", work)
@@ -299,7 +306,7 @@ class EditorWork:
 
     def _made(self, document: Document) -> dict[int, Made] | None:
         """What instructions made: in the image that is open, or else in the last build."""
-        session, build = self.around.session, self.around.build
+        session, build = self.around.session, self.around.finished
         if session is not None and session.image is not None and session.loaded is not None:
             from layerscope.dockerfile.match_history import match_layers
 
@@ -312,16 +319,34 @@ class EditorWork:
                     if layer < stack.height
                 }
         if build is not None:
-            from layerscope.build.known_builds import match_steps
+            from layerscope.build.known_builds import made_by
 
-            ended = {number: step.ended for number, step in match_steps(document, build[1]).items()}
             found = {
-                number: Made(event.size, None, event.diff_id)
-                for number, event in ended.items()
-                if event is not None and event.size is not None and event.diff_id is not None
+                number: Made(sum(event.size or 0 for event in events), None, events[0].diff_id)
+                for number, events in made_by(document, build).items()
             }
             return found or None
         return None
+
+    def _waste(self, document: Document) -> Sequence[StepWaste]:
+        """What instructions wasted: in the last build, or else in the image that is open."""
+        session, build = self.around.session, self.around.finished
+        if build is not None:
+            from layerscope.build.known_builds import waste_of
+
+            return waste_of(document, build)
+        if session is None or session.image is None or session.loaded is None:
+            return ()
+        stack = session.loaded.stack
+        if stack.height < len(session.image.layers):
+            # Not all layers are there yet.
+            return ()
+        from layerscope.dockerfile.match_history import step_waste
+        from layerscope.filesystem.waste import by_layer
+
+        if self._hidden is None or self._hidden[0] is not stack:
+            self._hidden = stack, by_layer(stack)
+        return step_waste(document, session.image, self._hidden[1])
 
     def _do(self, kind: str, work: Callable[[], Message | None]) -> None:
         """Does a piece of work, behind the one of its kind that is being done."""

@@ -124,13 +124,13 @@ class Going:
         from layerscope.tui.leads import LayerGoal
 
         screen = self._screen
-        made, build = screen.made.here, screen.work.around.build
+        made, build = screen.made.here, screen.work.around.finished
         if made is None:
             return
         if made.layer is not None:
             goal = LayerGoal(None, made.diff_id)
         else:
-            image = build[1].last_image if build is not None else None
+            image = build.state.last_image if build is not None else None
             if image is None:
                 screen.say("The image of the last build is not known.")
                 return
