@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from layerscope.errors import UsageError
@@ -22,6 +23,7 @@ def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
 
     Raises:
         UsageError: It is closed.
+        OSError: It takes nothing more.
     """
     out = _stdout()
     if isinstance(out, io.TextIOWrapper):
@@ -31,13 +33,15 @@ def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
     for line in lines:
         piece.append(line)
         if live or len(piece) == _LINES:
-            out.write("\n".join(piece) + "\n")
+            with _named():
+                out.write("\n".join(piece) + "\n")
+                if live:
+                    out.flush()
             piece.clear()
-            if live:
-                out.flush()
-    if piece:
-        out.write("\n".join(piece) + "\n")
-    out.flush()
+    with _named():
+        if piece:
+            out.write("\n".join(piece) + "\n")
+        out.flush()
 
 
 def write_bytes(pieces: Iterable[bytes]) -> None:
@@ -45,11 +49,24 @@ def write_bytes(pieces: Iterable[bytes]) -> None:
 
     Raises:
         UsageError: It is closed.
+        OSError: It takes nothing more.
     """
     out = _stdout().buffer
     for piece in pieces:
-        out.write(piece)
-    out.flush()
+        with _named():
+            out.write(piece)
+    with _named():
+        out.flush()
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Has errors say that it is stdout that takes nothing more."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or "Standard output"
+        raise
 
 
 def _stdout() -> TextIO:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal[
     "plan",
@@ -19,6 +19,8 @@ Kind = Literal[
     "finished",
     "failed",
 ]
+
+_KINDS: tuple[str, ...] = get_args(Kind)
 
 #: What `layerscope build --json-lines` prints; the rest is for whoever shows a build.
 PUBLIC = frozenset(
@@ -109,6 +111,13 @@ class BuildEvent:
 
 _NAMES = tuple(field.name for field in fields(BuildEvent))
 
+#: What JSON has for a field, by what the field is here; tuples are lists there, checked as made.
+_JSON: dict[str, type | tuple[type, ...]] = {"int": int, "str": str, "float": (int, float)}
+_TYPES = {
+    field.name: _JSON.get(str(field.type).partition(" ")[0], (list, tuple))
+    for field in fields(BuildEvent)
+}
+
 
 def build_event(document: Mapping[str, Any]) -> BuildEvent:
     """An event of a journal.
@@ -117,15 +126,25 @@ def build_event(document: Mapping[str, Any]) -> BuildEvent:
         ValueError: It is none.
     """
     known = {name: document[name] for name in _NAMES if name in document}
-    if "event" not in known:
-        raise ValueError("no event")
-    if "tags" in known:
-        known["tags"] = tuple(known["tags"])
-    for name in ("largest", "hidden"):
-        if name in known:
-            known[name] = tuple((str(path), int(size)) for path, size in known[name])
-    if "chain" in known:
-        known["chain"] = tuple(known["chain"])
-    if "plan" in known:
-        known["plan"] = tuple((int(step), line, str(text)) for step, line, text in known["plan"])
+    if known.get("event") not in _KINDS:
+        raise ValueError("no event of a build")
+    for name, value in known.items():
+        if name != "event" and not isinstance(value, _TYPES[name]):
+            raise ValueError(f"{name} is {value!r}")
+    try:
+        if "tags" in known:
+            known["tags"] = tuple(map(str, known["tags"]))
+        for name in ("largest", "hidden"):
+            if name in known:
+                known[name] = tuple((str(path), int(size)) for path, size in known[name])
+        if "chain" in known:
+            known["chain"] = tuple(map(int, known["chain"]))
+        if "plan" in known:
+            known["plan"] = tuple(_planned(*step) for step in known["plan"])
+    except TypeError as error:
+        raise ValueError(str(error)) from None
     return BuildEvent(**known)
+
+
+def _planned(number: int, line: int | None, text: str) -> tuple[int, int | None, str]:
+    return int(number), None if line is None else int(line), str(text)

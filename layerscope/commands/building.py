@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
@@ -17,13 +19,17 @@ from layerscope.text import one_line, short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.build.asked import Answer, Asked
+    from layerscope.build.events import BuildEvent
     from layerscope.jobs.job import Job
     from layerscope.jobs.journal import Event
+
+#: Exit codes of a build that could not begin, or not end.
+_NO_REPORT = (None, LayerscopeError.exit_code)
 
 
 def build(arguments: argparse.Namespace) -> int:
     """`layerscope build`."""
-    from layerscope.jobs.launch import cancel, start
+    from layerscope.jobs.launch import cancel, held_back, start
 
     if arguments.json and not arguments.dry_run:
         raise UsageError("--json belongs to --dry-run.", "Events of a build are --json-lines.")
@@ -33,19 +39,41 @@ def build(arguments: argparse.Namespace) -> int:
         return _preview(arguments)
     request = _answer(arguments).checked()
     title = " ".join(request.tags) or request.context
-    job = start("build", title, "layerscope.build.worker", request.spec())
-    if arguments.detach:
-        write_lines([job.id])
-        return 0
+    job: Job | None = None
     try:
-        return _follow(job, arguments.json_lines, arguments.quiet)
+        with _stopped_by_sigterm():
+            # Nothing comes between a job that runs and whoever knows of it.
+            with held_back(signal.SIGINT, signal.SIGTERM):
+                job = start("build", title, "layerscope.build.worker", request.spec())
+            if arguments.detach:
+                write_lines([job.id])
+                return 0
+            return _follow(job, arguments.json_lines, arguments.quiet)
     except KeyboardInterrupt:
+        if job is None:
+            raise
         print("Stopping the build…", file=sys.stderr)
         if not cancel(job):
             raise LayerscopeError(
                 f"Job {job.id} does not stop.", f"Try again: layerscope jobs cancel {job.id}."
             ) from None
         raise Cancelled from None
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Has SIGTERM do what ctrl+c does: whoever ends a pipeline does not want its image."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def jobs(arguments: argparse.Namespace) -> int:
@@ -64,7 +92,13 @@ def jobs(arguments: argparse.Namespace) -> int:
         return 0
     chosen = job(arguments.id)
     if arguments.action == "attach":
-        return _follow(chosen, arguments.json_lines)
+        try:
+            return _follow(chosen, arguments.json_lines)
+        except KeyboardInterrupt:
+            if not chosen.locked():
+                raise
+            _say_it_goes_on(chosen)
+            return Cancelled.exit_code
     if not chosen.locked():
         if chosen.left:
             return _take_away(chosen)
@@ -97,82 +131,103 @@ def _take_away(job: Job) -> int:
 
 
 def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
-    """Prints what a job says, from its first line on, and gives its exit code."""
-    from layerscope.jobs.journal import follow
+    """Prints what a job says, from its first line on, and gives its exit code.
 
-    ends: list[str] = []
-
-    def told() -> Iterator[Event]:
-        for event in follow(job):
-            if event.get("event") == "failed":
-                ends.append(str(event.get("text") or ""))
-            yield event
-
-    if json_lines:
-        write_lines(_json_lines(told()), live=True)
-    elif quiet:
-        write_lines(_quiet_lines(told()))
-    else:
-        with StatusLine() as status:
-            write_lines(_text_lines(job, status, ends), live=True)
+    How it failed goes to stderr, as it would if it could not begin.
+    """
+    ends: list[BuildEvent] = []
+    try:
+        if json_lines:
+            write_lines(_json_lines(job, ends), live=True)
+        elif quiet:
+            write_lines(_quiet_lines(job, ends))
+        else:
+            with StatusLine() as status:
+                write_lines(_text_lines(job, status, ends), live=True)
+                if job.exit_code not in _NO_REPORT:
+                    write_lines(_compared(job))
+                    write_lines(_what_next(job))
+    except OSError:
+        if job.locked():
+            _say_it_goes_on(job)
+        raise
     code = job.exit_code
-    if code is None or code == LayerscopeError.exit_code:
-        # No answer, but an error, which belongs on stderr whatever stdout takes.
-        raise LayerscopeError(one_line(ends[-1] if ends else f"Job {job.id} ended without a word."))
-    if quiet and code and ends:
-        print(f"layerscope: {one_line(ends[-1] or 'The build failed.')}", file=sys.stderr)
-    elif not quiet and not json_lines:
-        write_lines(_compared(job))
-        write_lines(_what_next(job))
+    text = one_line((ends[-1].text or "") if ends else "")
+    if code is None or code in _NO_REPORT:
+        raise LayerscopeError(text or f"Job {job.id} ended without a word.")
+    if not ends:
+        print(f"layerscope: The end of what job {job.id} said is lost.", file=sys.stderr)
+    elif code and (json_lines or quiet):
+        print(f"layerscope: {text or 'The build failed.'}", file=sys.stderr)
     return code
 
 
-def _json_lines(events: Iterable[Event]) -> Iterator[str]:
-    from layerscope.build.events import PUBLIC
-
-    for event in events:
-        if event.get("event") in PUBLIC:
-            yield json.dumps(event)
-
-
-def _quiet_lines(events: Iterable[Event]) -> Iterator[str]:
-    """The image's id alone, as `docker build --quiet` has it."""
-    from layerscope.build.events import build_event
-
-    for document in events:
-        event = build_event(document)
-        if event.event == "finished" and event.image:
-            yield event.image
+def _say_it_goes_on(job: Job) -> None:
+    # Stderr may be gone with what ended this.
+    with suppress(OSError):
+        print(
+            f"The {job.kind} goes on as job {job.id}. `layerscope jobs attach {job.id}` shows it, "
+            f"`layerscope jobs cancel {job.id}` stops it.",
+            file=sys.stderr,
+        )
 
 
-def _text_lines(job: Job, status: StatusLine, ends: list[str]) -> Iterator[str]:
-    """Lines for people; what goes on while nothing is said stands in the status line.
+def _told(job: Job, ends: list[BuildEvent]) -> Iterator[tuple[Event, BuildEvent] | None]:
+    """What a job says until it ends; None now and then while it says nothing.
 
     Args:
         job: The job.
-        status: The status line.
-        ends: Takes the texts that it ended with, which for an error are no lines here.
+        ends: Takes the event that it ended with.
     """
     from layerscope.build.events import build_event
-    from layerscope.jobs.journal import watch
+    from layerscope.jobs.journal import ENDS, watch
+
+    for document in watch(job):
+        if document is None:
+            yield None
+            continue
+        # What a damaged journal has besides is passed over.
+        with suppress(ValueError):
+            event = build_event(document)
+            if event.event in ENDS:
+                ends.append(event)
+            yield document, event
+
+
+def _json_lines(job: Job, ends: list[BuildEvent]) -> Iterator[str]:
+    from layerscope.build.events import PUBLIC
+
+    for told in _told(job, ends):
+        if told is not None and told[1].event in PUBLIC:
+            yield json.dumps(told[0])
+
+
+def _quiet_lines(job: Job, ends: list[BuildEvent]) -> Iterator[str]:
+    """The image's id alone, as `docker build --quiet` has it."""
+    for told in _told(job, ends):
+        if told is not None and told[1].event == "finished" and told[1].image:
+            yield told[1].image
+
+
+def _text_lines(job: Job, status: StatusLine, ends: list[BuildEvent]) -> Iterator[str]:
+    """Lines for people; what goes on while nothing is said stands in the status line."""
     from layerscope.reports.build_report import BuildText
 
     text = BuildText()
-    failure: Event | None = None
-    for event in watch(job):
-        if event is None:
+    for told in _told(job, ends):
+        if told is None:
             status.show(text.status())
-            continue
-        if event.get("event") == "failed":
-            ends.append(str(event.get("text") or ""))
-            # How it ended is known when it has.
-            failure = event
-            continue
-        for line in text.lines(build_event(event)):
-            status.clear()
-            yield line
-    if failure is not None and job.exit_code not in (None, LayerscopeError.exit_code):
-        yield from text.lines(build_event(failure))
+        elif told[1].event != "failed":
+            for line in text.lines(told[1]):
+                status.clear()
+                yield line
+    status.clear()
+    end = ends[-1] if ends else None
+    # How it ended is known when it has; an error has no report.
+    if end is not None and end.event == "failed" and job.exit_code not in _NO_REPORT:
+        yield ""
+        print(f"layerscope: {text.failure(end)}", file=sys.stderr, flush=True)
+        yield from text.lines(end)
 
 
 def _compared(job: Job) -> Iterator[str]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def _launch(folder: Path, module: str) -> None:
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with (folder / "output").open("wb") as output:
+        # It may be asked to stop before it is ready for that: the signal waits until it is.
+        with (folder / "output").open("wb") as output, held_back(signal.SIGTERM):
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", "-m", module, str(folder), str(lock)],
                 stdin=subprocess.DEVNULL,
@@ -83,6 +84,16 @@ def _launch(folder: Path, module: str) -> None:
         os.pwrite(lock, str(process.pid).encode(), 0)
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def held_back(*numbers: signal.Signals) -> Iterator[None]:
+    """Holds signals back, here and in what is started here until it lets them through itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _environment() -> dict[str, str]:

@@ -138,6 +138,8 @@ def run(argv: list[str], work: Work) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    # Held back since before this process was there.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     # The session has no terminal; whoever sends it means somebody else.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with Journal(job.journal) as journal:

@@ -86,7 +86,17 @@ class BuildText:
             yield from self._summary(event)
         elif event.event == "failed":
             self._over = True
-            yield from self._failure(event)
+            if event.image:
+                yield f"The last good layer is in {short_id(event.image)}."
+
+    def failure(self, event: BuildEvent) -> str:
+        """The sentence that tells how it failed; what its lines have told of it is not repeated."""
+        text = one_line(event.text or "The build failed.")
+        failed = self._failed
+        if failed is not None and failed.step is not None and (failed.text or "") in text:
+            number = step_label(failed.step, failed.trigger)
+            return f"The build failed at step {number} of {self._steps}{_after(event)}."
+        return text
 
     def status(self) -> str:
         """What goes on now, on one line; empty if nothing does."""
@@ -122,18 +132,6 @@ class BuildText:
             text = text if len(text) <= _INSTRUCTION else f"{text[: _INSTRUCTION - 1]}…"
             yield f"{label:<9}{docker_size(size):>7}  {self._number(step)} {text}"
             label = ""
-
-    def _failure(self, event: BuildEvent) -> Iterator[str]:
-        yield ""
-        text = one_line(event.text or "The build failed.")
-        failed = self._failed
-        if failed is not None and failed.step is not None and (failed.text or "") in text:
-            # Its reason stands above.
-            number = step_label(failed.step, failed.trigger)
-            text = f"The build failed at step {number} of {self._steps}{_after(event)}."
-        yield text
-        if event.image:
-            yield f"The last good layer is in {short_id(event.image)}."
 
     def _is_silent(self, step: StepKey) -> bool:
         words = self._instructions.get(step, "").upper().split(None, 2)

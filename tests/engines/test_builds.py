@@ -152,6 +152,11 @@ def test_a_build_that_is_cancelled_leaves_nothing(site: Site, base: str) -> None
     cancelled(site, base, "command")
 
 
+@pytest.mark.parametrize("site", BUILDERS[:2], indirect=True, ids=["classic", "buildkit"])
+def test_a_pipeline_that_is_ended_leaves_nothing(site: Site, base: str) -> None:
+    cancelled(site, base, "terminate")
+
+
 def cancelled(site: Site, base: str, how: str) -> None:
     site.write(f"FROM {base}\n" + unique("true") + "RUN echo begun; sleep 600\n")
     before = site.left()
@@ -159,7 +164,7 @@ def cancelled(site: Site, base: str, how: str) -> None:
         if how == "command":
             assert site.run("jobs", "cancel", "1").returncode == 0
         else:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM if how == "terminate" else signal.SIGINT)
         assert process.wait(60) == 130
     listed = json.loads(site.run("jobs", "list", "--json").stdout)["jobs"]
     assert [(job["state"], job["exit_code"]) for job in listed] == [("cancelled", 130)]

@@ -17,6 +17,8 @@ def work(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
     for name, value in job.spec["do"]:
         if name == "say":
             write({"event": "log", "text": value})
+        elif name == "tell":
+            write(value)
         elif name == "many":
             for number in range(value):
                 write({"event": "log", "text": f"line {number}"})

@@ -93,14 +93,16 @@ def test_the_summary_has_what_counts() -> None:
 def test_a_failure_is_told_once_and_with_its_reason() -> None:
     failed = BuildEvent("step_failed", 3, text="No.", exit_code=7, seconds=1.0)
     end = BuildEvent("failed", text="The build failed: No.", image=IMAGE, seconds=2.0)
-    assert told(PLAN, started(3, "RUN x"), failed, end) == [
+    text = BuildText()
+    assert [
+        line for event in (PLAN, started(3, "RUN x"), failed, end) for line in text.lines(event)
+    ] == [
         "[ 3/10] RUN x",
         "[ 3/10] failed with exit code 7 after 1.0s: No.",
-        "",
-        "The build failed at step 3 of 10 after 2.0s.",
         "The last good layer is in c0ffeec0ffee.",
     ]
-    assert told(BuildEvent("failed", text="No engine.")) == ["", "No engine."]
+    assert text.failure(end) == "The build failed at step 3 of 10 after 2.0s."
+    assert BuildText().failure(BuildEvent("failed", text="No engine.")) == "No engine."
 
 
 def test_the_status_says_what_runs_and_for_how_long() -> None:

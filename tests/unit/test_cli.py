@@ -92,7 +92,7 @@ def test_a_reader_that_goes_away_is_no_error(image: str) -> None:
 def test_output_that_cannot_be_written_is_one_line(image: str) -> None:
     done = process("files", image, shell="> /dev/full")
     assert done.returncode == 2
-    assert done.stderr.decode() == "layerscope: No space left on device.\n"
+    assert done.stderr.decode() == "layerscope: Standard output: No space left on device.\n"
     done = process("files", image, shell=">&-")
     assert done.returncode == 2
     assert done.stderr.decode().count("\n") == 1

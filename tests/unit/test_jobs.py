@@ -116,6 +116,15 @@ def test_a_job_is_cancelled_from_another_process() -> None:
     assert cancel(made)
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.1])
+def test_a_job_that_is_stopped_while_it_starts_was_cancelled(delay: float) -> None:
+    made = begin(("say", "here"), ("sleep", 60))
+    time.sleep(delay)
+    assert cancel(made)
+    assert made.state is State.CANCELLED
+    assert texts(made)[-1] == "Cancelled."
+
+
 def test_a_job_outlives_the_session_that_started_it(tmp_path: Path) -> None:
     code = (
         "import sys, os, signal; from layerscope.jobs.launch import start; "
