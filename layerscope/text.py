@@ -22,6 +22,9 @@ for _power, _letter in enumerate("kmgt", start=1):
 #: Select Graphic Rendition (ECMA-48, 8.3.117): the colours and weights of a terminal.
 COLORS = re.compile("\x1b\\[[0-9;:]*m")
 
+#: What stands for the name of an image that has none.
+_ID = re.compile("(docker-daemon:)?(sha256:)?[0-9a-f]{64}")
+
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -129,6 +132,11 @@ def _duration(seconds: int) -> str:
     if hours < 24 * 365 * 2:
         return f"{hours // 24 // 30} months"
     return f"{hours // 24 // 365} years"
+
+
+def short_name(reference: str) -> str:
+    """A reference, safe on a terminal; of an image without a name, the first digits of its id."""
+    return short_id(reference) if _ID.fullmatch(reference) else visible(reference)
 
 
 def short_id(identifier: str) -> str:

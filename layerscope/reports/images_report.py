@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from layerscope.text import docker_age, docker_size, short_id, visible
@@ -14,7 +15,10 @@ SCHEMA = "layerscope.images/1"
 
 
 def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
-    """The object that `images --json` prints; sizes are bytes, `created` is Unix time."""
+    """The object that `images --json` prints; sizes are bytes.
+
+    `created` is RFC 3339 in UTC, as in `inspect`, to the second; null where none was recorded.
+    """
     return {
         "schema": SCHEMA,
         "images": [
@@ -22,7 +26,7 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
                 "repository": image.repository,
                 "tag": image.tag,
                 "id": image.id,
-                "created": image.created,
+                "created": _time(image.created),
                 "size": image.size,
                 "shared_size": image.shared_size,
                 "unique_size": image.unique_size,
@@ -30,6 +34,16 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
             for image in images
         ],
     }
+
+
+def _time(created: int) -> str | None:
+    # Engines say 1970, or the year 1, where an image has no time.
+    if created <= 0:
+        return None
+    try:
+        return f"{datetime.fromtimestamp(created, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def images_text(images: Sequence[ImageSummary], now: float) -> Iterator[str]:

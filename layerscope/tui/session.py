@@ -15,7 +15,7 @@ from textual.message import Message
 from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError, PlatformMissingError
 from layerscope.images.progress import Progress
 from layerscope.images.spawned import dismiss
-from layerscope.text import docker_size, one_line, visible
+from layerscope.text import docker_size, one_line, short_name, visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.glance_job import GlanceJob
 
@@ -239,13 +239,13 @@ class Session:
         """What the image is called, and its platform, safe to show."""
         image = self.image
         if image is None:
-            return visible(self.source), visible(self.platform or "")
+            return short_name(self.source), visible(self.platform or "")
         platform = "/".join(part for part in (image.os, image.architecture) if part)
         if image.platforms:
             platform = str(image.platforms[0])
         if len(image.platforms) > 1:
             platform += f", 1 of {len(image.platforms)} platforms"
-        return visible(image.reference), visible(platform)
+        return short_name(image.reference), visible(platform)
 
     @property
     def platforms(self) -> tuple[str, ...]:

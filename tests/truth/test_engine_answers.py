@@ -42,7 +42,11 @@ def test_images_are_those_that_the_engine_lists(engine: Engine) -> None:
     document = json.loads(output("images", "--json", engine=engine))
     images: list[dict[str, Any]] = document["images"]
     said = Counter(
-        tuple(image[key] for key in ("repository", "tag", "id", "created", "size"))
+        (
+            *(image[key] for key in ("repository", "tag", "id")),
+            whole_seconds(image["created"]),
+            image["size"],
+        )
         for image in images
     )
     assert said == truth

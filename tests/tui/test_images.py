@@ -187,3 +187,11 @@ async def test_an_engine_that_hangs_is_told(drive: Drive, monkeypatch: pytest.Mo
         await ui.until(lambda: "The engine has not answered yet." in ui.text)
         free.set()
         await ui.until(lambda: "5 images" in ui.text)
+
+
+async def test_the_title_has_the_short_id_of_an_image_without_a_name(drive: Drive) -> None:
+    name = "sha256:" + "0123456789abcdef" * 4
+    reader = fakes.FakeReader(fakes.sample_image(name))
+    async with drive(name, reader=reader) as ui:
+        assert ui.lines[0].split()[:2] == ["layerscope", "0123456789ab"]
+        assert "0123456789abcd" not in ui.lines[0]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from layerscope.images.stored import ImageSummary
+from layerscope.reports.images_report import images_document
 from tests.archives import END, entry, header, pax, saved
 from tests.unit.archives import layer, write
 from tests.unit.command import run
@@ -238,3 +240,29 @@ WORDS = (
     ["files", "--json-lines", "--layer", "0"],
     ["files", "--json-lines", "--layer", "1"],
 )
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        (1_714_979_289, "2024-05-06T07:08:09Z"),
+        (0, None),
+        (-62_135_596_800, None),  # the year 1, by which Go says that there is no time
+        (1 << 60, None),
+    ],
+)
+def test_images_tell_times_as_inspect_does(created: int, told: str | None) -> None:
+    image = ImageSummary("app", "1", "sha256:" + "a" * 64, created, 10, None, None)
+    document = images_document([image])
+    assert document["schema"] == "layerscope.images/1"
+    assert document["images"] == [
+        {
+            "repository": "app",
+            "tag": "1",
+            "id": image.id,
+            "created": told,
+            "size": 10,
+            "shared_size": None,
+            "unique_size": None,
+        }
+    ]

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerscope.text import decode, docker_age, docker_size, one_line, short_id, visible
+from layerscope.text import (
+    decode,
+    docker_age,
+    docker_size,
+    one_line,
+    short_id,
+    short_name,
+    visible,
+)
 
 DAY = 86400
 
@@ -118,3 +126,13 @@ def test_one_line_folds_white_space() -> None:
 def test_a_short_id_has_twelve_digits_and_no_algorithm() -> None:
     assert short_id("sha256:" + "0123456789abcdef" * 4) == "0123456789ab"
     assert short_id("abc") == "abc"
+
+
+@pytest.mark.parametrize("before", ["", "sha256:", "docker-daemon:sha256:"])
+def test_an_id_in_place_of_a_name_is_short(before: str) -> None:
+    assert short_name(before + "0123456789abcdef" * 4) == "0123456789ab"
+
+
+@pytest.mark.parametrize("name", ["app:1", "host/app@sha256:" + "0" * 64, "0" * 63, "bad\x1b"])
+def test_a_name_stays_as_it_is(name: str) -> None:
+    assert short_name(name) == visible(name)
