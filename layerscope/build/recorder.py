@@ -218,6 +218,10 @@ class Recorder:
     def finished(self, image: str, tags: Sequence[str]) -> None:
         """The build has made an image."""
         self.drain()
+        if self.totals is None and not self._thread.is_alive():
+            # No step has made a layer: its size is that of what it was built on.
+            with suppress(LayerscopeError):
+                self._facts(image, self._images.height(image))
         size, wasted = self.totals or (None, None)
         self._tell(
             BuildEvent(

@@ -72,6 +72,19 @@ def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -
     assert site.inspect(finished["image"])["image"]["id"] == document["image"]["id"]
 
 
+@pytest.mark.parametrize("dockerfile", ["FROM {base}\nENV A=1\n", "FROM scratch\nLABEL a=b\n"])
+def test_what_was_built_has_a_size_though_no_step_made_a_layer(
+    site: Site, base: str, dockerfile: str
+) -> None:
+    site.write(dockerfile.format(base=base))
+    # Docker's containerd store does not keep an image that has neither a layer nor a name.
+    built = site.build("-t", "layerscope.test/no-layer:1")
+    assert built.code == 0, built.errors
+    (finished,) = built.of("finished")
+    image = site.inspect("layerscope.test/no-layer:1")["image"]
+    assert (finished["size"], finished["wasted"]) == (image["size"], image["wasted_size"])
+
+
 @pytest.mark.parametrize(
     "site", [*BUILDERS, MATRIX[4]], indirect=True, ids=["classic", "buildkit", "podman", "store"]
 )

@@ -614,6 +614,30 @@ def test_steps_wait_for_their_figures_where_an_export_would_hold_up_the_build(
     assert recorder.totals == (36, 0)
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_image_whose_steps_made_no_layer_has_a_size_too(
+    stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def facts(reader: ImageReader, first: int, progress: object) -> Any:
+        measured.append(first)
+        return {}, (36, 4)
+
+    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
+    events: list[dict[str, Any]] = []
+    recorder = Recorder(lambda event: events.append(dict(event)), Exports(0))
+    recorder.committed(1, "3", base=True)
+    recorder.committed(2, "3")
+    if stopped:
+        recorder.hurry()
+    recorder.finished("3", [])
+    assert measured == ([] if stopped else [3])
+    assert (events[-1].get("size"), events[-1].get("wasted")) == (
+        (None, None) if stopped else (36, 4)
+    )
+
+
 def test_nobody_waits_for_figures_of_a_build_that_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
