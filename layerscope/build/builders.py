@@ -55,11 +55,13 @@ class Builders:
         return self.no_secrets.get(self.auto if name == "auto" else name, "")
 
 
-def builders_of(engine: Engine) -> Builders:
-    """The builders of an engine; this may ask `docker buildx` whether it is there.
+def builders_of(engine: Engine, wanted: str = "auto") -> Builders:
+    """The builders of an engine.
 
     Args:
         engine: The engine.
+        wanted: The builder that it is about. `docker buildx` is not asked whether it is there
+            where the classic one is wanted anyway; it counts as there then.
     """
     if engine.is_podman:
         lacks = {
@@ -70,7 +72,7 @@ def builders_of(engine: Engine) -> Builders:
         why = f"{engine.name} has no other."
         return Builders(engine.name, engine.platform, "podman", why, lacks, no_secrets)
     missing = {"podman": f"{engine.name} does not have {TITLES['podman']}."}
-    buildx = has_buildx()
+    buildx = wanted == "classic" or has_buildx()
     if not buildx:
         missing["buildkit"] = "BuildKit needs a docker command with buildx, and there is none here."
     why = "docker has buildx here." if buildx else "There is no docker with buildx here."

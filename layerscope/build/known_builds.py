@@ -16,6 +16,7 @@ from layerscope.dockerfile.carry import same_instructions
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.facts import Facts, StepWaste, World
 from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.text_file import find_dockerfile
 from layerscope.images.cache_folder import write_whole
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job
@@ -57,6 +58,23 @@ def last_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Job | Non
         if job.kind == "build" and os.path.realpath(str(job.spec.get("dockerfile"))) == wanted:
             return job
     return None
+
+
+def build_to_repeat(folder: Path, jobs: Iterable[Job] | None = None) -> Job | None:
+    """The build that somebody in a folder wants again, most likely.
+
+    Args:
+        folder: The folder.
+        jobs: The jobs, the newest first; None for all that are kept.
+
+    Returns:
+        The last one of the folder's Dockerfile, or, where there is no Dockerfile, the last of all.
+    """
+    dockerfile = find_dockerfile(folder)
+    if dockerfile is not None:
+        return last_build(dockerfile, jobs)
+    found = all_jobs() if jobs is None else jobs
+    return next((job for job in found if job.kind == "build"), None)
 
 
 def build_of(image: str, jobs: Iterable[Job] | None = None) -> Job | None:

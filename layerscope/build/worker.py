@@ -81,7 +81,7 @@ def _build(
     engine: Engine, job: Job, request: BuildRequest, recorder: Recorder, wish: Cancellation
 ) -> str:
     wish.ask(lambda: clean_up(engine, recorder.warning))
-    builders = builders_of(engine)
+    builders = builders_of(engine, request.builder)
     builder = builders.chosen(request.builder)
     check_secrets(builders, builder, request.secrets)
     secrets = {secret.id: secret.value() for secret in map(parse_secret, request.secrets)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import LayerscopeError
@@ -29,15 +30,15 @@ def ask(
         done: Given the source of an image that the user wants to look at, or None.
         say: Says what went wrong.
     """
+    from layerscope.build.known_builds import build_to_repeat
     from layerscope.build.request import build_request
-    from layerscope.jobs.folder import all_jobs
     from layerscope.tui.screens.build_form import BuildForm
 
     def chosen(request: BuildRequest | None) -> None:
         if request is not None:
             start(app, request, opener, done, say)
 
-    last = next((job for job in all_jobs() if job.kind == "build"), None)
+    last = build_to_repeat(Path.cwd())
     app.push_screen(BuildForm(None if last is None else build_request(last.spec)), chosen)
 
 

@@ -124,7 +124,7 @@ async def test_all_of_it_is_on_the_screen(size: tuple[int, int]) -> None:
             *("Context", "Dockerfile", "Tags", "Target", "Arguments", "Secrets"),
             *("Platform", "Network", "Builder", "Labels", "Options"),
         ]
-        assert "[ ] run every step anew   [ ] look for newer base images" in ui.text
+        assert "[ ] run every step   [ ] look for newer bases" in ui.text
         assert "enter Build" in ui.lines[-1]
         assert "Docker 28" in ui.lines[0]
 
@@ -289,7 +289,7 @@ async def test_what_was_chosen_last_is_there_again(here: Path) -> None:
         assert ui.note("Arguments") == "'VERSION=a b' TOKEN"
         assert ui.note("Secrets") == "id=npm,env=TOKEN"
         assert "hush-hush" not in ui.text
-        assert "[ ] run every step anew" in ui.text
+        assert "[ ] run every step" in ui.text
         await ui.press("shift+tab", "space", "enter")
         request = requested(ui)
         assert request.pull
@@ -313,7 +313,8 @@ async def test_a_context_that_is_none_is_not_looked_through(here: Path) -> None:
 
 async def test_no_key_that_is_typed_fast_goes_astray() -> None:
     async with form() as ui:
-        keys = ["tab", "tab", *"shop:1", "tab", *"build", "tab", *"A=1"]
+        keys = ["tab", "tab", *"shop:1", "tab", *"buildx", "backspace", "tab", *"=1"]
+        keys += ["left", "left", "A", "tab", *"id=x", *["backspace"] * 4, "tab", *"linux/s390x"]
         for key in [*keys, "enter", "enter"]:
             single = len(key) == 1
             name = _character_to_key(key) if single else key
@@ -323,6 +324,7 @@ async def test_no_key_that_is_typed_fast_goes_astray() -> None:
         assert request.tags == ("shop:1",)
         assert request.target == "build"
         assert request.build_args == {"A": "1"}
+        assert (request.secrets, request.platform) == ((), "linux/s390x")
 
 
 async def test_the_list_is_in_the_help() -> None:
@@ -368,3 +370,13 @@ def test_picture_in_the_colours_of_the_terminal(snap_compare: Callable[..., bool
     opener, theme = fakes.opener(fakes.FakeReader()), "layerscope-terminal"
     app = LayerscopeApp(None, opener, fakes.connector(), theme=theme)
     assert snap_compare(app, terminal_size=(80, 24), run_before=picture(*PICTURES["stages"]))
+
+
+async def test_in_a_low_terminal_the_fields_scroll() -> None:
+    async with form(size=(60, 12)) as ui:
+        assert "Options" not in ui.text
+        await ui.press("shift+tab")
+        await ui.until(lambda: "[ ] look for newer bases" in ui.text)
+        assert "esc Back" in ui.lines[-1]
+        await ui.press("tab")
+        await ui.until(lambda: " Context" in ui.text)

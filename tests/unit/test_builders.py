@@ -76,6 +76,21 @@ def test_who_takes_secrets(
     assert str(caught.value).startswith(said)
 
 
+def test_buildx_is_asked_only_where_it_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def has_buildx() -> bool:
+        asked.append("buildx")
+        return True
+
+    monkeypatch.setattr(builders, "has_buildx", has_buildx)
+    docker: Any = SimpleNamespace(name="Docker 28", platform="linux/amd64", is_podman=False)
+    assert builders_of(docker, "classic").chosen("classic") == "classic"
+    assert asked == []
+    assert builders_of(docker, "buildkit").chosen("buildkit") == "buildkit"
+    assert asked == ["buildx"]
+
+
 def test_podman_is_given_files_that_nobody_can_name() -> None:
     files, parameters = secret_files({"a": b"one", "b": b"two"})
     assert sorted(files.values()) == [b"one", b"two"]

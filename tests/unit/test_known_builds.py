@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from layerscope.build.known_builds import build_of, end_of, last_build, match_steps
+from layerscope.build.known_builds import build_of, build_to_repeat, end_of, last_build, match_steps
 from layerscope.build.state import BuildState
 from layerscope.dockerfile.parser import parse
 from layerscope.jobs.job import Job
@@ -48,6 +48,22 @@ def test_builds_of_a_file_and_of_an_image(tmp_path: Path) -> None:
     assert build_of("sha256:a", jobs[1:]) is jobs[2]
     assert build_of("sha256:b", jobs) is None
     assert build_of("", jobs) is None
+
+
+def test_the_build_that_is_wanted_again_in_a_folder(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    jobs = [
+        job(tmp_path, 3, there / "Containerfile", FINISHED),
+        job(tmp_path, 2, here / "Dockerfile", FINISHED),
+        job(tmp_path, 1, here / "Dockerfile", FINISHED),
+    ]
+    assert build_to_repeat(here, jobs) is jobs[0]
+    (here / "Dockerfile").touch()
+    assert build_to_repeat(here, jobs) is jobs[1]
+    (tmp_path / "Dockerfile").touch()
+    assert build_to_repeat(tmp_path, jobs) is None
 
 
 def test_instructions_and_the_steps_that_they_were(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from textual.widgets import Input, Static
 from layerscope.build.asked import MANY, Answer, Asked, answer, asked_of, typed
 from layerscope.build.offer import Offer
 from layerscope.build.request import BuildRequest
+from layerscope.tui._textual_compat import action_of_key
 from layerscope.tui.build_look import BuildersSeen, BuildLook, ContextSeen, DockerfileSeen
 from layerscope.tui.path_completion import PathSuggester
 from layerscope.tui.screens.build_offers import Known, note_of, rows_of, title_of, word
@@ -46,7 +47,7 @@ FIELDS = (
     ("builder", "Builder", "auto"),
     ("labels", "Labels", "NAME=VALUE, several with blanks between"),
 )
-TOGGLES = (("no_cache", "run every step anew"), ("pull", "look for newer base images"))
+TOGGLES = (("no_cache", "run every step"), ("pull", "look for newer bases"))
 HINTS = {
     "offers": ("build_offers.take", "build_offers.leave"),
     "": (
@@ -54,8 +55,8 @@ HINTS = {
         "build_form.next",
         "build_form.choose",
         "build_form.toggle",
-        "build_form.back",
     ),
+    "end": ("build_form.back",),
 }
 #: Seconds that typing has to pause before a folder is looked through.
 _PAUSE = 0.3
@@ -65,6 +66,14 @@ class FieldEntry(TextEntry):
     """A field; what was pressed while it had the focus is typed into it."""
 
     GIVES_BACK = False
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Does at once what a key asks for, so that none behind it overtakes it."""
+        action = action_of_key(self, event.key)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(action)
 
 
 class FieldSuggester(Suggester):
