@@ -211,3 +211,5 @@ def _clean(
     tasks += [partial(remove_build_image, engine, image) for image in dict.fromkeys(made[::-1])]
     if done_patiently(tasks, _PATIENCE):
         forget(folder)
+    if recorder.last_image in made:
+        recorder.last_image = None

@@ -145,7 +145,12 @@ class BuildState:
 
     @property
     def last_image(self) -> str | None:
-        """Id of the last image that was committed, for a look at what is there."""
+        """Id of the last image that was committed, for a look at what is there.
+
+        A build that was stopped has taken away what it made, and names none at its end.
+        """
+        if self.end is not None and self.end.image is None:
+            return None
         for step in reversed(self.all_steps):
             if step.ended is not None and step.ended.image:
                 return step.ended.image

@@ -71,7 +71,8 @@ class BuildWatch:
             if state is not State.RUNNING:
                 self.state.stop()
                 if self.state.end is None and (reason := self.job.reason):
-                    self.state.end = BuildEvent("failed", text=reason)
+                    last = self.state.last_image
+                    self.state.end = BuildEvent("failed", text=reason, image=last)
                 self.ended = state
             if grown or self.ended is not None:
                 with contextlib.suppress(OSError):

@@ -154,6 +154,42 @@ async def test_how_a_build_ended(build: FakeBuild, code: int | None, said: str) 
         assert "running" not in "\n".join(ui.pane("steps"))
 
 
+async def test_why_a_build_ended_in_the_middle_of_a_step(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.tell("failed", text="The connection \x1b broke off. Start it.", image=IMAGE)
+        build.end(2)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        assert "The connection \\e broke off. Start it." in ui.lines[-1]
+        await ui.until(lambda: "The connection" in "\n".join(ui.pane("files")))
+        assert ui.pane("steps")[3].split()[:3] == ["-", "3", "stopped"]
+        await ui.press("i")
+        await ui.until(lambda: ui.given == [f"docker-daemon:{IMAGE}"])
+
+
+async def test_what_a_cancelled_build_has_taken_away_cannot_be_opened(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.press("ctrl+k")
+        build.tell("failed", text="Cancelled.")
+        build.end(130)
+        await ui.until(lambda: "Cancelled" in ui.lines[0])
+        assert ui.lines[-1].strip().startswith("Cancelled.")
+        await ui.press("i")
+        assert "There is no image yet." in ui.lines[-1]
+
+
+async def test_a_build_whose_process_was_killed_says_so(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.end(None)
+        await ui.until(lambda: "Ended without a word" in ui.lines[0])
+        assert "The process of job 1 was killed: it ended without a word." in ui.lines[-1]
+        # What was committed before is there.
+        await ui.press("i")
+        await ui.until(lambda: ui.given == [f"docker-daemon:{IMAGE}"])
+
+
 async def test_keys_that_mean_nothing_now_say_why(build: FakeBuild) -> None:
     async with watching(build) as ui:
         await ui.press("i")

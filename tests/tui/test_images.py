@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
 
 from layerscope.errors import EngineError
 from layerscope.images.stored import ImageSummary
+from layerscope.tui.screens import engine as engine_screen
 from layerscope.tui.widgets.image_list import ImageList
 from tests.tui import fakes
 from tests.tui.conftest import Drive
@@ -163,6 +165,55 @@ async def test_narrow_list_leaves_out_columns_not_names(drive: Drive) -> None:
         assert "IMAGE ID" not in ui.text
         assert "hello" in ui.text
         assert "284MB" in ui.text
+
+
+async def test_an_engine_that_is_started_is_seen_without_a_key(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_screen, "_AGAIN", 0.2)
+    asked = 0
+
+    class Started(fakes.FakeEngine):
+        def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+            nonlocal asked
+            asked += 1
+            if asked < 4:
+                raise fakes.NO_ENGINE
+            return super().images(sizes=sizes)
+
+    async with drive(None, engine=Started()) as ui:
+        await ui.until(lambda: "No engine listens" in ui.text)
+        await ui.until(lambda: "hello" in ui.text)
+        await ui.press("j")
+        assert asked in (4, 5)
+        # One that answered is left alone.
+        await asyncio.sleep(0.5)
+        assert asked in (4, 5)
+
+
+async def test_an_engine_that_hangs_later_leaves_the_list_and_says_so(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_screen, "_PATIENCE", 0.2)
+    never = threading.Event()
+
+    class Hangs(fakes.FakeEngine):
+        hangs = False
+
+        def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+            if self.hangs:
+                never.wait(30)
+            return super().images(sizes=sizes)
+
+    engine = Hangs()
+    async with drive(None, engine=engine) as ui:
+        assert "hello" in ui.text
+        engine.hangs = True
+        await ui.press("R")
+        await ui.until(lambda: "The engine has not answered yet. It may hang." in ui.text)
+        assert "hello" in ui.text
+        await ui.press("j")
+        never.set()
 
 
 async def test_images_are_listed_again(drive: Drive) -> None:

@@ -116,12 +116,17 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self.log_view.show(state, self.steps.step, self._note)
         self._look_soon()
         self._tell()
-        if build.ended is not None and state.end is not None and not state.steps:
-            self.steps.set_placeholder((one_line(state.end.text or ""), "warning"))
+        end = state.end if build.ended is not None else None
+        if end is not None and end.event == "failed":
+            self.steps.reason = one_line(end.text or "")
+            if not state.steps:
+                self.steps.set_placeholder((self.steps.reason, "warning"))
         failed = state.failed
-        if failed is not None and not self._told_failure:
+        told = failure(failed, state.last_image is not None) if failed is not None else ""
+        told = told or self.steps.reason
+        if told and not self._told_failure:
             self._told_failure = True
-            self.keys.say(failure(failed, state.last_image is not None))
+            self.keys.say(told)
         self.refresh_bindings()
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:

@@ -12,6 +12,8 @@ from layerscope.tui.widgets.key_bar import KeyBar
 
 #: Seconds until an engine that does not answer is worth a word.
 _PATIENCE = 5.0
+#: Seconds until an engine that is not there, or does not answer, is asked again.
+_AGAIN = 3.0
 
 
 class EngineScreen(PaneScreen, inherit_bindings=False):
@@ -38,6 +40,8 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         self._clock = clock
         self._engine = ""
         self._listed = False
+        self._problem = False
+        self._asked = 0
         self._reclaimer = Reclaimer(connector)
 
     def tell(self) -> None:
@@ -48,7 +52,9 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         """Asks the engine for its images, again or for the first time."""
         self._reclaimer.forget()
         self._listed = False
-        self.set_timer(_PATIENCE, self._still_waiting)
+        self._asked += 1
+        asked = self._asked
+        self.set_timer(_PATIENCE, lambda: self._still_waiting(asked))
         list_images(self._connector, self.post_message, sizes=True)
 
     def action_reload(self) -> None:
@@ -56,13 +62,30 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         self.keys.say("Asking the engine again…")
         self.list_images()
 
-    def _still_waiting(self) -> None:
+    def _still_waiting(self, asked: int) -> None:
         """An engine that hangs does not say so by itself."""
-        if not self._listed:
+        if self._listed or asked != self._asked:
+            return
+        if self.images.total:
+            self.keys.say("The engine has not answered yet. It may hang.")
+        elif not self._problem:
             self.images.set_placeholder(
                 ("The engine has not answered yet.", "warning"),
                 ("It may hang. You can wait, or press o to open something else.", "muted"),
             )
+
+    def _ask_soon(self) -> None:
+        """An engine that is started, or has hung, is seen without a key; nobody else is asked."""
+
+        def ask() -> None:
+            if not self._listed or not self._problem:
+                return
+            if self.app.screen is self and self.pane is self.images:
+                self.list_images()
+            else:
+                self._ask_soon()
+
+        self.set_timer(_AGAIN, ask)
 
     def on_engine_sized(self, message: EngineSized) -> None:
         """Shows what images share, and who uses them."""
@@ -95,6 +118,9 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         self._listed = True
         self._engine = visible(message.name)
         problem = message.problem
+        self._problem = problem is not None
+        if self._problem:
+            self._ask_soon()
         self.images.set_listed(
             message.images,
             self._clock(),

@@ -39,6 +39,7 @@ class StepList(RowView):
 
     Attributes:
         follow: Whether the cursor goes to the step that runs, until the user moves it.
+        reason: Why the build ended without an image, safe to show; empty if it did not.
     """
 
     HEADER_ROWS = 1
@@ -49,6 +50,7 @@ class StepList(RowView):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__("steps")
         self.follow = True
+        self.reason = ""
         self._clock = clock
         self._steps: list[BuildStep] = []
         self._total = 0
@@ -69,6 +71,8 @@ class StepList(RowView):
             return "This step did not run."
         if step.state is StepState.FAILED:
             return "This step failed: nothing of it is kept."
+        if step.state is StepState.STOPPED and self.reason:
+            return self.reason
         if step.ended is None:
             return "Nothing is committed yet."
         return "This step changes no files."
