@@ -153,7 +153,9 @@ def _add_lint(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     )
     lint.add_argument("--context", metavar="DIR", help="build context; FILE's folder by default")
     lint.add_argument("--target", metavar="STAGE", help="the stage that is built; the last one")
-    lint.add_argument("--build-arg", metavar="NAME=VALUE", action="append", help="a build argument")
+    lint.add_argument(
+        "--build-arg", metavar="NAME[=VALUE]", action="append", help="a build argument"
+    )
     lint.add_argument(
         "--image", metavar="SOURCE", help="built from FILE: what its steps wasted counts too"
     )

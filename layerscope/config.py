@@ -138,6 +138,7 @@ class Settings:
         exists: Whether there is one.
         values: The value of each of `OPTIONS` by its name.
         origins: Where it came from: `default`, `file`, `flag`, or the name of a variable.
+        lines: The line of the file that each value from there is in, from 1; 0 if not found.
         keys: For the id of a binding its keys, as Textual names them.
         key_lines: The line of the file that each of `keys` is in, from 1; 0 if it was not found.
         warnings: What was left out and why, a sentence each that names the file and the line.
@@ -147,6 +148,7 @@ class Settings:
     exists: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     key_lines: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -270,6 +272,7 @@ def _apply_file(settings: Settings, text: str) -> None:
                 settings.warn(line, f"{name} is {shown!r}; it must be {known[name].wanted}")
             else:
                 settings.values[name], settings.origins[name] = parsed, "file"
+                settings.lines[name] = line
 
 
 def _apply_keys(settings: Settings, table: object, text: str) -> None:

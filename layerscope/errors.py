@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+#: What to do about an archive that is damaged.
+SAVE_AGAIN = "Save or copy it again."
+
 
 class LayerscopeError(Exception):
     """Something that the user can act on. Printed as it is, never with a traceback.

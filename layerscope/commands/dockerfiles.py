@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,11 +101,16 @@ def _build_arguments(given: list[str] | tuple[()]) -> dict[str, str]:
     values = {}
     for argument in given:
         name, equals, value = argument.partition("=")
-        if not name or not equals:
+        if not name:
             raise UsageError(
-                f"{visible(argument)} is no build argument.", "Write --build-arg NAME=VALUE."
+                f"--build-arg {visible(argument)} names no argument.",
+                "Write --build-arg NAME=VALUE, or NAME for its value in the environment.",
             )
-        values[name] = value
+        if equals:
+            values[name] = value
+        elif name in os.environ:
+            # As Docker does; one that is not there either is as good as not given.
+            values[name] = os.environ[name]
     return values
 
 

@@ -86,10 +86,13 @@ def cat(arguments: argparse.Namespace) -> int:
         try:
             row = resolve(stack, path, top)
         except LookupFailedError as error:
-            raise NotFoundError(
-                f"/{visible(path)}: {error}.",
-                "`layerscope history` tells which layers have a path.",
-            ) from None
+            hint = "`layerscope history` tells which layers have a path."
+            if error.leads_to is not None:
+                # A link can be as long as the kernel takes it.
+                missing = visible(b"/" + error.leads_to)[:200]
+                problem = f"/{visible(path)} leads by a symbolic link to {missing}: {error}."
+                raise NotFoundError(problem, hint) from None
+            raise NotFoundError(f"/{visible(path)}: {error}.", hint) from None
         kind = EntryType(int(stack.types[row]))
         if kind is not EntryType.FILE:
             raise UsageError(f"/{visible(path)} is a {kind.label}, which has no content.")

@@ -13,7 +13,15 @@ _MAX_LINKS = 40
 
 
 class LookupFailedError(LookupError):
-    """A path that is not there; the message says why, as the end of a sentence."""
+    """A path that is not there; the message says why, as the end of a sentence.
+
+    Attributes:
+        leads_to: The path that is missing, where symlinks led there; else None.
+    """
+
+    def __init__(self, problem: str, leads_to: bytes | None = None) -> None:
+        super().__init__(problem)
+        self.leads_to = leads_to
 
 
 def clean_user_path(path: str) -> bytes:
@@ -59,7 +67,8 @@ def resolve(stack: Stack, path: bytes, layer: int, *, follow: bool = True) -> in
         node = stack.tree.find(b"/".join(done))
         found = None if node is None else stack.version(node, layer)
         if found is None:
-            raise LookupFailedError("it is not in the image")
+            missing = b"/".join([*done, *pending[::-1]])
+            raise LookupFailedError("it is not in the image", missing if links else None)
         row = found
         kind = stack.types[row]
         if kind == EntryType.SYMLINK and (follow or pending):

@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.errors import BadInputError, NotFoundError
+from layerscope.errors import SAVE_AGAIN, BadInputError, NotFoundError
 from layerscope.filesystem import changeset as changeset_module
 from layerscope.images.blob_store import BlobMissingError
 from layerscope.images.save_layout import resolve_link, sparse_member
-from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
+from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError, read_at
 from layerscope.oci.compression import compression_of
 from layerscope.oci.tar_columns import decode
 from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_scan import scan
 from layerscope.text import decode as decode_name
 from layerscope.text import visible
+
+#: What to do about a file that is something else.
+_WHAT = "layerscope opens what `docker save` writes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +172,14 @@ def index_archive(source: ByteSource, file: str) -> tuple[dict[str, Member], dic
                     if target in members:
                         members[text] = members[target]
     except TarError as error:
-        problem = error.problem
-        hint = ""
+        problem, hint = error.problem, error.hint
         if not seen and error.offset == 0:
-            problem, hint = "it is not a tar archive", "layerscope opens what `docker save` writes."
+            problem, hint = "it is not a tar archive", _WHAT
         raise BadInputError(file, error.offset, problem, hint) from None
     except TruncatedError as error:
-        raise BadInputError(
-            file, error.offset, "the archive is truncated", "Save or copy it again."
-        ) from None
+        raise BadInputError(file, error.offset, "the archive is truncated", SAVE_AGAIN) from None
     if not members:
-        raise BadInputError(file, 0, "it holds no files")
+        raise BadInputError(file, 0, "it holds no files", _WHAT)
     return members, links
 
 
@@ -191,6 +191,6 @@ def is_compressed(path: Path) -> str | None:
     """
     fd = open_file(path)
     try:
-        return compression_of(os.pread(fd, 6, 0))
+        return compression_of(read_at(fd, 6, 0, str(path)))
     finally:
         os.close(fd)

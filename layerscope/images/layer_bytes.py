@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from layerscope.errors import BadInputError
+from layerscope.errors import SAVE_AGAIN, BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.oci.byte_source import ByteSource, Stream, TruncatedError, reader_of
@@ -53,9 +53,10 @@ def read_layer(
         source.drain()
         return changeset
     except TarError as error:
-        raise bad_layer(file, name, shift, error.offset, error.problem) from None
+        raise bad_layer(file, name, shift, error.offset, error.problem, error.hint) from None
     except TruncatedError as error:
-        raise bad_layer(file, name, shift, error.offset, "the layer is truncated") from None
+        problem = "the layer is truncated"
+        raise bad_layer(file, name, shift, error.offset, problem, SAVE_AGAIN) from None
     except CompressionError as error:
         raise BadInputError(file, start, f"layer {visible(name)}: {error}") from None
 
@@ -96,11 +97,13 @@ def open_compressed(
     return Stream(telling, digest=digest)
 
 
-def bad_layer(file: str, name: str, start: int | None, offset: int, problem: str) -> BadInputError:
+def bad_layer(
+    file: str, name: str, start: int | None, offset: int, problem: str, hint: str = ""
+) -> BadInputError:
     """The error for a layer; offsets in a compressed layer count in its uncompressed form."""
     if start is None:
-        return BadInputError(f"{file}, layer {visible(name)} uncompressed", offset, problem)
-    return BadInputError(file, start + offset, f"{problem} (layer {visible(name)})")
+        return BadInputError(f"{file}, layer {visible(name)} uncompressed", offset, problem, hint)
+    return BadInputError(file, start + offset, f"{problem} (layer {visible(name)})", hint)
 
 
 def _shifted(advance: Advance | None, start: int) -> Advance | None:

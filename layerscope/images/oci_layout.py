@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
-from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
+from layerscope.errors import SAVE_AGAIN, AmbiguousError, BadInputError, NotFoundError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.blob_store import INDEX, BlobMissingError, BlobStore, read_document
 from layerscope.images.content import layer_content, layer_contents
@@ -28,6 +29,7 @@ from layerscope.images.platforms import (
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_layout import MAX_LAYERS, load_json, read_config, same_reference
+from layerscope.oci.byte_source import ByteSource
 from layerscope.oci.manifest import (
     FOREIGN,
     INDEX_TYPES,
@@ -91,7 +93,7 @@ class OciLayoutReader:
         """The place of the layer's bytes: a layout's own word on digests is not taken."""
         if self.image.layers[layer].missing:
             return None
-        with self._store.opened(_blob(self._manifest.layers[layer].digest)) as (_, _, key):
+        with self._opened(self._manifest.layers[layer].digest) as (_, _, key):
             return key
 
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
@@ -108,7 +110,7 @@ class OciLayoutReader:
             if index not in known and self.image.layers[index].missing:
                 yield index, Changeset.empty()
             elif index not in known:
-                with self._store.opened(_blob(descriptor.digest)) as (source, size, _):
+                with self._opened(descriptor.digest) as (source, size, _):
                     yield (
                         index,
                         read_layer(
@@ -126,7 +128,7 @@ class OciLayoutReader:
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
         """The bytes of a file; see `ImageReader.content`."""
         digest = self._manifest.layers[layer].digest
-        with self._store.opened(_blob(digest)) as (source, _, _):
+        with self._opened(digest) as (source, _, _):
             yield from layer_content(source, changeset, row, file=self._store.file, name=digest)
 
     def contents(self, wanted: Wanted) -> Iterator[Passed]:
@@ -135,7 +137,7 @@ class OciLayoutReader:
         for layer, (changeset, rows) in wanted.items():
             digest = self._manifest.layers[layer].digest
             try:
-                with self._store.opened(_blob(digest)) as (source, _, _):
+                with self._opened(digest) as (source, _, _):
                     yield from layer_contents(
                         layer, source, changeset, rows, file=file, name=digest
                     )
@@ -145,8 +147,11 @@ class OciLayoutReader:
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         """Where the content of a file lies; see `LocatingReader.located`."""
-        with self._store.opened(_blob(self._manifest.layers[layer].digest)) as (source, _, _):
+        with self._opened(self._manifest.layers[layer].digest) as (source, _, _):
             return locate(source, changeset, row, self._store.file)
+
+    def _opened(self, digest: str) -> AbstractContextManager[tuple[ByteSource, int, str]]:
+        return self._store.opened(_blob(self._store.file, digest))
 
     def close(self) -> None:
         """Closes the layout."""
@@ -162,7 +167,7 @@ class OciLayoutReader:
         layers = self._manifest.layers
         for index, layer in enumerate(layers):
             try:
-                with self._store.opened(_blob(layer.digest)):
+                with self._opened(layer.digest):
                     pass
             except BlobMissingError as error:
                 found[index] = FOREIGN if layer.foreign else "its blob was not copied"
@@ -206,7 +211,7 @@ class OciLayoutReader:
 
     def _has(self, descriptor: Descriptor) -> bool:
         try:
-            with self._store.opened(_blob(descriptor.digest)):
+            with self._opened(descriptor.digest):
                 return True
         except BadInputError:
             return False
@@ -257,7 +262,7 @@ class OciLayoutReader:
 
     def _verified(self, descriptor: Descriptor) -> bytes:
         """A document, checked against its digest; layers are not, which would mean to read them."""
-        data = read_document(self._store, _blob(descriptor.digest))
+        data = read_document(self._store, _blob(self._store.file, descriptor.digest))
         algorithm, _, digest = descriptor.digest.partition(":")
         known = algorithm in ("sha256", "sha512")
         if known and hashlib.new(algorithm, data).hexdigest() != digest.lower():
@@ -288,11 +293,13 @@ class OciLayoutReader:
         )
 
 
-def _blob(digest: str) -> str:
+def _blob(file: str, digest: str) -> str:
     """The name of a blob in a layout. A digest that is none must not become a path."""
     algorithm, _, value = digest.partition(":")
     if not algorithm.replace("+", "").isalnum() or not value.isalnum():
-        raise BadInputError(visible(digest), None, "it is no digest")
+        raise BadInputError(
+            file, None, f"it names {visible(digest)[:100]!r}, which is no digest", SAVE_AGAIN
+        )
     return f"blobs/{algorithm}/{value}"
 
 
@@ -304,7 +311,7 @@ def holds_platforms(store: BlobStore) -> bool:
         )
         # However many names an index has.
         for digest in dict.fromkeys(top.digest for top in tops if top.media_type in INDEX_TYPES):
-            name = _blob(digest)
+            name = _blob(store.file, digest)
             index = parse_index(load_json(store.file, name, read_document(store, name)))
             if len({inner.platform for inner in image_candidates(index)}) > 1:
                 return True

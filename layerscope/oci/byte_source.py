@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
+
+from layerscope.errors import BadInputError
+from layerscope.text import visible
 
 #: Small enough to read little of what is skipped, large enough for runs of small files.
 WINDOW = 16 << 10
@@ -66,6 +70,31 @@ class ByteSource(Protocol):
         """
 
 
+def read_at(fd: int, size: int, offset: int, name: str = "") -> bytes:
+    """Up to so many bytes of an open file.
+
+    Args:
+        fd: The file.
+        size: How many bytes at most.
+        offset: Where they begin.
+        name: What the file is called, for errors; empty for what the system calls it.
+
+    Raises:
+        BadInputError: The system cannot read it, as of a disk that is damaged.
+    """
+    try:
+        return os.pread(fd, size, offset)
+    except OSError as error:
+        try:
+            name = name or str(Path(f"/proc/self/fd/{fd}").readlink())
+        except OSError:
+            name = "the file"
+        problem = f"it cannot be read ({error.strerror})"
+        raise BadInputError(
+            visible(name), offset, problem, "Check the disk, or copy the file again."
+        ) from None
+
+
 class FileRange:
     """A range of a file that can seek, read with pread(2) and so shared between threads.
 
@@ -91,7 +120,7 @@ class FileRange:
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
-        return os.pread(self.fd, min(WINDOW, left), self.start + offset)
+        return read_at(self.fd, min(WINDOW, left), self.start + offset)
 
     def read(self, offset: int, size: int) -> bytes:
         """See `ByteSource.read`."""
@@ -99,7 +128,7 @@ class FileRange:
             raise TruncatedError(self.end or 0)
         pieces = []
         while size > 0:
-            piece = os.pread(self.fd, size, self.start + offset)
+            piece = read_at(self.fd, size, self.start + offset)
             if not piece:
                 raise TruncatedError(offset)
             pieces.append(piece)

@@ -165,7 +165,7 @@ def _verify_checksums(batch: HeaderBatch) -> None:
                 wrong.append(offsets[row])
                 break
     if wrong:
-        raise TarError(min(wrong), "the header's checksum is wrong")
+        raise th.bad_checksum(min(wrong))
 
 
 def _sums_match(matrix: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

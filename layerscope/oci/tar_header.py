@@ -7,6 +7,8 @@ and is only called where the column decoder of `tar_columns` meets something out
 
 from __future__ import annotations
 
+from layerscope.errors import SAVE_AGAIN
+
 BLOCK = 512
 
 # Offsets of the fields that the scanner and the decoder look at.
@@ -50,12 +52,19 @@ class TarError(ValueError):
     Attributes:
         offset: Byte offset of the block at fault, counted from the beginning of the tar stream.
         problem: What is wrong with it, as the end of a sentence.
+        hint: What to do about it; may be empty.
     """
 
-    def __init__(self, offset: int, problem: str) -> None:
+    def __init__(self, offset: int, problem: str, hint: str = "") -> None:
         super().__init__(f"{problem} at byte {offset}")
         self.offset = offset
         self.problem = problem
+        self.hint = hint
+
+
+def bad_checksum(offset: int) -> TarError:
+    """The error for a header that is none: something else has been written over it."""
+    return TarError(offset, "the header's checksum is wrong", SAVE_AGAIN)
 
 
 def parse_number(field: bytes, what: str, offset: int) -> int:

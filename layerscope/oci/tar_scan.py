@@ -173,7 +173,7 @@ def _bad_checksum(block: bytes, offset: int) -> TarError | None:
     """The error to report first where a header makes no sense: that it is no header."""
     if th.checksum_matches(block):
         return None
-    return TarError(offset, "the header's checksum is wrong")
+    return th.bad_checksum(offset)
 
 
 def _check_end(source: ByteSource, offset: int, pending: bool) -> TarError | None:

@@ -39,6 +39,26 @@ class Thresholds:
     exclude: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value that somebody has set.
+
+    Attributes:
+        value: The value.
+        rule: The name of the rule, as it is written there.
+        where: In front of the name, to say where: the file and the line, or the dashes of a flag.
+    """
+
+    value: object
+    rule: str
+    where: str
+
+    @property
+    def name(self) -> str:
+        """Which rule, and where."""
+        return f"{self.where}{visible(self.rule)}"
+
+
 #: Names in dive's file, and in ours.
 _DIVE_NAMES = {
     "lowestEfficiency": "lowest_efficiency",
@@ -66,18 +86,23 @@ def load_thresholds(
             f"{visible(str(config))} sets no threshold.",
             "They are in [ci], in [tool.layerscope.ci] of pyproject.toml, or under rules: in YAML.",
         )
-    values |= {key: value for key, value in flags.items() if value not in (None, [])}
+    values |= {
+        key: _Given(value, key.replace("_", "-"), "--")
+        for key, value in flags.items()
+        if value not in (None, [])
+    }
     known = {field.name for field in fields(Thresholds)}
     unknown = sorted(values.keys() - known)
     if unknown:
+        given = values[unknown[0]]
         raise UsageError(
-            f"There is no rule {visible(unknown[0])}.",
+            f"{given.where}there is no rule {visible(given.rule)}.",
             f"Rules are {', '.join(sorted(name.replace('_', '-') for name in known))}.",
         )
-    return Thresholds(**{key: _value(key, value) for key, value in values.items()})
+    return Thresholds(**{key: _value(key, given) for key, given in values.items()})
 
 
-def _search(folder: Path) -> dict[str, Any]:
+def _search(folder: Path) -> dict[str, _Given]:
     for name in ("layerscope.toml", "pyproject.toml"):
         path = folder / name
         if path.is_file() and (found := _read(path)):
@@ -86,7 +111,7 @@ def _search(folder: Path) -> dict[str, Any]:
     return _read(path) if path.is_file() else {}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, _Given]:
     name = visible(str(path))
     try:
         text = path.read_text("utf-8")
@@ -100,32 +125,63 @@ def _read(path: Path) -> dict[str, Any]:
     # Besides its own, there is that of a number with too many digits.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not valid TOML ({visible(str(error))}).") from None
-    for key in ("tool", "layerscope", "ci") if path.name == "pyproject.toml" else ("ci",):
+    keys = ("tool", "layerscope", "ci") if path.name == "pyproject.toml" else ("ci",)
+    for key in keys:
         table = table.get(key, {})
         if not isinstance(table, dict):
-            raise UsageError(f"{name}: {key} is not a table.")
-    return {key.replace("-", "_"): value for key, value in table.items()}
+            raise UsageError(f"{name}{_line_of(text, key)}: {key} is not a table.")
+    below = rf"^\s*\[\s*{re.escape('.'.join(keys))}\s*\]"
+    return {
+        key.replace("-", "_"): _Given(value, key, f"{name}{_line_of(text, key, below)}: ")
+        for key, value in table.items()
+    }
 
 
-def _dive_rules(text: str, name: str) -> dict[str, Any]:
+def _line_of(text: str, key: str, below: str = "") -> str:
+    """In which line a key is set, as the next part of a sentence; empty if that is not found.
+
+    Args:
+        text: TOML or YAML.
+        key: The key.
+        below: What is in a line above it, as a regular expression.
+    """
+    lines = text.splitlines()
+    begin = next((n for n, line in enumerate(lines) if below and re.match(below, line)), 0)
+    quoted = rf"""["']?{re.escape(key)}["']?"""
+    # In one line with its table, behind a dot, or as the heading of a table itself.
+    wanted = re.compile(rf"(?:^|[\s.{{,\[]){quoted}\s*[=:\]]")
+    found = (n for n, line in enumerate(lines[begin:], begin + 1) if wanted.search(line))
+    number = next(found, 0)
+    return f", line {number}" if number else ""
+
+
+def _dive_rules(text: str, name: str) -> dict[str, _Given]:
     """The rules of a `.dive-ci` file: YAML with one flat mapping under `rules`."""
     import yaml
 
     try:
         document = yaml.safe_load(text)
     # A date that there is not, or a number with too many digits, is an error of another kind.
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise UsageError(f"{name} is not valid YAML.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        raise UsageError(f"{name}{where}: this is not valid YAML.") from None
     rules = document.get("rules") if isinstance(document, dict) else document
     if not isinstance(rules, dict | None):
         raise UsageError(f"{name} has no mapping of rules.")
-    return {_DIVE_NAMES.get(str(key), str(key)): value for key, value in (rules or {}).items()}
+    return {
+        _DIVE_NAMES.get(str(key), str(key)): _Given(
+            value, str(key), f"{name}{_line_of(text, str(key))}: "
+        )
+        for key, value in (rules or {}).items()
+    }
 
 
-def _value(key: str, value: object) -> Any:
+def _value(key: str, given: _Given) -> Any:
+    value = given.value
     if key == "exclude":
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise UsageError("exclude is not a list of globs.")
+            raise UsageError(f"{given.name} is not a list of globs.", 'Write ["/usr/share/*"].')
         return tuple(value)
     if isinstance(value, str) and value.strip().lower() in ("disabled", "off"):
         return None
@@ -133,11 +189,11 @@ def _value(key: str, value: object) -> Any:
         # Aliases of YAML can make the text of one endless.
         value = f"a {type(value).__name__}" if value is not None else "empty"
     if key in ("highest_wasted_bytes", "highest_size"):
-        return parse_bytes(value, key)
-    return _fraction(value, key)
+        return parse_bytes(value, given.name)
+    return _fraction(value, given.name)
 
 
-def _fraction(value: object, key: str) -> float:
+def _fraction(value: object, name: str) -> float:
     text = str(value).strip()
     try:
         number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -145,14 +201,18 @@ def _fraction(value: object, key: str) -> float:
         number = -1.0
     if isinstance(value, bool) or not 0 <= number <= 1:
         raise UsageError(
-            f"{key.replace('_', '-')} is {visible(text)}.",
+            f"{name} is {visible(text)}.",
             "It must be a fraction from 0 to 1, a percentage such as 90%, or disabled.",
         )
     return number
 
 
-def parse_bytes(value: object, key: str) -> int:
+def parse_bytes(value: object, name: str) -> int:
     """Reads a number of bytes such as `20MB`, `1.5 GiB` or 1000.
+
+    Args:
+        value: The number.
+        name: What it is, for errors, and where it is set.
 
     Raises:
         UsageError: It is none.
@@ -160,7 +220,7 @@ def parse_bytes(value: object, key: str) -> int:
     size = None if isinstance(value, bool) else parse_size(str(value))
     if size is None:
         raise UsageError(
-            f"{key.replace('_', '-')} is {visible(str(value))}.",
+            f"{name} is {visible(str(value))}.",
             "It must be a number of bytes such as 20MB or 1GiB, or disabled.",
         )
     return size

@@ -18,6 +18,8 @@ from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
 from layerscope.config import Settings
 from layerscope.text import visible
 
+_LISTED = "`layerscope config` lists all that there are"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -151,7 +153,7 @@ def checked_keymap(settings: Settings) -> dict[str, str]:
     bound = all_bound()
     for name in list(settings.keys):
         if name not in bound:
-            settings.drop_key(name, f"there is no binding {visible(name)!r}")
+            settings.drop_key(name, f"there is no binding {visible(name)!r}; {_LISTED}")
             continue
         keys = tuple(_normal(key) for key in settings.keys[name])
         unknown = [key for key in keys if not _exists(key)]

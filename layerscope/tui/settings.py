@@ -53,12 +53,13 @@ def theme_of(settings: Settings) -> str:
         if name is not None:
             return name
         origin = settings.origins["theme"]
-        where = {"file": str(settings.path), "flag": "--theme"}.get(origin, origin)
         names = ", ".join(["auto", *SHORT_NAMES])
-        settings.warnings.append(
-            f"{visible(where)}: there is no theme {visible(wanted)!r}; there are {names}, and "
-            "those of the palette."
-        )
+        text = f"there is no theme {visible(wanted)!r}; there are {names}, and those of the palette"
+        if origin == "file":
+            settings.warn(settings.lines.get("theme", 0), text)
+        else:
+            where = "--theme" if origin == "flag" else origin
+            settings.warnings.append(f"{visible(where)}: {text}.")
         settings.values["theme"], settings.origins["theme"] = "auto", "default"
     return _fitting_theme()
 

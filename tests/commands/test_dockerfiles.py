@@ -105,7 +105,17 @@ def test_target_and_build_arguments(run: Run, project: Path) -> None:
     answer = run("lint", "--build-arg", "V=1", "--target", "one", "--fail-on", "info")
     assert "UnusedStage" in answer.out
     assert "stage two" in answer.out
-    assert run("lint", "--build-arg", "V").code == 2
+    assert run("lint", "--build-arg", "=1").code == 2
+
+
+def test_a_build_argument_without_a_value_has_that_of_the_environment(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "Dockerfile").write_text("ARG V\nFROM a:$V\n")
+    monkeypatch.delenv("V", raising=False)
+    assert "InvalidDefaultArgInFrom" in run("lint", "--build-arg", "V").out
+    monkeypatch.setenv("V", "1")
+    assert "InvalidDefaultArgInFrom" not in run("lint", "--build-arg", "V").out
 
 
 @pytest.mark.parametrize("name", ["none", "bad\x1bname"])

@@ -82,11 +82,14 @@ def test_toml_goes_before_dive(run: Run, wasteful: Path, name: str, heading: str
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("[ci]\nlowest-efficiency = 2\n", "lowest-efficiency is 2"),
-        ("[ci]\nnonsense = 2\n", "There is no rule nonsense"),
-        ('[ci]\nhighest-size = "3 XB"\n', "highest-size is 3 XB"),
+        ("[ci]\nlowest-efficiency = 2\n", "line 2: lowest-efficiency is 2"),
+        ("[ci]\nnon-sense = 2\n", "line 2: there is no rule non-sense"),
+        ('[x]\nhighest-size=1\n[ci]\n\nhighest-size = "3 XB"\n', "line 5: highest-size is 3 XB"),
+        ('\nci = {highest-size = "3 XB"}\n', "line 2: highest-size is 3 XB"),
+        ('ci.highest-size = "3 XB"\n', "line 1: highest-size is 3 XB"),
+        ('[ci]\nexclude = "x"\n', "line 2: exclude is not a list of globs"),
         ("[ci\n", "is not valid TOML"),
-        ('ci = "x"\n', "ci is not a table"),
+        ('ci = "x"\n', "line 1: ci is not a table"),
     ],
 )
 def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
@@ -95,7 +98,14 @@ def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
     Path("layerscope.toml").write_text(content)
     answer = run("ci", wasteful)
     assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"layerscope: {Path.cwd()}/layerscope.toml")
     assert problem in answer.err
+
+
+def test_a_flag_that_makes_no_sense_is_told_as_one(run: Run, wasteful: Path) -> None:
+    answer = run("ci", wasteful, "--lowest-efficiency", "lots")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("layerscope: --lowest-efficiency is lots. It must be a fraction")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +118,9 @@ def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
         (".dive-ci", "- lowestEfficiency: 0.99\n", "has no mapping of rules"),
         (".dive-ci", "lowestEfficiency\n", "has no mapping of rules"),
         (".dive-ci", "since: 2001-99-99\n", "is not valid YAML"),
-        (".dive-ci", "rules: {lowestEfficiency: }\n", "lowest-efficiency is empty"),
-        (".dive-ci", "rules: {lowestEfficiency: &a [*a]}\n", "lowest-efficiency is a list"),
+        (".dive-ci", "rules:\n  a: [1\n b: 2\n", "line 3: this is not valid YAML"),
+        (".dive-ci", "rules: {lowestEfficiency: }\n", "line 1: lowestEfficiency is empty"),
+        (".dive-ci", "rules:\n  lowestEfficiency: &a [*a]\n", "line 2: lowestEfficiency is a list"),
     ],
 )
 def test_files_of_rules_that_make_no_sense_are_an_error(

@@ -69,6 +69,21 @@ def test_cat_says_why_there_is_nothing_to_show(
     assert answer.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "leads_to"), [("/broken", "/app/none"), ("/round", "/app/none"), ("/up/a/b", "/a/b")]
+)
+def test_cat_says_where_a_dangling_link_leads(
+    run: Run, tmp_path: Path, path: str, leads_to: str
+) -> None:
+    links = [symlink("broken", "app/none"), symlink("round", "broken"), symlink("up", "../..")]
+    archive = write_archive(tmp_path, [layer_tar(links)])
+    answer = run("cat", archive, path)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(
+        f"layerscope: {path} leads by a symbolic link to {leads_to}: it is not in the image. "
+    )
+
+
 def test_cat_fills_holes(run: Run, tmp_path: Path) -> None:
     sparse = text("holes", "startend")
     sparse.pax.update(

@@ -16,6 +16,7 @@ import layerscope.tui
 from layerscope.config import load
 from layerscope.tui.help import help_groups
 from layerscope.tui.keymap import SCOPES, all_bound, checked_keymap
+from layerscope.tui.settings import theme_of
 from tests.tui.conftest import Drive
 
 
@@ -98,6 +99,18 @@ def test_what_cannot_be_is_told(tmp_path: Path, text: str, line: int, part: str)
     assert f"config.toml, line {line}: " in warnings[0]
     assert part in warnings[0]
     assert len(mapped) == text.count("\n")
+
+
+def test_a_theme_that_there_is_not_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('mouse = true\n\ntheme = "nope"\n')
+    settings = load(environment={}, path=path)
+    theme_of(settings)
+    (warning,) = settings.warnings
+    assert warning.startswith(f"{path}, line 3: there is no theme 'nope'; there are auto, dark")
+    settings = load({"theme": "nope"}, environment={}, path=path)
+    theme_of(settings)
+    assert settings.warnings[0].startswith("--theme: there is no theme 'nope'")
 
 
 def test_keys_may_be_swapped_and_shared_by_panes(tmp_path: Path) -> None:

@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 import zstandard
 
+from layerscope.errors import BadInputError
+from layerscope.oci.byte_source import FileRange
+from layerscope.oci.manifest import OCI_MANIFEST
 from tests.archives import END, base256, entry, header, padded, pax, plain_tar, saved
 from tests.unit.archives import layer, write
 from tests.unit.command import one_line_error, run
+from tests.unit.platform_layouts import Layout, written
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -249,7 +253,9 @@ def test_a_bad_header_of_the_archive_itself_is_told_by_offset(
 ) -> None:
     cut = GOOD.rindex(b"manifest.json")
     data = GOOD[:cut] + header(b"x", checksum=b"000001\0 ") + GOOD[cut:]
-    assert f"byte {cut}: the header's checksum is wrong" in told(capsys, tmp_path, data)
+    message = told(capsys, tmp_path, data)
+    assert f"byte {cut}: the header's checksum is wrong" in message
+    assert message.endswith("Save or copy it again.")
 
 
 @pytest.mark.parametrize("pack", ["plain", "gzip"])
@@ -341,3 +347,30 @@ def _names(data: bytes) -> list[str]:
     start = data.index(b'"Layers": ') + len(b'"Layers": ')
     names: list[str] = json.JSONDecoder().raw_decode(data[start:].decode("utf-8", "replace"))[0]
     return names
+
+
+@pytest.mark.parametrize("transport", ["", "docker-archive:"])
+def test_what_the_system_cannot_read_is_told_by_name(capsys: Capsys, transport: str) -> None:
+    message = one_line_error(run(capsys, "inspect", f"{transport}/proc/self/mem"))
+    assert message.startswith("/proc/self/mem, byte 0: it cannot be read (Input/output error). ")
+
+
+def test_a_read_that_fails_later_is_told_by_name_and_offset() -> None:
+    fd = os.open("/proc/self/mem", os.O_RDONLY)
+    try:
+        with pytest.raises(BadInputError, match=r"/proc/\d+/mem, byte 7: it cannot be read"):
+            FileRange(fd, 5, 100).read(2, 10)
+    finally:
+        os.close(fd)
+
+
+def test_a_digest_that_is_none_is_told_with_the_layout(capsys: Capsys, tmp_path: Path) -> None:
+    descriptor = {"mediaType": OCI_MANIFEST, "digest": "sha256:../../etc", "size": 3}
+    layout = Layout()
+    layout.top(descriptor)
+    source = written(layout, tmp_path, archive=False)
+    message = one_line_error(run(capsys, "inspect", source))
+    assert message == (
+        f"{tmp_path}/layout: it names 'sha256:../../etc', which is no digest. "
+        "Save or copy it again."
+    )
