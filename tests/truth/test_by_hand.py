@@ -174,6 +174,37 @@ def test_engines_refuse_a_circle_of_symlinks(engine: Engine, client: Any, name: 
     assert exported_of(engine, client, [layer_tar(CIRCLES[name])]) is None
 
 
+WAYS = ("through a link", "through a link made through a link", "hard links behind a link")
+"""Cases that all engines load."""
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_links_are_followed_whichever_way_an_image_is_read(
+    engine: Engine, client: Any, name: str, tmp_path: Path
+) -> None:
+    union = BY_HAND[name].union
+    path = next(f"/{path}" for path, seen in union.items() if seen[0] == "file")
+    try:
+        assert not [
+            e for e in client.load_image(docker_archive(BY_HAND[name].layers)) if "error" in e
+        ]
+        saved = tmp_path / "saved.tar"
+        engine.docker("save", "-o", saved, TAG)
+        said = [
+            layerscope("files", "--json-lines", *arguments, engine=engine)
+            for arguments in ((TAG,), ("--export", TAG), (saved,))
+        ]
+        content = layerscope("cat", TAG, path, engine=engine)
+    finally:
+        with contextlib.suppress(APIError):
+            client.remove_image(TAG, force=True)
+    assert content.stdout == "text\n"
+    for run in said:
+        assert run.returncode == 0
+        found = {path: entry[0] for path, entry in plain(listed(run.stdout)).items()}
+        assert found == {f"/{path}": seen[0] for path, seen in union.items()}
+
+
 def test_extraction_stays_inside_though_a_layer_led_out(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
