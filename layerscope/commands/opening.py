@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.reports.narration import Narration
+from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.images.cache import ChangesetCache
@@ -44,11 +45,16 @@ def open_source(
             )
             stack.callback(reader.close)
             loaded = load(reader, narration.progress, cache=cache_of(arguments))
-        if loaded.image.missing:
+        # `inspect` says it itself.
+        if loaded.image.missing and arguments.command != "inspect":
             from layerscope.images.image import told_missing
 
-            told = f"{told_missing(loaded.image)} What is told of the image lacks it."
-            print(f"layerscope: {told}", file=sys.stderr)
+            told = told_missing(loaded.image)
+            name = visible(loaded.image.reference)
+            print(
+                f"layerscope: {name}: {told[0].lower()}{told[1:]} What follows lacks it.",
+                file=sys.stderr,
+            )
         yield loaded, reader
 
 

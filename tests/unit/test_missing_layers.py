@@ -62,12 +62,15 @@ def test_the_others_are_shown(
     assert files.code == 0
     assert "/top" in files.out
     assert files.err == (
-        f"layerscope: Layer 0 is missing: {reason}. What is told of the image lacks it.\n"
+        f"layerscope: docker.io/library/app:1: layer 0 is missing: {reason}. "
+        "What follows lacks it.\n"
     )
 
 
 def test_people_are_told(capsys: Capsys, tmp_path: Path) -> None:
-    text = run(capsys, "inspect", written(layout(FOREIGN, PLAIN), tmp_path, archive=False)).out
+    outcome = run(capsys, "inspect", written(layout(FOREIGN, PLAIN), tmp_path, archive=False))
+    assert outcome.err == ""
+    text = outcome.out
     assert f"Incomplete: layer 0 is missing: {REASON}.\n" in text
     line = f"    0  missing       -       -       -  ({docker_size(len(BASE))} stored) COPY 0 /"
     assert line in text.splitlines()

@@ -168,8 +168,9 @@ class Details(RowView):
 
     def _glance_lines(self, layer: int, width: int, colors: Palette) -> list[Line]:
         """What the layer did to packages: a line for each, which waits for what is not known."""
-        facts = [("Packages", ELLIPSIS), ("Rights", ELLIPSIS)]
-        if self._glance is not None and self._glance.layer == layer:
+        unknown = self._image is not None and self._image.layers[layer].missing
+        facts = [(label, "unknown" if unknown else ELLIPSIS) for label in ("Packages", "Rights")]
+        if not unknown and self._glance is not None and self._glance.layer == layer:
             from layerscope.reports.packages_report import glance_facts
 
             facts = glance_facts(self._glance)
