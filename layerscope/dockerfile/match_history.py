@@ -11,7 +11,6 @@ from layerscope.dockerfile.expand import ExpansionError
 from layerscope.dockerfile.facts import Facts, StepWaste, World
 from layerscope.filesystem.waste import LayerWaste
 from layerscope.images.image import Image
-from layerscope.oci.config import instruction as instruction_of
 from layerscope.text import decode
 
 _BLANKS = re.compile(r"\s+")
@@ -31,7 +30,7 @@ def match_layers(document: Document, image: Image, target: str | None = None) ->
         target: The stage that was built; None for the last.
     """
     facts = Facts(document, World(target=target))
-    entries = [(entry.layer, instruction_of(entry.created_by)) for entry in image.history]
+    entries = [(entry.layer, entry.instruction) for entry in image.history]
     digests = any(_BY_DIGEST.search(text) for _, text in entries)
     ours = [(i, _key(facts, i, digests)) for i in _chain(facts)]
     theirs = [(layer, _entry_key(text, digests)) for layer, text in entries]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from layerscope.dockerfile.parser import parse
 from layerscope.dockerfile.shell_text import quoting
 from layerscope.oci.config import HistoryEntry
-from layerscope.oci.config import instruction as instruction_of
 
 #: Two strings or more as Go prints them: `["a" "b"]`.
 _GO_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
@@ -29,8 +29,13 @@ _KNOWN = re.compile(
     r"(?:ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL"
     r"|STOPSIGNAL|USER|VOLUME|WORKDIR)(?:\s|\Z)"
 )
+#: What is more than that is not tried one by one.
+_MOST = 256
+#: Names of variables and labels that need no quotes.
+_NAME = re.compile(r"[A-Za-z_][\w.\-/]*")
 _INDENTED = re.compile(r"(?<=[;&|\\{(]) ?\t+ ?| {4,}(?=&& |\|\| )")
-_FROM = re.compile(r"FROM (?P<image>\S+)\Z")
+#: Podman writes for each step which image it was built on; those without a name are its own.
+_FROM = re.compile(r"FROM (?!(?:sha256:)?[0-9a-f]{12,64}\Z)(?P<image>\S+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,88 @@ class Step:
     notes: tuple[str, ...] = ()
 
 
-def steps(history: Sequence[HistoryEntry]) -> list[Step]:
-    """The instructions behind a history, oldest first."""
-    return [_step(entry) for entry in history]
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the image's configuration says, by which its history is read where it leaves it open.
+
+    Attributes:
+        pairs: For ENV and LABEL, all `NAME=VALUE` and what they are in a Dockerfile.
+        volumes: The paths of volumes.
+        triggers: What is run for those who build on it (ONBUILD).
+    """
+
+    pairs: Mapping[str, Mapping[str, str]]
+    volumes: Mapping[str, str]
+    triggers: Sequence[str]
 
 
-def reconstruct(history: Sequence[HistoryEntry], name: str = "") -> Iterator[str]:
+def steps(history: Sequence[HistoryEntry], config: Mapping[str, Any] | None = None) -> list[Step]:
+    """The instructions behind a history, oldest first, and the triggers that it does not tell.
+
+    Args:
+        history: The history.
+        config: The image's configuration, which knows what belongs together.
+    """
+    known = _known(config or {})
+    found = [_step(entry, known) for entry in history]
+    told = {step.text for step in found}
+    for trigger in known.triggers:
+        text = f"ONBUILD {trigger}"
+        if text not in told and _one_instruction(text):
+            nothing = HistoryEntry(None, "", "", empty_layer=True, layer=None)
+            found.append(Step(text, None, nothing, ("The history does not tell of it.",)))
+    return found
+
+
+def _known(config: Mapping[str, Any]) -> _Known:
+    own = config.get("config")
+    own = own if isinstance(own, dict) else {}
+    labels, volumes = own.get("Labels"), own.get("Volumes")
+    labels = labels.items() if isinstance(labels, dict) else ()
+    variables = (text.partition("=")[::2] for text in _strings(own.get("Env")) if "=" in text)
+    return _Known(
+        {"LABEL": _written(labels), "ENV": _written(variables)},
+        {text: text for text in _strings(list(volumes) if isinstance(volumes, dict) else ())},
+        _strings(own.get("OnBuild")),
+    )
+
+
+def _written(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:
+    """What histories and Dockerfiles have for pairs of names and values."""
+    return {
+        f"{name}={value}": f"{name}={_quoted(value)}"
+        for name, value in pairs
+        if isinstance(name, str) and isinstance(value, str) and _NAME.fullmatch(name)
+    }
+
+
+def _strings(values: object) -> list[str]:
+    return [v for v in values if isinstance(v, str)] if isinstance(values, list) else []
+
+
+def _pieces(text: str, known: Mapping[str, str]) -> list[str] | None:
+    """What a text is made of, with blanks in between; None if it is of anything else."""
+    found = []
+    while text and len(known) <= _MOST:
+        # The longest first, as one may begin with another.
+        fits = [key for key in known if text == key or text.startswith(f"{key} ")]
+        if not fits:
+            return None
+        longest = max(fits, key=len)
+        found.append(known[longest])
+        text = text[len(longest) + 1 :]
+    return found or None
+
+
+def reconstruct(
+    history: Sequence[HistoryEntry], name: str = "", config: Mapping[str, Any] | None = None
+) -> Iterator[str]:
     """The lines of a Dockerfile that says what a history says.
 
     Args:
         history: The history.
         name: The image's name; not made safe for a terminal.
+        config: The image's configuration.
     """
     of = f" of {_comment(name)}" if name else ""
     yield f"# Reconstructed by layerscope from the history{of}."
@@ -69,7 +145,7 @@ def reconstruct(history: Sequence[HistoryEntry], name: str = "") -> Iterator[str
         yield "# The image has no history."
     yield "FROM scratch"
     made = False
-    for step in steps(history):
+    for step in steps(history, config):
         base = _FROM.match(step.entry.comment.strip())
         if base is not None:
             yield ""
@@ -88,14 +164,16 @@ def _comment(text: str) -> str:
     return " ".join(text.split())
 
 
-def _step(entry: HistoryEntry) -> Step:
-    text = instruction_of(entry.created_by)
+def _step(entry: HistoryEntry, known: _Known) -> Step:
+    text = entry.instruction
     notes: list[str] = []
     raw = entry.created_by.strip()
     if not raw:
         what = "An entry that says nothing" + (f": {entry.comment}" if entry.comment else "")
         return Step(f"# {_comment(what)}", entry.layer, entry)
-    if text.removeprefix("RUN ").startswith("#") and not raw.startswith("/bin/sh"):
+    if text.removeprefix("RUN ").startswith("#") and not raw.startswith(
+        ("/bin/sh", entry.shell or "/bin/sh")
+    ):
         # Tools that make images without a Dockerfile write what they like.
         return Step(f"# {_comment(raw)}", entry.layer, entry)
     keyword, _, rest = text.partition(" ")
@@ -106,10 +184,13 @@ def _step(entry: HistoryEntry) -> Step:
         made = _run(rest, entry)
     elif keyword in ("COPY", "ADD"):
         made = _copy(keyword, rest, notes)
+    elif keyword == "VOLUME" and (paths := _pieces(rest[1:-1], known.volumes)):
+        made = f"VOLUME {json.dumps(paths, ensure_ascii=False)}"
     elif keyword in ("CMD", "ENTRYPOINT", "SHELL", "VOLUME"):
-        made = f"{keyword} {_array(keyword, rest)}".rstrip()
+        made = f"{keyword} {_array(keyword, rest, entry.shell)}".rstrip()
     elif keyword in ("ENV", "LABEL"):
-        made = f"{keyword} {_pairs(rest)}"
+        pairs = _pieces(rest, known.pairs[keyword])
+        made = f"{keyword} {' '.join(pairs) if pairs else _pairs(rest)}"
     elif keyword == "EXPOSE":
         made = f"EXPOSE {_ports(rest)}"
     elif keyword == "HEALTHCHECK":
@@ -162,7 +243,7 @@ def _copy(keyword: str, rest: str, notes: list[str]) -> str:
     return f"{keyword} {rest[: match.start()]}{match['what']}:{match['digest'][:12]} {target}"
 
 
-def _array(keyword: str, rest: str) -> str:
+def _array(keyword: str, rest: str, shell: str) -> str:
     """A list as JSON: Go prints it without commas, and SHELL and VOLUME without quotes."""
     if not rest.startswith("[") or not rest.endswith("]"):
         return rest
@@ -180,16 +261,17 @@ def _array(keyword: str, rest: str) -> str:
         values = inside.split()
     else:
         return rest
-    values = _without_shell(keyword, values)
+    values = _without_shell(keyword, values, shell)
     return values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
 
 
-def _without_shell(keyword: str, values: list[str]) -> list[str] | str:
+def _without_shell(keyword: str, values: list[str], shell: str) -> list[str] | str:
     """The command of `["/bin/sh" "-c" "command"]`, which is what the shell form becomes."""
-    shell_form = keyword in ("CMD", "ENTRYPOINT") and values[:2] == ["/bin/sh", "-c"]
-    if shell_form and len(values) == 3 and values[2].strip() and "\n" not in values[2]:
-        return values[2]
-    return values
+    if not values:
+        return values
+    *before, command = values
+    shell_form = keyword in ("CMD", "ENTRYPOINT") and " ".join(before) == (shell or "/bin/sh -c")
+    return command if shell_form and command.strip() and "\n" not in command else values
 
 
 def _unquoted(text: str) -> str:

@@ -16,7 +16,7 @@ from layerscope.images.platforms import missing_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 from layerscope.images.save_stream import SaveStream, content_in_stream, contents_in_stream
-from layerscope.oci.config import ImageConfig, instruction
+from layerscope.oci.config import ImageConfig, instruction, shells
 from layerscope.oci.platform import Platform, best_platform
 from layerscope.text import visible
 
@@ -283,25 +283,28 @@ def _history(entries: Sequence[Mapping[str, Any]], layers: int) -> tuple[History
     that does not fit either, no entry is given a layer.
     """
     oldest_first = list(reversed(entries))
+    commands = [str(entry.get("CreatedBy") or "") for entry in oldest_first]
+    run_by = list(shells(commands))
     made = [int(entry.get("Size") or 0) > 0 for entry in oldest_first]
     if sum(made) != layers:
         made = [
-            instruction(str(entry.get("CreatedBy") or "")).partition(" ")[0] not in _EMPTY
-            for entry in oldest_first
+            instruction(command, shell).partition(" ")[0] not in _EMPTY
+            for command, shell in zip(commands, run_by, strict=True)
         ]
     if sum(made) != layers:
         made = [False] * len(made)
     result = []
     number = 0
-    for entry, layer in zip(oldest_first, made, strict=True):
+    for entry, command, shell, layer in zip(oldest_first, commands, run_by, made, strict=True):
         created = entry.get("Created")
         result.append(
             HistoryEntry(
                 created=_rfc3339(created) if isinstance(created, int) else None,
-                created_by=str(entry.get("CreatedBy") or ""),
+                created_by=command,
                 comment=str(entry.get("Comment") or ""),
                 empty_layer=not layer,
                 layer=number if layer else None,
+                shell=shell,
             )
         )
         number += layer

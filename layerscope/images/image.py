@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from layerscope.oci.config import HistoryEntry, ImageConfig, instruction
+from layerscope.oci.config import HistoryEntry, ImageConfig
 from layerscope.oci.platform import Platform
 
 __all__ = [
@@ -128,9 +128,7 @@ def image_from_config(
         stored_sizes: Sizes of the layers as stored, base first.
     """
     instructions = {
-        entry.layer: instruction(entry.created_by)
-        for entry in config.history
-        if entry.layer is not None
+        entry.layer: entry.instruction for entry in config.history if entry.layer is not None
     }
     layers = tuple(
         Layer(

@@ -27,12 +27,12 @@ def dockerfile_document(image: Image) -> dict[str, Any]:
                 "comment": step.entry.comment,
                 "notes": list(step.notes),
             }
-            for step in steps(image.history)
+            for step in steps(image.history, image.config)
         ],
     }
 
 
 def dockerfile_text(image: Image) -> Iterator[str]:
     """The lines of the Dockerfile; tabs stay, all else that a terminal might obey is shown."""
-    for line in reconstruct(image.history, image.reference):
+    for line in reconstruct(image.history, image.reference, image.config):
         yield "\t".join(visible(piece) for piece in line.split("\t"))

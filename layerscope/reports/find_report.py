@@ -17,7 +17,7 @@ from layerscope.images.engine_export import architecture_of, inspect_platform
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import check_platform, wanted_platform
-from layerscope.oci.config import ImageConfig, instruction
+from layerscope.oci.config import ImageConfig, instruction, shells
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
 if TYPE_CHECKING:
@@ -192,16 +192,17 @@ def with_instructions(image: Image, engine: Engine) -> Image:
     layers, those are meant.
     """
     platform = image.platforms[0] if len(image.platforms) > 1 else None
+    history = list(reversed(engine.history(image.id, platform)))
+    commands = [str(entry.get("CreatedBy") or "") for entry in history]
     sized = [
-        str(entry.get("CreatedBy") or "")
-        for entry in reversed(engine.history(image.id, platform))
+        instruction(command, shell)
+        for entry, command, shell in zip(history, commands, shells(commands), strict=True)
         if entry.get("Size")
     ]
     if len(sized) != len(image.layers):
         return image
     layers = tuple(
-        replace(layer, instruction=instruction(text))
-        for layer, text in zip(image.layers, sized, strict=True)
+        replace(layer, instruction=text) for layer, text in zip(image.layers, sized, strict=True)
     )
     return replace(image, layers=layers)
 

@@ -12,7 +12,6 @@ from layerscope.filesystem.waste import Waste, measure
 from layerscope.images.image import history_of, told_missing
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import other_platforms, own_platform
-from layerscope.oci.config import instruction
 from layerscope.text import decode, docker_size, one_line, short_id, visible
 
 SCHEMA = "layerscope.inspect/1"
@@ -129,7 +128,7 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
         if layer is not None:
             yield _cut(_layer_line(loaded, waste, layer), width)
         elif entry is not None:
-            text = one_line(instruction(entry.created_by))
+            text = one_line(entry.instruction)
             yield _cut(f"{'-':>5} {'':>8} {'':>7} {'':>7} {'':>7}  {text}", width)
     yield from _wasted_lines(waste, width)
 

@@ -57,7 +57,7 @@ def reversed_text(image: Image) -> tuple[str, str]:
     """A Dockerfile made from an image's history, and what to call it."""
     from layerscope.dockerfile.reverse import reconstruct
 
-    lines = reconstruct(image.history, image.reference)
+    lines = reconstruct(image.history, image.reference, image.config)
     return "\n".join(lines) + "\n", f"Reconstructed from {visible(image.reference)}"
 
 

@@ -30,12 +30,12 @@ def steps_of(image: Image) -> list[Step]:
     """The steps of an image, oldest first; see `history_of`."""
     # Not at the top: the first paint comes before any image.
     from layerscope.images.image import history_of
-    from layerscope.oci.config import instruction
 
     steps = []
     for entry, layer in history_of(image):
         command = "" if entry is None else entry.created_by
-        text = instruction(command) if layer is None else image.layers[layer].instruction
+        own = "" if entry is None else entry.instruction
+        text = own if layer is None else image.layers[layer].instruction
         missing = "" if layer is None else image.layers[layer].missing
         steps.append(Step(layer, text, command, missing))
     return steps

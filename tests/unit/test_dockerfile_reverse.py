@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from layerscope.dockerfile.match_history import match_layers, step_waste
@@ -69,6 +71,110 @@ def test_what_builders_write_is_an_instruction_again(created_by: str, expected: 
     step = steps([entry(created_by, 0)])[0]
     assert step.text == expected
     assert step.layer == 0
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        # The classic builder runs even what it writes down by itself.
+        (
+            [
+                "/bin/busybox ash -e -c #(nop)  SHELL [/bin/busybox ash -e -c]",
+                "/bin/busybox ash -e -c #(nop)  USER 1:2",
+                "/bin/busybox ash -e -c #(nop) COPY file:0123456789abcdef in /x ",
+                "|1 A=1 /bin/busybox ash -e -c echo $A",
+                '/bin/busybox ash -e -c #(nop)  CMD ["/bin/busybox" "ash" "-e" "-c" "x y"]',
+                "/bin/sh -c #(nop)  SHELL [/bin/sh -c]",
+                '/bin/sh -c #(nop)  CMD ["/bin/busybox" "ash" "-e" "-c" "x y"]',
+            ],
+            [
+                'SHELL ["/bin/busybox", "ash", "-e", "-c"]',
+                "USER 1:2",
+                "COPY file:0123456789ab /x",
+                "RUN echo $A",
+                "CMD x y",
+                'SHELL ["/bin/sh", "-c"]',
+                'CMD ["/bin/busybox", "ash", "-e", "-c", "x y"]',
+            ],
+        ),
+        (
+            [
+                "powershell -Command $ErrorActionPreference = 'Stop'; #(nop)  SHELL "
+                "[powershell -Command $ErrorActionPreference = 'Stop';]",
+                "powershell -Command $ErrorActionPreference = 'Stop'; #(nop)  USER me",
+                "powershell -Command $ErrorActionPreference = 'Stop'; dir",
+            ],
+            [None, "USER me", "RUN dir"],
+        ),
+        (
+            [
+                "SHELL [/bin/busybox ash -c]",
+                "RUN |1 A=1 /bin/busybox ash -c echo $A # buildkit",
+                'CMD ["/bin/busybox" "ash" "-c" "x"]',
+                'CMD ["/bin/sh" "-c" "x"]',
+            ],
+            [
+                'SHELL ["/bin/busybox", "ash", "-c"]',
+                "RUN echo $A",
+                "CMD x",
+                'CMD ["/bin/sh", "-c", "x"]',
+            ],
+        ),
+    ],
+)
+def test_a_shell_of_ones_own_is_no_part_of_what_follows(
+    history: list[str], expected: list[str | None]
+) -> None:
+    made = steps(image(*[(text, False) for text in history]).history)
+    assert [step.text for step, text in zip(made, expected, strict=True) if text] == [
+        text for text in expected if text
+    ]
+
+
+def test_the_configuration_tells_what_belongs_together() -> None:
+    config = {
+        "config": {
+            "Labels": {"a": "x y", "b": 'q"uote', "c": "d=e f=g", "other": "z"},
+            "Env": ["P=/a:/b", "Q=a R=b", "BROKEN"],
+            "Volumes": {"/v 1": {}, "/v2": {}},
+            "OnBuild": ["RUN echo $X", "COPY . /", "RUN a\nUSER b", 5],
+        }
+    }
+    history = [
+        entry('LABEL a=x y b=q"uote c=d=e f=g'),
+        entry("ENV P=/a:/b Q=a R=b"),
+        entry("VOLUME [/v 1 /v2]"),
+        entry("LABEL other=before it was z"),
+        entry("ONBUILD COPY . /"),
+    ]
+    assert [step.text for step in steps(history, config)] == [
+        'LABEL a="x y" b="q\\"uote" c="d=e f=g"',
+        'ENV P=/a:/b Q="a R=b"',
+        'VOLUME ["/v 1", "/v2"]',
+        'LABEL other="before it was z"',
+        "ONBUILD COPY . /",
+        "ONBUILD RUN echo $X",
+    ]
+    assert list(reconstruct(history, "x", config))[-2:] == [
+        "# The history does not tell of it.",
+        "ONBUILD RUN echo $X",
+    ]
+    # Whatever a configuration holds.
+    odd: list[dict[str, Any]] = [
+        {"config": []},
+        {"config": {"Labels": [], "Env": {}, "Volumes": 1, "OnBuild": ""}},
+    ]
+    for document in odd:
+        assert steps(history, document)[0].text.startswith("LABEL a=")
+
+
+def test_podmans_own_images_of_steps_are_no_bases() -> None:
+    lines = "\n".join(
+        reconstruct(
+            [entry("/bin/sh -c a", 0, "FROM app:1"), entry("USER b", None, "FROM 838502ceb8a4")]
+        )
+    )
+    assert lines.count("What follows was built FROM") == 1
 
 
 def test_indentation_of_lines_that_went_on_makes_lines_again() -> None:
