@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerscope.engines.contexts import current_context
+from layerscope.engines.contexts import current_context, docker_folder
 from layerscope.errors import EngineError
 from layerscope.text import visible
 
@@ -62,33 +62,49 @@ def _current_context() -> Address | None:
     title = f"the Docker context {visible(context.name)}"
     if not context.host.startswith("tcp://") or not (context.ca or context.pair):
         return Address(context.host, None, title)
-    from docker.tls import TLSConfig
-
-    tls = TLSConfig(
-        client_cert=None if context.pair is None else tuple(map(str, context.pair)),
-        ca_cert=str(context.ca) if context.verify and context.ca is not None else None,
-        verify=context.verify,
-    )
-    return Address(context.host, tls, title)
+    ca = context.ca if context.verify else None
+    return Address(context.host, _tls(ca, context.pair, verify=context.verify), title)
 
 
 def _tls_from_environment(host: str) -> Any:
-    from docker.errors import TLSParameterError
-    from docker.tls import TLSConfig
-
     verify = os.environ.get("DOCKER_TLS_VERIFY", "")
     folder = os.environ.get("DOCKER_CERT_PATH", "")
     if not host.startswith("tcp://") or not (verify or folder):
         return None
-    certificates = Path(folder or Path.home() / ".docker")
+    certificates = Path(folder) if folder else docker_folder()
+    pair = (certificates / "cert.pem", certificates / "key.pem")
+    return _tls(certificates / "ca.pem" if verify else None, pair, verify=bool(verify))
+
+
+def _tls(ca: Path | None, pair: tuple[Path, Path] | None, *, verify: bool) -> Any:
+    """What docker-py takes.
+
+    Raises:
+        EngineError: A file is not there, or may not be read.
+    """
+    from docker.errors import TLSParameterError
+    from docker.tls import TLSConfig
+
+    for path in filter(None, (ca, *(pair or ()))):
+        # It would look as if the engine let nobody in.
+        try:
+            path.open("rb").close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise EngineError(
+                f"{visible(str(path))} cannot be read ({error.strerror}).",
+                "Let it be read, or name another engine.",
+            ) from None
     try:
         return TLSConfig(
-            client_cert=(str(certificates / "cert.pem"), str(certificates / "key.pem")),
-            ca_cert=str(certificates / "ca.pem") if verify else None,
-            verify=bool(verify),
+            client_cert=None if pair is None else tuple(map(str, pair)),
+            ca_cert=None if ca is None else str(ca),
+            verify=verify,
         )
     except TLSParameterError:
+        folder = (pair[0] if pair is not None else ca or Path()).parent
         raise EngineError(
-            f"The certificates in {visible(str(certificates))} cannot be read.",
+            f"The certificates in {visible(str(folder))} cannot be read.",
             "Check DOCKER_CERT_PATH.",
         ) from None

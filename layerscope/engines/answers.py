@@ -83,12 +83,6 @@ def unreachable(address: Address, error: Exception) -> EngineError:
         return silent(address.host)
     number = _errno(error)
     if number in (errno.EACCES, errno.EPERM):
-        file = _file_of(error)
-        if file:
-            return EngineError(
-                f"{visible(file)} may not be read, which says how engines are reached.",
-                "Let it be read, or set DOCKER_CONFIG to another folder.",
-            )
         return EngineError(
             f"No permission to talk to the engine at {host}.",
             "Run it with sudo, or join the socket's group (usually `docker`) and log in again; "
@@ -149,12 +143,6 @@ def _errno(error: BaseException) -> int | None:
 
 
 _Unverified = ssl.SSLCertVerificationError
-
-
-def _file_of(error: BaseException) -> str:
-    """The file that an error is about; a socket that refuses has no name."""
-    names = (cause.filename for cause in chain(error) if isinstance(cause, OSError))
-    return next((str(name) for name in names if name), "")
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -195,7 +195,9 @@ class _Dial:
         except (OSError, ValueError):
             lines = []
         said = [" ".join(line.split()) for line in lines if line.strip()]
-        return visible(said[-1]).rstrip(".") if said else f"it ended with {code}"
+        return (
+            visible(said[-1]).removeprefix("ssh: ").rstrip(".") if said else f"it ended with {code}"
+        )
 
     def end(self) -> None:
         self.process.terminate()

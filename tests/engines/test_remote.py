@@ -153,7 +153,7 @@ def test_why_ssh_does_not_connect(site: RemoteSite) -> None:
     port = free_port()
     site.way = {**site.way, "DOCKER_HOST": f"ssh://root@127.0.0.1:{port}"}
     asked = site.run("images")
-    assert f"port {port}: Connection refused" in asked.stderr
+    assert f"(ssh: connect to host 127.0.0.1 port {port}: Connection refused)" in asked.stderr
     assert f"`ssh -p {port} root@127.0.0.1 docker version` has to work" in asked.stderr
 
 

@@ -191,7 +191,7 @@ def test_a_full_disk_ends_a_job_and_leaves_whole_lines() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
-@pytest.mark.parametrize("when", ["before", "at once", "later"])
+@pytest.mark.parametrize("when", ["read only", "before", "at once", "later"])
 def test_a_file_system_without_room(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +202,13 @@ def test_a_file_system_without_room(
         pytest.skip("no file system can be mounted here")
     monkeypatch.setenv("XDG_STATE_HOME", str(small))
     try:
+        if when == "read only":
+            subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+            with pytest.raises(LayerscopeError, match=r"\(?Read-only file system") as caught:
+                begin(("say", "x"))
+            assert str(small) in str(caught.value)
+            assert "Set XDG_STATE_HOME to a folder that can be written." in str(caught.value)
+            return
         if when == "before":
             (small / "ballast").write_bytes(bytes(80 << 10))
             with pytest.raises(LayerscopeError, match=f"Make room in {small}/layerscope/jobs, or"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -137,3 +138,62 @@ def test_what_ssh_says_is_told(
     assert error.endswith("`ssh me@host docker version` has to work without a question.")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert one_line_error(run(capsys, "images")).startswith("ssh cannot be started: No such file")
+
+
+def test_a_socket_that_refuses_is_told_from_files_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_by_nobody() -> str:
+        """What another user is told than root, whom nothing refuses."""
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                try:
+                    connect()
+                except EngineError as error:
+                    os.write(write, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as said:
+            text = said.read().decode()
+        os.waitpid(child, 0)
+        return text
+
+    # What connecting imports may lie where nobody else can read.
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
+    with pytest.raises(EngineError):
+        connect()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen(1)
+        (tmp_path / "s").chmod(0o600 if os.geteuid() == 0 else 0)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 's'}")
+        assert asked_by_nobody() == (
+            f"No permission to talk to the engine at unix://{tmp_path / 's'}. Run it with sudo, or "
+            "join the socket's group (usually `docker`) and log in again; DOCKER_HOST names "
+            "another engine."
+        )
+        (tmp_path / "config.json").write_text("{}")
+        (tmp_path / "config.json").chmod(0)
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        # Settings that may not be read are none, as for the docker command.
+        assert asked_by_nobody().startswith("No permission to talk to the engine at unix://")
+        for name in ("ca.pem", "cert.pem", "key.pem"):
+            (tmp_path / name).write_text("")
+        (tmp_path / "key.pem").chmod(0)
+        monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        assert asked_by_nobody() == (
+            f"{tmp_path / 'key.pem'} cannot be read (Permission denied). "
+            "Let it be read, or name another engine."
+        )

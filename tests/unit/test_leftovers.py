@@ -1,0 +1,73 @@
+"""What a build has in an engine is noted, and found again by whoever comes later."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from layerscope.build.leftovers import Leftovers, abandoned, forget, note, noted
+from layerscope.jobs.job import LEFT
+from tests.tui.build_fakes import FakeBuild
+
+CONTAINER = Leftovers("unix:///s", container="ab" * 32)
+WORKING = Leftovers(
+    "unix:///s",
+    working=frozenset({"x", "y"}),
+    windows={"sha256:1": (1.5, 2.5), "z": (3.0, math.inf)},
+)
+
+
+def test_what_is_noted_is_found(tmp_path: Path) -> None:
+    note(tmp_path, CONTAINER)
+    assert noted(tmp_path) == CONTAINER
+    note(tmp_path, WORKING)
+    os.utime(tmp_path / LEFT, (7, 7))
+    # What was open when it was noted has not begun later.
+    assert noted(tmp_path) == replace(WORKING, windows={"sha256:1": (1.5, 2.5), "z": (3.0, 7.0)})
+    forget(tmp_path)
+    assert noted(tmp_path) is None
+    forget(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "nothing", [Leftovers("x"), Leftovers("x", windows={}, working=frozenset("y"))]
+)
+def test_nothing_is_no_note(tmp_path: Path, nothing: Leftovers) -> None:
+    note(tmp_path, CONTAINER)
+    note(tmp_path, nothing)
+    assert not (tmp_path / LEFT).exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"engine":1,"container":null,"working":[],"windows":{"a":[null,1]}}'],
+)
+def test_a_damaged_note_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / LEFT).write_text(text)
+    assert noted(tmp_path) is None
+
+
+def test_a_folder_that_takes_nothing_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    note(tmp_path / "file", CONTAINER)
+
+
+def test_only_jobs_that_have_ended_on_that_engine_are_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    runs, died, ended, elsewhere = (FakeBuild(tmp_path, number) for number in (1, 2, 3, 4))
+    for build in (runs, died):
+        note(build.folder, CONTAINER)
+    note(elsewhere.folder, replace(CONTAINER, engine="unix:///other"))
+    died.end(None)
+    ended.end(0)
+    elsewhere.end(None)
+    assert [(job.id, left) for job, left in abandoned("unix:///s")] == [("2", CONTAINER)]
+    assert "`layerscope jobs cancel 2`" in died.job.reason
+    assert runs.job.reason == ended.job.reason == ""
+    runs.end(0)
