@@ -46,13 +46,15 @@ def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
         return changeset  # Out of proportion: the tree of all paths is going to refuse it.
     undone = any(kind_of.get(path, _DIR) != _DIR for path in above)
     if skip is None and not undone and len(kind_of) + len(marked) == len(paths):
+        if not (changeset.kinds == _SYMLINK).any():
+            return changeset
         # What whiteouts and hard links name may lead through symlinks just as well.
         named = {path for path, kind in marked if kind == _OPAQUE}
         named |= {path.rpartition(b"/")[0] for path, kind in marked if kind != _OPAQUE}
         links = changeset.links.items()
         named |= {path.rpartition(b"/")[0] for row, path in links if kinds[row] == _HARDLINK}
         named -= above
-        if not named or not _lead_through(named, kind_of):
+        if not _lead_through(named, kind_of):
             return changeset
     folder = _Folder(changeset, paths, kinds)
     marks: dict[tuple[bytes, int], int] = {}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from layerscope.filesystem import layer_links
+from layerscope.filesystem import layer_links, settle
 from layerscope.filesystem.layer_links import LONGEST_PATH, LayerLinks
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
@@ -90,3 +90,15 @@ def test_a_name_longer_than_any_path_is_left_as_it_is() -> None:
     links.add(b"a", b"b")
     folder = b"a/" + b"x" * LONGEST_PATH
     assert links.follow(folder, 0) is folder
+
+
+def test_deep_names_of_whiteouts_and_hard_links_take_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settle, "MOST_IMPLIED", 1 << 20)
+    deep = "d/" * 20_000
+    items = [text("t"), symlink("a", "b"), whiteout(f"{deep}x"), hard_link("h", f"{deep}y")]
+    start = time.monotonic()
+    changeset = read_changeset(streamed(layer_tar(items)))
+    assert time.monotonic() - start < 2
+    assert changeset.paths() == [b"t", b"a", f"{deep}x".encode(), b"h"]
