@@ -96,9 +96,15 @@ def test_deep_names_of_whiteouts_and_hard_links_take_no_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(settle, "MOST_IMPLIED", 1 << 20)
-    deep = "d/" * 20_000
-    items = [text("t"), symlink("a", "b"), whiteout(f"{deep}x"), hard_link("h", f"{deep}y")]
+    deep = [f"{number}/{'d/' * 1500}x" for number in range(20)]
+    links = [hard_link(f"h{number}", name) for number, name in enumerate(deep)]
+    items = [text("t"), symlink("a", "b"), *map(whiteout, deep), *links]
     start = time.monotonic()
     changeset = read_changeset(streamed(layer_tar(items)))
     assert time.monotonic() - start < 2
-    assert changeset.paths() == [b"t", b"a", f"{deep}x".encode(), b"h"]
+    assert changeset.paths() == [
+        b"t",
+        b"a",
+        *(name.encode() for name in deep),
+        *(f"h{number}".encode() for number in range(20)),
+    ]
