@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from layerscope.dockerfile.document import Document, Instruction
+from layerscope.dockerfile.expand import ExpansionError
+from layerscope.dockerfile.scope import Scopes
 from layerscope.dockerfile.stages import Stages, find_stages
 
 
@@ -70,6 +73,7 @@ class Plan:
         needed: Numbers of the stages that the image needs, from 1.
         begins: For each FROM that names a stage, the number of that, from 1.
         triggers: For each FROM that names a stage with ONBUILD, what that runs.
+        idle: Numbers of the WORKDIRs that lead to the root, where there is nothing to do.
         begin: The FROM, with an image or nothing, that the chain begins with.
     """
 
@@ -82,6 +86,7 @@ class Plan:
     begins: Mapping[int, int] = field(default_factory=dict)
     triggers: Mapping[int, tuple[Step, ...]] = field(default_factory=dict)
     begin: Step | None = None
+    idle: frozenset[int] = frozenset()
 
     @property
     def lines(self) -> Mapping[int, int | None]:
@@ -161,7 +166,35 @@ def plan_of(
         begins,
         triggers,
         begin,
+        _idle(document, found, arguments),
     )
+
+
+def _idle(document: Document, found: Stages, arguments: Mapping[str, str] | None) -> frozenset[int]:
+    """WORKDIRs that lead to the root, as far as the Dockerfile tells."""
+    scopes = Scopes(document, found, arguments)
+    numbers = []
+    folders: list[str | None] = []
+    for stage in found.stages:
+        base = stage.base
+        # Images say where one is; the Dockerfile does not.
+        folder = "/" if base is not None and base.name == "scratch" else None
+        if base is not None and base.stage is not None and base.stage < stage.index:
+            folder = folders[base.stage]
+        for each in stage.instructions:
+            if each.keyword != "WORKDIR":
+                continue
+            try:
+                text = scopes.expand(each, each.arguments).text
+            except ExpansionError:
+                folder = None
+                continue
+            if text.startswith("/") or folder is not None:
+                folder = posixpath.normpath(posixpath.join("/", folder or "", text))
+            if folder in ("/", "//"):
+                numbers.append(each.index + 1)
+        folders.append(folder)
+    return frozenset(numbers)
 
 
 def _begins(found: Stages) -> dict[int, int]:

@@ -1,7 +1,8 @@
 """Which step of a Dockerfile a vertex of BuildKit is, by its name.
 
 `[builder 2/4] RUN …` is the second step with a vertex in the stage `builder`. A FROM that names
-another stage, or nothing, has none; nor has what changes the configuration only. What a base image
+another stage, or nothing, has none; nor has what changes the configuration only, or leads to the
+root directory. What a base image
 has for those that build on it (ONBUILD) is counted as steps behind the FROM, and named so.
 """
 
@@ -53,7 +54,8 @@ class VertexSteps:
         """Whether it is carried out: a FROM that names no image has nothing to do."""
         if step.keyword == "FROM":
             return step.number in self._plan.bases
-        return step.keyword in _WITH_VERTEX
+        idle = step.number in self._plan.idle and not step.trigger
+        return step.keyword in _WITH_VERTEX and not idle
 
     def from_of(self, name: str) -> Step | None:
         """The FROM that names an image, of which BuildKit has the whole name."""
@@ -91,10 +93,12 @@ class VertexSteps:
             return self._trigger(start, place - first, text)
         if place > first:
             place -= self._shift(start, int(found["of"]) - len(carried))
-        if not 1 <= place <= len(carried):
-            return None
-        step = carried[place - 1]
-        return step if words and step.keyword == words[0].upper() else None
+        step = carried[place - 1] if 1 <= place <= len(carried) else None
+        same = [each for each in own if each.text == " ".join(text.split())]
+        if len(same) == 1:
+            # As it is written, which is surer than to count what may have no vertex.
+            return same[0]
+        return step if step and words and step.keyword == words[0].upper() else None
 
     def shared(self, step: Step) -> list[Step]:
         """The steps of a vertex: stages that begin alike have one for all as long as they do."""
@@ -115,6 +119,17 @@ class VertexSteps:
                 self._triggers[other.number] = [other.triggered(e.trigger, e.text) for e in own]
         wanted = [e for other in others for e in self.triggers(other.number)]
         return [e for e in wanted if e.trigger == step.trigger] or [step]
+
+    def below(self, step: Step) -> list[Step]:
+        """The steps that one is made on top of; none for a copy that is linked to any."""
+        if step.keyword in ("COPY", "ADD") and "--link" in step.text:
+            return []
+        found = []
+        stage = step.stage
+        while stage:
+            found += [s for s in self.steps if s.stage == stage and s.key < step.key]
+            stage = self._plan.begins.get(self._start(stage).number, 0)
+        return found
 
     def _start(self, stage: int) -> Step:
         return next(step for step in self._plan.steps if step.stage == stage)

@@ -179,6 +179,10 @@ class Vertices:
             cached = bool(vertex.get("cached"))
             for each in self._known.shared(step):
                 self._end(each, seconds, cached)
+                for below in self._known.below(each) if cached else ():
+                    # Of what a hit is made of, BuildKit does not always say that it is one.
+                    if below.key in self._ended and self._known.has_vertex(below):
+                        self._end(below, self._ended[below.key][0], True)
 
     def _begin(self, step: Step) -> None:
         if step.key in self._begun:

@@ -18,8 +18,10 @@ _BLANKS = re.compile(r"\s+")
 _BY_DIGEST = re.compile(r"(?:file|dir|multi):[0-9a-f]{8,}\s+in\s+")
 
 
-def match_layers(document: Document, image: Image, target: str | None = None) -> dict[int, int]:
-    """Numbers of instructions, and of the layers that they made.
+def match_layers(
+    document: Document, image: Image, target: str | None = None
+) -> dict[int, list[int]]:
+    """Numbers of instructions, and of the layers that they made: a FROM may have some, by ONBUILD.
 
     Only what is the same in both is matched: a document that was changed since the build keeps its
     other matches.
@@ -32,24 +34,46 @@ def match_layers(document: Document, image: Image, target: str | None = None) ->
     facts = Facts(document, World(target=target))
     entries = [(entry.layer, entry.instruction) for entry in image.history]
     digests = any(_BY_DIGEST.search(text) for _, text in entries)
-    ours = [(i, _key(facts, i, digests)) for i in _chain(facts)]
+    ours = [(i.index, _key(facts, each, digests)) for i, each in _chain(facts)]
+    ours[:0] = _triggers_of_base(facts, [text for _, text in entries], digests)
     theirs = [(layer, _entry_key(text, digests)) for layer, text in entries]
     matcher = difflib.SequenceMatcher(
         None, [key for _, key in ours], [key for _, key in theirs], autojunk=False
     )
-    found: dict[int, int] = {}
+    found: dict[int, list[int]] = {}
     for block in matcher.get_matching_blocks():
         for number in range(block.size):
             layer = theirs[block.b + number][0]
             if layer is not None:
-                found[ours[block.a + number][0].index] = layer
+                found.setdefault(ours[block.a + number][0], []).append(layer)
     return found
 
 
-def _chain(facts: Facts) -> list[Instruction]:
-    """Instructions whose layers are in the image, the lowest first."""
-    stages = sorted(facts.shipped)
-    return [i for number in stages for i in facts.stages.stages[number].instructions[1:]]
+def _chain(facts: Facts) -> list[tuple[Instruction, Instruction]]:
+    """Instructions whose layers are in the image, the lowest first, each with what is carried out.
+
+    For a FROM, that is what the stage that it names has for those that build on it.
+    """
+    found: list[tuple[Instruction, Instruction]] = []
+    waiting: list[Instruction] = []
+    for number in sorted(facts.shipped):
+        stage = facts.stages.stages[number]
+        found += [(stage.start, trigger) for trigger in waiting]
+        found += [(each, each) for each in stage.instructions[1:]]
+        waiting = [each.child for each in stage.instructions if each.child is not None]
+    return found
+
+
+def _triggers_of_base(facts: Facts, entries: Sequence[str], digests: bool) -> list[tuple[int, str]]:
+    """What the base image has for those that build on it, as far as its history has kept that."""
+    if not facts.shipped:
+        return []
+    start = facts.stages.stages[min(facts.shipped)].start
+    own = sum(each.child is not None for _, each in _chain(facts))
+    texts = [text[8:] for text in entries if text.startswith("ONBUILD ")]
+    # Those of the document itself come last.
+    texts = texts[: len(texts) - own]
+    return [(start.index, _entry_key(text.strip(), digests)) for text in texts]
 
 
 def _key(facts: Facts, instruction: Instruction, digests: bool) -> str:
@@ -112,7 +136,8 @@ def step_waste(
         waste: What its layers hid (`filesystem.waste.by_layer`).
         target: The stage that was built; None for the last.
     """
-    by_layer = {layer: number for number, layer in match_layers(document, image, target).items()}
+    matched = match_layers(document, image, target)
+    by_layer = {layer: number for number, layers in matched.items() for layer in layers}
     return [
         StepWaste(
             by_layer[found.layer],

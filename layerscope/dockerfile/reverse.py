@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from layerscope.dockerfile.parser import parse
@@ -47,12 +47,14 @@ class Step:
         layer: Number of the layer that it made; None if it made none.
         entry: The entry of the history.
         notes: What a reader should know, each a comment above it.
+        over: Whether it is an ONBUILD that has been run, so that the image has it no more.
     """
 
     text: str
     layer: int | None
     entry: HistoryEntry
     notes: tuple[str, ...] = ()
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,43 @@ def steps(history: Sequence[HistoryEntry], config: Mapping[str, Any] | None = No
         config: The image's configuration, which knows what belongs together.
     """
     known = _known(config or {})
-    found = [_step(entry, known) for entry in history]
-    told = {step.text for step in found}
+    found = _run_by_onbuild([_step(entry, known) for entry in history])
+    told = {step.text for step in found if not step.over}
     for trigger in known.triggers:
         text = f"ONBUILD {trigger}"
         if text not in told and _one_instruction(text):
             nothing = HistoryEntry(None, "", "", empty_layer=True, layer=None)
             found.append(Step(text, None, nothing, ("The history does not tell of it.",)))
     return found
+
+
+def _run_by_onbuild(found: list[Step]) -> list[Step]:
+    """Tells ONBUILDs that have been run, and what they ran, from others."""
+    waiting: list[int] = []
+    for place, step in enumerate(found):
+        if step.text.startswith("ONBUILD "):
+            waiting.append(place)
+            continue
+        run = range(place, place + len(waiting))
+        if waiting and run.stop <= len(found):
+            pairs = zip(waiting, run, strict=True)
+            if all(_same(found[w].text[8:], found[r].text) for w, r in pairs):
+                for w in waiting:
+                    found[w] = replace(found[w], over=True)
+                for r in run:
+                    notes = (*found[r].notes, "Run by ONBUILD of the image below.")
+                    found[r] = replace(found[r], notes=notes)
+                waiting = []
+    return found
+
+
+def _same(trigger: str, text: str) -> bool:
+    """Whether a history entry is what an ONBUILD has run; sources of COPY may be digests there."""
+    # Lines that went on end again in what is shown.
+    words, others = trigger.split(), [word for word in text.split() if word != "\\"]
+    if words[:1] in (["COPY"], ["ADD"]):
+        return words[:1] + words[-1:] == others[:1] + others[-1:]
+    return words == others
 
 
 def _known(config: Mapping[str, Any]) -> _Known:
@@ -157,7 +188,8 @@ def reconstruct(
             yield f"# layer {step.layer}"
         for note in step.notes:
             yield f"# {_comment(note)}"
-        yield from step.text.split("\n")
+        lines = step.text.split("\n")
+        yield from (f"# {line}" for line in lines) if step.over else lines
 
 
 def _comment(text: str) -> str:

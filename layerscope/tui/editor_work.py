@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from layerscope.text import docker_size, visible
 from layerscope.tui.background import run_beside
 
 if TYPE_CHECKING:
+    from layerscope.build.events import BuildEvent
     from layerscope.build.known_builds import KnownBuild
     from layerscope.build.state import BuildState
     from layerscope.dockerfile.colours import ColourSpan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from layerscope.dockerfile.tools import ToolResult
     from layerscope.filesystem.stack import Stack
     from layerscope.filesystem.waste import LayerWaste
+    from layerscope.images.image import Image
     from layerscope.jobs.job import Job
     from layerscope.tui.session import Connector, Session
 
@@ -63,11 +65,13 @@ class Made:
         size: Bytes of the layer.
         layer: Its number in the image that is open; None if it is one of the last build.
         diff_id: Its digest; None if it is not known.
+        more: Of an instruction that made several, the numbers of the others.
     """
 
     size: int
     layer: int | None = None
     diff_id: str | None = None
+    more: Sequence[int] = ()
 
     @property
     def label(self) -> str:
@@ -166,6 +170,16 @@ def _told(tool: str, document: Document, found: ToolResult | None, loud: bool) -
     if found is None:
         return ToolDone(tool, document, (), "", loud)
     return ToolDone(tool, document, found.problems, visible(found.failure), loud)
+
+
+def _by_diff_id(made: Mapping[int, Sequence[BuildEvent]], image: Image) -> dict[int, list[int]]:
+    """For numbers of instructions, those of an image's layers that a build says they made."""
+    numbers = {layer.diff_id: layer.index for layer in image.layers}
+    found = {
+        number: [numbers[e.diff_id] for e in events if e.diff_id in numbers]
+        for number, events in made.items()
+    }
+    return {number: layers for number, layers in found.items() if layers}
 
 
 class EditorWork:
@@ -306,6 +320,8 @@ class EditorWork:
 
     def _made(self, document: Document) -> dict[int, Made] | None:
         """What instructions made: in the image that is open, or else in the last build."""
+        from layerscope.build.known_builds import made_by
+
         session, build = self.around.session, self.around.finished
         if session is not None and session.image is not None and session.loaded is not None:
             from layerscope.dockerfile.match_history import match_layers
@@ -313,14 +329,20 @@ class EditorWork:
             stack, image = session.loaded.stack, session.image
             matched = match_layers(document, image)
             if matched:
+                if build is not None:
+                    # The history does not tell of what a base had for those that build on it.
+                    matched = _by_diff_id(made_by(document, build), image) | matched
                 return {
-                    number: Made(stack.layer_size(layer), layer, image.layers[layer].diff_id)
-                    for number, layer in matched.items()
-                    if layer < stack.height
+                    number: Made(
+                        sum(map(stack.layer_size, layers)),
+                        layers[0],
+                        image.layers[layers[0]].diff_id,
+                        layers[1:],
+                    )
+                    for number, layers in matched.items()
+                    if layers[-1] < stack.height
                 }
         if build is not None:
-            from layerscope.build.known_builds import made_by
-
             found = {
                 number: Made(sum(event.size or 0 for event in events), None, events[0].diff_id)
                 for number, events in made_by(document, build).items()

@@ -213,3 +213,4 @@ def test_an_image_gives_its_dockerfile_again(
     made = {parse(text).instructions[number].keyword for number in layers}
     assert {"RUN", "COPY"} <= made
     assert sorted(layers.values()) == list(layers.values())
+    assert all(len(each) == 1 for each in layers.values())

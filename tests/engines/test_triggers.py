@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from layerscope.dockerfile.match_history import match_layers
+from layerscope.dockerfile.parser import parse
+from layerscope.engines.resolve import open_image
 from tests.engines.builds import BUILDERS, MATRIX, Built, Site
 from tests.engines.fixtures import running_engine
 from tests.engines.images import build, busybox_base
+from tests.engines.listings import use
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -55,7 +60,9 @@ def layers(site: Site, image: str, base: str) -> list[dict[str, Any]]:
     return [{n: layer[n] for n in names} for layer in own]
 
 
-def test_triggers_are_steps_of_the_from(site: Site, base: str) -> None:
+def test_triggers_are_steps_of_the_from(
+    site: Site, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.write(
         f"# comment\nFROM {base} AS one\nRUN echo 1 > /one\n\nFROM {base}\nENV X=1\nRUN echo two\n"
         "RUN echo 22 > /two\nCOPY --from=one /one /x\n",
@@ -74,6 +81,14 @@ def test_triggers_are_steps_of_the_from(site: Site, base: str) -> None:
     found = figures(built, *keys)
     assert found == layers(site, "layerscope.test/triggered:1", base)
     assert found[0]["size"] == len("hello\n")
+    use(monkeypatch, site.engine)
+    with closing(open_image("docker-daemon:layerscope.test/triggered:1")) as reader:
+        document = parse((site.context / "Dockerfile").read_text())
+        height = len(site.inspect(base)["layers"])
+        matched = match_layers(document, reader.image)
+        # ENV has no layer.
+        assert matched[2] == list(range(height, height + 3))
+        assert matched[6] == [len(reader.image.layers) - 1]
     people = site.run("jobs", "attach", "1")
     assert people.returncode == 0, people.stderr
     assert "[3.2/7] ONBUILD RUN echo trigger" in people.stdout

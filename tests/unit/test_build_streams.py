@@ -507,6 +507,26 @@ def test_stages_that_begin_alike_share_vertices_as_long_as_they_do() -> None:
     ]
 
 
+def test_what_a_cache_hit_is_made_of_is_one_too() -> None:
+    told = Told(
+        "FROM scratch AS a\nCOPY x /\nFROM a\nWORKDIR /\nWORKDIR /w\nCOPY y /\nCOPY --link z /\n"
+    )
+    watch = Vertices(told.plan, told.recorder)
+    names = ["[a 1/1] COPY x /", "[stage-1 1/4] WORKDIR /w", "[stage-1 2/4] COPY y /"]
+    link = vertex("[stage-1 3/4] COPY --link z /", started=BEGUN, completed=BEGUN, cached=True)
+    plain = [vertex(name, started=BEGUN, completed=BEGUN) for name in names]
+    watch.read(rawjson(*plain, link))
+
+    def hits() -> set[int]:
+        done = [e for e in told.found("event", "step", "text") if e[0] == "step_done"]
+        return {step for _, step, text in done if text == "cached"}
+
+    # It is a hit whatever it is put on.
+    assert hits() == {7}
+    watch.read(rawjson(vertex(names[-1], started=BEGUN, completed=BEGUN, cached=True)))
+    assert hits() == {2, 5, 6, 7}
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_vertices_of_triggers_are_steps_of_the_from(known: bool) -> None:
     told = Told("FROM base:1\nRUN z\nENV A=1\nCOPY b /\n")

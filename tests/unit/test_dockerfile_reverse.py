@@ -273,7 +273,7 @@ def test_layers_are_matched_with_instructions() -> None:
         ('CMD ["a"]', False),
     )
     document = parse(DOCUMENT)
-    assert match_layers(document, built) == {4: 1, 5: 2, 6: 3, 7: 4, 8: 5}
+    assert match_layers(document, built) == {4: [1], 5: [2], 6: [3], 7: [4], 8: [5]}
     waste = step_waste(
         document, built, [LayerWaste(3, 9, 1, [(b"tmp/x", 9)]), LayerWaste(0, 1, 0, [])]
     )
@@ -284,9 +284,39 @@ def test_layers_are_matched_with_instructions() -> None:
 def test_a_changed_document_keeps_its_other_matches() -> None:
     built = image(("RUN /bin/sh -c a # buildkit", True), ("RUN /bin/sh -c b # buildkit", True))
     document = parse("FROM x\nRUN new\nRUN a\nRUN changed\nRUN b\n")
-    assert match_layers(document, built) == {2: 0, 4: 1}
+    assert match_layers(document, built) == {2: [0], 4: [1]}
 
 
 def test_the_classic_builders_copies_are_matched_by_where_they_go() -> None:
     built = image(("/bin/sh -c #(nop) COPY file:0123456789abcdef in /x ", True))
-    assert match_layers(parse("FROM x\nCOPY a /x\nCOPY b /y\n"), built) == {1: 0}
+    assert match_layers(parse("FROM x\nCOPY a /x\nCOPY b /y\n"), built) == {1: [0]}
+
+
+TRIGGERS = [
+    ("/bin/sh -c #(nop)  ONBUILD COPY a.txt /app/", False),
+    ("/bin/sh -c #(nop)  ONBUILD RUN a  &&  b", False),
+    ("/bin/sh -c own", True),
+    ("/bin/sh -c #(nop) COPY file:0123456789abcdef in /app/ ", True),
+    ("/bin/sh -c a && b", True),
+    ("/bin/sh -c last", True),
+]
+
+
+def test_what_onbuild_has_run_is_the_froms() -> None:
+    built = image(*TRIGGERS)
+    assert match_layers(parse("FROM x\nRUN last\n"), built) == {0: [1, 2], 1: [3]}
+    document = parse(
+        "FROM x AS y\nONBUILD COPY a.txt /app/\nONBUILD RUN a && b\nRUN own\nFROM y\nRUN last\n"
+    )
+    assert match_layers(document, built) == {3: [0], 4: [1, 2], 5: [3]}
+    waste = step_waste(parse("FROM x\nRUN last\n"), built, [LayerWaste(2, 9, 0, [])])
+    assert [(w.instruction, w.layer) for w in waste] == [(0, 2)]
+
+
+def test_onbuild_that_has_been_run_is_a_comment() -> None:
+    lines = list(reconstruct(image(*TRIGGERS).history))
+    assert "# ONBUILD COPY a.txt /app/" in lines
+    copy = lines.index("COPY file:0123456789ab /app/")
+    assert "# Run by ONBUILD of the image below." in lines[copy - 2 : copy]
+    # Nothing was built on this one.
+    assert "ONBUILD RUN a  &&  b" in list(reconstruct(image(*TRIGGERS[:3]).history))

@@ -81,5 +81,5 @@ class Layers:
             return
         self.wanted = None
         for number, each in self._made.items():
-            if each.layer == wanted:
+            if each.layer == wanted or wanted in each.more:
                 self._screen.area.go_to(analysis.document.instructions[number].span.start)
