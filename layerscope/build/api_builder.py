@@ -6,6 +6,7 @@ Podman answers on the same endpoint, with other words.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,15 +27,19 @@ from layerscope.engines.builds import (
     remove_build_image,
 )
 from layerscope.engines.docker import Engine
-from layerscope.engines.podman_builds import working_containers
+from layerscope.engines.podman_builds import crashes_at_required, working_containers
 from layerscope.errors import (
     BuildFailedError,
     Cancelled,
     EngineError,
     LayerscopeError,
     NotFoundError,
+    UsageError,
 )
 from layerscope.jobs.worker import Cancellation
+
+#: A mount of a secret that is `required`, without a value.
+_BARE = re.compile(r"--mount=\S*type=secret\S*,required(?=[,\s])")
 
 #: Seconds that a stopped build is cleaned up after.
 _PATIENCE = 10.0
@@ -75,6 +80,13 @@ def build_by_api(
             builder = "Podman's" if engine.is_podman else "The classic"
             text = f"{builder} builder may not know heredocs; BuildKit does."
             recorder.warning(text, step.number, step.line)
+    if engine.is_podman and crashes_at_required(engine):
+        bare = next((step for step in plan.steps if _BARE.search(step.text)), None)
+        if bare is not None:
+            raise UsageError(
+                f"{engine.name} crashes at a secret that is `required` without a value.",
+                f"Write required=true in line {bare.line}.",
+            )
     known = wish.ask(lambda: image_ids(engine))
     working = wish.ask(lambda: working_containers(engine)) if engine.is_podman else frozenset()
     made: list[str] = []

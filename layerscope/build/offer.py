@@ -24,12 +24,14 @@ class OfferedStage:
         name: Its name; None if it has none.
         base: What it is built on, with variables replaced.
         steps: How many instructions it has, its FROM included.
+        needs: Numbers of the stages that are built for it, itself included.
     """
 
     index: int
     name: str | None
     base: str
     steps: int
+    needs: frozenset[int] = frozenset()
 
     @property
     def target(self) -> str:
@@ -60,11 +62,13 @@ class OfferedSecret:
         id: What it is called.
         required: Whether the step fails without it.
         line: The line on which it is mounted first, from 1.
+        stages: Numbers of the stages that mount it.
     """
 
     id: str
     required: bool
     line: int
+    stages: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,18 @@ class Offer:
     def stage_names(self) -> tuple[str | None, ...]:
         """The names of the stages; none if they are not known for sure."""
         return () if self.own_syntax else tuple(stage.name for stage in self.stages)
+
+    def wanted_secrets(self, target: str) -> tuple[OfferedSecret, ...]:
+        """The secrets that are mounted on the way to a stage.
+
+        Args:
+            target: The stage, by name or number; empty for the last.
+        """
+        if not self.stages:
+            return self.secrets
+        named = [stage for stage in self.stages if target.lower() in (stage.name, str(stage.index))]
+        needs = (named or self.stages)[-1].needs
+        return tuple(secret for secret in self.secrets if secret.stages & needs)
 
 
 def read_offer(path: Path) -> Offer:
@@ -116,6 +132,7 @@ def offer_of(text: str, arguments: Mapping[str, str] | None = None) -> Offer:
                 stage.name,
                 stage.base.name if stage.base is not None else "",
                 len(stage.instructions),
+                stages.needed(stage.index),
             )
             for stage in stages.stages
         ),
@@ -166,5 +183,6 @@ def _secrets(document: Document, stages: Stages) -> tuple[OfferedSecret, ...]:
                 if name:
                     before = known is not None and known.required
                     first = known.line if known is not None else line
-                    found[name] = OfferedSecret(name, required or before, first)
+                    mounted = (known.stages if known is not None else frozenset()) | {stage.index}
+                    found[name] = OfferedSecret(name, required or before, first, mounted)
     return tuple(found.values())

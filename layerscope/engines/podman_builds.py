@@ -36,13 +36,25 @@ _SLACK = 1.0
 
 
 #: The first Podman that moves secrets out of the context. One before would copy them into layers.
-_SECRETS = 4
+_SECRETS = (4, 0)
+#: The first that reads a mount with `required` alone; the service of one before crashes at it
+#: (containers/podman issue 18438).
+_REQUIRED = (4, 6)
 
 
 def takes_secrets(engine: Engine) -> bool:
     """Whether builds can be given secrets by the engine's API."""
-    found = re.match(r"Podman (\d+)\.", engine.name)
-    return found is not None and int(found[1]) >= _SECRETS
+    return _version(engine) >= _SECRETS
+
+
+def crashes_at_required(engine: Engine) -> bool:
+    """Whether the engine ends at a mount of a secret with `required` and no value."""
+    return _version(engine) < _REQUIRED
+
+
+def _version(engine: Engine) -> tuple[int, int]:
+    found = re.match(r"Podman (\d+)\.(\d+)", engine.name)
+    return (0, 0) if found is None else (int(found[1]), int(found[2]))
 
 
 def secret_files(values: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -170,7 +170,7 @@ def _secrets(offer: Offer, request: BuildRequest) -> Iterator[str]:
     for secret in given.values():
         where = visible(secret.file) if secret.file else f"the variable {visible(secret.variable)}"
         yield f"{visible(secret.id)} from {where}"
-    for each in offer.secrets:
+    for each in offer.wanted_secrets(request.target):
         if each.id not in given:
             must = ", which is required" if each.required else ""
             yield f"{visible(each.id)} is not given{must} (line {each.line})"

@@ -283,6 +283,22 @@ def test_secrets_reach_the_command_and_nothing_else(site: Site, base: str) -> No
             assert not file.is_file() or value.encode() not in file.read_bytes()
 
 
+def test_an_old_podman_is_not_given_what_it_crashes_at(tmp_path: Path) -> None:
+    engine = running_engine("podman")
+    site = Site(engine, "podman", tmp_path)
+    mount = "--mount=type=secret,id=one,required"
+    site.write(f"FROM {busybox_base(engine)}\n{unique('true')}RUN {mount} true\n")
+    built = site.build("--secret", "id=one,env=HOME")
+    with engine.api() as api:
+        version = tuple(map(int, api.version()["Version"].split(".")[:2]))
+    if version >= (4, 6):
+        assert built.code == 0, built.errors
+    else:
+        assert built.code == 2
+        assert "Write required=true in line 3." in built.events[-1]["text"]
+    assert site.run("images").returncode == 0
+
+
 @once_a_builder
 def test_what_dockerignore_leaves_out_is_not_sent(site: Site, base: str) -> None:
     site.write(

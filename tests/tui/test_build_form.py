@@ -218,6 +218,29 @@ async def test_secrets_are_named_and_their_values_never_shown(here: Path) -> Non
         assert "psst-psst" not in kept
 
 
+async def test_secrets_of_stages_that_are_not_built_are_not_missed(here: Path) -> None:
+    (here / "bare.dockerfile").write_text(TEXT + "FROM scratch AS bare\nADD a /\n")
+    async with form() as ui:
+        assert ui.note("Secrets").endswith("Missing: npm")
+        await ui.press("tab", *"bare.dockerfile")
+        await ui.until(lambda: "bare" in ui.note("Target"))
+        assert "Missing" not in ui.note("Secrets")
+        await ui.press("tab", "tab", *"web")
+        assert ui.note("Secrets").endswith("Missing: npm")
+
+
+async def test_nothing_of_a_dockerfile_is_obeyed_by_the_terminal(here: Path) -> None:
+    (here / "evil.dockerfile").write_text("FROM scratch\nARG A=\x1b[2J\x07\n")
+    async with form() as ui:
+        await ui.press("tab", *"evil.dockerfile")
+        await ui.until(lambda: ui.form.known.offer and not ui.form.known.offer.secrets)
+        await ui.press("tab", "tab", "tab")
+        assert ui.offers[0] == " A  \\e[2J\\x07 by default"
+        await ui.press("ctrl+n", "enter")
+        assert "cannot be typed" in ui.lines[-1]
+        assert "\x1b" not in ui.text
+
+
 async def test_a_builder_without_secrets_says_so_in_their_place() -> None:
     async with form() as ui:
         await ui.press(*["tab"] * 5)

@@ -54,6 +54,8 @@ def test_what_a_dockerfile_offers() -> None:
         ("pip", False, 11),
     ]
     assert offer.stage_names == ("build", None, "web")
+    wanted = [[s.id for s in offer.wanted_secrets(t)] for t in ("", "BUILD", "1", "none")]
+    assert wanted == [["npm"], ["npm"], ["pip"], ["npm"]]
     assert offer_of("# syntax=example/other\nstages: [a]\n").stage_names == ()
     assert offer_of("").stages == ()
 

@@ -9,7 +9,7 @@ import pytest
 
 from layerscope.build import builders
 from layerscope.build.builders import Builders, builders_of, check_secrets
-from layerscope.engines.podman_builds import secret_files
+from layerscope.engines.podman_builds import crashes_at_required, secret_files, takes_secrets
 from layerscope.errors import UsageError
 
 
@@ -89,6 +89,21 @@ def test_buildx_is_asked_only_where_it_matters(monkeypatch: pytest.MonkeyPatch) 
     assert asked == []
     assert builders_of(docker, "buildkit").chosen("buildkit") == "buildkit"
     assert asked == ["buildx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "secrets", "crashes"),
+    [
+        ("Podman 3.4.4", False, True),
+        ("Podman 4.3.1", True, True),
+        ("Podman 4.6.0", True, False),
+        ("Podman 10.0.0-dev", True, False),
+        ("Podman", False, True),
+    ],
+)
+def test_what_versions_of_podman_can(name: str, secrets: bool, crashes: bool) -> None:
+    engine: Any = SimpleNamespace(name=name)
+    assert (takes_secrets(engine), crashes_at_required(engine)) == (secrets, crashes)
 
 
 def test_podman_is_given_files_that_nobody_can_name() -> None:

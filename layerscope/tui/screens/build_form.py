@@ -86,7 +86,8 @@ class FieldSuggester(Suggester):
     async def get_suggestion(self, value: str) -> str | None:
         """The whole value, or None."""
         values = (row.value for row in rows_of(self._name, self._form.known))
-        return next((each for each in values if value and each and each.startswith(value)), None)
+        found = (each for each in values if each and value and each.startswith(value))
+        return next((each for each in found if each.isprintable()), None)
 
 
 class BuildForm(Saying, Screen[BuildRequest | None], inherit_bindings=False):
@@ -337,6 +338,9 @@ class BuildForm(Saying, Screen[BuildRequest | None], inherit_bindings=False):
         offer = self._list.offer
         if offer is None or offer.value is None:
             self.say("There is nothing to take in this row.")
+            return
+        if not offer.value.isprintable():
+            self.say("It has characters that cannot be typed in a line.")
             return
         entry = self._entry(self._at)
         if self._at in MANY:

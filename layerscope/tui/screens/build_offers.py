@@ -272,7 +272,7 @@ def _secrets_note(known: Known) -> tuple[str, bool]:
         if why:
             return why, False
     given = {text.partition(",")[0] for text in known.asked.secrets}
-    wanted = known.offer.secrets if known.offer is not None else ()
+    wanted = known.offer.wanted_secrets(known.asked.target) if known.offer is not None else ()
     missing = [visible(e.id) for e in wanted if e.required and f"id={e.id}" not in given]
     return (f"Missing: {', '.join(missing)}", True) if missing else ("", False)
 
