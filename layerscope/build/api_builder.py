@@ -75,6 +75,9 @@ def build_by_api(
     Raises:
         LayerscopeError: The build failed, or was stopped.
     """
+    if plan.steps and all(step.keyword == "ARG" for step in plan.steps):
+        # Docker's classic builder breaks the connection off where there is nothing else.
+        raise BuildFailedError("The build failed: There is no FROM.", "Begin a stage with FROM.")
     for step in plan.steps if plan.heredocs else ():
         if step.number in plan.heredocs:
             builder = "Podman's" if engine.is_podman else "The classic"

@@ -60,12 +60,17 @@ def dockerfile_of(text: str, context: Path, folder: Path | None = None) -> Path:
         folder: The folder that names are relative to; None for the current one.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or it may not be looked at.
     """
     paths = [_path(text, folder)] if text else [context / name for name in NAMES]
     found = next((path for path in paths if _is(path.is_file)), None)
     if found is None:
         name = text or str(context / NAMES[0])
+        if any(map(_is_closed, paths)):
+            raise UsageError(
+                f"{visible(name)} cannot be read (Permission denied).",
+                "Check who may read the folder, or name another Dockerfile (-f).",
+            )
         raise UsageError(f"There is no file {visible(name)}.", "Name the Dockerfile (-f).")
     return Path(os.path.realpath(found))
 
@@ -213,3 +218,14 @@ def _is(asked: Callable[[], bool]) -> bool:
         return asked()
     except (OSError, ValueError):
         return False
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether a path leads through a folder that may not be searched."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False

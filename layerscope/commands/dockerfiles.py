@@ -31,14 +31,18 @@ def lint(arguments: argparse.Namespace) -> int:
     Returns:
         1 if a problem is as bad as `--fail-on` says, else 0.
     """
+    from layerscope.build.fields import target_of
     from layerscope.dockerfile.facts import World
     from layerscope.dockerfile.lint import lint as find_problems
     from layerscope.dockerfile.parser import parse
     from layerscope.dockerfile.problems import Severity
+    from layerscope.dockerfile.stages import find_stages
     from layerscope.reports.lint_report import Linted, lint_document, lint_text
 
     name, text, path = _read(arguments.file)
     document = parse(text)
+    # A stage that is not there is a slip of the pen, and no problem of the Dockerfile.
+    target = target_of(arguments.target or "", (s.name for s in find_stages(document).stages))
     context = _context(arguments, path)
     waste: list[StepWaste] = []
     if arguments.image is not None:
@@ -50,7 +54,7 @@ def lint(arguments: argparse.Namespace) -> int:
         base=_look_up(arguments) if arguments.bases else None,
         arguments=_build_arguments(arguments.build_arg or ()),
         waste=waste,
-        target=arguments.target,
+        target=target or None,
     )
     others, tools = _others(arguments, document, path, context)
     problems = find_problems(document, world, others)

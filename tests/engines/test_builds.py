@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -
     assert told[own[-1]["diff_id"]]["removed"] == 1
     assert told[own[-1]["diff_id"]]["wasted"] == len("some data\n")
     assert site.inspect(finished["image"])["image"]["id"] == document["image"]["id"]
+
+
+@once_a_builder
+def test_a_dockerfile_without_a_stage_is_said_to_be_one(site: Site, base: str) -> None:
+    site.write("ARG A=1\n")
+    built = site.build()
+    assert built.code == 1, built.errors
+    assert re.fullmatch(r"layerscope: The build failed: .*(no FROM|no stages).*\n", built.errors), (
+        built.errors
+    )
 
 
 @pytest.mark.parametrize("dockerfile", ["FROM {base}\nENV A=1\n", "FROM scratch\nLABEL a=b\n"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from layerscope.build.asked import Asked, answer, asked_of
+from layerscope.build.fields import dockerfile_of
 from layerscope.build.offer import offer_of
 from layerscope.errors import UsageError
 from layerscope.jobs.folder import all_jobs
@@ -152,3 +153,23 @@ def test_the_command_line_says_the_same_and_starts_nothing(
     monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
     assert said in one_line_error(run(capsys, "build", flag, value, str(here)))
     assert all_jobs() == []
+
+
+def test_lint_wants_a_stage_that_is_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--no-hadolint", "--no-buildkit", str(here / "Dockerfile"))
+    error = one_line_error(run(capsys, "lint", "--target", "wbe", *flags))
+    assert error == "There is no stage wbe. Did you mean web?"
+    for target in ("web", "WEB", "0"):
+        assert run(capsys, "lint", "--target", target, *flags).code < 2
+
+
+def test_a_folder_that_may_not_be_searched_is_told_from_one_without_a_dockerfile(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may search any.
+    def closed(path: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(UsageError, match="Dockerfile cannot be read \\(Permission denied\\)"):
+        dockerfile_of("", here)
