@@ -27,17 +27,27 @@ from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.parser import parse
 from layerscope.engines.address import current_address
-from layerscope.engines.builds import onbuild
+from layerscope.engines.builds import answers, onbuild
 from layerscope.engines.docker import Engine, connect
 from layerscope.engines.podman_builds import secret_files
 from layerscope.engines.resolve import open_image
 from layerscope.engines.waiting import waiting_told
-from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, UsageError
+from layerscope.errors import (
+    BuildFailedError,
+    Cancelled,
+    EngineError,
+    LayerscopeError,
+    NotFoundError,
+    UsageError,
+)
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.job import CANCELLED, Job
 from layerscope.jobs.journal import Event
 from layerscope.jobs.worker import Cancellation, run
 from layerscope.text import visible
+
+#: Seconds in which an engine that runs says so.
+_ANSWER = 2.0
 
 #: How many of the largest files are told.
 _LARGEST = 10
@@ -111,14 +121,15 @@ def _build(
         keep_document(job, data)
     with _keeping_inputs(engine, job, context, document, arguments, wish):
         if builder == "buildkit":
-            return build_by_buildkit(
-                request,
-                plan,
-                recorder,
-                wish,
-                lambda image: _open(image, request.export),
-                partial(_triggers, engine),
-            )
+            with _losing_told(engine, recorder, wish):
+                return build_by_buildkit(
+                    request,
+                    plan,
+                    recorder,
+                    wish,
+                    lambda image: _open(image, request.export),
+                    partial(_triggers, engine),
+                )
         private, more = secret_files(secrets)
         stream = pack(
             context,
@@ -128,6 +139,26 @@ def _build(
             lambda path: recorder.warning(f"{path} is gone by now, and is not sent."),
         )
         return build_by_api(engine, request, plan, stream, recorder, wish, job.folder, more)
+
+
+@contextmanager
+def _losing_told(engine: Engine, recorder: Recorder, wish: Cancellation) -> Iterator[None]:
+    """Tells a build that failed from one whose engine was lost, which buildx does not."""
+    try:
+        yield
+    except BuildFailedError as error:
+        if recorder.failed or wish.wanted:
+            raise
+        if not answers(engine, _ANSWER):
+            whom = f"the engine at {visible(engine.host)}"
+        elif "code = Unavailable" in str(error):
+            whom = "BuildKit"
+        else:
+            raise
+        raise EngineError(
+            f"The connection to {whom} broke off in the middle of the build.",
+            "Check that it still runs, then build again.",
+        ) from None
 
 
 @contextmanager

@@ -287,7 +287,7 @@ class Engine:
     def _stream(
         self, path: str, name: str, parameters: Mapping[str, str | bytes] | None = None
     ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
-        with told(self.host):
+        with self._asking():
             url = self._client._url(path, name)  # noqa: SLF001
             url += f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
             # docker-py hands out pieces of a fixed size; the response below it can be read into
