@@ -10,14 +10,12 @@ lower layer, Docker 28 one that climbs above the root; all refuse a circle.
 from __future__ import annotations
 
 from layerscope.filesystem.tree import MOST_IMPLIED
+from layerscope.oci.tar_extended import MAX_PATH
 from layerscope.oci.tar_header import TarError
 from layerscope.text import visible
 
 #: As many links as containerd follows on the way to one file; Linux gives up at 40.
 MOST_LINKS = 255
-
-#: Longer paths exist for no engine (PATH_MAX).
-LONGEST_PATH = 4096
 
 #: Names that are followed, component by component, in a layer: so many, and some for each entry.
 _STEPS, _STEPS_EACH = 1 << 24, 64
@@ -61,7 +59,7 @@ class LayerLinks:
         Raises:
             TarError: It leads in a circle, or what it takes is out of proportion.
         """
-        if not self._targets or len(folder) > LONGEST_PATH:
+        if not self._targets or len(folder) > MAX_PATH:
             return folder
         real = self._known.get(folder)
         if real is None:
@@ -90,7 +88,7 @@ class LayerLinks:
                 if links > MOST_LINKS:
                     problem = "leads through symbolic links that go round in a circle"
                     raise TarError(offset, f"the name {visible(folder)} {problem}")
-                if len(target) > LONGEST_PATH or len(at) > LONGEST_PATH or self._steps < 0:
+                if len(target) > MAX_PATH or len(at) > MAX_PATH or self._steps < 0:
                     problem = "leads through symbolic links that no engine would follow"
                     raise TarError(offset, f"the name {visible(folder)} {problem}")
                 if target.startswith(b"/"):

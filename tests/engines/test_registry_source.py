@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
+import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from layerscope.images.progress import Progress
 from layerscope.images.registry import RegistryReader
+from layerscope.oci.manifest import DOCKER_MANIFEST
+from tests.archives import layer_tar, text
 from tests.engines.harness import Engine
 from tests.engines.images import build, busybox_base, classic_example
 from tests.engines.kitchen_sink import kitchen_sink
@@ -203,3 +207,68 @@ def test_compressions_of_podman(
     for path, content in ((b"large", large), (b"small", compression.encode())):
         row = paths.index(path)
         assert b"".join(reader.content(last, changesets[last], row)) == content
+
+
+def test_a_foreign_layer_that_no_registry_holds(registry: Registry, tmp_path: Path) -> None:
+    base, top = (layer_tar([text(name)]) for name in ("base", "top"))
+    digests = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in (base, top)]
+    config = json.dumps(
+        {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": digests}}
+    ).encode()
+    upload(registry, "foreign", top)
+    kind = "application/vnd.docker.image.rootfs"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "digest": upload(registry, "foreign", config),
+            "size": len(config),
+        },
+        "layers": [
+            {
+                "mediaType": f"{kind}.foreign.diff.tar",
+                "digest": digests[0],
+                "size": len(base),
+                "urls": ["https://example.test/base"],
+            },
+            {"mediaType": f"{kind}.diff.tar", "digest": digests[1], "size": len(top)},
+        ],
+    }
+    request(registry, "PUT", "foreign/manifests/v1", json.dumps(manifest).encode(), DOCKER_MANIFEST)
+    run = layerscope(
+        "inspect",
+        "--json",
+        f"docker://{registry.address}/foreign:v1",
+        DOCKER_CONFIG=login(tmp_path, registry),
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    document = json.loads(run.stdout)
+    assert document["image"]["complete"] is False
+    missing, there = document["layers"]
+    assert missing["missing"] == "it is foreign, kept elsewhere for its license"
+    assert (missing["stored_size"], missing["entries"]) == (len(base), 0)
+    assert (there["entries"], "missing" in there) == (1, False)
+
+
+def request(registry: Registry, method: str, path: str, data: bytes = b"", kind: str = "") -> str:
+    """Ask the registry for something; return where it says to go on."""
+    asked = urllib.request.Request(
+        path if path.startswith("http") else f"{registry.url}{path}",
+        data=data,
+        method=method,
+        headers={
+            "Authorization": registry.authorization,
+            "Content-Type": kind or "application/octet-stream",
+        },
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return str(answer.headers.get("Location", ""))
+
+
+def upload(registry: Registry, repository: str, data: bytes) -> str:
+    """Push a blob, and return its digest."""
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    place = request(registry, "POST", f"{repository}/blobs/uploads/")
+    request(registry, "PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", data)
+    return digest

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from layerscope.filesystem import layer_links, settle
-from layerscope.filesystem.layer_links import LONGEST_PATH, LayerLinks
+from layerscope.filesystem.layer_links import LayerLinks
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.oci.tar_extended import MAX_PATH
 from layerscope.oci.tar_header import TarError
 from tests.archives import END, entry, hard_link, header, layer_tar, symlink, text, whiteout
 from tests.unit.archives import streamed
@@ -88,7 +89,7 @@ def test_paths_that_grow_by_a_link_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 def test_a_name_longer_than_any_path_is_left_as_it_is() -> None:
     links = LayerLinks(1)
     links.add(b"a", b"b")
-    folder = b"a/" + b"x" * LONGEST_PATH
+    folder = b"a/" + b"x" * MAX_PATH
     assert links.follow(folder, 0) is folder
 
 
