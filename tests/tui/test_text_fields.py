@@ -72,6 +72,16 @@ async def test_a_paste_right_behind_the_key_that_opens_a_field_is_typed(drive: D
         assert "A bin/bash" not in ui.files()
 
 
+@pytest.mark.parametrize(("key", "character"), [("o", "o"), ("ctrl+p", None), ("f", "f")])
+async def test_a_paste_right_behind_the_key_that_opens_a_screen_is_typed(
+    drive: Drive, key: str, character: str | None
+) -> None:
+    async with drive() as ui:
+        ui.app.post_message(events.Key(key, character))
+        ui.app.post_message(events.Paste("index"))
+        await ui.until(lambda: ui.app.screen is not ui.main and field(ui).value == "index")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("images", "images/b", "images/.hidden"):
