@@ -48,6 +48,8 @@ from layerscope.text import visible
 
 #: Seconds in which an engine that runs says so.
 _ANSWER = 2.0
+#: Seconds that an engine which runs may take to stop a build.
+_PATIENCE = 15.0
 
 #: How many of the largest files are told.
 _LARGEST = 10
@@ -73,6 +75,7 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
     wish.partner = f"The engine at {visible(current_address().host)}"
     try:
         with waiting_told(recorder.warning), closing(wish.ask(connect)) as engine:
+            _allow_time_to_stop(engine, wish)
             image = _build(engine, job, request, recorder, wish)
     except Cancelled:
         more = (
@@ -85,6 +88,16 @@ def build(job: Job, write: Callable[[Event], None], wish: Cancellation) -> int:
         return 1 if recorder.failed else error.exit_code
     recorder.finished(image, request.tags)
     return 0
+
+
+def _allow_time_to_stop(engine: Engine, wish: Cancellation) -> None:
+    """A build that is stopped is waited for as long as its engine answers at all."""
+
+    def ask() -> None:
+        if answers(engine, _ANSWER):
+            wish.allow(_PATIENCE)
+
+    wish.on_cancel(threading.Thread(target=ask, name="layerscope-alive", daemon=True).start)
 
 
 def _build(

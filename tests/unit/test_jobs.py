@@ -233,7 +233,7 @@ def test_a_file_system_without_room(
 
 
 def test_a_folder_that_is_removed_ends_its_job() -> None:
-    made = begin(("say", "here"), ("sleep", 0.5), ("many", 1), ("sleep", 60))
+    made = begin(("say", "here"), ("sleep", 2), ("many", 1), ("sleep", 60))
     process = made.process
     assert process is not None
     reader = follow(made)
