@@ -11,12 +11,13 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layerscope.engines.address import Address, current_address
 from layerscope.engines.builds import remove_build_container
-from layerscope.engines.docker import Engine
+from layerscope.engines.docker import Engine, connect
 from layerscope.engines.podman_builds import remove_working_containers
 from layerscope.errors import LayerscopeError
 from layerscope.images.cache_folder import write_whole
@@ -126,20 +127,57 @@ def abandoned(host: str) -> list[tuple[Job, Leftovers]]:
     ]
 
 
-def clean_up(engine: Engine, say: Callable[[str], object]) -> None:
+def clean_up(engine: Engine, own: Job, say: Callable[[str], object]) -> None:
     """Takes away what jobs before have left in an engine.
 
     Args:
         engine: The engine.
+        own: The job that does so.
         say: Takes a sentence for each of them that had left something indeed.
     """
     for job, left in abandoned(engine.host):
+        if left.windows is not None and _others_build(engine.host, own.id):
+            continue
         with suppress(LayerscopeError, OSError):
             removed = take_away(engine, left)
             forget(job.folder)
             if removed:
                 what = "a container" if removed == 1 else f"{removed} containers"
                 say(f"Job {job.id} had left {what} in the engine; that is removed now.")
+
+
+def clean_after(job: Job) -> int:
+    """Takes away what a job that has ended left in its engine.
+
+    Returns:
+        How many containers there were.
+
+    Raises:
+        LayerscopeError: The engine did not do it, or another build works there.
+    """
+    left = noted(job.folder)
+    removed = 0
+    if left is not None:
+        if left.windows is not None and _others_build(left.engine, job.id):
+            raise LayerscopeError(
+                "Another build runs on that engine, whose containers look the same.",
+                "Try again when it has ended.",
+            )
+        address = current_address()
+        if address.host != left.engine:
+            address = Address(left.engine, None, "the job")
+        with closing(connect(address)) as engine:
+            removed = take_away(engine, left)
+    forget(job.folder)
+    return removed
+
+
+def _others_build(host: str, own: str) -> bool:
+    """Whether another build works on an engine: Podman's containers do not tell whose they are."""
+    return any(
+        job.id != own and job.spec.get("engine") == host and job.state is State.RUNNING
+        for job in all_jobs()
+    )
 
 
 def done_patiently(tasks: list[Callable[[], object]], patience: float) -> bool:

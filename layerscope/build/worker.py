@@ -103,7 +103,7 @@ def _allow_time_to_stop(engine: Engine, wish: Cancellation) -> None:
 def _build(
     engine: Engine, job: Job, request: BuildRequest, recorder: Recorder, wish: Cancellation
 ) -> str:
-    wish.ask(lambda: clean_up(engine, recorder.warning))
+    wish.ask(lambda: clean_up(engine, job, recorder.warning))
     builders = builders_of(engine, request.builder)
     builder = builders.chosen(request.builder)
     check_secrets(builders, builder, request.secrets)

@@ -78,12 +78,13 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 def jobs(arguments: argparse.Namespace) -> int:
     """`layerscope jobs`."""
-    from layerscope.jobs.folder import all_jobs, job
+    from layerscope.jobs.folder import all_jobs, check_readable, job
     from layerscope.jobs.launch import cancel
 
     if arguments.action in (None, "list"):
         from layerscope.reports.jobs_report import jobs_document, jobs_text
 
+        check_readable()
         found = all_jobs()
         if getattr(arguments, "json", False):
             write_lines([json.dumps(jobs_document(found))])
@@ -111,22 +112,11 @@ def jobs(arguments: argparse.Namespace) -> int:
 
 def _take_away(job: Job) -> int:
     """Removes what a job that was killed has left in its engine."""
-    from contextlib import closing
+    from layerscope.build.leftovers import clean_after
 
-    from layerscope.build.leftovers import forget, noted, take_away
-    from layerscope.engines.address import Address, current_address
-    from layerscope.engines.docker import connect
-
-    left = noted(job.folder)
-    if left is not None:
-        address = current_address()
-        if address.host != left.engine:
-            address = Address(left.engine, None, "the job")
-        with closing(connect(address)) as engine:
-            removed = take_away(engine, left)
-        what = "1 container" if removed == 1 else f"{removed} containers"
-        print(f"Job {job.id} had ended; {what} that it left removed.", file=sys.stderr)
-    forget(job.folder)
+    removed = clean_after(job)
+    what = "1 container" if removed == 1 else f"{removed} containers"
+    print(f"Job {job.id} had ended; {what} that it left removed.", file=sys.stderr)
     return 0
 
 

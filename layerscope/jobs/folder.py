@@ -37,6 +37,25 @@ def all_jobs() -> list[Job]:
     return [job for job in found if job is not None]
 
 
+def check_readable() -> None:
+    """Tells having no jobs from not being allowed to see them.
+
+    Raises:
+        LayerscopeError: The folder is there, and may not be read.
+    """
+    root = jobs_folder()
+    try:
+        with os.scandir(root):
+            pass
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise LayerscopeError(
+            f"Jobs in {visible(str(root))} cannot be read: {error.strerror}.",
+            "Set XDG_STATE_HOME to a folder of your own.",
+        ) from None
+
+
 def job(identifier: str) -> Job:
     """A job.
 

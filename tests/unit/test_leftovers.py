@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import replace
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.build.leftovers import Leftovers, abandoned, forget, note, noted
+from layerscope.build.leftovers import Leftovers, abandoned, clean_after, forget, note, noted
+from layerscope.errors import LayerscopeError
 from layerscope.jobs.job import LEFT
 from tests.tui.build_fakes import FakeBuild
 
@@ -70,4 +72,14 @@ def test_only_jobs_that_have_ended_on_that_engine_are_abandoned(
     assert [(job.id, left) for job, left in abandoned("unix:///s")] == [("2", CONTAINER)]
     assert "`layerscope jobs cancel 2`" in died.job.reason
     assert runs.job.reason == ended.job.reason == ""
+    # Podman's working containers do not tell whose they are: as long as somebody builds, they stay.
+    note(elsewhere.folder, replace(WORKING, engine="unix:///other"))
+    spec = json.loads((runs.folder / "job.json").read_text())
+    spec["spec"]["engine"] = "unix:///other"
+    (runs.folder / "job.json").write_text(json.dumps(spec))
+    with pytest.raises(LayerscopeError, match="Another build runs on that engine"):
+        clean_after(elsewhere.job)
     runs.end(0)
+    with pytest.raises(LayerscopeError, match="No engine listens at unix:///other"):
+        clean_after(elsewhere.job)
+    assert elsewhere.job.left

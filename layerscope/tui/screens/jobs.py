@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from layerscope.errors import LayerscopeError
 from layerscope.jobs.job import Job
 from layerscope.jobs.launch import cancel
 from layerscope.tui.background import run_beside
@@ -60,4 +62,11 @@ class JobsScreen(ModalScreen[Job | None], inherit_bindings=False):
 
 
 def _stop(job: Job) -> None:
-    cancel(job)
+    if job.locked() or not job.left:
+        cancel(job)
+        return
+    from layerscope.build.leftovers import clean_after
+
+    # What is left of it can be taken away later too.
+    with suppress(LayerscopeError, OSError):
+        clean_after(job)
