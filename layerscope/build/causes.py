@@ -54,9 +54,10 @@ def why(builds: Builds, step: BuildStep, job: Job) -> str:
     if job.spec.get("no_cache"):
         return "The build was asked to use no cache."
     known = builds.before.get(step.key)
-    if known is None:
-        return "The instruction is new, or another one than last time."
     was, now = builds.was, builds.now
+    if known is None:
+        base = _base(builds, was, now, step.number) if was and now and step.trigger else ""
+        return base or _new(builds, step)
     if was is not None and now is not None:
         found = _causes(builds, was, now, step, known)
         if found is not None:
@@ -64,21 +65,41 @@ def why(builds: Builds, step: BuildStep, job: Job) -> str:
     return f"The builder has no result of it any more: {_quote(step.instruction)}"
 
 
+def _new(builds: Builds, step: BuildStep) -> str:
+    """That a step is new, or what it was: what stood in its place and is nowhere now."""
+    steps = builds.old.steps
+    for above in range(step.number - 1, 0, -1):
+        before = builds.before.get((above, 0))
+        if before is not None and not step.trigger:
+            other = steps.get(before.number + step.number - above)
+            kept = {each.key for each in builds.before.values()}
+            if other is not None and other.key not in kept and _keyword(other) == _keyword(step):
+                return f"The instruction is another one: it was {_quote(other.instruction)}."
+            break
+    return "The instruction is new."
+
+
+def _base(builds: Builds, was: Inputs, now: Inputs, number: int) -> str:
+    """That a step's base image is another one; empty if it is not, or not known to be."""
+    for each in reversed([number, *_chain(now, number)]):
+        other = builds.before.get((each, 0))
+        if other is not None and (text := _image(was, now, each, other.number)):
+            return f"The base image is another one: {text}."
+    return ""
+
+
 def _causes(
     builds: Builds, was: Inputs, now: Inputs, step: BuildStep, known: BuildStep
 ) -> str | None:
-    chain = [step.number, *_chain(now, step.number)]
-    for number in reversed(chain):
-        other = builds.before.get((number, 0))
-        if other is not None and (text := _image(was, now, number, other.number)):
-            what = "The base image" if number != step.number or step.trigger else "The image"
-            copied = "" if what == "The base image" else ", which it copies from,"
-            return f"{what}{copied} is another one: {text}."
+    if not step.trigger and (text := _image(was, now, step.number, known.number)):
+        return f"The image that it copies from is another one: {text}."
+    if base := _base(builds, was, now, step.number):
+        return base
     files = _files(was, now, changed_files(was, now, _sources(now, step)))
     if files:
-        if was.ignored != now.ignored:
-            files += " What is left out of the context changed." if "gone" in files else ""
-        return files
+        # Where the rules themselves are sent, they are told already.
+        rules = was.ignored != now.ignored and ".dockerignore" not in files
+        return f"{files} The rules of what is left out changed." if rules else files
     names = now.names.get(step.number, was.arguments.keys() | now.arguments.keys())
     changed = [n for n in sorted(names) if was.arguments.get(n) != now.arguments.get(n)]
     if changed:
@@ -87,7 +108,7 @@ def _causes(
         stages = ", ".join(map(visible, now.stages[step.number]))
         several = "s" if len(now.stages[step.number]) > 1 else ""
         return f"The stage{several} {stages}, which it copies from, changed."
-    return _above(builds, was, chain[1:], known)
+    return _above(builds, was, [*_chain(now, step.number)], known)
 
 
 def _chain(inputs: Inputs, number: int) -> Iterator[int]:

@@ -191,7 +191,7 @@ def test_a_changed_file_is_what_broke_the_cache(jobs: Path) -> None:
         (
             {"a": "1"},
             {"ignored": "another"},
-            "b is gone. What is left out of the context changed.",
+            "b is gone. The rules of what is left out changed.",
         ),
     ],
 )
@@ -260,7 +260,16 @@ def test_another_instruction_is_what_broke_the_cache(jobs: Path) -> None:
     changed = (("FROM base", "committed"), ("COPY . /app", "cached"), ("RUN make -j", "committed"))
     assert why(built(jobs, *changed)) == (
         3,
-        "The instruction is new, or another one than last time.",
+        "The instruction is another one: it was RUN make.",
+    )
+    more = (*changed, ("RUN make install", "committed"))
+    assert why(built(jobs, *more[:2], *more[3:])) == (
+        3,
+        "The instruction is another one: it was RUN make -j.",
+    )
+    assert why(built(jobs, *more[:2], ("COPY a b", "committed"), more[3])) == (
+        3,
+        "The instruction is new.",
     )
 
 

@@ -1,0 +1,200 @@
+"""Which step broke the cache, and what made it so, by each builder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.engines.builds import BUILDERS, Site
+from tests.engines.fixtures import running_engine
+from tests.engines.images import build, busybox_base
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+
+@pytest.fixture(params=BUILDERS, ids=("classic", "buildkit", "podman"))
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    """A build context for each builder, with a few files."""
+    name, builder = request.param
+    found = Site(running_engine(name), builder, tmp_path)
+    for path in ("a.txt", "b.txt", "d/one"):
+        file = found.context / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{path} {time.time_ns()}\n")
+    return found
+
+
+def broke(site: Site, *arguments: str) -> str:
+    """Build, and return what is said of the cache; empty if it did not break."""
+    built = site.build("-t", "layerscope.test/causes:1", *arguments)
+    assert built.code == 0, (built.errors, built.events[-1:])
+    jobs = (site.folder / "state/layerscope/jobs").glob("[0-9]*")
+    newest = str(max(int(job.name) for job in jobs))
+    said = site.run("jobs", "attach", newest).stdout.splitlines()
+    found = [line.removeprefix("Cache    broke at step ") for line in said if "Cache " in line[:6]]
+    return found[0] if found else ""
+
+
+Change = Callable[[Site], object]
+
+
+def write(site: Site, path: str) -> None:
+    (site.context / path).write_text(f"another {time.time_ns()}\n")
+
+
+#: One after another: a change to the files of the context, and what is said.
+FILES: tuple[tuple[Change, str], ...] = (
+    (lambda s: write(s, "b.txt"), "3: b.txt changed."),
+    (lambda s: os.utime(s.context / "b.txt", (1, 1)), ""),
+    (lambda s: (s.context / "b.txt").chmod(0o755), "3: The mode of b.txt changed."),
+    (lambda s: (s.context / "d/one").rename(s.context / "d/two"), "3: d/one became d/two."),
+    (lambda s: (s.context / "e").mkdir(), "3: e is new."),
+    (lambda s: write(s, "left.log"), ""),
+    (
+        lambda s: (s.context / ".dockerignore").write_text(f"{IGNORED}a.txt\n"),
+        "3: a.txt is gone. The rules of what is left out changed.",
+    ),
+)
+IGNORED = ".dockerignore\nDockerfile\n*.log\n"
+
+
+def test_files(site: Site) -> None:
+    (site.context / ".dockerignore").write_text(IGNORED)
+    site.write(
+        f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\nCOPY . /x/\nRUN echo last\n"
+    )
+    assert broke(site) == ""
+    for change, said in FILES:
+        change(site)
+        assert broke(site) == said
+
+
+TEXTS: dict[str, tuple[str, str, str]] = {
+    "instruction": (
+        "RUN echo 1\nRUN echo 2\n",
+        "RUN echo 3\nRUN echo 2\n",
+        "3: The instruction is another one: it was RUN echo 1.",
+    ),
+    "one more": ("RUN echo 1\n", "RUN echo 0\nRUN echo 1\n", "3: The instruction is new."),
+    "one less": ("RUN echo 1\nRUN echo 2\n", "RUN echo 2\n", "3: RUN echo 1 above it is gone."),
+    "default": (
+        "ARG V=1\nRUN echo $V\n",
+        "ARG V=2\nRUN echo $V\n",
+        "4: ARG V=1 above it became ARG V=2.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_instructions(site: Site, case: str) -> None:
+    old, new, said = TEXTS[case]
+    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
+    site.write(start + old)
+    assert broke(site) == ""
+    site.write(start + new)
+    assert broke(site) == said
+
+
+def test_variables(site: Site) -> None:
+    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
+    site.write(f"{start}ENV V=1\nRUN echo $V\n")
+    assert broke(site) == ""
+    site.write(f"{start}ENV V=2\nRUN echo $V\n")
+    # The classic builder and Podman make an image of each ENV; BuildKit makes none.
+    other = "3: The instruction is another one: it was ENV V=1."
+    own = "4: ENV V=1 above it became ENV V=2."
+    assert broke(site) == (own if site.builder == "buildkit" else other)
+
+
+def test_arguments(site: Site) -> None:
+    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
+    site.write(f"{start}ARG V\nRUN echo $V\nARG W\nRUN echo $W\n")
+    given = ("--build-arg", "V=1", "--build-arg", "W=1")
+    assert broke(site, *given) == ""
+    # Of two that are other ones, the step knows one.
+    assert (
+        broke(site, "--build-arg", "V=2", "--build-arg", "W=2") == "4: Build arguments changed: V."
+    )
+    assert (
+        broke(site, "--build-arg", "V=2", "--build-arg", "W=3") == "6: Build arguments changed: W."
+    )
+    # It need not be used, as RUN has it in its environment.
+    site.write(f"{start}ARG V\nRUN echo not used\n")
+    assert broke(site, "--build-arg", "V=1").startswith("4: ")
+    assert broke(site, "--build-arg", "V=2") == "4: Build arguments changed: V."
+
+
+def test_another_base(site: Site) -> None:
+    name = f"layerscope.test/causes-base:{time.time_ns()}"
+    for said in ("", "2: The base image is another one: "):
+        dockerfile = f"FROM {busybox_base(site.engine)}\nENV NOW={time.time_ns()}\n"
+        build(site.engine, dockerfile, tag=name)
+        site.write(f"FROM {name}\nRUN echo 1\n")
+        found = broke(site)
+        assert found.startswith(said)
+        assert bool(found) == bool(said)
+
+
+def test_no_cache_and_a_cache_that_is_gone(site: Site) -> None:
+    run = f"RUN echo {time.time_ns()}"
+    site.write(f"FROM {busybox_base(site.engine)}\n{run}\n")
+    assert broke(site) == ""
+    assert broke(site, "--no-cache") == "2: The build was asked to use no cache."
+    assert broke(site) == ""
+    with site.engine.api() as api:
+        api.remove_image("layerscope.test/causes:1", force=True)
+        if site.builder == "buildkit":
+            api._result(api._post(api._url("/build/prune"), params={"all": "1"}))
+        else:
+            api.prune_images(filters={"dangling": True})
+    assert broke(site) == f"2: The builder has no result of it any more: {run}"
+
+
+def test_another_stage(site: Site) -> None:
+    base = busybox_base(site.engine)
+    site.write(
+        f"FROM {base} AS made\nRUN echo {time.time_ns()}\nCOPY a.txt /src\nRUN cp /src /out\n"
+        f"FROM {base}\nRUN echo z\nCOPY --from=made /out /out\n"
+    )
+    broke(site)
+    assert broke(site) == ""
+    write(site, "a.txt")
+    assert broke(site) == "3: a.txt changed."
+
+
+def test_what_buildkit_alone_has(tmp_path: Path) -> None:
+    site = Site(running_engine("docker-28"), "buildkit", tmp_path)
+    (site.context / "d").mkdir()
+    for path in ("a.txt", "b.txt", "d/one"):
+        write(site, path)
+    secret = tmp_path / "secret"
+    secret.write_text("1")
+    site.write(
+        f"FROM {busybox_base(site.engine)}\n"
+        f"RUN --mount=type=secret,id=t cat /run/secrets/t; echo {time.time_ns()}\n"
+        "RUN --mount=type=bind,source=d,target=/ctx cat /ctx/one > /one\n"
+        "COPY --link a.txt /\nCOPY --link b.txt /\n"
+    )
+    given = ("--secret", f"id=t,src={secret}")
+    assert broke(site, *given) == ""
+    # A secret is no part of what a step is made of.
+    secret.write_text("2")
+    assert broke(site, *given) == ""
+    write(site, "b.txt")
+    assert broke(site, *given) == "5: b.txt changed."
+    write(site, "d/one")
+    assert broke(site, *given) == "3: d/one changed."
+
+
+def test_a_first_step_that_buildkit_does_not_call_a_hit(tmp_path: Path) -> None:
+    site = Site(running_engine("docker-28"), "buildkit", tmp_path)
+    write(site, "a.txt")
+    site.write("FROM scratch\nWORKDIR /w\nCOPY a.txt /\n")
+    assert broke(site) == ""
+    assert broke(site) == ""
+    write(site, "a.txt")
+    assert broke(site) == "3: a.txt changed."
