@@ -15,7 +15,6 @@ from typing import NoReturn
 from layerscope import __version__, config
 from layerscope.commands import command
 from layerscope.commands.build_flags import add_build
-from layerscope.engines.waiting import waiting_told
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.text import visible
 
@@ -330,6 +329,9 @@ def _run(arguments: list[str]) -> int:
     if parsed.command == "tui":
         # Its stderr is the screen.
         return command(parsed.command)(parsed)
+    # Not at the top: the TUI has no use for it, and paints sooner.
+    from layerscope.engines.waiting import waiting_told
+
     with waiting_told(_say_waiting):
         return command(parsed.command)(parsed)
 

@@ -27,7 +27,6 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
-from layerscope.dockerfile.same import same_ends
 from layerscope.tui.cells.grid import CellOutput
 from layerscope.tui.cells.path import Abilities
 
@@ -211,6 +210,9 @@ class BareTextArea(TextArea, inherit_bindings=False):
     def _refresh_size(self) -> None:
         # The base measures each line anew at each key, which takes 10 ms for 4,000 of them.
         lines, (known, cells) = self.document.lines, self._measured or ([], [])
+        # Not at the top: this comes after the first paint.
+        from layerscope.dockerfile.same import same_ends
+
         head, tail = same_ends(known, lines)
         cells[head : len(cells) - tail] = map(self.line_cells, lines[head : len(lines) - tail])
         self._measured = lines.copy(), cells
