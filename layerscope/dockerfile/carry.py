@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -41,17 +42,49 @@ def carry(problems: Iterable[Problem], old: Document, new: Document) -> list[Pro
         old: The document that they were found in.
         new: The document that was made of it.
     """
-    same: dict[int, int] | None = None
+    between: dict[int, int] | None = None
     kept = []
+    first, behind = _unchanged(old, new)
+    gain, shift = len(new.instructions) - len(old.instructions), len(new.text) - len(old.text)
+    start = old.instructions[first].span.start if first < len(old.instructions) else len(old.text)
+    end = old.instructions[behind].span.start if behind < len(old.instructions) else None
     for problem in problems:
-        at = old.instruction_at(old.source.line_at(problem.span.start))
-        if at is None:
-            continue
-        if same is None:
-            same = same_instructions(texts(old), texts(new))
-        number = same.get(at.index)
-        if number is not None:
-            shift = new.instructions[number].span.start - at.span.start
-            span = Span(problem.span.start + shift, problem.span.end + shift)
-            kept.append(replace(problem, span=span))
+        place = problem.span.start
+        if place < start and first:
+            kept.append(problem)
+        elif end is not None and place >= end:
+            kept.append(_moved(problem, shift))
+        elif (at := old.instruction_at(old.source.line_at(place))) is not None:
+            if between is None:
+                middle = texts(old)[first:behind], texts(new)[first : behind + gain]
+                between = same_instructions(*middle)
+            number = between.get(at.index - first)
+            if number is not None:
+                now = new.instructions[first + number].span.start
+                kept.append(_moved(problem, now - at.span.start))
     return kept
+
+
+def _unchanged(old: Document, new: Document) -> tuple[int, int]:
+    """How many instructions are the same at the beginning, and the first of those at the end."""
+    a, b = old.instructions, new.instructions
+    head, tail = same_ends(old.text, new.text)
+    # What comes behind an instruction may have become a part of it.
+    first = bisect_left(a, head, key=lambda each: each.span.end)
+    first = min(first, bisect_left(b, head, key=lambda each: each.span.end))
+    begin, shift = len(old.text) - tail, len(new.text) - len(old.text)
+    behind = bisect_left(a, begin, first, key=lambda each: each.span.start)
+    gain = len(b) - len(a)
+    # So may what comes before it. Where one begins in both, all begin in both.
+    same = (
+        first <= behind + gain
+        and behind < len(a)
+        and a[behind].span.start + shift == b[behind + gain].span.start
+    )
+    return first, behind if same else len(a)
+
+
+def _moved(problem: Problem, by: int) -> Problem:
+    if not by:
+        return problem
+    return replace(problem, span=Span(problem.span.start + by, problem.span.end + by))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
+from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.source import Source, Span
 
 if TYPE_CHECKING:
@@ -120,3 +122,68 @@ def line_colours(text: str) -> list[list[ColourSpan]]:
             if start < end:
                 lines[line].append(ColourSpan(Span(start, end), name))
     return lines
+
+
+#: Characters of one instruction, its heredocs apart, that are coloured in a long text.
+LONGEST = 20_000
+#: Instructions whose colours are kept.
+_KEPT = 500
+
+
+class ColoursWhenSeen(Sequence[Sequence[ColourSpan]]):
+    """The colours of each line of a long text, instruction by instruction, once they are asked for.
+
+    They are those of `line_colours`, but end after `LONGEST` characters of an instruction.
+    """
+
+    def __init__(self, document: Document) -> None:
+        """Begins with none.
+
+        Args:
+            document: The text, read.
+        """
+        self._document = document
+        self._known: dict[int, list[list[ColourSpan]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._document.source.starts)
+
+    @overload
+    def __getitem__(self, line: int) -> Sequence[ColourSpan]: ...
+
+    @overload
+    def __getitem__(self, line: slice) -> Sequence[Sequence[ColourSpan]]: ...
+
+    def __getitem__(
+        self, line: int | slice
+    ) -> Sequence[ColourSpan] | Sequence[Sequence[ColourSpan]]:
+        """The colours of a line."""
+        if isinstance(line, slice):
+            return [self[each] for each in range(*line.indices(len(self)))]
+        source = self._document.source
+        found = self._document.instruction_at(line)
+        if found is None:
+            return self._piece(line, source.line_end(line))[0]
+        first = source.line_at(found.span.start)
+        heredocs = found.effective.heredocs
+        if found.span.end - found.span.start <= LONGEST:
+            lines = self._piece(first, found.span.end)
+        else:
+            start, end = source.starts[line], source.line_end(line)
+            for heredoc in heredocs:
+                if heredoc.body.start <= start < heredoc.body.end:
+                    return [ColourSpan(Span(0, end - start), "string")]
+                if heredoc.terminator is not None and start <= heredoc.terminator.start < end:
+                    return [ColourSpan(Span(0, end - start), "label")]
+            head = min(found.head.end, found.head.start + LONGEST)
+            # Heredocs that are not there to the end are none to the grammar.
+            lines = self._piece(first, head, "".join(f"\n{heredoc.name}" for heredoc in heredocs))
+        return lines[line - first] if line - first < len(lines) else ()
+
+    def _piece(self, first: int, end: int, more: str = "") -> list[list[ColourSpan]]:
+        if first not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            source = self._document.source
+            self._known[first] = line_colours(source.text[source.starts[first] : end] + more)
+        return self._known[first]

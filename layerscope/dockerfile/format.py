@@ -7,7 +7,7 @@ change the document is read again; an instruction that would mean something else
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from layerscope.dockerfile.document import Document, Form, Instruction
 from layerscope.dockerfile.lines import BLANK
@@ -36,7 +36,7 @@ def format(document: Document) -> str:  # noqa: A001
     Returns:
         Its new text, which means the same and which formatting leaves as it is.
     """
-    return _apply(document.text, edits(document))
+    return apply(document.text, edits(document))
 
 
 def edits(document: Document) -> list[Edit]:
@@ -107,7 +107,7 @@ def _means_same(document: Document, instruction: Instruction, changes: list[Edit
     prefix = "# escape=`\n" if document.escape == "`" else ""
     moved = [(Span(edit.start - span.start, edit.end - span.start), new) for edit, new in changes]
     before = document.text[span.start : span.end]
-    after = _apply(before, moved)
+    after = apply(before, moved)
     first = parse(prefix + before + "\n")
     second = parse(prefix + after + "\n")
     if len(first.instructions) != 1 or len(second.instructions) != 1:
@@ -118,7 +118,13 @@ def _means_same(document: Document, instruction: Instruction, changes: list[Edit
     )
 
 
-def _apply(text: str, changes: list[Edit]) -> str:
+def apply(text: str, changes: Sequence[Edit]) -> str:
+    """A text with edits made in it.
+
+    Args:
+        text: The text.
+        changes: Edits that do not touch each other.
+    """
     pieces = []
     place = 0
     for span, new in sorted(changes):

@@ -182,6 +182,9 @@ class BareTextArea(TextArea, inherit_bindings=False):
     def pasted(self, text: str) -> None:
         """Text was pasted."""
 
+    def edited(self) -> None:
+        """The text is another."""
+
     def fit_gutter(self) -> None:
         """The gutter has another width."""
         self._rewrap_and_refresh_virtual_size()
@@ -216,6 +219,7 @@ class BareTextArea(TextArea, inherit_bindings=False):
         head, tail = same_ends(known, lines)
         cells[head : len(cells) - tail] = map(self.line_cells, lines[head : len(lines) - tail])
         self._measured = lines.copy(), cells
+        self.edited()
         self.virtual_size = Size(max(cells, default=0) + self.gutter_width + 1, len(lines))
         self._refresh_scrollbars()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,13 @@ from textual.message import Message
 
 from layerscope.errors import LayerscopeError
 from layerscope.text import docker_size, visible
-from layerscope.tui.background import run_beside
+from layerscope.tui.background import collect_again, run_beside, uncollected
+from layerscope.tui.editor_analysis import SMALL, Analysis, Formatted, analyse
 
 if TYPE_CHECKING:
     from layerscope.build.events import BuildEvent
     from layerscope.build.known_builds import KnownBuild
     from layerscope.build.state import BuildState
-    from layerscope.dockerfile.colours import ColourSpan
     from layerscope.dockerfile.context import ContextFolder
     from layerscope.dockerfile.document import Document
     from layerscope.dockerfile.facts import StepWaste
@@ -32,29 +33,6 @@ if TYPE_CHECKING:
     from layerscope.tui.session import Connector, Session
 
 Post = Callable[[Message], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """A text, read.
-
-    Attributes:
-        text: The text, as it is on disk.
-        document: The same as a document.
-        colours: The colours of each line.
-    """
-
-    text: str
-    document: Document
-    colours: Sequence[Sequence[ColourSpan]]
-
-
-def analyse(text: str) -> Analysis:
-    """Reads a text."""
-    from layerscope.dockerfile.colours import line_colours
-    from layerscope.dockerfile.parser import parse
-
-    return Analysis(text, parse(text), line_colours(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +177,14 @@ class EditorWork:
         self._lock = threading.Lock()
         self._wanted: dict[str, Callable[[], Message | None]] = {}
         self._running: set[str] = set()
-        self._closed = False
+        self._closed = self._large = False
         self._hidden: tuple[Stack, Sequence[LayerWaste]] | None = None
 
     def close(self) -> None:
         """Drops everything."""
         self._closed = True
+        if self._large:
+            run_beside("garbage", collect_again)
 
     def busy(self, *kinds: str) -> bool:
         """Whether work of some kind is being done."""
@@ -213,7 +193,26 @@ class EditorWork:
 
     def analyse(self, text: str) -> None:
         """Reads a text; an `Analysed` follows."""
+        self._large = True
         self._do("analyse", lambda: Analysed(analyse(text)))
+
+    def format(self, text: str, analysis: Analysis | None) -> None:
+        """Formats a text; a `Formatted` follows.
+
+        Args:
+            text: The text.
+            analysis: The same, read, if it has been.
+        """
+
+        def work() -> Message:
+            from layerscope.dockerfile.format import apply, edits
+
+            known = analysis or analyse(text)
+            with uncollected():
+                changes = edits(known.document)
+            return Formatted(known, apply(text, changes), changes)
+
+        self._do("format", work)
 
     def list_images(self) -> None:
         """Asks the engine for names of images."""
@@ -261,8 +260,10 @@ class EditorWork:
             from layerscope.dockerfile.lint import lint
 
             context = self._context(path)
-            found = lint(document, World(context=context, waste=self._waste(document)))
-            return Linted(document, found, self._made(document), context)
+            with uncollected() if len(document.text) > SMALL else nullcontext():
+                found = lint(document, World(context=context, waste=self._waste(document)))
+                made = self._made(document)
+            return Linted(document, found, made, context)
 
         self._do("lint", work)
 

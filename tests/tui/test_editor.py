@@ -711,3 +711,37 @@ async def test_a_paste_longer_than_the_screen_can_be_undone(after: str) -> None:
         await ui.press("ctrl+z", "x")
         assert "FROM a\n" in ui.screen.text
         assert len(ui.screen.text) == len("FROM a\nx")
+
+
+async def test_a_long_text_is_formatted_beside_the_screen_as_one_edit() -> None:
+    text = "FROM debian:12\n" + "run  make\n" * 3000
+    async with editing(text) as ui:
+        await ui.press("ctrl+t")
+        await ui.until(lambda: "Formatted" in ui.said)
+        formatted = ui.screen.text == text.replace("run  make", "RUN make")
+        assert formatted
+        await ui.press("ctrl+z")
+        back = ui.screen.text == text
+        assert back
+
+
+async def test_what_was_typed_meanwhile_is_not_lost_to_formatting() -> None:
+    async with editing("from debian:12\n") as ui:
+        area = ui.screen.area
+        ui.screen.going.format()
+        area.replace("# hi\n", (0, 0), (0, 0))
+        ui.screen.catch_up()
+        await ui.until(lambda: "meanwhile" in ui.said)
+        assert ui.screen.text == "# hi\nfrom debian:12\n"
+
+
+async def test_lines_of_a_long_text_have_the_colours_of_a_short_one() -> None:
+    text = "# hi\nFROM debian:12 AS a\nENV A=b\nRUN <<EOF\necho\nEOF\n"
+    async with editing(text) as ui:
+        short = ui.screen.area.render_lines(ui.screen.area.region.reset_offset)[:6]
+    async with editing(text + "RUN make\n" * 3000) as ui:
+        await ui.until(lambda: ui.screen.up_to_date)
+        long = ui.screen.area.render_lines(ui.screen.area.region.reset_offset)[:6]
+    for one, other in zip(short, long, strict=True):
+        # But for the numbers and the bar at the right.
+        assert list(one.crop(8, 60)) == list(other.crop(9, 61))

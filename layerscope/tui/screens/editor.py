@@ -13,15 +13,14 @@ from textual.widgets import TextArea
 
 from layerscope.dockerfile import shown_text
 from layerscope.errors import LayerscopeError
+from layerscope.tui.editor_analysis import SMALL, Analysis, Formatted, analyse
 from layerscope.tui.editor_work import (
     Analysed,
-    Analysis,
     BuildFound,
     EditorWork,
     Linted,
     Surrounded,
     ToolDone,
-    analyse,
 )
 from layerscope.tui.screens.editor_complete import Completer
 from layerscope.tui.screens.editor_file import DiskChanged, FileKeeper, SaveDone
@@ -36,8 +35,6 @@ from layerscope.tui.widgets.row_view import RowView
 if TYPE_CHECKING:
     from layerscope.tui.session import Connector, Opener, Session
 
-#: Characters up to which a text is read again at each key; a longer one is read beside the screen.
-_SMALL = 20_000
 #: Seconds without a key before a large text is read, and before problems are looked for; and
 #: between two looks at the disk.
 _BREATH, _PAUSE, _LOOK = 0.12, 0.4, 2.0
@@ -175,13 +172,13 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
 
     def catch_up(self) -> None:
         """Takes the text as it is now, after it has been edited."""
-        text = shown_text.written(self.area.text)
+        text = shown_text.written(self.area.whole)
         if text != self.text:
             self.text = text
             self._read()
 
     def _read(self) -> None:
-        if len(self.text) <= _SMALL:
+        if len(self.text) <= SMALL:
             self._take(analyse(self.text))
         else:
             self.area.shift_colours()
@@ -256,6 +253,10 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
             if self._rested:
                 self._rest()
             self.tell()
+
+    def on_formatted(self, message: Formatted) -> None:
+        """Puts the formatted text in the place of this one."""
+        self.going.formatted(message)
 
     def on_linted(self, message: Linted) -> None:
         """Shows problems and layers."""

@@ -122,7 +122,7 @@ class Completer:
             return
         area = screen.area
         text = shown_text.held(candidate.text)
-        after = screen.area.text[completion.span.end : completion.span.end + 1]
+        after = screen.area.whole[completion.span.end : completion.span.end + 1]
         if candidate.kind is Kind.INSTRUCTION and after not in (" ", "\t"):
             text += " "
         area.history.checkpoint()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from layerscope.dockerfile import shown_text
@@ -21,6 +23,8 @@ class Finder:
 
     def __init__(self, screen: EditorScreen) -> None:
         self.needle = ""
+        # What was searched for in which text, and where it is there.
+        self._found: tuple[re.Pattern[str], str, array[int]] | None = None
         self._screen = screen
 
     def ask(self) -> None:
@@ -61,20 +65,19 @@ class Finder:
         screen, area = self._screen, self._screen.area
         flags = 0 if self.needle != self.needle.lower() else re.IGNORECASE
         pattern = re.compile(re.escape(shown_text.held(self.needle)), flags)
-        text = area.text
-        matches = [match.span() for match in pattern.finditer(text)]
+        text = area.whole
+        if self._found is None or self._found[:2] != (pattern, text):
+            starts = array("Q", (match.start() for match in pattern.finditer(text)))
+            self._found = pattern, text, starts
+        matches = self._found[2]
         if not matches:
             screen.say(f"Nothing with {visible(self.needle)}.")
             return
         place = area.offset_of(min(area.selection))
-        if step > 0:
-            at = next(
-                (n for n, (start, _) in enumerate(matches) if start > place - here), len(matches)
-            )
-        else:
-            at = sum(start < place for start, _ in matches) - 1
+        after = bisect_right(matches, place - here)
+        at = after if step > 0 else bisect_left(matches, place) - 1
         turned = not 0 <= at < len(matches)
         at %= len(matches)
-        area.go_to(*matches[at])
+        area.go_to(matches[at], matches[at] + len(self.needle))
         end = "Round the end: " if step > 0 else "Round the beginning: "
         screen.say(f"{end if turned else ''}match {at + 1} of {len(matches)}.")

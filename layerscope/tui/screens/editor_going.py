@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from layerscope.dockerfile import shown_text
+from layerscope.tui.editor_analysis import SMALL, Formatted
 from layerscope.tui.screens.question import QuestionScreen
 
 if TYPE_CHECKING:
@@ -43,23 +45,24 @@ class Going:
 
     def format(self) -> None:
         """Formats the text, as one edit; the cursor stays where it is."""
-        from layerscope.dockerfile.format import edits
-        from layerscope.tui.editor_work import analyse
-
         screen = self._screen
-        if screen.analysis is None or not screen.up_to_date:
-            screen.analysis = analyse(screen.text)
-        changes = edits(screen.analysis.document)
-        if not changes:
+        known = screen.analysis if screen.up_to_date else None
+        if len(screen.text) > SMALL:
+            screen.say("Formatting…")
+        screen.work.format(screen.text, known)
+
+    def formatted(self, message: Formatted) -> None:
+        """Takes what formatting changes, unless the text has been changed meanwhile."""
+        screen = self._screen
+        if message.analysis.text != screen.text:
+            screen.say("The text was changed meanwhile: nothing was formatted.")
+            return
+        if not message.edits:
             screen.say("It is formatted already.")
             return
-        text, place = screen.text, screen.area.place
-        for span, _ in reversed(changes):
-            text = text[: span.start] + _ + text[span.end :]
-        shift = sum(len(new) - (s.end - s.start) for s, new in changes if s.end <= place)
-        from layerscope.dockerfile import shown_text
-
-        screen.area.replace_all(shown_text.held(text), place + shift)
+        place = screen.area.place
+        shift = sum(len(new) - (s.end - s.start) for s, new in message.edits if s.end <= place)
+        screen.area.replace_all(shown_text.held(message.text), place + shift)
         screen.catch_up()
         screen.say("Formatted; ctrl+z undoes it.")
 

@@ -8,7 +8,8 @@ from layerscope.dockerfile.carry import same_instructions, texts
 
 if TYPE_CHECKING:
     from layerscope.dockerfile.document import Document
-    from layerscope.tui.editor_work import Analysis, Made
+    from layerscope.tui.editor_analysis import Analysis
+    from layerscope.tui.editor_work import Made
     from layerscope.tui.screens.editor import EditorScreen
 
 

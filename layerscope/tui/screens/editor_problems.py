@@ -11,7 +11,8 @@ from layerscope.tui.widgets.area_lines import Mark
 
 if TYPE_CHECKING:
     from layerscope.dockerfile.document import Document
-    from layerscope.tui.editor_work import Analysis, ToolDone
+    from layerscope.tui.editor_analysis import Analysis
+    from layerscope.tui.editor_work import ToolDone
     from layerscope.tui.screens.editor import EditorScreen
 
 #: Lines of one problem that are marked.

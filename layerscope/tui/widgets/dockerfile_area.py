@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -54,6 +56,8 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
 
     def __init__(self) -> None:
         # Asked for while the base is being made.
+        self._held: str | None = None
+        self._ends: list[int] = []
         self._sizes: Mapping[int, str] | None = None
         self._painter: LinePainter | None = None
         super().__init__(
@@ -65,8 +69,9 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
         self.popup: DOMNode | None = None
         self.on_type: Callable[[str], object] | None = None
         self._colours: Sequence[Sequence[ColourSpan]] = ()
-        # The lines that these are the colours of.
+        # The lines that these are the colours of, and how many are the same at both ends by now.
         self._coloured: list[str] = []
+        self._same = 0, 0
         self._marks: Mapping[int, Sequence[Mark]] = {}
         self._kept = ""
         self._actions: dict[tuple[int, str], str | None] = {}
@@ -79,24 +84,27 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
         Args:
             text: As `shown_text.held` makes it.
         """
-        self._colours, self._coloured, self._marks = (), [], {}
+        self._colours, self._coloured, self._marks, self._same = (), [], {}, (0, 0)
         self.load_text(text)
 
     def set_colours(self, colours: Sequence[Sequence[ColourSpan]]) -> None:
         """Sets the colours of each line."""
         self._colours, self._coloured = colours, list(self.document.lines)
+        self._same = len(self._coloured), 0
         self.refresh()
 
     def shift_colours(self) -> None:
         """Keeps the colours of lines where they are, after an edit and until they are known."""
-        old, new = self._coloured, self.document.lines
-        head, tail = same_ends(old, new)
-        colours = list(self._colours)
+        self._same = same_ends(self._coloured, self.document.lines)
+
+    def _colours_of(self, row: int) -> tuple[ColourSpan, ...]:
+        (_, tail), old, new = self._same, len(self._coloured), self.document.line_count
+        if row >= new - tail:
+            row += old - new
+        elif row >= old - tail:
+            return ()
         # A line that is typed in keeps its colours; they are cut where it ends.
-        between = colours[head : len(old) - tail][: len(new) - tail - head]
-        between += [()] * (len(new) - tail - head - len(between))
-        self._colours = [*colours[:head], *between, *colours[len(old) - tail :]]
-        self._coloured = list(new)
+        return tuple(self._colours[row]) if row < len(self._colours) else ()
 
     def set_marks(self, marks: Mapping[int, Sequence[Mark]]) -> None:
         """Sets what is wrong, by line."""
@@ -123,17 +131,32 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
     def offset_of(self, location: Location) -> int:
         """Characters before a place."""
         row, column = location
-        lines = self.document.lines
-        return sum(map(len, lines[:row])) + row + column
+        return (self._line_ends[row - 1] if row else 0) + row + column
 
     def location_of(self, offset: int) -> Location:
         """The place with so many characters before it."""
-        row = 0
-        for row, line in enumerate(self.document.lines):
-            if offset <= len(line):
-                return row, offset
-            offset -= len(line) + 1
-        return row, len(self.document.lines[row])
+        ends = self._line_ends
+        row = bisect_left(range(len(ends) - 1), offset, key=lambda row: ends[row] + row)
+        start = ends[row - 1] + row if row else 0
+        return row, min(offset - start, len(self.document.lines[row]))
+
+    @property
+    def _line_ends(self) -> list[int]:
+        """Characters up to the end of each line, without line feeds."""
+        if not self._ends:
+            self._ends = list(accumulate(map(len, self.document.lines)))
+        return self._ends
+
+    @property
+    def whole(self) -> str:
+        """The text; asked for again, it is not made again."""
+        if self._held is None:
+            self._held = self.text
+        return self._held
+
+    def edited(self) -> None:
+        """Forgets what was worked out of the text before."""
+        self._held, self._ends = None, []
 
     def go_to(self, offset: int, end: int | None = None) -> None:
         """Puts the cursor at an offset, in sight; selects up to another."""
@@ -152,13 +175,8 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
 
     def replace_all(self, text: str, offset: int) -> None:
         """Puts another text in place of this one, as one edit, and the cursor at an offset."""
-        old = self.text
-        head = 0
-        while head < min(len(old), len(text)) and old[head] == text[head]:
-            head += 1
-        tail = 0
-        while tail < min(len(old), len(text)) - head and old[-1 - tail] == text[-1 - tail]:
-            tail += 1
+        old = self.whole
+        head, tail = same_ends(old, text)
         start, end = self.location_of(head), self.location_of(len(old) - tail)
         self.history.checkpoint()
         self.replace(text[head : len(text) - tail], start, end, maintain_selection_offset=False)
@@ -322,7 +340,7 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
                 first=first,
                 skipped=cell - left,
                 cell=cell,
-                colours=tuple(self._colours[row]) if row < len(self._colours) else (),
+                colours=self._colours_of(row),
                 marks=tuple(self._marks.get(row, ())),
                 selected=self._selected(row, len(line)),
                 cursor=cursor[1] if cursor[0] == row and self.has_focus else None,

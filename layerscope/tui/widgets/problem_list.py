@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,7 +28,7 @@ class ProblemList(RowView):
     def __init__(self) -> None:
         super().__init__("problems")
         self.problems: list[Problem] = []
-        self._rows: list[tuple[str, str, Severity]] = []
+        self._document: Document | None = None
 
     @property
     def problem(self) -> Problem | None:
@@ -43,36 +44,39 @@ class ProblemList(RowView):
             notes: What else to say, such as that a tool could not do its work; safe to show.
         """
         self.problems = sorted(problems, key=lambda problem: problem.span)
-        self._rows = []
-        for problem in self.problems:
-            start = document.source.position(problem.span.start)
-            hint = f" {problem.hint}" if problem.hint else ""
-            text = one_line(f"{problem.message}{hint} ({problem.code})")
-            place = f"{start.line + 1}:{start.column + 1}"
-            self._rows.append((place, text, problem.severity))
+        self._document = document
+        number = Counter(problem.severity for problem in self.problems)
         counts = [
-            plural(sum(p.severity is severity for p in self.problems), word, word + end)
+            plural(number[severity], word, word + end)
             for severity, word, end in (
                 (Severity.ERROR, "error", "s"),
                 (Severity.WARNING, "warning", "s"),
                 (Severity.INFO, "info", ""),
             )
-            if any(p.severity is severity for p in self.problems)
+            if number[severity]
         ]
         self.set_placeholder(("No problems.", "muted"))
         self.set_texts("Problems", ", ".join(filter(None, [notes, *counts])))
-        self.set_rows(len(self._rows))
+        self.set_rows(len(self.problems))
 
     def row(self, row: int, width: int) -> Line:
         """A problem."""
-        place, text, severity = self._rows[row]
-        style = severity_style(self.app, severity)
+        if self._document is None:
+            return []
+        problem = self.problems[row]
+        start = self._document.source.position(problem.span.start)
+        place = f"{start.line + 1}:{start.column + 1}"
+        style = severity_style(self.app, problem.severity)
         return [
-            (f" {severity.name[0]} ", style + self.ink.strong),
+            (f" {problem.severity.name[0]} ", style + self.ink.strong),
             (f"{place:>7}  ", self.ink.muted),
-            (cut(text, width - 12), self.ink.text),
+            (cut(self.full(row), width - 12), self.ink.text),
         ]
 
     def full(self, row: int) -> str:
         """All that is said of a problem."""
-        return self._rows[row][1] if row < len(self._rows) else ""
+        if row >= len(self.problems):
+            return ""
+        problem = self.problems[row]
+        hint = f" {problem.hint}" if problem.hint else ""
+        return one_line(f"{problem.message}{hint} ({problem.code})")
