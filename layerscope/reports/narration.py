@@ -104,7 +104,8 @@ class StatusLine:
         now = self._clock()
         if not self._on or text == self._shown or now - self._painted < _PERIOD:
             return
-        columns = shutil.get_terminal_size().columns - 1
+        # The terminal writes ^C behind it, and must not need a line more for that.
+        columns = max(1, shutil.get_terminal_size().columns - 3)
         sys.stderr.write(f"\r{_ERASE}{_cut(text, columns)}")
         sys.stderr.flush()
         self._shown, self._painted = text, now

@@ -133,7 +133,7 @@ def test_the_status_line_is_painted_twice_a_second_and_cleared(
         line.show("another")
         now[0] = 0.4
         line.show("another")
-        assert capsys.readouterr().err == "\r\x1b[K0123456789a"
+        assert capsys.readouterr().err == "\r\x1b[K012345678"
         now[0] = 0.6
         line.show("another")
         assert capsys.readouterr().err == "\r\x1b[Kanother"
