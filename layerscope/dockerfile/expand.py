@@ -15,6 +15,13 @@ from layerscope.dockerfile.lines import SPACE
 
 _SPECIAL = frozenset("@*#?-$!0")
 
+#: Characters that values may add to a text: with more in one variable no process can be started.
+#: Few lines suffice to ask for more than any memory has: `ARG A=$A$A`, and so on.
+_MOST = 128 << 10
+#: Characters of a value that a pattern is tried on, at each of its places.
+_MOST_TRIED = 4 << 10
+_BLANKS = re.compile(f"([{re.escape(SPACE)}])")
+
 
 class ExpansionError(ValueError):
     """A text that cannot be expanded; the message says why."""
@@ -111,11 +118,14 @@ class _Words:
         self.parts.append(text)
 
     def split(self, text: str, start: int) -> None:
-        for char in text:
-            if char not in SPACE:
-                self.raw(char, start)
-            else:
+        if len(text) == 1 and text not in SPACE:
+            self.raw(text, start)
+            return
+        for number, piece in enumerate(_BLANKS.split(text)):
+            if number % 2:
                 self.end(start)
+            elif piece:
+                self.raw(piece, start)
 
     def end(self, place: int) -> None:
         word = "".join(self.parts)
@@ -145,6 +155,7 @@ class _Lexer:
         self.depth = 0
         self.words: list[LexWord] = []
         self.references: list[Reference] = []
+        self.added = 0
 
     def peek(self) -> str:
         return self.text[self.place : self.place + 1]
@@ -261,7 +272,14 @@ class _Lexer:
     def refer(self, name: str, start: int, guarded: bool) -> str | None:
         value = self.values.get(name)
         self.references.append(Reference(name, start, self.place, value is not None, guarded))
+        self.add(len(value or ""))
         return value
+
+    def add(self, length: int) -> None:
+        """Notes that a text gets longer."""
+        self.added += length
+        if self.added > _MOST:
+            raise ExpansionError("what comes of them is too long")
 
     def dollar(self) -> str:
         start = self.place
@@ -307,6 +325,7 @@ class _Lexer:
             if missing:
                 raise ExpansionError(f"{name}: {word or 'is not allowed to be unset or empty'}")
             return value
+        _check_tried(value)
         greedy = word.startswith(operator)
         word = word[greedy:]
         if operator == "#":
@@ -322,8 +341,17 @@ class _Lexer:
         value = self.refer(name, start, False)
         if value is None and self.keep_unset:
             return "${" + name + "/" + pattern + "/" + replacement + "}"
+        value = value or ""
+        _check_tried(value)
         regex = _pattern(pattern, True, "")
-        return regex.sub(lambda _: replacement, value or "", count=0 if every else 1)
+        if every:
+            self.add(len(replacement) * sum(1 for _ in regex.finditer(value)))
+        return regex.sub(lambda _: replacement, value, count=0 if every else 1)
+
+
+def _check_tried(value: str) -> None:
+    if len(value) > _MOST_TRIED:
+        raise ExpansionError("a value is too long for a pattern")
 
 
 def _without_suffix(value: str, word: str, greedy: bool) -> str:

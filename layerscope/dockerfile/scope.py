@@ -62,6 +62,10 @@ class Scope:
         }
 
 
+#: Characters that all values of a document may have together; those beyond are not known.
+_ROOM = 16 << 20
+
+
 class Scopes:
     """The scopes of all instructions of a document."""
 
@@ -84,6 +88,7 @@ class Scopes:
         self.arguments = dict(arguments or {})
         self.stages = stages or find_stages(document, self.arguments)
         self._environment = environment or (lambda _: None)
+        self._room = _ROOM
         self._scopes: dict[int, Scope] = {}
         self._ends: list[Scope] = []
         self._globals = self._above()
@@ -168,6 +173,8 @@ class Scopes:
 
     def _pair(self, pair: Pair, values: Mapping[str, str]) -> tuple[str, str | None]:
         escape = self.document.escape
+        if self._room < 0:
+            return pair.name.text, None
         try:
             name = expand(pair.name.text, values, escape=escape).text
             value = None
@@ -175,6 +182,7 @@ class Scopes:
                 value = expand(pair.value.text, values, escape=escape).text
         except ExpansionError:
             return pair.name.text, None
+        self._room -= len(value or "")
         return name, value
 
 

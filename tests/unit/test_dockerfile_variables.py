@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import pytest
 
 from layerscope.dockerfile.expand import ExpansionError, expand
+from layerscope.dockerfile.facts import World
+from layerscope.dockerfile.lint import lint
 from layerscope.dockerfile.parser import parse
 from layerscope.dockerfile.scope import Scopes, expansion_at
 from layerscope.dockerfile.stages import Stages, find_stages
@@ -223,3 +228,42 @@ def test_many_stages_take_no_time() -> None:
 def test_no_stage_is_no_error() -> None:
     assert stages("RUN x\nARG a").needed() == frozenset()
     assert len(stages("RUN x\nARG a").above) == 2
+
+
+LONG = "x" * 60_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ARG A=x\n" + "ARG A=$A$A\n" * 60 + "FROM $A\n",
+        "ARG A0=x\n"
+        + "".join(f"ARG A{n}=$A{n - 1}$A{n - 1}\n" for n in range(1, 60))
+        + "FROM $A59\n",
+        "FROM x\nENV A=x\n" + "ENV A=$A$A\n" * 60 + "COPY $A /\n",
+        f"FROM x\nENV A={LONG}\n" + "".join(f"ENV B{n}=$A$A\n" for n in range(800)),
+        f"FROM x\nENV A={LONG[:4000]}\nENV B=${{A//x/{LONG}}}\n",
+        f"FROM x\nENV A={LONG}\nENV B=${{A%*y}}\nENV C=${{A#*y}}\nENV D=${{A/*y/z}}\n",
+        f"FROM x\nENV A={LONG}\nCOPY <<E /\n" + "$A" * 60_000 + "\nE\n",
+    ],
+    ids=["self", "chain", "env", "many", "replaced", "pattern", "heredoc"],
+)
+def test_values_that_double_from_line_to_line_are_cut_short(text: str) -> None:
+    tracemalloc.start()
+    try:
+        begun = time.monotonic()
+        document = parse(text)
+        Scopes(document)
+        lint(document, World(), [])
+        assert time.monotonic() - begun < 10
+        assert tracemalloc.get_traced_memory()[1] < 120 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["$a$a$a", "${a//x/yyyyyyyy}", "${a%x}", "${b:-$a$a$a}"])
+def test_a_value_that_no_process_could_have_is_an_error(text: str) -> None:
+    with pytest.raises(ExpansionError, match="too long"):
+        expand(text, {"a": LONG})
+    assert expand("$a$a", {"a": LONG}).text == LONG * 2
+    assert expand("x y " * LONG.count("x"), {}).text == "x y " * LONG.count("x")
