@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import docker
-from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
 from layerscope.engines.answers import objects, told, unreachable
+from layerscope.engines.client import new_client
 from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.stored import NONE, unix_time
@@ -22,8 +22,6 @@ from layerscope.images.stored import ImageSummary as ImageSummary
 from layerscope.oci.platform import Platform
 from layerscope.text import visible
 
-#: Seconds in which an engine says what it is, if it answers at all.
-_PATIENCE = 10
 #: Seconds in which it answers what it may have to look up first, such as sizes.
 _THINKING = 60
 #: Since this version of the API the image list can carry shared sizes.
@@ -321,7 +319,7 @@ def connect(address: Address | None = None) -> Engine:
     address = address or current_address()
     with told(address.host), patiently(address.host):
         try:
-            client = _client(address)
+            client = new_client(address)
         except (DockerException, ValueError) as error:
             raise unreachable(address, error) from None
         except (TypeError, AttributeError):
@@ -332,27 +330,6 @@ def connect(address: Address | None = None) -> Engine:
     # Any other question may be one that it has to think about.
     client.timeout = _THINKING
     return engine
-
-
-def _client(address: Address) -> docker.APIClient:
-    """A client that knows the version of the engine's API."""
-    if not address.host.startswith("ssh://"):
-        return docker.APIClient(
-            base_url=address.host, tls=address.tls or False, version="auto", timeout=_PATIENCE
-        )
-    # That of docker-py wants one more package, and cannot hang up.
-    from layerscope.engines.ssh import SshAdapter, ssh_host
-
-    host = ssh_host(address.host)
-    client = docker.APIClient(
-        base_url="http://localhost:80", version=MINIMUM_DOCKER_API_VERSION, timeout=_PATIENCE
-    )
-    adapter = SshAdapter(host, _PATIENCE)
-    client.mount("http+docker://", adapter)
-    client._custom_adapter = adapter  # noqa: SLF001
-    client.base_url = "http+docker://localhost"
-    client._version = client._retrieve_server_version()  # noqa: SLF001
-    return client
 
 
 def _name(version: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.engines import docker, waiting
+from layerscope.engines import client, waiting
 from layerscope.engines.docker import connect
 from layerscope.engines.ssh import ssh_host
 from layerscope.engines.waiting import waiting_told
@@ -29,7 +29,7 @@ def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         host = f"unix://{tmp_path / 's'}"
         monkeypatch.setenv("DOCKER_HOST", host)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        monkeypatch.setattr(docker, "_PATIENCE", 1.2)
+        monkeypatch.setattr(client, "_PATIENCE", 1.2)
         monkeypatch.setattr(waiting, "_PATIENCE", 0.2)
         yield host
 

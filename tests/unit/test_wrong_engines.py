@@ -73,6 +73,23 @@ def test_answers_of_another_kind_are_an_error(
     assert "is no container engine" in one_line_error(outcome)
 
 
+def test_no_proxy_leads_to_this_host(
+    capsys: Capsys, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/json": [IMAGE]}
+    outcome = run(capsys, "images", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_an_engine_that_is_too_old(capsys: Capsys, answers: dict[str, Any]) -> None:
+    answers["/version"] = {"ApiVersion": "1.12", "Version": "0.12"}
+    assert "is too old (API 1.12)." in one_line_error(run(capsys, "images"))
+
+
 def test_an_engine_without_images(capsys: Capsys, answers: dict[str, Any]) -> None:
     answers |= {"/version": VERSION, "/system/df": {}, "/images/json": None}
     outcome = run(capsys, "images", "--json")
