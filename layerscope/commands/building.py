@@ -306,8 +306,11 @@ def _asked(arguments: argparse.Namespace) -> Asked:
 
 
 def _read_stdin() -> str:
+    from layerscope.dockerfile.text_file import read_dockerfile
+
     # None where the process was started with a closed stdin.
     stdin: TextIO | None = sys.stdin
     if stdin is None:
         raise UsageError("Standard input is closed.", "Name the Dockerfile with -f.")
-    return stdin.buffer.read().decode("utf-8", "surrogateescape")
+    data = read_dockerfile(stdin.buffer, "What comes by standard input")
+    return data.decode("utf-8", "surrogateescape")

@@ -71,10 +71,13 @@ def lint(arguments: argparse.Namespace) -> int:
 
 def _read(file: str | None) -> tuple[str, str, Path | None]:
     """Name, text and path of the Dockerfile; no path for standard input."""
+    from layerscope.dockerfile.text_file import read_dockerfile
+
     if file == "-":
         if sys.stdin is None:
             raise UsageError("Standard input is closed.")
-        return "-", sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), None
+        data = read_dockerfile(sys.stdin.buffer, "What comes by standard input")
+        return "-", data.decode("utf-8", "surrogateescape"), None
     if file is None:
         found = next((name for name in _NAMES if Path(name).is_file()), None)
         if found is None:
@@ -84,7 +87,8 @@ def _read(file: str | None) -> tuple[str, str, Path | None]:
     if path.is_dir():
         path = path / "Dockerfile"
     try:
-        data = path.read_bytes()
+        with path.open("rb") as opened:
+            data = read_dockerfile(opened, visible(str(path)))
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {visible(str(path))}.") from None
     except OSError as error:

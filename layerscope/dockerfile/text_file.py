@@ -8,6 +8,7 @@ import stat
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
 from layerscope.text import visible
@@ -79,9 +80,7 @@ def read_text_file(path: Path) -> TextFile:
             os.close(fd)
             raise UsageError(f"{name} is not a file.")
         with os.fdopen(fd, "rb") as file:
-            if status.st_size > _LARGEST:
-                raise UsageError(f"{name} is too large for a Dockerfile.")
-            data = file.read()
+            data = read_dockerfile(file, name)
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {name}.") from None
     except OSError as error:
@@ -89,6 +88,22 @@ def read_text_file(path: Path) -> TextFile:
     if b"\0" in data:
         raise UsageError(f"{name} is not a text file.")
     return _of(path, data, status)
+
+
+def read_dockerfile(file: BinaryIO, name: str) -> bytes:
+    """Reads a Dockerfile from a file that may have no end.
+
+    Args:
+        file: The file.
+        name: What to call it; safe to show.
+
+    Raises:
+        UsageError: It is larger than any Dockerfile.
+    """
+    data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise UsageError(f"{name} is too large for a Dockerfile.")
+    return data
 
 
 def _of(path: Path, data: bytes, status: os.stat_result) -> TextFile:

@@ -278,7 +278,8 @@ class Engine:
         with self._asking():
             try:
                 answer = self._get(path, name, **parameters)
-            except NotFound:
+            # The latter where a name has bytes that are no UTF-8, as no engine has any.
+            except (NotFound, UnicodeEncodeError):
                 raise missing from None
             return objects([answer], self.host)[0]
 

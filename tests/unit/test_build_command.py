@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from layerscope.jobs.folder import all_jobs
-from tests.unit.command import one_line_error, run
+from tests.unit.command import one_line_error, process, run
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,12 @@ def test_quiet_prints_nothing_but_the_id(
     outcome = run(capsys, "build", "-q", str(tmp_path))
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("layerscope: No engine listens at unix:///nowhere.")
+
+
+@pytest.mark.parametrize(
+    "command", [("build", "-f", "-", "/tmp"), ("lint", "-"), ("lint", "/dev/stdin")]
+)
+def test_a_dockerfile_without_end_is_not_read_to_its_end(command: tuple[str, ...]) -> None:
+    done = process(*command, shell="< /dev/zero")
+    assert done.returncode == 2
+    assert re.fullmatch(rb"layerscope: .* is too large for a Dockerfile\.\n", done.stderr)

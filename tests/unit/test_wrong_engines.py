@@ -104,3 +104,12 @@ def test_podman_does_not_know_what_its_images_share(
     (image,) = json.loads(run(capsys, "images", "--json").out)["images"]
     assert (image["size"], image["shared_size"]) == (9, shared)
     assert image["unique_size"] == (None if shared is None else 9)
+
+
+@pytest.mark.parametrize("command", ["inspect", "dockerfile"])
+def test_a_name_of_bytes_that_are_no_text_is_no_images(
+    capsys: Capsys, answers: dict[str, Any], command: str
+) -> None:
+    answers["/version"] = VERSION
+    error = one_line_error(run(capsys, command, "docker-daemon:\udcff"))
+    assert "has no image \\xff." in error
