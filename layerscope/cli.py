@@ -187,7 +187,9 @@ def _add_jobs(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     jobs = subparsers.add_parser("jobs", help=what, description=f"{what.capitalize()}.")
     actions = jobs.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
     listed = actions.add_parser("list", help="all of them, newest first")
-    listed.add_argument("--json", action="store_true", help="one JSON object")
+    # Without an action it is `list`, flag and all.
+    for parser, default in ((jobs, False), (listed, argparse.SUPPRESS)):
+        parser.add_argument("--json", action="store_true", default=default, help="one JSON object")
     attach = actions.add_parser("attach", help="follow a job from its first line on")
     attach.add_argument("id", metavar="ID")
     attach.add_argument("--json-lines", action="store_true", help="one JSON object an event")

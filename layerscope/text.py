@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 # Controls (C0, DEL, C1), lone surrogates, line separators, and everything that changes the
 # direction of text or joins it invisibly: image content must neither move the cursor nor pretend
@@ -106,6 +107,21 @@ def docker_age(created: float, now: float) -> str:
     if created <= 0:
         return "N/A"
     return _duration(max(0, int(now - created))) + " ago"
+
+
+def rfc3339(seconds: float, fraction: bool = False) -> str | None:
+    """A Unix time as JSON has it (RFC 3339, in UTC); None if no calendar has it.
+
+    Args:
+        seconds: The time.
+        fraction: Whether to tell milliseconds.
+    """
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+    text = moment.isoformat(timespec="milliseconds" if fraction else "seconds")
+    return text.replace("+00:00", "Z")
 
 
 def _duration(seconds: int) -> str:

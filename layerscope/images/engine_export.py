@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from layerscope.errors import BadInputError, EngineError, LayerscopeError
@@ -18,7 +17,7 @@ from layerscope.images.reader import Known
 from layerscope.images.save_stream import SaveStream, content_in_stream, contents_in_stream
 from layerscope.oci.config import ImageConfig, instruction, shells
 from layerscope.oci.platform import Platform, best_platform
-from layerscope.text import visible
+from layerscope.text import rfc3339, visible
 
 #: Instructions that make no layer, as far as an engine's history can tell.
 _EMPTY = frozenset(
@@ -299,7 +298,7 @@ def _history(entries: Sequence[Mapping[str, Any]], layers: int) -> tuple[History
         created = entry.get("Created")
         result.append(
             HistoryEntry(
-                created=_rfc3339(created) if isinstance(created, int) else None,
+                created=rfc3339(created) if isinstance(created, int) else None,
                 created_by=command,
                 comment=str(entry.get("Comment") or ""),
                 empty_layer=not layer,
@@ -309,10 +308,3 @@ def _history(entries: Sequence[Mapping[str, Any]], layers: int) -> tuple[History
         )
         number += layer
     return tuple(result)
-
-
-def _rfc3339(created: int) -> str | None:
-    try:
-        return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, OSError, ValueError):
-        return None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from layerscope.text import docker_age, docker_size, short_id, visible
+from layerscope.text import docker_age, docker_size, rfc3339, short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.images.stored import ImageSummary
@@ -26,7 +25,8 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
                 "repository": image.repository,
                 "tag": image.tag,
                 "id": image.id,
-                "created": _time(image.created),
+                # Engines say 1970, or the year 1, where an image has no time.
+                "created": rfc3339(image.created) if image.created > 0 else None,
                 "size": image.size,
                 "shared_size": image.shared_size,
                 "unique_size": image.unique_size,
@@ -34,16 +34,6 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
             for image in images
         ],
     }
-
-
-def _time(created: int) -> str | None:
-    # Engines say 1970, or the year 1, where an image has no time.
-    if created <= 0:
-        return None
-    try:
-        return f"{datetime.fromtimestamp(created, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def images_text(images: Sequence[ImageSummary], now: float) -> Iterator[str]:

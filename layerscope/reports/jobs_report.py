@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from layerscope.jobs.job import Job, State
-from layerscope.text import docker_age, one_line
+from layerscope.text import docker_age, one_line, rfc3339
 
 SCHEMA = "layerscope.jobs/1"
 
@@ -14,7 +14,7 @@ _HEADER = f"{'JOB':>4}  {'KIND':<6}  {'STATE':<9}  {'STARTED':<22}  {'TOOK':>8} 
 
 
 def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The object that `jobs --json` prints."""
+    """The object that `jobs list --json` prints; times are RFC 3339 in UTC, `ended` null before."""
     return {
         "schema": SCHEMA,
         "jobs": [
@@ -23,8 +23,8 @@ def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
                 "kind": job.kind,
                 "title": job.title,
                 "state": job.state.value,
-                "started": job.started,
-                "ended": job.ended,
+                "started": rfc3339(job.started, fraction=True),
+                "ended": None if job.ended is None else rfc3339(job.ended, fraction=True),
                 "exit_code": job.exit_code,
                 "reason": job.reason or None,
                 "directory": job.directory,

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from layerscope.jobs.folder import all_jobs, forget_old, job
 from layerscope.jobs.job import Job, State
 from layerscope.jobs.journal import Journal, events, follow
 from layerscope.jobs.launch import cancel, start
-from layerscope.reports.jobs_report import jobs_text
+from layerscope.reports.jobs_report import jobs_document, jobs_text
 
 MODULE = "tests.unit.job_work"
 
@@ -358,3 +359,13 @@ def test_the_list_is_aligned_from_the_first_second_on() -> None:
         header, row = jobs_text([made], made.started + later)
         assert row.index("some work") == header.index("TITLE")
         assert row.index("finished") == header.index("STATE")
+
+
+def test_the_document_tells_times_as_other_documents_do() -> None:
+    made = wait(begin(("say", "one")))
+    (told,) = jobs_document([made])["jobs"]
+    assert told["started"].endswith("Z")
+    assert datetime.fromisoformat(told["started"]).timestamp() == pytest.approx(
+        made.started, abs=2e-3
+    )
+    assert datetime.fromisoformat(told["ended"]) >= datetime.fromisoformat(told["started"])

@@ -84,6 +84,15 @@ def test_what_is_damaged_in_a_journal_is_passed_over(
     assert outcome.err == f"layerscope: The end of what job {made.id} said is lost.\n"
 
 
+@pytest.mark.parametrize("words", [["list", "--json"], ["--json"], ["--json", "list"]])
+def test_jobs_are_listed_as_json_with_and_without_the_word(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ended(("say", "one"))
+    (told,) = json.loads(run(capsys, "jobs", *words).out)["jobs"]
+    assert (told["id"], told["state"], told["exit_code"]) == (made.id, "finished", 0)
+
+
 def attached(made: Job, **streams: Any) -> subprocess.Popen[bytes]:
     """`jobs attach` in a process of its own, which takes ctrl+c as in a terminal."""
     code = (
