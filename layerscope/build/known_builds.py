@@ -146,7 +146,7 @@ def _kept_document(job: Job) -> Document | None:
     return parse(data.decode("utf-8", "surrogateescape"))
 
 
-def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildEvent]]:
+def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildStep]]:
     """What the instructions of a document made when it was built.
 
     An instruction that was changed since made nothing; what a base image runs for those that build
@@ -157,14 +157,14 @@ def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildEvent]
         build: The build.
 
     Returns:
-        For the numbers of instructions, the events with the figures of their layers.
+        For the numbers of instructions, the steps with the figures of their layers.
     """
-    found: dict[int, list[BuildEvent]] = {}
+    found: dict[int, list[BuildStep]] = {}
     matched = match_steps(document, build.state, build.document)
     for number, step in matched.items():
         for each in build.state.of_step(step.number):
-            if each.ended is not None and each.ended.diff_id is not None:
-                found.setdefault(number, []).append(each.ended)
+            if each.has_layer:
+                found.setdefault(number, []).append(each)
     return found
 
 
@@ -179,11 +179,19 @@ def waste_of(document: Document, build: KnownBuild) -> list[StepWaste]:
     shipped = Facts(document, World(target=target)).shipped
     name = f"the last build (job {build.job.id})"
     return [
-        StepWaste(number, name, None, event.wasted, event.copied or 0, event.hidden or ())
-        for number, events in made_by(document, build).items()
+        StepWaste(
+            number,
+            name,
+            None,
+            event.wasted,
+            event.copied or 0,
+            event.hidden or (),
+            step.instruction if step.trigger else "",
+        )
+        for number, steps in made_by(document, build).items()
         if document.instructions[number].stage in shipped
-        for event in events
-        if event.wasted
+        for step in steps
+        if (event := step.ended) is not None and event.wasted
     ]
 
 

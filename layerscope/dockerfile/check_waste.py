@@ -13,6 +13,8 @@ from layerscope.text import docker_size
 
 #: Less than this is not worth a warning.
 _WORTH = 1_000_000
+#: Characters of what ONBUILD has run.
+_QUOTED = 60
 
 
 def check_waste(facts: Facts) -> Iterator[Problem]:
@@ -27,12 +29,12 @@ def check_waste(facts: Facts) -> Iterator[Problem]:
 
 
 def _words(waste: StepWaste, instruction: Instruction) -> tuple[str, str]:
-    text = script(instruction) if instruction.keyword == "RUN" else ""
+    text = script(instruction) if instruction.keyword == "RUN" else waste.trigger
     size = docker_size(waste.size)
     named = ", ".join(path for path, _ in waste.paths[:3])
     more = f", most of it in {named}" if named else ""
     layer = "" if waste.layer is None else f" (layer {waste.layer})"
-    start = f"In {waste.image} this step{layer}"
+    start = f"In {waste.image} {_quoted(waste.trigger) or 'this step'}{layer}"
     if waste.copied * 2 >= waste.size:
         message = f"{start} copied {docker_size(waste.copied)} that it did not change{more}."
         if re.search(r"\bch(?:own|grp)\b", text):
@@ -45,3 +47,7 @@ def _words(waste: StepWaste, instruction: Instruction) -> tuple[str, str]:
         return message, "Remove them in the RUN that makes them, or mount a cache there."
     message = f"{start} hid {size} that lower layers still ship{more}."
     return message, "Write each file once, in one step."
+
+
+def _quoted(instruction: str) -> str:
+    return instruction if len(instruction) <= _QUOTED else f"{instruction[: _QUOTED - 1]}…"

@@ -38,6 +38,7 @@ class StepWaste:
         size: Bytes of lower layers that can no longer be read.
         copied: Those of them that the layer holds again, with the same content.
         paths: The largest paths, with a slash at their beginning, and their bytes.
+        trigger: What was run for a FROM, by ONBUILD; empty for the instruction itself.
     """
 
     instruction: int
@@ -46,6 +47,7 @@ class StepWaste:
     size: int
     copied: int
     paths: Sequence[tuple[str, int]]
+    trigger: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from layerscope.tui.background import collect_again, run_beside, uncollected
 from layerscope.tui.editor_analysis import SMALL, Analysis, Formatted, analyse
 
 if TYPE_CHECKING:
-    from layerscope.build.events import BuildEvent
     from layerscope.build.known_builds import KnownBuild
-    from layerscope.build.state import BuildState
+    from layerscope.build.state import BuildState, BuildStep
     from layerscope.dockerfile.context import ContextFolder
     from layerscope.dockerfile.document import Document
     from layerscope.dockerfile.facts import StepWaste
@@ -150,12 +149,12 @@ def _told(tool: str, document: Document, found: ToolResult | None, loud: bool) -
     return ToolDone(tool, document, found.problems, visible(found.failure), loud)
 
 
-def _by_diff_id(made: Mapping[int, Sequence[BuildEvent]], image: Image) -> dict[int, list[int]]:
+def _by_diff_id(made: Mapping[int, Sequence[BuildStep]], image: Image) -> dict[int, list[int]]:
     """For numbers of instructions, those of an image's layers that a build says they made."""
     numbers = {layer.diff_id: layer.index for layer in image.layers}
     found = {
-        number: [numbers[e.diff_id] for e in events if e.diff_id in numbers]
-        for number, events in made.items()
+        number: [numbers[e.diff_id] for s in steps if (e := s.ended) and e.diff_id in numbers]
+        for number, steps in made.items()
     }
     return {number: layers for number, layers in found.items() if layers}
 
@@ -345,8 +344,9 @@ class EditorWork:
                 }
         if build is not None:
             found = {
-                number: Made(sum(event.size or 0 for event in events), None, events[0].diff_id)
-                for number, events in made_by(document, build).items()
+                number: Made(sum(e.size or 0 for e in events), None, events[0].diff_id)
+                for number, steps in made_by(document, build).items()
+                if (events := [step.ended for step in steps if step.ended is not None])
             }
             return found or None
         return None

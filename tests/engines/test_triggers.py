@@ -92,6 +92,12 @@ def test_triggers_are_steps_of_the_from(
     people = site.run("jobs", "attach", "1")
     assert people.returncode == 0, people.stderr
     assert "[3.2/7] ONBUILD RUN echo trigger" in people.stdout
+    lint = site.run("lint", "--no-hadolint", "--no-buildkit", str(site.context)).stdout
+    wasted = [line for line in lint.splitlines() if "WastedBytes" in line]
+    assert len(wasted) == 1
+    assert "Dockerfile:5:1 " in wasted[0]
+    text = "In the last build (job 1) ONBUILD RUN rm /app/a.txt && exit $FAIL removed 6B"
+    assert text in wasted[0]
     again = site.build("-t", "layerscope.test/triggered:1")
     ended = {(e["step"], e.get("trigger")): e["event"] for e in again.of("step_cached")}
     assert {(3, 1), (3, 2), (3, 4), (5, None), (6, None)} <= set(ended)

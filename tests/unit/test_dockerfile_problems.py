@@ -330,6 +330,14 @@ def test_what_the_last_build_wasted(step: str, copied: int, words: str) -> None:
     assert words in problems[0].hint
 
 
+def test_what_onbuild_wasted_is_told_at_the_from() -> None:
+    trigger = "ONBUILD RUN rm /x && " + "y" * 60
+    waste = StepWaste(0, "the last build (job 1)", None, 5_000_000, 0, [("/x", 1)], trigger)
+    (problem,) = lint(parse("FROM a:1\n"), World(waste=[waste]))
+    start = f"In the last build (job 1) {trigger[:59]}… removed 5MB that lower layers still ship"
+    assert problem.message.startswith(start)
+
+
 @given(texts)
 @settings(max_examples=300, deadline=None)
 def test_no_text_makes_it_fail(text: str) -> None:

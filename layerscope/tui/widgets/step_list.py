@@ -53,6 +53,7 @@ class StepList(RowView):
         self.reason = ""
         self._clock = clock
         self._steps: list[BuildStep] = []
+        self._digits = 3
         self._total = 0
         self._before: Mapping[StepKey, BuildStep] = {}
 
@@ -86,6 +87,7 @@ class StepList(RowView):
         """
         self._before = before
         self._steps = state.all_steps
+        self._digits = max(3, *(len(step.label) for step in self._steps), 0)
         self._total = max(state.total + len(state.triggers), len(self._steps))
         cursor = None
         running = state.failed or state.running
@@ -110,7 +112,7 @@ class StepList(RowView):
     def header(self, row: int, width: int) -> Line:
         """The names of the columns."""
         muted = self.ink.muted
-        line: Line = [(f"    {right('#', 3)} ", muted)]
+        line: Line = [(f"    {right('#', self._digits)} ", muted)]
         if width >= 60:
             line.append((left("State", 10), muted))
         line.append((f"{right('Size', 7)} {right('Took', 7)}  ", muted))
@@ -127,9 +129,9 @@ class StepList(RowView):
         idle = step.state in _IDLE
         line: Line = [
             (f" {mark}  ", style),
-            (right(step.label, 3) + " ", colors.muted if idle else colors.strong),
+            (right(step.label, self._digits) + " ", colors.muted if idle else colors.strong),
         ]
-        used = 8
+        used = 5 + self._digits
         if width >= 60:
             line.append((left(_WORDS[step.state], 10), style))
             used += 10
