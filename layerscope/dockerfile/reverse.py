@@ -33,7 +33,7 @@ _KNOWN = re.compile(
 _MOST = 256
 #: Names of variables and labels that need no quotes.
 _NAME = re.compile(r"[A-Za-z_][\w.\-/]*")
-_INDENTED = re.compile(r"(?<=[;&|\\{(]) ?\t+ ?| {4,}(?=&& |\|\| )")
+_INDENTED = re.compile(r"(?<=[;&|\\{(]) ?\t+ ?|(?<! ) {4,}(?=&& |\|\| )")
 #: Podman writes for each step which image it was built on; those without a name are its own.
 _FROM = re.compile(r"FROM (?!(?:sha256:)?[0-9a-f]{12,64}\Z)(?P<image>\S+)\Z")
 
@@ -286,9 +286,9 @@ def _array(keyword: str, rest: str, shell: str) -> str:
     except (ValueError, RecursionError):
         pass
     inside = rest[1:-1].strip()
-    strings = _GO_STRING.findall(inside)
-    if strings and not _GO_STRING.sub("", inside).replace(",", "").strip():
-        values = [_unquoted(text) for text in strings]
+    strings = _go_strings(inside)
+    if strings:
+        values = strings
     elif keyword in ("SHELL", "VOLUME") and '"' not in inside:
         values = inside.split()
     else:
@@ -304,6 +304,22 @@ def _without_shell(keyword: str, values: list[str], shell: str) -> list[str] | s
     *before, command = values
     shell_form = keyword in ("CMD", "ENTRYPOINT") and " ".join(before) == (shell or "/bin/sh -c")
     return command if shell_form and command.strip() and "\n" not in command else values
+
+
+def _go_strings(text: str) -> list[str]:
+    """Strings as Go prints several, with blanks between; none if there is anything else."""
+    found = []
+    place = 0
+    while place < len(text):
+        if text[place].isspace() or text[place] == ",":
+            place += 1
+            continue
+        match = _GO_STRING.match(text, place)
+        if match is None:
+            return []
+        found.append(_unquoted(match[0]))
+        place = match.end()
+    return found
 
 
 def _unquoted(text: str) -> str:
@@ -362,7 +378,7 @@ def _health(rest: str) -> str:
     match = _HEALTH.fullmatch(rest)
     if match is None:
         return f"HEALTHCHECK {rest}"
-    strings = [_unquoted(text) for text in _GO_STRING.findall(match["test"])]
+    strings = _go_strings(match["test"][1:-1])
     if strings == ["NONE"]:
         return "HEALTHCHECK NONE"
     flags = [

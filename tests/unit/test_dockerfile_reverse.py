@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -320,3 +321,23 @@ def test_onbuild_that_has_been_run_is_a_comment() -> None:
     assert "# Run by ONBUILD of the image below." in lines[copy - 2 : copy]
     # Nothing was built on this one.
     assert "ONBUILD RUN a  &&  b" in list(reconstruct(image(*TRIGGERS[:3]).history))
+
+
+@pytest.mark.parametrize(
+    "created_by",
+    [
+        "RUN a" + " " * 200_000 + "b",
+        "RUN a" + "    x" * 50_000,
+        "CMD [" + '"a\\' * 70_000 + "]",
+        'HEALTHCHECK &{["CMD" ' + '"a\\' * 70_000 + '] "1s" "1s" "0s" \'\\x03\'}',
+        "LABEL " + "a=a " * 20_000,
+        "x #(nop) SHELL [" * 15_000,
+    ],
+    ids=["blanks", "runs", "strings", "health", "labels", "shells"],
+)
+def test_no_history_takes_long_to_read(created_by: str) -> None:
+    begun = time.monotonic()
+    document = {"config": {"Labels": {"a": "a"}}, "history": [{"created_by": created_by}]}
+    config = parse_config({"rootfs": {"diff_ids": []}, **document})
+    assert list(reconstruct(config.history, "x", config.raw))
+    assert time.monotonic() - begun < 5
