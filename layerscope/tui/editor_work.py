@@ -297,9 +297,12 @@ class EditorWork:
             job = last_build(path)
             if job is None:
                 return None
-            state = BuildState(job.journal)
+            finished = finished_build(path)
+            # A journal may be long: what has been read of it is not read again.
+            same = finished if finished is not None and finished.job.id == job.id else None
+            state = BuildState(job.journal) if same is None else same.state
             state.read()
-            self.around.build, self.around.finished = (job, state), finished_build(path)
+            self.around.build, self.around.finished = (job, state), finished
             return BuildFound()
 
         self._do("build", work)
