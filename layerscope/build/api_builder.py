@@ -5,6 +5,7 @@ Podman answers on the same endpoint, with other words.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from layerscope.engines.builds import (
     answers,
     has_container,
     image_ids,
+    new_images_below,
     onbuild,
     remove_build_image,
 )
@@ -151,19 +153,26 @@ def _parser(
 
     def triggers(image: str) -> TriggersOf | None:
         identifier = full_id(image)
-        found = None if identifier is None else onbuild(engine, identifier)
-        return TriggersOf(identifier, found) if identifier and found else None
+        if identifier is None:
+            return None
+        found = wish.ask(lambda: onbuild(engine, identifier))
+        return TriggersOf(identifier, found) if found else None
 
     def below(image: str, count: int) -> list[str]:
         images = [image]
         while len(images) < count:
-            parent = engine.inspect(images[0]).get("Parent")
+            parent = wish.ask(lambda: engine.inspect(images[0]).get("Parent"))
             if not isinstance(parent, str) or not parent or full_id(parent) is None:
                 return []
             images.insert(0, parent)
         return images
 
-    return ClassicParser(recorder, plan, is_gone, full_id, triggers, below)
+    def runs(container: str) -> None:
+        # It may be gone again, and with it what it was made of.
+        with contextlib.suppress(NotFoundError):
+            made.extend(wish.ask(lambda: new_images_below(engine, container, known)))
+
+    return ClassicParser(recorder, plan, is_gone, full_id, triggers, below, runs)
 
 
 def _until(context: Iterable[bytes], wish: Cancellation) -> Iterable[bytes]:

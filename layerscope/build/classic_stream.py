@@ -63,6 +63,7 @@ class ClassicParser:
         full_id: Callable[[str], str | None],
         triggers: Callable[[str], TriggersOf | None],
         below: Callable[[str, int], Sequence[str]],
+        runs: Callable[[str], None],
     ) -> None:
         """Begins.
 
@@ -74,6 +75,8 @@ class ClassicParser:
             triggers: What an image, by name or id, has for those that build on it.
             below: The ids of a number of images that one of the classic builder's was made of,
                 the lowest first, itself the last.
+            runs: Told of the container that a trigger runs in: of the images that triggers become,
+                only the last one's id is told.
         """
         self.image: str | None = None
         self.problem = ""
@@ -84,6 +87,7 @@ class ClassicParser:
         self._full_id = full_id
         self._triggers_of = triggers
         self._below = below
+        self._runs = runs
         self._images: dict[int, str] = {}
         self._triggers: list[_Trigger] = []
         self._trigger = 0
@@ -124,6 +128,8 @@ class ClassicParser:
         elif running is not None and self._open:
             self._next_trigger(silent=False)
             self.container = running[1]
+            if self._triggers:
+                self._runs(running[1])
         elif text.strip() == "---> Using cache":
             self._cached = True
             self._next_trigger(cached=True)

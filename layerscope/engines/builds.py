@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from docker.errors import DockerException, NotFound
@@ -147,6 +147,26 @@ def onbuild(engine: Engine, image: str) -> tuple[str, ...]:
     config = engine.inspect(image).get("Config")
     found = config.get("OnBuild") if isinstance(config, dict) else None
     return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def new_images_below(engine: Engine, container: str, known: Collection[str]) -> list[str]:
+    """Ids of images that a container of the classic builder is made of, the lowest first.
+
+    Args:
+        engine: The engine.
+        container: The container.
+        known: Images that were there before, which end the search.
+
+    Raises:
+        NotFoundError: The engine has no such container, or no such image.
+        EngineError: The engine did not answer as it should.
+    """
+    found: list[str] = []
+    image = engine.inspect_container(container).get("Image")
+    while isinstance(image, str) and image and image not in known and image not in found:
+        found.insert(0, image)
+        image = engine.inspect(image).get("Parent")
+    return found
 
 
 def has_container(engine: Engine, identifier: str) -> bool:

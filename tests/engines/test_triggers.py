@@ -145,6 +145,20 @@ def test_a_trigger_that_fails(site: Site, base: str) -> None:
 
 
 @pytest.mark.parametrize("site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"])
+def test_a_build_that_is_cancelled_in_a_trigger_leaves_nothing(site: Site) -> None:
+    base = f"layerscope.test/slow:{time.time_ns()}"
+    dockerfile = f"FROM {busybox_base(site.engine)}\nENV NOW={time.time_ns()}\n"
+    waits = "ONBUILD RUN echo 1 > /1\nONBUILD RUN echo begun; sleep 600\n"
+    build(site.engine, dockerfile + waits, tag=base)
+    site.write(f"FROM {base}\n")
+    before = site.left()
+    with site.begun("begun") as process:
+        assert site.run("jobs", "cancel", "1").returncode == 0
+        assert process.wait(60) == 130
+    assert site.left() == before
+
+
+@pytest.mark.parametrize("site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"])
 def test_a_file_that_a_trigger_copies_breaks_the_cache(site: Site, base: str) -> None:
     site.write(f"FROM {base}\nRUN echo 1\n", **{"a.txt": "hello\n"})
     assert site.build("-t", "layerscope.test/broken:1").code == 0

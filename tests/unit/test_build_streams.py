@@ -60,6 +60,7 @@ class Told:
             lambda short: f"sha256:{short}",
             lambda image: TriggersOf(f"sha256:{BASE}", triggers) if triggers else None,
             lambda image, count: [*(f"sha256:{n}" for n in range(1, count)), image],
+            lambda container: None,
         )
 
     def podman(self, known: tuple[str, ...] = (BASE,)) -> PodmanParser:
