@@ -7,7 +7,6 @@ build may print as much as the disk has room for.
 from __future__ import annotations
 
 import json
-import os
 import re
 from array import array
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from enum import Enum
 from pathlib import Path
 
 from layerscope.build.events import BuildEvent, build_event
+from layerscope.build.log_lines import LogLines
 
 _PIECE = 1 << 18
 #: A line of a log, as the journal begins it; of a step, or of none.
 _LOG = re.compile(rb'\{"event":"log",(?:"step":(\d+),)?(?:"trigger":(\d+),)?"text":')
-#: A line of the journal is no longer than the longest line of a log, escaped, with its names.
-_LONGEST_EVENT = 1 << 20
 
 
 #: Number of a step, and of a trigger that is run for it or 0.
@@ -104,6 +102,7 @@ class BuildState:
         context: What is known of the build context.
         warnings: Warnings.
         log: Byte offsets of all lines of the log, those of no step included.
+        log_lines: Reads lines of the log.
         end: The event that ended it; None while it runs.
         running: The step that began last and runs; None if none does.
     """
@@ -121,6 +120,7 @@ class BuildState:
         self.warnings: list[BuildEvent] = []
         self.log: array[int] = array("Q")
         self.end: BuildEvent | None = None
+        self.log_lines = LogLines(journal)
         self._journal = journal
         self._offset = 0
 
@@ -184,21 +184,7 @@ class BuildState:
             start: The first line.
             stop: One past the last.
         """
-        try:
-            fd = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            for offset in offsets[start:stop]:
-                data = os.pread(fd, 4096, offset)
-                if b"\n" not in data:
-                    data = os.pread(fd, _LONGEST_EVENT, offset)
-                try:
-                    yield str(json.loads(data.partition(b"\n")[0]).get("text", ""))
-                except (ValueError, AttributeError):
-                    yield ""
-        finally:
-            os.close(fd)
+        return self.log_lines.lines(offsets, start, stop)
 
     def stop(self) -> None:
         """Nothing more will come: what still seems to run does not."""

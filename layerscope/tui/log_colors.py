@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
 from rich.ansi import AnsiDecoder
 from rich.style import Style
@@ -13,26 +13,40 @@ from layerscope.tui.format import Line
 _PLAIN = Style()
 #: Cells to the next tab stop are not counted: a log is not aligned with anything.
 _TAB = " " * 8
-_SPLIT = re.compile(f"({COLORS.pattern})")
 
 
-def colored_line(text: str, base: Style = _PLAIN) -> Line:
+def _pieces(text: str) -> Iterator[str]:
+    """What is between the colours, and these, one after another."""
+    place = 0
+    for match in COLORS.finditer(text):
+        yield text[place : match.start()]
+        yield match[0]
+        place = match.end()
+    yield text[place:]
+
+
+def colored_line(text: str, base: Style = _PLAIN, room: int | None = None) -> Line:
     """A line of a log in pieces, each in the colours that it asks for.
 
     Args:
         text: The line as it was printed. What a progress bar drew over itself is left out.
         base: The style of what asks for none.
+        room: Cells that are of interest; None for all.
     """
     # A carriage return draws over what was before it; what was drawn last counts.
     last = text.rstrip("\r").rpartition("\r")[2].replace("\t", _TAB)
     if "\x1b" not in last:
-        return [(visible(last), base)]
+        return [(visible(last[:room]), base)]
     decoder = AnsiDecoder()
     line: Line = []
-    for piece in _SPLIT.split(last):
+    left = len(last) if room is None else room
+    for piece in _pieces(last):
+        if left <= 0:
+            break
         if COLORS.fullmatch(piece):
             # rich knows the numbers; given one sequence alone, it can do nothing but keep it.
             decoder.decode_line(piece)
         elif piece:
-            line.append((visible(piece), base + decoder.style))
+            line.append((visible(piece[:left]), base + decoder.style))
+            left -= len(piece)
     return line

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from layerscope.build.state import BuildState, BuildStep
-from layerscope.text import COLORS, visible
+from layerscope.text import visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.format import Line, cut, plural, wrap
 from layerscope.tui.glyphs import SEPARATOR
@@ -18,8 +18,6 @@ from layerscope.tui.widgets.row_view import RowView
 
 #: Cells by which a line is moved aside.
 _ASIDE = 16
-#: Lines that are looked through in one go.
-_BATCH = 2000
 
 
 class BuildLog(RowView):
@@ -58,6 +56,9 @@ class BuildLog(RowView):
         self._search = 0
         self._reason: list[str] = []
         self._note = ""
+        # Lines that were read, and those of which log they are.
+        self._kept: dict[int, str] = {}
+        self._kept_of: array[int] | None = None
 
     def show(self, state: BuildState, step: BuildStep | None, note: str = "") -> None:
         """Shows the log of a step, or what it has got since.
@@ -102,9 +103,14 @@ class BuildLog(RowView):
         self._search += 1
         number = self._search
         start = (self.top if self._found is None else self._found + step) % total
+        # The build goes on meanwhile; a search that another one follows is not gone on with.
+        known = offsets[:total]
+
+        def stopped() -> bool:
+            return number != self._search
 
         def work() -> None:
-            row = _find(state, offsets, needle.lower(), start, total, step)
+            row = state.log_lines.find(known, needle, start, step, stopped)
             self.post_message(self.Searched(row, number))
 
         run_beside("search", work)
@@ -127,10 +133,24 @@ class BuildLog(RowView):
         behind = row - len(self._offsets)
         if behind >= 0:
             return [(self._reason[behind], colors.removed)] if behind < len(self._reason) else []
-        text = next(self._state.lines(self._offsets, row, row + 1), "")
         base = colors.match if row == self._found else colors.text
-        line = colored_line(text, base)
+        line = colored_line(self._text(row), base, self._aside + width)
         return _moved(line, self._aside)
+
+    def _text(self, row: int) -> str:
+        offsets = self._offsets
+        if self._kept_of is not offsets:
+            self._kept, self._kept_of = {}, offsets
+        if row not in self._kept and self._state is not None:
+            # All that is in sight is read at once, and kept for as long as it is in sight.
+            start, stop = self.top, min(self.top + self.page_size, len(offsets))
+            start, stop = min(start, row), max(stop, row + 1)
+            missing = [each for each in range(start, stop) if each not in self._kept]
+            self._kept = {n: text for n, text in self._kept.items() if start <= n < stop}
+            first, last = missing[0], missing[-1] + 1
+            lines = self._state.lines(offsets, first, last)
+            self._kept.update(zip(range(first, last), lines, strict=False))
+        return self._kept.get(row, "")
 
     def action_aside(self, step: int) -> None:
         """Moves long lines aside."""
@@ -180,28 +200,6 @@ class BuildLog(RowView):
         room = max(0, self.size.width - len(lines) - 8)
         note = "" if self.whole else cut(self._note, room)
         self.set_texts(title, SEPARATOR.join(filter(None, (note, lines))))
-
-
-def _find(
-    state: BuildState, offsets: array[int], needle: str, start: int, total: int, step: int
-) -> int | None:
-    for first, last in _spans(start, total, step):
-        lines = list(enumerate(state.lines(offsets, first, last), start=first))
-        for row, text in lines if step > 0 else reversed(lines):
-            if needle in COLORS.sub("", text).lower():
-                return row
-    return None
-
-
-def _spans(start: int, total: int, step: int) -> list[tuple[int, int]]:
-    """Pieces of the lines, from one of them on and round the end, in the order of a search."""
-    ahead = [(n, min(n + _BATCH, total)) for n in range(start, total, _BATCH)]
-    around = [(n, min(n + _BATCH, start)) for n in range(0, start, _BATCH)]
-    if step > 0:
-        return ahead + around
-    before = [(max(0, n - _BATCH), n) for n in range(start + 1, 0, -_BATCH)]
-    behind = [(max(start + 1, n - _BATCH), n) for n in range(total, start + 1, -_BATCH)]
-    return before + behind
 
 
 def _moved(line: Line, cells: int) -> Line:

@@ -1,0 +1,78 @@
+"""Lines of a log from a journal: as they were printed, and where a text is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from array import array
+from pathlib import Path
+
+import pytest
+
+from layerscope.build.log_lines import LogLines
+from layerscope.text import COLORS
+
+
+def written(path: Path, texts: list[str]) -> array[int]:
+    """A journal of these lines and others between them, and where these begin."""
+    offsets = array("Q")
+    with path.open("wb") as file:
+        for number, text in enumerate(texts):
+            if number % 3 == 0:
+                file.write(b'{"event":"log","text":"of no step"}\n')
+            offsets.append(file.tell())
+            event = {"event": "log", "step": 1, "text": text}
+            file.write(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+    return offsets
+
+
+def test_lines_of_any_length(tmp_path: Path) -> None:
+    texts = ["a", "", "x" * 65536, "\x01" * 65536, "é\udcff", "b" * 70_000, "end"] * 3
+    offsets = written(tmp_path / "journal", texts)
+    log = LogLines(tmp_path / "journal")
+    assert list(log.lines(offsets, 0, len(texts))) == texts
+    for row, text in enumerate(texts):
+        assert list(log.lines(offsets, row, row + 1)) == [text]
+
+
+def test_what_is_appended_is_there_and_one_descriptor_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    before = len(os.listdir("/proc/self/fd"))
+    offsets = written(path, ["a"])
+    log = LogLines(path)
+    assert list(log.lines(offsets, 0, 1)) == ["a"]
+    offsets.append(path.stat().st_size)
+    with path.open("ab") as file:
+        file.write(b'{"event":"log","step":1,"text":"b"}\n')
+    assert list(log.lines(offsets, 0, 2)) == ["a", "b"]
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del log
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_journal_that_is_gone_has_empty_lines(tmp_path: Path) -> None:
+    assert list(LogLines(tmp_path / "none").lines(array("Q", [0]), 0, 1)) == [""]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("seed", range(30))
+def test_a_search_finds_what_looking_at_each_line_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, step: int
+) -> None:
+    monkeypatch.setattr("layerscope.build.log_lines._BATCH", 200)
+    chance = random.Random(seed)
+    parts = ["error", "Er\x1b[31mror", "É", "\\", '"', "x", "/a", "\x1b[0m", "\t", " "]
+    texts = ["".join(chance.choices(parts, k=chance.randrange(4))) for _ in range(80)]
+    offsets = written(tmp_path / "journal", texts)
+    log = LogLines(tmp_path / "journal")
+    for needle in ("error", "ERROR", "é", "\\", '"x', "/A", "nothing", "31"):
+        start = chance.randrange(len(texts))
+        rows = [(start + step * n) % len(texts) for n in range(len(texts))]
+        fitting = [n for n in rows if needle.lower() in COLORS.sub("", texts[n]).lower()]
+        assert log.find(offsets, needle, start, step) == next(iter(fitting), None), needle
+
+
+def test_a_search_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
+    offsets = written(tmp_path / "journal", ["a"])
+    assert LogLines(tmp_path / "journal").find(offsets, "a", 0, stopped=lambda: True) is None
