@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: A line of a log that is longer comes in pieces.
 LONGEST_LINE = 1 << 16
 
+#: Seconds that a builder has to begin before what measures is imported.
+_HEAD_START = 0.5
+
 #: Of a build's time, the share that exports for the sake of figures may take while it runs.
 _SHARE = 0.05
 
@@ -269,13 +272,20 @@ class Recorder:
             self._measure()
 
     def _measure(self) -> None:
-        # What measures takes a while to be imported, which no step need wait for.
-        import layerscope.build.layer_facts  # noqa: F401
-
         ended = False
         batch: list[_Committed | None] = []
+        with suppress(queue.Empty):
+            batch.append(self._queue.get(timeout=_HEAD_START))
+        # What measures takes a while to be imported, which no step need wait for: it is done while
+        # the builder is at work, and not while that is being started.
+        import layerscope.build.layer_facts
+        import layerscope.engines.resolve  # noqa: F401
+
+        waiting = not batch
         while not ended:
-            batch.append(self._queue.get())
+            if waiting:
+                batch.append(self._queue.get())
+            waiting = True
             while not self._queue.empty():
                 batch.append(self._queue.get())
             ended = None in batch

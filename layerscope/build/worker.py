@@ -30,7 +30,6 @@ from layerscope.engines.address import current_address
 from layerscope.engines.builds import answers, onbuild
 from layerscope.engines.docker import Engine, connect
 from layerscope.engines.podman_builds import secret_files
-from layerscope.engines.resolve import open_image
 from layerscope.engines.waiting import waiting_told
 from layerscope.errors import (
     BuildFailedError,
@@ -254,6 +253,9 @@ class _EngineImages:
 
 
 def _open(identifier: str, export: bool) -> ImageReader:
+    # Not at the top: numpy comes with it, which the builder need not wait for.
+    from layerscope.engines.resolve import open_image
+
     return open_image(f"docker-daemon:{identifier}", export=export)
 
 

@@ -25,8 +25,6 @@ from typing import Any
 from layerscope.engines.answers import told
 from layerscope.engines.docker import Engine
 from layerscope.errors import LayerscopeError
-from layerscope.images.data_folder import DataFolder
-from layerscope.images.podman_store import PodmanStore
 
 #: The version of libpod's API that has what is asked for; later ones answer to it too.
 _LIBPOD = "/v4.0.0/libpod"
@@ -140,6 +138,10 @@ def _end_processes(engine: Engine, container: str) -> None:
     """Kills what runs in a container's root, where the engine runs on this host."""
     root = Path(str(engine.info().get("DockerRootDir") or "/nonexistent"))
     try:
+        # Not at the top: of a build that goes well, nobody need wait for these.
+        from layerscope.images.data_folder import DataFolder
+        from layerscope.images.podman_store import PodmanStore
+
         layer = PodmanStore(DataFolder(root)).container_layer(container)
     except (LayerscopeError, OSError):
         return

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from layerscope.filesystem.changeset import Changeset
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
+
+if TYPE_CHECKING:
+    # A build has begun by the time that numpy is imported.
+    from layerscope.filesystem.changeset import Changeset
 
 #: Numbers of layers.
 Known = Container[int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from array import array
 from pathlib import Path
@@ -12,6 +11,10 @@ import pytest
 
 from layerscope.build.log_lines import LogLines
 from layerscope.text import COLORS
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def written(path: Path, texts: list[str]) -> array[int]:
@@ -38,7 +41,7 @@ def test_lines_of_any_length(tmp_path: Path) -> None:
 
 def test_what_is_appended_is_there_and_one_descriptor_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     offsets = written(path, ["a"])
     log = LogLines(path)
     assert list(log.lines(offsets, 0, 1)) == ["a"]
@@ -46,9 +49,9 @@ def test_what_is_appended_is_there_and_one_descriptor_is_enough(tmp_path: Path) 
     with path.open("ab") as file:
         file.write(b'{"event":"log","step":1,"text":"b"}\n')
     assert list(log.lines(offsets, 0, 2)) == ["a", "b"]
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert descriptors() == before + 1
     del log
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_journal_that_is_gone_has_empty_lines(tmp_path: Path) -> None:
