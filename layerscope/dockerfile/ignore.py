@@ -8,12 +8,16 @@ fits a folder fits all below it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from layerscope.dockerfile.path_pattern import FOLDERS, Piece, matcher
 
 #: Which patterns fit a folder; what is below it need not ask them again.
 Matched = tuple[bool, ...]
 
+#: Twice the same of these says what one does, and is slow.
+_REPEATED = (Piece(".", loops=True), Piece("[^/]", loops=True), Piece(FOLDERS))
 _ESCAPED = frozenset(".+()|{}$^")
 _SPACE = " \t\n\v\f\r\x85\xa0"
 
@@ -40,13 +44,13 @@ class IgnorePattern:
         text: The pattern, cleaned, without `!`.
         negated: Whether it takes back what others left out.
         line: Its line, counted from 0.
-        regex: What it fits, as a whole.
+        fits: Tells whether it fits a path as a whole.
     """
 
     text: str
     negated: bool
     line: int
-    regex: re.Pattern[str]
+    fits: Callable[[str], object]
 
     @property
     def literal(self) -> str | None:
@@ -82,7 +86,7 @@ class IgnoreRules:
         for number, pattern in enumerate(self.patterns):
             fits = bool(above) and above[number]
             if not fits and pattern.negated == (decided is not None):
-                fits = pattern.regex.match(path) is not None
+                fits = bool(pattern.fits(path))
             matched.append(fits)
             if fits:
                 decided = None if pattern.negated else pattern
@@ -130,10 +134,10 @@ def parse_ignore(text: str) -> IgnoreRules:
         if not _valid(cleaned):
             raise IgnorePatternError(number, pattern)
         try:
-            regex = _compile(cleaned)
+            fits = _compile(cleaned)
         except re.error:
             raise IgnorePatternError(number, pattern) from None
-        patterns.append(IgnorePattern(cleaned, negated, number, regex))
+        patterns.append(IgnorePattern(cleaned, negated, number, fits))
     return IgnoreRules(patterns)
 
 
@@ -178,14 +182,19 @@ def _valid(pattern: str) -> bool:
     return True
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    """A pattern as a regular expression for whole paths."""
+def _compile(pattern: str) -> Callable[[str], object]:
+    """What tells whether a pattern fits a path as a whole.
+
+    Raises:
+        re.error: The pattern cannot be understood.
+    """
     if pattern.startswith("**") and not re.search(r"[*?\\\[\]]|\A/", pattern[2:]):
         # `**x` fits whatever ends so, `**/x` whole names only.
-        return re.compile(".*" + re.escape(pattern[2:]) + r"\Z", re.DOTALL)
-    result: list[str] = []
+        return re.compile(".*" + re.escape(pattern[2:]) + r"\Z", re.DOTALL).match
+    result: list[Piece] = []
     place, end = 0, len(pattern)
-    inside = False
+    # What a class has so far; empty outside of one.
+    inside = ""
     while place < end:
         char = pattern[place]
         place += 1
@@ -193,25 +202,29 @@ def _compile(pattern: str) -> re.Pattern[str]:
             place += 1
             place += pattern.startswith("/", place)
             # At the end it fits all that is left, elsewhere any number of folders.
-            piece = ".*" if place >= end else "(?:.*/)?"
+            piece = Piece(".", loops=True) if place >= end else Piece(FOLDERS)
         elif char in "*?":
             # In a class it ends the class, as it does for moby.
-            piece = ("\\[^/]" if inside else "[^/]") + ("*" if char == "*" else "")
-            inside = False
+            piece = Piece(f"{inside}\\[^/]" if inside else "[^/]", loops=char == "*")
+            inside = ""
         elif char == "\\" and place < end:
-            piece = re.escape(pattern[place])
+            piece = Piece(re.escape(pattern[place]))
             place += 1
         elif char == "[" and not inside:
-            inside, piece = True, "["
-            if pattern.startswith("^", place):
-                piece, place = "[^", place + 1
+            negated = pattern.startswith("^", place)
+            place += negated
+            inside = "[^" if negated else "["
+            continue
         elif char == "]" and inside:
-            inside, piece = False, "]"
+            piece, inside = Piece(f"{inside}]"), ""
         elif char in _ESCAPED or (inside and char in "[&~"):
-            piece = "\\" + char
+            piece = Piece("\\" + char)
         else:
-            piece = char
-        # Twice the same says what one does, and is slow.
-        if piece not in (".*", "(?:.*/)?", "[^/]*") or result[-1:] != [piece]:
+            piece = Piece(char)
+        if inside:
+            inside += piece.regex
+        elif piece not in _REPEATED or result[-1:] != [piece]:
             result.append(piece)
-    return re.compile("".join(result) + r"\Z", re.DOTALL)
+    if inside:
+        raise re.error("a class has no end")
+    return matcher(result)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import socket
 import struct
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from layerscope.dockerfile.context import Context, open_context, read_context, sent_names
 from layerscope.dockerfile.context_tar import pack
 from layerscope.dockerfile.ignore import IgnorePatternError, clean, parse_ignore
+from layerscope.dockerfile.path_pattern import FOLDERS, Piece, Steps
 from layerscope.errors import BadInputError, LayerscopeError
 
 
@@ -98,6 +101,33 @@ def test_rules_never_fail_otherwise(rules: str, path: str) -> None:
         parse_ignore(rules).ignores(path)
     except IgnorePatternError:
         pass
+
+
+PIECES = (
+    *(Piece(text) for text in ("a", "b", "/", "[^/]", "[^a]", "[ab]", FOLDERS)),
+    *(Piece(text, loops=True) for text in ("[^/]", ".", "[a\\\\[^/]")),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9), st.text("ab/[", max_size=12))
+@settings(max_examples=3000, deadline=None)
+def test_all_ways_at_once_fit_what_a_regular_expression_fits(
+    pieces: list[Piece], path: str
+) -> None:
+    regex = re.compile("".join(piece.regex for piece in pieces) + r"\Z", re.DOTALL)
+    assert Steps(pieces).match(path) == (regex.match(path) is not None)
+
+
+@pytest.mark.parametrize(
+    "rule", ["*a" * 40 + "*b", "**/a*" * 25 + "/b", "[^b]*" * 30 + "[b]", "?*" * 100 + "b"]
+)
+def test_no_rule_takes_a_path_for_ever(rule: str) -> None:
+    begun = time.monotonic()
+    rules = parse_ignore(rule)
+    assert rules.ignores("/".join(["a" * 200] * 20)) is None
+    assert time.monotonic() - begun < 5
+    # And it fits what it should.
+    assert parse_ignore("*a" * 40 + "*b").ignores("a" * 60 + "b")
 
 
 def make(root: Path, *names: str) -> None:
