@@ -21,6 +21,7 @@ from typing import Any
 from layerscope.dockerfile.document import Document
 from layerscope.dockerfile.problems import Problem, Severity
 from layerscope.dockerfile.source import Span
+from layerscope.engines.waiting import patiently
 from layerscope.text import one_line
 
 #: Seconds that a tool may take; BuildKit asks registries about base images.
@@ -179,7 +180,8 @@ def _run(
         return f"cannot be run ({error.strerror})"
     with process:
         try:
-            out, err = process.communicate(text, _SECONDS)
+            with patiently(Path(command[0]).name):
+                out, err = process.communicate(text, _SECONDS)
         except subprocess.TimeoutExpired:
             _end(process)
             return f"took longer than {_SECONDS} s"

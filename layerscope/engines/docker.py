@@ -263,7 +263,7 @@ class Engine:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        with told(self.host), patiently(self.host):
+        with told(self.host), patiently(f"the engine at {self.host}"):
             yield
 
     def _get(self, path: str, *names: str, **parameters: str) -> Any:
@@ -318,7 +318,7 @@ def connect(address: Address | None = None) -> Engine:
         EngineError: There is none, it does not let us in, or it does not answer.
     """
     address = address or current_address()
-    with told(address.host), patiently(address.host):
+    with told(address.host), patiently(f"the engine at {address.host}"):
         try:
             client = new_client(address)
         except (DockerException, ValueError) as error:

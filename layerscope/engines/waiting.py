@@ -28,12 +28,16 @@ def waiting_told(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def patiently(host: str) -> Iterator[None]:
-    """Around a question to an engine."""
+def patiently(whom: str) -> Iterator[None]:
+    """Around a question that may have to wait.
+
+    Args:
+        whom: Whom it is for, such as `the engine at …`.
+    """
     if not _listeners:
         yield
         return
-    timer = threading.Timer(_PATIENCE, _tell, [host])
+    timer = threading.Timer(_PATIENCE, _tell, [whom])
     timer.daemon = True
     timer.start()
     try:
@@ -42,6 +46,6 @@ def patiently(host: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _tell(host: str) -> None:
+def _tell(whom: str) -> None:
     for listener in _listeners:
-        listener(f"Waiting for the engine at {visible(host)}…")
+        listener(f"Waiting for {visible(whom)}…")
