@@ -103,7 +103,10 @@ class PodmanParser:
             self._commits = True
         elif (self._commits or not self._open) and re.fullmatch(r"[0-9a-f]{64}", line):
             self.image = self.image or f"sha256:{line}"
-        elif line.startswith(("Successfully tagged ", "Successfully built ")) or not line.strip():
+        elif not line.strip() or (
+            (self._commits or not self._open)
+            and line.startswith(("Successfully tagged ", "Successfully built "))
+        ):
             return
         else:
             number, trigger = (None, 0) if self._step is None else self._step.key

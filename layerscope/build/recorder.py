@@ -6,6 +6,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from layerscope.build.secrets import Mask
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
-from layerscope.text import COLORS
+from layerscope.text import COLORS, docker_size
 
 if TYPE_CHECKING:
     from layerscope.build.layer_facts import LayerFacts
@@ -27,6 +28,13 @@ LONGEST_LINE = 1 << 16
 
 #: Seconds that a builder has to begin before what measures is imported.
 _HEAD_START = 0.5
+
+#: Bytes that the logs of a build may take together in its journal, which some command that asks and
+#: asks again would fill a disk with. Of what comes then, each step's last lines are kept.
+LONGEST_LOG = 256 << 20
+LAST_LINES = 200
+#: Bytes that a line takes besides its text.
+_LINE = 80
 
 #: Of a build's time, the share that exports for the sake of figures may take while it runs.
 _SHARE = 0.05
@@ -90,6 +98,8 @@ class Recorder:
         self._begun = time.monotonic()
         self._started: dict[tuple[int, int], float] = {}
         self._rests: dict[tuple[int | None, int], str] = {}
+        self._logged = 0.0
+        self._last: dict[tuple[int | None, int], deque[str]] = {}
         self._queue: queue.SimpleQueue[_Committed | None] = queue.SimpleQueue()
         self._spent = 0.0
         self._exports = False
@@ -140,16 +150,28 @@ class Recorder:
             rest = rest[LONGEST_LINE:]
         self._rests[key] = rest
         for line in lines:
-            self._tell(
-                BuildEvent("log", step, trigger=trigger or None, text=line.removesuffix("\r"))
-            )
+            self._log(step, line.removesuffix("\r"), trigger)
 
     def end_log(self, step: int | None, trigger: int = 0) -> None:
         """The log of a step is over."""
         rest = self._rests.pop((step, trigger), "")
         # What only ends a colour is no line.
         if COLORS.sub("", rest):
-            self._tell(BuildEvent("log", step, trigger=trigger or None, text=rest))
+            self._log(step, rest, trigger)
+        for line in self._last.pop((step, trigger), ()):
+            self._tell(BuildEvent("log", step, trigger=trigger or None, text=line))
+
+    def _log(self, step: int | None, line: str, trigger: int) -> None:
+        if self._logged <= LONGEST_LOG:
+            self._logged += len(line) + _LINE
+            self._tell(BuildEvent("log", step, trigger=trigger or None, text=line))
+            return
+        if self._logged < math.inf:
+            self._logged = math.inf
+            size = docker_size(LONGEST_LOG)
+            text = f"The log takes {size}; from here on, only the last lines of a step are kept."
+            self.warning(text, step)
+        self._last.setdefault((step, trigger), deque(maxlen=LAST_LINES)).append(line)
 
     def committed(
         self,
@@ -239,6 +261,8 @@ class Recorder:
 
     def failed_with(self, text: str) -> None:
         """The build has made nothing."""
+        for step, trigger in tuple(self._last):
+            self.end_log(step, trigger)
         self.drain()
         self._tell(BuildEvent("failed", text=text, image=self.last_image, seconds=self.elapsed))
 

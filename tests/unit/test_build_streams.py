@@ -197,6 +197,34 @@ def test_a_command_cannot_pretend_to_be_podman(said: str) -> None:
     assert ("step_committed", 2, None) not in events
 
 
+def test_what_a_command_prints_as_podman_ends_is_its_log() -> None:
+    told = Told()
+    parser = told.podman()
+    for message in [*PODMAN[:2], {"stream": "Successfully built deadbeef\n"}]:
+        parser.feed(message)
+    assert ("log", 2, "Successfully built deadbeef") in told.found("event", "step", "text")
+
+
+def test_a_log_without_end_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layerscope.build.recorder.LONGEST_LOG", 2_000)
+    monkeypatch.setattr("layerscope.build.recorder.LAST_LINES", 3)
+    told = Told()
+    for number in range(1000):
+        told.recorder.log(2, f"line {number}\n")
+    told.recorder.log(2, "the end")
+    told.recorder.end_log(2)
+    told.recorder.log(3, "short\n")
+    told.recorder.failed_with("The engine has gone.")
+    events = told.found("event", "step", "text")
+    kept = [text for kind, step, text in events if (kind, step) == ("log", 2)]
+    assert kept[:2] == ["line 0", "line 1"]
+    assert len(kept) < 40
+    assert kept[-3:] == ["line 998", "line 999", "the end"]
+    assert ("log", 3, "short") in events
+    (warning,) = [text for kind, _, text in events if kind == "warning"]
+    assert warning.startswith("The log takes 2kB;")
+
+
 def test_a_failed_step_of_podman() -> None:
     told = Told()
     parser = told.podman()
