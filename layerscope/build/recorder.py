@@ -31,7 +31,7 @@ _HEAD_START = 0.5
 
 #: Bytes that the logs of a build may take together in its journal, which some command that asks and
 #: asks again would fill a disk with. Of what comes then, each step's last lines are kept.
-LONGEST_LOG = 256 << 20
+LONGEST_LOG = 256_000_000
 LAST_LINES = 200
 #: Bytes that a line takes besides its text.
 _LINE = 80
