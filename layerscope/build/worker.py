@@ -53,6 +53,9 @@ _PATIENCE = 15.0
 #: How many of the largest files are told.
 _LARGEST = 10
 
+#: How many files that may not be read are named.
+_NAMED = 5
+
 #: What a Dockerfile from elsewhere is called in the context, where nothing else is.
 _OUTSIDE = ".layerscope.Dockerfile"
 
@@ -120,6 +123,8 @@ def _build(
     context = read_context(
         root, dockerfile, stopped=wish.check, closed=closed if builder == "buildkit" else None
     )
+    if builder == "buildkit":
+        _warn_of_unreadable(context, recorder)
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
     recorder.context(context.size, context.files, largest, context.ignored)
     document = parse(data.decode("utf-8", "surrogateescape"))
@@ -171,6 +176,15 @@ def _losing_told(engine: Engine, recorder: Recorder, wish: Cancellation) -> Iter
             f"The connection to {whom} broke off in the middle of the build.",
             "Check that it still runs, then build again.",
         ) from None
+
+
+def _warn_of_unreadable(context: Context, recorder: Recorder) -> None:
+    """Says what BuildKit does not: it sends a file that it may not read without its content."""
+    found = [entry.path for entry in context.unreadable()]
+    for path in found[:_NAMED]:
+        recorder.warning(f"{path} may not be read: an instruction that takes it gets it empty.")
+    if len(found) > _NAMED:
+        recorder.warning(f"So it is with {len(found) - _NAMED} more.")
 
 
 @contextmanager

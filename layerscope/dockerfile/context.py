@@ -121,6 +121,15 @@ class Context:
                     seen.add(inode)
         return total
 
+    def unreadable(self) -> Iterator[ContextEntry]:
+        """The files whose content this process may not read, as far as their modes tell."""
+        for entry in self.entries:
+            # What everybody may read needs no question.
+            if entry.is_file and entry.status.st_mode & 0o444 != 0o444:
+                path = os.path.join(self.root, entry.path)  # noqa: PTH118 - there may be many
+                if not os.access(path, os.R_OK, effective_ids=True):
+                    yield entry
+
     def largest(self, count: int = 10) -> list[ContextEntry]:
         """The largest files, largest first."""
         files = [entry for entry in self.entries if entry.is_file]

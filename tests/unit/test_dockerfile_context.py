@@ -325,5 +325,8 @@ def closed_and_named(root: Path) -> None:
         (root / "a").chmod(0)
         with pytest.raises(LayerscopeError, match=r"/a cannot be read \(Permission denied\)\. Let"):
             members(read_context(root))
+        assert [entry.path for entry in read_context(root).unreadable()] == ["a"]
+        (root / "a").chmod(0o400)
+        assert list(read_context(root).unreadable()) == []
     finally:
         (root / "d").chmod(0o755)
