@@ -43,13 +43,14 @@ class Builds:
     now: Inputs | None
 
 
-def why(builds: Builds, step: BuildStep, job: Job) -> str:
+def why(builds: Builds, step: BuildStep, job: Job, other: Job) -> str:
     """A sentence that says why a step was no cache hit.
 
     Args:
         builds: Both builds.
         step: The first step that was run though the last build had run it.
         job: The build.
+        other: The one before.
     """
     if job.spec.get("no_cache"):
         return "The build was asked to use no cache."
@@ -62,6 +63,11 @@ def why(builds: Builds, step: BuildStep, job: Job) -> str:
         found = _causes(builds, was, now, step, known)
         if found is not None:
             return found
+    # BuildKit keeps apart what was run in another network.
+    networks = [str(each.spec.get("network") or "") for each in (other, job)]
+    if networks[0] != networks[1] and step.instruction.upper().startswith("RUN"):
+        before, after = (visible(name) or "the engine's choice" for name in networks)
+        return f"The network is another one: {before} became {after}."
     return f"The builder has no result of it any more: {_quote(step.instruction)}"
 
 

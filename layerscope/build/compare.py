@@ -103,7 +103,7 @@ class Comparison:
         self._read_inputs(other)
         # What a build is made of is not known at its very beginning.
         told = self._inputs[1] is not None or state.end is not None
-        broken = _broken(self._job, state, old, before, self._inputs) if told else None
+        broken = _broken((self._job, other), state, old, before, self._inputs) if told else None
         return Compared(other, before, broken)
 
     def _read_inputs(self, other: Job) -> None:
@@ -144,7 +144,7 @@ def _aligned(old: BuildState, new: BuildState) -> dict[StepKey, BuildStep]:
 
 
 def _broken(
-    job: Job,
+    jobs: tuple[Job, Job],
     state: BuildState,
     old: BuildState,
     before: dict[StepKey, BuildStep],
@@ -165,7 +165,7 @@ def _broken(
         known = before.get(step.key)
         if known is None or known.state in _MADE:
             builds = Builds(state, old, before, *inputs)
-            return Broken(step.number, why(builds, step, job), step.trigger)
+            return Broken(step.number, why(builds, step, *jobs), step.trigger)
         if known.state is not StepState.SKIPPED or old.failed is not None:
             # Last time it did not come to an end, so there was nothing to hit.
             return None

@@ -278,6 +278,20 @@ def test_no_cache_is_what_was_asked_for(jobs: Path) -> None:
     assert why(built(jobs, *FIRST, no_cache=True)) == (2, "The build was asked to use no cache.")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("host", "none", "The network is another one: host became none."),
+        ("", "host", "The network is another one: the engine's choice became host."),
+        ("host", "host", "The builder has no result of it any more: RUN make"),
+    ],
+)
+def test_another_network_is_what_broke_the_cache(jobs: Path, old: str, new: str, said: str) -> None:
+    built(jobs, *FIRST, network=old)
+    cached = (FIRST[0], ("COPY . /app", "cached"), FIRST[2])
+    assert why(built(jobs, *cached, network=new)) == (3, said)
+
+
 def test_there_is_nothing_to_say_where_nothing_broke(jobs: Path) -> None:
     assert why(built(jobs, *FIRST)) is None
     cached = tuple((instruction, "cached") for instruction, _ in FIRST)
