@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from layerscope.dockerfile.stages import stage_number
 from layerscope.dockerfile.text_file import NAMES
 from layerscope.errors import UsageError
 from layerscope.oci.platform import PlatformError, parse_platform
@@ -177,7 +178,7 @@ def target_of(text: str, stages: Iterable[str | None]) -> str:
     if not text or not names:
         return text
     known = [name for name in names if name is not None]
-    if text.lower() in known or (text.isascii() and text.isdigit() and int(text[:9]) < len(names)):
+    if text.lower() in known or stage_number(text, len(names)) is not None:
         return text
     near = difflib.get_close_matches(text.lower(), known, 1, 0.6)
     hint = f"Did you mean {near[0]}?" if near else f"It has {_named(known, len(names))}."

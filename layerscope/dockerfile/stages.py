@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from layerscope.dockerfile.document import Document, Instruction, Word
@@ -84,9 +84,7 @@ class Stages:
         for stage in reversed(self.stages):
             if stage.name == lowered:
                 return stage.index
-        if name.isascii() and name.isdigit() and int(name[:9]) < len(self.stages):
-            return int(name)
-        return None
+        return stage_number(name, len(self.stages))
 
     def needed(self, target: int | None = None) -> frozenset[int]:
         """Numbers of the stages that are built for one, itself included.
@@ -161,10 +159,19 @@ def find_stages(document: Document, arguments: Mapping[str, str] | None = None) 
         word = _name_word(group[0])
         name = word.text.lower() if word is not None else None
         names.append(name if name is not None and _NAME.match(name) else None)
+    # Of several of the same name the last counts.
+    numbers = {name: index for index, name in enumerate(names) if name is not None}
+    above_it: dict[str, int] = {}
+
+    def stage_of(name: str) -> int | None:
+        return _stage(name, numbers, len(names))
+
     stages = []
     for index, group in enumerate(groups):
         base = group[0].words[0] if group[0].words else None
-        uses = _uses(document, group, index, names, values)
+        uses = _uses(document, group, above_it, stage_of, values)
+        if (own := names[index]) is not None:
+            above_it[own] = index
         stages.append(
             Stage(index, names[index], _name_word(group[0]), base, group[0], tuple(group), uses)
         )
@@ -199,8 +206,8 @@ def _name_word(start: Instruction) -> Word | None:
 def _uses(
     document: Document,
     group: list[Instruction],
-    index: int,
-    names: list[str | None],
+    above_it: Mapping[str, int],
+    stage_of: Callable[[str], int | None],
     values: Mapping[str, str],
 ) -> tuple[Use, ...]:
     uses: list[Use] = []
@@ -212,35 +219,35 @@ def _uses(
         except ExpansionError:
             base = word.text
         # FROM sees the stages above it only, by name and not by number.
-        earlier = names[:index]
-        stage = _last(earlier, base.lower())
+        stage = above_it.get(base.lower())
         uses.append(Use("from", base, word.span, stage, start))
     for instruction in group[1:]:
         # What stands in an ONBUILD is done in another build.
         if instruction.keyword == "COPY":
             flag = instruction.flag("from")
             if flag is not None and flag.value and flag.value_span is not None:
-                stage = _stage(flag.value, names)
+                stage = stage_of(flag.value)
                 uses.append(Use("copy", flag.value, flag.value_span, stage, instruction))
         elif instruction.keyword == "RUN":
             for flag in instruction.all_flags("mount"):
                 mount = parse_mount(flag)
                 field_ = mount.field("from")
                 if field_ is not None and field_.value:
-                    stage = _stage(field_.value, names)
+                    stage = stage_of(field_.value)
                     uses.append(Use("mount", field_.value, field_.value_span, stage, instruction))
     return tuple(uses)
 
 
-def _last(names: list[str | None], name: str) -> int | None:
-    for index in range(len(names) - 1, -1, -1):
-        if names[index] == name:
-            return index
-    return None
+def _stage(name: str, numbers: Mapping[str, int], count: int) -> int | None:
+    """The stage that a name or a number means, of so many."""
+    found = numbers.get(name.lower())
+    return stage_number(name, count) if found is None else found
 
 
-def _stage(name: str, names: list[str | None]) -> int | None:
-    found = _last(names, name.lower())
-    if found is None and name.isascii() and name.isdigit() and int(name[:9]) < len(names):
-        return int(name)
-    return found
+def stage_number(text: str, count: int) -> int | None:
+    """The number of a stage, of so many; None if a text is no such number."""
+    digits = text.lstrip("0") or "0"
+    if not text or not text.isascii() or not text.isdigit() or len(digits) > len(str(count)):
+        return None
+    number = int(digits)
+    return number if number < count else None

@@ -267,3 +267,36 @@ def test_a_value_that_no_process_could_have_is_an_error(text: str) -> None:
         expand(text, {"a": LONG})
     assert expand("$a$a", {"a": LONG}).text == LONG * 2
     assert expand("x y " * LONG.count("x"), {}).text == "x y " * LONG.count("x")
+
+
+@pytest.mark.parametrize(
+    ("number", "stage"),
+    [
+        ("0", 0),
+        ("01", 1),
+        ("0" * 5000, 0),
+        ("2", None),
+        ("00000000099", None),
+        ("9" * 5000, None),
+        ("\u0661", None),
+        ("-1", None),
+    ],
+    ids=["zero", "one", "zeros", "two", "padded", "nines", "arabic", "negative"],
+)
+def test_a_stage_by_number_is_one_that_is_there(number: str, stage: int | None) -> None:
+    text = f"FROM x\nRUN a\nFROM x\nCOPY --from={number} a /\n"
+    stages = find_stages(parse(text))
+    assert [use.stage for use in stages.stages[1].uses if use.what == "copy"] == [stage]
+    assert stages.find(number) == stage
+    lint(parse(text), World(), [])
+
+
+def test_of_stages_of_one_name_the_last_counts() -> None:
+    text = "FROM x AS a\nFROM A AS a\nFROM a\nCOPY --from=a b /\nFROM x AS a\nCOPY --from=1 b /\n"
+    found = find_stages(parse(text))
+    assert [[use.stage for use in stage.uses] for stage in found.stages] == [
+        [None],
+        [0],
+        [1, 3],
+        [None, 1],
+    ]
