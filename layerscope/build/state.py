@@ -144,6 +144,12 @@ class BuildState:
         return None
 
     @property
+    def stopped(self) -> BuildStep | None:
+        """The step that began last of those that ran when the build was stopped."""
+        stopped = [step for step in self.all_steps if step.state is StepState.STOPPED]
+        return max(stopped, key=lambda step: (step.begun, step.key), default=None)
+
+    @property
     def last_image(self) -> str | None:
         """Id of the last image that was committed, for a look at what is there.
 

@@ -300,3 +300,56 @@ async def test_steps_of_the_plan_wait_for_their_turn(build: FakeBuild) -> None:
         assert "3 of 5 steps" in ui.text
         await ui.press("G")
         await ui.until(lambda: "This step did not run." in ui.text)
+
+
+async def test_a_log_without_a_line_says_why_there_is_none(build: FakeBuild) -> None:
+    build.tell("plan", steps=5, plan=[[n, n, f"RUN number {n}"] for n in range(1, 6)])
+    async with watching(build) as ui:
+        await ui.until(lambda: "RUN number 5" in ui.text)
+
+        async def says(key: str, text: str) -> None:
+            await ui.press(key)
+            await ui.until(lambda: text in "\n".join(ui.pane("log")))
+
+        await says("g", "This step has not begun.")
+        build.start(1, "FROM debian:bookworm")
+        build.commit(1, 0, "step_cached", seconds=0.1)
+        build.start(2, "RUN touch /a")
+        build.commit(2, 1)
+        build.start(3, "RUN sleep 100")
+        await ui.until(lambda: "sleep 100" in ui.text)
+        await says("g", "Taken from the cache, so nothing ran.")
+        await says("j", "It printed nothing.")
+        await says("j", "Nothing is printed yet.")
+        await says("w", "Nothing is printed yet.")
+        build.tell("failed", text="Cancelled.")
+        build.end(130)
+        await says("g", "Nothing was printed.")
+        await says("w", "Taken from the cache, so nothing ran.")
+        await says("G", "This step did not run.")
+
+
+async def test_the_log_keeps_why_a_build_ended_in_the_middle_of_a_step(build: FakeBuild) -> None:
+    async with watching(build, (80, 24)) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        why = "The connection to the engine at unix:///run/docker.sock broke off. Is it up."
+        build.tell("failed", text=why, image=IMAGE)
+        build.end(2)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        # What is said at the bottom has no room there, and goes with the next key.
+        await ui.press("2")
+        shown = " ".join(line.strip() for line in ui.pane("log"))
+        assert shown.startswith(f"removing {why}")
+
+
+async def test_the_cursor_stays_at_the_step_that_was_stopped(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.commit(3, 2)
+        build.start(4, "RUN sleep 100")
+        await ui.until(lambda: "sleep 100" in ui.text)
+        build.tell("failed", text="Cancelled.")
+        build.end(130)
+        await ui.until(lambda: "Cancelled" in ui.lines[0])
+        assert ui.screen.steps.cursor == 3

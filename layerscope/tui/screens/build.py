@@ -156,7 +156,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
             return None
         state = self.build.state
         begun = [step for step in state.all_steps if step.begun]
-        return state.failed or state.running or (begun[-1] if begun else None)
+        return state.failed or state.running or state.stopped or (begun[-1] if begun else None)
 
     @property
     def _note(self) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from layerscope.build.state import BuildState, BuildStep
+from layerscope.build.state import BuildState, BuildStep, StepState
 from layerscope.text import visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.format import Line, cut, plural, wrap
@@ -18,6 +18,14 @@ from layerscope.tui.widgets.row_view import RowView
 
 #: Cells by which a line is moved aside.
 _ASIDE = 16
+
+#: What stands for a log without a line; of a step that ran to its end, it is that it printed none.
+_SILENT = {
+    StepState.WAITING: "This step has not begun.",
+    StepState.RUNNING: "Nothing is printed yet.",
+    StepState.CACHED: "Taken from the cache, so nothing ran.",
+    StepState.SKIPPED: "This step did not run.",
+}
 
 
 class BuildLog(RowView):
@@ -176,16 +184,26 @@ class BuildLog(RowView):
         return self._state.log if self.whole or self._step is None else self._step.log
 
     def _why(self) -> list[str]:
-        """Why the step failed, as lines behind its log."""
-        ended = self._step.ended if self._step is not None and not self.whole else None
-        if ended is None or ended.event != "step_failed" or not ended.text:
+        """Why the step failed or was stopped, as lines behind its log."""
+        step, state = self._step, self._state
+        if step is None or state is None or self.whole:
+            return []
+        ended = state.end if step.state is StepState.STOPPED else step.ended
+        if ended is None or ended.event not in ("step_failed", "failed") or not ended.text:
             return []
         return wrap(visible(ended.text), max(20, self.size.width - 1))
+
+    def _silence(self) -> str:
+        """Why there is no line."""
+        if self._step is not None and not self.whole:
+            return _SILENT.get(self._step.state, "It printed nothing.")
+        over = self._state is not None and self._state.end is not None
+        return "Nothing was printed." if over else _SILENT[StepState.RUNNING]
 
     def _update(self) -> None:
         count = len(self._offsets)
         if not count:
-            self.set_placeholder(("Nothing was printed here.", "muted"))
+            self.set_placeholder((self._silence(), "muted"))
         self._reason = self._why()
         rows = count + len(self._reason)
         if self.follow:

@@ -81,7 +81,8 @@ class OfferList(RowView):
         self._rows = rows
         beside = [length([(row.text, self.ink.text)]) for row in rows if row.detail]
         self._room = min(max(beside, default=0), _WIDEST)
-        self.set_texts(title)
+        # Without a corner at its side, a title has no blanks of its own.
+        self.set_texts(f" {title} ")
         if not stay:
             self.top = 0
         self.set_rows(len(rows), None if stay else self._first())

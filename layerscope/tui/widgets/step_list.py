@@ -90,7 +90,7 @@ class StepList(RowView):
         self._digits = max(3, *(len(step.label) for step in self._steps), 0)
         self._total = max(state.total + len(state.triggers), len(self._steps))
         cursor = None
-        running = state.failed or state.running
+        running = state.failed or state.running or state.stopped
         if self.follow and self._steps:
             cursor = self._steps.index(running) if running else self._last()
         moved = cursor is not None and cursor != self.cursor
