@@ -16,14 +16,14 @@ from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.text import one_line
 
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
+_STEP = re.compile(r"Step (\d{1,9})/(\d{1,9}) : (.*)", re.DOTALL)
 _RUNNING = re.compile(r" ---> Running in ([0-9a-f]{12,64})\s*")
 _REMOVED = re.compile(r"(?: ---> Removed|Removing) intermediate container ([0-9a-f]{12,64})\s*")
 _IMAGE = re.compile(r" ---> ([0-9a-f]{12,64})?\s*")
-_TRIGGERS = re.compile(r"# Executing (\d+) build trigger")
+_TRIGGERS = re.compile(r"# Executing (\d{1,9}) build trigger")
 _BUILT = re.compile(r"Successfully built ([0-9a-f]{12,64})\s*")
 #: How the exit code of a step's command is told, by Docker or by Podman.
-EXIT_CODE = re.compile(r"returned a non-zero code: (\d+)|exit status (\d+)")
+EXIT_CODE = re.compile(r"returned a non-zero code: (\d{1,9})|exit status (\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.text import one_line
 
-_STEP = re.compile(r"(?:\[(\d+)/(\d+)\] )?STEP (\d+)/(\d+): (.*)", re.DOTALL)
+_STEP = re.compile(r"(?:\[(\d{1,9})/(\d{1,9})\] )?STEP (\d{1,9})/(\d{1,9}): (.*)", re.DOTALL)
 _CACHED = re.compile(r"--> Using cache ([0-9a-f]{12,64})\s*")
 _IMAGE = re.compile(r"--> (?:Pushing cache .*|([0-9a-f]{11,64}))\s*")
 _COMMIT = re.compile(r"(?:\[\d+/\d+\] )?COMMIT\b.*", re.DOTALL)

@@ -19,7 +19,7 @@ from layerscope.build.log_lines import LogLines
 
 _PIECE = 1 << 18
 #: A line of a log, as the journal begins it; of a step, or of none.
-_LOG = re.compile(rb'\{"event":"log",(?:"step":(\d+),)?(?:"trigger":(\d+),)?"text":')
+_LOG = re.compile(rb'\{"event":"log",(?:"step":(\d{1,9}),)?(?:"trigger":(\d{1,9}),)?"text":')
 
 
 #: Number of a step, and of a trigger that is run for it or 0.

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 
 from layerscope.build.plan import Plan, Step
 
-_VERTEX = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d+)/(?P<of>\d+)\] (?P<text>.*)", re.S)
-_UNNAMED = re.compile(r"stage-(\d+)")
+_VERTEX = re.compile(
+    r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d{1,9})/(?P<of>\d{1,9})\] (?P<text>.*)", re.S
+)
+_UNNAMED = re.compile(r"stage-(\d{1,9})")
 
 #: Instructions that BuildKit makes a vertex of; the others change the configuration only.
 _WITH_VERTEX = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})

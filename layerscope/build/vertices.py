@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layerscope.build.layer_facts import LayerFacts
 
 _METADATA = re.compile(r"\[internal\] load metadata for (\S+)")
-_CODE = re.compile(r"exit code: (\d+)")
+_CODE = re.compile(r"exit code: (\d{1,9})")
 #: What BuildKit and buildx put before a reason, that says nothing to the one who builds.
 _PREFIX = re.compile(
     r"(?:ERROR: |failed to build: |failed to solve: |failed to calculate checksum of ref \S+: )*"

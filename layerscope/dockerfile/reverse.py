@@ -403,7 +403,7 @@ def _health(rest: str) -> str:
 def _number(text: str) -> int:
     """A number that Go prints as one or as a character."""
     if text.isdigit():
-        return int(text)
+        return int(text) if text.isascii() and len(text) < 10 else 0
     inside = text[1:-1]
     match = re.fullmatch(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})", inside)
     if match is not None:

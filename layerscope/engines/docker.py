@@ -62,7 +62,9 @@ class Engine:
         version = client.version()
         self.name = _name(version)
         self.platform = _platform(version)
-        self._api = tuple(int(n) for n in str(client.api_version).split(".") if n.isdigit())
+        self._api = tuple(
+            int(n) for n in str(client.api_version).split(".") if n.isdecimal() and len(n) < 9
+        )
 
     @property
     def client(self) -> docker.APIClient:

@@ -30,7 +30,7 @@ def jobs_folder() -> Path:
 def all_jobs() -> list[Job]:
     """All jobs, the newest first."""
     try:
-        names = [path.name for path in jobs_folder().iterdir() if path.name.isdigit()]
+        names = [path.name for path in jobs_folder().iterdir() if _numbered(path)]
     except OSError:
         return []
     found = (read_job(jobs_folder() / name) for name in sorted(names, key=int, reverse=True))
@@ -84,7 +84,7 @@ def new_folder() -> Path:
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
-            numbers = [int(path.name) for path in root.iterdir() if path.name.isdigit()]
+            numbers = [int(path.name) for path in root.iterdir() if _numbered(path)]
             folder = root / str(max(numbers, default=0) + 1)
             # Two at once may want the same number: one of them tries the next.
             with contextlib.suppress(FileExistsError):
@@ -112,10 +112,15 @@ def forget_old(kept: int = KEPT, most: int = MOST) -> None:
             shutil.rmtree(each.folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         for path in jobs_folder().iterdir():
-            if path.name.isdigit() and not (path / "job.json").exists():
+            if _numbered(path) and not (path / "job.json").exists():
                 age = time.time() - path.stat().st_mtime
                 if age > _UNFINISHED:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _numbered(path: Path) -> bool:
+    # A superscript is a digit, too, and no number.
+    return path.name.isascii() and path.name.isdigit()
 
 
 def _size(folder: Path) -> int:

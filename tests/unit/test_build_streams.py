@@ -225,6 +225,32 @@ def test_a_log_without_end_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> Non
     assert warning.startswith("The log takes 2kB;")
 
 
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"STEP {NINES}/3: RUN x",
+        f"[1/2] STEP 1/{NINES}: RUN x",
+        f"Step {NINES}/3 : RUN x",
+        f"# Executing {NINES} build triggers",
+    ],
+)
+def test_numbers_that_are_none_are_text(said: str) -> None:
+    told = Told()
+    for parser in (told.classic(gone=False), told.podman()):
+        for message in [*PODMAN[:2], {"stream": f"{said}\n"}]:
+            parser.feed(message)
+    assert ("log", said) in told.found("event", "text")
+    ended = Told()
+    failing = ended.podman()
+    for message in [*PODMAN[:2], {"error": f"exit status {NINES}"}]:
+        failing.feed(message)
+    failing.end()
+    assert ended.found("event", "step")[-1] == ("step_failed", 2)
+
+
 def test_a_failed_step_of_podman() -> None:
     told = Told()
     parser = told.podman()

@@ -341,3 +341,9 @@ def test_no_history_takes_long_to_read(created_by: str) -> None:
     config = parse_config({"rootfs": {"diff_ids": []}, **document})
     assert list(reconstruct(config.history, "x", config.raw))
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("retries", ["9" * 5000, "\u0663", "'\\x00'"])
+def test_retries_that_are_no_number_are_left_out(retries: str) -> None:
+    (step,) = steps([entry(f'HEALTHCHECK &{{["CMD" "a"] "1s" "1s" "0s" {retries}}}')])
+    assert step.text == 'HEALTHCHECK --interval=1s --timeout=1s CMD ["a"]'

@@ -340,9 +340,12 @@ def test_damaged_lines_and_folders_are_passed_over(tmp_path: Path) -> None:
         file.write(b"{broken\n[1]\n\xff\xfe\n" + json.dumps({"event": "log"}).encode() + b"\n{half")
     assert [event.get("event") for event in events(made.journal)] == ["log", "log"]
     (made.folder.parent / "77").mkdir()
+    (made.folder.parent / "\u00b2").mkdir()
     (made.folder.parent / "78").mkdir()
     (made.folder.parent / "78" / "job.json").write_text('{"kind": 1}')
     assert [each.id for each in all_jobs()] == [made.id]
+    forget_old()
+    assert jobs_folder.new_folder().name == "79"
 
 
 def test_a_write_that_fails_leaves_no_half_line(tmp_path: Path) -> None:
