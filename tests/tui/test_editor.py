@@ -745,3 +745,30 @@ async def test_lines_of_a_long_text_have_the_colours_of_a_short_one() -> None:
     for one, other in zip(short, long, strict=True):
         # But for the numbers and the bar at the right.
         assert list(one.crop(8, 60)) == list(other.crop(9, 61))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_line_that_is_typed_at_stays_in_sight(size: tuple[int, int]) -> None:
+    """At the end of a text that fills the screen, and when problems take some of it."""
+    text = "FROM debian:12\n" + "RUN make\n" * (size[1] - 9)
+    async with editing(text, size=size) as ui:
+        await ui.press("ctrl+end")
+        await ui.quiet()
+        await ui.press(*"nonsense", "enter", *"gibberish x")
+        await ui.quiet()
+        await ui.calm()
+        assert "gibberish x" in ui.body[-1]
+        for _ in range(3):
+            await ui.press("enter")
+            await ui.quiet()
+            await ui.calm()
+            assert ui.body[-1].split()[0] == str(ui.cursor[0] + 1)
+
+
+async def test_what_was_scrolled_away_from_stays_out_of_sight() -> None:
+    async with editing("FROM debian:12\n" + "RUN make\n" * 60, size=(80, 24)) as ui:
+        await ui.press("ctrl+end")
+        ui.screen.area.scroll_to(y=0, animate=False, force=True)
+        await ui.pilot.resize_terminal(80, 20)
+        await ui.calm()
+        assert ui.body[0].split()[0] == "1"

@@ -32,6 +32,8 @@ from layerscope.tui.widgets.area_lines import (
 )
 
 if TYPE_CHECKING:
+    from textual.document._document import EditResult
+    from textual.document._edit import Edit
     from textual.dom import DOMNode
 
     from layerscope.dockerfile.colours import ColourSpan
@@ -74,6 +76,8 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
         self._same = 0, 0
         self._marks: Mapping[int, Sequence[Mark]] = {}
         self._kept = ""
+        # Rows that were in sight before the size changed.
+        self._rows = 0
         self._actions: dict[tuple[int, str], str | None] = {}
 
     # What it is told.
@@ -172,6 +176,20 @@ class DockerfileArea(BareTextArea, inherit_bindings=False):
         top, height = self.scroll_offset.y, self.size.height
         if not top + 1 <= row < top + height - 1:
             self.scroll_to(y=max(0, row - height // 3), animate=False, force=True)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Changes the text, and keeps the cursor in sight."""
+        result = super().edit(edit)
+        # The base scrolls before it knows how many lines there are now.
+        self.scroll_cursor_visible()
+        return result
+
+    def on_resize(self) -> None:
+        """Keeps the cursor in sight when others take some of the room."""
+        top = self.scroll_offset.y
+        if top <= self.selection.end[0] < top + self._rows:
+            self.scroll_cursor_visible()
+        self._rows = self.size.height
 
     def replace_all(self, text: str, offset: int) -> None:
         """Puts another text in place of this one, as one edit, and the cursor at an offset."""
