@@ -2,18 +2,68 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textual.message import Message
+
 from layerscope.errors import LayerscopeError
+from layerscope.text import visible
+from layerscope.tui.background import run_beside
 
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.screen import Screen
 
     from layerscope.build.request import BuildRequest
     from layerscope.jobs.job import Job
     from layerscope.tui.session import Opener
+
+
+#: Seconds between two looks at a build that was left.
+_PERIOD = 0.5
+
+_ENDS = {
+    "finished": "is done",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+    "died": "ended without a word",
+}
+
+
+class BuildLeft(Message):
+    """A build that was looked at is over: the engine may have other images now.
+
+    Attributes:
+        outcome: What became of it since it was left, in a sentence; empty if it was over before.
+    """
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def tell_end(job: Job, screen: Screen[Any]) -> None:
+    """Tells a screen that a build is over: `BuildLeft`, now or when it is.
+
+    Args:
+        job: The build.
+        screen: Whom to tell.
+    """
+    from layerscope.jobs.job import State
+
+    def wait() -> None:
+        left = False
+        while (state := job.state) is State.RUNNING and screen.is_running:
+            left = True
+            time.sleep(_PERIOD)
+        if screen.is_running:
+            text = f"The build of {visible(job.title)} {_ENDS[state.value]}. J shows it."
+            screen.post_message(BuildLeft(text if left else ""))
+
+    run_beside("build-end", wait)
 
 
 def ask(

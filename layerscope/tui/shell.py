@@ -12,8 +12,16 @@ from layerscope.text import short_id
 if TYPE_CHECKING:
     from textual.app import App
 
-#: What is there to type in; the first that an image has.
-_SHELL = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
+#: What is there to type in; the first that an image has. How its last command ended is not told on:
+#: it would be taken for what docker says of itself.
+_SHELL = "if command -v bash >/dev/null 2>&1; then bash; else sh; fi; exit 0"
+
+#: Exit codes of docker and podman of their own.
+_PROBLEMS = {
+    125: "The engine could not start a container. Check that it still runs.",
+    126: "The image has no shell that can be run here.",
+    127: "The image has no shell.",
+}
 
 
 def run_shell(app: App[object], image: str) -> str:
@@ -36,5 +44,4 @@ def run_shell(app: App[object], image: str) -> str:
             ended = subprocess.run([*command, "-c", _SHELL], env=os.environ, check=False)  # noqa: S603
         except OSError as error:
             return f"The shell cannot be started: {error.strerror}."
-    # 125 and above: there was no shell, or no container.
-    return "" if ended.returncode < 125 else "The image has no shell, or cannot be run here."
+    return _PROBLEMS.get(ended.returncode, "")

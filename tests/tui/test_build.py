@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from layerscope.images.stored import ImageSummary
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.screens.build import BuildScreen
 from tests.tui import fakes
@@ -39,12 +41,18 @@ class Watched(Driven):
 
 
 @asynccontextmanager
-async def watching(build: FakeBuild, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Watched]:
+async def watching(
+    build: FakeBuild,
+    size: tuple[int, int] = (120, 40),
+    engine: fakes.FakeEngine | None = None,
+) -> AsyncIterator[Watched]:
     opener = fakes.opener(fakes.FakeReader())
-    app = LayerscopeApp(None, opener, fakes.connector(), clock=lambda: fakes.NOW)
+    app = LayerscopeApp(None, opener, fakes.connector(engine), clock=lambda: fakes.NOW)
     async with app.run_test(size=size) as pilot:
         ui = Watched(app, pilot)
         ui.given = []
+        if engine is not None:
+            await ui.until(lambda: engine.images()[0].repository in ui.text)
         screen = BuildScreen(build.job, opener, lambda: fakes.NOW)
         app.push_screen(screen, ui.given.append)
         await ui.until(lambda: isinstance(app.screen, BuildScreen))
@@ -353,3 +361,73 @@ async def test_the_cursor_stays_at_the_step_that_was_stopped(build: FakeBuild) -
         build.end(130)
         await ui.until(lambda: "Cancelled" in ui.lines[0])
         assert ui.screen.steps.cursor == 3
+
+
+async def test_what_was_built_again_can_be_opened(
+    build: FakeBuild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        build.tell("failed", text="The connection broke off.", image=IMAGE)
+        build.end(2)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        await ui.until(lambda: "The connection" in "\n".join(ui.pane("files")))
+        again = FakeBuild(tmp_path, 2)
+        monkeypatch.setattr("layerscope.jobs.launch.start", lambda *_: again.job)
+        await ui.press("g", "b")
+        await ui.until(lambda: "The build begins…" in ui.text)
+        assert "connection" not in ui.text
+        again.start(1, "FROM debian:bookworm")
+        again.commit(1, 0, image="sha256:new", size=7)
+        again.start(2, "RUN true")
+        await ui.until(lambda: "RUN true" in ui.text)
+        assert ui.screen.steps.cursor == 1
+        again.tell("finished", image="sha256:new")
+        again.end(0)
+        await ui.until(lambda: "Built" in ui.lines[0])
+        await ui.press("i")
+        await ui.until(lambda: ui.given == ["docker-daemon:sha256:new"])
+
+
+class GrowingEngine(fakes.FakeEngine):
+    """An engine that gets an image, and counts how often it is asked for its images."""
+
+    asked = 0
+
+    def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+        self.asked += 1
+        return super().images(sizes=sizes)
+
+    def add(self) -> None:
+        self._images.append(replace(self._images[0], repository="fresh", id=IMAGE))
+
+
+@pytest.mark.parametrize("left_first", [False, True])
+async def test_what_was_built_is_in_the_list_of_images(build: FakeBuild, left_first: bool) -> None:
+    engine = GrowingEngine()
+    async with watching(build, engine=engine) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        if left_first:
+            await ui.press("escape")
+            await ui.until(lambda: "1 Images" in ui.text)
+        engine.add()
+        build.tell("finished", image=IMAGE)
+        build.end(0)
+        if not left_first:
+            await ui.until(lambda: "Built" in ui.lines[0])
+            await ui.press("escape")
+        await ui.until(lambda: "fresh" in ui.text)
+        assert ("The build of hello:latest is done." in ui.lines[-1]) == left_first
+
+
+async def test_looking_at_an_old_build_asks_the_engine_for_nothing(build: FakeBuild) -> None:
+    engine = GrowingEngine()
+    build.sample()
+    build.end(1)
+    async with watching(build, engine=engine) as ui:
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        asked = engine.asked
+        await ui.press("escape")
+        await ui.until(lambda: "1 Images" in ui.text)
+        assert engine.asked == asked

@@ -17,10 +17,11 @@ from layerscope.jobs.job import Job, State
 from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.build_watch import BuildChanged, BuildWatch
+from layerscope.tui.building import tell_end
 from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.screens.build_keys import BINDINGS, HINTS
-from layerscope.tui.screens.build_words import failure, outcome
+from layerscope.tui.screens.build_words import failure, layer_of, outcome
 from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.session import Opener, Session, SessionChanged
 from layerscope.tui.widgets.build_log import BuildLog
@@ -73,6 +74,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self._rest: Timer | None = None
         self._zoomed = False
         self._told_failure = False
+        self._ran = False
 
     def compose(self) -> ComposeResult:
         """The panes and bars."""
@@ -89,19 +91,36 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begins to follow the build."""
-        self.steps.set_placeholder(("The build begins…", "muted"))
-        self.files.set_texts("3 Files")
-        self._files_say("What a step added is shown here as soon as it is committed.")
-        self.build = BuildWatch(self.job, self.post_message)
+        self._follow()
         self.set_interval(_TICK, self._tick)
-        self._tell()
 
     def on_unmount(self) -> None:
         """Lets go; the job goes on."""
+        self._let_go()
+        if self._ran and (below := self.app.screen_stack):
+            tell_end(self.job, below[0])
+
+    def _let_go(self) -> None:
         if self.build is not None:
             self.build.close()
         if self.session is not None:
             self.session.close()
+            self.session = None
+
+    def _follow(self) -> None:
+        """Shows the job from its first line on, in place of one that was shown before."""
+        self._let_go()
+        self._ran = self._ran or self.job.state is State.RUNNING
+        self.build = BuildWatch(self.job, self.post_message)
+        self.steps.set_placeholder(("The build begins…", "muted"))
+        self.steps.follow, self.steps.reason, self._told_failure = True, "", False
+        self.steps.show(self.build.state, {})
+        self.log_view.show(self.build.state, self.steps.step)
+        self._shown = self._shown_for = None
+        self.files.forget()
+        self.files.set_texts("3 Files")
+        self._files_say("What a step added is shown here as soon as it is committed.")
+        self._tell()
 
     # What the build says.
 
@@ -205,7 +224,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
     def _look(self) -> None:
         """Reads the layer of the step under the cursor."""
         step = self.steps.step
-        wanted = self._layer_of(step)
+        wanted = layer_of(step, self.build.state) if step and self.build is not None else None
         shown_for = None if step is None else (step.key, step.state)
         if wanted == self._shown and (wanted is not None or shown_for == self._shown_for):
             return
@@ -220,14 +239,6 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
             return
         self._files_say("Reading the layer…")
         self.session = Session(f"docker-daemon:{wanted[0]}", self._opener, self.post_message)
-
-    def _layer_of(self, step: BuildStep | None) -> tuple[str, str] | None:
-        """An image, and the diff_id of a layer of it."""
-        if step is None or step.ended is None or step.ended.diff_id is None:
-            return None
-        end = self.build.state.end if self.build is not None else None
-        image = step.ended.image or (end.image if end is not None else None)
-        return None if image is None else (image, step.ended.diff_id)
 
     def on_session_changed(self, message: SessionChanged) -> None:
         """Shows the files of the layer that was read."""
@@ -358,11 +369,13 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         from layerscope.jobs.launch import start
 
         try:
-            job = start("build", self.job.title, "layerscope.build.worker", self.job.spec)
+            self.job = start("build", self.job.title, "layerscope.build.worker", self.job.spec)
         except LayerscopeError as error:
             self.keys.say(str(error))
             return
-        self.app.switch_screen(BuildScreen(job, self._opener, self._clock))
+        # Who waits for what this screen gives does so still, which a new screen would lose.
+        self._follow()
+        self.go(self.steps)
 
     def action_edit(self) -> None:
         """Goes to the line of the step in the editor."""

@@ -1,9 +1,9 @@
-"""What the screen of a build says of its end."""
+"""What the screen of a build says of its end, and which layer it shows of a step."""
 
 from __future__ import annotations
 
 from layerscope.build.events import BuildEvent
-from layerscope.build.state import BuildStep
+from layerscope.build.state import BuildState, BuildStep
 from layerscope.text import docker_size, short_id
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.widgets.step_list import duration
@@ -27,3 +27,11 @@ def failure(step: BuildStep, has_image: bool) -> str:
     what = f"Step {step.label} failed" + (f" with exit code {code}." if code is not None else ".")
     ways = "x opens a shell, " if has_image else ""
     return f"{what} {ways}b builds again."
+
+
+def layer_of(step: BuildStep, state: BuildState) -> tuple[str, str] | None:
+    """An image that has the layer of a step, and the layer's diff_id; None if it has none yet."""
+    if step.ended is None or step.ended.diff_id is None:
+        return None
+    image = step.ended.image or (state.end.image if state.end is not None else None)
+    return None if image is None else (image, step.ended.diff_id)

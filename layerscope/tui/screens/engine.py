@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from layerscope.text import visible
+from layerscope.tui.building import BuildLeft
 from layerscope.tui.reclaim_job import PlanMade, Reclaimer
 from layerscope.tui.screens.panes import PaneScreen
 from layerscope.tui.session import Connector, EngineListed, EngineSized, list_images
@@ -61,6 +62,12 @@ class EngineScreen(PaneScreen, inherit_bindings=False):
         """Asks the engine again."""
         self.keys.say("Asking the engine again…")
         self.list_images()
+
+    def on_build_left(self, message: BuildLeft) -> None:
+        """Shows what has been built."""
+        self.list_images()
+        if message.outcome and self.app.screen is self:
+            self.keys.say(message.outcome)
 
     def _still_waiting(self, asked: int) -> None:
         """An engine that hangs does not say so by itself."""
