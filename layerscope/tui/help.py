@@ -40,7 +40,8 @@ def _rows(app: LayerscopeApp, scope: Scope) -> list[tuple[str, str]]:
             continue
         keys = [app.get_key_display(each) for each in _bound(app, binding)]
         rows[binding.id] = (keys, binding.tooltip or binding.description)
-    return [(" ".join(keys), text) for keys, text in rows.values()]
+    # A binding that several parts have, each for itself, is one to the user.
+    return [(" ".join(dict.fromkeys(keys)), text) for keys, text in rows.values()]
 
 
 def _bound(app: LayerscopeApp, binding: Binding) -> list[Binding]:

@@ -11,6 +11,8 @@ from layerscope.text import COLORS, visible
 from layerscope.tui.format import Line
 
 _PLAIN = Style()
+#: What no line may ask for: to be hidden, or to draw on the terminal for as long as it is shown.
+_CALM = Style(blink=False, blink2=False, conceal=False)
 #: Cells to the next tab stop are not counted: a log is not aligned with anything.
 _TAB = " " * 8
 
@@ -47,6 +49,9 @@ def colored_line(text: str, base: Style = _PLAIN, room: int | None = None) -> Li
             # rich knows the numbers; given one sequence alone, it can do nothing but keep it.
             decoder.decode_line(piece)
         elif piece:
-            line.append((visible(piece[:left]), base + decoder.style))
+            style = base + decoder.style
+            if style.blink or style.blink2 or style.conceal:
+                style += _CALM
+            line.append((visible(piece[:left]), style))
             left -= len(piece)
     return line

@@ -11,6 +11,7 @@ import pytest
 
 from layerscope.images.stored import ImageSummary
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.log_colors import colored_line
 from layerscope.tui.screens.build import BuildScreen
 from tests.tui import fakes
 from tests.tui.build_fakes import IMAGE, FakeBuild
@@ -128,8 +129,9 @@ async def test_the_search_in_a_log(build: FakeBuild) -> None:
         await ui.press("k", "slash", *"package-7", "enter")
         await ui.until(lambda: any("package-7" in line for line in ui.pane("log")))
         assert ui.focus == "log"
+        # What was searched for is there again, and gives way to what is typed.
         await ui.press("slash", *"nowhere", "enter")
-        await ui.until(lambda: "Nothing with" in ui.lines[-1])
+        await ui.until(lambda: "Nothing with nowhere." in ui.lines[-1])
 
 
 async def test_a_failed_step_says_why(build: FakeBuild) -> None:
@@ -223,6 +225,7 @@ async def test_leaving_lets_the_build_go_on(build: FakeBuild) -> None:
         # And it is there again under the jobs.
         await ui.press("J")
         await ui.until(lambda: "1 of 1 job running" in ui.text)
+        assert "enter shows, ^k stops, esc goes back" in ui.text
         await ui.press("enter")
         await ui.until(lambda: "RUN rm -rf" in ui.text)
 
@@ -431,3 +434,26 @@ async def test_looking_at_an_old_build_asks_the_engine_for_nothing(build: FakeBu
         await ui.press("escape")
         await ui.until(lambda: "1 Images" in ui.text)
         assert engine.asked == asked
+
+
+async def test_the_files_of_a_step_are_left_for_the_steps_where_they_hide_the_log(
+    build: FakeBuild,
+) -> None:
+    async with watching(build, (80, 24)) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("k", "enter")
+        assert ui.focus == "files"
+        await ui.press("escape")
+        assert ui.focus == "steps"
+        assert "2 Log" in ui.text
+        assert ui.given == []
+        await ui.press("escape")
+        assert ui.given == [None]
+
+
+def test_no_line_of_a_log_blinks_or_hides() -> None:
+    line = colored_line("\x1b[5;31mred\x1b[6m \x1b[8mhidden\x1b[0m")
+    assert "".join(text for text, _ in line) == "red hidden"
+    assert all(not (style.blink or style.blink2 or style.conceal) for _, style in line)
+    assert line[0][1].color is not None

@@ -146,6 +146,8 @@ async def test_help_begins_with_the_keys_of_the_screen(drive: Drive) -> None:
         assert "Versions and differences" in ui.lines[1]
         headings = [heading for heading, _ in help_groups(ui.app, ui.app.screen)]
         assert sorted(headings) == sorted({scope.heading for scope in SCOPES})
+        keys = [keys.split() for _, rows in help_groups(ui.app, ui.app.screen) for keys, _ in rows]
+        assert all(len(set(each)) == len(each) for each in keys)
 
 
 async def test_a_warning_is_said_until_the_next_key(drive: Drive) -> None:

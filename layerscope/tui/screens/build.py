@@ -118,7 +118,6 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self.log_view.show(self.build.state, self.steps.step)
         self._shown = self._shown_for = None
         self.files.forget()
-        self.files.set_texts("3 Files")
         self._files_say("What a step added is shown here as soon as it is committed.")
         self._tell()
 
@@ -234,7 +233,6 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
             self.session = None
         self.files.forget()
         if wanted is None:
-            self.files.set_texts("3 Files")
             self._files_say(self.steps.why_no_layer)
             return
         self._files_say("Reading the layer…")
@@ -271,6 +269,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self.files.set_texts(title, ", ".join(parts))
 
     def _files_say(self, text: str) -> None:
+        self.files.set_texts("3 Files")
         self.files.clear((text, "muted"))
 
     # Keys.
@@ -328,7 +327,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
     def action_search(self) -> None:
         """Opens the search in the log."""
         self.keys.display = False
-        self.search_bar.open(self.log_view.needle, "Part of a line of the log")
+        self.search_bar.open(self.log_view.needle, "Part of a line of the log", anew=True)
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Searches while the user types."""
@@ -360,6 +359,9 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         """Ends the zoom, or goes back; the build goes on."""
         if self._zoomed:
             self.action_zoom()
+        elif self.has_class("-narrow") and self.focused is self.files:
+            # They are in the place of the log: to the user, a page of their own.
+            self.go(self.steps)
         else:
             self.dismiss(None)
 
@@ -373,7 +375,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         except LayerscopeError as error:
             self.keys.say(str(error))
             return
-        # Who waits for what this screen gives does so still, which a new screen would lose.
+        # Not a new screen, for which nobody would wait.
         self._follow()
         self.go(self.steps)
 
@@ -389,10 +391,8 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         from layerscope.tui.shell import run_shell
 
         image = self.build.state.last_image if self.build is not None else None
-        if image is not None:
-            problem = run_shell(self.app, image)
-            if problem:
-                self.keys.say(problem)
+        if image is not None and (problem := run_shell(self.app, image)):
+            self.keys.say(problem)
 
 
 def _ignore(_: object) -> None:

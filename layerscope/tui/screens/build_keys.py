@@ -44,7 +44,7 @@ BINDINGS: list[BindingType] = [
         "back",
         "Back",
         key_display="esc",
-        tooltip="The build goes on",
+        tooltip="Leave; the build goes on",
         id="build.back",
     ),
 ]

@@ -48,8 +48,8 @@ class BuildLog(RowView):
             self.number = number
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l,right", "aside(1)", "Right", id="log.right", show=False),
-        Binding("h,left", "aside(-1)", "Left", id="log.left", show=False),
+        Binding("l,right", "aside(1)", "Right", tooltip="The right of long lines", id="log.right"),
+        Binding("h,left", "aside(-1)", "Left", tooltip="The left of long lines", id="log.left"),
     ]
 
     def __init__(self) -> None:

@@ -43,17 +43,20 @@ class FilterBar(TextEntry):
         self._pending: Timer | None = None
         self._told = ""
 
-    def open(self, text: str, hint: str) -> None:
+    def open(self, text: str, hint: str, *, anew: bool = False) -> None:
         """Shows the bar.
 
         Args:
             text: The filter so far.
             hint: What to show while nothing is typed.
+            anew: Whether the first letter takes the place of the text.
         """
         self._told = text
         self.placeholder = hint
         self.value = text
         self.cursor_position = len(text)
+        if anew:
+            self.select_all()
         self.display = True
         # `focus` waits for its turn behind the next keys, which are meant for this input.
         self.screen.set_focus(self, scroll_visible=False)

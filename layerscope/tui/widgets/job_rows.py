@@ -12,6 +12,8 @@ from layerscope.jobs.job import Job, State
 from layerscope.text import docker_age, visible
 from layerscope.tui import glyphs
 from layerscope.tui.format import Line, cut, left, plural, right
+from layerscope.tui.glyphs import SEPARATOR
+from layerscope.tui.widgets.key_bar import key_of
 from layerscope.tui.widgets.row_view import RowView
 from layerscope.tui.widgets.step_list import duration
 
@@ -42,7 +44,11 @@ class JobRows(RowView):
                 ("Nothing has been built yet.", "text"), ("b on the main screen builds.", "muted")
             )
         running = sum(state is State.RUNNING for _, state in self._jobs)
-        self.set_texts("Jobs", f"{running} of {plural(len(self._jobs), 'job')} running")
+        ways = [f"{key_of(self, 'jobs.attach')} shows"] if self._jobs else []
+        ways += [f"{key_of(self, 'jobs.cancel')} stops"] if running else []
+        ways.append(f"{key_of(self, 'jobs.back')} goes back")
+        count = f"{running} of {plural(len(self._jobs), 'job')} running"
+        self.set_texts("Jobs", f"{count}{SEPARATOR}{', '.join(ways)}")
         self.set_rows(len(self._jobs))
 
     def header(self, row: int, width: int) -> Line:
