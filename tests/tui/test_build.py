@@ -457,3 +457,21 @@ def test_no_line_of_a_log_blinks_or_hides() -> None:
     assert "".join(text for text, _ in line) == "red hidden"
     assert all(not (style.blink or style.blink2 or style.conceal) for _, style in line)
     assert line[0][1].color is not None
+
+
+async def test_steps_that_are_committed_at_the_end_say_so(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.start(1, "FROM debian:bookworm")
+        build.tell("step_done", 1, seconds=0.1)
+        build.start(2, "RUN false")
+        await ui.until(lambda: "RUN false" in ui.text)
+        await ui.press("k")
+        await ui.until(lambda: "BuildKit commits at the end." in "\n".join(ui.pane("files")))
+        build.tell("step_failed", 2, exit_code=1, text="It returned 1.")
+        build.tell("failed", text="The build failed.")
+        build.end(1)
+        await ui.until(lambda: "Failed" in ui.lines[0])
+        await ui.press("j")
+        await ui.until(lambda: "nothing of it is kept" in ui.text)
+        await ui.press("k")
+        await ui.until(lambda: "The build made no image." in "\n".join(ui.pane("files")))

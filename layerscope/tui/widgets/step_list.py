@@ -74,6 +74,11 @@ class StepList(RowView):
             return "This step failed: nothing of it is kept."
         if step.state is StepState.STOPPED and self.reason:
             return self.reason
+        if step.ended is None and step.state in (StepState.DONE, StepState.CACHED):
+            # BuildKit makes an image when all steps are done, and none if one fails.
+            if self.reason:
+                return "The build made no image. This step is in BuildKit's cache."
+            return "BuildKit commits at the end. Its files are shown then."
         if step.ended is None:
             return "Nothing is committed yet."
         return "This step changes no files."
