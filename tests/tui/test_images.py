@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,14 @@ async def test_lists_images_as_docker_prints_them(drive: Drive) -> None:
         assert first.split() == ["hello", "latest", "c0ffeec0ffee", "2", "days", "ago", "284MB"]
         assert "5 images" in ui.text
         assert "Docker 28.5.1" in ui.lines[0]
+
+
+async def test_the_age_of_what_was_just_built_has_room(drive: Drive) -> None:
+    new = replace(fakes.IMAGES[0], created=int(fakes.NOW))
+    engine = fakes.FakeEngine([new, *fakes.IMAGES[1:]])
+    async with drive(None, engine=engine, size=(80, 24)) as ui:
+        await ui.until(lambda: "Less than a second ago" in ui.text)
+        assert "284MB" in ui.text
 
 
 async def test_images_have_the_screen_to_themselves_until_one_is_open(drive: Drive) -> None:

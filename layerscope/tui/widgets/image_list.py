@@ -296,7 +296,7 @@ class ImageList(RowView):
         created = max((len(row.created) for row in self._all), default=0)
         fixed = [
             ("IMAGE ID", 12, False),
-            ("CREATED", max(9, min(created, 18)), False),
+            ("CREATED", max(9, min(created, 22)), False),
             ("SIZE", 7, True),
         ]
         if width >= _WITH_SHARED:
