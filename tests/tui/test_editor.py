@@ -112,7 +112,7 @@ async def editing(
         if source is not None:
             await ui.until(lambda: ui.main.session and ui.main.session.ended)
         await ui.press("e")
-        await ui.until(lambda: isinstance(app.screen, EditorScreen))
+        await ui.until(lambda: any(isinstance(each, EditorScreen) for each in app.screen_stack))
         await ui.quiet()
         yield ui
 
@@ -562,7 +562,24 @@ async def test_a_file_given_by_hand_that_cannot_be_read_is_told(here: Path) -> N
 # --- what else may happen ---
 
 
+def kept_texts(here: Path) -> list[Path]:
+    return sorted((here.parent / "state" / "layerscope" / "unsaved").glob("*"))
+
+
 async def test_a_terminal_that_goes_away_takes_no_changes_with_it(here: Path) -> None:
+    async with editing() as ui:
+        await ui.press("x")
+        ui.app.exit()
+    assert (here / "Dockerfile").read_text() == TEXT
+    assert not list(here.glob("*.save*"))
+    (kept,) = kept_texts(here)
+    assert kept.read_text() == "x" + TEXT
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+
+
+async def test_without_a_state_folder_changes_are_kept_beside_the_file(here: Path) -> None:
+    (here.parent / "state").write_text("no folder")
     (here / "Dockerfile.save").write_text("older")
     async with editing() as ui:
         await ui.press("x")
@@ -570,6 +587,44 @@ async def test_a_terminal_that_goes_away_takes_no_changes_with_it(here: Path) ->
     assert (here / "Dockerfile").read_text() == TEXT
     assert (here / "Dockerfile.save").read_text() == "older"
     assert (here / "Dockerfile.save.1").read_text() == "x" + TEXT
+
+
+@pytest.mark.parametrize("end", ["save", "discard", "undo"])
+async def test_changes_that_were_kept_are_offered_and_can_be_undone(here: Path, end: str) -> None:
+    async with editing() as ui:
+        await ui.press("x")
+        ui.app.exit()
+    async with editing(None) as ui:
+        await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen))
+        assert "Changes to Dockerfile were not saved" in ui.text
+        await ui.press("d")
+        assert isinstance(ui.app.screen, TextDiffScreen)
+        await ui.press("escape", "t")
+        assert ui.screen.text == "x" + TEXT
+        assert kept_texts(here)
+        if end == "save":
+            await ui.press("ctrl+s")
+            await ui.saved()
+        elif end == "discard":
+            await ui.press("ctrl+q", "d")
+        else:
+            await ui.press("ctrl+z")
+            assert ui.screen.text == TEXT
+    assert len(kept_texts(here)) == (end == "undo")
+
+
+async def test_changes_that_were_kept_are_offered_until_they_are_thrown_away(here: Path) -> None:
+    async with editing() as ui:
+        await ui.press("x")
+        ui.app.exit()
+    for key, left in (("escape", 1), ("x", 0)):
+        async with editing(None) as ui:
+            await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen))
+            await ui.press(key)
+            assert ui.screen.text == TEXT
+        assert len(kept_texts(here)) == left
+    async with editing(None) as ui:
+        assert isinstance(ui.app.screen, EditorScreen)
 
 
 async def test_nothing_is_kept_of_what_was_discarded_or_saved(here: Path) -> None:
@@ -580,6 +635,7 @@ async def test_nothing_is_kept_of_what_was_discarded_or_saved(here: Path) -> Non
         await ui.until(lambda: not ui.app.is_running or not ui.app._running)
     assert (here / "Dockerfile").read_text() == "x" + TEXT
     assert not list(here.glob("*.save*"))
+    assert not kept_texts(here)
 
 
 async def test_other_tools_look_when_it_is_saved(

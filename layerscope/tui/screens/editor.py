@@ -30,6 +30,7 @@ from layerscope.tui.screens.editor_keys import BINDINGS
 from layerscope.tui.screens.editor_layers import Layers
 from layerscope.tui.screens.editor_panes import EditorPanes
 from layerscope.tui.screens.editor_problems import Problems
+from layerscope.tui.screens.editor_rescue import Rescuer
 from layerscope.tui.widgets.row_view import RowView
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.analysis: Analysis | None = None
         self.work = EditorWork(self.post_message, connector, session)
         self.keeper = FileKeeper(self)
+        self.rescuer = Rescuer(self)
         self.completer = Completer(self)
         self.finder = Finder(self)
         self.problems = Problems(self)
@@ -124,6 +126,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.set_interval(_LOOK, self._look_around)
         self.made.wanted = start.layer
         self.show_line(start.line, start.notice)
+        self.call_after_refresh(self.rescuer.offer)
 
     def _look_around(self) -> None:
         """Looks for what others have done, and whether the image has been read by now."""
@@ -137,7 +140,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         """Drops what is under way; what the user has not decided on is kept."""
         self.work.close()
         if not self.left:
-            self.keeper.rescue()
+            self.rescuer.rescue()
 
     # The text.
 

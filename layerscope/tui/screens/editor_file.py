@@ -19,7 +19,7 @@ from layerscope.dockerfile.text_file import (
     read_text_file,
     write_text_file,
 )
-from layerscope.errors import LayerscopeError, NotFoundError, UsageError
+from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.text import visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.screens.question import QuestionScreen
@@ -124,22 +124,6 @@ class FileKeeper:
         self.file, self.source, self._text = None, source, text
         self._screen.load(text, "Save it under a name to edit it: ctrl+s.")
 
-    def rescue(self) -> None:
-        """Keeps changes beside the file when the terminal goes away, as other editors do."""
-        if not self.dirty:
-            return
-        base = self.file or TextFile(self.path)
-        for number in range(100):
-            ending = f".save.{number}" if number else ".save"
-            path = base.path.with_name(base.path.name + ending)
-            try:
-                write_text_file(replace(base, path=path), self._screen.text, new=True)
-            except UsageError:
-                continue
-            except LayerscopeError:
-                pass
-            return
-
     # Saving.
 
     def save(self, then: Then | None = None) -> None:
@@ -230,6 +214,7 @@ class FileKeeper:
         self.file, self._told = message.file, None
         if named or self._screen.area.reason:
             self._screen.set_reason("")
+        self._screen.rescuer.forget()
         self._screen.say(f"Saved {self.name}.")
         if message.then is not None:
             message.then()

@@ -79,6 +79,7 @@ class Going:
             elif letter == "d":
                 # Nothing is kept of what was discarded.
                 screen.left = True
+                screen.rescuer.forget()
                 then()
 
         answers = [("s", "Save them"), ("d", "Discard them"), ("e", "Go on editing")]
