@@ -115,6 +115,11 @@ def _directive(document: Document, typed: str, offset: int, line: int) -> Comple
     return Completion(Span(offset - len(match[1]), offset), found)
 
 
+def _arguments(name: str) -> str:
+    """What follows the name of an instruction, in its first form."""
+    return INSTRUCTIONS[name].syntax.split("\n")[0].removeprefix(name).lstrip()
+
+
 def _instructions(document: Document, start: int, offset: int, *, onbuild: bool) -> Completion:
     typed = document.text[start:offset].upper()
     names = list(INSTRUCTIONS)
@@ -126,7 +131,7 @@ def _instructions(document: Document, start: int, offset: int, *, onbuild: bool)
     else:
         names.remove("MAINTAINER")
     found = tuple(
-        Candidate(name, Kind.INSTRUCTION, INSTRUCTIONS[name].syntax.split("\n")[0])
+        Candidate(name, Kind.INSTRUCTION, _arguments(name))
         for name in names
         if name.startswith(typed)
     )

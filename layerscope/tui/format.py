@@ -113,7 +113,10 @@ def percent(share: float) -> str:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most so many cells, broken at blanks where there are any."""
+    """Lines of at most so many cells, broken at blanks where there are any.
+
+    A word that is too long is broken behind a slash or comma if there is one far enough in it.
+    """
     width = max(1, width)
     lines: list[str] = []
     line = ""
@@ -147,11 +150,12 @@ def wrapped(texts: Sequence[tuple[str, str]], width: int, height: int) -> list[t
 
 
 def _head(word: str, width: int) -> str:
-    """As many characters as fit, and at least one."""
+    """As many characters as fit, and at least one; up to a slash or comma rather than in a name."""
     end = width
     while end > 1 and _cells(word[:end]) > width:
         end -= 1
-    return word[:end]
+    joint = max(word.rfind(mark, 0, end) for mark in "/,") + 1
+    return word[: joint if joint > end // 3 else end]
 
 
 def length(line: Line) -> int:

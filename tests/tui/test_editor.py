@@ -828,3 +828,68 @@ async def test_what_was_scrolled_away_from_stays_out_of_sight() -> None:
         await ui.pilot.resize_terminal(80, 20)
         await ui.calm()
         assert ui.body[0].split()[0] == "1"
+
+
+LONG = (
+    "FROM a:1\n"
+    + "RUN true\n" * 30
+    + "CMD echo $UNKNOWN_VARIABLE_OF_A_LONG_NAME | cat && cd /srv\n"
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 20)])
+async def test_a_long_problem_can_be_read_whole(size: tuple[int, int]) -> None:
+    async with editing(size=size, text=LONG) as ui:
+        before = ui.text
+        await ui.press("ctrl+end", "f8")
+        found = [
+            ui.screen.problem_list.full(row) for row in range(ui.screen.problem_list.row_count)
+        ]
+        row, whole = max(enumerate(found), key=lambda each: len(each[1]))
+        assert not ui.screen.problem_list.fits(row)
+        for _ in range(row):
+            await ui.press("f8")
+        shown = " ".join(line.strip() for line in ui.pane("problem"))
+        assert shown == whole or (shown.endswith("…") and whole.startswith(shown[:-1]))
+        area = ui.screen.area
+        assert 0 <= ui.cursor[0] - area.scroll_offset.y < area.size.height
+        await ui.press("ctrl+home")
+        assert not ui.screen.whole_problem.display
+        await ui.press("f6", "G", "g")
+        for _ in range(row):
+            await ui.press("j")
+        assert ui.screen.whole_problem.display
+        await ui.press("escape")
+        assert not ui.screen.whole_problem.display
+        assert ui.text == before
+
+
+async def test_candidates_stand_in_columns_and_names_are_told_once() -> None:
+    async with editing("FROM a\n\n") as ui:
+        await ui.press("down", "C", "O")
+        (row,) = [line for line in ui.lines if "[FLAGS]" in line]
+        assert "COPY  [FLAGS] SOURCE..." in row
+        await ui.press("backspace", "backspace", "ctrl+n")
+        completion = ui.screen.popup.completion
+        assert completion is not None
+        rows = ui.pane("completion")
+        columns = {
+            row.index(f"  {each.detail[:12]}", len(each.text))
+            for each, row in zip(completion.candidates, rows, strict=False)
+        }
+        assert len(rows) > 4
+        assert len(columns) == 1
+
+
+async def test_without_problems_that_is_said_where_problems_would_be() -> None:
+    async with editing("FROM debian:12\n") as ui:
+        assert ui.pane("problems")[0].startswith(" No problems.")
+
+
+async def test_there_is_no_room_for_sizes_where_none_are_known() -> None:
+    async with editing() as ui:
+        width = ui.screen.area.gutter_width
+        ui.screen.made._made = {}
+        ui.screen.made._made = {}
+        ui.screen.made._show()
+        assert ui.screen.area.gutter_width == width

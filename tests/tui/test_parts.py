@@ -39,6 +39,12 @@ def test_wrap_loses_nothing_and_fits(text: str, width: int) -> None:
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
+def test_long_words_are_broken_where_they_have_joints() -> None:
+    text = "RUN --mount=type=cache,target=/root/.cache pip install"
+    assert fmt.wrap(text, 36) == ["RUN", "--mount=type=cache,target=/root/", ".cache pip install"]
+    assert fmt.wrap("/a" + "b" * 12, 10) == ["/abbbbbbbb", "bbbb"]
+
+
 def strip_of(line: list[tuple[str, Style]]) -> Strip:
     return Strip([Segment(text, style) for text, style in line if text]).adjust_cell_length(30)
 

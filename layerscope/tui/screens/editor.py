@@ -230,6 +230,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         """The cursor is elsewhere."""
         event.stop()
         self.completer.moved()
+        self.problems.show_whole()
         self.show_help()
         self.tell()
         self.refresh_bindings()
@@ -297,6 +298,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         """There may be room for the help now."""
         self.completer.close()
         self.call_after_refresh(self.show_help)
+        self.call_after_refresh(self.problems.show_whole)
 
     def on_key(self) -> None:
         """What was said has been read."""
@@ -329,6 +331,12 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         if message.view is self.problem_list and self.problem_list.problem is not None:
             self.problems.go_to(self.problem_list.problem)
             self.set_focus(self.area, scroll_visible=False)
+            self.problems.show_whole()
+
+    def on_row_view_moved(self, message: RowView.Moved) -> None:
+        """Another problem is looked at."""
+        if message.view is self.problem_list:
+            self.problems.show_whole()
 
     # Keys.
 

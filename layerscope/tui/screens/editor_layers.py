@@ -63,7 +63,7 @@ class Layers:
 
     def _show(self) -> None:
         analysis = self._screen.analysis
-        if analysis is None or self._made is None:
+        if analysis is None or not self._made:
             self._screen.area.set_sizes(None)
             return
         source = analysis.document.source

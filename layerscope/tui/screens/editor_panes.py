@@ -17,7 +17,7 @@ from layerscope.tui.widgets.completion_list import CompletionList
 from layerscope.tui.widgets.dockerfile_area import DockerfileArea
 from layerscope.tui.widgets.help_pane import HelpPane
 from layerscope.tui.widgets.key_bar import KeyBar
-from layerscope.tui.widgets.problem_list import ProblemList
+from layerscope.tui.widgets.problem_list import ProblemList, WholeProblem
 from layerscope.tui.widgets.prompt import Prompt
 from layerscope.tui.widgets.title_bar import TitleBar
 
@@ -54,6 +54,7 @@ class EditorPanes(Screen[LayerGoal | None], inherit_bindings=False):
         self.area = DockerfileArea()
         self.help_pane = HelpPane()
         self.problem_list = ProblemList()
+        self.whole_problem = WholeProblem()
         self.popup = CompletionList(self._take_candidate, self._close_candidates)
         self.keys = KeyBar(HINTS)
         self.prompt = Prompt(self._end_prompt)
@@ -77,6 +78,7 @@ class EditorPanes(Screen[LayerGoal | None], inherit_bindings=False):
             yield self.area
             yield self.help_pane
             yield self.problem_list
+        yield self.whole_problem
         yield self.popup
         with Container(id="bottom"):
             yield self.keys
@@ -163,6 +165,7 @@ class EditorPanes(Screen[LayerGoal | None], inherit_bindings=False):
         """Goes to the list of problems, or back."""
         here = self.focused is self.area
         self.set_focus(self.problem_list if here else self.area, scroll_visible=False)
+        self.problems.show_whole()
 
     def action_help(self) -> None:
         """Shows the help, or the problems in its place."""

@@ -27,6 +27,8 @@ class Problems:
         self._own: Sequence[Problem] = ()
         self._others: dict[str, Sequence[Problem]] = {}
         self._shown: list[Problem] = []
+        # The one that is being looked at.
+        self._whole: Problem | None = None
 
     @property
     def count(self) -> int:
@@ -91,7 +93,23 @@ class Problems:
         screen.area.go_to(problem.span.start)
         row = screen.problem_list.problems.index(problem)
         screen.problem_list.move_to(row)
-        screen.say(screen.problem_list.full(row))
+        self._whole = problem
+        self.show_whole()
+        if not screen.whole_problem.display:
+            screen.say(screen.problem_list.full(row))
+
+    def show_whole(self) -> None:
+        """Shows the problem that is being looked at whole, if its row has no room for it."""
+        screen, found = self._screen, self._screen.problem_list
+        if screen.focused is found:
+            self._whole = found.problem
+        elif self._whole is not None:
+            place = screen.area.place
+            if not self._whole.span.start <= place <= self._whole.span.end:
+                self._whole = None
+        row = found.problems.index(self._whole) if self._whole in found.problems else None
+        seen = row is None or (found.display and found.fits(row))
+        screen.whole_problem.show("" if row is None or seen else found.full(row))
 
     def _show(self) -> None:
         analysis = self._screen.analysis
@@ -103,6 +121,7 @@ class Problems:
         self._shown = sorted(found, key=lambda problem: problem.span)
         self._screen.problem_list.show(document, self._shown)
         self._screen.area.set_marks(marks(document, self._shown))
+        self.show_whole()
 
 
 def marks(document: Document, problems: Sequence[Problem]) -> Mapping[int, Sequence[Mark]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Region
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _ROWS = 8
 _WIDEST = 64
+#: Candidates that the widths of columns depend on.
+_MEASURED = 200
 
 
 class CompletionList(RowView):
@@ -58,6 +61,8 @@ class CompletionList(RowView):
         self._on_take, self._on_close = on_take, on_close
         self.completion: Completion | None = None
         self.chosen = False
+        # Cells of the longest name.
+        self._column = 0
         self.display = False
 
     @property
@@ -86,7 +91,10 @@ class CompletionList(RowView):
         self.chosen = chosen or keep
         at = texts.index(before.text) if keep and before is not None else 0
         typed = completion.span.end - completion.span.start
-        longest = max(length(self._pieces(place)) for place in range(min(len(texts), 200)))
+        some = completion.candidates[:_MEASURED]
+        self._column = max(_cells(each.text) for each in some)
+        details = max(_cells(each.detail) for each in some)
+        longest = self._column + (details + 3 if details else 1)
         width = min(longest + 4, _WIDEST, room.width)
         below, above = room.bottom - cursor.y - 1, cursor.y - room.y
         rows = min(len(texts), _ROWS, max(below, above) - 2)
@@ -144,21 +152,22 @@ class CompletionList(RowView):
 
     def row(self, row: int, width: int) -> Line:
         """A candidate."""
-        line = self._pieces(row)
-        text, detail = line[1], line[3] if len(line) > 3 else ("", self.ink.muted)
-        room = width - length([text]) - 4
+        if self.completion is None:
+            return []
+        candidate = self.completion.candidates[row]
+        text, detail = visible(candidate.text), visible(candidate.detail)
+        if detail:
+            # Details stand below each other, unless a long name leaves them no room.
+            text = left(text, max(length([(text, self.ink.text)]), min(self._column, width // 2)))
+        text = cut(text, width - 2)
+        room = width - length([(text, self.ink.text)]) - 4
         return [
             (" ", self.ink.text),
-            (cut(text[0], width - 2), text[1]),
+            (text, self.ink.text),
             ("  ", self.ink.text),
-            (left(cut(detail[0], room), max(0, room)), detail[1]),
+            (left(cut(detail, room), max(0, room)), self.ink.muted),
         ]
 
-    def _pieces(self, row: int) -> Line:
-        candidate = self.completion.candidates[row] if self.completion is not None else None
-        if candidate is None:
-            return []
-        line: Line = [(" ", self.ink.text), (visible(candidate.text), self.ink.text)]
-        if candidate.detail:
-            line += [("  ", self.ink.text), (visible(candidate.detail), self.ink.muted)]
-        return line
+
+def _cells(text: str) -> int:
+    return cell_len(visible(text))

@@ -59,6 +59,8 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     KEEPS_HEADER: ClassVar[bool] = False
     #: Whether there is a cursor; without one, the keys scroll.
     HAS_CURSOR: ClassVar[bool] = True
+    #: Whether what is said in place of rows stands where these would, and not in the middle.
+    PLACEHOLDER_AT_LEFT: ClassVar[bool] = False
 
     class Moved(Message):
         """The cursor is on another row."""
@@ -393,4 +395,5 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
             return []
         text, name = lines[place]
         style: Style = getattr(self.ink, name)
-        return [(" " * max(0, (width - room) // 2), _BLANK), (text, style)]
+        indent = 1 if self.PLACEHOLDER_AT_LEFT else max(0, (width - room) // 2)
+        return [(" " * indent, _BLANK), (text, style)]
