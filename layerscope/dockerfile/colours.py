@@ -134,6 +134,9 @@ class ColoursWhenSeen(Sequence[Sequence[ColourSpan]]):
     """The colours of each line of a long text, instruction by instruction, once they are asked for.
 
     They are those of `line_colours`, but end after `LONGEST` characters of an instruction.
+
+    Attributes:
+        complete: Whether no instruction is that long.
     """
 
     def __init__(self, document: Document) -> None:
@@ -144,6 +147,11 @@ class ColoursWhenSeen(Sequence[Sequence[ColourSpan]]):
         """
         self._document = document
         self._known: dict[int, list[list[ColourSpan]]] = {}
+        self.complete = not any(
+            each.span.end - each.span.start > LONGEST
+            and each.effective.head.end - each.effective.head.start > LONGEST
+            for each in document.instructions
+        )
 
     def __len__(self) -> int:
         return len(self._document.source.starts)

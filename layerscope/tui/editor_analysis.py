@@ -24,11 +24,13 @@ class Analysis:
         text: The text, as it is on disk.
         document: The same as a document.
         colours: The colours of each line.
+        complete: Whether these go on to the end of each instruction.
     """
 
     text: str
     document: Document
     colours: Sequence[Sequence[ColourSpan]]
+    complete: bool = True
 
 
 #: Characters up to which a text is read again at each key; a longer one is read beside the screen.
@@ -44,7 +46,8 @@ def analyse(text: str) -> Analysis:
         return Analysis(text, parse(text), line_colours(text))
     with uncollected():
         document = parse(text)
-    return Analysis(text, document, ColoursWhenSeen(document))
+        seen = ColoursWhenSeen(document)
+    return Analysis(text, document, seen, seen.complete)
 
 
 class Formatted(Message):

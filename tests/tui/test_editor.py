@@ -893,3 +893,18 @@ async def test_there_is_no_room_for_sizes_where_none_are_known() -> None:
         ui.screen.made._made = {}
         ui.screen.made._show()
         assert ui.screen.area.gutter_width == width
+
+
+async def test_where_colours_end_is_said_once() -> None:
+    said = "Colours end after 20,000 characters of an instruction."
+    heredoc = "FROM a\nRUN <<E\n" + "echo\n" * 5000 + "E\n"
+    async with editing(heredoc) as ui:
+        await ui.until(lambda: ui.screen.up_to_date)
+        assert said not in ui.text
+    async with editing("FROM a\nRUN true \\\n" + "  && true \\\n" * 3000 + "  && true\n") as ui:
+        await ui.until(lambda: ui.said == said)
+        await ui.press("down")
+        assert ui.said != said
+        await ui.press("x")
+        await ui.until(lambda: ui.screen.up_to_date)
+        assert ui.said != said

@@ -106,6 +106,7 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self._reading: Timer | None = None
         # Whether there has been a pause since the last edit.
         self._rested = False
+        self._told_colours = False
 
     def on_mount(self) -> None:
         """Opens the file."""
@@ -203,6 +204,11 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         self.problems.follow(before, analysis)
         self.made.follow(before, analysis)
         self.show_help()
+        if not (analysis.complete or self._told_colours):
+            from layerscope.dockerfile.colours import LONGEST
+
+            self._told_colours = True
+            self.say(f"Colours end after {LONGEST:,} characters of an instruction.")
 
     def _rest(self) -> None:
         self._rested = True
