@@ -104,6 +104,7 @@ def test_triggers_are_steps_of_the_from(
     assert figures(again, *keys) == found
 
 
+@pytest.mark.parametrize("site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"])
 def test_triggers_of_an_own_stage(site: Site) -> None:
     base = busybox_base(site.engine)
     site.write(
@@ -122,6 +123,7 @@ def test_triggers_of_an_own_stage(site: Site) -> None:
     }
 
 
+@pytest.mark.parametrize("site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"])
 def test_a_from_and_nothing_else(site: Site, base: str) -> None:
     site.write(f"FROM {base}\n", **{"a.txt": "hello\n"})
     built = site.build("-t", "layerscope.test/alone:1")
