@@ -137,7 +137,7 @@ def two(tmp_path: Path, theme: str = "layerscope-dark") -> LayerscopeApp:
     )
 
 
-COMPARED = {"files": ("E", "j"), "path": (*"jj", "enter"), "zoom": ("2", "z")}
+COMPARED = {"files": ("E", "j"), "path": ("E", *"jj", "enter"), "zoom": ("2", "z")}
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x60"])
