@@ -18,6 +18,8 @@ NAMES = ("Dockerfile", "Containerfile")
 #: What is larger was not written by a person.
 _LARGEST = 8 << 20
 _BOM = b"\xef\xbb\xbf"
+#: The current folder, as it was when it was there.
+_last_folder: list[Path] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,14 @@ class TextFile:
     stamp: Stamp | None = None
     mode: int | None = None
     writable: bool = True
+
+
+def current_folder() -> Path:
+    """The current folder; if it has been removed, where it was."""
+    with contextlib.suppress(OSError):
+        _last_folder[:] = [Path.cwd()]
+    # Nothing is found or written there if it was gone at the beginning.
+    return _last_folder[0] if _last_folder else Path(os.devnull)
 
 
 def find_dockerfile(folder: Path) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -82,13 +81,14 @@ def ask(
     """
     from layerscope.build.known_builds import build_to_repeat
     from layerscope.build.request import build_request
+    from layerscope.dockerfile.text_file import current_folder
     from layerscope.tui.screens.build_form import BuildForm
 
     def chosen(request: BuildRequest | None) -> None:
         if request is not None:
             start(app, request, opener, done, say)
 
-    last = build_to_repeat(Path.cwd())
+    last = build_to_repeat(current_folder())
     app.push_screen(BuildForm(None if last is None else build_request(last.spec)), chosen)
 
 

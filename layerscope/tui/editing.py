@@ -33,7 +33,7 @@ def editor(place: Place) -> EditorScreen:
 
 def _start(place: Place) -> Start:
     from layerscope.build.known_builds import build_of
-    from layerscope.dockerfile.text_file import find_dockerfile
+    from layerscope.dockerfile.text_file import current_folder, find_dockerfile
     from layerscope.tui.screens.editor import Start
 
     image = place.session.image if place.session is not None else None
@@ -43,14 +43,14 @@ def _start(place: Place) -> Start:
         if job is not None and known is not None and known.is_file():
             notice = f"The image was built from this by job {job.id}."
             return Start(known, layer=place.layer, notice=notice)
-    here = find_dockerfile(Path.cwd())
+    here = find_dockerfile(current_folder())
     if here is not None:
         return Start(here.absolute(), layer=place.layer)
     if image is not None:
         text, source = reversed_text(image)
         notice = "Made from the image's history, which does not tell everything."
         return Start(None, text, source, layer=place.layer, notice=notice)
-    return Start(Path.cwd() / "Dockerfile")
+    return Start(current_folder() / "Dockerfile")
 
 
 def reversed_text(image: Image) -> tuple[str, str]:

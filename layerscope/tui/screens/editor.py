@@ -172,11 +172,15 @@ class EditorScreen(EditorPanes, inherit_bindings=False):
         """Puts another text in the place of this one; undo brings it back."""
         place = min(self.area.place, len(text))
         self.area.replace_all(shown_text.held(text), place)
-        self.catch_up()
+        self._take_text(text)
 
     def catch_up(self) -> None:
         """Takes the text as it is now, after it has been edited."""
-        text = shown_text.written(self.area.whole)
+        # What cannot be changed is not what the area holds, if that has no signs for all of it.
+        if not self.area.reason:
+            self._take_text(shown_text.written(self.area.whole))
+
+    def _take_text(self, text: str) -> None:
         if text != self.text:
             self.text = text
             self._read()

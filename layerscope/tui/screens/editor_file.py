@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from textual.message import Message
 from layerscope.dockerfile import shown_text
 from layerscope.dockerfile.text_file import (
     TextFile,
+    current_folder,
     data_of,
     is_changed,
     read_text_file,
@@ -73,6 +75,8 @@ class FileKeeper:
         # more of.
         self._text = ""
         self._told: object = None
+        # What is in the file's place and cannot be read, once the user has been told.
+        self._unreadable: object = None
         self._busy = self._asking = False
 
     @property
@@ -88,7 +92,7 @@ class FileKeeper:
     @property
     def path(self) -> Path:
         """Where the file is, or where it would be looked for."""
-        return Path.cwd() / "Dockerfile" if self.file is None else self.file.path
+        return current_folder() / "Dockerfile" if self.file is None else self.file.path
 
     @property
     def name(self) -> str:
@@ -97,8 +101,8 @@ class FileKeeper:
             return self.source
         path = self.file.path
         try:
-            path = path.relative_to(Path.cwd())
-        except (ValueError, OSError):
+            path = path.relative_to(current_folder())
+        except ValueError:
             pass
         return visible(str(path))
 
@@ -112,12 +116,15 @@ class FileKeeper:
             self.file = read_text_file(path)
         except NotFoundError:
             self.file = TextFile(path)
-        reason = ""
-        if not self.file.writable:
-            reason = f"{self.name} is write-protected."
-        elif not shown_text.representable(self.file.text):
-            reason = "It has characters that only an outside editor can show (private use)."
-        self._screen.load(self.file.text, reason)
+        self._screen.load(self.file.text, self._reason(self.file))
+
+    def _reason(self, file: TextFile) -> str:
+        """Why a file cannot be changed here, in a sentence; empty if it can."""
+        if not file.writable:
+            return f"{self.name} is write-protected."
+        if not shown_text.representable(file.text):
+            return "It has characters that only an outside editor can show (private use)."
+        return ""
 
     def open_text(self, text: str, source: str) -> None:
         """Shows a text that has no name yet."""
@@ -147,13 +154,20 @@ class FileKeeper:
 
         def answer(text: str) -> None:
             try:
-                path = Path(text).expanduser().absolute()
+                path = current_folder() / Path(text).expanduser()
+                mode = path.stat().st_mode
             except RuntimeError:
                 self._screen.say("There is no such home folder.")
                 return
-            if path.is_dir():
+            except FileNotFoundError:
+                mode = None
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                self._screen.say(f"It cannot be written there ({visible(reason)}).")
+                return
+            if mode is not None and stat.S_ISDIR(mode):
                 self._screen.say(f"{visible(text)} is a folder.")
-            elif path.exists():
+            elif mode is not None:
                 self._ask_overwrite(path, then)
             else:
                 base = self.file or TextFile(path)
@@ -213,7 +227,7 @@ class FileKeeper:
         named = self.file is None or self.file.path != message.file.path
         self.file, self._told = message.file, None
         if named or self._screen.area.reason:
-            self._screen.set_reason("")
+            self._screen.set_reason(self._reason(self.file))
         self._screen.rescuer.forget()
         self._screen.say(f"Saved {self.name}.")
         if message.then is not None:
@@ -239,11 +253,12 @@ class FileKeeper:
         file = self.file
         if message.file is not file or file is None or self._busy or not self._screen.is_current:
             return
-        if not self.dirty:
+        stamp = self._stamp(file)
+        if self.dirty:
+            if stamp != self._told:
+                self._ask_whose(None)
+        elif stamp != self._unreadable:
             self._take_theirs(f"{self.name} was changed by others; this is how it is now.")
-            return
-        if self._stamp(file) != self._told:
-            self._ask_whose(None)
 
     @staticmethod
     def _stamp(file: TextFile) -> object:
@@ -305,10 +320,14 @@ class FileKeeper:
             self.file = replace(self.file, text="", stamp=None, mode=None)
             sentence = f"{self.name} was removed by others; ctrl+s writes it again."
         except LayerscopeError as error:
+            self._unreadable = self._stamp(self.file)
             self._screen.say(str(error))
             return
         else:
             self._screen.replace_text(self.file.text)
+            reason = self._reason(self.file)
+            self._screen.set_reason(reason)
+            sentence = reason or sentence
         self._screen.say(sentence)
 
     # Another editor.
