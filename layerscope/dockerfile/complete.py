@@ -15,6 +15,9 @@ from layerscope.dockerfile.parser import parse
 from layerscope.dockerfile.scope import BaseEnvironment, Scopes
 from layerscope.dockerfile.source import Span
 
+#: Characters of names that mean something else in a source: as a word, and in a JSON array.
+_IN_WORDS, _IN_JSON = re.compile(r"""[\s\\$"'`*\[]"""), re.compile(r"""[\\$"'`*\[]""")
+_JSON = re.compile(r"""\s\[\s*["']""")
 _VARIABLE = re.compile(r"\$\{?(\w*)\Z")
 _SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 _PLATFORMS = ("$BUILDPLATFORM", "$TARGETPLATFORM", "linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -273,7 +276,8 @@ class _Completer:
                 return Completion(Span(self.offset, self.offset), ())
             if instruction.form is Form.SHELL:
                 token = token.lstrip("[\"',")
-            return self.path(token)
+            before = self.document.text[instruction.span.start : self.offset]
+            return self.source(token, _IN_JSON if _JSON.search(before) else _IN_WORDS)
         found: list[Candidate] = []
         if keyword == "FROM" and number == 0:
             found = [*self.stages(above=True), Candidate("scratch", Kind.IMAGE, "nothing at all")]
@@ -296,6 +300,32 @@ class _Completer:
             found = [Candidate(name, Kind.VARIABLE, "above the first FROM") for name in above]
             found += [Candidate(n, Kind.VARIABLE, text) for n, text in PLATFORM_ARGS.items()]
         return self.made(len(token), found)
+
+    def source(self, typed: str, odd: re.Pattern[str]) -> Completion:
+        """The same for a pattern, in which a question mark stands for what means something else.
+
+        Args:
+            typed: What was typed.
+            odd: Characters that do.
+        """
+        folder, slash, name = typed.rpartition("/")
+        real = ""
+        paths = self.around.paths
+        for part in folder.split("/") if "?" in folder and paths is not None else ():
+            names = (each.rstrip("/") for each in (paths(real) if paths is not None else ()))
+            found = next((each for each in names if odd.sub("?", each) == part), part)
+            real = f"{real}/{found}".lstrip("/")
+        plain = self.path((real or folder) + slash)
+        begin = len((real or folder) + slash)
+        entries = (
+            (each.text[begin:], odd.sub("?", each.text[begin:])) for each in plain.candidates
+        )
+        candidates = tuple(
+            Candidate(folder + slash + written, Kind.PATH, "" if written == entry else entry)
+            for entry, written in entries
+            if written.startswith(name) or entry.startswith(name)
+        )
+        return Completion(Span(self.offset - len(typed), self.offset), candidates)
 
     def path(self, typed: str) -> Completion:
         """Paths of the build context that go on with what was typed."""

@@ -188,3 +188,26 @@ def test_colours(grammar: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {("# é", "comment"), ("FROM", "keyword"), ("RUN", "keyword")} <= found
     second = line_colours(TEXT)[1]
     assert ("FROM", "keyword") in [(TEXT.split("\n")[1][s.start : s.end], n) for s, n in second]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("COPY with", ["with?blank/"]),
+        ("COPY with?", ["with?blank/"]),
+        ("COPY with?blank/", ["with?blank/a?b"]),
+        ('COPY ["with', ["with blank/"]),
+        ("ADD q", ["q?uote"]),
+        ('COPY ["q', ["q?uote"]),
+        ("COPY pl", ["plain"]),
+        ("COPY ?", ["?var", "?br]"]),
+    ],
+)
+def test_names_that_a_source_cannot_have_are_written_as_patterns(
+    line: str, offered: list[str]
+) -> None:
+    names = {"": ["with blank/", 'q"uote', "plain", "$var", "[br]"], "with blank": ["a b"]}
+    document = parse("FROM a\n" + line)
+    around = Surroundings(paths=lambda folder: names.get(folder, ()))
+    found = complete(document, len(document.text), around)
+    assert [each.text for each in found.candidates] == offered
