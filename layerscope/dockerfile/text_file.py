@@ -7,6 +7,7 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass, replace
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -213,9 +214,23 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _in_place(path: Path, data: bytes) -> None:
-    with path.open("r+b") as target:
-        target.write(data)
-        target.truncate()
+    with path.open("r+b", buffering=0) as target:
+        old = target.read()
+        try:
+            _overwrite(target, data)
+        except OSError:
+            # A full disk may have taken half of it; what was there has room.
+            with contextlib.suppress(OSError):
+                _overwrite(target, old)
+            raise
+
+
+def _overwrite(target: RawIOBase, data: bytes) -> None:
+    target.seek(0)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(rest) or 0 :]
+    target.truncate()
 
 
 def _copy_attributes(path: Path, fd: int) -> None:

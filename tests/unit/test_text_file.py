@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -151,3 +152,20 @@ def test_the_same_instructions() -> None:
     assert same_instructions(["a", "b", "c"], ["a", "x", "b", "c"]) == {0: 0, 1: 2, 2: 3}
     assert same_instructions(["a", "a"], ["a"]) == {0: 0}
     assert same_instructions([], ["a"]) == {}
+
+
+def test_a_file_with_two_names_is_as_it_was_when_there_is_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "Dockerfile"
+    path.write_text("FROM a\n" * 100)
+    (tmp_path / "other").hardlink_to(path)
+    file = read_text_file(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(LayerscopeError, match="cannot be written"):
+            write_text_file(file, "FROM b\n" * 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "other").read_text() == "FROM a\n" * 100
+    write_text_file(file, "FROM b\n")
+    assert (tmp_path / "other").read_text() == "FROM b\n"
