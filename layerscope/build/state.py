@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -181,6 +182,19 @@ class BuildState:
                     self._take(line, self._offset)
                     self._offset += len(line) + 1
         return self._offset != start
+
+    def printed_by(self, offset: int) -> str:
+        """The label of the step that printed a line of the log; empty if none did.
+
+        Args:
+            offset: The byte offset of its event in the journal.
+        """
+        for step in (*self.steps.values(), *self.triggers.values()):
+            if step.log and step.log[0] <= offset <= step.log[-1]:
+                place = bisect_left(step.log, offset)
+                if step.log[place] == offset:
+                    return step.label
+        return ""
 
     def lines(self, offsets: array[int], start: int, stop: int) -> Iterator[str]:
         """Lines of a log, as they were printed.

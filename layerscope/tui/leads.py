@@ -29,7 +29,7 @@ class Place:
 
     Attributes:
         opener: Opens other images.
-        connector: Connects to the engine.
+        connector: Connects to the engine; None where no other image is asked for.
         session: The image that is open, read or being read; None without one.
         view: What the file tree shows; None if it shows nothing.
         layer: The layer under the cursor of the layer list; None for a history entry without one.
@@ -41,7 +41,7 @@ class Place:
     """
 
     opener: Opener
-    connector: Connector
+    connector: Connector | None
     session: Session | None = None
     view: View | None = None
     layer: int | None = None
@@ -156,6 +156,7 @@ def _compare(place: Place) -> Screen[Any]:
     def compare(source: str) -> CompareScreen:
         return CompareScreen(first, source, place.opener, cache=place.cache)
 
+    assert place.connector is not None  # noqa: S101 - only the main screen leads there
     return CompareWithScreen(name, place.connector, compare)
 
 
@@ -204,6 +205,7 @@ def _find(place: Place) -> Screen[Any]:
     from layerscope.tui.find_job import Shelf
     from layerscope.tui.screens.find import FindScreen
 
+    assert place.connector is not None  # noqa: S101 - only the main screen leads there
     return FindScreen(Shelf(place.connector, place.opener, place.cache), place.go)
 
 

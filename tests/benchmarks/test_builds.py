@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.jobs.result import read_result
 from tests.benchmarks.budgets import Table
 from tests.benchmarks.measure import compare, environment, layerscope, run
 from tests.benchmarks.terminal import Terminal, terminal_environment
@@ -70,11 +71,11 @@ def test_memory_of_a_worker(engine: DockerDaemon, table: Table, tmp_path: Path, 
     subprocess.run(layerscope("build", *flags, tmp_path), env=env, check=True, capture_output=True)
     folder = tmp_path / "state/layerscope/jobs/1"
     peak = 0
-    while not (folder / "result.json").exists():
+    while not (result := read_result(folder)):
         peak = max(peak, peak_of(int((folder / "lock").read_text())))
         time.sleep(0.02)
     seconds = time.perf_counter() - begun
-    assert json.loads((folder / "result.json").read_text())["exit_code"] == 0
+    assert result["exit_code"] == 0
     with (folder / "events.jsonl").open("rb") as journal:
         assert sum(b'"event":"log"' in line for line in journal) == lines
     table.record(f"build-worker-{lines}", peak / 1e6, note=f"in {seconds:.1f} s")

@@ -13,6 +13,8 @@ from layerscope.images.stored import ImageSummary
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.log_colors import colored_line
 from layerscope.tui.screens.build import BuildScreen
+from layerscope.tui.screens.content import ContentScreen
+from layerscope.tui.screens.versions import VersionsScreen
 from tests.tui import fakes
 from tests.tui.build_fakes import IMAGE, FakeBuild
 from tests.tui.conftest import Driven
@@ -110,6 +112,14 @@ async def test_the_layer_of_a_step_is_shown(build: FakeBuild) -> None:
         assert "3 added, 1 modified" in ui.text
         await ui.press("enter")
         assert ui.focus == "files"
+        while "python3" not in ui.pane("files")[ui.screen.files.cursor + 1]:
+            await ui.press("j")
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, ContentScreen))
+        await ui.press("escape", "d")
+        await ui.until(lambda: isinstance(ui.app.screen, VersionsScreen))
+        await ui.press("escape")
+        assert "RUN rm -rf" in ui.text
 
 
 async def test_a_step_without_a_layer_leads_to_its_log(build: FakeBuild) -> None:
@@ -264,7 +274,20 @@ async def test_the_whole_log_is_that_of_all_steps(build: FakeBuild) -> None:
         await ui.press("w")
         assert "63 lines" in ui.text
         await ui.press("2", "g")
-        assert ui.pane("log")[0].startswith("pulling a base")
+        first, second, *_ = ui.pane("log")
+        assert first.split()[:3] == ["pulling", "a", "base"]
+        # Each line of a step begins with its number.
+        assert second.split()[0] == "2"
+        await ui.press("w")
+        assert ui.pane("log")[0].split()[0] != "2"
+
+
+async def test_files_of_a_step_are_looked_into(build: FakeBuild) -> None:
+    async with watching(build) as ui:
+        build.sample()
+        await ui.until(lambda: "RUN rm -rf" in ui.text)
+        await ui.press("v")
+        assert ui.lines[-1].strip().startswith(("Go to a file first", "Nothing is read yet"))
 
 
 async def test_a_build_beside_the_one_before_it(build: FakeBuild, tmp_path: Path) -> None:
@@ -308,7 +331,7 @@ async def test_steps_of_the_plan_wait_for_their_turn(build: FakeBuild) -> None:
         build.end(1)
         await ui.until(lambda: "Failed" in ui.lines[0])
         assert ui.pane("steps")[5].split()[:3] == ["5", "not", "run"]
-        assert "3 of 5 steps" in ui.text
+        assert "2 of 5 steps" in ui.text
         await ui.press("G")
         await ui.until(lambda: "This step did not run." in ui.text)
 

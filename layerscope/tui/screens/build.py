@@ -18,10 +18,9 @@ from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.background import run_beside
 from layerscope.tui.build_watch import BuildChanged, BuildWatch
 from layerscope.tui.building import tell_end
-from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.screens.build_keys import BINDINGS, HINTS
-from layerscope.tui.screens.build_words import failure, layer_of, outcome
+from layerscope.tui.screens.build_words import broken_here, ending, failure, layer_of, progress
 from layerscope.tui.screens.pane_keys import PaneKeys
 from layerscope.tui.session import Opener, Session, SessionChanged
 from layerscope.tui.widgets.build_log import BuildLog
@@ -29,7 +28,7 @@ from layerscope.tui.widgets.file_tree import FileTree
 from layerscope.tui.widgets.filter_bar import FilterBar
 from layerscope.tui.widgets.key_bar import KeyBar, Saying
 from layerscope.tui.widgets.row_view import RowView
-from layerscope.tui.widgets.step_list import StepList, duration
+from layerscope.tui.widgets.step_list import StepList
 from layerscope.tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self._shown: tuple[str, str] | None = None
         self._shown_for: tuple[StepKey, StepState] | None = None
         self._rest: Timer | None = None
-        self._zoomed = False
         self._told_failure = False
         self._ran = False
 
@@ -160,7 +158,11 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         """From a step to its files, or to its log if it has none."""
         step = self.steps.step
-        if message.view is self.steps and step is not None:
+        if message.view is self.files and self.files.on_folder:
+            self.files.action_toggle_folder()
+        elif message.view is self.files:
+            self.action_lead("content")
+        elif message.view is self.steps and step is not None:
             self.action_pane("files" if step.has_layer else "log")
 
     def on_build_log_searched(self, message: BuildLog.Searched) -> None:
@@ -179,12 +181,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
     @property
     def _note(self) -> str:
         """Why the cache broke, at the step where it did."""
-        compared = self.build.compared if self.build is not None else None
-        broken = compared.broken if compared is not None else None
-        step = self.steps.step
-        if broken is None or step is None or step.key != broken.key:
-            return ""
-        return f"Cache broken: {broken.why}"
+        return "" if self.build is None else broken_here(self.build.compared, self.steps.step)
 
     def _tick(self) -> None:
         self.steps.tick()
@@ -197,21 +194,12 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self.title_bar.set_image(f"Build {what}", f"job {self.job.id}")
         if watch is None:
             return
-        end, context = watch.state.end, watch.state.context
         if watch.ended is None:
-            parts = [duration(max(0.0, self._clock() - self.job.started))]
-            if context is not None:
-                size, files = docker_size(context.size or 0), plural(context.files or 0, "file")
-                parts.insert(0, f"context {size} in {files}")
-            if watch.state.warnings:
-                parts.insert(0, plural(len(watch.state.warnings), "warning"))
-            self.title_bar.set_right(SEPARATOR.join(parts), "accent")
-        elif watch.ended is State.FINISHED and end is not None:
-            self.title_bar.set_right(outcome(end), "added")
+            seconds = max(0.0, self._clock() - self.job.started)
+            self.title_bar.set_right(progress(watch.state, seconds), "accent")
         else:
-            text = {State.CANCELLED: "Cancelled", State.DIED: "Ended without a word"}
-            took = "" if end is None or end.seconds is None else f" after {duration(end.seconds)}"
-            self.title_bar.set_right(f"{text.get(watch.ended, 'Failed')}{took}", "removed")
+            style = "added" if watch.ended is State.FINISHED else "removed"
+            self.title_bar.set_right(ending(watch.ended, watch.state.end), style)
 
     # What a step added.
 
@@ -220,8 +208,14 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
             self._rest.stop()
         self._rest = self.set_timer(_REST, self._look)
 
+    def on_screen_resume(self) -> None:
+        """Back from another screen."""
+        self._look_soon()
+
     def _look(self) -> None:
         """Reads the layer of the step under the cursor."""
+        if not self.is_current:
+            return  # Another screen may read from the layer that is shown.
         step = self.steps.step
         wanted = layer_of(step, self.build.state) if step and self.build is not None else None
         shown_for = None if step is None else (step.key, step.state)
@@ -315,11 +309,6 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
         self._bring(pane)
         super().go(pane)
 
-    def action_zoom(self) -> None:
-        """Gives a pane the whole screen, or takes it back."""
-        self._zoomed = not self._zoomed
-        self.set_class(self._zoomed, "-zoomed")
-
     def action_whole(self) -> None:
         """Shows the log of one step, or of all."""
         self.log_view.toggle_whole()
@@ -357,7 +346,7 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
 
     def action_back(self) -> None:
         """Ends the zoom, or goes back; the build goes on."""
-        if self._zoomed:
+        if self.has_class("-zoomed"):
             self.action_zoom()
         elif self.has_class("-narrow") and self.focused is self.files:
             # They are in the place of the log: to the user, a page of their own.
@@ -385,6 +374,18 @@ class BuildScreen(Saying, PaneKeys[str | None], inherit_bindings=False):
 
         state = self.build.state if self.build is not None else None
         edit_step(self.app, self.job, state, self.steps.step, self._opener)
+
+    def action_lead(self, name: str) -> None:
+        """Shows the file under the cursor, or its versions; or says why not."""
+        from layerscope.tui.leads import LEADS, Place
+
+        lead, files = LEADS[name], self.files
+        pane = "files" if self.focused is files else ""
+        place = Place(self._opener, None, self.session, files.view, node=files.node, pane=pane)
+        if problem := lead.why_not(place):
+            self.keys.say(problem)
+        else:
+            self.app.push_screen(lead.screen(place))
 
     def action_shell(self) -> None:
         """A shell in the last good layer, in a container that is removed at its end."""

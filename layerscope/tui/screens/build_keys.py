@@ -16,8 +16,14 @@ HINTS = {
         "build.edit",
         "build.shell",
     ),
-    "log": ("build.cancel", "build.search", "build.next_match build.previous_match=Match"),
-    "files": ("build.cancel", "files.toggle"),
+    "log": (
+        "build.cancel",
+        "build.search",
+        "build.next_match build.previous_match=Match",
+        "build.image",
+        "build.again",
+    ),
+    "files": ("build.cancel", "files.toggle", "build.content", "build.versions"),
     "": ("build.whole", "build.next_pane", "build.zoom", "build.back"),
     "end": ("app.help", "app.quit"),
 }
@@ -37,6 +43,14 @@ BINDINGS: list[BindingType] = [
         "Edit",
         tooltip="Edit the Dockerfile, at the line of the step",
         id="build.edit",
+    ),
+    Binding("v", "lead('content')", "View", tooltip="Show the file", id="build.content"),
+    Binding(
+        "d",
+        "lead('versions')",
+        "Versions",
+        tooltip="Show and compare the versions of the path",
+        id="build.versions",
     ),
     Binding("ctrl+k", "cancel", "Cancel", tooltip="Stop the build", id="build.cancel"),
     Binding(

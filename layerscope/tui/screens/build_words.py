@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from layerscope.build.compare import Compared
 from layerscope.build.events import BuildEvent
 from layerscope.build.state import BuildState, BuildStep
+from layerscope.jobs.job import State
 from layerscope.text import docker_size, short_id
+from layerscope.tui.format import plural
 from layerscope.tui.glyphs import SEPARATOR
 from layerscope.tui.widgets.step_list import duration
+
+
+def progress(state: BuildState, seconds: float) -> str:
+    """What is known of a build that runs."""
+    parts = [duration(seconds)]
+    context = state.context
+    if context is not None:
+        size, files = docker_size(context.size or 0), plural(context.files or 0, "file")
+        parts.insert(0, f"context {size} in {files}")
+    if state.warnings:
+        parts.insert(0, plural(len(state.warnings), "warning"))
+    return SEPARATOR.join(parts)
+
+
+def ending(state: State, end: BuildEvent | None) -> str:
+    """How a build ended.
+
+    Args:
+        state: What became of its job.
+        end: The event that ended it; None if there was none.
+    """
+    if state is State.FINISHED and end is not None:
+        return outcome(end)
+    text = {State.CANCELLED: "Cancelled", State.DIED: "Ended without a word"}
+    took = "" if end is None or end.seconds is None else f" after {duration(end.seconds)}"
+    return f"{text.get(state, 'Failed')}{took}"
 
 
 def outcome(end: BuildEvent) -> str:
@@ -27,6 +56,14 @@ def failure(step: BuildStep, has_image: bool) -> str:
     what = f"Step {step.label} failed" + (f" with exit code {code}." if code is not None else ".")
     ways = "x opens a shell, " if has_image else ""
     return f"{what} {ways}b builds again."
+
+
+def broken_here(compared: Compared | None, step: BuildStep | None) -> str:
+    """Why the cache broke, if it did at a step."""
+    broken = compared.broken if compared is not None else None
+    if broken is None or step is None or step.key != broken.key:
+        return ""
+    return f"Cache broken: {broken.why}"
 
 
 def layer_of(step: BuildStep, state: BuildState) -> tuple[str, str] | None:

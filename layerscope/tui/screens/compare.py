@@ -221,10 +221,6 @@ class CompareScreen(Saying, PaneKeys[None], inherit_bindings=False):
         self.set_class(zoomed, "-zoomed")
         self.refresh_bindings()
 
-    def action_zoom(self) -> None:
-        """Gives a pane the whole screen, or takes it back."""
-        self.toggle_class("-zoomed")
-
     # Keys.
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:

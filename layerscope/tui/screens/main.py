@@ -290,18 +290,16 @@ class MainScreen(Saying, EngineScreen, inherit_bindings=False):
     def place(self) -> Place:
         """Where the user is."""
         files = self.files
-        view = files.rows.view if files.rows is not None and files.row_count else None
         step = self.layer_list.step
         layer = None if step is None else step.layer
-        node = None if view is None else files.node
         image, pane, cache = self.images.image, self.pane.id or "", self._cache
         return Place(
             self._opener,
             self._connector,
             self.session,
-            view,
+            files.view,
             layer,
-            node,
+            files.node,
             image,
             pane,
             cache,

@@ -100,3 +100,7 @@ class PaneKeys(Screen[T], inherit_bindings=False):
         ring, pane = self.ring, self.pane
         place = ring.index(pane) if pane in ring else 0
         self.go(ring[(place + step) % len(ring)])
+
+    def action_zoom(self) -> None:
+        """Gives a pane the whole screen, or takes it back."""
+        self.toggle_class("-zoomed")

@@ -65,7 +65,7 @@ class BuildLog(RowView):
         self._reason: list[str] = []
         self._note = ""
         # Lines that were read, and those of which log they are.
-        self._kept: dict[int, str] = {}
+        self._kept: dict[int, tuple[str, str]] = {}
         self._kept_of: array[int] | None = None
 
     def show(self, state: BuildState, step: BuildStep | None, note: str = "") -> None:
@@ -142,10 +142,14 @@ class BuildLog(RowView):
         if behind >= 0:
             return [(self._reason[behind], colors.removed)] if behind < len(self._reason) else []
         base = colors.match if row == self._found else colors.text
-        line = colored_line(self._text(row), base, self._aside + width)
-        return _moved(line, self._aside)
+        label, text = self._told(row)
+        line = _moved(colored_line(text, base, self._aside + width), self._aside)
+        if self.whole:
+            line.insert(0, (f"{label:>{len(str(self._state.total))}}  ", colors.muted))
+        return line
 
-    def _text(self, row: int) -> str:
+    def _told(self, row: int) -> tuple[str, str]:
+        """A line, and the number of the step that printed it, as people get to see it."""
         offsets = self._offsets
         if self._kept_of is not offsets:
             self._kept, self._kept_of = {}, offsets
@@ -154,11 +158,12 @@ class BuildLog(RowView):
             start, stop = self.top, min(self.top + self.page_size, len(offsets))
             start, stop = min(start, row), max(stop, row + 1)
             missing = [each for each in range(start, stop) if each not in self._kept]
-            self._kept = {n: text for n, text in self._kept.items() if start <= n < stop}
+            self._kept = {n: told for n, told in self._kept.items() if start <= n < stop}
             first, last = missing[0], missing[-1] + 1
             lines = self._state.lines(offsets, first, last)
-            self._kept.update(zip(range(first, last), lines, strict=False))
-        return self._kept.get(row, "")
+            for n, text in zip(range(first, last), lines, strict=False):
+                self._kept[n] = (self._state.printed_by(offsets[n]), text)
+        return self._kept.get(row, ("", ""))
 
     def action_aside(self, step: int) -> None:
         """Moves long lines aside."""

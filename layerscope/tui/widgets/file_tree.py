@@ -355,9 +355,14 @@ class FileTree(RowView):
         return int(self.rows.nodes[self.cursor])
 
     @property
+    def view(self) -> View | None:
+        """What is shown; None where nothing is."""
+        return self.rows.view if self.rows is not None and self.row_count else None
+
+    @property
     def on_folder(self) -> bool:
         """Whether the cursor is on a folder; `EntryType.DIR` is 3."""
-        view = self.rows.view if self.rows is not None and self.node is not None else None
+        view = self.view
         version = -1 if view is None else int(view.versions[self.node])
         return version < 0 or view is None or int(view.stack.types[version]) == 3
 

@@ -102,7 +102,8 @@ class StepList(RowView):
         self.set_rows(len(self._steps), cursor)
         if moved:
             self.post_message(self.Moved(self))
-        done = sum(step.state not in (*_IDLE, StepState.RUNNING) for step in self._steps)
+        not_done = (*_IDLE, StepState.RUNNING, StepState.FAILED, StepState.STOPPED)
+        done = sum(step.state not in not_done for step in self._steps)
         cached = sum(step.state is StepState.CACHED for step in self._steps)
         parts = [f"{done} of {plural(self._total, 'step')}"] if self._total else []
         parts += [f"{cached} cached"] if cached else []
