@@ -72,7 +72,8 @@ def test_files(site: Site) -> None:
         f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\nCOPY . /x/\nRUN echo last\n"
     )
     assert broke(site) == ""
-    for change, said in FILES:
+    # Each of Podman's builds takes seconds.
+    for change, said in FILES[::3] if site.builder == "podman" else FILES:
         change(site)
         assert broke(site) == said
 

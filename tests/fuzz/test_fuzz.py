@@ -1,4 +1,4 @@
-"""Every parser, for a minute each (two at a time), and what was found before, for good.
+"""Every parser, for half a minute each (two at a time), and what was found before, for good.
 
 `LAYERSCOPE_FUZZ_SECONDS` sets another time.
 """
@@ -18,7 +18,7 @@ import pytest
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
-SECONDS = int(os.environ.get("LAYERSCOPE_FUZZ_SECONDS", "60"))
+SECONDS = int(os.environ.get("LAYERSCOPE_FUZZ_SECONDS", "30"))
 FINDINGS = Path(__file__).parent / "findings"
 
 
