@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,14 @@ def last_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Job | Non
         dockerfile: The Dockerfile.
         jobs: The jobs, the newest first; None for all that are kept.
     """
+    return next(_builds_of(dockerfile, jobs), None)
+
+
+def _builds_of(dockerfile: Path, jobs: Iterable[Job] | None) -> Iterator[Job]:
     wanted = os.path.realpath(dockerfile)
     for job in all_jobs() if jobs is None else jobs:
         if job.kind == "build" and os.path.realpath(str(job.spec.get("dockerfile"))) == wanted:
-            return job
-    return None
+            yield job
 
 
 def build_to_repeat(folder: Path, jobs: Iterable[Job] | None = None) -> Job | None:
@@ -114,10 +117,7 @@ def finished_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Known
         dockerfile: The Dockerfile.
         jobs: The jobs, the newest first; None for all that are kept.
     """
-    wanted = os.path.realpath(dockerfile)
-    for job in all_jobs() if jobs is None else jobs:
-        if job.kind != "build" or os.path.realpath(str(job.spec.get("dockerfile"))) != wanted:
-            continue
+    for job in _builds_of(dockerfile, jobs):
         end = end_of(job)
         if end is not None and end.event == "finished":
             state = BuildState(job.journal)
