@@ -1,31 +1,46 @@
-"""layerscope: what every layer of a container image adds, in a terminal.
+"""layerscope shows what each layer of a container image adds, in a terminal.
 
-One core, two front ends. Imports point down this list only, held by import-linter:
+One core, two front ends. Imports only point down this list; import-linter verifies that:
 
-    cli            the parser of the command line
-    tui, commands  the Textual app; what each command does
+    manual         the manual page
+    cli            the command line: every command and option
+    parser         parsers, and their help
+    process        a command's streams, signals and threads
+    tui, commands  the Textual app, a room for each screen; what each command does
+    output, help   stdout and the pager; the help topics
     reports        text and JSON of what the core found; the CI gate
-    build          a build as steps and events, one module for each builder; each step's layer
+    build          a build as steps and events, one module for each builder; each step's layer is
                    measured while the next one runs; what broke the cache since the last build
-    jobs           work that outlives the terminal that started it: a process and a journal
-    dockerfile     the document as a user edits it; the build context; a document from a history
-    engines        what can list images, export and build them; opens what a user names as SOURCE
-    images         Image, Layer, History, every place an image can be read from, and the cache
-    filesystem     changeset: one layer's changes in columns; stack: layers on top of each other,
-                   the union at any height, every version of every path; waste; what a screen shows
+    transfer       pulls and pushes as events, a row for each layer; what they would move
+    jobs           long work that outlives its terminal: a process and a journal
+    dockerfile     syntax (parser, words), meaning (variables, stages), checks, context
+                   (.dockerignore, packing), editing (completion, formatting, help)
+    engines        what can list, export, build and remove images; opens what a user names as SOURCE
+    images         Image, Layer and History, and every place an image is read from: archives,
+                   registry, stores (what engines keep on disk), containers; files (content,
+                   extraction, packages); cache (what was parsed once)
+    filesystem     changeset: one layer's changes, in columns; stack: layers on top of each other,
+                   the merged view at any height, every version of every path; waste
     oci            the formats: references, manifests, configurations, tar headers, compression
-    content        one file's bytes: what kind it is, its lines, what is found in it, highlighting,
-                   the packages that a database of dpkg, apk or rpm names
-    config         settings, and the folders of settings, cache and state
-    text, errors   words for people
+    content        one file's bytes: its kind, lines, matches, highlighting, and the packages that
+                   a database of dpkg, apk or rpm lists
+    config, logs   settings, and the folders of settings, cache and state; the log
+    patterns       globs, and regular expressions in linear time
+    records        JSON files as checked records: jobs, events, contexts
+    writing        files that are complete or absent, temporary folders that are always removed
+    text, errors   text that is safe to show; errors that users can act on
+    status_line    the line that shows what is being done
+    programs       runs programs of others, for a bounded time and with bounded output
+    bounded        files and lines that others control, read within bounds
+    redaction      keeps secrets out of messages and logs
 
-`content` stands beside `oci`: neither knows of the other. `oci`, `content` and `filesystem` are
-functions on bytes and arrays and know of no engine. `textual` is imported in `tui` alone, `docker`
-in `engines`.
+`oci` and `content` do not know each other. `oci`, `content` and `filesystem` are functions on bytes
+and arrays and know no engine. `textual` and `rich` are imported in `tui` only, `docker` in
+`engines` only.
 
-How a layer is read: `oci.tar_scan` finds headers, seeking over content; `oci.tar_columns` decodes
-thousands of them at a time; `filesystem.tar_changeset` makes a changeset of them.
-`filesystem.apply` puts changesets on top of each other: all paths are one tree numbered depth
+How a layer is read: `oci.tar_scan` finds headers and seeks over content; `oci.tar_columns` decodes
+thousands of headers at a time; `filesystem.tar_changeset` makes a changeset of them.
+`filesystem.apply` puts changesets on top of each other: all paths are one tree, numbered depth
 first, so everything below a path is a range of numbers, and what a layer hides, what a folder
 holds and what a screen shows are sums over ranges.
 """

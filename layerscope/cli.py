@@ -1,344 +1,587 @@
-"""The commands. stdout is data, stderr is narration; the exit code is the answer."""
+"""The command line. stdout is data, stderr progress and errors; the exit code is the answer."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from layerscope import __version__, config
+from layerscope import __version__, config, process
 from layerscope.commands import command
-from layerscope.commands.build_flags import add_build
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
-from layerscope.text import visible
+from layerscope.parser import GENERAL, Command, Parser, item
+from layerscope.parser import choice as _choice
+from layerscope.parser import number as _number
+from layerscope.parser import repeated as _repeated
+from layerscope.parser import switch as _switch
+from layerscope.parser import unless as _unless
+from layerscope.parser import value as _value
 
-_SOURCE_HELP = (
+#: What a shell reports of a program that SIGPIPE ended.
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+_SOURCE = (
     "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a "
-    "folder with an OCI image layout; or TRANSPORT:…, with TRANSPORT one of docker, docker-daemon, "
-    "docker-archive, docker-root, container, oci, oci-archive"
+    "folder with an OCI image layout; or TRANSPORT:…, where TRANSPORT is container, dir, docker, "
+    "docker-archive, docker-daemon, docker-root, oci or oci-archive (see layerscope help sources)"
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line that says what to do."""
-
-    def error(self, message: str) -> NoReturn:
-        message = visible(f"{message[:1].upper()}{message[1:]}")
-        raise UsageError(f"{message}.", f"See {self.prog} --help.")
-
-
-def _parser() -> tuple[_Parser, frozenset[str]]:
-    """The parser, and the names of all commands."""
-    parser = _Parser(
-        prog="layerscope",
-        description="Shows what each layer of a container image adds. Without a command: the TUI.",
-        epilog="layerscope [SOURCE] starts the TUI, with that image open. If a terminal shows it "
-        "wrongly, LAYERSCOPE_OUTPUT=plain in the environment makes it write more, and simpler.",
-    )
-    parser.add_argument("--version", action="version", version=f"layerscope {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-
-    inspect = _command(subparsers, "inspect", "image, layers, waste")
-    inspect.add_argument("--json", action="store_true", help="one JSON object")
-
-    waste = _command(subparsers, "waste", "what could be saved, why, and how")
-    waste.add_argument("--json", action="store_true", help="one JSON object")
-    waste.add_argument(
-        "--no-compare",
-        dest="compare",
-        action="store_false",
-        help="read no content, which tells what was copied from what was rewritten",
-    )
-
-    what = "installed packages, what a layer did to them, setuid files and capabilities"
-    packages = _command(subparsers, "packages", what)
-    packages.add_argument("--layer", type=int, metavar="N", help="what layer N changed")
-    packages.add_argument("--json", action="store_true", help="one JSON object")
-
-    files = _command(subparsers, "files", "the union at the top, or one layer's changes")
-    files.add_argument("--layer", type=int, metavar="N", help="one layer, the base being 0")
-    files.add_argument("--json-lines", action="store_true", help="one JSON object a line")
-
-    history = _command(subparsers, "history", "every version of a path")
-    history.add_argument("path", metavar="PATH")
-    history.add_argument(
-        "-p", "--patch", action="store_true", help="unified diffs between versions, for patch too"
-    )
-    history.add_argument("--json", action="store_true", help="one JSON object")
-
-    cat = _command(subparsers, "cat", "content of a version of a file")
-    cat.add_argument("path", metavar="PATH")
-    cat.add_argument("--layer", type=int, metavar="N", help="as it is with layer N on top")
-    cat.add_argument("--describe", action="store_true", help="what kind of file it is instead")
-    cat.add_argument("--json", action="store_true", help="with --describe, one JSON object")
-
-    extract = _command(subparsers, "extract", "write files of an image to a folder")
-    extract.add_argument("paths", metavar="PATH", nargs="+", help="/ for everything")
-    extract.add_argument("-o", "--output", metavar="DIR", required=True)
-    extract.add_argument("--layer", type=int, metavar="N", help="as it is with layer N on top")
-
-    diff = _command(subparsers, "diff", "two images, of any two sources", source=False)
-    diff.add_argument("a", metavar="A", help=_SOURCE_HELP)
-    diff.add_argument("b", metavar="B")
-    diff.add_argument("--json", action="store_true", help="one JSON object")
-    diff.add_argument("--path", metavar="PATH", help="unified diff of this one path, for patch too")
-    diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
-
-    find = _command(subparsers, "find", "a file in all local images", source=False)
-    find.add_argument(
-        "pattern", metavar="PATTERN", help="part of a path, a glob, or sha256:DIGEST of content"
-    )
-    find.add_argument("sources", metavar="SOURCE", nargs="*", help="look in these instead")
-    find.add_argument("--regex", action="store_true", help="PATTERN is a regular expression")
-    find.add_argument("--index", action="store_true", help="read layers that are not known yet")
-    find.add_argument("--json-lines", action="store_true", help="one JSON object a line")
-
-    gate = _command(subparsers, "ci", "gate with thresholds; exit 1 on a breach")
-    fraction, size = "FRACTION", "BYTES"
-    gate.add_argument("--lowest-efficiency", metavar=fraction)
-    gate.add_argument("--highest-wasted-bytes", metavar=size)
-    gate.add_argument("--highest-wasted-percent", metavar=fraction)
-    gate.add_argument("--highest-user-wasted-percent", metavar=fraction)
-    gate.add_argument("--highest-size", metavar=size)
-    gate.add_argument("--exclude", metavar="GLOB", action="append", help="waste not to count")
-    gate.add_argument("--config", metavar="FILE", help="layerscope.toml, pyproject.toml, .dive-ci")
-    gate.add_argument("--json", action="store_true", help="one JSON object")
-
-    what = "images of the current engine, or of a data folder"
-    images = _command(subparsers, "images", what, source=False)
-    images.add_argument(
-        "source", metavar="SOURCE", nargs="?", help="docker-root:DIR, a daemon's data folder"
-    )
-    images.add_argument("--json", action="store_true", help="one JSON object")
-
-    what = "remove images, after saying what that frees and asking"
-    removal = subparsers.add_parser("rm", help=what, description=f"{what.capitalize()}.")
-    removal.add_argument("images", metavar="IMAGE", nargs="+", help="name or id")
-    removal.add_argument("--dry-run", action="store_true", help="say it, and remove nothing")
-    removal.add_argument("--yes", action="store_true", help="do not ask")
-    removal.add_argument("--json", action="store_true", help="one JSON object")
-
-    _add_lint(subparsers)
-    made_of = _command(subparsers, "dockerfile", "a Dockerfile from an image's history")
-    made_of.add_argument("--json", action="store_true", help="one JSON object, with layer numbers")
-    add_build(subparsers)
-    _add_jobs(subparsers)
-
-    tui = _command(subparsers, "tui", "the TUI, as without a command", source=False)
-    tui.add_argument("source", metavar="SOURCE", nargs="?", help=_SOURCE_HELP)
-    tui.add_argument("--theme", metavar="NAME", help="auto, dark, light, terminal, plain, …")
-    tui.add_argument("--ascii", action="store_true", default=None, help="draw with ASCII alone")
-    tui.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-
-    what = "the settings that apply, and where each comes from"
-    settings = subparsers.add_parser("config", help=what, description=f"{what.capitalize()}.")
-    settings.add_argument(
-        "what", choices=("show", "path"), nargs="?", default="show", help="path: of the file"
-    )
-    settings.add_argument("--json", action="store_true", help="one JSON object")
-    return parser, frozenset(subparsers.choices)
-
-
-def _add_lint(subparsers: argparse._SubParsersAction[_Parser]) -> None:
-    lint = _command(subparsers, "lint", "problems of a Dockerfile; exit 1 if any", source=False)
-    lint.add_argument(
-        "file", metavar="FILE", nargs="?", help="- for standard input; ./Dockerfile by default"
-    )
-    lint.add_argument("--context", metavar="DIR", help="build context; FILE's folder by default")
-    lint.add_argument("--target", metavar="STAGE", help="the stage that is built; the last one")
-    lint.add_argument(
-        "--build-arg", metavar="NAME[=VALUE]", action="append", help="a build argument"
-    )
-    lint.add_argument(
-        "--image", metavar="SOURCE", help="built from FILE: what its steps wasted counts too"
-    )
-    lint.add_argument(
-        "--bases", action="store_true", help="look base images up, in the engine or a registry"
-    )
-    lint.add_argument(
-        "--fail-on",
-        choices=("error", "warning", "info", "never"),
+#: Every argument and option.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "a": _value("A", _SOURCE),
+    "b": _value("B", "another image"),
+    "context": _value("CONTEXT", "folder of the build context"),
+    "file": _value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
+    "id": _value("ID", "the job's id"),
+    "image": _value("SOURCE", _SOURCE, nargs="?"),
+    "images": _value("IMAGE", "a name or an id", nargs="+"),
+    "names": _value("IMAGE", "names of images; all by default", nargs="*", default=[]),
+    "name": _value("NAME", "[HOST/]NAME[:TAG], of Docker Hub without HOST"),
+    "path": _value("PATH", "a path in the image"),
+    "paths": _value("PATH", "a file or folder; / is all", nargs="+"),
+    "pattern": _value(
+        "PATTERN", "part of a path, a glob, or sha256:DIGEST of the content", type=str
+    ),
+    "shell": _choice("bash", "zsh", "fish", text="bash, zsh or fish", metavar="SHELL"),
+    "repository": _value("REPOSITORY", "[HOST/]NAME, of Docker Hub without HOST"),
+    "registry": _value("REGISTRY", "HOST[:PORT]; Docker Hub by default", nargs="?"),
+    "source": _value("SOURCE", _SOURCE),
+    "term": _value("TERM", "part of a name; HOST/TERM searches another registry than Docker Hub"),
+    "sources": _value("SOURCE", "images to search instead", nargs="*", default=[]),
+    "topic": _value("TOPIC", "without it, all topics", nargs="?"),
+    "what": _choice(
+        *("show", "path"),
+        text="show, the default; or path: where the settings file is",
+        metavar="WHAT",
+        nargs="?",
+        default="show",
+    ),
+    "--again": _switch(
+        "take what is not given from the last build of the Dockerfile, except --no-cache and --pull"
+    ),
+    "--all-tags": _switch("all tags of the repository"),
+    "--all": _switch("all images of the current engine instead, those that waste most first"),
+    "--ascii": _switch("draw with ASCII only") | {"default": None},
+    "--bases": _switch("look base images up in the engine or a registry"),
+    "--build-arg": _repeated(
+        "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
+    ),
+    "--builder": _choice(
+        *("auto", "classic", "buildkit", "podman"),
+        text="auto, the default: BuildKit if docker has buildx, else the engine's own",
+        default="",
+    ),
+    "--color": _choice(
+        *("auto", "always", "never"),
+        text="auto, the default: color on a terminal, unless NO_COLOR is set",
+    ),
+    "--config": _value("FILE", "a layerscope.toml, pyproject.toml or .dive-ci to read"),
+    "--context": _value("DIR", "the build context; FILE's folder by default"),
+    "--describe": _switch("show what kind of file it is instead"),
+    "-d --detach": _switch("print the job's id, and do not wait"),
+    "--dry-run": _switch("show what would be done, and do nothing"),
+    "--exclude": _repeated("GLOB", "paths whose waste does not count"),
+    "--exit-code": _switch("exit with 1 if they differ"),
+    "--export": _switch("make the engine export the image, even if its data folder can be read"),
+    "--fail-on": _choice(
+        *("error", "warning", "info", "never"),
+        text="exit with 1 from this severity on; warning by default",
         default="warning",
-        help="exit with 1 from this severity on; warning by default",
-    )
-    lint.add_argument(
-        "--no-hadolint", dest="hadolint", action="store_false", help="do not ask hadolint"
-    )
-    lint.add_argument(
-        "--no-buildkit", dest="buildkit", action="store_false", help="do not ask docker buildx"
-    )
-    lint.add_argument(
-        "--no-builds",
-        dest="builds",
-        action="store_false",
-        help="do not tell what the last build of FILE wasted",
-    )
-    lint.add_argument("--json", action="store_true", help="one JSON object")
+    ),
+    "-f --file": _value("FILE", "CONTEXT/Dockerfile by default; - for standard input"),
+    "--highest-size": _value("BYTES", "shipped bytes, at most"),
+    "--highest-user-wasted-percent": _value(
+        "FRACTION", "wasted ÷ bytes shipped above the base layer, at most"
+    ),
+    "--highest-wasted-bytes": _value("BYTES", "wasted bytes, at most"),
+    "--highest-wasted-percent": _value("FRACTION", "wasted ÷ shipped bytes, at most"),
+    "--ignore-time": _switch("leave out paths that differ in their time only"),
+    "--ignorefile": _value("FILE", "the rules of the context, with Podman and the classic builder"),
+    "--image": _value("SOURCE", "an image built from FILE: also report what its steps wasted"),
+    "--index": _switch("read layers that have not been read yet"),
+    "--insecure": _switch("also read registries without TLS or with an invalid certificate"),
+    "--json": _switch("print one JSON object"),
+    "--json-lines": _switch("print one JSON object for each entry, match or event"),
+    "--limit": _value("N", "how many to list, at most", type=_number),
+    "--label": _repeated("NAME=VALUE", "a label of the image"),
+    "--layer": _value("N", "a layer; the base is layer 0", type=int),
+    "--log": _value("FILE", "append unexpected errors, with tracebacks, to FILE"),
+    "--lowest-efficiency": _value("FRACTION", "visible ÷ shipped bytes, at least"),
+    "--network": _value("MODE", "of RUN steps: default, host, none"),
+    "--no-buildkit": _unless("buildkit", "do not run docker buildx"),
+    "--no-builds": _unless("builds", "do not report what the last build of FILE wasted"),
+    "--no-cache": _switch("do not use or fill the cache"),
+    "--no-compare": _unless(
+        "compare", "do not compare content to tell copied files from rewritten ones"
+    ),
+    "--no-hadolint": _unless("hadolint", "do not run hadolint"),
+    "--no-mouse": _switch("leave the mouse to the terminal"),
+    "-o --output": _value("DIR", "the folder to write to", required=True),
+    "-p --patch": _switch("show unified diffs between versions, which patch accepts"),
+    "--password-stdin": _switch("read the password from standard input"),
+    "--official": _switch("only Docker Official Images"),
+    "--path": _value("PATH", "show a unified diff of this path only"),
+    "--plain-text": _switch(
+        "keep it in Docker's config.json, even if there is a credential helper"
+    ),
+    "--platform": _value(
+        "OS/ARCH[/VARIANT]", "the platform to choose if there are several; this host's by default"
+    ),
+    "--pull": _switch("look for newer base images"),
+    "--registry": _value("HOST", "the registry to search; Docker Hub by default"),
+    "--stars": _value("N", "only repositories with at least N stars", type=_number),
+    "-q --quiet": _switch("print only the image's id"),
+    "--regex": _switch("PATTERN is a regular expression"),
+    "--secret": _repeated(
+        "id=ID,src=FILE|env=VARIABLE",
+        "for RUN --mount=type=secret, with BuildKit and Podman; its value is in no layer, log or "
+        "file of layerscope",
+    ),
+    "-t --tag": _repeated("NAME[:TAG]", "a name for the image"),
+    "--target": _value("STAGE", "the stage to build; the last by default"),
+    "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
+    "-u --username": _value("USER", "the user name; without it, asks, or checks a kept login"),
+    "--version": {
+        "action": "version",
+        "version": f"layerscope {__version__}",
+        "help": "print the version",
+    },
+    "--wasted": _switch("also show what each image wastes, those that waste most first"),
+    "--yes": _switch("do not ask"),
+}
+
+#: Options of every command that reads images.
+_READING = ("--platform", "--export", "--insecure", "--no-cache")
 
 
-def _add_jobs(subparsers: argparse._SubParsersAction[_Parser]) -> None:
-    what = "builds that run or ran, also those of terminals that are gone"
-    jobs = subparsers.add_parser("jobs", help=what, description=f"{what.capitalize()}.")
-    actions = jobs.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
-    listed = actions.add_parser("list", help="all of them, newest first")
-    # Without an action it is `list`, flag and all.
-    for parser, default in ((jobs, False), (listed, argparse.SUPPRESS)):
-        parser.add_argument("--json", action="store_true", default=default, help="one JSON object")
-    attach = actions.add_parser("attach", help="follow a job from its first line on")
-    attach.add_argument("id", metavar="ID")
-    attach.add_argument("--json-lines", action="store_true", help="one JSON object an event")
-    cancel = actions.add_parser("cancel", help="stop a job")
-    cancel.add_argument("id", metavar="ID")
+COMMANDS: dict[str, Command] = {
+    "inspect": Command(
+        "image, layers, waste",
+        ("source", *_READING, "--json"),
+        examples=(
+            "layerscope inspect debian:12",
+            "layerscope inspect --json image.tar | jq .image.size",
+        ),
+    ),
+    "waste": Command(
+        "what could be saved, why, and how",
+        ("image", *_READING, "--no-compare", "--all", "--index", "--json"),
+        examples=("layerscope waste debian:12", "layerscope waste --all"),
+    ),
+    "packages": Command(
+        "installed packages, what a layer did to them, setuid files and capabilities",
+        ("source", *_READING, ("--layer", "what layer N changed"), "--json"),
+        examples=("layerscope packages --layer 2 debian:12",),
+    ),
+    "files": Command(
+        "the merged view, or one layer's changes",
+        ("source", *_READING, ("--layer", "the changes of layer N"), "--json-lines"),
+        examples=(
+            "layerscope files --layer 2 debian:12",
+            "layerscope files --json-lines image.tar | jq -r .path",
+        ),
+    ),
+    "history": Command(
+        "every version of a path",
+        ("source", "path", *_READING, "-p --patch", "--json"),
+        examples=(
+            "layerscope history debian:12 /etc/passwd",
+            "layerscope history --patch oci:layout /etc/motd",
+        ),
+    ),
+    "cat": Command(
+        "content of a version of a file",
+        (
+            *("source", "path", *_READING, ("--layer", "the file as it is with layer N on top")),
+            *("--describe", ("--json", "with --describe, print one JSON object")),
+        ),
+        examples=(
+            "layerscope cat debian:12 /etc/os-release",
+            "layerscope cat --layer 0 image.tar /etc/passwd",
+        ),
+    ),
+    "extract": Command(
+        "write files of an image to a folder",
+        (
+            *("source", "paths", *_READING, "-o --output"),
+            ("--layer", "files as they are with layer N on top"),
+        ),
+        examples=("layerscope extract debian:12 /etc /usr/bin/env -o files",),
+    ),
+    "diff": Command(
+        "two images, of any two sources",
+        ("a", "b", *_READING, "--path", "--ignore-time", "--exit-code", "--json"),
+        examples=(
+            "layerscope diff debian:11 debian:12",
+            "layerscope diff --path /etc/passwd old.tar new.tar",
+        ),
+        no="with --exit-code: the images differ",
+    ),
+    "find": Command(
+        "a file in all local images",
+        ("pattern", "sources", *_READING, "--regex", "--index", "--json-lines"),
+        examples=("layerscope find libssl", "layerscope find '*.so.3' debian:12 image.tar"),
+        no="nothing was found",
+    ),
+    "ci": Command(
+        "check an image against thresholds",
+        (
+            *("source", *_READING, "--lowest-efficiency", "--highest-wasted-bytes"),
+            *("--highest-wasted-percent", "--highest-user-wasted-percent", "--highest-size"),
+            *("--exclude", "--config", "--json"),
+        ),
+        examples=("layerscope ci --lowest-efficiency 0.95 image.tar",),
+        no="a rule is broken",
+    ),
+    "images": Command(
+        "images of the current engine, or of a data folder",
+        (
+            *(("image", "docker-root:DIR, a daemon's data folder"), *_READING, "--wasted"),
+            *("--index", "--json"),
+        ),
+        examples=(
+            "layerscope images",
+            "layerscope images --wasted",
+            "layerscope images docker-root:/var/lib/docker",
+        ),
+    ),
+    "ps": Command(
+        "containers of the current engine, and what each has written",
+        ("--json",),
+        examples=("layerscope ps",),
+    ),
+    "rm": Command(
+        "remove images, after showing what that frees and asking",
+        ("images", "--dry-run", "--yes", "--json"),
+        examples=("layerscope rm --dry-run debian:11", "layerscope rm --yes debian:11"),
+        no="an image stays, or the removal was not confirmed",
+    ),
+    "pull": Command(
+        "pull an image from its registry into the engine, and show each layer's progress",
+        (
+            *("name", "--platform", "--all-tags"),
+            ("--dry-run", "pull nothing: show which layers are here, and what would be fetched"),
+            ("--json", "with --dry-run, print one JSON object"),
+            *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
+        ),
+        examples=(
+            "layerscope pull debian:12",
+            "layerscope pull --dry-run --platform linux/arm64 ghcr.io/org/app:1",
+        ),
+    ),
+    "push": Command(
+        "push an image of the engine to its registry, and show each layer's progress",
+        (
+            *("name", "--all-tags"),
+            ("--dry-run", "push nothing: show what the registry has, and what would be sent"),
+            ("--json", "with --dry-run, print one JSON object"),
+            *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
+        ),
+        examples=("layerscope push registry.example.com:5000/app:1",),
+    ),
+    "search": Command(
+        "find repositories in a registry",
+        (
+            *("term", "--registry", ("--limit", "how many to list, at most; 25 by default")),
+            *("--official", "--stars", "--insecure", "--json"),
+        ),
+        examples=("layerscope search nginx", "layerscope search registry.example.com:5000/app"),
+        no="nothing was found",
+    ),
+    "tags": Command(
+        "the tags of a repository, newest first",
+        (
+            *("repository", ("--limit", "how many to list, at most; 50 by default")),
+            *("--platform", "--insecure", "--no-cache", "--json"),
+        ),
+        examples=("layerscope tags debian", "layerscope tags --limit 5 ghcr.io/org/app"),
+    ),
+    "drift": Command(
+        "which images are behind their registry, and what still runs older ones",
+        ("names", "--insecure", "--json"),
+        examples=("layerscope drift", "layerscope drift --json debian:12"),
+        no="an image, or a container of it, is behind",
+    ),
+    "login": Command(
+        "check a login, and keep it where Docker keeps it",
+        ("registry", "-u --username", "--password-stdin", "--plain-text", "--insecure", "--json"),
+        examples=(
+            "layerscope login ghcr.io",
+            "layerscope login -u gordon --password-stdin registry.example.com < token",
+        ),
+        no="the login was not kept",
+    ),
+    "logout": Command(
+        "remove a login from everywhere Docker may keep it",
+        ("registry", "--json"),
+        examples=("layerscope logout ghcr.io",),
+        no="a login is still found",
+    ),
+    "lint": Command(
+        "problems of a Dockerfile",
+        (
+            *("file", *_READING, "--context", "--target", "--build-arg", "--image", "--bases"),
+            ("--builder", "also report what this builder cannot do"),
+            *("--fail-on", "--no-hadolint", "--no-buildkit", "--no-builds", "--json"),
+        ),
+        examples=("layerscope lint", "layerscope lint --fail-on error images/Dockerfile"),
+        no="there are problems, from the severity of --fail-on on",
+    ),
+    "dockerfile": Command(
+        "a Dockerfile from an image's history",
+        ("source", *_READING, "--json"),
+        examples=("layerscope dockerfile debian:12",),
+    ),
+    "build": Command(
+        "build an image, and show what each step adds",
+        (
+            *("context", "-t --tag", "-f --file", "--builder", "--target", "--build-arg"),
+            ("--platform", "such as linux/arm64; the engine's own by default"),
+            *("--label", ("--no-cache", "run every step"), "--pull", "--network", "--secret"),
+            *("--ignorefile", "--export", "--again"),
+            (
+                "--dry-run",
+                "build nothing: show the builder, what the Dockerfile offers, what would be sent",
+            ),
+            ("--json", "with --dry-run, print one JSON object"),
+            *("--json-lines", "-q --quiet", "-d --detach"),
+        ),
+        examples=("layerscope build -t app:1 .", "layerscope build --dry-run --builder buildkit ."),
+        no="the build failed; with --dry-run: it would",
+    ),
+    "jobs": Command(
+        "running and finished builds, also of terminals that are gone",
+        ("--json",),
+        examples=("layerscope jobs", "layerscope jobs attach 3", "layerscope jobs cancel 3"),
+        no="with attach: the build failed; with cancel: the job had already ended",
+    ),
+    "tui": Command(
+        "the TUI",
+        ("image", *_READING, "--theme", "--ascii", "--no-mouse"),
+        examples=(
+            "layerscope",
+            "layerscope debian:12",
+            "layerscope --theme light docker://ghcr.io/org/app:1",
+        ),
+        no="a rule is broken, images differ, nothing was found, …",
+    ),
+    "config": Command(
+        "the settings that apply, and where each comes from",
+        ("what", "--json"),
+        examples=("layerscope config", '$EDITOR "$(layerscope config path)"'),
+    ),
+    "completion": Command(
+        "print a script that completes commands, images and paths in a shell",
+        ("shell",),
+        examples=(
+            'eval "$(layerscope completion bash)"  # in ~/.bashrc',
+            'eval "$(layerscope completion zsh)"  # in ~/.zshrc, after compinit',
+            "layerscope completion fish > ~/.config/fish/completions/layerscope.fish",
+        ),
+    ),
+    "help": Command(
+        "help on a topic", ("topic",), examples=("layerscope help", "layerscope help sources")
+    ),
+    "version": Command("the version of layerscope", (), examples=("layerscope version",)),
+}
+
+#: What `jobs` can do; without one of these, it is `list`.
+_ACTIONS = {
+    "list": Command("all jobs, newest first", (), ("layerscope jobs list --json",)),
+    "attach": Command(
+        "follow a job from its first event",
+        ("id", "--json-lines"),
+        ("layerscope jobs attach 3",),
+        no="the build failed",
+    ),
+    "cancel": Command(
+        "stop a job", ("id",), ("layerscope jobs cancel 3",), no="it had already ended"
+    ),
+}
+
+#: The commands as they are listed.
+GROUPS = {
+    "what an image has": "inspect waste packages files history cat extract diff find ci",
+    "images of an engine": "images ps rm",
+    "registries": "pull push search tags drift login logout",
+    "Dockerfiles and builds": "build jobs lint dockerfile",
+    "layerscope itself": "config completion help version",
+}
 
 
-def _command(
-    subparsers: argparse._SubParsersAction[_Parser], name: str, text: str, *, source: bool = True
-) -> _Parser:
-    parser = subparsers.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
-    if source:
-        parser.add_argument("source", metavar="SOURCE", help=_SOURCE_HELP)
-    parser.add_argument(
-        "--platform", metavar="OS/ARCH", help="which image of several; this host's by default"
+def parser_of(name: str) -> Parser:
+    """The parser of a command; the help of the TUI's lists all commands."""
+    parser = (
+        _main_parser() if name == "tui" else Parser(f"layerscope {name}", COMMANDS[name], _OPTIONS)
     )
-    parser.add_argument(
-        "--export",
-        action="store_true",
-        help="have the engine export the image, even where its data folder can be read",
+    if name == "jobs":
+        _add_actions(parser)
+    parser.set_defaults(command=name, parser_of=parser_of, color="auto", log=None)
+    return parser
+
+
+def _main_parser() -> Parser:
+    parser = Parser("layerscope", COMMANDS["tui"], _OPTIONS, heading="options of the TUI")
+    parser.add(["--version"])
+    parser.usage = f"{parser.usage_lines}\n       layerscope COMMAND …"
+    lists = (
+        "\n".join([f"{title}:", *(item(each, COMMANDS[each].what) for each in names.split())])
+        for title, names in GROUPS.items()
     )
-    parser.add_argument(
-        "--insecure",
-        action="store_true",
-        help="read registries without TLS too, and with certificates that are not valid",
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="neither use nor keep what was read before"
+    parser.description = "\n\n".join(
+        [
+            "Shows what each layer of a container image adds. Without a command: the TUI.",
+            *lists,
+            "`layerscope COMMAND --help` shows the options of a command, and\n"
+            "`layerscope help` lists the help topics.",
+        ]
     )
     return parser
 
 
+def _add_actions(parser: Parser) -> None:
+    actions = parser.add_subparsers(
+        title="actions", dest="action", metavar="ACTION", help="list by default"
+    )
+    for name, known in _ACTIONS.items():
+        actions.add_parser(name, help=known.what, known=known, table=_OPTIONS)
+    # `jobs --json` and `jobs list --json` are the same.
+    actions.choices["list"].add(["--json"], default=argparse.SUPPRESS)
+    parser.usage = parser.usage_lines.replace("ACTION ...", "[ACTION …]")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command.
+    """Runs a command, by default that of the process's arguments.
 
-    Args:
-        argv: The arguments, without the program's name; None for those of the process.
-
-    Returns:
-        The exit code: 0, 1 (the answer is no), 2 (usage or error), 130 (interrupted).
+    Returns the exit code: 0, 1 (the answer is no), 2 (usage or error), 130 (interrupted), or
+    `BROKEN_PIPE` if nobody reads the output any more.
     """
-    # Reading makes millions of objects and no cycles: collecting garbage would find none.
+    # Reading makes millions of objects and no cycles.
     gc.disable()
-    _fill_closed_streams()
-    _want_no_threads()
+    process.fill_closed_streams()
+    process.want_no_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    interrupts = _remember_interrupts()
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
+    interrupts = process.remember_interrupts()
+    threading.excepthook = process.thread_failed
+    sys.unraisablehook = process.unraisable
     try:
         return _run(arguments)
     except BrokenPipeError:
-        _drop_output()
-        return 128 + signal.SIGPIPE
+        process.drop_output()
+        return BROKEN_PIPE
     except (KeyboardInterrupt, Cancelled):
         print("Interrupted.", file=sys.stderr)
         return 130
-    except LayerscopeError as error:
-        print(f"layerscope: {error}", file=sys.stderr)
-        return error.exit_code
-    except MemoryError:
-        print("layerscope: There is not enough memory to read this image.", file=sys.stderr)
-        return 2
-    except OSError as error:
-        name = f"{visible(str(error.filename))}: " if error.filename else ""
-        print(f"layerscope: {name}{error.strerror or error}.", file=sys.stderr)
-        _drop_output()
-        return 2
-    except Exception:
+    except Exception as error:
         # Left to Python, the exit code would be 1: the answer is no.
-        if interrupts:
+        if interrupts and not isinstance(error, LayerscopeError | OSError):
             print("Interrupted.", file=sys.stderr)
             return 130
-        sys.excepthook(*sys.exc_info())
-        print("layerscope: That is a mistake in layerscope. Please report it.", file=sys.stderr)
-        return 2
+        from layerscope import logs
+
+        failure = logs.failure_of(error)
+        print(f"layerscope: {failure}", file=sys.stderr)
+        process.drop_output()
+        return failure.exit_code
 
 
-def _remember_interrupts() -> list[int]:
-    """Makes ctrl+c leave a note, too: numpy raises an ImportError if it comes while that loads."""
-    notes: list[int] = []
-
-    def interrupt(number: int, _: object) -> NoReturn:
-        notes.append(number)
-        raise KeyboardInterrupt
-
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):
-        signal.signal(signal.SIGINT, interrupt)
-    return notes
-
-
-def _fill_closed_streams() -> None:
-    """Sees to it that no file takes the place of a stream that the process was started without.
-
-    What is told on stderr would go into that file, and there is no `sys.stderr` to tell it on.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
-
-
-def _want_no_threads() -> None:
-    """Keeps numpy from starting a thread for each core, for linear algebra that nothing here does.
-
-    That takes a third of the time of its import. `os.environ` does not learn of it, so that neither
-    do the editor and the shell that a user opens from here.
-    """
-    if "OPENBLAS_NUM_THREADS" not in os.environ:
-        os.putenv("OPENBLAS_NUM_THREADS", "1")
-
-
-def _drop_output() -> None:
-    """If stdout takes nothing more, lets go of what is buffered: it must not raise at exit."""
-    if sys.stdout is None:
-        return
+def _complete() -> NoReturn:
+    """Answers a shell that completes a line; whatever goes wrong, it just has no answer."""
     try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from layerscope.commands.completion import answer
+
+        answer(_chosen, parser_of, {name: known.what for name, known in COMMANDS.items()})
+    finally:
+        os._exit(1)
+
+
+def _chosen(arguments: list[str]) -> tuple[str, list[str]]:
+    """A command and its arguments; without a command, it is the TUI, and the arguments its own."""
+    count = 0
+    # `layerscope --log FILE inspect SOURCE`
+    while (option := arguments[count : count + 1]) and option[0].partition("=")[0] in GENERAL:
+        count += 1 if "=" in option[0] else 2
+    before, rest = arguments[:count], arguments[count:]
+    if rest[:1] == ["help"] and len(rest) == 2 and rest[1] in COMMANDS:
+        from layerscope.help import topics
+
+        if rest[1] not in {topic.name for topic in topics()}:
+            return rest[1], ["--help"]
+    if rest and rest[0] in COMMANDS:
+        return rest[0], before + rest[1:]
+    return "tui", arguments
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    name, rest = _chosen(arguments)
+    parser = parser_of(name)
+    parsed, unknown = parser.parse_known_args(rest)
+    if name == "tui" and rest is arguments and parsed.image is not None:
+        _check_command(parsed.image, unknown)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return parsed
+
+
+def _check_command(word: str, unknown: list[str]) -> None:
+    """Checks that the first word is a SOURCE for the TUI, and not a command that does not exist.
+
+    It is a command if more than the TUI accepts follows. Alone, it is one if it is almost the name
+    of a command, unless there is a file or an image of its name.
+    """
+    like_command = re.fullmatch("[A-Za-z]+(-[A-Za-z]+)*", word)
+    if not like_command or word in COMMANDS or Path(word).exists():
+        return
+    import difflib
+
+    near = difflib.get_close_matches(word.lower(), COMMANDS, n=1, cutoff=0.75)
+    if not near and len(word) > 2:
+        near = [name for name in COMMANDS if name.startswith(word.lower())][:1]
+    if near and not unknown:
+        from layerscope.engines.resolve import engine_has
+
+        if engine_has(word):
+            return
+    if near or (unknown and not unknown[0].startswith("-")):
+        hint = f"Did you mean {near[0]}?" if near else "See layerscope --help."
+        raise UsageError(f"No command {word}.", hint)
 
 
 def _run(arguments: list[str]) -> int:
-    parser, names = _parser()
-    # Whatever is no command is an image to open, or an option of that: `layerscope debian:12`.
-    if not arguments or arguments[0] not in names | {"-h", "--help", "--version"}:
-        arguments = ["tui", *arguments]
-    parsed = parser.parse_args(arguments)
-    if parsed.command is None:
-        raise UsageError("No command is named.", "See layerscope --help.")
+    parsed = _parsed(arguments)
+    log = parsed.log or os.environ.get("LAYERSCOPE_LOG")
+    if log:
+        # Not at the top: `logging` costs each command a few milliseconds.
+        from layerscope import logs
+
+        logs.start(log)
+        logs.begin(parsed.command)
     if parsed.command not in ("tui", "config"):
-        # Those tell of more, the keys among it.
+        # Those two report more, such as problems with keys.
         for warning in config.load().warnings:
             print(f"layerscope: {warning}", file=sys.stderr)
     if parsed.command == "tui":
-        # Its stderr is the screen.
+        # stderr is the screen.
         return command(parsed.command)(parsed)
-    # Not at the top: the TUI has no use for it, and paints sooner.
-    from layerscope.engines.waiting import waiting_told
+    # Not at the top: the TUI does not need them, and paints sooner.
+    from layerscope.engines.waiting import waits_reported
+    from layerscope.reports import color
 
-    with waiting_told(_say_waiting):
+    color.choose(parsed.color)
+
+    with waits_reported(_say_waiting):
         return command(parsed.command)(parsed)
 
 
 def _say_waiting(text: str) -> None:
-    # On a terminal, a line of progress may stand there that is told again below.
-    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(f"{begin}layerscope: {text}", file=sys.stderr, flush=True)
+    print(f"layerscope: {text}", file=sys.stderr, flush=True)

@@ -1,8 +1,7 @@
-"""Settings: what can be set, where it was set, and what was wrong with it.
+"""Settings, and where layerscope keeps its files.
 
-A setting comes from its default, the settings file, an environment variable or a flag, the later
-going before the earlier. Whatever makes no sense is told in one sentence each and left out; the
-rest applies, so that a mistake in the file never keeps anyone from an image.
+A flag takes precedence over an environment variable, that over the settings file, and that over the
+default. Each invalid value is reported in a sentence and ignored, and the others apply.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerscope.text import parse_size, visible
+from layerscope.bounded import read_file
+from layerscope.errors import LayerscopeError
+from layerscope.text import listed, parse_size, visible
+from layerscope.writing import write_whole
 
-#: Keys that a terminal sends as another one, or not at all.
+#: Keys that a terminal sends as another key, or not at all.
 _FORBIDDEN = {
     "ctrl+m": "the same as enter",
     "ctrl+i": "the same as tab",
@@ -24,27 +26,6 @@ _FORBIDDEN = {
     "ctrl+space": "the same as ctrl+@",
     "ctrl+@": "not sent by every terminal",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A setting that there is.
-
-    Attributes:
-        name: As the file has it.
-        default: Its value where nobody sets it.
-        what: What it does, for `config show` and the documentation.
-        wanted: What a value has to be, in words.
-        parse: From a value of the file, or a text of the environment; None if it makes no sense.
-        variable: The environment variable; empty if there is none.
-    """
-
-    name: str
-    default: Any
-    what: str
-    wanted: str
-    parse: Callable[[object], Any]
-    variable: str = ""
 
 
 def _name(value: object) -> str | None:
@@ -58,113 +39,91 @@ def _switch(value: object) -> bool | None:
     return known.get(value.lower()) if isinstance(value, str) else None
 
 
-def _auto_switch(value: object) -> bool | str | None:
-    return "auto" if value == "auto" else _switch(value)
-
-
 def _bytes(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     return parse_size(str(value))
 
 
-#: Every setting but the keys, in the order in which they are shown.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a value must be, in words, and its parser, which returns None for an invalid value.
+
+    A value is from the settings file, or a text from the environment.
+    """
+
+    wanted: str
+    parse: Callable[[object], Any]
+
+
+_NAME = _Kind("the name of a theme", _name)
+_SWITCH = _Kind("true or false", _switch)
+_AUTO = _Kind('true, false or "auto"', lambda value: "auto" if value == "auto" else _switch(value))
+_OUTPUT = _Kind('"cells" or "plain"', lambda value: value if value in ("cells", "plain") else None)
+_BYTES = _Kind('a number of bytes such as "500MB" or "1GiB"', _bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    name: str
+    kind: _Kind
+    default: Any
+    what: str
+
+    @property
+    def variable(self) -> str:
+        return f"LAYERSCOPE_{self.name.upper().replace('-', '_')}"
+
+
+#: Every setting except the keys, in the order in which they are shown.
 OPTIONS: tuple[Option, ...] = (
     Option(
         "theme",
+        _NAME,
         "auto",
-        "colours: auto, dark, light, terminal (its own 16), plain (none), or one of Textual's",
-        "the name of a theme",
-        _name,
-        "LAYERSCOPE_THEME",
+        "colors: auto, dark, light, terminal (its own 16), plain (none), or one of Textual's",
     ),
-    Option(
-        "ascii",
-        "auto",
-        "draw with ASCII characters only; auto asks the locale and TERM",
-        'true, false or "auto"',
-        _auto_switch,
-        "LAYERSCOPE_ASCII",
-    ),
-    Option(
-        "mouse",
-        True,
-        "take clicks and the wheel; false leaves them to the terminal",
-        "true or false",
-        _switch,
-        "LAYERSCOPE_MOUSE",
-    ),
-    Option(
-        "wrap",
-        False,
-        "begin with long lines of texts wrapped",
-        "true or false",
-        _switch,
-        "LAYERSCOPE_WRAP",
-    ),
-    Option(
-        "line-numbers",
-        True,
-        "begin with the lines of a file numbered",
-        "true or false",
-        _switch,
-        "LAYERSCOPE_LINE_NUMBERS",
-    ),
+    Option("ascii", _AUTO, "auto", "draw with ASCII only; auto looks at the locale and TERM"),
+    Option("mouse", _SWITCH, True, "use the mouse; false leaves it to the terminal"),
+    Option("wrap", _SWITCH, False, "wrap long lines of text at first"),
+    Option("line-numbers", _SWITCH, True, "show line numbers at first"),
     Option(
         "output",
+        _OUTPUT,
         "cells",
-        "write the cells that differ; plain repaints whole regions, if a terminal needs that",
-        '"cells" or "plain"',
-        lambda value: value if value in ("cells", "plain") else None,
-        "LAYERSCOPE_OUTPUT",
+        "write only the cells that changed; plain repaints whole regions, if a terminal needs that",
     ),
     Option(
-        "cache-limit",
-        1 << 30,
-        "bytes that layers take which were read once; 0 keeps none",
-        'a number of bytes such as "500MB" or "1GiB"',
-        _bytes,
-        "LAYERSCOPE_CACHE_LIMIT",
+        "cache-limit", _BYTES, 1 << 30, "bytes that layers which have been read may take; 0: none"
     ),
 )
 
 
 @dataclass(slots=True)
 class Settings:
-    """What applies, and why.
-
-    Attributes:
-        path: The settings file, whether or not there is one.
-        exists: Whether there is one.
-        values: The value of each of `OPTIONS` by its name.
-        origins: Where it came from: `default`, `file`, `flag`, or the name of a variable.
-        lines: The line of the file that each value from there is in, from 1; 0 if not found.
-        keys: For the id of a binding its keys, as Textual names them.
-        key_lines: The line of the file that each of `keys` is in, from 1; 0 if it was not found.
-        warnings: What was left out and why, a sentence each that names the file and the line.
-    """
-
     path: Path
     exists: bool = False
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # The value of each of `OPTIONS`, by name.
+    #: Where it comes from: `default`, `file`, `flag`, or the name of a variable.
     origins: dict[str, str] = field(default_factory=dict)
+    #: The line of each value in the file, from 1; 0 if unknown.
     lines: dict[str, int] = field(default_factory=dict)
+    #: The keys of bindings by id, as Textual names them.
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: The line of each of `keys` in the file, from 1; 0 if unknown.
     key_lines: dict[str, int] = field(default_factory=dict)
+    #: What was ignored and why: sentences that name the file and the line.
     warnings: list[str] = field(default_factory=list)
 
-    def warn(self, line: int, text: str) -> None:
-        """Notes what was left out.
+    def set(self, name: str, value: object, origin: str) -> None:
+        self.values[name], self.origins[name] = value, origin
 
-        Args:
-            line: The line of the file, or 0.
-            text: What is wrong, as the end of a sentence.
-        """
+    def warn(self, line: int, text: str) -> None:
+        """Adds a warning; the line is 0 if unknown, the text the end of a sentence."""
         where = visible(str(self.path)) + (f", line {line}" if line else "")
         self.warnings.append(f"{where}: {text}.")
 
     def drop_key(self, name: str, text: str) -> None:
-        """Leaves out the keys of a binding, and says why."""
         del self.keys[name]
         self.warn(self.key_lines.get(name, 0), text)
 
@@ -175,19 +134,26 @@ def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the cache is: `$XDG_CACHE_HOME/layerscope`, or `~/.cache/layerscope`."""
+    """The cache: `$XDG_CACHE_HOME/layerscope`, or `~/.cache/layerscope`."""
     return _base(environment, "XDG_CACHE_HOME", ".cache") / "layerscope"
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """What outlives a run and is no setting: under `$XDG_STATE_HOME` or `~/.local/state`."""
+    """Jobs and unsaved texts: under `$XDG_STATE_HOME` or `~/.local/state`."""
     return _base(environment, "XDG_STATE_HOME", ".local/state") / "layerscope"
 
 
 def _base(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
     # The specification asks for relative paths to be ignored.
     base = Path(environment.get(variable, ""))
-    return base if base.is_absolute() else Path.home() / fallback
+    return base if base.is_absolute() else home() / fallback
+
+
+def home() -> Path:
+    """The user's home directory; `/` for a user without one."""
+    # Path.home() would raise RuntimeError.
+    found = Path(os.path.expanduser("~"))  # noqa: PTH111
+    return found if found.is_absolute() else Path("/")
 
 
 def load(
@@ -195,52 +161,98 @@ def load(
     environment: Mapping[str, str] = os.environ,
     path: Path | None = None,
 ) -> Settings:
-    """Reads the settings.
-
-    Args:
-        flags: Values by name of an option; None stands for a flag that was not given.
-        environment: The environment.
-        path: The settings file; None for the user's.
-    """
+    """Reads the settings; `flags` has None for those that were not given."""
     settings = Settings(settings_file(environment) if path is None else path)
     for option in OPTIONS:
-        settings.values[option.name] = option.default
-        settings.origins[option.name] = "default"
+        settings.set(option.name, option.default, "default")
     text = _read(settings)
     if text:
-        _apply_file(settings, text)
+        try:
+            _apply_file(settings, text)
+        except RecursionError:
+            settings.warn(0, "it is nested too deeply, so the rest of it is ignored")
     if environment.get("NO_COLOR"):
-        settings.values["theme"], settings.origins["theme"] = "plain", "NO_COLOR"
+        settings.set("theme", "plain", "NO_COLOR")
     for option in OPTIONS:
-        given = environment.get(option.variable, "") if option.variable else ""
-        if given:
-            value = option.parse(given)
+        if given := environment.get(option.variable):
+            value = option.kind.parse(given)
             if value is None:
                 settings.warnings.append(
-                    f"{option.variable} is {visible(given)!r}; it must be {option.wanted}."
+                    f"{option.variable} is {visible(given)!r}; it must be {option.kind.wanted}."
                 )
             else:
-                settings.values[option.name] = value
-                settings.origins[option.name] = option.variable
+                settings.set(option.name, value, option.variable)
         flag = (flags or {}).get(option.name)
         if flag is not None:
-            settings.values[option.name], settings.origins[option.name] = flag, "flag"
+            settings.set(option.name, flag, "flag")
     return settings
+
+
+def keep(name: str, value: str, path: Path | None = None) -> Path:
+    """Keeps a setting in the settings file, and returns the file; all else in it stays as it is.
+
+    Raises LayerscopeError if the file cannot be read as TOML, or not be written.
+    """
+    import tomllib
+
+    path = settings_file() if path is None else path
+    shown = visible(str(path))
+    # A link, perhaps into a folder under version control, stays one.
+    target = Path(os.path.realpath(path))
+    try:
+        text = read_file(target).decode("utf-8") if target.exists() else ""
+        tomllib.loads(text)
+        text = with_setting(text, name, value)
+        # Also a value over several lines, which is not found, leaves the file as it is.
+        tomllib.loads(text)
+        write_whole(target, text.encode())
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise LayerscopeError(f"{shown} cannot be written: {why}.") from None
+    except ValueError:
+        hint = "`layerscope config` says where."
+        raise LayerscopeError(f"{shown} is not valid TOML, so it stays as it is.", hint) from None
+    return path
+
+
+def with_setting(text: str, name: str, value: str) -> str:
+    """A settings file's text with a setting, in place of the one that it has."""
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    line = f'{name} = "{quoted}"'
+    # Settings come before the first table.
+    found = re.search(r"^\s*\[", text, re.MULTILINE)
+    place = len(text) if found is None else found.start()
+    head, tables = text[:place], text[place:]
+    value_now = r"""("[^"\n]*"|'[^'\n]*'|[^#\s]+)"""
+    known = re.compile(rf"""(?m)^[ \t]*["']?{re.escape(name)}["']?[ \t]*=[ \t]*{value_now}""")
+    if known.search(head):
+        return known.sub(lambda _: line, head, count=1) + tables
+    head = head if not head or head.endswith("\n") else f"{head}\n"
+    return f"{head}{line}\n{tables}"
+
+
+def is_first_start(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the TUI starts for the first time; false from then on, and where that is not kept."""
+    path = state_folder(environment) / "started"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return False
+    return True
 
 
 def _read(settings: Settings) -> str:
     try:
-        text = settings.path.read_text("utf-8")
-    except FileNotFoundError:
-        return ""
-    except NotADirectoryError:
+        text = read_file(settings.path).decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         settings.warn(0, f"it cannot be read ({error.strerror or type(error).__name__})")
-        return ""
+        text = ""
     except UnicodeDecodeError:
-        settings.warn(0, "it is not UTF-8, so nothing of it applies")
-        return ""
+        settings.warn(0, "it is not UTF-8, so all of it is ignored")
+        text = ""
     settings.exists = True
     return text
 
@@ -251,42 +263,43 @@ def _apply_file(settings: Settings, text: str) -> None:
 
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValueError as error:
         found = re.search(r"\(at line (\d+)[^)]*\)", str(error))
         what = visible(re.sub(r"\s*\(at .*\)", "", str(error)))
         line = int(found[1]) if found else 0
-        settings.warn(line, f"this is not valid TOML, so nothing of it applies ({what})")
+        settings.warn(line, f"this is not valid TOML, so all of the file is ignored ({what})")
         return
     known = {option.name: option for option in OPTIONS}
     for name, value in document.items():
-        line = _line_of(text, name)
+        line = line_of(text, name)
         if name == "keys":
             _apply_keys(settings, value, text)
         elif name not in known:
-            names = ", ".join([*known, "keys"])
+            names = listed([*known, "keys"])
             settings.warn(line, f"there is no setting {visible(name)!r}; there are {names}")
         else:
-            parsed = known[name].parse(value)
+            kind = known[name].kind
+            parsed = kind.parse(value)
             if parsed is None:
                 shown = visible(str(value))[:60]
-                settings.warn(line, f"{name} is {shown!r}; it must be {known[name].wanted}")
+                settings.warn(line, f"{name} is {shown!r}; it must be {kind.wanted}")
             else:
-                settings.values[name], settings.origins[name] = parsed, "file"
+                settings.set(name, parsed, "file")
                 settings.lines[name] = line
 
 
 def _apply_keys(settings: Settings, table: object, text: str) -> None:
     if not isinstance(table, dict):
-        settings.warn(_line_of(text, "keys"), "keys must be a table of binding ids")
+        settings.warn(line_of(text, "keys"), "keys must be a table of binding ids")
         return
     for name, value in _flat(table):
-        line = _line_of(text, name)
+        line = line_of(text, name)
         keys = value.split(",") if isinstance(value, str) else value
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or not keys:
             settings.warn(line, f"{visible(name)} must be a key or a list of keys")
             continue
         keys = [key.strip() if len(key) > 1 else key for key in keys]
-        problem = next((told for key in keys if (told := _unusable(key))), "")
+        problem = next((why for key in keys if (why := _unusable(key))), "")
         if problem:
             settings.warn(line, f"{visible(name)}: {problem}")
             continue
@@ -295,7 +308,7 @@ def _apply_keys(settings: Settings, table: object, text: str) -> None:
 
 
 def _flat(table: Mapping[str, object], before: str = "") -> list[tuple[str, object]]:
-    """The entries of a table; `main.filter` without quotes is a table in a table to TOML."""
+    """The entries of a table and its tables: TOML has `main.filter` without quotes as a table."""
     found: list[tuple[str, object]] = []
     for name, value in table.items():
         if isinstance(value, dict):
@@ -306,7 +319,7 @@ def _flat(table: Mapping[str, object], before: str = "") -> list[tuple[str, obje
 
 
 def _unusable(key: str) -> str:
-    """Why a key cannot be bound, in words; empty if it can."""
+    """Why a key cannot be bound, or an empty text."""
     name = key.lower()
     if not key:
         return "a key has no name"
@@ -317,13 +330,19 @@ def _unusable(key: str) -> str:
     return ""
 
 
-def _line_of(text: str, name: str) -> int:
-    """The line in which a name is set, or a table begins; 0 if that is not found."""
-    last = name.rpartition(".")[2]
-    for wanted in (name, last):
+def line_of(text: str, name: str, below: str = "") -> int:
+    """The line, from 1, of TOML or YAML that sets a name or begins its table; 0 if there is none.
+
+    Of names with dots between them, the last one will do. The search begins at the first line that
+    the expression `below` matches.
+    """
+    lines = text.splitlines()
+    begin = next((n for n, line in enumerate(lines) if below and re.match(below, line)), 0)
+    for wanted in (name, name.rpartition(".")[2]):
         quoted = rf"""["']?{re.escape(wanted)}["']?"""
-        pattern = rf"^\s*(?:\[\s*{quoted}\s*[.\]]|(?:[\w-]+\s*\.\s*)*{quoted}\s*=)"
-        for number, line in enumerate(text.splitlines(), 1):
-            if re.match(pattern, line):
+        # In one line with its table, behind a dot, or as the heading of a table itself.
+        pattern = re.compile(rf"(?:^|[^#]*?[\s.{{,\[]){quoted}\s*[=:.\]]")
+        for number, line in enumerate(lines[begin:], begin + 1):
+            if pattern.match(line):
                 return number
     return 0

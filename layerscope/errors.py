@@ -1,99 +1,86 @@
-"""The errors that reach a user: one sentence that says what happened and what to do."""
+"""Errors that users can act on: one sentence that says what happened and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-#: What to do about an archive that is damaged.
-SAVE_AGAIN = "Save or copy it again."
+SAVE_AGAIN = "Save or copy it again."  # What to do about an archive that is damaged.
 
 
 class LayerscopeError(Exception):
-    """Something that the user can act on. Printed as it is, never with a traceback.
-
-    Attributes:
-        message: One sentence, without control characters of foreign origin.
-        hint: What to do about it; may be empty.
-    """
+    """Something that the user can act on; shown without a traceback."""
 
     exit_code = 2
+    #: Whether it is about something that is stored like an image, and is not one.
+    artifact = False
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = message  # One sentence, safe on a terminal.
+        self.hint = hint  # What to do about it; may be empty.
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # It may come from another process, and `__init__` takes something else in each class.
+        # Other processes send errors, and each class has its own `__init__`.
         return _again, (type(self), self.args), self.__dict__
 
 
 class UsageError(LayerscopeError):
-    """A source, a layer number or an option that makes no sense as it was given."""
+    """A source, a layer number or an option that is invalid."""
 
 
 class AmbiguousError(UsageError):
-    """A source that holds several images, of which none is named.
-
-    Attributes:
-        names: What each is called there; as it is, not made safe for a terminal.
-        choices: Whole sources, one for each; filled in by whoever knows the source.
-    """
+    """A source that has several images, none of which is named."""
 
     def __init__(self, message: str, hint: str, names: Iterable[str]) -> None:
         super().__init__(message, hint)
-        self.names = tuple(names)
+        self.names = tuple(names)  # Their names in the source; not safe on a terminal.
+        #: A whole source for each; filled in where the source is known.
         self.choices: tuple[str, ...] = ()
 
 
 class BadInputError(LayerscopeError):
-    """Bytes that are not what they should be.
-
-    Attributes:
-        file: The file, or the name of the stream, that holds the bytes.
-        offset: The byte offset in that file, or None where there is no meaningful one.
-    """
-
     def __init__(self, file: str, offset: int | None, problem: str, hint: str = "") -> None:
         where = file if offset is None else f"{file}, byte {offset}"
         super().__init__(f"{where}: {problem}.", hint)
-        self.file = file
-        self.offset = offset
+        self.file = file  # The file, or the name of the stream.
+        self.offset = offset  # The byte offset in the file, or None if there is no meaningful one.
         self.problem = problem
 
 
 class EngineError(LayerscopeError):
-    """An engine that is not there, does not let us in, or answered with an error."""
+    """An engine that is not running, denies access, or answered with an error."""
+
+
+def export_broke_off(name: str) -> EngineError:
+    hint = "Check that the engine still runs, then try again."
+    return EngineError(f"The export of {name} broke off.", hint)
 
 
 class BuildFailedError(EngineError):
-    """A build that its builder ended, as it says for what reason."""
+    """A build that its builder ended, with the builder's reason."""
 
     exit_code = 1
 
 
 class RegistryError(LayerscopeError):
-    """A registry that cannot be reached, does not let us in, or answers wrongly."""
+    """A registry that cannot be reached, denies access, or gives an invalid answer."""
 
 
 class NotFoundError(LayerscopeError):
-    """An image, a layer or a path that does not exist where it was looked for."""
+    """An image, a layer or a path that does not exist."""
 
 
 class PlatformMissingError(NotFoundError):
-    """An image that is there, but not for the platform that is wanted.
-
-    Attributes:
-        platforms: Those that it is there for, as `os/architecture[/variant]`.
-    """
+    """An image that exists, but not for this platform."""
 
     def __init__(self, message: str, hint: str, platforms: Iterable[str]) -> None:
         super().__init__(message, hint)
-        self.platforms = tuple(platforms)
+        self.platforms = tuple(platforms)  # Its platforms, as `os/architecture[/variant]`.
 
 
 class Cancelled(LayerscopeError):
@@ -103,6 +90,27 @@ class Cancelled(LayerscopeError):
 
     def __init__(self) -> None:
         super().__init__("Cancelled.")
+
+
+@contextmanager
+def failures_ignored() -> Iterator[None]:
+    """Ends a block that fails without an error; one that is cancelled raises Cancelled."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except LayerscopeError:
+        pass
+
+
+@contextmanager
+def closed_on_error(close: Callable[[], object]) -> Iterator[None]:
+    """Calls `close` if the block raises anything."""
+    try:
+        yield
+    except BaseException:
+        close()
+        raise
 
 
 def _again(kind: type[LayerscopeError], arguments: tuple[Any, ...]) -> LayerscopeError:

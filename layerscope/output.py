@@ -1,34 +1,35 @@
-"""stdout: lines and bytes in large pieces, on whatever it is."""
+"""stdout: reports, lines and bytes in large pieces, or a pager."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 from layerscope.errors import UsageError
+from layerscope.status_line import hidden
+from layerscope.text import visible_content
 
-#: Lines that are written in one go.
-_LINES = 4096
+if TYPE_CHECKING:
+    from layerscope.reports.patch_report import Form
+
+P = ParamSpec("P")
+
+_LINES = 4096  # Lines that are written at once.
 
 
 def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
     """Writes lines to stdout.
 
-    Args:
-        lines: The lines.
-        live: Whether each is to be seen as soon as it is there.
-
-    Raises:
-        UsageError: It is closed.
-        OSError: It takes nothing more.
+    `live` says whether each is written at once. Raises UsageError if stdout is closed and OSError
+    if stdout cannot be written.
     """
     out = _stdout()
-    if isinstance(out, io.TextIOWrapper):
-        # What the terminal's encoding lacks is shown as an escape.
-        out.reconfigure(errors="backslashreplace")
+    _escape_what_lacks(out)
     piece: list[str] = []
     for line in lines:
         piece.append(line)
@@ -44,12 +45,32 @@ def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
         out.flush()
 
 
+def write_report(
+    as_json: bool,
+    document: Callable[P, Any],
+    text: Callable[P, Iterable[str]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> None:
+    """Writes a report as one JSON object or as text; both are made from the same arguments."""
+    if as_json:
+        write_lines([json.dumps(document(*args, **kwargs))])
+    else:
+        write_lines(text(*args, **kwargs))
+
+
+def write_patch(lines: Iterable[str], form: Form) -> None:
+    """Writes a diff: its lines as they are in the files, unless a terminal shows them."""
+    if form.terminal:
+        write_lines(lines)
+    else:
+        write_bytes(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
+
+
 def write_bytes(pieces: Iterable[bytes]) -> None:
     """Writes bytes to stdout.
 
-    Raises:
-        UsageError: It is closed.
-        OSError: It takes nothing more.
+    Raises UsageError if stdout is closed and OSError if stdout cannot be written.
     """
     out = _stdout().buffer
     for piece in pieces:
@@ -59,11 +80,62 @@ def write_bytes(pieces: Iterable[bytes]) -> None:
         out.flush()
 
 
+def write_content(pieces: Iterable[bytes]) -> None:
+    """Writes a file's content to stdout: as it is, unless a terminal shows it, safely then.
+
+    Raises UsageError if stdout is closed and OSError if stdout cannot be written.
+    """
+    out = _stdout()
+    if not out.isatty():
+        write_bytes(pieces)
+        return
+    _escape_what_lacks(out)
+    for text in visible_content(pieces):
+        with _named():
+            out.write(text)
+    with _named():
+        out.flush()
+
+
+def page(text: str) -> None:
+    """Shows text in the user's pager, or writes it to stdout if there is no pager.
+
+    As with git, `less` ends at once if the text fits on the screen, and shows colors.
+    """
+    # Not at the top: other commands do not need them.
+    import shlex
+    import signal
+    import subprocess
+
+    command = shlex.split(os.environ.get("PAGER", "less"))
+    if command and os.environ.get("TERM", "dumb") != "dumb":
+        environment = {"LESS": "FRX", **os.environ}
+        try:
+            pager = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603
+        except OSError:
+            pass
+        else:
+            # ctrl+c is the pager's.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                pager.communicate(text.encode(sys.stdout.encoding, "replace"))
+            finally:
+                signal.signal(signal.SIGINT, before)
+            return
+    write_lines([text.rstrip("\n")])
+
+
+def _escape_what_lacks(out: TextIO) -> None:
+    """Shows characters that the terminal's encoding lacks as escapes."""
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def _named() -> Iterator[None]:
-    """Has errors say that it is stdout that takes nothing more."""
     try:
-        yield
+        with hidden():
+            yield
     except OSError as error:
         error.filename = error.filename or "Standard output"
         raise

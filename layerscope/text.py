@@ -1,48 +1,99 @@
-"""Text for people: hostile bytes made harmless, sizes and ages as `docker images` prints them."""
+"""Text for people: safe on a terminal; sizes, ages, counts and lists."""
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from enum import IntEnum
 
 # Controls (C0, DEL, C1), lone surrogates, line separators, and everything that changes the
 # direction of text or joins it invisibly: image content must neither move the cursor nor pretend
 # to be something else.
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+INVISIBLE = (
+    "\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
+_HOSTILE = re.compile(f"[\x00-\x1f{INVISIBLE}]")
+#: The same, where a line feed ends a line and a tab is a tab.
+HOSTILE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
+
+_LONG = re.compile(r"\S{201,}")  # What no person reads to its end.
+_LONGEST = 2000
 
 _UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgt", start=1):
     _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
     _UNITS[f"{_letter}ib"] = 1024**_power
 
-#: Select Graphic Rendition (ECMA-48, 8.3.117): the colours and weights of a terminal.
+#: Select Graphic Rendition (ECMA-48, 8.3.117): colors and weights.
 COLORS = re.compile("\x1b\\[[0-9;:]*m")
 
-#: What stands for the name of an image that has none.
+#: In place of a name, for an image without one.
 _ID = re.compile("(docker-daemon:)?(sha256:)?[0-9a-f]{64}")
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
+class LabelledEnum(IntEnum):
+    """Numbers whose names, in lower case, are shown and stand in JSON."""
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
 def decode(data: bytes) -> str:
-    """Bytes of a name as text; what is not UTF-8 becomes lone surrogates."""
+    """Bytes as text; bytes that are not UTF-8 become lone surrogates."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def visible(text: str | bytes) -> str:
-    r"""Text that is safe on a terminal: whatever could be obeyed is shown as an escape.
+    r"""Text that is safe on a terminal.
 
-    Bytes that are not UTF-8 are shown as `\xNN`, control characters likewise, invisible and
-    direction-changing characters as `\uNNNN`.
+    Control characters and bytes that are not UTF-8 are shown as `\xNN`, invisible characters and
+    those that change the direction of text as `\uNNNN`.
     """
     if isinstance(text, bytes):
         text = decode(text)
     return _HOSTILE.sub(_escape, text) if _HOSTILE.search(text) else text
+
+
+def visible_lines(text: str) -> str:
+    """Text of several lines that is safe on a terminal, as `visible`."""
+    return HOSTILE_IN_LINES.sub(_escape, text)
+
+
+def visible_content(pieces: Iterable[bytes]) -> Iterator[str]:
+    """`visible_lines` of content that comes in pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for piece in pieces:
+        yield visible_lines(decoder.decode(piece))
+    yield visible_lines(decoder.decode(b"", final=True))
+
+
+def shell_quoted(text: str) -> str:
+    """Text that is safe to paste into a shell's line: quoted if it has what `visible` escapes."""
+    if not _HOSTILE.search(text):
+        return text
+    quoted = re.sub(r"['\\]", r"\\\g<0>", text)
+    octal = _HOSTILE.sub(
+        lambda match: "".join(f"\\{byte:03o}" for byte in _bytes(match[0])), quoted
+    )
+    return f"$'{octal}'"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(
+        "utf-8", "surrogateescape" if "\udc80" <= text <= "\udcff" else "surrogatepass"
+    )
+
+
+def shortened(text: str) -> str:
+    """A sentence in which long values are cut, such as paths of thousands of characters."""
+    return clip(_LONG.sub(lambda match: f"{match[0][:120]}…{match[0][-40:]}", text), _LONGEST)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -58,11 +109,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def visible_pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of what `visible` makes of a text, and whether each stands for something hostile.
-
-    Args:
-        text: The text.
-    """
+    """The pieces of `visible(text)`, and whether each is an escape."""
     reached = 0
     for match in _HOSTILE.finditer(text):
         if match.start() > reached:
@@ -74,22 +121,51 @@ def visible_pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def one_line(text: str | bytes) -> str:
-    """Text with runs of white space folded, and safe on a terminal."""
-    if isinstance(text, bytes):
-        text = decode(text)
-    return visible(" ".join(text.split()))
+    """Text with each run of white space as one space, and safe on a terminal."""
+    return visible(" ".join((decode(text) if isinstance(text, bytes) else text).split()))
+
+
+def not_expected(what: str, expected: str, got: str) -> str:
+    """Says which digest was expected and which was found."""
+    return f"its {what} should be {visible(expected)}, but is {visible(got)}"
+
+
+def clip(text: str, length: int) -> str:
+    """A text of at most `length` characters; what was cut off is shown by an ellipsis."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def printable(text: str) -> bool:
-    """Whether a text can be shown as it is."""
     return not _HOSTILE.search(text) and unicodedata.is_normalized("NFC", text)
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of a size such as `20MB`, `1.5 GiB` or `1000`; None if it is none."""
+    """The bytes of a size such as `20MB`, `1.5 GiB` or `1000`, or None."""
     match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
     unit = _UNITS.get(match[2].lower()) if match else None
     return None if match is None or unit is None else int(float(match[1]) * unit)
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A count and its noun: `1 layer`, `1,204 layers`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as in a sentence: `a, b and c`."""
+    # Not at the top: most runs have no list to show.
+    from humanize import natural_list
+
+    return natural_list(list(names))
+
+
+def duration(seconds: float) -> str:
+    """`6.3s`, or from a minute on `2 minutes and 5 seconds`."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    from humanize import precisedelta
+
+    return precisedelta(round(seconds), format="%d")
 
 
 def docker_size(size: int) -> str:
@@ -110,12 +186,7 @@ def docker_age(created: float, now: float) -> str:
 
 
 def rfc3339(seconds: float, fraction: bool = False) -> str | None:
-    """A Unix time as JSON has it (RFC 3339, in UTC); None if no calendar has it.
-
-    Args:
-        seconds: The time.
-        fraction: Whether to tell milliseconds.
-    """
+    """A Unix time as RFC 3339 in UTC, to the second or the millisecond; None if out of range."""
     try:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
@@ -125,36 +196,34 @@ def rfc3339(seconds: float, fraction: bool = False) -> str | None:
 
 
 def _duration(seconds: int) -> str:
-    minutes = seconds // 60
+    """A time as docker prints it (`units.HumanDuration`)."""
     hours = (seconds + 1800) // 3600
     if seconds < 1:
         return "Less than a second"
-    if seconds == 1:
-        return "1 second"
     if seconds < 60:
-        return f"{seconds} seconds"
-    if minutes == 1:
+        return plural(seconds, "second")
+    if seconds < 120:
         return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
+    if seconds < 3600:
+        return f"{seconds // 60} minutes"
     if hours == 1:
         return "About an hour"
-    if hours < 48:
-        return f"{hours} hours"
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{hours // 24 // 365} years"
+    for most, unit, name in (
+        (48, 1, "hours"),
+        (24 * 7 * 2, 24, "days"),
+        (24 * 30 * 2, 24 * 7, "weeks"),
+        (24 * 365 * 2, 24 * 30, "months"),
+    ):
+        if hours < most:
+            return f"{hours // unit} {name}"
+    return f"{hours // (24 * 365)} years"
 
 
 def short_name(reference: str) -> str:
-    """A reference, safe on a terminal; of an image without a name, the first digits of its id."""
+    """A reference, or the short id of an image without a name; safe on a terminal."""
     return short_id(reference) if _ID.fullmatch(reference) else visible(reference)
 
 
 def short_id(identifier: str) -> str:
-    """The first twelve digits of an id or digest, without its algorithm, safe on a terminal."""
+    """The first twelve digits of an id or digest, without its algorithm; safe on a terminal."""
     return visible(identifier.rpartition(":")[2][:12])

@@ -1,1 +1,1 @@
-"""The pictures of the README."""
+"""The pictures in this folder, made from real images and builds."""

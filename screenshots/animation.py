@@ -1,6 +1,6 @@
-"""Makes one animated SVG of pictures of a terminal; a row is drawn once for as long as it stands.
+"""Makes one animated SVG from pictures of a terminal that Rich exports.
 
-The pictures are those that Rich exports. Only CSS moves them, so they play wherever an image does.
+A row that does not change is drawn once. The animation needs only CSS, so it plays as an image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLANKS = re.compile(f"^(?:{_BLANK})+")
 
 @dataclass
 class _Rows:
-    """The rows of one picture, as SVG; styles are named alike in all pictures."""
+    """The rows of one picture as SVG; all pictures share the names of styles."""
 
     styles: dict[str, str]
     rows: dict[int, list[str]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class _Rows:
         for number, left, y, length, text in _TEXT.findall(svg):
             name = self.styles.setdefault(known.get(number, ""), f"s{len(self.styles)}")
             row = round((float(y) - 20) / _ROW)
-            # Some that draw SVG leave blanks at the beginning away.
+            # Some SVG renderers drop leading spaces.
             shown = _BLANKS.sub("", text)
             x = float(left) + _CELL * ((len(text) - len(shown)) // len(_BLANK))
             width = float(length) - (x - float(left))
@@ -67,11 +67,11 @@ class _Rows:
 
 
 def animated(pictures: Sequence[tuple[float, str]], pause: float = 4.0) -> str:
-    """One SVG that plays pictures for ever.
+    """One SVG that plays pictures in a loop.
 
     Args:
-        pictures: When each was made, in seconds, and the SVG of it; all of one size.
-        pause: Seconds for which the last one stands.
+        pictures: The time of each, in seconds, and its SVG; all of the same size.
+        pause: How many seconds the last one is shown.
     """
     styles: dict[str, str] = {}
     begin = pictures[0][0]
@@ -90,7 +90,7 @@ def animated(pictures: Sequence[tuple[float, str]], pause: float = 4.0) -> str:
             drawn.append(f'<g class="{name}">{content}</g>')
     found = _BOX.search(pictures[0][1])
     width, height = (float(size) for size in found.groups()) if found else (0.0, 0.0)
-    # Rich leaves a margin for a window's frame, which an animation has none of.
+    # Without Rich's margin for a window's frame.
     width, height = width - 18, height - 50
     css = [f".{name} {{ {style} }}" for style, name in styles.items()]
     css += [_move(name, start, end, total) for (start, end), name in moves.items()]
@@ -113,7 +113,7 @@ def animated(pictures: Sequence[tuple[float, str]], pause: float = 4.0) -> str:
 def _stretches(
     frames: Sequence[tuple[float, dict[int, str]]], row: int, total: float
 ) -> list[tuple[float, float, str]]:
-    """From when to when a row is what."""
+    """When a row begins and ends to have a content."""
     found: list[tuple[float, float, str]] = []
     for when, rows in frames:
         content = rows.get(row, "")
@@ -130,7 +130,7 @@ def _move(name: str, start: float, end: float, total: float) -> str:
     steps = "" if start == 0 else "0% { visibility: hidden; } "
     steps += f"{first:.2f}% {{ visibility: visible; }}"
     steps += "" if end == total else f" {last:.2f}%, 100% {{ visibility: hidden; }}"
-    # Where nothing plays, the last picture is seen.
+    # Without animations, the last picture is visible.
     still = "visible" if end == total else "hidden"
     return (
         f".{name} {{ visibility: {still}; animation: {name} {total:.2f}s step-end infinite; }}\n"

@@ -1,6 +1,6 @@
 """Pictures of real builds, and a recording of one: `python -m screenshots.builds`, as root.
 
-They run on a Docker of their own, which ends with them, by its classic builder.
+They run on a Docker daemon of their own, with the classic builder.
 """
 
 from __future__ import annotations
@@ -9,24 +9,23 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# A picture shows the colours of the theme, whatever terminal this runs in.
+# Pictures have the theme's colors, whatever the terminal.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 
-from layerscope.build.request import BuildRequest
+from layerscope.build.request import BuildRequest, start_build
 from layerscope.engines.resolve import open_image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.job import Job
-from layerscope.jobs.launch import start
 from layerscope.tui.app import LayerscopeApp
-from layerscope.tui.screens.build import BuildScreen
-from layerscope.tui.screens.build_form import BuildForm
+from layerscope.tui.build.form import BuildForm
+from layerscope.tui.build.screen import BuildScreen
+from layerscope.tui.destinations import Place
 from screenshots.animation import animated
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.images import debian_base
@@ -74,7 +73,6 @@ exit 3
 
 
 def context(folder: Path, *, broken: bool = False) -> Path:
-    """A build context in a new folder."""
     (folder / "src").mkdir(parents=True)
     (folder / "src/page.html").write_text("<h1>Shop</h1>\n" * 400)
     for name, script in (("render", _RENDER), ("scale", _SCALE), ("test", _TEST)):
@@ -90,32 +88,30 @@ def context(folder: Path, *, broken: bool = False) -> Path:
 
 
 def begin(folder: Path, tag: str) -> Job:
-    """Begins to build a context."""
     request = BuildRequest(
         str(folder), str(folder / "Dockerfile"), "classic", tags=(tag,), network="host"
     )
-    return start("build", tag, "layerscope.build.worker", request.spec())
+    return start_build(request)
 
 
 def opener(source: str, progress: Progress, platform: str | None = None) -> ImageReader:
-    """Opens an image."""
     return open_image(source, progress, platform=platform)
 
 
 async def record(
     job: Job, size: tuple[int, int], after: Sequence[str], pace: float = 0.3
 ) -> list[tuple[float, str]]:
-    """Pictures of a build from its beginning to its end, and with keys pressed after it."""
+    """Pictures of a build, with their times, and of keys that are pressed after it."""
     app = LayerscopeApp(None)
     pictures: list[tuple[float, str]] = []
     async with app.run_test(size=size) as pilot:
-        screen = BuildScreen(job, opener)
+        screen = BuildScreen(job, Place(opener, None))
         await app.push_screen(screen)
         begun = time.monotonic()
 
         async def take() -> None:
             await pilot.pause()
-            # Textual names its styles by a random number, which would make each row a new one.
+            # Textual has random numbers in the names of styles.
             svg = re.sub(r"terminal-\d+-", "terminal-", app.export_screenshot(title="layerscope"))
             if not pictures or pictures[-1][1] != svg:
                 pictures.append((time.monotonic() - begun, svg))
@@ -147,12 +143,11 @@ async def ask(folder: Path, size: tuple[int, int]) -> str:
 
 
 def make(root: Path) -> None:
-    """Builds, and writes the pictures."""
     write("build-form-80x24", asyncio.run(ask(context(root / "asked"), (80, 24))))
     good, bad = context(root / "shop"), context(root / "broken", broken=True)
     recorded = asyncio.run(record(begin(good, "shop:1.4"), (100, 30), ["k", "k", "k", "enter"]))
     (FOLDER / "build.svg").write_text(animated(recorded), "utf-8")
-    # The same once more, now that there is one to compare with.
+    # Once more, to have a build to compare with.
     (good / "src/page.html").write_text("<h1>Shop!</h1>\n" * 400)
     finished = asyncio.run(record(begin(good, "shop:1.5"), (120, 40), ["g", *"jjjjjjjjjj"]))
     write("build-finished-120x40", finished[-1][1])
@@ -161,12 +156,10 @@ def make(root: Path) -> None:
 
 
 def write(name: str, svg: str) -> None:
-    """Writes a picture."""
     (FOLDER / f"{name}.svg").write_text(re.sub(r"terminal-\d+", "terminal", svg), "utf-8")
 
 
 def main() -> None:
-    """Makes them all."""
     with tempfile.TemporaryDirectory(prefix="shop-") as folder, DockerDaemon("docker-28") as engine:
         os.environ |= engine.env
         os.environ["XDG_STATE_HOME"] = f"{folder}/state"
@@ -176,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,6 @@
 """Makes the pictures of the README from a real image: `python -m screenshots.make [SOURCE]`.
 
-Without a source it takes the image that the benchmarks measure, and makes that first if need be.
+Without a source it uses the image of the benchmarks, and makes that first if necessary.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
-# A picture shows the colours of the theme, whatever terminal this runs in.
+# Pictures have the theme's colors, whatever the terminal.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 
 from layerscope.tui.app import LayerscopeApp
-from layerscope.tui.screens.compare import CompareScreen
-from layerscope.tui.screens.diff import DiffScreen
-from layerscope.tui.screens.packages import PackagesScreen
-from layerscope.tui.screens.waste import WasteScreen
+from layerscope.tui.compare.screen import CompareScreen
+from layerscope.tui.diff.screen import DiffScreen
+from layerscope.tui.packages.screen import PackagesScreen
+from layerscope.tui.waste.screen import WasteScreen
 from screenshots import builds
+from tests.tui.conftest import Driven
 
 FOLDER = Path(__file__).parent
 
-#: Name of the picture, size of the terminal, and the keys that lead there. The layer in the middle
-#: is one whose command holds nothing of the machine that built it.
+#: Name of the picture, size of the terminal, and the keys that lead there. The command of the
+#: selected layer shows nothing of the machine that built the image.
 SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
     ("explorer-120x40", (120, 40), ["down"] * 8 + ["tab", "space", "down", "space"]),
     ("layers-80x24", (80, 24), ["down"] * 8),
@@ -43,8 +45,7 @@ SHOTS: list[tuple[str, tuple[int, int], list[str]]] = [
     ("wide-200x60", (200, 60), ["down"] * 8 + ["tab", "E"]),
 ]
 
-#: The same with a second image, which is compared; of the layers nothing is shown, for the same
-#: reason.
+#: The same for a comparison with a second image. It shows no layers, for the same reason.
 COMPARED: tuple[str, tuple[int, int], list[str]] = ("compare-120x40", (120, 40), ["s", *"zGllll"])
 
 
@@ -57,37 +58,38 @@ EDITED: tuple[str, tuple[int, int], list[str]] = (
 
 
 async def shoot(source: str | None, name: str, size: tuple[int, int], keys: list[str]) -> None:
-    """Makes one picture."""
     app = LayerscopeApp(source)
     async with app.run_test(size=size) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause(0.5)
+        ui = Driven(app, pilot)
+        await ui.started()
+        await ui.rest()
         for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.3)
+            await ui.walk(key)
             await until_compared(app)
-        # The editor looks for problems once there has been a pause.
+        # The editor looks for problems after a pause.
         await pilot.pause(1.0)
+        await ui.rest()
         svg = app.export_screenshot(title="layerscope")
-    # Textual names its styles by a random number, which would make each run a change.
+    # Textual has random numbers in the names of styles.
     svg = re.sub(r"terminal-\d+", "terminal", svg)
     (FOLDER / f"{name}.svg").write_text(svg, "utf-8")
 
 
 async def until_compared(app: LayerscopeApp) -> None:
-    """Waits for what a screen compares or reads."""
+    """Waits until a screen has compared or read everything."""
     for _ in range(600):
         screen = app.screen
         if (
-            isinstance(screen, CompareScreen | DiffScreen | WasteScreen)
-            and not (screen.job is not None and screen.job.ended)
-        ) or (isinstance(screen, PackagesScreen) and not screen.list.rows):
+            (isinstance(screen, DiffScreen) and screen.comparing)
+            or (isinstance(screen, CompareScreen) and not screen.over)
+            or (isinstance(screen, WasteScreen) and screen.finding is not None)
+            or (isinstance(screen, PackagesScreen) and not screen.list.items)
+        ):
             await asyncio.sleep(0.2)
     await asyncio.sleep(0.1)
 
 
 def main() -> None:
-    """Makes all pictures."""
     if len(sys.argv) > 1:
         source = sys.argv[1]
     else:
@@ -105,11 +107,11 @@ def main() -> None:
 
 
 def make_edited() -> None:
-    """Makes the picture of the editor, of the example beside this file."""
+    """Makes the picture of the editor, from the folder `example`."""
     name, size, keys = EDITED
-    # Builds that were made on this machine have nothing to do with it.
-    os.environ["XDG_STATE_HOME"] = str(FOLDER / "none")
-    with contextlib.chdir(FOLDER / "example"):
+    # Without the builds of this machine.
+    with tempfile.TemporaryDirectory() as state, contextlib.chdir(FOLDER / "example"):
+        os.environ["XDG_STATE_HOME"] = state
         asyncio.run(shoot(None, name, size, keys))
 
 

@@ -1,15 +1,30 @@
-"""Tar archives, layers and `docker save` archives, made byte by byte or entry by entry."""
+"""Tar archives, layers and saved images, made in short ways, and all ways to read them."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import lzma
+import os
 import tarfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import zstandard
+
+from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.oci.byte_source import ByteSource, FileRange, Stream, TruncatedError
+from layerscope.oci.tar_columns import TarColumns, decode
+from layerscope.oci.tar_header import TarError
+from layerscope.oci.tar_scan import scan
 
 #: When entries were modified, unless something else is said.
 TIME = 1_500_000_000
@@ -186,6 +201,23 @@ def plain_tar(files: Sequence[tuple[str, bytes]]) -> bytes:
     return b"".join(entry(name.encode(), data) for name, data in files) + END
 
 
+def diff_id(layer: bytes) -> str:
+    """The digest of a layer's tar, which may be compressed, or damaged."""
+    for magic, decompress in (
+        (b"\x1f\x8b", gzip.decompress),
+        (b"\xfd7zXZ", lzma.decompress),
+        (b"\x28\xb5\x2f\xfd", _unzstd),
+    ):
+        if layer.startswith(magic):
+            with suppress(EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError):
+                layer = decompress(layer)
+    return "sha256:" + hashlib.sha256(layer).hexdigest()
+
+
+def _unzstd(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+
+
 def saved(
     *layers: bytes,
     config: Mapping[str, Any] | None = None,
@@ -209,7 +241,7 @@ def saved(
         "created": "2024-05-06T07:08:09Z",
         "rootfs": {
             "type": "layers",
-            "diff_ids": ["sha256:" + hashlib.sha256(data).hexdigest() for data in layers],
+            "diff_ids": [diff_id(data) for data in layers],
         },
         "history": [
             {"created_by": f"/bin/sh -c make {number}", "created": "2024-05-06T07:08:09Z"}
@@ -237,7 +269,8 @@ def docker_archive(layers: Sequence[bytes], tag: str = TAG) -> bytes:
         "config": {"Cmd": ["-"]},
         "created": created,
         "history": [
-            {"created": created, "created_by": f"layer {number}"} for number in range(len(layers))
+            {"created": created, "created_by": f"/bin/sh -c layer {number}"}
+            for number in range(len(layers))
         ],
     }
     return saved(*layers, config=config, tags=[tag])
@@ -248,3 +281,139 @@ def write_archive(folder_path: Path, layers: Sequence[bytes], tag: str = TAG) ->
     path = folder_path / "image.tar"
     path.write_bytes(docker_archive(layers, tag))
     return path
+
+
+# --- in short, and read in every way ---
+
+
+@contextmanager
+def seekable(data: bytes) -> Iterator[FileRange]:
+    """The bytes in a file; there are others before and behind them."""
+    fd = os.memfd_create("layerscope-test")
+    try:
+        os.write(fd, b"\xff" * 7 + data + b"\xff" * 5)
+        yield FileRange(fd, 7, 7 + len(data))
+    finally:
+        os.close(fd)
+
+
+def streamed(data: bytes, piece: int = 1 << 20, *, digest: bool = False) -> Stream:
+    """The bytes as they come from a pipe, at most so many at once."""
+    file = io.BytesIO(data)
+    return Stream(lambda size: file.read(min(size, piece)), digest=digest)
+
+
+def read_tar(source: ByteSource, batch_size: int = 4096) -> list[TarColumns]:
+    return list(decode(scan(source, batch_size)))
+
+
+def entries(source: ByteSource, batch_size: int = 4096) -> list[dict[str, Any]]:
+    """All entries of an archive, as one dict each."""
+    result = []
+    for part in read_tar(source, batch_size):
+        for row, name in enumerate(part.names):
+            result.append(
+                {
+                    "name": name,
+                    "kind": chr(part.kinds[row]),
+                    "mode": int(part.modes[row]),
+                    "uid": int(part.uids[row]),
+                    "gid": int(part.gids[row]),
+                    "size": int(part.sizes[row]),
+                    "mtime": int(part.mtimes[row]),
+                    "link": part.links.get(row, b""),
+                    "device": part.devices.get(row),
+                    "xattrs": part.xattrs.get(row, {}),
+                    "sparse": part.sparse.get(row),
+                    "offset": int(part.offsets[row]),
+                    "data_offset": int(part.data_offsets[row]),
+                }
+            )
+    return result
+
+
+def both_ways(data: bytes) -> list[dict[str, Any]]:
+    """The entries of an archive, after checking that every way of reading gives the same."""
+    with seekable(data) as source:
+        result = entries(source)
+        assert entries(source, 1) == result
+        assert entries(source.part(0, len(data))) == result
+    for piece in (1 << 20, 700, 13):
+        assert entries(streamed(data, piece)) == result
+    assert entries(streamed(b"x" * 99 + data + b"y" * 600).part(99, len(data))) == result
+    assert entries(streamed(data, digest=True), 1) == result
+    return result
+
+
+def _error(source: ByteSource) -> TarError | TruncatedError:
+    try:
+        entries(source)
+    except (TarError, TruncatedError) as error:
+        return error
+    raise AssertionError("it was read without an error")
+
+
+def refused(data: bytes) -> TarError | TruncatedError:
+    """The error for an archive, after checking that both ways of reading give the same."""
+    with seekable(data) as source:
+        errors = [_error(source)]
+    errors += [_error(streamed(data, piece)) for piece in (1 << 20, 100)]
+    assert len({(type(error), str(error)) for error in errors}) == 1
+    return errors[0]
+
+
+def one(data: bytes) -> dict[str, Any]:
+    """The only entry of an archive."""
+    (result,) = both_ways(data + END)
+    return result
+
+
+Short = tuple[str, bytes] | tuple[str, str, str] | str
+"""An entry: `(name, content)`, `(name, "symlink" or "link", target)`, or `folder/`."""
+
+
+def layer(*entries: Short) -> bytes:
+    """A layer."""
+    return layer_tar(map(_item, entries))
+
+
+def _item(short: Short) -> Item:
+    if isinstance(short, str):
+        return Item(short.rstrip("/") or ".", "dir", mode=0o755, mtime=1_700_000_000)
+    if len(short) == 2:
+        return Item(short[0], content=short[1], mtime=1_700_000_000)
+    kind = "symlink" if short[1] == "symlink" else "hardlink"
+    return Item(short[0], kind, link=short[2], mtime=1_700_000_000)
+
+
+def changeset(*items: Short) -> Changeset:
+    return read_changeset(streamed(layer(*items), digest=True))
+
+
+def stack(*layers: Sequence[Short]) -> Stack:
+    return Stack([changeset(*items) for items in layers])
+
+
+class InMemory:
+    """Content in memory, as `layerscope.content` reads it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+
+def row_of(stack: Stack, path: bytes) -> int:
+    """The row of the version of a path that the merged view of all layers shows."""
+    node = stack.tree.find(path)
+    assert node is not None
+    row = stack.version(node, stack.height - 1)
+    assert row is not None
+    return row
+
+
+def write(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return str(path)

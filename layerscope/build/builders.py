@@ -1,91 +1,160 @@
-"""Which builders an engine has, which one is meant where none is named, and why."""
+"""Which builders an engine has, and which one is the default."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from layerscope.build.buildkit import has_buildx
+from layerscope.build.buildkit import buildx_builder, has_buildx
 from layerscope.build.request import BUILDERS
-from layerscope.engines.docker import Engine
+from layerscope.dockerfile.checks.support import Builder, Unsupported, unsupported
+from layerscope.dockerfile.syntax.document import Document
+from layerscope.engines.docker import DockerEngine
 from layerscope.engines.podman_builds import takes_secrets
 from layerscope.errors import UsageError
+from layerscope.text import visible
 
-#: What builders are called in sentences.
+#: The names of builders in sentences.
 TITLES = {"classic": "the classic builder", "buildkit": "BuildKit", "podman": "Podman's builder"}
 
 
 @dataclass(frozen=True, slots=True)
 class Builders:
-    """The builders of an engine.
-
-    Attributes:
-        engine: The engine, with its version.
-        platform: The platform that it builds for by itself, such as `linux/amd64`.
-        auto: The builder that is meant where none is named.
-        why: Why that one, in a sentence.
-        missing: Builders that it does not have, each with a sentence that says why.
-        no_secrets: Builders that take no secrets, each with a sentence that says why.
-    """
-
-    engine: str
-    platform: str
-    auto: str
-    why: str
+    engine: str  # The engine, with its version.
+    platform: str  # The platform that it builds for by default, such as `linux/amd64`.
+    auto: str  # The default builder.
+    why: str  # Why that is the default, as a sentence.
+    #: Builders that the engine does not have, each with the reason as a sentence.
     missing: Mapping[str, str]
+    #: Builders that do not support secrets, each with the reason as a sentence.
     no_secrets: Mapping[str, str]
 
     def chosen(self, name: str) -> str:
-        """The builder that is meant by a name: `classic`, `buildkit` or `podman`.
+        """The builder for one of `BUILDERS`: `classic`, `buildkit` or `podman`.
 
-        Raises:
-            UsageError: The engine does not have it.
+        Raises UsageError if the engine does not have it.
         """
-        builder = self.auto if name == "auto" else name
+        builder = self.resolve(name)
         if builder in self.missing:
-            raise UsageError(self.missing[builder], f"Choose {self._fitting}.")
+            others = (other for other in BUILDERS[1:] if other not in self.missing)
+            raise UsageError(self.missing[builder], f"Choose {' or '.join(others)}.")
         return builder
 
-    @property
-    def _fitting(self) -> str:
-        return " or ".join(name for name in BUILDERS[1:] if name not in self.missing)
+    def resolve(self, name: str) -> str:
+        return self.auto if name in ("auto", "") else name
 
     def without_secrets(self, name: str) -> str:
-        """Why the builder that is meant by a name takes no secrets; empty if it does."""
-        return self.no_secrets.get(self.auto if name == "auto" else name, "")
+        """Why a builder does not support secrets; empty if it does."""
+        return self.no_secrets.get(self.resolve(name), "")
 
 
-def builders_of(engine: Engine, wanted: str = "auto") -> Builders:
+def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
     """The builders of an engine.
 
-    Args:
-        engine: The engine.
-        wanted: The builder that it is about. `docker buildx` is not asked whether it is there
-            where the classic one is wanted anyway; it counts as there then.
+    If the classic builder is wanted, buildx is assumed to exist, since looking takes a while.
     """
     if engine.is_podman:
         lacks = {
             name: f"{engine.name} does not have {TITLES[name]}." for name in ("classic", "buildkit")
         }
-        old = f"{engine.name} takes no secrets by its API; 4.0 is the first that does."
+        old = f"The API of {engine.name} does not support secrets; Podman 4.0 does."
         no_secrets = {} if takes_secrets(engine) else {"podman": old}
-        why = f"{engine.name} has no other."
+        why = f"{engine.name} has no other builder."
         return Builders(engine.name, engine.platform, "podman", why, lacks, no_secrets)
     missing = {"podman": f"{engine.name} does not have {TITLES['podman']}."}
     buildx = wanted == "classic" or has_buildx()
     if not buildx:
-        missing["buildkit"] = "BuildKit needs a docker command with buildx, and there is none here."
-    why = "docker has buildx here." if buildx else "There is no docker with buildx here."
-    no_secrets = {"classic": "The classic builder has no secrets; BuildKit does."}
+        missing["buildkit"] = "BuildKit needs a docker command with buildx, which is not installed."
+    why = "docker has buildx." if buildx else "docker with buildx is not installed."
+    no_secrets = {"classic": "The classic builder does not support secrets; BuildKit does."}
     auto = "buildkit" if buildx else "classic"
     return Builders(engine.name, engine.platform, auto, why, missing, no_secrets)
 
 
-def check_secrets(builders: Builders, name: str, secrets: tuple[str, ...]) -> None:
-    """Sees to it that a builder takes secrets, where there are any.
+#: The minor version of the BuildKit (0.x) in Docker, from a version of Docker on.
+_BUILDKITS = {
+    (20, 10): 8,
+    (23, 0): 10,
+    (24, 0): 11,
+    (25, 0): 12,
+    (26, 0): 13,
+    (27, 0): 14,
+    (27, 1): 15,
+    (27, 3): 16,
+    (27, 4): 17,
+    (27, 5): 18,
+    (28, 0): 20,
+    (28, 1): 21,
+    (28, 2): 22,
+    (28, 3): 23,
+    (28, 4): 24,
+    (28, 5): 25,
+}
 
-    Raises:
-        UsageError: It does not.
+
+def known_builder(builders: Builders | None, name: str) -> Builder:
+    """A builder, and the version that decides what it can do; the newest if that is not known."""
+    engine = builders.engine if builders is not None and name not in builders.missing else ""
+    match = re.match(r"(Docker|Podman) (\d+)\.(\d+)", engine)
+    if match is None:
+        return Builder(name, TITLES.get(name, name))
+    version = int(match[2]), int(match[3])
+    if name == "podman":
+        return Builder(name, match[0], version)
+    title = f"{TITLES[name]} of {match[0]}"
+    if version[0] > max(_BUILDKITS)[0]:
+        return Builder(name, title)
+    minors = [minor for first, minor in _BUILDKITS.items() if first <= version]
+    return Builder(name, title, _frontend(max(minors, default=0)))
+
+
+def _frontend(minor: int) -> tuple[int, int]:
+    """The version of `docker/dockerfile` in BuildKit 0.x."""
+    return 1, max(minor - 6, 0)
+
+
+def refused(
+    builders: Builders | None,
+    name: str,
+    document: Document,
+    target: str = "",
+    arguments: Mapping[str, str] | None = None,
+) -> list[Unsupported]:
+    """What a builder cannot do of what a build needs."""
+    found = unsupported(document, known_builder(builders, name), target, arguments)
+    if not found or name != "buildkit":
+        return found
+    # Asked only now, since it takes a while: the builder may not be the engine's own.
+    driver, minor = buildx_builder()
+    if minor >= min(_BUILDKITS.values()):
+        exact = Builder(name, f"BuildKit 0.{minor}", _frontend(minor))
+        return unsupported(document, exact, target, arguments)
+    if driver not in ("docker", ""):
+        return unsupported(document, Builder(name, "BuildKit"), target, arguments)
+    return found
+
+
+def check_files(name: str, dockerfile: Path, ignore_file: str = "") -> None:
+    """Raises UsageError for a file that a builder would preprocess, or would not read."""
+    if name == "buildkit" and ignore_file:
+        raise UsageError(
+            "BuildKit has no --ignorefile.",
+            f"Call the file {visible(dockerfile.name)}.dockerignore, beside the Dockerfile.",
+        )
+    if name == "podman" and dockerfile.suffix == ".in":
+        shown = visible(dockerfile.name)
+        raise UsageError(
+            f"Podman passes {shown} through cpp before it builds; layerscope does not.",
+            f"Build what cpp -E -traditional -undef {shown} prints: pipe it to -f -.",
+        )
+
+
+def check_secrets(builders: Builders, name: str, secrets: tuple[str, ...]) -> None:
+    """Checks that a builder supports secrets, if there are any.
+
+    Raises UsageError if it does not.
     """
     why = builders.without_secrets(name) if secrets else ""
     if why:

@@ -1,23 +1,23 @@
 """Builds with BuildKit, by `docker buildx build --progress=rawjson`.
 
-buildx speaks BuildKit's session protocol, sends the context and knows the user's builders; what it
-is told by BuildKit it prints as JSON objects one after another. Layers are there at the end, when
-the image is: each instruction of the stage has one entry in its history, in order, which says
-whether it has a layer.
+buildx speaks BuildKit's session protocol, sends the context and knows the user's builders; it
+prints BuildKit's status as a stream of JSON objects. Layers exist only at the end, with the image:
+its history has an entry for each instruction of the stage, in order, with or without a layer.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from io import BufferedIOBase
 from pathlib import Path
 
 from layerscope.build.plan import Plan
@@ -27,56 +27,61 @@ from layerscope.build.vertices import Vertices, reason
 from layerscope.errors import BuildFailedError, EngineError, LayerscopeError
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.worker import Cancellation
+from layerscope.programs import OutputError, run
+from layerscope.writing import temporary_folder
 
-#: Seconds after which a buildx that was asked to stop is ended.
-_PATIENCE = 10.0
+_PATIENCE = 10.0  # Seconds after which a buildx that was interrupted is killed.
 
 
 @functools.cache
 def has_buildx() -> bool:
     """Whether there is a `docker` with buildx on this host."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
+    return _output("docker", "buildx", "version") is not None
+
+
+@functools.cache
+def buildx_builder() -> tuple[str, int]:
+    """The driver of the current buildx builder, and the minor version of its BuildKit.
+
+    Empty and 0 if they are not known.
+    """
+    text = (_output("docker", "buildx", "inspect") or b"").decode(errors="replace")
+    driver = re.search(r"^Driver: *(\S+)", text, re.MULTILINE)
+    version = re.search(r"^BuildKit(?: version)?: *v?0\.(\d+)", text, re.MULTILINE)
+    return driver[1] if driver else "", int(version[1]) if version else 0
+
+
+def _output(name: str, *arguments: str) -> bytes | None:
+    """The output of a program; None if it is not installed, or fails."""
+    program = shutil.which(name)
+    if program is None:
+        return None
     try:
-        asked = subprocess.run(  # noqa: S603
-            [docker, "buildx", "version"], capture_output=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return asked.returncode == 0
+        code, out, _ = run([program, *arguments], seconds=20, group=True)
+    except (OSError, OutputError):
+        return None
+    return None if code else out
 
 
 def build_by_buildkit(
     request: BuildRequest,
     plan: Plan,
     recorder: Recorder,
-    wish: Cancellation,
+    cancellation: Cancellation,
     open_image: Callable[[str], ImageReader],
     triggers: Callable[[str], Sequence[str]],
 ) -> str:
-    """Builds an image.
+    """Builds an image, and returns its id.
 
-    Args:
-        request: What to build.
-        plan: The steps of the Dockerfile.
-        recorder: Takes the steps.
-        wish: The wish to stop.
-        open_image: Opens an image of the engine by its id.
-        triggers: What an image of the engine has for those that build on it, by its name.
-
-    Returns:
-        Id of the image.
-
-    Raises:
-        LayerscopeError: There is no buildx, the build failed, or it was stopped.
+    `triggers` returns the ONBUILD instructions of an image of the engine, by name. Raises
+    LayerscopeError if there is no buildx, the build failed, or it was stopped.
     """
     docker = shutil.which("docker")
     if docker is None:
         raise _no_buildx()
     watch = Vertices(plan, recorder, triggers)
-    with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
-        iid, given = Path(folder) / "iid", Path(folder) / "Dockerfile"
+    with temporary_folder() as folder:
+        iid, given = folder / "iid", folder / "Dockerfile"
         given.write_bytes((request.text or "").encode("utf-8", "surrogateescape"))
         with (
             given.open("rb") as dockerfile,
@@ -86,28 +91,33 @@ def build_by_buildkit(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "BUILDKIT_PROGRESS": "rawjson"},
-                # A signal to this group of processes is ours to pass on.
+                # Signals to this process group are passed on by `_stop`.
                 process_group=0,
             ) as process,
         ):
-            wish.on_cancel(lambda: _stop(process))
-            assert process.stderr is not None  # noqa: S101
+            cancellation.on_cancel(lambda: _stop(process))
+            assert isinstance(process.stderr, BufferedIOBase)  # noqa: S101
             tail = watch.read(process.stderr)
             code = process.wait()
-        wish.check()
+        cancellation.check()
         if code:
-            # Asked only now, since the answer takes as long as many a step.
+            # Asked only now, since it takes as long as many steps do.
             if not watch.spoke and not has_buildx():
                 raise _no_buildx()
-            watch.tell_ended(cached=True)
-            raise BuildFailedError(f"The build failed: {watch.problem or _reason(tail)}")
+            watch.write_ended(cached=True)
+            why = watch.problem or _reason(tail)
+            # What buildx says of a build that it could not begin, around the reason.
+            for line in () if recorder.failed else tail:
+                if reason(line) != why:
+                    recorder.log(None, f"{line}\n")
+            raise BuildFailedError(f"The build failed: {why}")
         image = iid.read_text().strip()
     try:
         reader = open_image(image)
     except LayerscopeError:
-        # The containerd store knows an image without layers by its name only.
+        # The containerd store finds an image without layers only by name.
         if not request.tags:
-            watch.tell_ended()
+            watch.write_ended()
             return image
         reader = open_image(request.tags[0])
     with closing(reader):
@@ -116,31 +126,23 @@ def build_by_buildkit(
 
 
 def _bound() -> list[str]:
-    """What starts a program so that it ends with us, even if we are killed; where there is one."""
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
+    """A command that ends the program it runs if this process is killed, or nothing."""
+    # BusyBox has a setpriv without the option.
+    if b"--pdeathsig" not in (_output("setpriv", "--help") or b""):
         return []
-    try:
-        asked = subprocess.run(  # noqa: S603
-            [setpriv, "--help"], capture_output=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    # That of BusyBox cannot.
-    known = b"--pdeathsig" in asked.stdout
-    return [setpriv, "--pdeathsig", "TERM", "--"] if known else []
+    return ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
 def _no_buildx() -> EngineError:
     return EngineError(
-        "BuildKit needs a docker command with buildx, and there is none here.",
+        "BuildKit needs a docker command with buildx, which is not installed.",
         "Install docker-buildx, or use --builder classic.",
     )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
-    # Should it wait for a daemon that does not answer.
+    # It may wait for a daemon that does not answer.
     timer = threading.Timer(_PATIENCE, process.kill)
     timer.daemon = True
     timer.start()
@@ -154,23 +156,12 @@ def _arguments(request: BuildRequest, iid: Path) -> list[str]:
         arguments.append(f"--build-arg={name}" if value is None else f"--build-arg={name}={value}")
     arguments += [f"--label={name}={value}" for name, value in (request.labels or {}).items()]
     arguments += [f"--secret={secret}" for secret in request.secrets]
-    for flag, value in (
-        ("target", request.target),
-        ("platform", request.platform),
-        ("network", request.network),
-    ):
-        if value:
-            arguments.append(f"--{flag}={value}")
-    if request.no_cache:
-        arguments.append("--no-cache")
-    if request.pull:
-        arguments.append("--pull")
+    values = {"target": request.target, "platform": request.platform, "network": request.network}
+    arguments += [f"--{flag}={value}" for flag, value in values.items() if value]
+    arguments += ["--no-cache"] * request.no_cache + ["--pull"] * request.pull
     return [*arguments, "--", request.context]
 
 
 def _reason(tail: deque[str]) -> str:
-    """The last thing that buildx said in plain words."""
-    for line in reversed(tail):
-        if line.startswith("ERROR:"):
-            return reason(line)
-    return reason(tail[-1]) if tail else "buildx gave no reason."
+    errors = [line for line in tail if line.startswith("ERROR:")] or [*tail]
+    return reason(errors[-1]) if errors else "buildx gave no reason."

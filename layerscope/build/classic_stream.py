@@ -1,19 +1,20 @@
-"""What the classic builder says on `POST /build`, as steps.
+"""Parses the output of Docker's classic builder on `POST /build` into steps.
 
-It mixes its own words with what the steps' commands print, in the same field. A command that
-prints ` ---> 0123456789ab` must not be taken for a commit: while a container runs, everything is
-its log, until the engine says that it removed that very container, and it is gone indeed.
+The builder mixes its own messages with the output of commands, in one field. A command that prints
+` ---> 0123456789ab` must not be taken for a commit: while a container runs, everything is its log,
+until the builder says that it removed that container and the engine no longer has it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
+from layerscope.engines.podman_builds import Windows
 from layerscope.text import one_line
 
 _STEP = re.compile(r"Step (\d{1,9})/(\d{1,9}) : (.*)", re.DOTALL)
@@ -22,21 +23,30 @@ _REMOVED = re.compile(r"(?: ---> Removed|Removing) intermediate container ([0-9a
 _IMAGE = re.compile(r" ---> ([0-9a-f]{12,64})?\s*")
 _TRIGGERS = re.compile(r"# Executing (\d{1,9}) build trigger")
 _BUILT = re.compile(r"Successfully built ([0-9a-f]{12,64})\s*")
-#: How the exit code of a step's command is told, by Docker or by Podman.
-EXIT_CODE = re.compile(r"returned a non-zero code: (\d{1,9})|exit status (\d{1,9})")
+#: The exit code of a step's command, as Docker or Podman writes it.
+_EXIT_CODE = re.compile(r"returned a non-zero code: (\d{1,9})|exit status (\d{1,9})")
 
 
-@dataclass(frozen=True, slots=True)
-class TriggersOf:
-    """What an image has for those that build on it.
+class EngineView(Protocol):
+    """What parsers ask the engine while it builds."""
 
-    Attributes:
-        image: Its id.
-        instructions: The instructions of its ONBUILDs.
-    """
+    def full_id(self, name: str) -> str | None:
+        """The whole id of an image, or None if the engine has no such image."""
 
-    image: str
-    instructions: tuple[str, ...]
+    def is_new(self, image: str) -> bool:
+        """Whether an image did not exist before the build."""
+
+    def is_gone(self, container: str) -> bool:
+        """Whether a container no longer exists."""
+
+    def triggers(self, image: str) -> tuple[str, tuple[str, ...]] | None:
+        """Id and ONBUILD instructions of an image by name or id, or None if it has none."""
+
+    def chain(self, image: str, count: int) -> Sequence[str]:
+        """Ids of the last images up to a given one, lowest first, or nothing."""
+
+    def container_runs(self, container: str) -> None:
+        """A trigger runs in a container; only the image of the last one is reported later."""
 
 
 @dataclass(slots=True)
@@ -46,48 +56,54 @@ class _Trigger:
     took: float | None = None
 
 
-class ClassicParser:
-    """The classic builder's words.
+class StreamParser:
+    """Parses the messages of `POST /build`."""
 
-    Attributes:
-        image: Id of the image that was built.
-        problem: Why the build failed; empty if it did not.
-        container: Id of the container that runs now.
-    """
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        plan: Plan,
-        is_gone: Callable[[str], bool],
-        full_id: Callable[[str], str | None],
-        triggers: Callable[[str], TriggersOf | None],
-        below: Callable[[str, int], Sequence[str]],
-        runs: Callable[[str], None],
-    ) -> None:
-        """Begins.
-
-        Args:
-            recorder: Takes the steps.
-            plan: The steps of the Dockerfile.
-            is_gone: Whether the engine has no container of that id any more.
-            full_id: The whole id of an image, or None if the engine has none of it.
-            triggers: What an image, by name or id, has for those that build on it.
-            below: The ids of a number of images that one of the classic builder's was made of,
-                the lowest first, itself the last.
-            runs: Told of the container that a trigger runs in: of the images that triggers become,
-                only the last one's id is told.
-        """
-        self.image: str | None = None
-        self.problem = ""
-        self.container: str | None = None
+    def __init__(self, recorder: Recorder, plan: Plan, engine: EngineView) -> None:
+        self.image: str | None = None  # Id of the image that was built.
+        self.problem = ""  # Why the build failed; empty if it did not.
+        self.container: str | None = None  # For Docker, the id of the container that runs now.
+        #: For Podman, when the containers of the build were created.
+        self.windows: Windows | None = None
         self._recorder = recorder
         self._plan = plan
-        self._is_gone = is_gone
-        self._full_id = full_id
-        self._triggers_of = triggers
-        self._below = below
-        self._runs = runs
+        self._engine = engine
+
+    def feed(self, message: Mapping[str, Any]) -> None:
+        aux = message.get("aux")
+        if isinstance(aux, Mapping) and isinstance(aux.get("ID"), str):
+            self.image = aux["ID"] if ":" in aux["ID"] else f"sha256:{aux['ID']}"
+        if "error" in message or "errorDetail" in message:
+            detail = message.get("errorDetail")
+            detail = detail if isinstance(detail, Mapping) else {}
+            reason = detail.get("message") or message.get("error")
+            text = str(reason or "The engine gave no reason.")
+            code = detail.get("code")
+            found = _EXIT_CODE.search(text)
+            if not isinstance(code, int) or code <= 0:
+                code = int(found[1] or found[2]) if found is not None else None
+            self._fail(text, code or None)
+        elif isinstance(message.get("stream"), str):
+            self._say(message["stream"])
+        elif isinstance(message.get("status"), str):
+            self._pulled(message)
+
+    def end(self) -> None:
+        """The stream has ended."""
+
+    def _say(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _fail(self, text: str, code: int | None) -> None:
+        raise NotImplementedError
+
+    def _pulled(self, message: Mapping[str, Any]) -> None:
+        """The state of a base image's pull has changed."""
+
+
+class ClassicParser(StreamParser):
+    def __init__(self, recorder: Recorder, plan: Plan, engine: EngineView) -> None:
+        super().__init__(recorder, plan, engine)
         self._images: dict[int, str] = {}
         self._triggers: list[_Trigger] = []
         self._trigger = 0
@@ -97,28 +113,14 @@ class ClassicParser:
         self._open = False
         self._base = False
 
-    def feed(self, message: Mapping[str, Any]) -> None:
-        """Takes a message of the stream."""
-        aux = message.get("aux")
-        if isinstance(aux, Mapping) and isinstance(aux.get("ID"), str):
-            self.image = aux["ID"]
-        if "error" in message or "errorDetail" in message:
-            self._fail(message)
-        elif isinstance(message.get("stream"), str):
-            self._say(message["stream"])
-        elif isinstance(message.get("status"), str):
-            self._pulled(message)
-
-    def end(self) -> None:
-        """The stream is over."""
-
     def _say(self, text: str) -> None:
         if self.container is not None:
             removed = _REMOVED.fullmatch(text)
-            if removed is None or removed[1] != self.container or not self._is_gone(removed[1]):
+            ended = removed is not None and removed[1] == self.container
+            if ended and self._engine.is_gone(self.container):
+                self.container = None
+            else:
                 self._recorder.log(self._step, text, self._trigger)
-                return
-            self.container = None
             return
         step = _STEP.fullmatch(text.rstrip("\n"))
         running = _RUNNING.fullmatch(text)
@@ -129,7 +131,7 @@ class ClassicParser:
             self._next_trigger(silent=False)
             self.container = running[1]
             if self._triggers:
-                self._runs(running[1])
+                self._engine.container_runs(running[1])
         elif text.strip() == "---> Using cache":
             self._cached = True
             self._next_trigger(cached=True)
@@ -142,7 +144,7 @@ class ClassicParser:
         elif _REMOVED.fullmatch(text) or not text.strip():
             return
         elif (built := _BUILT.fullmatch(text)) is not None:
-            self.image = self.image or self._full_id(built[1])
+            self.image = self.image or self._engine.full_id(built[1])
         elif text.startswith("Successfully tagged "):
             return
         elif text.startswith(("[Warning]", "WARNING")):
@@ -152,7 +154,7 @@ class ClassicParser:
 
     def _begin(self, step: int, steps: int, instruction: str) -> None:
         if self._open and self._step:
-            # ARG before FROM says nothing more of itself.
+            # Nothing follows an ARG before FROM.
             self._recorder.committed(self._step, None, base=True)
         self._step, self._steps = step, steps
         self._cached = False
@@ -163,7 +165,7 @@ class ClassicParser:
 
     def _commit(self, short: str | None) -> None:
         self._open = False
-        image = None if short is None else self._full_id(short) or short
+        image = None if short is None else self._engine.full_id(short) or short
         stage = next((s.stage for s in self._plan.steps if s.number == self._step), 0)
         if image is not None:
             self._images[stage] = image
@@ -173,28 +175,25 @@ class ClassicParser:
             self._recorder.committed(self._step, image, cached=self._cached, base=self._base)
 
     def _begin_triggers(self, count: int) -> None:
-        """What the base has for those that build on it is run, before anything else is said."""
+        """The ONBUILD triggers of the base image run next."""
         begun = next((step for step in self._plan.steps if step.number == self._step), None)
         if begun is None:
             return
         stage = self._plan.begins.get(self._step)
         name = self._plan.bases.get(self._step, "") if stage is None else self._images.get(stage)
-        found = self._triggers_of(name) if name else None
-        if found is None or len(found.instructions) != count:
+        found = self._engine.triggers(name) if name else None
+        if found is None or len(found[1]) != count:
             return
         self._triggers = [
-            _Trigger(begun.triggered(number, text))
-            for number, text in enumerate(found.instructions, 1)
+            _Trigger(begun.triggered(number, text)) for number, text in enumerate(found[1], 1)
         ]
-        self._recorder.committed(self._step, found.image, base=True)
+        self._recorder.committed(self._step, found[0], base=True)
 
     def _next_trigger(self, *, cached: bool = False, silent: bool = True) -> None:
         """The next trigger is a cache hit, or runs in a container.
 
-        Args:
-            cached: Whether it is a hit.
-            silent: Whether it may be one of those that have no container of their own, and of
-                which nothing is said unless they are hits.
+        If `silent`, it may be COPY or ADD, which have no container, and which the stream mentions
+        only if they are hits.
         """
         while self._trigger < len(self._triggers):
             self._end_trigger()
@@ -209,7 +208,6 @@ class ClassicParser:
                 return
 
     def _end_trigger(self) -> None:
-        """The trigger that was begun last is over."""
         if self._trigger:
             trigger = self._triggers[self._trigger - 1]
             number, place = trigger.step.key
@@ -222,9 +220,9 @@ class ClassicParser:
         while self._trigger < len(self._triggers):
             self._next_trigger()
         self._end_trigger()
-        # Of their images, only the last one's id was told.
+        # The builder only reported the id of the last image.
         count = len(self._triggers)
-        images: list[str | None] = [*self._below(image, count)]
+        images: list[str | None] = [*self._engine.chain(image, count)]
         images = images or [*[None] * (count - 1), image]
         for trigger, each in zip(self._triggers, images, strict=True):
             self._recorder.committed(
@@ -236,28 +234,16 @@ class ClassicParser:
             )
 
     def _pulled(self, message: Mapping[str, Any]) -> None:
-        """A base image is pulled: a line for each thing that changes its state, not each byte."""
+        # A line for each change of state, not for each byte.
         if message.get("progressDetail"):
             return
         identifier = f"{message['id']}: " if message.get("id") else ""
         self._recorder.log(self._step or None, f"{identifier}{message['status']}\n")
 
-    def _fail(self, message: Mapping[str, Any]) -> None:
-        detail = message.get("errorDetail")
-        detail = detail if isinstance(detail, Mapping) else {}
-        text = str(detail.get("message") or message.get("error") or "The engine gave no reason.")
+    def _fail(self, text: str, code: int | None) -> None:
         self.problem = one_line(text)
-        code = detail.get("code")
-        found = EXIT_CODE.search(text)
-        if not isinstance(code, int) and found is not None:
-            code = int(found[1] or found[2])
         if not code and self._trigger < len(self._triggers):
-            # No command has failed: it was the next one, of which nothing is said before.
+            # No command has failed, so it was the next trigger, which the stream has not announced.
             self._next_trigger()
         if self._step:
-            self._recorder.step_failed(
-                self._step,
-                self.problem,
-                code if isinstance(code, int) and code > 0 else None,
-                self._trigger,
-            )
+            self._recorder.step_failed(self._step, self.problem, code, self._trigger)

@@ -1,7 +1,7 @@
-"""What a build can be asked for, read from what a user wrote: for the command line and the form.
+"""Parses the fields of a build, for the command line and the form.
 
-Each function takes a text and gives what it means, or raises one sentence that says what is wrong
-and one that says how it is written.
+Each function takes what a user wrote and returns its meaning, or raises an error that says what is
+wrong and how to write it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from layerscope.dockerfile.stages import stage_number
-from layerscope.dockerfile.text_file import NAMES
+from layerscope.dockerfile.context.conventions import conventions
+from layerscope.dockerfile.meaning.stages import stage_number
 from layerscope.errors import UsageError
 from layerscope.oci.platform import PlatformError, parse_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
 
-#: Contexts that docker takes, and that are no folders.
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.IGNORECASE)
+#: Contexts and sources that are not local paths.
+REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.IGNORECASE)
 
-#: What `--network` of a RUN can be; Docker's classic builder also joins a network or a container.
+#: Values of `--network`; Docker's classic builder also accepts a network or a container.
 NETWORKS = {
     "default": "the engine's choice",
     "host": "the host's own",
@@ -32,57 +33,62 @@ NETWORKS = {
 
 
 def context_folder(text: str, folder: Path | None = None) -> Path:
-    """The folder of a build context, absolute and without links.
+    """The folder of a build context, absolute and without symlinks.
 
-    Args:
-        text: What was written.
-        folder: The folder that names are relative to; None for the current one.
-
-    Raises:
-        UsageError: There is no such folder.
+    Names are relative to `folder`, or the current one. Raises UsageError if there is no such
+    folder.
     """
-    if text == "-" or _REMOTE.match(text):
+    if text == "-" or REMOTE.match(text):
         raise UsageError(
-            f"{visible(text)} is no folder: layerscope sends folders only.",
-            "Fetch or unpack it, and name the folder. A Dockerfile may come by stdin: -f -.",
+            f"{visible(text)} is not a folder: layerscope only sends folders.",
+            "Download or unpack it, and name the folder. For a Dockerfile on stdin, use -f -.",
         )
     path = _path(text or ".", folder)
     if not _is(path.is_dir):
-        raise UsageError(f"{visible(text)} is no folder.", "Name the folder of the build context.")
+        raise UsageError(
+            f"{visible(text)} is not a folder.", "Name the folder of the build context."
+        )
     return Path(os.path.realpath(path))
 
 
-def dockerfile_of(text: str, context: Path, folder: Path | None = None) -> Path:
-    """The Dockerfile of a build, absolute and without links.
+def dockerfile_of(text: str, context: Path, folder: Path | None = None, builder: str = "") -> Path:
+    """The Dockerfile of a build, absolute and without symlinks; see `context_folder`.
 
-    Args:
-        text: What was written; empty for the one of the context.
-        context: The context.
-        folder: The folder that names are relative to; None for the current one.
-
-    Raises:
-        UsageError: There is no such file, or it may not be looked at.
+    Without a text, it is the one in the context that the builder looks for. Raises UsageError if
+    there is no such file, or access is denied.
     """
-    paths = [_path(text, folder)] if text else [context / name for name in NAMES]
+    names = conventions(builder, context).dockerfiles
+    paths = [_path(text, folder)] if text else [context / name for name in names]
     found = next((path for path in paths if _is(path.is_file)), None)
     if found is None:
-        name = text or str(context / NAMES[0])
+        name = text or str(context / names[0])
         if any(map(_is_closed, paths)):
             raise UsageError(
                 f"{visible(name)} cannot be read (Permission denied).",
-                "Check who may read the folder, or name another Dockerfile (-f).",
+                "Check the permissions of the folder, or name another Dockerfile (-f).",
             )
         raise UsageError(f"There is no file {visible(name)}.", "Name the Dockerfile (-f).")
     return Path(os.path.realpath(found))
 
 
+def file_of(text: str, folder: Path | None = None) -> str:
+    """A file, absolute; empty without a text. Raises UsageError if there is no such file."""
+    if not text:
+        return ""
+    path = _path(text, folder)
+    if not _is(path.is_file):
+        raise UsageError(f"There is no file {visible(text)}.", "Name a file with rules.")
+    return os.path.realpath(path)
+
+
 def dockerfiles_in(context: Path) -> list[Path]:
-    """Files of a folder that are called as Dockerfiles are: `Dockerfile.dev`, `web.dockerfile`."""
+    """Files in a folder with names of Dockerfiles: `Dockerfile.dev`, `web.dockerfile`."""
     try:
         names = sorted(path.name for path in context.iterdir() if _is(path.is_file))
     except OSError:
         return []
-    lowered = ((name, name.lower()) for name in names if not name.endswith(".dockerignore"))
+    rules = (".dockerignore", ".containerignore")
+    lowered = ((name, name.lower()) for name in names if not name.endswith(rules))
     return [
         context / name
         for name, low in lowered
@@ -91,38 +97,24 @@ def dockerfiles_in(context: Path) -> list[Path]:
 
 
 def tag_of(text: str) -> str:
-    """The name of an image that is to be built.
-
-    Raises:
-        UsageError: No image can be called so.
-    """
+    """The name of the image; raises UsageError if it is invalid."""
     try:
         reference = parse_reference(text)
     except ValueError:
-        lowered = text.lower()
-        why = "Names are in lower case." if lowered != text and _names(lowered) else ""
-        raise UsageError(f"{visible(text)} names no image.", why or "Write NAME:TAG.") from None
+        hint = "Write NAME:TAG."
+        with suppress(ValueError):
+            parse_reference(text.lower())
+            hint = "Names must be in lower case."
+        raise UsageError(f"{visible(text)} is not the name of an image.", hint) from None
     if reference.digest:
         raise UsageError(f"{visible(text)} has a digest.", "Write NAME:TAG.")
     return text
 
 
-def _names(text: str) -> bool:
-    try:
-        parse_reference(text)
-    except ValueError:
-        return False
-    return True
-
-
 def pair_of(text: str) -> tuple[str, str | None]:
-    """A name and its value, as `NAME=VALUE`; None for the value if there is no equals sign.
+    """A name and its value, as `NAME=VALUE`; the value is None without an equals sign.
 
-    Args:
-        text: What was written.
-
-    Raises:
-        UsageError: There is no name.
+    Raises UsageError if there is no name.
     """
     name, equals, value = text.partition("=")
     if not name or name != name.strip():
@@ -133,8 +125,7 @@ def pair_of(text: str) -> tuple[str, str | None]:
 def platform_of(text: str) -> str:
     """A platform to build for, as builders take it; empty for the engine's own.
 
-    Raises:
-        UsageError: It is none.
+    Raises UsageError if it is invalid.
     """
     text = text.strip()
     if not text:
@@ -146,40 +137,37 @@ def platform_of(text: str) -> str:
         pass
     hint = "Write OS/ARCH[/VARIANT], such as linux/arm64."
     if "," in text:
-        raise UsageError("One platform is built for at a time.", hint)
-    raise UsageError(f"{visible(text)} is no platform.", hint)
+        raise UsageError("Only one platform can be built at a time.", hint)
+    raise UsageError(f"{visible(text)} is not a platform.", hint)
 
 
 def network_of(text: str) -> str:
-    """The network of RUN instructions; empty for the engine's choice.
-
-    Raises:
-        UsageError: It is none.
-    """
+    """The network of RUN instructions; empty for the engine's choice. Raises UsageError."""
     text = text.strip()
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise UsageError("A network's name has no blanks.", f"Write one of {', '.join(NETWORKS)}.")
-    # Podman knows no network of that name.
+        raise UsageError(
+            "The name of a network has no spaces.", f"Write one of {', '.join(NETWORKS)}."
+        )
+    # Podman does not know a network `default`.
     return "" if text == "default" else text
 
 
 def target_of(text: str, stages: Iterable[str | None]) -> str:
-    """The stage to build; empty for the last.
+    """The name of the stage to build; empty for the last.
 
-    Args:
-        text: Its name, or its number from 0.
-        stages: The names of the Dockerfile's stages, None for those without.
-
-    Raises:
-        UsageError: The Dockerfile has no such stage.
+    `stages` are the names of the Dockerfile's stages, None for unnamed ones. Raises UsageError if
+    the Dockerfile has no such stage.
     """
     text = text.strip()
     names = list(stages)
     if not text or not names:
         return text
     known = [name for name in names if name is not None]
-    if text.lower() in known or stage_number(text, len(names)) is not None:
+    if text.lower() in known:
         return text
+    if stage_number(text, len(names)) is not None:
+        hint = f"Name stage {text}: FROM … AS NAME."
+        raise UsageError("Builders find a target by its name, not its number.", hint)
     near = difflib.get_close_matches(text.lower(), known, 1, 0.6)
     hint = f"Did you mean {near[0]}?" if near else f"It has {_named(known, len(names))}."
     raise UsageError(f"There is no stage {visible(text)}.", hint)
@@ -192,25 +180,21 @@ def _named(names: list[str], count: int) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Words with blanks between, quoted as in a shell.
+    """Words separated by spaces, quoted as in a shell.
 
-    Raises:
-        UsageError: A quote has no end.
+    Raises UsageError if a quote is not closed.
     """
     try:
         return shlex.split(text)
     except ValueError:
-        raise UsageError("A quote has no end.", 'Write NAME="a value".') from None
+        raise UsageError("A quote is not closed.", 'Write NAME="a value".') from None
 
 
 def _path(text: str, folder: Path | None) -> Path:
     path = Path(text)
     if folder is not None:
-        # Nothing else expands it in a form, as a shell does on the command line.
-        try:
-            path = folder / path.expanduser()
-        except RuntimeError:
-            path = folder / path
+        # In a form, no shell has expanded it.
+        path = folder / os.path.expanduser(path)  # noqa: PTH111 - never raises
     return path
 
 
@@ -222,7 +206,7 @@ def _is(asked: Callable[[], bool]) -> bool:
 
 
 def _is_closed(path: Path) -> bool:
-    """Whether a path leads through a folder that may not be searched."""
+    """Whether a path leads through a folder without search permission."""
     try:
         path.stat()
     except PermissionError:

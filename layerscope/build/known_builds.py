@@ -1,94 +1,70 @@
-"""Builds of a Dockerfile, or of an image, among the jobs that are kept."""
+"""Finds builds of a Dockerfile or of an image among the jobs."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.build.events import BuildEvent, build_event
+from layerscope.bounded import read_file
+from layerscope.build.events import BuildEvent
 from layerscope.build.plan import plan_of
+from layerscope.build.request import BUILD
 from layerscope.build.state import BuildState, BuildStep
-from layerscope.dockerfile.carry import same_instructions
-from layerscope.dockerfile.document import Document
-from layerscope.dockerfile.facts import Facts, StepWaste, World
-from layerscope.dockerfile.parser import parse
-from layerscope.dockerfile.text_file import find_dockerfile
-from layerscope.images.cache_folder import write_whole
+from layerscope.content.line_matching import same_items
+from layerscope.dockerfile.context.conventions import find_dockerfile
+from layerscope.dockerfile.meaning.match_history import StepWaste
+from layerscope.dockerfile.meaning.stages import find_stages
+from layerscope.dockerfile.syntax.document import Document
+from layerscope.dockerfile.syntax.parser import parse
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job
+from layerscope.jobs.journal import ENDS, last_event
+from layerscope.records import convert
+from layerscope.writing import write_whole
 
-#: The last event of a journal is no longer than that.
-_TAIL = 1 << 14
-#: In the folder of a job, the Dockerfile as it was built.
-_DOCUMENT = "Dockerfile"
+_DOCUMENT = "Dockerfile"  # In a job's folder: the Dockerfile as it was built.
 
 
 def end_of(job: Job) -> BuildEvent | None:
-    """The event that ended a build; None if it has not ended, or not with a word."""
+    """The event that ended a build; None if it has not ended, or was killed."""
     try:
-        with job.journal.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().split(b"\n")
-    except OSError:
+        event = convert(last_event(job.journal), BuildEvent)
+    except ValueError:
         return None
-    for line in reversed(lines):
-        if line:
-            try:
-                event = build_event(json.loads(line))
-            except (ValueError, TypeError):
-                return None
-            return event if event.event in ("finished", "failed") else None
-    return None
+    return event if event.event in ENDS else None
 
 
 def last_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The last build of a Dockerfile.
-
-    Args:
-        dockerfile: The Dockerfile.
-        jobs: The jobs, the newest first; None for all that are kept.
-    """
+    """The last build of a Dockerfile; `jobs` are newest first, None for all."""
     return next(_builds_of(dockerfile, jobs), None)
 
 
 def _builds_of(dockerfile: Path, jobs: Iterable[Job] | None) -> Iterator[Job]:
     wanted = os.path.realpath(dockerfile)
     for job in all_jobs() if jobs is None else jobs:
-        if job.kind == "build" and os.path.realpath(str(job.spec.get("dockerfile"))) == wanted:
+        request = BUILD.request_of(job)
+        if request is not None and os.path.realpath(request.dockerfile) == wanted:
             yield job
 
 
 def build_to_repeat(folder: Path, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The build that somebody in a folder wants again, most likely.
+    """The build most likely to be repeated by someone in a folder.
 
-    Args:
-        folder: The folder.
-        jobs: The jobs, the newest first; None for all that are kept.
-
-    Returns:
-        The last one of the folder's Dockerfile, or, where there is no Dockerfile, the last of all.
+    It is the last build of the folder's Dockerfile or, without a Dockerfile, the last build of all.
     """
     dockerfile = find_dockerfile(folder)
     if dockerfile is not None:
         return last_build(dockerfile, jobs)
     found = all_jobs() if jobs is None else jobs
-    return next((job for job in found if job.kind == "build"), None)
+    return next((job for job in found if job.kind == BUILD.name), None)
 
 
 def build_of(image: str, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The last build that made an image.
-
-    Args:
-        image: Id of the image, with its algorithm.
-        jobs: The jobs, the newest first; None for all that are kept.
-    """
+    """The last build that made an image, by its id with the algorithm."""
     for job in all_jobs() if jobs is None else jobs:
-        if job.kind == "build" and image:
+        if job.kind == BUILD.name and image:
             end = end_of(job)
             if end is not None and end.event == "finished" and end.image == image:
                 return job
@@ -97,27 +73,15 @@ def build_of(image: str, jobs: Iterable[Job] | None = None) -> Job | None:
 
 @dataclass(frozen=True, slots=True)
 class KnownBuild:
-    """A build that is over.
-
-    Attributes:
-        job: Its job.
-        state: What its journal says.
-        document: The Dockerfile as it was; None if that was not kept.
-    """
+    """A build that has ended; `document` is the Dockerfile as it was, if that was kept."""
 
     job: Job
     state: BuildState
     document: Document | None
 
 
-def finished_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> KnownBuild | None:
-    """The last build of a Dockerfile that made an image.
-
-    Args:
-        dockerfile: The Dockerfile.
-        jobs: The jobs, the newest first; None for all that are kept.
-    """
-    for job in _builds_of(dockerfile, jobs):
+def finished_build(dockerfile: Path) -> KnownBuild | None:
+    for job in _builds_of(dockerfile, None):
         end = end_of(job)
         if end is not None and end.event == "finished":
             state = BuildState(job.journal)
@@ -130,17 +94,13 @@ def finished_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Known
 
 
 def keep_document(job: Job, data: bytes) -> None:
-    """Keeps the Dockerfile of a build with its job, as it is now.
-
-    Raises:
-        OSError: That is not possible.
-    """
+    """Keeps the Dockerfile of a build with its job; raises OSError if that is not possible."""
     write_whole(job.folder / _DOCUMENT, data)
 
 
 def _kept_document(job: Job) -> Document | None:
     try:
-        data = (job.folder / _DOCUMENT).read_bytes()
+        data = read_file(job.folder / _DOCUMENT)
     except OSError:
         return None
     return parse(data.decode("utf-8", "surrogateescape"))
@@ -149,19 +109,11 @@ def _kept_document(job: Job) -> Document | None:
 def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildStep]]:
     """What the instructions of a document made when it was built.
 
-    An instruction that was changed since made nothing; what a base image runs for those that build
-    on it was made by the FROM.
-
-    Args:
-        document: The document.
-        build: The build.
-
-    Returns:
-        For the numbers of instructions, the steps with the figures of their layers.
+    Returns for the indices of instructions, the steps with layers. An instruction that was changed
+    since has none; ONBUILD triggers of a base image belong to the FROM.
     """
     found: dict[int, list[BuildStep]] = {}
-    matched = match_steps(document, build.state, build.document)
-    for number, step in matched.items():
+    for number, step in match_steps(document, build.state, build.document).items():
         for each in build.state.of_step(step.number):
             if each.has_layer:
                 found.setdefault(number, []).append(each)
@@ -169,14 +121,10 @@ def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildStep]]
 
 
 def waste_of(document: Document, build: KnownBuild) -> list[StepWaste]:
-    """What each instruction of a document wasted when it was built.
-
-    Args:
-        document: The document.
-        build: The build.
-    """
-    target = str(build.job.spec.get("target") or "") or None
-    shipped = Facts(document, World(target=target)).shipped
+    """What each instruction of a document wasted when it was built."""
+    request = BUILD.request_of(build.job)
+    target = request.target or None if request is not None else None
+    shipped = find_stages(document).shipped(target)
     name = f"the last build (job {build.job.id})"
     return [
         StepWaste(
@@ -198,33 +146,23 @@ def waste_of(document: Document, build: KnownBuild) -> list[StepWaste]:
 def match_steps(
     document: Document, state: BuildState, built: Document | None = None
 ) -> dict[int, BuildStep]:
-    """Numbers of a document's instructions, and the steps of a build that they were.
+    """For the indices of a document's instructions, their steps in a build.
 
-    An instruction that was changed since has no step; others keep theirs.
-
-    Args:
-        document: The document.
-        state: The build.
-        built: The document as it was built; None if that is not known, so that what is in heredocs
-            cannot be compared.
+    An instruction that was changed since has no step. Without `built`, the document as it was
+    built, heredocs cannot be compared.
     """
     if built is not None:
-        same = same_instructions(_texts(built), _texts(document))
+        same = same_items(_texts(built), _texts(document))
         steps = state.steps
         return {new: steps[old + 1] for old, new in same.items() if old + 1 in steps}
     ours = [step.text for step in plan_of(document).steps]
     listed = sorted(state.steps.values(), key=lambda step: step.number)
     theirs = [" ".join(step.instruction.split()) for step in listed]
-    found: dict[int, BuildStep] = {}
-    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
-    for block in matcher.get_matching_blocks():
-        for place in range(block.size):
-            found[block.a + place] = listed[block.b + place]
-    return found
+    return {a: listed[b] for a, b in same_items(ours, theirs).items()}
 
 
 def _texts(document: Document) -> list[str]:
-    """Instructions, however their lines are broken, with what is in their heredocs."""
+    """Instructions on one line each, with the content of their heredocs."""
     return [
         "\n".join([" ".join(i.joined.text.split()), *(h.content for h in i.heredocs)])
         for i in document.instructions

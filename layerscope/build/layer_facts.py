@@ -1,8 +1,6 @@
-"""What the layer of a step is: the figures that `inspect` gives of it."""
+"""The figures of a step's layer, as `inspect` shows them."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,30 +8,18 @@ from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.waste import LayerWaste, by_layer
-from layerscope.images.cache import ChangesetCache
+from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.records import Record
 from layerscope.text import decode
 
-#: Files that a layer hid and that are named.
-_NAMED = 3
+_NAMED = 3  # How many hidden files are named.
 
 
-@dataclass(frozen=True, slots=True)
-class LayerFacts:
-    """A layer.
-
-    Attributes:
-        diff_id: Its digest.
-        size: Bytes of its regular files, each inode once.
-        added: How many entries are added.
-        modified: How many are modified.
-        removed: How many are removed.
-        wasted: Bytes that were visible below and that it hid.
-        copied: Those of them that it holds again, with the same content as far as that is known.
-        hidden: The largest files that it hid, with their bytes.
-    """
+class LayerFacts(Record, frozen=True, omit_defaults=True):
+    """A layer; for the fields, see `BuildEvent`."""
 
     diff_id: str
     size: int
@@ -50,11 +36,8 @@ def layer_facts(
 ) -> tuple[dict[int, LayerFacts], tuple[int, int]]:
     """The facts of the layers of an image, from the layer `first` on.
 
-    Returns:
-        They by number; and the bytes of all layers, and those of them that can never be read.
-
-    Raises:
-        LayerscopeError: The image cannot be read.
+    Returns the facts by layer; the bytes of all layers, and how many of them can never be read.
+    Raises LayerscopeError if the image cannot be read.
     """
     loaded = load(reader, progress or Progress(), cache=ChangesetCache())
     stack = loaded.stack
@@ -85,7 +68,7 @@ def _hidden(lost: LayerWaste | None) -> tuple[int, tuple[tuple[str, int], ...]]:
 
 
 def _visible_size(stack: Stack, layer: int) -> int:
-    """Bytes of the regular files of the union up to a layer, each inode once."""
+    """Bytes of the regular files in the merged view up to a layer, each inode once."""
     if layer < 0:
         return 0
     rows = stack.union(layer)

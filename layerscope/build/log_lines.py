@@ -1,4 +1,4 @@
-"""The lines of a build's log, read from its journal as they are asked for, and what is in them."""
+"""Reads and searches the lines of a build's log in its journal."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from layerscope.bounded import open_regular
+from layerscope.records import Count, Record, parse
 from layerscope.text import COLORS
 
-#: Bytes that are read at once.
-_PIECE = 1 << 16
-#: Bytes of a journal that are looked through in one go.
-_BATCH = 1 << 20
-#: A line of the journal is no longer than the longest line of a log, escaped, with its names.
+_CHUNK = 1 << 16  # Bytes that are read at once.
+_BATCH = 1 << 20  # Bytes of a journal that are searched at once.
+#: The longest line of the journal: the longest line of a log, escaped, with its field names.
 _LONGEST_EVENT = 1 << 20
 
 
+class _Line(Record, frozen=True):
+    event: str = ""
+    text: str = ""
+    line: Count | None = None
+
+    @property
+    def shown(self) -> str:
+        if self.event != "warning":
+            return self.text
+        return f"Warning: {'' if self.line is None else f'line {self.line}: '}{self.text}"
+
+
 class LogLines:
-    """Reads a journal that grows; may be used by several threads."""
+    """Reads a journal that grows; safe to use from several threads."""
 
     def __init__(self, journal: Path) -> None:
-        """Opens nothing yet.
-
-        Args:
-            journal: The journal of the job.
-        """
         self._journal = journal
         self._fd: int | None = None
 
@@ -36,27 +43,22 @@ class LogLines:
             os.close(self._fd)
 
     def lines(self, offsets: array[int], start: int, stop: int) -> Iterator[str]:
-        """Lines, as they were printed.
-
-        Args:
-            offsets: Byte offsets of their events in the journal, in order.
-            start: The first line.
-            stop: One past the last.
-        """
+        """Lines `start` to `stop`; `offsets` are those of their events in the journal, in order."""
         piece, begin = b"", 0
         for offset in offsets[start:stop]:
             place = offset - begin
             end = piece.find(b"\n", place) if 0 <= place < len(piece) else -1
             if end < 0:
-                piece, begin, place = self._read(offset, _PIECE), offset, 0
+                piece, begin, place = self._read(offset, _CHUNK), offset, 0
                 if b"\n" not in piece:
                     piece = self._read(offset, _LONGEST_EVENT)
                 end = piece.find(b"\n")
                 end = len(piece) if end < 0 else end
             try:
-                yield str(json.loads(piece[place:end]).get("text", ""))
-            except (ValueError, AttributeError):
-                yield ""
+                text = parse(piece[place:end], _Line).shown
+            except ValueError:
+                text = ""
+            yield text
 
     def find(
         self,
@@ -66,14 +68,10 @@ class LogLines:
         step: int = 1,
         stopped: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        """The next line with a text in it, capitals and colours apart, round the end if need be.
+        """The next line that contains a text; ignores case and colours, and wraps around.
 
-        Args:
-            offsets: As for `lines`; what is appended meanwhile is not looked at.
-            needle: The text.
-            start: The line to begin at.
-            step: 1, or -1 for the line before.
-            stopped: Asked now and then; ends the search when it says so.
+        `offsets` are as for `lines`; what is appended meanwhile is not searched. A `step` of -1
+        searches backwards. The search ends when `stopped` returns true.
         """
         needle = needle.lower()
         plain = needle.encode() if needle.isascii() and json.dumps(needle)[1:-1] == needle else None
@@ -93,25 +91,25 @@ class LogLines:
         return None
 
     def _may_hold(self, offsets: array[int], first: int, last: int, needle: bytes) -> bool:
-        """Whether a look at each of the lines is worth while."""
+        """Whether some of the lines may contain the text, judged by their bytes."""
         begin, end = offsets[first], offsets[last - 1] + _LONGEST_EVENT
         if last < len(offsets):
             end = min(end, offsets[last])
         data = self._read(begin, end - begin)
-        # A colour in the middle of a word is not seen in bytes.
+        # A colour code may stand in the middle of a word.
         return b"\\u001b" in data or needle in data.lower()
 
     def _read(self, offset: int, size: int) -> bytes:
         try:
             if self._fd is None:
-                self._fd = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = open_regular(self._journal)
             return os.pread(self._fd, size, offset)
         except OSError:
             return b""
 
 
 def _spans(offsets: array[int], total: int, start: int, step: int) -> Iterator[tuple[int, int]]:
-    """Pieces of the lines, from one of them on and round the end, in the order of a search."""
+    """Ranges of lines, in the order of a search that begins at `start` and wraps around."""
     ranges = [(start, total), (0, start)] if step > 0 else [(0, start + 1), (start + 1, total)]
     for low, high in ranges:
         while low < high:

@@ -1,53 +1,37 @@
-"""What a Dockerfile offers to whoever builds it: stages to stop at, arguments, secrets it wants."""
+"""What a Dockerfile offers for a build: stages, arguments, and secrets that it mounts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from layerscope.dockerfile.document import Document
-from layerscope.dockerfile.expand import ExpansionError, expand
-from layerscope.dockerfile.grammar import PLATFORM_ARGS
-from layerscope.dockerfile.mounts import parse_mount
-from layerscope.dockerfile.parser import parse
-from layerscope.dockerfile.stages import Stages, find_stages, global_values
-from layerscope.dockerfile.text_file import read_text_file
+from layerscope.dockerfile.editing.text_file import read_text_file
+from layerscope.dockerfile.meaning.stages import Stages, find_stages, global_values
+from layerscope.dockerfile.syntax.document import Document
+from layerscope.dockerfile.syntax.expand import expanded
+from layerscope.dockerfile.syntax.grammar import PLATFORM_ARGS
+from layerscope.dockerfile.syntax.mounts import mounts_of
+from layerscope.dockerfile.syntax.parser import parse
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedStage:
-    """A stage.
-
-    Attributes:
-        index: Its number, from 0.
-        name: Its name; None if it has none.
-        base: What it is built on, with variables replaced.
-        steps: How many instructions it has, its FROM included.
-        needs: Numbers of the stages that are built for it, itself included.
-    """
-
-    index: int
-    name: str | None
-    base: str
-    steps: int
+    index: int  # Its number, from 0.
+    name: str | None  # Its name, or None.
+    base: str  # The image or stage that it begins with, variables expanded.
+    steps: int  # Its number of instructions, including FROM.
+    #: Numbers of the stages that are built for it, including itself.
     needs: frozenset[int] = frozenset()
 
     @property
     def target(self) -> str:
-        """What `--target` calls it."""
         return self.name if self.name is not None else str(self.index)
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedArgument:
-    """A build argument.
-
-    Attributes:
-        name: Its name.
-        default: Its default; None if it has none.
-        line: The line on which it is declared first, from 1.
-    """
+    """A build argument; `line` is its first declaration, from 1."""
 
     name: str
     default: str | None
@@ -56,49 +40,33 @@ class OfferedArgument:
 
 @dataclass(frozen=True, slots=True)
 class OfferedSecret:
-    """A secret that a RUN mounts.
-
-    Attributes:
-        id: What it is called.
-        required: Whether the step fails without it.
-        line: The line on which it is mounted first, from 1.
-        stages: Numbers of the stages that mount it.
-    """
-
-    id: str
-    required: bool
-    line: int
-    stages: frozenset[int] = frozenset()
+    id: str  # Its id.
+    required: bool  # Whether a step fails without it.
+    line: int  # The line that mounts it first, from 1.
+    stages: frozenset[int] = frozenset()  # Numbers of the stages that mount it.
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a Dockerfile offers.
+    """The stages, arguments and secrets of a Dockerfile, in order.
 
-    Attributes:
-        stages: Its stages, in order.
-        arguments: The arguments that it declares, in order.
-        secrets: The secrets that it mounts, in order.
-        own_syntax: Whether it is written for another frontend than Dockerfiles have, whose stages
-            only that one knows.
+    `own_syntax` is whether it is written for another BuildKit frontend, so that the stages may be
+    wrong. `document` is the Dockerfile itself.
     """
 
     stages: tuple[OfferedStage, ...] = ()
     arguments: tuple[OfferedArgument, ...] = ()
     secrets: tuple[OfferedSecret, ...] = ()
     own_syntax: bool = False
+    document: Document | None = field(default=None, repr=False, compare=False)
 
     @property
     def stage_names(self) -> tuple[str | None, ...]:
-        """The names of the stages; none if they are not known for sure."""
+        """The names of the stages, empty if they may be wrong."""
         return () if self.own_syntax else tuple(stage.name for stage in self.stages)
 
     def wanted_secrets(self, target: str) -> tuple[OfferedSecret, ...]:
-        """The secrets that are mounted on the way to a stage.
-
-        Args:
-            target: The stage, by name or number; empty for the last.
-        """
+        """The secrets needed to build a stage, by name or number; empty for the last."""
         if not self.stages:
             return self.secrets
         named = [stage for stage in self.stages if target.lower() in (stage.name, str(stage.index))]
@@ -107,23 +75,19 @@ class Offer:
 
 
 def read_offer(path: Path) -> Offer:
-    """What the Dockerfile in a file offers.
-
-    Raises:
-        LayerscopeError: It cannot be read.
-    """
+    """Reads a file, for `offer_of`; raises LayerscopeError if it cannot be read."""
     return offer_of(read_text_file(path).text)
 
 
-def offer_of(text: str, arguments: Mapping[str, str] | None = None) -> Offer:
-    """What a Dockerfile offers.
+def offer_of(text: str) -> Offer:
+    return offer_with(parse(text))
 
-    Args:
-        text: The Dockerfile.
-        arguments: Build arguments.
-    """
-    document = parse(text)
-    stages = find_stages(document, arguments)
+
+def offer_with(
+    document: Document, arguments: Mapping[str, str] | None = None, builder: str = ""
+) -> Offer:
+    """What a Dockerfile offers if a builder is given values of arguments."""
+    stages = find_stages(document, arguments, builder)
     syntax = document.directive("syntax")
     return Offer(
         tuple(
@@ -139,6 +103,7 @@ def offer_of(text: str, arguments: Mapping[str, str] | None = None) -> Offer:
         _arguments(document),
         _secrets(document, stages),
         syntax is not None and "dockerfile" not in syntax.value.lower(),
+        document,
     )
 
 
@@ -148,19 +113,15 @@ def _arguments(document: Document) -> tuple[OfferedArgument, ...]:
     for instruction in document.instructions:
         if instruction.keyword != "ARG":
             continue
-        line = document.range(instruction.span).start.line + 1
+        line = document.source.line_at(instruction.span.start) + 1
         for pair in instruction.pairs:
-            name, default = pair.name.text, None
-            if pair.value is not None:
-                try:
-                    default = expand(pair.value.text, above, escape=document.escape).text
-                except ExpansionError:
-                    default = pair.value.text
+            name, value = pair.name.text, pair.value
+            default = None if value is None else expanded(value.text, above, document.escape)
             known = found.get(name)
-            # What only repeats a name takes the default of the first one.
+            # A repeated declaration without a default keeps the first one's.
             if known is None or (known.default is None and default is not None):
                 found[name] = OfferedArgument(name, default, known.line if known else line)
-    # BuildKit sets those of platforms by itself.
+    # BuildKit sets the arguments of platforms itself.
     return tuple(each for each in found.values() if each.name not in PLATFORM_ARGS)
 
 
@@ -168,14 +129,13 @@ def _secrets(document: Document, stages: Stages) -> tuple[OfferedSecret, ...]:
     found: dict[str, OfferedSecret] = {}
     for stage in stages.stages:
         for instruction in stage.instructions:
-            line = document.range(instruction.span).start.line + 1
-            for flag in instruction.all_flags("mount") if instruction.keyword == "RUN" else ():
-                mount = parse_mount(flag)
+            line = document.source.line_at(instruction.span.start) + 1
+            for mount in mounts_of(instruction):
                 if mount.type != "secret":
                     continue
                 named = [mount.field(key) for key in ("id", "source", "target")]
                 name = next((each.value for each in named if each is not None and each.value), "")
-                # Without an id it is called as the file that it becomes.
+                # Without an id, it is the name of the mounted file.
                 name = name if named[0] is not None else name.rpartition("/")[2]
                 field = mount.field("required")
                 required = field is not None and (field.value or "true").lower() in ("true", "1")

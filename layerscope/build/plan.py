@@ -6,51 +6,31 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from layerscope.dockerfile.document import Document, Instruction
-from layerscope.dockerfile.expand import ExpansionError
-from layerscope.dockerfile.scope import Scopes
-from layerscope.dockerfile.stages import Stages, find_stages
+from layerscope.dockerfile.meaning.scope import Scopes
+from layerscope.dockerfile.meaning.stages import Stages, find_stages
+from layerscope.dockerfile.syntax.document import Document, Instruction
+from layerscope.dockerfile.syntax.expand import ExpansionError
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An instruction that a builder carries out.
-
-    Attributes:
-        number: Its number in the Dockerfile, from 1, an ARG before the first FROM counted.
-        stage: Number of its stage, from 1; 0 before the first.
-        place: Its number in the stage, the FROM being 1.
-        stage_name: Name of the stage in lower case, or its number from 0 as text.
-        keyword: The instruction's name in upper case.
-        line: The line on which it begins, from 1; None if it is in no line, as labels of the
-            command line are.
-        text: The instruction as it is written, on one line.
-        trigger: 0 for an instruction of the Dockerfile; for one that the base image has for those
-            that build on it (ONBUILD), its number from 1: all else but keyword and text is that
-            of the FROM.
-    """
-
-    number: int
-    stage: int
-    place: int
-    stage_name: str
-    keyword: str
-    line: int | None
-    text: str
+    number: int  # Its number in the Dockerfile, from 1, including ARGs before the first FROM.
+    stage: int  # Number of its stage, from 1; 0 before the first.
+    place: int  # Its number in the stage; 1 is the FROM.
+    stage_name: str  # Name of the stage in lower case, or its number from 0 as text.
+    keyword: str  # The instruction's name in upper case.
+    line: int | None  # The line on which it begins, from 1; None for labels of the command line.
+    text: str  # The instruction as written, on one line.
+    #: 0 for an instruction of the Dockerfile; for an ONBUILD trigger of the base image, its number,
+    #: from 1. All fields but keyword and text are then the FROM's.
     trigger: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
-        """What it is known by."""
         return self.number, self.trigger
 
     def triggered(self, trigger: int, text: str) -> Step:
-        """What is run for this FROM before the instruction behind it.
-
-        Args:
-            trigger: Its number, from 1.
-            text: The instruction, with or without ONBUILD.
-        """
+        """A trigger of this FROM; `text` is its instruction, with or without ONBUILD."""
         text = " ".join(text.split())
         if text[:8].upper() == "ONBUILD ":
             text = text[8:]
@@ -60,49 +40,31 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps of a Dockerfile.
-
-    Attributes:
-        steps: All of them, as they stand.
-        name_in_context: Path of the Dockerfile in the build context that is sent.
-        chain: The steps that the image has a history entry of: those of the stage that is built,
-            and of the stages that it begins with, the FROMs and ONBUILDs left out, what ONBUILD
-            of an own stage puts in between included; not what that of a base image does.
-        bases: For each FROM, the image that it names, with variables replaced; none for stages.
-        heredocs: Numbers of the steps with heredocs.
-        needed: Numbers of the stages that the image needs, from 1.
-        begins: For each FROM that names a stage, the number of that, from 1.
-        triggers: For each FROM that names a stage with ONBUILD, what that runs.
-        idle: Numbers of the WORKDIRs that lead to the root, where there is nothing to do.
-        begin: The FROM, with an image or nothing, that the chain begins with.
-    """
-
-    steps: tuple[Step, ...]
-    name_in_context: str = "Dockerfile"
+    steps: tuple[Step, ...]  # All steps, in the order of the Dockerfile.
+    name_in_context: str = "Dockerfile"  # Path of the Dockerfile in the build context that is sent.
+    #: The steps that have a history entry in the image: those of the built stage and of the stages
+    #: that it begins with, without FROM and ONBUILD. Triggers of the Dockerfile's own stages are
+    #: included, those of a base image are not.
     chain: tuple[Step, ...] = ()
+    #: For each FROM with an image, the image's name, with variables expanded.
     bases: Mapping[int, str] = field(default_factory=dict)
-    heredocs: frozenset[int] = frozenset()
-    needed: frozenset[int] = frozenset()
+    heredocs: frozenset[int] = frozenset()  # Numbers of the steps with heredocs.
+    needed: frozenset[int] = frozenset()  # Numbers of the stages that the image needs, from 1.
+    #: For each FROM with a stage, the stage's number, from 1.
     begins: Mapping[int, int] = field(default_factory=dict)
+    #: For each FROM with a stage that has ONBUILD, the triggers.
     triggers: Mapping[int, tuple[Step, ...]] = field(default_factory=dict)
-    begin: Step | None = None
+    begin: Step | None = None  # The FROM, with an image or `scratch`, that the chain begins with.
+    #: Numbers of WORKDIRs that are the root directory, which need no execution.
     idle: frozenset[int] = frozenset()
 
     @property
     def lines(self) -> Mapping[int, int | None]:
-        """The line of each step."""
         return {step.number: step.line for step in self.steps}
 
-    def stage_steps(self, stage: int) -> int:
-        """How many steps a stage has, from 1."""
-        return sum(step.stage == stage for step in self.steps)
-
     def step_of(self, stage: int, place: int) -> Step | None:
-        """The step with a number in a stage, both from 1."""
-        for step in self.steps:
-            if step.stage == stage and step.place == place:
-                return step
-        return None
+        """The step at a place in a stage, both from 1."""
+        return next((s for s in self.steps if s.stage == stage and s.place == place), None)
 
 
 def plan_of(
@@ -111,17 +73,15 @@ def plan_of(
     name_in_context: str = "Dockerfile",
     arguments: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
+    builder: str = "",
 ) -> Plan:
     """The steps of a Dockerfile.
 
-    Args:
-        document: The Dockerfile.
-        target: The stage to build, by name or by its number from 0; empty for the last.
-        name_in_context: Path of the Dockerfile in the build context that is sent.
-        arguments: Build arguments.
-        labels: Labels that the builder adds by a step of its own, behind all others.
+    `target` is the stage to build, by name or number, or empty for the last; `name_in_context` the
+    Dockerfile's path in the context. The builder decides how names of stages are compared, and adds
+    `labels` as a step of its own, after all others.
     """
-    found = find_stages(document, arguments)
+    found = find_stages(document, arguments, builder)
     steps = [_step(document, each, 0, place, "") for place, each in enumerate(found.above, 1)]
     stages: list[list[Step]] = []
     for stage in found.stages:
@@ -144,7 +104,10 @@ def plan_of(
         )
         steps.append(label)
         stages[-1].append(label)
-    begins = _begins(found)
+    # For each FROM with an earlier stage, the stage's number.
+    begins = {
+        stage.start.index + 1: stage.below + 1 for stage in found.stages if stage.below is not None
+    }
     triggers = _triggers(stages, begins)
     chain: list[Step] = []
     begin: Step | None = None
@@ -171,16 +134,16 @@ def plan_of(
 
 
 def _idle(document: Document, found: Stages, arguments: Mapping[str, str] | None) -> frozenset[int]:
-    """WORKDIRs that lead to the root, as far as the Dockerfile tells."""
+    """WORKDIRs that are the root directory, as far as the Dockerfile shows."""
     scopes = Scopes(document, found, arguments)
     numbers = []
     folders: list[str | None] = []
     for stage in found.stages:
         base = stage.base
-        # Images say where one is; the Dockerfile does not.
+        # The working directory of an image is unknown.
         folder = "/" if base is not None and base.name == "scratch" else None
-        if base is not None and base.stage is not None and base.stage < stage.index:
-            folder = folders[base.stage]
+        if stage.below is not None:
+            folder = folders[stage.below]
         for each in stage.instructions:
             if each.keyword != "WORKDIR":
                 continue
@@ -195,15 +158,6 @@ def _idle(document: Document, found: Stages, arguments: Mapping[str, str] | None
                 numbers.append(each.index + 1)
         folders.append(folder)
     return frozenset(numbers)
-
-
-def _begins(found: Stages) -> dict[int, int]:
-    """For each FROM that names a stage, the number of that; it can only be one above it."""
-    return {
-        stage.start.index + 1: base.stage + 1
-        for stage in found.stages
-        if (base := stage.base) is not None and base.stage is not None and base.stage < stage.index
-    }
 
 
 def _triggers(stages: list[list[Step]], begins: Mapping[int, int]) -> dict[int, tuple[Step, ...]]:
@@ -231,6 +185,6 @@ def _step(document: Document, instruction: Instruction, stage: int, place: int, 
         place=place,
         stage_name=name,
         keyword=instruction.keyword,
-        line=document.range(instruction.span).start.line + 1,
+        line=document.source.line_at(instruction.span.start) + 1,
         text=" ".join(instruction.joined.text.split()),
     )

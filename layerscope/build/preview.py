@@ -1,4 +1,4 @@
-"""What a build would be, before anything is sent: builder, stage, arguments, secrets, context."""
+"""Previews a build before anything is sent: builder, stage, arguments, secrets, context."""
 
 from __future__ import annotations
 
@@ -8,64 +8,71 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.build.asked import Answer
-from layerscope.build.builders import Builders, builders_of
-from layerscope.build.offer import Offer
-from layerscope.build.request import BuildRequest
-from layerscope.dockerfile.context import Context, read_context
+from layerscope.build.builders import Builders, builders_of, check_files, refused
+from layerscope.build.check import CheckedBuild
+from layerscope.build.offer import Offer, offer_with
+from layerscope.build.request import BUILDERS, BuildRequest
+from layerscope.dockerfile.checks.support import Unsupported
+from layerscope.dockerfile.context.context import Context, read_context
+from layerscope.dockerfile.context.conventions import has_both, has_containerignore
 from layerscope.engines.docker import connect
 from layerscope.errors import LayerscopeError
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a build would be.
-
-    Attributes:
-        request: The build.
-        offer: What its Dockerfile offers.
-        context: What would be sent.
-        builders: The engine's builders; None if it does not answer.
-        problem: Why the engine cannot build it, in a sentence; empty if it can.
-    """
-
-    request: BuildRequest
-    offer: Offer
-    context: Context
-    builders: Builders | None
-    problem: str
+    request: BuildRequest  # The build.
+    offer: Offer  # What its Dockerfile offers.
+    context: Context  # What would be sent.
+    builders: Builders | None  # The engine's builders; None if it does not answer.
+    problem: str  # Why the engine cannot build it, as a sentence; empty if it can.
+    unsupported: tuple[Unsupported, ...] = ()  # What the builder cannot do.
 
     @property
     def builder(self) -> str:
-        """The builder that is meant; empty if there is none."""
-        name = self.request.builder
-        if self.builders is None:
-            return ""
-        builder = self.builders.auto if name == "auto" else name
-        return "" if builder in self.builders.missing else builder
+        """The builder; empty if the engine does not have it."""
+        builder = "" if self.builders is None else self.builders.resolve(self.request.builder)
+        return "" if self.builders is None or builder in self.builders.missing else builder
 
 
-def preview(answer: Answer, stopped: Callable[[], None] | None = None) -> Preview:
-    """Looks at what a build would be.
+def preview(checked: CheckedBuild, stopped: Callable[[], None] | None = None) -> Preview:
+    """Previews a build of checked fields; `stopped` is called now and then, and raises to stop.
 
-    Args:
-        answer: What was asked for, with nothing wrong.
-        stopped: Called now and then; raises to stop.
-
-    Raises:
-        LayerscopeError: The context cannot be read.
+    Raises LayerscopeError if the context cannot be read.
     """
-    request = answer.checked()
+    request = checked.checked()
     builders, problem = engine_builders()
-    if builders is not None:
-        try:
+    dockerfile = checked.dockerfile or Path(os.devnull)
+    builder = request.builder if builders is None else builders.resolve(request.builder)
+    arguments = request.known_arguments
+    document = checked.offer.document if checked.offer is not None else None
+    offer = Offer() if document is None else offer_with(document, arguments, builder)
+    lacks: list[Unsupported] = []
+    try:
+        check_files(builder, dockerfile, request.ignore_file)
+        if builders is not None:
             builders.chosen(request.builder)
             problem = builders.without_secrets(request.builder) if request.secrets else ""
-        except LayerscopeError as error:
-            problem = str(error)
-    dockerfile = answer.dockerfile or Path(os.devnull)
-    context = read_context(Path(request.context), dockerfile, stopped=stopped)
-    return Preview(request, answer.offer or Offer(), context, builders, problem)
+        if document is not None and builder in BUILDERS[1:]:
+            lacks = refused(builders, builder, document, request.target, arguments)
+            problem = problem or " ".join(each.sentence for each in lacks[:1])
+    except LayerscopeError as error:
+        problem = str(error)
+    rules = Path(request.ignore_file) if request.ignore_file else None
+    root = Path(request.context)
+    context = read_context(root, dockerfile, builder, rules=rules, stopped=stopped)
+    return Preview(request, offer, context, builders, problem, tuple(lacks))
+
+
+def builder_that_matters(context: Path, dockerfile: Path | None = None) -> str:
+    """The builder of the current engine, if a file here means more to one than to another.
+
+    Empty otherwise, and if the engine does not answer.
+    """
+    if not has_containerignore(context, dockerfile) and not has_both(context):
+        return ""
+    builders, _ = engine_builders()
+    return "" if builders is None else builders.auto
 
 
 def engine_builders() -> tuple[Builders | None, str]:

@@ -1,97 +1,69 @@
-"""Turns what a builder says into events, and measures layers while the next step runs already."""
+"""Writes the events of a build, and measures its layers while later steps run."""
 
 from __future__ import annotations
 
 import math
 import queue
+import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from layerscope.build.events import BuildEvent
+from layerscope.build.events import BuildEvent, Kind
 from layerscope.build.plan import Plan
 from layerscope.build.secrets import Mask
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.jobs.journal import Write
+from layerscope.records import replace
 from layerscope.text import COLORS, docker_size
 
 if TYPE_CHECKING:
     from layerscope.build.layer_facts import LayerFacts
 
-#: A line of a log that is longer comes in pieces.
-LONGEST_LINE = 1 << 16
+LONGEST_LINE = 1 << 16  # Longer lines of a log are split.
+_HEAD_START = 0.5  # Seconds that a builder gets to start before numpy is imported for measuring.
 
-#: Seconds that a builder has to begin before what measures is imported.
-_HEAD_START = 0.5
-
-#: Bytes that the logs of a build may take together in its journal, which some command that asks and
-#: asks again would fill a disk with. Of what comes then, each step's last lines are kept.
+#: Bytes of log in a journal, which a command that prompts in a loop would fill a disk with. After
+#: that, only the last lines of each step are kept.
 LONGEST_LOG = 256_000_000
 LAST_LINES = 200
-#: Bytes that a line takes besides its text.
-_LINE = 80
-
-#: Of a build's time, the share that exports for the sake of figures may take while it runs.
-_SHARE = 0.05
-
-#: Seconds that a layer which is being measured is waited for once the build is to stop.
-_PATIENCE = 2.0
-#: Seconds between two looks whether it is done.
-_LOOK = 0.1
-
-Emit = Callable[[Mapping[str, Any]], None]
+_LINE = 80  # Bytes that a line takes in addition to its text.
+#: The line of the Dockerfile that is wrong, as builders and `Unsupported.sentence` name it.
+_NAMED_LINE = re.compile(r"(?:\bparse error(?: on)? line |^Line )(\d{1,9}):")
+_SHARE = 0.05  # The share of a build's time that exports for measuring may take while it runs.
+_PATIENCE = 2.0  # Seconds that a cancelled build waits for a layer that is being measured.
+_PERIOD = 0.1  # Seconds between two checks whether it is done.
 
 
 class Images(Protocol):
-    """The images of a build's steps."""
-
     def height(self, image: str) -> int:
-        """How many layers an image has.
-
-        Raises:
-            LayerscopeError: That cannot be told.
-        """
+        """How many layers an image has; raises LayerscopeError if that is not known."""
 
     def open(self, image: str) -> ImageReader:
-        """Opens an image by its id.
-
-        Raises:
-            LayerscopeError: That is not possible.
-        """
+        """Opens an image by its id; raises LayerscopeError if that is not possible."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Committed:
+class _Committed(NamedTuple):
     event: BuildEvent
     base: bool
 
 
 class Recorder:
-    """Writes the events of a build.
+    def __init__(self, emit: Write, images: Images) -> None:
+        """Starts the thread that measures layers.
 
-    Attributes:
-        last_image: The image that was committed last, which is the last good one of a failed build.
-        failed: Whether a step has failed.
-        mask: Hides the values of the build's secrets in whatever is written.
-        totals: Bytes of all layers of the image that was looked at last, and those of them that
-            can never be read; None if none was.
-    """
-
-    def __init__(self, emit: Emit, images: Images) -> None:
-        """Begins.
-
-        Args:
-            emit: Takes events, from any thread.
-            images: Where the images of steps are looked at; used by one thread only.
+        `emit` is called with events from any thread; `images` is used by one thread only.
         """
-        self.last_image: str | None = None
-        self.failed = False
-        self.mask = Mask()
+        self.last_image: str | None = None  # The image that was committed last.
+        self.failed = False  # Whether a step has failed.
+        self.mask = Mask()  # Hides the values of the build's secrets in all texts.
+        #: Bytes of all layers of the last measured image, and how many of them can never be read;
+        #: None before.
         self.totals: tuple[int, int] | None = None
         self._emit = emit
         self._images = images
@@ -113,63 +85,65 @@ class Recorder:
         self._thread.start()
 
     def plan(self, plan: Plan) -> None:
-        """The steps are known, before any of them begins."""
         steps = tuple((step.number, step.line, step.text) for step in plan.steps)
-        # A FROM has no layer, but for what its base has for those that build on it.
+        # A FROM has layers only from the ONBUILD triggers of its base.
         begin = () if plan.begin is None else (plan.begin,)
         chain = tuple(dict.fromkeys(step.number for step in (*begin, *plan.chain)))
-        self._tell(BuildEvent("plan", steps=len(steps), plan=steps, chain=chain))
+        self._write(BuildEvent("plan", steps=len(steps), plan=steps, chain=chain))
 
     def hurry(self) -> None:
-        """Nobody waits for figures any more: layers that are not measured yet are told without."""
+        """Stops measuring: layers that are not measured yet are reported without figures."""
         self._until = time.monotonic() + _PATIENCE
         self._hurried = True
         self._progress.cancel()
 
     def context(
-        self, size: int, files: int, largest: Sequence[tuple[str, int]], ignored: int = 0
+        self,
+        size: int,
+        files: int,
+        largest: Sequence[tuple[str, int]],
+        ignored: int = 0,
+        rules: str | None = None,
     ) -> None:
-        """The build context is known."""
-        told = tuple(largest)
-        self._tell(BuildEvent("context", size=size, files=files, ignored=ignored, largest=told))
+        event = BuildEvent("context", size=size, files=files, ignored=ignored, text=rules)
+        self._write(replace(event, largest=tuple(largest)))
 
     def step_started(
         self, step: int, steps: int, instruction: str, line: int | None = None, trigger: int = 0
     ) -> None:
-        """A step begins."""
         self._started[step, trigger] = time.monotonic()
-        event = BuildEvent("step_started", step, steps, trigger or None, instruction, line)
-        self._tell(event)
+        self._write(BuildEvent("step_started", step, steps, trigger, instruction, line))
 
     def log(self, step: int | None, text: str, trigger: int = 0) -> None:
-        """A piece of a step's log; events are whole lines."""
+        """Takes a piece of a step's log, and writes the lines that are complete."""
         key = step, trigger
         *lines, rest = (self._rests.get(key, "") + text).split("\n")
-        while len(rest) > LONGEST_LINE:
-            lines.append(rest[:LONGEST_LINE])
-            rest = rest[LONGEST_LINE:]
-        self._rests[key] = rest
         for line in lines:
-            self._log(step, line.removesuffix("\r"), trigger)
+            for piece in _pieces(line.removesuffix("\r")):
+                self._log(step, piece, trigger)
+        *full, self._rests[key] = _pieces(rest)
+        for piece in full:
+            self._log(step, piece, trigger)
 
     def end_log(self, step: int | None, trigger: int = 0) -> None:
-        """The log of a step is over."""
         rest = self._rests.pop((step, trigger), "")
-        # What only ends a colour is no line.
+        # Nothing but the end of a colour is not a line.
         if COLORS.sub("", rest):
             self._log(step, rest, trigger)
         for line in self._last.pop((step, trigger), ()):
-            self._tell(BuildEvent("log", step, trigger=trigger or None, text=line))
+            self._write(BuildEvent("log", step, trigger=trigger, text=line))
 
     def _log(self, step: int | None, line: str, trigger: int) -> None:
         if self._logged <= LONGEST_LOG:
             self._logged += len(line) + _LINE
-            self._tell(BuildEvent("log", step, trigger=trigger or None, text=line))
+            self._write(BuildEvent("log", step, trigger=trigger, text=line))
             return
         if self._logged < math.inf:
             self._logged = math.inf
             size = docker_size(LONGEST_LOG)
-            text = f"The log takes {size}; from here on, only the last lines of a step are kept."
+            text = (
+                f"The log has reached {size}: from now on, only the last lines of a step are kept."
+            )
             self.warning(text, step)
         self._last.setdefault((step, trigger), deque(maxlen=LAST_LINES)).append(line)
 
@@ -183,115 +157,83 @@ class Recorder:
         trigger: int = 0,
         took: float | None = None,
     ) -> None:
-        """A step has become an image.
+        """A step has become an image, or None for `scratch`.
 
-        Args:
-            step: Its number.
-            image: Id of the image; None for `scratch`.
-            cached: Whether it was one already.
-            base: Whether the step begins a stage, and adds no layer of its own.
-            trigger: Number of the trigger that is meant and not the step itself.
-            took: Seconds that it took, if `done` has told of it before; else it is done now.
+        A `base` begins a stage, and adds no layer of its own. `took` is its seconds, if `done` was
+        called before.
         """
         self.end_log(step, trigger)
         self.last_image = image or self.last_image
-        event = BuildEvent(
-            "step_cached" if cached else "step_committed",
-            step,
-            trigger=trigger or None,
-            image=image,
-            seconds=self.seconds(step, trigger) if took is None else took,
-        )
+        seconds = self.seconds(step, trigger) if took is None else took
+        kind: Kind = "step_cached" if cached else "step_committed"
+        event = BuildEvent(kind, step, trigger=trigger, image=image, seconds=seconds)
         if took is None:
-            self.done(step, event.seconds, cached, trigger)
+            self.done(step, seconds, cached, trigger)
         self._queue.put(_Committed(event, base))
 
     def done(self, step: int, seconds: float | None, cached: bool, trigger: int = 0) -> None:
-        """A step is over, and becomes a layer later, when the image is made."""
+        """A step is over; it becomes a layer later, when the image is exported."""
         text = "cached" if cached else None
-        self._tell(
-            BuildEvent("step_done", step, trigger=trigger or None, seconds=seconds, text=text)
-        )
+        self._write(BuildEvent("step_done", step, trigger=trigger, seconds=seconds, text=text))
 
-    def told(self, event: BuildEvent) -> None:
-        """An event that a builder has made itself; it comes behind those that wait."""
+    def write(self, event: BuildEvent) -> None:
         self.drain()
-        self._tell(event)
+        self._write(event)
 
     def step_failed(
         self, step: int, text: str, exit_code: int | None = None, trigger: int = 0
     ) -> None:
-        """A step has failed."""
         self.failed = True
         self.end_log(step, trigger)
         self.drain()
-        self._tell(
-            BuildEvent(
-                "step_failed",
-                step,
-                trigger=trigger or None,
-                text=text,
-                exit_code=exit_code,
-                seconds=self.seconds(step, trigger),
-            )
-        )
+        event = BuildEvent("step_failed", step, trigger=trigger, text=text, exit_code=exit_code)
+        self._write(replace(event, seconds=self.seconds(step, trigger)))
 
     def warning(self, text: str, step: int | None = None, line: int | None = None) -> None:
-        """Something to take note of."""
-        self._tell(BuildEvent("warning", step, line=line, text=text))
+        self._write(BuildEvent("warning", step, line=line, text=text))
 
     def finished(self, image: str, tags: Sequence[str]) -> None:
-        """The build has made an image."""
         self.drain()
         if self.totals is None and not self._thread.is_alive():
-            # No step has made a layer: its size is that of what it was built on.
+            # No step has added a layer: the size is the base image's.
             with suppress(LayerscopeError):
                 self._facts(image, self._images.height(image))
         size, wasted = self.totals or (None, None)
-        self._tell(
-            BuildEvent(
-                "finished",
-                image=image,
-                tags=tuple(tags),
-                size=size,
-                wasted=wasted,
-                seconds=self.elapsed,
-            )
-        )
+        event = BuildEvent("finished", image=image, tags=tuple(tags), size=size, wasted=wasted)
+        self._write(replace(event, seconds=self.elapsed))
 
     def failed_with(self, text: str) -> None:
-        """The build has made nothing."""
         for step, trigger in tuple(self._last):
             self.end_log(step, trigger)
         self.drain()
-        self._tell(BuildEvent("failed", text=text, image=self.last_image, seconds=self.elapsed))
+        named = None if self.failed else _NAMED_LINE.search(text)
+        event = BuildEvent("failed", line=int(named[1]) if named else None, text=text)
+        self._write(replace(event, image=self.last_image, seconds=self.elapsed))
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
         return round(time.monotonic() - self._begun, 3)
 
     def seconds(self, step: int, trigger: int = 0) -> float | None:
-        """Seconds since a step began."""
         started = self._started.get((step, trigger))
         return None if started is None else round(time.monotonic() - started, 3)
 
     def drain(self) -> None:
-        """Waits until all layers so far are measured and told; nothing can be committed after."""
+        """Waits until all layers are measured and reported; no step can be committed after."""
         if self._thread.is_alive():
             self._queue.put(None)
-            # One that hangs at an engine holds up nobody who wants to stop.
+            # The thread may wait for an engine that does not answer.
             while self._thread.is_alive() and time.monotonic() < self._until:
-                self._thread.join(_LOOK)
+                self._thread.join(_PERIOD)
 
-    def _tell(self, event: BuildEvent) -> None:
+    def _write(self, event: BuildEvent) -> None:
         text = None if event.text is None else self.mask.hide(event.text)
         self._emit(replace(event, text=text, time=round(time.time(), 3)).document())
 
     # The thread that measures.
 
     def _measure_all(self) -> None:
-        # A journal that takes nothing more stops the job by itself.
+        # The job stops by itself if its journal cannot be written.
         with suppress(OSError):
             self._measure()
 
@@ -300,8 +242,7 @@ class Recorder:
         batch: list[_Committed | None] = []
         with suppress(queue.Empty):
             batch.append(self._queue.get(timeout=_HEAD_START))
-        # What measures takes a while to be imported, which no step need wait for: it is done while
-        # the builder is at work, and not while that is being started.
+        # These take a while to import: that is done while the builder works, not while it starts.
         import layerscope.build.layer_facts
         import layerscope.engines.resolve  # noqa: F401
 
@@ -314,21 +255,21 @@ class Recorder:
                 batch.append(self._queue.get())
             ended = None in batch
             if self._exports and not ended and self._spent > _SHARE * self.elapsed:
-                # An export takes from the build what it needs itself: the next one has more in it.
+                # An export slows the build down: a later one covers more layers.
                 continue
             stage: list[_Committed] = []
             for item in batch:
-                # A base begins a stage, whose images have nothing to do with those before.
+                # A base begins a stage, whose images are not based on those before.
                 if item is None or item.base:
-                    self._tell_stage(stage)
+                    self._write_stage(stage)
                     stage = []
                 if item is not None:
                     stage.append(item)
-            self._tell_stage(stage)
+            self._write_stage(stage)
             batch = []
 
-    def _tell_stage(self, stage: list[_Committed]) -> None:
-        """Tells steps of one stage, whose images grow out of each other, with what they added."""
+    def _write_stage(self, stage: list[_Committed]) -> None:
+        """Writes the steps of one stage, each image based on the one before, with their figures."""
         if not stage:
             return
         heights: list[int | None] = []
@@ -336,13 +277,14 @@ class Recorder:
         facts: dict[int, LayerFacts] = {}
         try:
             for item in stage:
-                heights.append(top := self._height(item.event.image))
+                image = item.event.image
+                heights.append(top := 0 if image is None else self._images.height(image))
                 if item.base:
                     known, self.totals = top, None
             if top > known:
                 facts = self._facts(stage[-1].event.image or "", known)
         except LayerscopeError:
-            # The step is committed all the same; only the figures are missing.
+            # The steps are reported without figures.
             heights += [None] * (len(stage) - len(heights))
         below = self._known
         for item, height in zip(stage, heights, strict=True):
@@ -351,11 +293,8 @@ class Recorder:
                 if not item.base and height > below:
                     event = with_facts(event, facts.get(height - 1))
                 below = height
-            self._tell(event)
+            self._write(event)
         self._known = below
-
-    def _height(self, image: str | None) -> int:
-        return 0 if image is None else self._images.height(image)
 
     def _facts(self, image: str, first: int) -> dict[int, LayerFacts]:
         from layerscope.build.layer_facts import layer_facts
@@ -370,18 +309,11 @@ class Recorder:
             return facts
 
 
+def _pieces(line: str) -> list[str]:
+    starts = range(0, max(1, len(line)), LONGEST_LINE)
+    return [line[start : start + LONGEST_LINE] for start in starts]
+
+
 def with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
-    """An event with the figures of a layer; the event itself if there are none."""
-    if facts is None:
-        return event
-    return replace(
-        event,
-        diff_id=facts.diff_id,
-        size=facts.size,
-        added=facts.added,
-        modified=facts.modified,
-        removed=facts.removed,
-        wasted=facts.wasted,
-        copied=facts.copied or None,
-        hidden=facts.hidden or None,
-    )
+    """The event with the figures of a layer, if there are any."""
+    return event if facts is None else replace(event, **facts.document())

@@ -1,8 +1,7 @@
-"""Build secrets: what a build is given and no layer holds, and how their values stay unseen.
+"""Build secrets, which no layer holds, and how their values stay hidden.
 
-A build is told a secret's id and where its value is: in a file, or in a variable of the
-environment. Nothing but that is kept; the value is read when the build runs, and hidden where a
-step prints it.
+A request has a secret's id and where its value is: in a file, or in an environment variable. The
+value itself is only read when the build runs, and is masked in the log.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerscope.bounded import read_file
 from layerscope.errors import UsageError
+from layerscope.redaction import hide
 from layerscope.text import visible
 
-#: What BuildKit takes at most, in bytes.
-LARGEST = 500 * 1024
+LARGEST = 500 * 1024  # BuildKit's limit, in bytes.
 
-#: How a secret is written, for messages: what was typed is never repeated in them.
+#: How to write a secret, for messages, which never repeat what was typed.
 HOW = "Write id=NAME,src=FILE or id=NAME,env=VARIABLE."
 
-#: Shorter lines of a value are no secret, and hiding them would make logs unreadable.
-_SHORTEST = 4
+_SHORTEST = 4  # Shorter lines of a value are not masked, which would make logs unreadable.
 _HIDDEN = "***"
 _ID = re.compile(r"[^\s,\"'=]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,20 +33,11 @@ _KEYS = {"id": "id", "src": "src", "source": "src", "env": "env", "type": "type"
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of a build.
-
-    Attributes:
-        id: What the Dockerfile calls it.
-        file: The file that its value is in, absolute; empty if it is in a variable.
-        variable: The variable of the environment that its value is in; empty if it is in a file.
-    """
-
-    id: str
-    file: str = ""
-    variable: str = ""
+    id: str  # Its name in the Dockerfile.
+    file: str = ""  # The file with its value, absolute; empty if it is in a variable.
+    variable: str = ""  # The environment variable with its value; empty if it is in a file.
 
     def __str__(self) -> str:
-        """As `--secret` takes it: a record of CSV."""
         where = f"src={self.file}" if self.file else f"env={self.variable}"
         if not {",", '"'} & set(where):
             return f"id={self.id},{where}"
@@ -56,7 +46,7 @@ class Secret:
 
     @property
     def problem(self) -> str:
-        """Why its value cannot be read now, in a sentence; empty if it can."""
+        """Why its value cannot be read, as a sentence; empty if it can."""
         if self.variable:
             if self.variable in os.environ:
                 return ""
@@ -67,49 +57,39 @@ class Secret:
         except (OSError, ValueError):
             return f"There is no file {name}."
         if not stat.S_ISREG(status.st_mode):
-            return f"{name} is no file."
+            return f"{name} is not a file."
         if not os.access(self.file, os.R_OK):
             return f"{name} cannot be read."
         if status.st_size > LARGEST:
-            return f"{name} is larger than a secret may be (500 KiB)."
+            return f"{name} is larger than 500 KiB, the limit of a secret."
         return ""
 
     def value(self) -> bytes:
-        """Its value.
-
-        Raises:
-            UsageError: It cannot be read.
-        """
+        """Its value; raises UsageError if it cannot be read."""
         problem = self.problem
         if problem:
-            raise UsageError(f"The secret {visible(self.id)} cannot be given. {problem}")
+            raise UsageError(f"The secret {visible(self.id)} cannot be read. {problem}")
         if self.variable:
             return os.environb[os.fsencode(self.variable)]
         try:
-            with Path(self.file).open("rb") as file:
-                return file.read(LARGEST + 1)[:LARGEST]
+            return read_file(self.file, LARGEST)
         except OSError as error:
-            name = visible(self.file)
-            raise UsageError(f"{name} cannot be read ({error.strerror}).") from None
+            raise UsageError(f"{visible(self.file)} cannot be read ({error.strerror}).") from None
 
 
 def parse_secret(text: str, folder: Path | None = None) -> Secret:
-    """Reads a secret as `docker build --secret` takes it.
+    """Parses a secret as `docker build --secret` takes it; files are relative to `folder`.
 
-    `id=x,src=FILE` and `id=x,env=VARIABLE`; with `id=x` alone it is the variable of that name, or
-    else the file.
-
-    Args:
-        text: What was written.
-        folder: The folder that names are relative to; None for the current one.
+    The forms are `id=x,src=FILE` and `id=x,env=VARIABLE`; `id=x` alone is the variable of that
+    name, or else the file.
 
     Raises:
-        UsageError: It is none. The message does not repeat the text, which may be the value itself.
+        UsageError: It is invalid. The message does not repeat the text, which may be the value.
     """
     try:
         (record,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError):
-        raise UsageError("This is no secret.", HOW) from None
+        raise UsageError("This is not a secret.", HOW) from None
     fields: dict[str, str] = {}
     for part in record:
         name, equals, value = part.partition("=")
@@ -128,7 +108,7 @@ def parse_secret(text: str, folder: Path | None = None) -> Secret:
     if file and variable:
         raise UsageError("A secret is in a file or in a variable, not in both.", HOW)
     if kind == "env":
-        # As buildx has it, `src` may name the variable then.
+        # As in buildx, `src` may name the variable then.
         file, variable = "", variable or file
     if not file and not variable:
         in_environment = kind != "file" and identifier in os.environ
@@ -137,17 +117,16 @@ def parse_secret(text: str, folder: Path | None = None) -> Secret:
         if not _VARIABLE.fullmatch(variable):
             raise UsageError("A variable's name has letters, digits and underscores.", HOW)
         return Secret(identifier, variable=variable)
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))  # noqa: PTH111 - never raises
     if "\0" in file or "\n" in file:
-        raise UsageError("The file of a secret has a name that cannot be.", HOW)
+        raise UsageError("The file name of a secret is invalid.", HOW)
     return Secret(identifier, file=os.path.abspath((folder or Path.cwd()) / path))  # noqa: PTH100
 
 
 def parse_secrets(texts: Iterable[str], folder: Path | None = None) -> tuple[Secret, ...]:
-    """Reads secrets, and sees to it that their values can be read.
+    """Parses secrets, and checks that their values can be read.
 
-    Raises:
-        UsageError: One is none, is there twice, or cannot be read.
+    Raises UsageError if one is invalid, duplicate, or cannot be read.
     """
     found: dict[str, Secret] = {}
     for text in texts:
@@ -161,22 +140,17 @@ def parse_secrets(texts: Iterable[str], folder: Path | None = None) -> tuple[Sec
 
 
 class Mask:
-    """Hides the values of secrets in what a build prints."""
+    """Hides the values of secrets in what a build prints, line by line."""
 
     def __init__(self, values: Iterable[bytes] = ()) -> None:
-        """Learns what to hide: the lines of each value, as steps print them.
-
-        Args:
-            values: The values.
-        """
         lines = {
             line.strip()
             for value in values
             for line in value.decode("utf-8", "replace").splitlines()
         }
+        hide(*lines)
         wanted = sorted((line for line in lines if len(line) >= _SHORTEST), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, wanted))) if wanted else None
 
     def hide(self, text: str) -> str:
-        """A text with three stars in place of each value."""
         return text if self._pattern is None else self._pattern.sub(_HIDDEN, text)

@@ -1,9 +1,9 @@
-"""Which step of a Dockerfile a vertex of BuildKit is, by its name.
+"""Finds the step of a Dockerfile for a vertex of BuildKit, by its name.
 
 `[builder 2/4] RUN …` is the second step with a vertex in the stage `builder`. A FROM that names
-another stage, or nothing, has none; nor has what changes the configuration only, or leads to the
-root directory. What a base image
-has for those that build on it (ONBUILD) is counted as steps behind the FROM, and named so.
+another stage or `scratch` has no vertex, nor have instructions that only change the configuration,
+or a WORKDIR that is the root directory. ONBUILD triggers of a base image count as steps after the
+FROM.
 """
 
 from __future__ import annotations
@@ -18,49 +18,41 @@ _VERTEX = re.compile(
 )
 _UNNAMED = re.compile(r"stage-(\d{1,9})")
 
-#: Instructions that BuildKit makes a vertex of; the others change the configuration only.
+#: Instructions that have a vertex; the others only change the configuration.
 _WITH_VERTEX = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 
 
 class VertexSteps:
-    """The steps of a build, and the vertices that they are."""
+    """The steps of a build, found by the names of their vertices."""
 
     def __init__(self, plan: Plan, triggers: Callable[[str], Sequence[str]] | None = None) -> None:
-        """Begins with what the Dockerfile says.
-
-        Args:
-            plan: The steps of the Dockerfile.
-            triggers: What an image has for those that build on it, by its name.
-        """
+        """`triggers` returns the ONBUILD instructions of an image, by its name."""
         self._plan = plan
         self._triggers_of = triggers
         self._triggers: dict[int, list[Step]] = {n: [*own] for n, own in plan.triggers.items()}
-        #: FROMs whose triggers are known, whether they have vertices or not.
+        #: FROMs with all their triggers known, including those without vertices.
         self._whole = set(plan.triggers)
         self._asked: set[str] = set()
         self._alike: dict[tuple[object, ...], list[Step]] | None = None
 
     @property
     def steps(self) -> list[Step]:
-        """All steps that are known, triggers behind their FROM."""
         found = []
         for step in self._plan.steps:
             found += [step, *self._triggers.get(step.number, ())]
         return found
 
     def triggers(self, begin: int) -> Sequence[Step]:
-        """What is known of the triggers of a FROM."""
         return self._triggers.get(begin, [])
 
     def has_vertex(self, step: Step) -> bool:
-        """Whether it is carried out: a FROM that names no image has nothing to do."""
+        """Whether BuildKit executes it: a FROM without an image does nothing."""
         if step.keyword == "FROM":
             return step.number in self._plan.bases
         idle = step.number in self._plan.idle and not step.trigger
         return step.keyword in _WITH_VERTEX and not idle
 
     def from_of(self, name: str) -> Step | None:
-        """The FROM that names an image, of which BuildKit has the whole name."""
         for step in self._plan.steps:
             base = self._plan.bases.get(step.number, "")
             if base and (name == base or name.endswith((f"/{base}", f"/{base}:latest"))):
@@ -68,13 +60,13 @@ class VertexSteps:
         return None
 
     def find(self, name: str) -> Step | None:
-        """The step of a vertex; None if it is none of the Dockerfile."""
+        """The step of a vertex; None if it is not one of the Dockerfile."""
         found = _VERTEX.fullmatch(name)
         if found is None or name.startswith("[internal]"):
             return None
         stage = (found["stage"] or "").split(" ")[-1].lower()
         if "/" in stage:
-            # A platform, of a stage that has no name.
+            # A platform, in a stage without a name.
             stage = ""
         unnamed = _UNNAMED.fullmatch(stage)
         own = [
@@ -94,16 +86,19 @@ class VertexSteps:
         if words[:1] == ["ONBUILD"]:
             return self._trigger(start, place - first, text)
         if place > first:
-            place -= self._shift(start, int(found["of"]) - len(carried))
+            if int(found["of"]) > len(carried):
+                self._learn(start)
+            # The vertices of triggers come before those of the stage's own instructions.
+            place -= sum(self.has_vertex(step) for step in self.triggers(start.number))
         step = carried[place - 1] if 1 <= place <= len(carried) else None
         same = [each for each in own if each.text == " ".join(text.split())]
         if len(same) == 1:
-            # As it is written, which is surer than to count what may have no vertex.
+            # The text is more reliable than counting steps that may have no vertex.
             return same[0]
         return step if step and words and step.keyword == words[0].upper() else None
 
     def shared(self, step: Step) -> list[Step]:
-        """The steps of a vertex: stages that begin alike have one for all as long as they do."""
+        """The steps of a vertex: stages share their vertices up to the first difference."""
         if self._alike is None:
             self._alike = {}
             for each in self._plan.steps:
@@ -123,7 +118,7 @@ class VertexSteps:
         return [e for e in wanted if e.trigger == step.trigger] or [step]
 
     def below(self, step: Step) -> list[Step]:
-        """The steps that one is made on top of; none for a copy that is linked to any."""
+        """The steps that a step builds on; none for COPY --link, which builds on nothing."""
         if step.keyword in ("COPY", "ADD") and "--link" in step.text:
             return []
         found = []
@@ -137,18 +132,17 @@ class VertexSteps:
         return next(step for step in self._plan.steps if step.stage == stage)
 
     def _below(self, step: Step) -> tuple[object, ...]:
-        """What a step is made of, and itself."""
         start = self._start(step.stage)
         base = self._plan.bases.get(start.number)
         if base is None:
-            # Of a stage that begins with another one, or with nothing, only the place is looked at.
+            # Stages that begin with another stage, or `scratch`, share nothing.
             return (step.stage, step.number)
         flags = [word for word in start.text.split() if word.startswith("--")]
         own = [s.text for s in self._plan.steps if s.stage == step.stage]
         return (base, *flags, *own[1 : step.place])
 
     def _trigger(self, start: Step, place: int, text: str) -> Step | None:
-        """The trigger that is the vertex with a number among them."""
+        """The trigger for a vertex, by its number among the vertices of triggers."""
         self._learn(start)
         known = self._triggers.setdefault(start.number, [])
         carried = [step for step in known if self.has_vertex(step)]
@@ -158,12 +152,6 @@ class VertexSteps:
             return None
         known.append(start.triggered(len(known) + 1, text))
         return known[-1]
-
-    def _shift(self, start: Step, more: int) -> int:
-        """How many vertices triggers have, before those of the stage's own instructions."""
-        if more > 0:
-            self._learn(start)
-        return sum(self.has_vertex(step) for step in self.triggers(start.number))
 
     def _learn(self, start: Step) -> None:
         base = self._plan.bases.get(start.number)

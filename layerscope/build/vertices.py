@@ -1,19 +1,21 @@
-"""What BuildKit tells of its vertices, by `--progress=rawjson`, as the steps of a Dockerfile."""
+"""Parses BuildKit's `--progress=rawjson`, and turns its vertices into steps of the Dockerfile."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import json
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from datetime import datetime
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
 
+from layerscope.bounded import Lines
 from layerscope.build.events import BuildEvent, Kind
 from layerscope.build.plan import Plan, Step
-from layerscope.build.rawjson import between, dicts, documents
-from layerscope.build.recorder import Recorder, with_facts
+from layerscope.build.recorder import LONGEST_LINE, Recorder, with_facts
 from layerscope.build.vertex_steps import VertexSteps
 from layerscope.errors import LayerscopeError
 from layerscope.images.image import Image
@@ -26,37 +28,26 @@ if TYPE_CHECKING:
 
 _METADATA = re.compile(r"\[internal\] load metadata for (\S+)")
 _CODE = re.compile(r"exit code: (\d{1,9})")
-#: What BuildKit and buildx put before a reason, that says nothing to the one who builds.
+#: Prefixes of BuildKit and buildx that say nothing about the build.
 _PREFIX = re.compile(
     r"(?:ERROR: |failed to build: |failed to solve: |failed to calculate checksum of ref \S+: )*"
 )
-#: Lines that are no JSON and are kept for the end.
-_TAIL = 40
+_TAIL = 40  # How many of the last lines that are not JSON are kept.
+_LONGEST_OBJECT = 64 << 20  # Bytes of an object; longer ones are skipped.
+_CHUNK = 1 << 16
+#: A string, or a brace outside of strings.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
 
 
 class Vertices:
-    """Merges what is told of each vertex, and finds the step that it is.
-
-    Attributes:
-        problem: Why the build failed; empty if it did not.
-        spoke: Whether BuildKit has said anything.
-    """
+    """Collects the status of each vertex, and finds its step."""
 
     def __init__(
-        self,
-        plan: Plan,
-        recorder: Recorder,
-        triggers: Callable[[str], Sequence[str]] | None = None,
+        self, plan: Plan, recorder: Recorder, triggers: Callable[[str], Sequence[str]] | None = None
     ) -> None:
-        """Begins.
-
-        Args:
-            plan: The steps of the Dockerfile.
-            recorder: Takes the steps.
-            triggers: What an image has for those that build on it, by its name.
-        """
-        self.problem = ""
-        self.spoke = False
+        """`triggers` returns the ONBUILD instructions of an image, by its name."""
+        self.problem = ""  # Why the build failed; empty if it did not.
+        self.spoke = False  # Whether BuildKit has sent anything.
         self._plan = plan
         self._recorder = recorder
         self._known = VertexSteps(plan, triggers)
@@ -65,37 +56,34 @@ class Vertices:
         self._ended: dict[tuple[int, int], tuple[float | None, bool]] = {}
         self._warned: set[str] = set()
 
-    def read(self, stream: IO[bytes]) -> deque[str]:
-        """Takes what buildx prints until it ends; returns the last lines that are no JSON."""
+    def read(self, stream: BufferedIOBase) -> deque[str]:
+        """Reads the output of buildx to its end; returns the last lines that are not JSON."""
         tail: deque[str] = deque(maxlen=_TAIL)
-        for item in documents(stream):
+        for item in _documents(stream):
             if isinstance(item, str):
-                tail.append(item)
+                tail.append(item[:LONGEST_LINE])
                 continue
             self.spoke = True
-            for vertex in dicts(item, "vertexes"):
+            for vertex in _dicts(item, "vertexes"):
                 self._vertex(vertex)
-            for log in dicts(item, "logs"):
+            for log in _dicts(item, "logs"):
                 self._log(log)
-            for warning in dicts(item, "warnings"):
+            for warning in _dicts(item, "warnings"):
                 self._warn(warning)
         return tail
 
-    def tell_ended(self, *, cached: bool = False) -> None:
-        """Tells of steps that are over, where no image will say more of them.
+    def write_ended(self, *, cached: bool = False) -> None:
+        """Writes the steps that are over, if there is no image with their layers.
 
-        Args:
-            cached: Tell of cache hits only: of a build that failed, nothing else is left.
+        A failed build leaves only those that were `cached`.
         """
         for (number, trigger), (seconds, hit) in sorted(self._ended.items()):
             if hit or not cached:
                 kind: Kind = "step_cached" if hit else "step_committed"
-                self._recorder.told(
-                    BuildEvent(kind, number, trigger=trigger or None, seconds=seconds)
-                )
+                self._recorder.write(BuildEvent(kind, number, trigger=trigger, seconds=seconds))
 
     def settle(self, reader: ImageReader) -> None:
-        """Tells of each step of the image what it added, once the image is there."""
+        """Writes what each step of the finished image added."""
         from layerscope.build.layer_facts import layer_facts
 
         recorder = self._recorder
@@ -108,7 +96,7 @@ class Vertices:
         done = set(layers) | set(self._ended)
         last = max(layers, default=None)
         if last is not None:
-            # The FROM of the stage that is built, which may have no vertex.
+            # Including the FROM of the stage that is built, which may have no vertex.
             stage = next(step.stage for step in self._plan.steps if step.number == last[0])
             done |= {s.key for s in self._plan.steps if s.stage == stage and s.keyword == "FROM"}
         for step in self._known.steps:
@@ -122,21 +110,21 @@ class Vertices:
             event = BuildEvent(
                 "step_cached" if cached else "step_committed",
                 step.number,
-                trigger=step.trigger or None,
+                trigger=step.trigger,
                 seconds=seconds,
                 image=reader.image.id if step.key == last else None,
             )
-            recorder.told(with_facts(event, figures))
+            recorder.write(with_facts(event, figures))
 
     def _layers(self, image: Image) -> dict[tuple[int, int], int | None]:
-        """For each step that the image has a history entry of, the number of its layer."""
+        """For each step with a history entry in the image, the number of its layer."""
         steps = list(self._plan.chain)
         base = len(image.history) - len(steps)
-        # Whatever made the image, it was not the steps of this Dockerfile alone.
+        # The image was not made by the steps of this Dockerfile alone.
         if base < 0 or not all(map(_alike, steps, image.history[base:])):
             return {}
         layers = {s.key: e.layer for s, e in zip(steps, image.history[base:], strict=True)}
-        # What the base image has for those that build on it comes before all of them.
+        # ONBUILD triggers of the base image come before all of them.
         begin = self._plan.begin
         triggers = [] if begin is None else [*self._known.triggers(begin.number)]
         for entry in reversed(image.history[:base]):
@@ -144,7 +132,7 @@ class Vertices:
                 layers[triggers.pop().key] = entry.layer
             elif not triggers or not entry.empty_layer:
                 break
-            # Else it changes the configuration only, and nobody has told of it.
+            # Else the entry only changes the configuration, and has no vertex.
         return layers
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
@@ -155,7 +143,7 @@ class Vertices:
         step = self._steps[digest]
         error = vertex.get("error")
         if step is None and error and (found := _METADATA.fullmatch(name)) is not None:
-            # Whether there is such a base is asked before anything begins.
+            # Base images are looked up before any step begins.
             step = self._known.from_of(found[1])
             if step is not None:
                 self._begin(step)
@@ -168,19 +156,19 @@ class Vertices:
                 self._begin(each)
         if error:
             text = reason(str(error))
-            # Steps that ran beside the one that failed are stopped, which is no failure of theirs.
+            # Steps that ran at the same time are cancelled; they have not failed.
             if not self.problem and "context canceled" not in text:
                 found = _CODE.search(text)
                 self.problem = text
                 code = int(found[1]) if found else None
                 self._recorder.step_failed(step.number, text, code, step.trigger)
         elif vertex.get("completed") and vertex.get("started"):
-            seconds = between(str(vertex["started"]), str(vertex["completed"]))
+            seconds = _between(str(vertex["started"]), str(vertex["completed"]))
             cached = bool(vertex.get("cached"))
             for each in self._known.shared(step):
                 self._end(each, seconds, cached)
                 for below in self._known.below(each) if cached else ():
-                    # Of what a hit is made of, BuildKit does not always say that it is one.
+                    # BuildKit does not always report that the steps below a hit are hits too.
                     if below.key in self._ended and self._known.has_vertex(below):
                         self._end(below, self._ended[below.key][0], True)
 
@@ -189,15 +177,15 @@ class Vertices:
             return
         for other in self._known.steps:
             above = other.stage in (0, step.stage) and other.key < step.key
-            # What only changes the configuration has no vertex: it is done when the next begins.
+            # A change of the configuration has no vertex: it is done when the next step begins.
             if above and other.key not in self._begun and not self._known.has_vertex(other):
                 self._begun.add(other.key)
-                self._tell_begun(other)
+                self._write_begun(other)
                 self._end(other, None, False)
         self._begun.add(step.key)
-        self._tell_begun(step)
+        self._write_begun(step)
 
-    def _tell_begun(self, step: Step) -> None:
+    def _write_begun(self, step: Step) -> None:
         steps = len(self._plan.steps)
         self._recorder.step_started(step.number, steps, step.text, step.line, step.trigger)
 
@@ -210,24 +198,20 @@ class Vertices:
     def _log(self, log: Mapping[str, Any]) -> None:
         step = self._steps.get(str(log.get("vertex", "")))
         try:
-            data = base64.b64decode(str(log.get("data", "")))
-        except (binascii.Error, ValueError):
+            text = base64.b64decode(str(log.get("data", ""))).decode("utf-8", "backslashreplace")
+        except ValueError:
             return
-        text = data.decode("utf-8", "backslashreplace")
         number, trigger = (None, 0) if step is None else step.key
         self._recorder.log(number, text, trigger)
 
     def _warn(self, warning: Mapping[str, Any]) -> None:
         try:
             text = base64.b64decode(str(warning.get("short", ""))).decode("utf-8", "replace")
-        except (binascii.Error, ValueError):
+        except ValueError:
             text = str(warning.get("short", ""))
-        line = None
-        for place in dicts(warning, "range"):
-            start = place.get("start")
-            if isinstance(start, Mapping) and isinstance(start.get("line"), int):
-                line = start["line"]
-                break
+        starts = (place.get("start") for place in _dicts(warning, "range"))
+        lines = (start.get("line") for start in starts if isinstance(start, Mapping))
+        line = next((line for line in lines if isinstance(line, int)), None)
         text = one_line(text)
         if text and f"{line}{text}" not in self._warned:
             self._warned.add(f"{line}{text}")
@@ -235,11 +219,68 @@ class Vertices:
 
 
 def _alike(step: Step, entry: HistoryEntry) -> bool:
-    """Whether a history entry is that of a step, as far as its first word tells."""
+    """Whether a history entry may be a step's, judged by its first word."""
     words = entry.created_by.split(None, 1)
     return bool(words) and words[0].upper() == step.keyword
 
 
 def reason(text: str) -> str:
-    """What BuildKit says of a failure, on one line, without what is for its own."""
+    """BuildKit's error message on one line, without its prefixes."""
     return one_line(text[len(_PREFIX.match(text)[0]) :])  # type: ignore[index]
+
+
+def _between(started: str, completed: str) -> float | None:
+    """Seconds between two times in RFC 3339, or None."""
+    try:
+        span = datetime.fromisoformat(completed) - datetime.fromisoformat(started)
+    except ValueError:
+        return None
+    return round(span.total_seconds(), 3)
+
+
+def _dicts(item: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    values = item.get(name)
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, dict):
+            yield value
+
+
+def _documents(stream: BufferedIOBase) -> Iterator[dict[str, Any] | str]:
+    """JSON objects, each on one line or several, and the lines between them."""
+    pending: list[str] = []
+    depth = size = 0
+    for raw in _lines(stream):
+        line = raw.decode("utf-8", "replace")
+        if not pending and not line.lstrip().startswith("{"):
+            if line.strip():
+                yield line.rstrip()
+            continue
+        pending.append(line)
+        size += len(line)
+        # Strings do not go over several lines.
+        depth += sum({"{": 1, "}": -1}.get(token[0], 0) for token in _TOKEN.finditer(line))
+        if depth > 0 and size < _LONGEST_OBJECT:
+            continue
+        yield from _objects("\n".join(pending))
+        pending, depth, size = [], 0, 0
+    if pending:
+        yield "\n".join(pending).strip()
+
+
+def _lines(stream: BufferedIOBase) -> Iterator[bytes]:
+    lines = Lines(_LONGEST_OBJECT)
+    while piece := stream.read1(_CHUNK):
+        yield from lines.feed(piece)
+    yield lines.rest
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects that follow each other in a text, up to anything else."""
+    decoder = json.JSONDecoder()
+    place = 0
+    while (start := text.find("{", place)) >= 0 and not text[place:start].strip():
+        try:
+            document, place = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return
+        yield document

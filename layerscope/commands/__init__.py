@@ -1,7 +1,7 @@
-"""What each command does: opens sources, asks the core, writes what it says to stdout.
+"""What each command does: opens sources, asks the core, writes reports to stdout.
 
-The parser is in `layerscope.cli`; from the name of a command `COMMANDS` leads to what does it, and
-that is imported when it runs, so that no command pays for another.
+The parser is in `layerscope.cli`. A command's module is imported when it runs, so that no command
+pays for another.
 """
 
 from __future__ import annotations
@@ -10,35 +10,23 @@ import argparse
 from collections.abc import Callable
 from importlib import import_module
 
-#: For each command, the module of this package that has a function of that name.
-COMMANDS = {
-    "inspect": "looking",
-    "files": "looking",
-    "history": "looking",
-    "cat": "looking",
-    "extract": "looking",
-    "images": "looking",
-    "diff": "comparing",
-    "ci": "comparing",
-    "find": "finding",
-    "waste": "saving",
-    "packages": "saving",
-    "rm": "saving",
-    "lint": "dockerfiles",
-    "dockerfile": "dockerfiles",
-    "build": "building",
-    "jobs": "building",
-    "config": "settings",
-    "tui": "settings",
+#: The module of this package that has a function for each command.
+_MODULES = {
+    "image": "inspect waste packages files history cat extract diff ci",
+    "engine": "images ps rm find",
+    "registry": "search tags drift login logout",
+    "dockerfiles": "lint dockerfile",
+    "building": "build",
+    "jobs": "jobs",
+    "transfers": "pull push",
+    "completion": "completion",
+    "program": "config help tui version",
 }
+COMMANDS = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 
 def command(name: str) -> Callable[[argparse.Namespace], int]:
-    """What does a command; it returns an exit code.
-
-    Raises:
-        KeyError: There is no such command.
-    """
+    """The function of a command; it returns an exit code. Raises KeyError."""
     module = import_module(f"layerscope.commands.{COMMANDS[name]}")
     found: Callable[[argparse.Namespace], int] = getattr(module, name)
     return found

@@ -1,91 +1,95 @@
-"""What the commands about Dockerfiles do: `lint` and `dockerfile`."""
+"""Dockerfiles: lint, dockerfile."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.commands.opening import open_source
+from layerscope.commands.opening import dockerfile_on_stdin, open_reader, opened
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
-from layerscope.output import write_lines
+from layerscope.output import write_report
+from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    from layerscope.dockerfile.context import ContextFolder
-    from layerscope.dockerfile.document import Document
-    from layerscope.dockerfile.facts import BaseImage, StepWaste
-    from layerscope.dockerfile.problems import Problem
-    from layerscope.images.reader import ImageReader
-
-_NAMES = ("Dockerfile", "Containerfile")
+    from layerscope.dockerfile.checks.facts import BaseImage
+    from layerscope.dockerfile.checks.problems import Problem
+    from layerscope.dockerfile.checks.support import Builder
+    from layerscope.dockerfile.context.context import ContextFolder
+    from layerscope.dockerfile.meaning.match_history import StepWaste
+    from layerscope.dockerfile.syntax.document import Document
+    from layerscope.images.image import Image
 
 
 def lint(arguments: argparse.Namespace) -> int:
-    """`layerscope lint`.
-
-    Returns:
-        1 if a problem is as bad as `--fail-on` says, else 0.
-    """
+    """Returns 1 if a problem is at least as severe as `--fail-on`, else 0."""
     from layerscope.build.fields import target_of
-    from layerscope.dockerfile.facts import World
-    from layerscope.dockerfile.lint import lint as find_problems
-    from layerscope.dockerfile.parser import parse
-    from layerscope.dockerfile.problems import Severity
-    from layerscope.dockerfile.stages import find_stages
+    from layerscope.dockerfile.checks.facts import World
+    from layerscope.dockerfile.checks.lint import lint as find_problems
+    from layerscope.dockerfile.checks.overruled import overrule
+    from layerscope.dockerfile.checks.problems import Severity
+    from layerscope.dockerfile.meaning.stages import find_stages
+    from layerscope.dockerfile.syntax.parser import parse
     from layerscope.reports.lint_report import Linted, lint_document, lint_text
 
-    name, text, path = _read(arguments.file)
+    builder = _builder(arguments.builder)
+    builder_name = builder.name if builder is not None else ""
+    name, text, path = _read(arguments.file, builder_name)
     document = parse(text)
-    # A stage that is not there is a slip of the pen, and no problem of the Dockerfile.
+    if path is not None and path.suffix == ".in":
+        shown = visible(path.name)
+        print(f"{shown} is read as it is; Podman passes it through cpp first.", file=sys.stderr)
+    # A missing stage is a typing error, not a problem of the Dockerfile.
     target = target_of(arguments.target or "", (s.name for s in find_stages(document).stages))
-    context = _context(arguments, path)
+    context = _context(arguments, path, builder_name)
     waste: list[StepWaste] = []
     if arguments.image is not None:
         waste = _waste(arguments, document)
     elif arguments.builds and path is not None:
-        waste = _waste_of_last_build(document, path)
+        from layerscope.build.known_builds import finished_build, waste_of
+
+        # What the journal says; this needs no engine and no image.
+        build = finished_build(path)
+        waste = [] if build is None else waste_of(document, build)
     world = World(
         context=context,
         base=_look_up(arguments) if arguments.bases else None,
         arguments=_build_arguments(arguments.build_arg or ()),
         waste=waste,
         target=target or None,
+        builder=builder,
     )
-    others, tools = _others(arguments, document, path, context)
-    problems = find_problems(document, world, others)
-    linted = Linted(name, document, problems, ("layerscope", *tools))
-    if arguments.json:
-        write_lines([json.dumps(lint_document(linted))])
-    else:
-        write_lines(lint_text(linted))
+    with shown_progress("Checking"):
+        others, tools = _others(arguments, document, path, context)
+        others, wrong = overrule(document, world, others)
+        problems = find_problems(document, world, others)
+    linted = Linted(name, document, problems, ("layerscope", *tools), wrong)
+    write_report(arguments.json, lint_document, lint_text, linted)
     if arguments.fail_on == "never":
         return 0
     limit = Severity[arguments.fail_on.upper()]
     return 1 if any(problem.severity >= limit for problem in problems) else 0
 
 
-def _read(file: str | None) -> tuple[str, str, Path | None]:
+def _read(file: str | None, builder: str) -> tuple[str, str, Path | None]:
     """Name, text and path of the Dockerfile; no path for standard input."""
-    from layerscope.dockerfile.text_file import read_dockerfile
+    from layerscope.build.preview import builder_that_matters
+    from layerscope.dockerfile.context.conventions import find_dockerfile
+    from layerscope.dockerfile.editing.text_file import read_dockerfile
 
     if file == "-":
-        if sys.stdin is None:
-            raise UsageError("Standard input is closed.")
-        data = read_dockerfile(sys.stdin.buffer, "What comes by standard input")
-        return "-", data.decode("utf-8", "surrogateescape"), None
-    if file is None:
-        found = next((name for name in _NAMES if Path(name).is_file()), None)
-        if found is None:
-            raise NotFoundError("There is no Dockerfile here.", "Name one: layerscope lint FILE.")
-        file = found
-    path = Path(file)
+        return "-", dockerfile_on_stdin("Name the Dockerfile."), None
+    path = Path(file or ".")
     if path.is_dir():
-        path = path / "Dockerfile"
+        found = find_dockerfile(path, builder or builder_that_matters(path))
+        if found is None and file is None:
+            raise NotFoundError("There is no Dockerfile here.", "Name one: layerscope lint FILE.")
+        path = found or path / "Dockerfile"
     try:
         with path.open("rb") as opened:
             data = read_dockerfile(opened, visible(str(path)))
@@ -96,30 +100,40 @@ def _read(file: str | None) -> tuple[str, str, Path | None]:
     return str(path), data.decode("utf-8", "surrogateescape"), path
 
 
-def _context(arguments: argparse.Namespace, path: Path | None) -> ContextFolder | None:
-    """The build context: what was named, or the Dockerfile's folder; none for standard input."""
-    from layerscope.dockerfile.context import open_context
+def _builder(name: str) -> Builder | None:
+    from layerscope.build.builders import known_builder
+    from layerscope.build.preview import engine_builders
 
-    if arguments.context is not None:
-        return open_context(Path(arguments.context), path)
-    return None if path is None else open_context(path.parent, path)
+    if not name:
+        return None
+    builders, problem = engine_builders()
+    if name == "auto":
+        if builders is None:
+            raise UsageError(problem, "Name the builder instead of auto.")
+        name = builders.auto
+    return known_builder(builders, name)
 
 
-def _build_arguments(given: list[str] | tuple[()]) -> dict[str, str]:
-    values = {}
-    for argument in given:
-        name, equals, value = argument.partition("=")
-        if not name:
-            raise UsageError(
-                f"--build-arg {visible(argument)} names no argument.",
-                "Write --build-arg NAME=VALUE, or NAME for its value in the environment.",
-            )
-        if equals:
-            values[name] = value
-        elif name in os.environ:
-            # As Docker does; one that is not there either is as good as not given.
-            values[name] = os.environ[name]
-    return values
+def _context(
+    arguments: argparse.Namespace, path: Path | None, builder: str
+) -> ContextFolder | None:
+    """The build context: `--context`, or the Dockerfile's folder; None for standard input."""
+    from layerscope.build.preview import builder_that_matters
+    from layerscope.dockerfile.context.context import open_context
+
+    root = Path(arguments.context) if arguments.context is not None else path and path.parent
+    if root is None:
+        return None
+    return open_context(root, path, builder or builder_that_matters(root, path))
+
+
+def _build_arguments(given: Iterable[str]) -> dict[str, str]:
+    from layerscope.build.fields import pair_of
+
+    pairs = dict(map(pair_of, given))
+    values = {name: os.environ.get(name) if v is None else v for name, v in pairs.items()}
+    # As Docker does: a name that is not in the environment counts as not given.
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _others(
@@ -128,8 +142,7 @@ def _others(
     path: Path | None,
     context: ContextFolder | None,
 ) -> tuple[list[Problem], list[str]]:
-    """What other tools found, and which of them looked."""
-    from layerscope.dockerfile.tools import build_check, hadolint
+    from layerscope.dockerfile.checks.tools import build_check, hadolint
 
     results = []
     if arguments.hadolint:
@@ -150,28 +163,19 @@ def _others(
 
 
 def _waste(arguments: argparse.Namespace, document: Document) -> list[StepWaste]:
-    from layerscope.dockerfile.match_history import step_waste
+    from layerscope.dockerfile.meaning.match_history import step_waste
     from layerscope.filesystem.waste import by_layer
 
-    with open_source(arguments.image, arguments) as (loaded, _):
+    with opened(arguments.image, arguments) as (loaded, _):
         return step_waste(document, loaded.image, by_layer(loaded.stack), arguments.target)
-
-
-def _waste_of_last_build(document: Document, path: Path) -> list[StepWaste]:
-    """What the job of the last build of a file says; no engine is asked, and no image read."""
-    from layerscope.build.known_builds import finished_build, waste_of
-
-    build = finished_build(path)
-    return [] if build is None else waste_of(document, build)
 
 
 def _look_up(arguments: argparse.Namespace) -> Callable[[str], BaseImage | None]:
     """Looks base images up: in the engine, then in their registry."""
-    from layerscope.dockerfile.facts import BaseImage
-    from layerscope.engines.resolve import open_image
+    from layerscope.dockerfile.checks.facts import BaseImage
 
-    def environment(reader: ImageReader) -> dict[str, str]:
-        config = reader.image.config.get("config")
+    def environment(image: Image) -> dict[str, str]:
+        config = image.config.get("config")
         entries = config.get("Env") if isinstance(config, dict) else None
         pairs = [e.partition("=") for e in entries or () if isinstance(e, str)]
         return {name: value for name, _, value in pairs}
@@ -180,40 +184,20 @@ def _look_up(arguments: argparse.Namespace) -> Callable[[str], BaseImage | None]
         missing = False
         for source in (f"docker-daemon:{name}", f"docker://{name}"):
             try:
-                reader = open_image(
-                    source, platform=arguments.platform, insecure=arguments.insecure
-                )
-            except NotFoundError:
-                missing = True
-            except LayerscopeError:
-                missing = False
-            else:
-                try:
-                    return BaseImage(True, environment(reader))
-                finally:
-                    reader.close()
+                with closing(open_reader(source, arguments)) as reader:
+                    return BaseImage(True, environment(reader.image))
+            except LayerscopeError as error:
+                missing = isinstance(error, NotFoundError)
         return BaseImage(False) if missing else None
 
     return look
 
 
 def dockerfile(arguments: argparse.Namespace) -> int:
-    """`layerscope dockerfile`: no layer is read for it."""
-    from layerscope.engines.resolve import open_image
     from layerscope.reports.dockerfile_report import dockerfile_document, dockerfile_text
 
-    reader = open_image(
-        arguments.source,
-        platform=arguments.platform,
-        export=arguments.export,
-        cache=not arguments.no_cache,
-        insecure=arguments.insecure,
-    )
-    try:
-        if arguments.json:
-            write_lines([json.dumps(dockerfile_document(reader.image))])
-        else:
-            write_lines(dockerfile_text(reader.image))
-    finally:
-        reader.close()
+    with shown_progress() as progress:
+        reader = open_reader(arguments.source, arguments, progress)
+    with closing(reader):
+        write_report(arguments.json, dockerfile_document, dockerfile_text, reader.image)
     return 0

@@ -1,4 +1,4 @@
-"""Opens what a command names, as its flags say."""
+"""Opens the image that a command names, with the command's options."""
 
 from __future__ import annotations
 
@@ -6,71 +6,75 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from layerscope.errors import LayerscopeError, UsageError
-from layerscope.reports.narration import Narration
+from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    from layerscope.images.cache import ChangesetCache
     from layerscope.images.loading import Loaded
+    from layerscope.images.progress import Progress
     from layerscope.images.reader import ImageReader
 
 
-@contextmanager
-def opened(arguments: argparse.Namespace) -> Iterator[tuple[Loaded, ImageReader]]:
-    """The image that a command is about, read whole, and open."""
-    with open_source(arguments.source, arguments) as opened:
-        yield opened
+def open_reader(
+    source: str,
+    arguments: argparse.Namespace,
+    progress: Progress | None = None,
+    platform: str | None = None,
+) -> ImageReader:
+    from layerscope.engines.resolve import open_image
+
+    return open_image(
+        source,
+        progress,
+        platform=platform or arguments.platform,
+        export=arguments.export,
+        cache=not arguments.no_cache,
+        insecure=arguments.insecure,
+    )
 
 
 @contextmanager
-def open_source(
+def opened(
     source: str, arguments: argparse.Namespace, platform: str | None = None
 ) -> Iterator[tuple[Loaded, ImageReader]]:
-    """An image that has been read; open, so that content can be read too."""
-    from layerscope.engines.resolve import open_image
+    """An image whose layers have been read; files can be read inside the block."""
+    from layerscope.images.cache.changesets import ChangesetCache
     from layerscope.images.loading import load
 
     with ExitStack() as stack:
-        with Narration() as narration:
-            reader = open_image(
-                source,
-                narration.progress,
-                platform=platform or arguments.platform,
-                export=arguments.export,
-                cache=not arguments.no_cache,
-                insecure=arguments.insecure,
-            )
+        with shown_progress() as progress:
+            reader = open_reader(source, arguments, progress, platform)
             stack.callback(reader.close)
-            loaded = load(reader, narration.progress, cache=cache_of(arguments))
-        # `inspect` says it itself.
+            cache = None if arguments.no_cache else ChangesetCache()
+            loaded = load(reader, progress, cache=cache)
+        # `inspect` shows it in its report.
         if loaded.image.missing and arguments.command != "inspect":
-            from layerscope.images.image import told_missing
+            from layerscope.images.image import missing_text
 
-            told = told_missing(loaded.image)
+            text = missing_text(loaded.image)
             name = visible(loaded.image.reference)
             print(
-                f"layerscope: {name}: {told[0].lower()}{told[1:]} What follows lacks it.",
+                f"layerscope: {name}: {text[0].lower()}{text[1:]} What follows lacks it.",
                 file=sys.stderr,
             )
         yield loaded, reader
 
 
-def cache_of(arguments: argparse.Namespace) -> ChangesetCache | None:
-    """The cache; None if a command is to do without."""
-    from layerscope.images.cache import ChangesetCache
+def dockerfile_on_stdin(hint: str) -> str:
+    from layerscope.dockerfile.editing.text_file import read_dockerfile
 
-    return None if arguments.no_cache else ChangesetCache()
+    # None if the process was started with a closed stdin.
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        raise UsageError("Standard input is closed.", hint)
+    return read_dockerfile(stdin.buffer, "Standard input").decode("utf-8", "surrogateescape")
 
 
 def layer_of(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
-    """The layer that `--layer` names; None if it names none.
-
-    Raises:
-        UsageError: The image has no such layer.
-    """
+    """The layer that `--layer` names, or None; raises UsageError if the image has no such layer."""
     layer: int | None = arguments.layer
     height = loaded.stack.height
     if layer is not None and not 0 <= layer < height:

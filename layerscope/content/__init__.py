@@ -1,1 +1,1 @@
-"""What kind of file some bytes are, and how to show them. Functions on bytes, no image, no UI."""
+"""What kind of file some bytes are, and how to show them: functions on bytes, without UI."""

@@ -1,4 +1,4 @@
-"""Bytes that can be read anywhere."""
+"""Random access to bytes."""
 
 from __future__ import annotations
 
@@ -7,30 +7,13 @@ from typing import Any, Protocol
 
 
 class RandomAccess(Protocol):
-    """What this package asks of content; `images.contents.Content` is one."""
+    """What this package needs of content; `images.contents.Content` implements it."""
 
     @property
-    def size(self) -> int:
-        """How many bytes there are."""
+    def size(self) -> int: ...
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes from `offset` on, fewer only where they end."""
-
-
-class InMemory:
-    """Bytes that are there.
-
-    Attributes:
-        size: How many there are.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `RandomAccess.read`."""
-        return self._data[offset : offset + length]
+        """Bytes from `offset` on; fewer only at the end."""
 
 
 class _File(io.RawIOBase):
@@ -62,5 +45,4 @@ class _File(io.RawIOBase):
 
 
 def as_file(source: RandomAccess) -> io.BufferedReader:
-    """A file object for libraries that want one."""
     return io.BufferedReader(_File(source))

@@ -1,4 +1,4 @@
-"""X.509 certificates, in PEM or DER. What is in them is told if `cryptography` is installed."""
+"""X.509 certificates, in PEM or DER. Details need `cryptography`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from layerscope.content.description import Description, Fact, NotThatKind
@@ -13,22 +14,18 @@ from layerscope.content.description import Description, Fact, NotThatKind
 if TYPE_CHECKING:
     from cryptography import x509
 
-_PEM = re.compile(rb"-----BEGIN ((?:TRUSTED )?CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM_LINE = re.compile(rb"-----(BEGIN|END) ((?:TRUSTED )?CERTIFICATE)-----")
 _OTHER_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{3,40})-----")
 
-#: Of a bundle, the first ones are told; all are counted.
-_TOLD = 20
+#: How many certificates of a bundle are described; all are counted.
+_DESCRIBED = 20
 
 INSTALL = "Install layerscope[certificates] to see subject, issuer and validity."
 
 
 def describe_pem(data: bytes) -> Description | None:
-    """Describes a PEM file; None if it is none.
-
-    Args:
-        data: The whole file, or as much as is to be looked at.
-    """
-    found = _PEM.findall(data)
+    """Describes a PEM file from all or part of its bytes; None if it is not PEM."""
+    found = list(_certificates(data))
     if not found:
         other = _OTHER_PEM.search(data[:4096])
         if other is None:
@@ -37,12 +34,12 @@ def describe_pem(data: bytes) -> Description | None:
         kind = "private_key" if "PRIVATE KEY" in label else "pem"
         return Description(kind, f"PEM, {label.lower()}", "ascii")
     ders = []
-    for label, body in found[:_TOLD]:
+    for label, body in found[:_DESCRIBED]:
         try:
             der = base64.b64decode(b"".join(body.split()), validate=False)
         except (binascii.Error, ValueError):
             continue
-        # OpenSSL's own form has trust settings behind the certificate.
+        # In OpenSSL's own format, trust settings follow the certificate.
         ders.append(_first_der(der) if label.startswith(b"TRUSTED") else der)
     facts: list[Fact] = []
     if len(found) > 1:
@@ -52,22 +49,30 @@ def describe_pem(data: bytes) -> Description | None:
     return Description("certificate", f"{many}, PEM", "ascii", tuple(facts))
 
 
-def describe_der(data: bytes) -> Description:
-    """Describes a DER certificate.
+def _certificates(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The label and the body of each certificate in a PEM file."""
+    begun: dict[bytes, int] = {}
+    for line in _PEM_LINE.finditer(data):
+        end, label = line[1] == b"END", line[2]
+        if not end:
+            begun.setdefault(label, line.end())
+        elif label in begun:
+            yield label, data[begun[label] : line.start()]
+            begun.clear()
 
-    Raises:
-        NotThatKind: It is none.
-    """
+
+def describe_der(data: bytes) -> Description:
+    """Describes a DER certificate; raises NotThatKind if it is not one."""
     # A certificate is a sequence that begins with a sequence that begins with [0] or a number.
     inner = _content(data)
     body = _content(inner) if inner[:1] == b"\x30" else b""
     if body[:1] not in (b"\xa0", b"\x02") or len(_first_der(data)) != len(data):
-        raise NotThatKind("no certificate")
+        raise NotThatKind("not a certificate")
     return Description("certificate", "certificate, DER", None, tuple(_facts([data])))
 
 
 def _content(data: bytes) -> bytes:
-    """What is inside the first element of DER (X.690, 8.1)."""
+    """The content of the first element of DER (X.690, 8.1)."""
     if len(data) < 2:
         return b""
     length = data[1]
@@ -94,16 +99,16 @@ def _facts(ders: list[bytes]) -> list[Fact]:
     for number, der in enumerate(ders):
         prefix = f"{number + 1}. " if len(ders) > 1 else ""
         with warnings.catch_warnings():
-            # What it finds odd in a certificate, such as a serial number of 0, is not our user's.
+            # The user cannot fix oddities in a certificate, such as a serial number of 0.
             warnings.simplefilter("ignore")
             try:
-                facts += _told(x509.load_der_x509_certificate(der), prefix, len(ders) > 1)
+                facts += _details(x509.load_der_x509_certificate(der), prefix, len(ders) > 1)
             except (ValueError, TypeError, x509.InvalidVersion) as error:
                 facts.append(Fact("damaged", f"{prefix}Damaged", str(error)[:200]))
     return facts
 
 
-def _told(certificate: x509.Certificate, prefix: str, short: bool) -> list[Fact]:
+def _details(certificate: x509.Certificate, prefix: str, short: bool) -> list[Fact]:
     subject, issuer = (name.rfc4514_string() for name in (certificate.subject, certificate.issuer))
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     valid = f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}"
@@ -124,16 +129,18 @@ def _told(certificate: x509.Certificate, prefix: str, short: bool) -> list[Fact]
 
 def _key(certificate: x509.Certificate) -> str:
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return "unknown"
     name = type(key).__name__.removesuffix("PublicKey").lstrip("_")
-    size = getattr(key, "key_size", None)
-    curve = getattr(getattr(key, "curve", None), "name", None)
-    name = {"EllipticCurve": "EC"}.get(name, name)
-    return f"{name} {curve}" if curve else f"{name} {size} bits" if size else name
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {key.curve.name}"
+    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
+        return f"{name} {key.key_size} bits"
+    return name
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What is said of a file: its kind, and facts."""
+"""The description of a file: its kind, and facts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ FactValue = str | int | bool | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that is known of a file. Texts are as the file has them, not yet safe to show.
+    """Something known about a file, with its key in JSON and its title on screen.
 
-    Attributes:
-        key: What it is called in JSON.
-        title: What it is called on screen.
-        value: What it is.
+    Values are as found in the file, not yet safe to show.
     """
 
     key: str
@@ -24,20 +21,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a file is.
-
-    Attributes:
-        kind: A word for programs: `text`, `elf`, `png`, `zip`.
-        summary: A few words for people, without control characters.
-        encoding: That of text, as Python calls it; None for what is no text.
-        facts: What else is known.
-    """
-
-    kind: str
-    summary: str
-    encoding: str | None = None
+    kind: str  # A word for programs: `text`, `elf`, `png`, `zip`.
+    summary: str  # A few words for people, without control characters.
+    encoding: str | None = None  # The encoding of text, by its Python name, or None.
     facts: tuple[Fact, ...] = ()
 
 
 class NotThatKind(ValueError):
-    """The bytes only look like it, or are damaged."""
+    """The bytes only look like that kind, or are damaged."""

@@ -1,11 +1,13 @@
-"""The rows in which a diff is shown: one text below the other, or side by side."""
+"""The rows of a diff on screen: unified, or side by side."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import pairwise
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from layerscope.content.display import Span
@@ -19,41 +21,31 @@ from layerscope.content.line_diff import (
     pair_lines,
 )
 
-#: Added to the category of what has changed within a line.
+#: Added to the category of changed parts of a line.
 CHANGED = 128
 
-#: What a function or a section begins with; and how far above a hunk that is looked for.
+#: How a function or section begins, and how far above a hunk to look for one.
 _HEADING = re.compile(rb"[A-Za-z_$\[]")
 _FURTHEST = 500
 _LONGEST_HEADING = 80
 
-#: Beyond so many lines, those that correspond are not looked for.
+#: With more changed lines, corresponding ones are not looked for.
 _MOST_PAIRED = 50_000
 
 
 class RowKind(IntEnum):
-    """What a row shows."""
-
-    #: A line that both have.
+    #: A line of both texts.
     SAME = 0
-    #: A line of the old text alone.
     OLD = 1
-    #: A line of the new text alone.
     NEW = 2
-    #: Side by side: lines of both that differ.
+    #: Side by side: an old and a new line that differ.
     BOTH = 3
-    #: Where a hunk begins.
+    #: The start of a hunk.
     HUNK = 4
 
 
 class DiffRow(NamedTuple):
-    """A row.
-
-    Attributes:
-        kind: What it shows.
-        old: The number of the old line, from 0; None without one.
-        new: The number of the new line, likewise.
-    """
+    """A row, with the numbers of its old and its new line, from 0."""
 
     kind: RowKind
     old: int | None
@@ -61,23 +53,19 @@ class DiffRow(NamedTuple):
 
 
 class DiffText:
-    """The lines of a diff as text, and what corresponds in them.
+    """The lines of a diff as text, and which of them correspond.
 
-    Attributes:
-        diff: The lines and blocks.
-        partner: For each old line that is a new one with a change, that one.
+    `partner` maps an old line to the new line that it was changed to.
     """
 
     def __init__(self, diff: LineDiff, encodings: tuple[str | None, str | None]) -> None:
-        """Finds lines that correspond; of large texts that takes a while.
+        """Finds corresponding lines, which takes a while for large texts.
 
-        Args:
-            diff: What differs.
-            encodings: How both texts are encoded; UTF-16 must have become UTF-8.
+        UTF-16 must have been converted to UTF-8.
         """
         self.diff = diff
         self._codecs = ["latin-1" if name == "latin-1" else "utf-8" for name in encodings]
-        # Where every line ends so, it says nothing.
+        # CRLF is only shown if it differs between lines.
         self._bare = all(line.endswith(b"\r\n") for line in (*diff.old, *diff.new))
         self.partner: dict[int, int] = {}
         left = _MOST_PAIRED
@@ -97,12 +85,7 @@ class DiffText:
         }
 
     def rows(self, side: bool, whole: bool) -> tuple[list[DiffRow], list[int]]:
-        """The rows, and the places of those with which changes begin; made once.
-
-        Args:
-            side: Whether both texts are beside each other.
-            whole: Whether all lines are shown.
-        """
+        """The rows, and the indices of those at which changes begin; cached."""
         known = self._rows.get((side, whole))
         if known is None:
             context = None if whole else CONTEXT
@@ -111,17 +94,17 @@ class DiffText:
         return known
 
     def old(self, number: int) -> str:
-        """A line of the old text, without its end; not safe to show."""
+        """A line of the old text without its end; not safe to show."""
         return self._text(self.diff.old[number], self._codecs[0])
 
     def new(self, number: int) -> str:
-        """A line of the new text, without its end; not safe to show."""
+        """A line of the new text without its end; not safe to show."""
         return self._text(self.diff.new[number], self._codecs[1])
 
     def changed(self, row: DiffRow) -> tuple[list[Span], list[Span]]:
-        """What has changed within the lines of a row, as spans of `CHANGED`.
+        """What has changed in the old and new line of a row, as spans of `CHANGED`.
 
-        A line that has no counterpart has changed as a whole, unless there is no other text.
+        A line without a counterpart has changed as a whole, unless the other text is empty.
         """
         old, new = row.old, row.new
         if row.kind is RowKind.OLD and old is not None:
@@ -138,13 +121,13 @@ class DiffText:
         return [(s, e, CHANGED) for s, e in gone], [(s, e, CHANGED) for s, e in come]
 
     def ends_without_newline(self, row: DiffRow) -> tuple[bool, bool]:
-        """Whether the old and the new line of a row are last ones that have no end."""
+        """Whether the old and the new line of a row are last lines without a newline."""
         lines = ((row.old, self.diff.old), (row.new, self.diff.new))
         old, new = (n is not None and not of[n].endswith(b"\n") for n, of in lines)
         return old, new
 
     def header(self, row: DiffRow) -> str:
-        """The `@@` line of the hunk that a row begins, and what it is in, as far as that shows."""
+        """The `@@` line of the hunk that starts at a row, with the enclosing function if found."""
         if row.old is None or row.new is None:
             return ""
         return self._headers.get((row.old, row.new), "")
@@ -169,45 +152,33 @@ class DiffText:
 
 
 def _change_starts(rows: list[DiffRow]) -> list[int]:
-    starts: list[int] = []
-    inside = False
-    for place, (kind, _, _) in enumerate(rows):
-        differs = RowKind.OLD <= kind <= RowKind.BOTH
-        if differs and not inside:
-            starts.append(place)
-        inside = differs
-    return starts
+    differs = [RowKind.OLD <= row.kind <= RowKind.BOTH for row in rows]
+    pairs = pairwise([False, *differs])
+    return [place for place, (before, here) in enumerate(pairs) if here and not before]
 
 
 def unified_rows(diff: LineDiff, context: int | None = CONTEXT) -> list[DiffRow]:
     """Rows with the old lines of each block above the new ones.
 
-    Args:
-        diff: What differs.
-        context: Lines to show around a block; None for all, and no headers.
+    `context` is how many lines to show around a block; None for all, without headers.
     """
-
-    def block_rows(block: Block) -> Iterator[DiffRow]:
-        for old in range(block.old_start, block.old_end):
-            yield DiffRow(RowKind.OLD, old, None)
-        for new in range(block.new_start, block.new_end):
-            yield DiffRow(RowKind.NEW, None, new)
-
-    return _rows(diff, context, [list(block_rows(block)) for block in diff.blocks])
+    return _rows(diff, context, _one_above_the_other)
 
 
 def side_rows(text: DiffText, context: int | None = CONTEXT) -> list[DiffRow]:
-    """Rows with the old text at the left and the new one at the right.
+    """Rows with the old text on the left and the new text on the right; `context` as above."""
+    return _rows(text.diff, context, partial(_beside, text))
 
-    Args:
-        text: What differs.
-        context: Lines to show around a block; None for all, and no headers.
-    """
-    return _rows(text.diff, context, [list(_beside(text, block)) for block in text.diff.blocks])
+
+def _one_above_the_other(block: Block) -> Iterator[DiffRow]:
+    for old in range(block.old_start, block.old_end):
+        yield DiffRow(RowKind.OLD, old, None)
+    for new in range(block.new_start, block.new_end):
+        yield DiffRow(RowKind.NEW, None, new)
 
 
 def _beside(text: DiffText, block: Block) -> Iterator[DiffRow]:
-    """Lines that correspond share a row; what is between two such pairs shares what there is."""
+    """Corresponding lines share a row; lines between two such pairs are put side by side."""
     old, new = block.old_start, block.new_start
     pairs = [(i, text.partner[i]) for i in range(old, block.old_end) if i in text.partner]
     for i, j in [*pairs, (block.old_end, block.new_end)]:
@@ -221,54 +192,39 @@ def _beside(text: DiffText, block: Block) -> Iterator[DiffRow]:
             old, new = i + 1, j + 1
 
 
-def _rows(diff: LineDiff, context: int | None, blocks: Sequence[list[DiffRow]]) -> list[DiffRow]:
+def _rows(
+    diff: LineDiff, context: int | None, rows_of: Callable[[Block], Iterable[DiffRow]]
+) -> list[DiffRow]:
     def same(start: int, end: int, new: int) -> list[DiffRow]:
         return [DiffRow(RowKind.SAME, start + i, new + i) for i in range(end - start)]
 
-    whole = context is None
-    found = hunks(diff, CONTEXT if context is None else context)
-    if whole:
-        everything = Block(0, len(diff.old), 0, len(diff.new))
-        found = iter([(everything, diff.blocks)])
+    everything = Block(0, len(diff.old), 0, len(diff.new))
+    found = [(everything, diff.blocks)] if context is None else hunks(diff, context)
     rows: list[DiffRow] = []
-    index = 0
     for around, group in found:
-        if not whole:
+        if context is not None:
             rows.append(DiffRow(RowKind.HUNK, around.old_start, around.new_start))
         old, new = around.old_start, around.new_start
         for block in group:
             rows += same(old, block.old_start, new)
-            rows += blocks[index]
-            index += 1
+            rows += rows_of(block)
             old, new = block.old_end, block.new_end
         rows += same(old, around.old_end, new)
     return rows
 
 
 def overlaid(spans: Sequence[Span], over: Sequence[Span], length: int) -> list[Span]:
-    """Spans with others on top: where both are, their categories are added.
+    """Spans with others on top: where they overlap, their categories are added.
 
-    Args:
-        spans: Parts in order that do not overlap.
-        over: The same.
-        length: Where the line ends.
+    `spans` are in order and do not overlap.
     """
     if not over:
         return list(spans)
-    edges = {0, length}
-    for begin, end, _ in (*spans, *over):
-        edges |= {min(begin, length), min(end, length)}
-    ordered = sorted(edges)
-    result: list[Span] = []
-    places = [0, 0]
-    for begin, end in pairwise(ordered):
-        category = 0
-        for which, parts in enumerate((spans, over)):
-            while places[which] < len(parts) and parts[places[which]][1] <= begin:
-                places[which] += 1
-            at = places[which]
-            if at < len(parts) and parts[at][0] <= begin:
-                category += parts[at][2]
-        if category:
-            result.append((begin, end, category))
-    return result
+    steps = Counter({0: 0, length: 0})
+    for begin, end, category in (*spans, *over):
+        steps[min(begin, length)] += category
+        steps[min(end, length)] -= category
+    edges = sorted(steps)
+    totals = accumulate(steps[edge] for edge in edges)
+    pieces = zip(pairwise(edges), totals, strict=False)
+    return [(begin, end, category) for (begin, end), category in pieces if category]

@@ -11,24 +11,21 @@ from layerscope.text import visible_pieces
 
 TAB = 8
 
-#: The category of what stands for a character that is not shown as it is.
+#: The category of an escape for a character that cannot be shown.
 ESCAPE = -1
 
-#: Begin, end and category of a part of a line; ends are exclusive, parts do not overlap.
+#: Start, end (exclusive) and category of a part of a line; parts do not overlap.
 Span = tuple[int, int, int]
 
 _ASCII = bytes(byte if 32 <= byte < 127 else ord(".") for byte in range(256))
 
 
 def row_text(source: RandomAccess, row: Row, encoding: str) -> str:
-    """A row as text. What cannot be decoded becomes lone surrogates, which are shown as escapes.
+    """A row as text. Bytes that cannot be decoded become lone surrogates, shown as escapes.
 
-    Args:
-        source: The content.
-        row: The row.
-        encoding: As `text_encoding` tells it.
+    `encoding` is what `text_encoding` returned.
     """
-    # UTF-8 has at most three bytes behind the first of a character. A long line is cut anywhere.
+    # UTF-8 has up to three bytes after the first of a character. A long line is cut anywhere.
     more = 3 if encoding in ("ascii", "utf-8", "utf-8-sig") else 0
     data = source.read(row.start, row.end - row.start + more)
     start, end = 0, row.end - row.start
@@ -48,7 +45,7 @@ def row_text(source: RandomAccess, row: Row, encoding: str) -> str:
         text = data.decode("utf-8", "surrogateescape")
     if text.endswith("\r"):
         text = text[:-1]
-    # A mark at the beginning is part of the encoding, not of the text.
+    # A byte order mark is not part of the text.
     return text[1:] if row.start == 0 and text[:1] == "\ufeff" else text
 
 
@@ -59,12 +56,9 @@ def _continues(data: bytes, at: int) -> bool:
 def shown(text: str, spans: Iterable[Span] = ()) -> list[tuple[str, int]]:
     """A line in pieces that are safe on a terminal, each with its category.
 
-    Tabs are expanded. Characters that a terminal would obey, or that hide, become escapes of the
-    category `ESCAPE`.
+    Tabs are expanded. Control and invisible characters become escapes of the category `ESCAPE`.
 
-    Args:
-        text: The line.
-        spans: Categories of parts of it, in order; what is in none has category 0.
+    `spans` are in order; the rest of the line has category 0.
     """
     pieces: list[tuple[str, int]] = []
     column = 0
@@ -99,7 +93,6 @@ def _parts(text: str, spans: Iterable[Span]) -> Iterator[tuple[str, int]]:
 
 
 def cells(text: str) -> int:
-    """How many columns a text takes."""
     if text.isascii():
         return len(text)
     return sum(map(_cell, text))
@@ -112,11 +105,9 @@ def _cell(character: str) -> int:
 
 
 def hex_width(columns: int, digits: int) -> int:
-    """How many bytes fit in a line of hexadecimal: 32, 16 or 8; 4 at least.
+    """How many bytes fit in a line of hexadecimal: 32, 16, 8, or at least 4.
 
-    Args:
-        columns: Columns of the screen.
-        digits: How many digits offsets have.
+    `digits` is how many digits offsets have.
     """
     for count in (32, 16, 8):
         if digits + 2 + 3 * count + (count - 1) // 8 + 1 + count <= columns:
@@ -125,16 +116,13 @@ def hex_width(columns: int, digits: int) -> int:
 
 
 def hex_digits(size: int) -> int:
-    """How many digits the offsets of so many bytes have."""
     return max(8, len(f"{size:x}"))
 
 
 def hex_text(data: bytes, count: int) -> tuple[str, str]:
     """Bytes in hexadecimal, in groups of eight, and as characters.
 
-    Args:
-        data: At most `count` bytes.
-        count: How many a full line has; the first text is as long as for so many.
+    A full line has `count` bytes; the first text is padded to its length.
     """
     groups = [data[at : at + 8].hex(" ") for at in range(0, len(data), 8)]
     return "  ".join(groups).ljust(hex_column(count - 1) + 2), data.translate(_ASCII).decode(

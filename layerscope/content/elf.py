@@ -1,4 +1,4 @@
-"""ELF files: what loads them, what they need, how they were linked (System V ABI, chapter 4, 5)."""
+"""ELF files: loader, dependencies, and how they were linked (System V ABI, chapters 4 and 5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layerscope.content.description import Description, Fact, NotThatKind
 
 MAGIC = b"\x7fELF"
 
-_TYPES = {1: "relocatable object", 2: "executable", 3: "shared object", 4: "core dump"}
+_TYPES = {1: "relocatable object", 3: "shared object", 4: "core dump"}
 _MACHINES = {
     3: "x86",
     8: "MIPS",
@@ -32,9 +32,8 @@ _LOAD, _DYNAMIC, _INTERP, _NOTE, _RELRO, _STACK = 1, 2, 3, 4, 0x6474E552, 0x6474
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
 _BIND_NOW, _FLAGS, _FLAGS_1 = 24, 30, 0x6FFFFFFB
 _FLAG_NOW, _FLAG_1_NOW, _FLAG_1_PIE = 8, 1, 0x08000000
-_SYMTAB, _NOBITS = 2, 8
 
-#: A linker makes far fewer, and smaller; a hostile file may claim any number.
+#: Linkers produce far fewer and smaller ones; a hostile file can claim any number.
 _MOST_HEADERS = 4096
 _LARGEST = 1 << 20
 
@@ -49,18 +48,11 @@ class _Segment:
 
 
 class _Elf:
-    """The parts of a file that are asked for."""
-
     def __init__(self, source: RandomAccess) -> None:
         self._source = source
         ident = source.read(0, 16)
-        if (
-            len(ident) < 16
-            or ident[:4] != MAGIC
-            or ident[4] not in (1, 2)
-            or ident[5] not in (1, 2)
-        ):
-            raise NotThatKind("no ELF header")
+        if len(ident) < 16 or ident[:4] != MAGIC or not {ident[4], ident[5]} <= {1, 2}:
+            raise NotThatKind("not an ELF header")
         self.wide = ident[4] == 2
         self.order = "<" if ident[5] == 1 else ">"
         self.abi = ident[7]
@@ -89,7 +81,6 @@ class _Elf:
         return found
 
     def sections(self) -> dict[str, int]:
-        """Types of sections by name."""
         table = list(self._table(self._section_table, self._section_size, self._sections))
         layout = "IIQQQQ" if self.wide else "IIIIII"
         headers = [self.unpack(layout, data) for data in table]
@@ -140,83 +131,67 @@ def _string(table: bytes, at: int) -> str:
 
 
 def describe_elf(source: RandomAccess) -> Description:
-    """Describes an ELF file. Reads its headers, which lie at its beginning and at its end.
+    """Describes an ELF file. Reads its headers, at its beginning and its end.
 
-    Raises:
-        NotThatKind: It is none, or its header is damaged.
+    Raises NotThatKind if it is not one, or its header is damaged.
     """
     elf = _Elf(source)
     segments = elf.segments()
     machine = _MACHINES.get(elf.machine, f"machine {elf.machine}")
+    by_kind = {segment.kind: segment for segment in segments}
+    interpreter = b""
+    if (segment := by_kind.get(_INTERP)) is not None:
+        interpreter = elf.range(segment.offset, min(segment.size, 4096)).rstrip(b"\0")
+    dynamic = elf.dynamic(by_kind[_DYNAMIC]) if _DYNAMIC in by_kind else []
+    values = dict(dynamic)
+    flags, flags_1 = values.get(_FLAGS, 0), values.get(_FLAGS_1, 0)
+    now = _BIND_NOW in values or bool(flags & _FLAG_NOW or flags_1 & _FLAG_1_NOW)
+    # Older linkers do not set the flag, and a library such as libc can have an interpreter.
+    runnable = bool(interpreter) and _SONAME not in values
+    pie = elf.type == 3 and (bool(flags_1 & _FLAG_1_PIE) or runnable)
+    runs = pie or elf.type == 2
+    kind = "executable" if runs else _TYPES.get(elf.type, f"type {elf.type}")
+    static = runs and not interpreter and _NEEDED not in values
+    bits = "64-bit" if elf.wide else "32-bit"
     facts = [
-        Fact("class", "Class", "64-bit" if elf.wide else "32-bit"),
+        Fact("type", "Type", kind),
+        Fact("class", "Class", bits),
         Fact("byte_order", "Byte order", "little endian" if elf.order == "<" else "big endian"),
         Fact("machine", "Machine", machine),
         Fact("abi", "ABI", _ABIS.get(elf.abi, str(elf.abi))),
     ]
-    interpreter = b""
-    build_id = ""
-    relro = False
-    stack = None
-    dynamic: list[tuple[int, int]] = []
-    for segment in segments:
-        if segment.kind == _INTERP:
-            interpreter = elf.range(segment.offset, min(segment.size, 4096)).rstrip(b"\0")
-        elif segment.kind == _DYNAMIC:
-            dynamic = elf.dynamic(segment)
-        elif segment.kind == _NOTE:
-            build_id = build_id or elf.build_id(segment)
-        elif segment.kind == _RELRO:
-            relro = True
-        elif segment.kind == _STACK:
-            stack = bool(segment.flags & 1)
-    values = dict(dynamic)
-    flags, flags_1 = values.get(_FLAGS, 0), values.get(_FLAGS_1, 0)
-    now = _BIND_NOW in values or bool(flags & _FLAG_NOW or flags_1 & _FLAG_1_NOW)
-    # Older linkers do not set the flag, and a library can have an interpreter, as libc has.
-    runnable = bool(interpreter) and _SONAME not in values
-    pie = elf.type == 3 and (bool(flags_1 & _FLAG_1_PIE) or runnable)
-    kind = _TYPES.get(elf.type, f"type {elf.type}")
-    static = elf.type in (2, 3) and not interpreter and _NEEDED not in values
-    if pie:
-        kind = "executable"
-    facts.insert(0, Fact("type", "Type", kind))
-    runs = kind == "executable"
     if interpreter:
-        text = interpreter.decode("utf-8", "surrogateescape")
-        facts.append(Fact("interpreter", "Interpreter", text))
+        facts.append(Fact("interpreter", "Interpreter", _string(interpreter, 0)))
     facts += _linked(elf, segments, dynamic)
     sections = elf.sections()
     if runs or elf.type == 3:
         if runs:
             facts.append(Fact("static", "Static", static))
             facts.append(Fact("pie", "Position independent", pie))
-        hardened = ("full" if now else "partial") if relro else "none"
+        hardened = ("full" if now else "partial") if _RELRO in by_kind else "none"
         facts.append(Fact("relro", "RELRO", hardened))
-        if stack is not None:
-            facts.append(Fact("executable_stack", "Executable stack", stack))
+        if _STACK in by_kind:
+            executable = bool(by_kind[_STACK].flags & 1)
+            facts.append(Fact("executable_stack", "Executable stack", executable))
         facts.append(Fact("stripped", "Stripped", ".symtab" not in sections))
         if any(name.startswith((".debug_", ".zdebug_")) for name in sections):
             facts.append(Fact("debug_info", "Debug information", True))
-    if build_id:
+    build_ids = (elf.build_id(segment) for segment in segments if segment.kind == _NOTE)
+    if build_id := next(filter(None, build_ids), ""):
         facts.append(Fact("build_id", "Build id", build_id))
-    linked = ", static" if runs and static else ""
-    summary = f"ELF {'64' if elf.wide else '32'}-bit {machine} {kind}{linked}"
+    summary = f"ELF {bits} {machine} {kind}{', static' if static else ''}"
     return Description("elf", summary, None, tuple(facts))
 
 
 def _linked(elf: _Elf, segments: list[_Segment], dynamic: list[tuple[int, int]]) -> Iterator[Fact]:
-    """What the dynamic section names; its strings are given by address."""
+    """What the dynamic section refers to; its strings are given by address."""
     values = dict(dynamic)
-    address = values.get(_STRTAB)
-    if address is None:
+    at = values.get(_STRTAB, -1)
+    loaded = (s for s in segments if s.kind == _LOAD and 0 <= at - s.address < s.size)
+    segment = next(loaded, None)
+    if segment is None:
         return
-    names = b""
-    for segment in segments:
-        inside = address - segment.address
-        if segment.kind == _LOAD and 0 <= inside < segment.size:
-            names = elf.range(segment.offset + inside, values.get(_STRSZ, _LARGEST))
-            break
+    names = elf.range(segment.offset + at - segment.address, values.get(_STRSZ, _LARGEST))
     needed = tuple(_string(names, value) for tag, value in dynamic if tag == _NEEDED)
     if needed:
         yield Fact("needed", "Needs", needed)

@@ -1,4 +1,4 @@
-"""Whether bytes are text, and in which encoding."""
+"""Detects whether bytes are text, and in which encoding."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-#: Control characters that text has: bell to carriage return, and escape, for colours in logs.
+#: Control characters found in text: bell to carriage return, and escape, for colours in logs.
 _TEXT_CONTROLS = frozenset((7, 8, 9, 10, 11, 12, 13, 27))
 _CONTROLS = bytes(byte for byte in (*range(32), 127) if byte not in _TEXT_CONTROLS)
 
-#: So many control characters in a thousand bytes are more than any text has.
+#: Text has at most this many other control characters in a thousand bytes.
 _MOST_CONTROLS = 20
 
 LABELS = {
@@ -28,14 +28,10 @@ LABELS = {
 
 
 def text_encoding(head: bytes, complete: bool) -> str | None:
-    """The encoding of text.
+    """The encoding of text as a key of `LABELS`, or None if it is not text.
 
-    Args:
-        head: The first bytes, some thousands are enough.
-        complete: Whether these are all.
-
-    Returns:
-        A key of `LABELS`, or None for what is no text. An empty file is text.
+    `head` is the first bytes; a few thousand are enough. An empty file is text. `complete` says
+    whether these are all.
     """
     for bom, name in _BOMS:
         if head.startswith(bom):
@@ -46,7 +42,7 @@ def text_encoding(head: bytes, complete: bool) -> str | None:
     if controls * 1000 > _MOST_CONTROLS * len(head):
         return None
     if head.isascii():
-        # More may come that is not.
+        # The rest may not be ASCII.
         return "ascii" if complete else "utf-8"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=complete)
@@ -55,14 +51,14 @@ def text_encoding(head: bytes, complete: bool) -> str | None:
         bad = sum(1 for character in text if "\udc80" <= character <= "\udcff")
         good = sum(1 for character in text if character > "\x7f") - bad
         if good > bad:
-            # Some bytes of it are damaged, and are shown as such.
+            # It has a few damaged bytes, which are shown as such.
             return "utf-8"
         return "latin-1" if _is_latin(head) else None
     return "utf-8"
 
 
 def _utf16(head: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of Western text is zero, and no other is."""
+    """UTF-16 without a mark: in Western text every other byte is zero, and no others."""
     even, odd = head[0::2], head[1::2]
     for zeros, letters, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         if len(letters) > 2 and zeros.count(0) > 0.9 * len(zeros) and 0 not in letters:
@@ -71,7 +67,7 @@ def _utf16(head: bytes) -> str | None:
 
 
 def _is_latin(head: bytes) -> bool:
-    """Whether it reads like text of one byte a character: mostly ASCII, and no C1 controls."""
+    """Whether it looks like an 8-bit encoding: mostly ASCII, and no C1 controls."""
     high = sum(1 for byte in head if byte >= 0x80)
     c1 = sum(1 for byte in head if 0x80 <= byte < 0xA0)
     return c1 * 100 <= len(head) and high * 10 <= 6 * len(head)

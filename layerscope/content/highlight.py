@@ -1,8 +1,7 @@
-"""Which part of a program text is what, told by Pygments in a process of its own.
+"""Syntax highlighting by Pygments, in a process of its own.
 
-The rules of some languages take for ever on some texts, and a thread could not be stopped in the
-middle of one; it would even keep the screen from being painted. A process ends itself after some
-seconds.
+Some lexers take forever on some texts, and a thread could not be stopped in the middle of a match;
+it would even block the UI. The process ends itself after a few seconds.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ if TYPE_CHECKING:
 
     from layerscope.content.display import Span
 
-#: Seconds that a text may take.
+#: Seconds that a text can take.
 _PATIENCE = 4
 
-#: Longer lines are not written by people, and slow.
+#: Longer lines are slow, and not written by people.
 _LONGEST_LINE = 2000
 
-
+#: Pygments' names of interpreters.
 _INTERPRETERS = {"sh": "bash", "dash": "bash", "ash": "bash", "node": "javascript"}
 
 
 class Category(IntEnum):
-    """What a part of a text is; 0 is everything else."""
+    """The category of a part of a text; 0 is anything else."""
 
     COMMENT = 1
     KEYWORD = 2
@@ -46,43 +45,25 @@ class Category(IntEnum):
     HEADING = 10
 
 
-_CATEGORIES = {
-    "Token.Comment": Category.COMMENT,
-    "Token.Comment.Preproc": Category.BUILTIN,
-    "Token.Keyword": Category.KEYWORD,
-    "Token.Keyword.Type": Category.BUILTIN,
-    "Token.Keyword.Constant": Category.NUMBER,
-    "Token.Literal.String": Category.STRING,
-    "Token.Literal.String.Interpol": Category.BUILTIN,
-    "Token.Literal.String.Escape": Category.BUILTIN,
-    "Token.Literal.Number": Category.NUMBER,
-    "Token.Literal.Date": Category.NUMBER,
-    "Token.Name.Function": Category.NAME,
-    "Token.Name.Class": Category.NAME,
-    "Token.Name.Exception": Category.NAME,
-    "Token.Name.Builtin": Category.BUILTIN,
-    "Token.Name.Decorator": Category.BUILTIN,
-    "Token.Name.Variable": Category.BUILTIN,
-    "Token.Name.Constant": Category.NUMBER,
-    "Token.Name.Attribute": Category.NAME,
-    "Token.Name.Tag": Category.TAG,
-    "Token.Name.Label": Category.TAG,
-    "Token.Name.Namespace": Category.NAME,
-    "Token.Operator.Word": Category.KEYWORD,
-    "Token.Generic.Inserted": Category.INSERTED,
-    "Token.Generic.Deleted": Category.DELETED,
-    "Token.Generic.Heading": Category.HEADING,
-    "Token.Generic.Subheading": Category.HEADING,
+#: Pygments' token types. A type that is not listed has the category of its parent.
+_TOKENS = {
+    Category.COMMENT: "Comment",
+    Category.KEYWORD: "Keyword Operator.Word",
+    Category.STRING: "Literal.String",
+    Category.NUMBER: "Keyword.Constant Literal.Number Literal.Date Name.Constant",
+    Category.NAME: "Name.Function Name.Class Name.Exception Name.Attribute Name.Namespace",
+    Category.BUILTIN: "Comment.Preproc Keyword.Type Literal.String.Interpol Literal.String.Escape "
+    "Name.Builtin Name.Decorator Name.Variable",
+    Category.TAG: "Name.Tag Name.Label",
+    Category.INSERTED: "Generic.Inserted",
+    Category.DELETED: "Generic.Deleted",
+    Category.HEADING: "Generic.Heading Generic.Subheading",
 }
+_CATEGORIES = {f"Token.{t}": category for category, ts in _TOKENS.items() for t in ts.split()}
 
 
 def find_lexer(name: str, head: str) -> Lexer | None:
-    """The lexer for a file by its name, or by what its first line says; None if there is none.
-
-    Args:
-        name: Name of the file.
-        head: How it begins.
-    """
+    """The lexer for a file, by its name or the start of its content, or None."""
     from pygments.lexers import find_lexer_class_for_filename, get_lexer_by_name
     from pygments.lexers.special import TextLexer
     from pygments.util import ClassNotFound
@@ -96,9 +77,7 @@ def find_lexer(name: str, head: str) -> Lexer | None:
     if first.startswith("#!"):
         words = first[2:].replace("/usr/bin/env", "").replace("-S", "").split()
         alias = words[0].rpartition("/")[2].rstrip("0123456789.") if words else ""
-        alias = {"sh": "bash", "dash": "bash", "ash": "bash", "node": "javascript"}.get(
-            alias, alias
-        )
+        alias = _INTERPRETERS.get(alias, alias)
     elif first.startswith("<?xml"):
         alias = "xml"
     elif first.startswith(("{", "[{")) and name.endswith("rc"):
@@ -110,12 +89,7 @@ def find_lexer(name: str, head: str) -> Lexer | None:
 
 
 def spans_of(lexer: Lexer, lines: list[str]) -> list[list[Span]]:
-    """The categories of the parts of each line.
-
-    Args:
-        lexer: Knows the language.
-        lines: The lines, without their ends.
-    """
+    """The categories of the parts of each line; lines are without their ends."""
     text = "\n".join(line if len(line) <= _LONGEST_LINE else "" for line in lines)
     result: list[list[Span]] = [[] for _ in lines]
     line = begin = 0
@@ -142,22 +116,17 @@ def _category(token: str, whole: str) -> int:
 
 
 class Highlighter:
-    """A process that tells the parts of one file's lines. Used by one thread at a time."""
+    """A process that highlights the lines of one file. Used by one thread at a time."""
 
     def __init__(self, name: str, head: str) -> None:
-        """Prepares; the process is started when it is first asked.
-
-        Args:
-            name: Name of the file.
-            head: How it begins.
-        """
+        """Takes the file's name and how it begins; the process is started on first use."""
         self._first: dict[str, str] = {"name": name, "head": head[:4096]}
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._given_up = False
 
     def spans(self, lines: list[str]) -> list[list[Span]] | None:
-        """The categories of the parts of each line; None if nobody knows them."""
+        """The categories of the parts of each line, or None if unknown."""
         if self._given_up:
             return None
         try:
@@ -174,7 +143,7 @@ class Highlighter:
         return [[(begin, end, kind) for begin, end, kind in line] for line in answer]
 
     def close(self) -> None:
-        """Ends the process, from any thread; may be called twice."""
+        """Ends the process; can be called from any thread, and twice."""
         with self._lock:
             self._given_up = True
             process, self._process = self._process, None
@@ -189,7 +158,7 @@ class Highlighter:
             process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # As this process finds modules, and not from the current folder, which is anyone's.
+        # The same module path as here, without the current folder, which is untrusted.
         path = os.pathsep.join(entry for entry in sys.path if entry)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "layerscope.content.highlight"],
@@ -222,7 +191,7 @@ def _receive(pipe: IO[bytes]) -> object:
 
 
 def _serve() -> None:
-    """What the process does: one line in, one line out, until there are no more."""
+    """The process's main loop: one line in, one line out."""
     source, target = sys.stdin.buffer, sys.stdout.buffer
     first = _receive(source)
     lexer = None
@@ -234,7 +203,7 @@ def _serve() -> None:
         lines = _receive(source)
         if not isinstance(lines, list):
             return
-        # The signal ends the process, also in the middle of a match.
+        # The signal ends the process even in the middle of a match.
         signal.alarm(_PATIENCE)
         _send(target, None if lexer is None else spans_of(lexer, lines))
 

@@ -1,4 +1,4 @@
-"""What kind of file some bytes are."""
+"""Detects what kind of file some bytes are."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from layerscope.content.encoding import LABELS, text_encoding
 from layerscope.content.packed import describe_packed
 from layerscope.content.pictures import describe_picture, svg_facts
 
-#: What is looked at to tell one kind from another.
+#: How many bytes are examined to detect the kind.
 HEAD = 64 << 10
 
-#: A bundle of certificates is larger than the head, but not larger than this.
+#: The largest bundle of certificates, and the largest certificate.
 _LARGEST_PEM = 4 << 20
 _LARGEST_DER = 64 << 10
 
-#: The last two bytes of the number that bytecode begins with; the first two are the version.
+#: The last two bytes of the magic number of bytecode; the first two are the version.
 _PYC_END = b"\r\n"
 _PYC_RANGES = (
     (3360, 3379, "3.6"),
@@ -54,12 +54,7 @@ _SHEBANG = re.compile(rb"#![ \t]*([^\r\n]{1,200})")
 
 
 def describe(source: RandomAccess, name: str) -> Description:
-    """Says what a file is. Reads its beginning, and of some kinds a little more.
-
-    Args:
-        source: The content.
-        name: What the file is called; its path may stand before it.
-    """
+    """Describes a file from its first bytes and, for some kinds, a few more."""
     name = name.rpartition("/")[2]
     head = source.read(0, HEAD)
     if not head:
@@ -123,19 +118,14 @@ def _text(head: bytes, source: RandomAccess, encoding: str) -> Description:
 
 
 def _sqlite(head: bytes) -> Description:
-    """A database (SQLite file format, 1.3)."""
     if len(head) < 100:
         raise NotThatKind("the database is truncated")
-    page, pages = struct.unpack_from(">H", head, 16)[0], struct.unpack_from(">I", head, 28)[0]
-    page = 65_536 if page == 1 else page
+    page, pages, text, user, app, version = struct.unpack_from(">H10xI24xII4xI24xI", head, 16)
     encodings = {1: "UTF-8", 2: "UTF-16 LE", 3: "UTF-16 BE"}
-    version = struct.unpack_from(">I", head, 96)[0]
-    user, app = struct.unpack_from(">I", head, 60)[0], struct.unpack_from(">I", head, 68)[0]
-    text = encodings.get(struct.unpack_from(">I", head, 56)[0], "unknown")
     facts = [
-        Fact("page_size", "Page size", page),
+        Fact("page_size", "Page size", 65_536 if page == 1 else page),
         Fact("pages", "Pages", pages),
-        Fact("encoding", "Encoding", text),
+        Fact("encoding", "Encoding", encodings.get(text, "unknown")),
     ]
     if version:
         number = f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"
@@ -148,16 +138,14 @@ def _sqlite(head: bytes) -> Description:
 
 
 def _bytecode(head: bytes) -> Description:
-    """Bytecode of Python (PEP 552)."""
     if len(head) < 16:
         raise NotThatKind("the bytecode is truncated")
-    number, flags = struct.unpack_from("<H", head)[0], struct.unpack_from("<I", head, 4)[0]
+    number, flags, stamp, size = struct.unpack_from("<H2xIII", head)
     version = next((v for low, high, v in _PYC_RANGES if low <= number <= high), "")
     facts = [Fact("magic", "Magic number", number)]
     if flags & 1:
         facts.append(Fact("source_hash", "Hash of source", head[8:16].hex()))
     else:
-        stamp, size = struct.unpack_from("<II", head, 8)
         when = datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
         facts.append(Fact("source_time", "Source from", when))
         facts.append(Fact("source_size", "Size of source", size))

@@ -1,7 +1,7 @@
-"""What differs between two texts, line by line, and within lines that correspond.
+"""The differences between two texts by lines, and within lines that correspond.
 
-Lines are bytes with their ends: a text is the join of its lines, whatever is in it, and one whose
-last line has no end differs from one that has.
+Lines are bytes with their ends: the text is their concatenation, and one without a final newline
+differs from one that has it.
 """
 
 from __future__ import annotations
@@ -12,30 +12,33 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-from layerscope.content.line_matching import common_runs
+from layerscope.content.line_matching import common_runs, same_ends
 
-#: Lines around a change that are shown with it.
+#: Lines of context around a change.
 CONTEXT = 3
 
-#: Longer lines are compared at their ends only.
+#: Longer lines are compared only at their ends.
 _LONGEST_LINE = 2000
 _LINE_STEPS = 20_000
 
-#: Blocks up to so many pairs of lines are searched for lines that correspond.
+#: How far a block is moved.
+_MOST_SHIFT = 2000
+
+#: In larger blocks (old times new lines), corresponding lines are not looked for.
 _MOST_PAIRS = 900
 
-#: What two lines must have in common for the one to be the other, changed.
+#: The minimum likeness of corresponding lines.
 _ALIKE = 0.4
 
 _TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines `old_start` to `old_end` of the old text, for which the new one has others.
+class Block(NamedTuple):
+    """Lines `old_start` to `old_end` of the old text, which the new one replaces.
 
-    Numbers count from 0; ends are exclusive. One of the two ranges may be empty.
+    Numbers count from 0; ends are exclusive. One of the two ranges can be empty.
     """
 
     old_start: int
@@ -46,14 +49,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class LineDiff:
-    """Two texts and what differs.
+    """Two texts, as lines with their ends, and their differences in order.
 
-    Attributes:
-        old: The lines of one, with their ends.
-        new: Those of the other.
-        blocks: What differs, in order.
-        thorough: Whether it was looked for all that they have in common; if not, blocks are larger
-            than they would have to be, and none the less right.
+    If `thorough` is False, the search was cut short: blocks are correct, but can be larger than
+    necessary.
     """
 
     old: list[bytes]
@@ -63,22 +62,18 @@ class LineDiff:
 
     @property
     def added(self) -> int:
-        """How many lines the new text has for others."""
         return sum(block.new_end - block.new_start for block in self.blocks)
 
     @property
     def removed(self) -> int:
-        """How many lines of the old text are gone."""
         return sum(block.old_end - block.old_start for block in self.blocks)
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """The lines of a text, with their ends."""
     return io.BytesIO(data).readlines()
 
 
 def diff_lines(old: bytes, new: bytes) -> LineDiff:
-    """Compares two texts."""
     a, b = split_lines(old), split_lines(new)
     runs, thorough = common_runs(a, b)
     blocks: list[Block] = []
@@ -90,14 +85,9 @@ def diff_lines(old: bytes, new: bytes) -> LineDiff:
 
 
 def hunks(diff: LineDiff, context: int = CONTEXT) -> Iterator[tuple[Block, list[Block]]]:
-    """Blocks that are near each other, with the range of lines to show them in.
+    """Groups blocks that are near each other.
 
-    Args:
-        diff: What differs.
-        context: Lines to show around a block.
-
-    Yields:
-        The range as a block, and the blocks in it.
+    Yields the range of lines to show, as a block, and the blocks in it.
     """
     group: list[Block] = []
     for block in diff.blocks:
@@ -113,12 +103,8 @@ def _around(diff: LineDiff, group: list[Block], context: int) -> Block:
     first, last = group[0], group[-1]
     before = min(context, first.old_start)
     after = min(context, len(diff.old) - last.old_end)
-    return Block(
-        first.old_start - before,
-        last.old_end + after,
-        first.new_start - before,
-        last.new_end + after,
-    )
+    old = (first.old_start - before, last.old_end + after)
+    return Block(*old, first.new_start - before, last.new_end + after)
 
 
 def hunk_header(block: Block) -> str:
@@ -129,13 +115,13 @@ def hunk_header(block: Block) -> str:
 
 def _range(start: int, end: int) -> str:
     length = end - start
-    # An empty range is named by the line before it.
+    # An empty range has the number of the line before it.
     first = start + 1 if length else start
     return str(first) if length == 1 else f"{first},{length}"
 
 
 def unified(diff: LineDiff, context: int = CONTEXT) -> Iterator[bytes]:
-    """The hunks as diff -u writes them; `patch` makes the new text of the old one with them."""
+    """The hunks as diff -u writes them; `patch` accepts them."""
     for around, blocks in hunks(diff, context):
         yield hunk_header(around).encode() + b"\n"
         at = around.old_start
@@ -155,52 +141,35 @@ def _marked(mark: bytes, lines: list[bytes]) -> Iterator[bytes]:
 
 
 def _slid(a: list[bytes], b: list[bytes], blocks: list[Block]) -> list[Block]:
-    """Blocks that only add or only remove, moved to where people would see them.
+    """Moves blocks that only add or only remove lines to where people expect them.
 
-    Lines added behind equal ones could as well have been added before these. What begins furthest
-    to the left is preferred, and of several the last: that is where functions begin.
+    Lines added after equal ones could as well have been added before them. The position whose first
+    line is indented least is preferred, and the last of several: functions begin there.
     """
     result: list[Block] = []
     floor = (0, 0)
-    for index, block in enumerate(blocks):
-        following = blocks[index + 1] if index + 1 < len(blocks) else None
-        limit = following.old_start if following is not None else len(a)
-        if block.old_start == block.old_end:
-            shift = _best_shift(
-                b, block.new_start, block.new_end, floor[1], limit - block.old_end + block.new_end
-            )
-        elif block.new_start == block.new_end:
-            shift = _best_shift(a, block.old_start, block.old_end, floor[0], limit)
-        else:
-            shift = 0
-        block = Block(
-            block.old_start + shift,
-            block.old_end + shift,
-            block.new_start + shift,
-            block.new_end + shift,
-        )
-        floor = (block.old_end, block.new_end)
-        result.append(block)
+    limits = [*(block.old_start for block in blocks[1:]), len(a)]
+    for (a0, a1, b0, b1), limit in zip(blocks, limits, strict=False):
+        shift = 0
+        if a0 == a1:
+            shift = _best_shift(b, b0, b1, floor[1], limit - a1 + b1)
+        elif b0 == b1:
+            shift = _best_shift(a, a0, a1, floor[0], limit)
+        result.append(Block(a0 + shift, a1 + shift, b0 + shift, b1 + shift))
+        floor = (a1 + shift, b1 + shift)
     return _merged(result)
 
 
 def _best_shift(lines: list[bytes], start: int, end: int, floor: int, limit: int) -> int:
-    best, shift = (_indent(lines[start]), 0), 0
-    while start + shift > floor and lines[start + shift - 1] == lines[end + shift - 1]:
-        shift -= 1
-        # Going up, what is as good does not count.
-        if _indent(lines[start + shift]) < best[0]:
-            best = (_indent(lines[start + shift]), shift)
-        if shift < -_LONGEST_LINE:
+    first = last = 0
+    while start + first > max(floor, start - _MOST_SHIFT):
+        if lines[start + first - 1] != lines[end + first - 1]:
             break
-    shift = 0
-    while end + shift < limit and lines[start + shift] == lines[end + shift]:
-        shift += 1
-        if _indent(lines[start + shift]) <= best[0]:
-            best = (_indent(lines[start + shift]), shift)
-        if shift > _LONGEST_LINE:
-            break
-    return best[1]
+        first -= 1
+    while end + last < min(limit, end + _MOST_SHIFT) and lines[start + last] == lines[end + last]:
+        last += 1
+    # The least indented first line; of several the last, but moving up must gain something.
+    return min(range(first, last + 1), key=lambda n: (_indent(lines[start + n]), n < 0, -n))
 
 
 def _indent(line: bytes) -> int:
@@ -210,32 +179,23 @@ def _indent(line: bytes) -> int:
 
 
 def _merged(blocks: list[Block]) -> list[Block]:
-    """Blocks with nothing between them made one."""
     result: list[Block] = []
     for block in blocks:
         last = result[-1] if result else None
         if last is not None and (last.old_end, last.new_end) == (block.old_start, block.new_start):
-            result[-1] = Block(last.old_start, block.old_end, last.new_start, block.new_end)
+            result[-1] = block._replace(old_start=last.old_start, new_start=last.new_start)
         else:
             result.append(block)
     return result
 
 
-# Within a block.
-
-
 def pair_lines(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """Which lines of a block correspond, in order: the one is the other with a change.
-
-    Args:
-        old: The old lines.
-        new: The new lines.
-    """
+    """Finds the lines of a block that correspond, in order: one is the other with a change."""
     if not old or not new or len(old) * len(new) > _MOST_PAIRS:
         return []
     words = [[Counter(_words(line)) for line in lines] for lines in (old, new)]
     alike = [[_likeness(one, other) for other in words[1]] for one in words[0]]
-    # The best sum of what corresponds up to each pair, as for the longest common subsequence.
+    # The best total likeness up to each pair, as for the longest common subsequence.
     best = [[0.0] * (len(new) + 1) for _ in range(len(old) + 1)]
     for i in range(len(old)):
         for j in range(len(new)):
@@ -259,7 +219,7 @@ def _words(line: str) -> list[str]:
 
 
 def _likeness(one: Counter[str], other: Counter[str]) -> float:
-    """The share of characters that two lines have in common, blanks aside."""
+    """The share of characters that two lines have in common, ignoring blanks."""
     total = sum(len(word) * count for words in (one, other) for word, count in words.items())
     common = sum(len(word) * count for word, count in (one & other).items())
     return 2 * common / total if total else 1.0
@@ -269,13 +229,15 @@ Spans = list[tuple[int, int]]
 
 
 def changed_spans(old: str, new: str) -> tuple[Spans, Spans]:
-    """What differs within two lines that correspond, by words.
+    """What differs between two corresponding lines, by words.
 
-    Returns:
-        Start and end of what is gone of the old line, and of what has come in the new one.
+    Returns start and end of the parts removed from the old line, and of those added in the new one.
     """
     if max(len(old), len(new)) > _LONGEST_LINE:
-        return _at_the_ends(old, new)
+        head, tail = same_ends(old, new)
+        ends = len(old) - tail, len(new) - tail
+        gone, come = ([(head, end)] if head < end else [] for end in ends)
+        return gone, come
     a, b = _TOKEN.findall(old), _TOKEN.findall(new)
     runs, _ = common_runs(a, b, _LINE_STEPS)
     return (
@@ -284,28 +246,8 @@ def changed_spans(old: str, new: str) -> tuple[Spans, Spans]:
     )
 
 
-def _at_the_ends(old: str, new: str) -> tuple[Spans, Spans]:
-    limit = min(len(old), len(new))
-    head = _common(old, new, limit)
-    tail = _common(old[head:][::-1], new[head:][::-1], limit - head)
-    spans = [(head, len(old) - tail)], [(head, len(new) - tail)]
-    return tuple([(s, e) for s, e in side if s < e] for side in spans)  # type: ignore[return-value]
-
-
-def _common(one: str, other: str, limit: int) -> int:
-    """How many characters are the same at the beginning, found by halving."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 def _between(tokens: list[str], runs: list[tuple[int, int]]) -> Spans:
-    """The parts of a line that are in no run; a blank between two of them belongs to them."""
+    """The parts of a line that are in no run; a blank between two of them is included."""
     offsets = [0]
     for token in tokens:
         offsets.append(offsets[-1] + len(token))

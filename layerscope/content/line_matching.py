@@ -1,41 +1,36 @@
-"""Which items two sequences have in common and in the same order, in bounded time.
+"""Finds the items that two sequences have in common, in the same order and in bounded time.
 
-Myers' algorithm finds the shortest way from one to the other, in time that grows with the square of
-how much they differ. So it is given a few steps only; where these are not enough, items that occur
-once in both are taken as anchors (patience diff), or else the rarest one, and what lies between is
-looked at again. When all steps are used up, what is left counts as replaced.
+Myers' algorithm finds the shortest edit script, in time that grows with the square of the number of
+differences. So it is given only a few steps; if these are not enough, items that occur once in both
+sequences are used as anchors (patience diff), or else the rarest item, and the pieces between them
+are examined again. When all steps are used up, the rest counts as replaced.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
-#: Steps in all; a million take about half a second.
+#: Total steps; a million take about half a second.
 MOST_STEPS = 3_000_000
 
-#: How many differences Myers' algorithm may find in one piece, and how many steps it may take.
+#: Limits of Myers' algorithm for one piece: differences, and steps.
 _MOST_EDITS = 160
 _MYERS_STEPS = 200_000
 
-#: A run of equal items: where it begins in each sequence, and how long it is.
+#: How many items `same_ends` compares at first.
+_STEP = 64
+
+#: A run of equal items: its start in each sequence, and its length.
 Run = tuple[int, int, int]
 
 
 def common_runs(
     old: Sequence[Hashable], new: Sequence[Hashable], most_steps: int = MOST_STEPS
 ) -> tuple[list[Run], bool]:
-    """The runs of items that stay, in order.
-
-    Args:
-        old: One sequence.
-        new: The other.
-        most_steps: When to give up looking closely.
-
-    Returns:
-        The runs, none of which touches the next in both sequences, and whether it was not given up.
-    """
+    """The runs of common items, in order. It stops looking closely after `most_steps`."""
     numbers: dict[Hashable, int] = {}
     a = [numbers.setdefault(item, len(numbers)) for item in old]
     b = [numbers.setdefault(item, len(numbers)) for item in new]
@@ -44,17 +39,16 @@ def common_runs(
     return _joined(matcher.runs), matcher.steps >= 0
 
 
-class _Matcher:
-    """Finds runs, piece by piece.
+def same_items(old: Sequence[Hashable], new: Sequence[Hashable]) -> dict[int, int]:
+    return {a + n: b + n for a, b, length in common_runs(old, new)[0] for n in range(length)}
 
-    Attributes:
-        runs: What was found, in no order.
-        steps: How many steps are left; below 0 it has given up.
-    """
+
+class _Matcher:
+    """Finds runs, piece by piece."""
 
     def __init__(self, a: list[int], b: list[int], steps: int) -> None:
-        self.runs: list[Run] = []
-        self.steps = steps
+        self.runs: list[Run] = []  # The runs found, unordered.
+        self.steps = steps  # The steps left; below 0 it has given up.
         self._a = a
         self._b = b
         self._pieces = [(0, len(a), 0, len(b))]
@@ -66,20 +60,11 @@ class _Matcher:
                 self._look_at(*piece)
 
     def _trim(self, a0: int, a1: int, b0: int, b1: int) -> tuple[int, int, int, int] | None:
-        """Takes off what is equal at both ends; None if nothing is left on one side."""
-        a, b = self._a, self._b
-        start = a0
-        while a0 < a1 and b0 < b1 and a[a0] == b[b0]:
-            a0 += 1
-            b0 += 1
-        if a0 > start:
-            self.runs.append((start, b0 - (a0 - start), a0 - start))
-        end = a1
-        while a0 < a1 and b0 < b1 and a[a1 - 1] == b[b1 - 1]:
-            a1 -= 1
-            b1 -= 1
-        if a1 < end:
-            self.runs.append((a1, b1, end - a1))
+        """Removes equal items at both ends; None if nothing is left on one side."""
+        head, tail = same_ends(self._a[a0:a1], self._b[b0:b1])
+        ends = ((a0, b0, head), (a1 - tail, b1 - tail, tail))
+        self.runs += [run for run in ends if run[2]]
+        a0, a1, b0, b1 = a0 + head, a1 - tail, b0 + head, b1 - tail
         return (a0, a1, b0, b1) if a0 < a1 and b0 < b1 else None
 
     def _look_at(self, a0: int, a1: int, b0: int, b1: int) -> None:
@@ -88,7 +73,7 @@ class _Matcher:
         both = set(a[a0:a1]).intersection(b[b0:b1])
         if not both:
             return
-        # What only one side has cannot match, and is left out.
+        # Items that only one side has cannot match.
         left = [i for i in range(a0, a1) if a[i] in both]
         right = [j for j in range(b0, b1) if b[j] in both]
         pairs = self._myers([a[i] for i in left], [b[j] for j in right])
@@ -167,7 +152,7 @@ def _walk_back(trace: list[dict[int, int]], i: int, j: int) -> list[tuple[int, i
 
 
 def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest choice of pairs, sorted by the first, in which the second grows too."""
+    """The longest subsequence of pairs, sorted by the first, in which the second increases too."""
     tails: list[int] = []
     tops: list[int] = []
     previous: list[int] = []
@@ -188,7 +173,7 @@ def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _joined(runs: list[Run]) -> list[Run]:
-    """Runs in order, those that touch in both sequences made one."""
+    """Runs in order, with those that are adjacent in both sequences merged."""
     result: list[Run] = []
     for a, b, length in sorted(runs):
         if result:
@@ -198,3 +183,34 @@ def _joined(runs: list[Run]) -> list[Run]:
                 continue
         result.append((a, b, length))
     return result
+
+
+def same_ends(old: Sequence[Any], new: Sequence[Any]) -> tuple[int, int]:
+    """How many items are the same at the beginning, and how many others at the end.
+
+    Slices are compared, not items: for 100,000 lines that takes a millisecond or two.
+    """
+    m, n = len(old), len(new)
+    head = _reach(min(m, n), lambda a, b: old[a:b] == new[a:b])
+    tail = _reach(min(m, n) - head, lambda a, b: old[m - b : m - a] == new[n - b : n - a])
+    return head, tail
+
+
+def _reach(most: int, same: Callable[[int, int], bool]) -> int:
+    """How many are the same: in growing steps, then by bisection."""
+    reached, step = 0, _STEP
+    while reached < most:
+        end = min(reached + step, most)
+        if not same(reached, end):
+            break
+        reached, step = end, 2 * step
+    else:
+        return reached
+    # One of these items differs.
+    while end - reached > 1:
+        middle = (reached + end) // 2
+        if same(reached, middle):
+            reached = middle
+        else:
+            end = middle
+    return reached

@@ -1,4 +1,4 @@
-"""What package managers have noted down as installed: dpkg, apk and rpm."""
+"""The databases of installed packages of dpkg, apk and rpm."""
 
 from __future__ import annotations
 
@@ -10,102 +10,70 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Package:
-    """An installed package.
-
-    Attributes:
-        kind: What installed it: `deb`, `apk`, `rpm`, `python`, `npm` or `gem`.
-        name: Its name.
-        version: Its version; empty if that is not known.
-        size: Bytes that it takes as its maker says; None if that is not known.
-    """
-
-    kind: str
+    kind: str  # Its package manager: `deb`, `apk`, `rpm`, `python`, `npm` or `gem`.
     name: str
-    version: str
-    size: int | None = None
+    version: str  # Its version, or empty if unknown.
+    size: int | None = None  # Its installed size in bytes according to its metadata, or None.
 
 
-#: A database with more is made to use up memory.
+#: A larger database is an attempt to exhaust the memory.
 MOST_PACKAGES = 100_000
 
 
 def dpkg_packages(data: bytes) -> list[Package]:
-    """The packages of `/var/lib/dpkg/status`, or of a file in `status.d` (deb-control(5))."""
+    """Parses `/var/lib/dpkg/status`, or a file in `status.d` (deb-control(5))."""
     found = []
-    for paragraph in data.replace(b"\r\n", b"\n").split(b"\n\n")[:MOST_PACKAGES]:
-        fields = {
-            key: _text(value)
-            for key, value in _lines(paragraph, b":")
-            if key in (b"Package", b"Status", b"Version", b"Installed-Size")
-        }
-        # Where there is no status, as in images without dpkg, the file is there as it is installed.
+    for fields in _paragraphs(data, b"Package", b"Status", b"Version", b"Installed-Size"):
+        # Images without dpkg have files without a status for installed packages only.
         status = fields.get(b"Status", "install ok installed").split()
         if b"Package" in fields and status[-1:] == ["installed"]:
-            size = fields.get(b"Installed-Size", "")
-            kibibytes = int(size) if size.isascii() and size.isdigit() and len(size) < 16 else None
-            found.append(
-                Package(
-                    "deb",
-                    fields[b"Package"],
-                    fields.get(b"Version", ""),
-                    None if kibibytes is None else kibibytes * 1024,
-                )
-            )
+            version, kibibytes = fields.get(b"Version", ""), _number(fields.get(b"Installed-Size"))
+            size = None if kibibytes is None else kibibytes * 1024
+            found.append(Package("deb", fields[b"Package"], version, size))
     return found
 
 
 def apk_packages(data: bytes) -> list[Package]:
-    """The packages of `/lib/apk/db/installed` (apk-installed(5))."""
-    found = []
-    for paragraph in data.split(b"\n\n")[:MOST_PACKAGES]:
-        fields = {key: value for key, value in _lines(paragraph, b":") if key in b"P V I".split()}
-        if b"P" in fields:
-            size = fields.get(b"I", b"")
-            known = size.isdigit() and len(size) < 19
-            found.append(
-                Package(
-                    "apk",
-                    _text(fields[b"P"]),
-                    _text(fields.get(b"V", b"")),
-                    int(size) if known else None,
-                )
-            )
-    return found
+    """Parses `/lib/apk/db/installed` (apk-installed(5))."""
+    return [
+        Package("apk", fields[b"P"], fields.get(b"V", ""), _number(fields.get(b"I")))
+        for fields in _paragraphs(data, b"P", b"V", b"I")
+        if b"P" in fields
+    ]
 
 
-def _lines(paragraph: bytes, separator: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for line in paragraph.split(b"\n"):
-        key, found, value = line.partition(separator)
-        if found and not key.startswith((b" ", b"\t")):
-            yield key, value
+def _paragraphs(data: bytes, *keys: bytes) -> Iterator[dict[bytes, str]]:
+    for paragraph in data.replace(b"\r\n", b"\n").split(b"\n\n")[:MOST_PACKAGES]:
+        lines = (line.partition(b":") for line in paragraph.split(b"\n"))
+        yield {key: _text(value) for key, colon, value in lines if colon and key in keys}
 
 
 def _text(value: bytes) -> str:
     return value.strip().decode("utf-8", "replace")[:200]
 
 
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
 class RpmError(ValueError):
-    """A database of rpm that cannot be read; the text says why, as the end of a sentence."""
+    """An rpm database cannot be read; the text says why, as the end of a sentence."""
 
 
-#: Steps of SQLite that a database may take to be read: a schema can hold anything.
+#: The limit of SQLite steps for reading a database, because its schema can contain anything.
 _MOST_STEPS = 20_000
 _STEP = 1_000
 
-# Tags of a header, from rpmtag.h, and the types of values that they have.
+# Tags of a header, from rpmtag.h, and the types of their values.
 _NAME, _VERSION, _RELEASE, _EPOCH, _SIZE, _LONG_SIZE = 1000, 1001, 1002, 1003, 1009, 5009
 _INT32, _INT64, _STRING = 4, 5, 6
 
 
 def rpm_packages(data: bytes) -> list[Package]:
-    """The packages of an `rpmdb.sqlite`.
-
-    Raises:
-        RpmError: It is none, or damaged.
-    """
+    """Parses an `rpmdb.sqlite`; raises RpmError if it is not one, or is damaged."""
     if not data.startswith(b"SQLite format 3\0"):
-        raise RpmError("it is no SQLite database")
-    # A database with a write-ahead log cannot be opened in memory; without the log it is as good.
+        raise RpmError("it is not an SQLite database")
+    # A database in write-ahead log mode cannot be opened in memory, so switch it to the other mode.
     data = data[:18] + b"\x01\x01" + data[20:]
     steps = 0
 
@@ -128,7 +96,7 @@ def rpm_packages(data: bytes) -> list[Package]:
         raise RpmError(f"it is damaged ({type(error).__name__})") from None
     finally:
         connection.close()
-    # Keys that packages are signed with are entries too.
+    # The keys that sign packages are entries too.
     return [package for package in found if package.name not in ("", "gpg-pubkey")]
 
 

@@ -1,4 +1,4 @@
-"""Archives and compressed files: their format, and what can be told without unpacking them."""
+"""Archives and compressed files: their format, and what is known without unpacking them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 from layerscope.content.access import RandomAccess, as_file
 from layerscope.content.description import Description, Fact
 
-#: What begins a compressed file, what it is called in JSON, and to people.
+#: Magic number of a compression format, its name in JSON, and its name for people.
 _COMPRESSED = (
     (b"\x1f\x8b\x08", "gzip", "gzip"),
     (b"\xfd7zXZ\0", "xz", "xz"),
@@ -17,7 +17,7 @@ _COMPRESSED = (
     (b"\x04\x22\x4d\x18", "lz4", "LZ4"),
 )
 
-#: A directory of a zip archive is read whole by the standard library.
+#: The standard library reads the whole directory of a zip archive into memory.
 _LARGEST_DIRECTORY = 64 << 20
 _END_OF_DIRECTORY = b"PK\x05\x06"
 
@@ -25,13 +25,7 @@ _ZIP_KINDS = {".whl": ("wheel", "Python wheel"), ".jar": ("jar", "Java archive")
 
 
 def describe_packed(head: bytes, source: RandomAccess, name: str) -> Description | None:
-    """Describes an archive or a compressed file; None if it is none.
-
-    Args:
-        head: The first bytes.
-        source: All of them.
-        name: What the file is called.
-    """
+    """Describes an archive or a compressed file, given its first bytes; else None."""
     for magic, kind, label in _COMPRESSED:
         if head.startswith(magic):
             return _compressed(kind, label, head, source, name)
@@ -60,7 +54,7 @@ def _compressed(kind: str, label: str, head: bytes, source: RandomAccess, name: 
     inner = name.rpartition(".")[0].lower()
     is_tar = inner.endswith(".tar") or name.lower().endswith((".tgz", ".txz", ".tbz2", ".tzst"))
     if kind == "gzip":
-        # RFC 1952: a name may follow the header; the last four bytes are the size, modulo 4 GB.
+        # RFC 1952: a name can follow the header; the last four bytes are the size, modulo 4 GiB.
         if head[3] & 8 and not head[3] & 4:
             stored = head[10:].split(b"\0", 1)[0]
             facts.append(Fact("stored_name", "Stored name", stored.decode("latin-1")))
@@ -76,7 +70,7 @@ def _compressed(kind: str, label: str, head: bytes, source: RandomAccess, name: 
 
 
 def _zstd_size(head: bytes) -> int | None:
-    """The size of the content, where the first frame tells it (RFC 8878, 3.1.1.1)."""
+    """The size of the content, if the first frame has it (RFC 8878, 3.1.1.1)."""
     flags = head[4] if len(head) > 18 else 0
     single, form = flags >> 5 & 1, flags >> 6
     if not single and not form:
@@ -131,9 +125,6 @@ def _ar(source: RandomAccess) -> Description:
         at += 60 + size + (size & 1)
     if names and names[0] == "debian-binary":
         version = source.read(68, 16).split(b"\n", 1)[0].decode("latin-1")
-        facts = (
-            Fact("format", "Format", version),
-            Fact("members", "Members", tuple(names)),
-        )
+        facts = (Fact("format", "Format", version), Fact("members", "Members", tuple(names)))
         return Description("deb", "Debian package", None, facts)
     return Description("ar", "library archive (ar)")

@@ -8,34 +8,23 @@ import struct
 from layerscope.content.access import RandomAccess
 from layerscope.content.description import Description, Fact, NotThatKind
 
-_SVG = re.compile(rb"<svg\b([^>]*)>", re.DOTALL)
+_SVG = re.compile(rb"<svg\b([^<>]*)>", re.DOTALL)
 _ATTRIBUTE = re.compile(rb"""\b(width|height|viewBox)\s*=\s*["']([^"']{1,80})["']""")
 _LENGTH = re.compile(rb"\s*(\d+(?:\.\d+)?)\s*(?:px)?\s*")
 
-#: Segments before the dimensions of a JPEG: metadata, previews, colour profiles.
+_PNG_COLORS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+
+#: Limit of segments before the dimensions of a JPEG: metadata, previews, colour profiles.
 _MOST_SEGMENTS = 200
 
 
 def describe_picture(head: bytes, source: RandomAccess) -> Description | None:
-    """Describes a PNG, JPEG, GIF or WebP picture, or an icon.
-
-    Args:
-        head: The first bytes.
-        source: All of them.
-
-    Returns:
-        None if it is no picture.
-
-    Raises:
-        NotThatKind: It is damaged.
-    """
+    """Describes a PNG, JPEG, GIF or WebP picture, or an icon; else None. Raises NotThatKind."""
     try:
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
             width, height, bits, color = struct.unpack_from(">IIBB", head, 16)
-            animated = b"acTL" in head[:1024]
-            return _picture(
-                "png", "PNG", width, height, f"{bits} bits, {_png_color(color)}", animated
-            )
+            depth = f"{bits} bits, {_PNG_COLORS.get(color, 'unknown colours')}"
+            return _picture("png", "PNG", width, height, depth, b"acTL" in head[:1024])
         if head.startswith(b"\xff\xd8\xff"):
             width, height = _jpeg(source)
             return _picture("jpeg", "JPEG", width, height)
@@ -54,7 +43,7 @@ def describe_picture(head: bytes, source: RandomAccess) -> Description | None:
 
 
 def svg_facts(head: bytes) -> tuple[Fact, ...] | None:
-    """The dimensions that an SVG document gives; None if it is none."""
+    """The dimensions of an SVG document; None if it is not one."""
     found = _SVG.search(head)
     if found is None:
         return None
@@ -71,23 +60,18 @@ def svg_facts(head: bytes) -> tuple[Fact, ...] | None:
 
 
 def _picture(
-    kind: str, name: str, width: int, height: int, more: str = "", animated: bool = False
+    kind: str, name: str, width: int, height: int, depth: str = "", animated: bool = False
 ) -> Description:
     facts = [Fact("dimensions", "Dimensions", f"{width} × {height}")]
-    if more:
-        facts.append(Fact("depth", "Depth", more))
+    if depth:
+        facts.append(Fact("depth", "Depth", depth))
     if animated:
         facts.append(Fact("animated", "Animated", True))
     return Description(kind, f"{name} picture, {width} × {height}", None, tuple(facts))
 
 
-def _png_color(kind: int) -> str:
-    names = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
-    return names.get(kind, "unknown colours")
-
-
 def _jpeg(source: RandomAccess) -> tuple[int, int]:
-    """Width and height out of the frame header (ITU T.81, B.2.2)."""
+    """Width and height from the frame header (ITU T.81, B.2.2)."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         mark, kind, length = struct.unpack(">BBH", source.read(at, 4))
@@ -103,10 +87,8 @@ def _jpeg(source: RandomAccess) -> tuple[int, int]:
 def _webp(head: bytes) -> tuple[int, int]:
     form = head[12:16]
     if form == b"VP8X":
-        return (
-            1 + int.from_bytes(head[24:27], "little"),
-            1 + int.from_bytes(head[27:30], "little"),
-        )
+        width, height = (int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
+        return 1 + width, 1 + height
     if form == b"VP8L":
         bits = struct.unpack_from("<I", head, 21)[0]
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)

@@ -1,14 +1,14 @@
-"""The Dockerfile as a user edits it: instructions with their ranges, problems, completion, help.
+"""The Dockerfile: parsing, variables and stages, checks, the build context, and editing.
 
-How a document is read: `lines` joins the physical lines of an instruction as BuildKit does, and
-keeps where each piece came from; `words` splits joined text; `parser` makes a `Document` of it,
-which never fails, whatever stands in the text. `stages`, `scope` and `expand` answer questions to
-a document; `complete`, `help` and `format` serve an editor; `check_…` find problems and `lint`
-puts them in order. `ignore`, `context` and `context_tar` are what a builder sees of a folder.
-`reverse` goes the other way, from an image to a Dockerfile.
+`syntax` reads a document. `lines` joins the physical lines of an instruction as BuildKit does and
+keeps the position of each piece, `words` splits the joined text, and `parser` makes a `Document`;
+it accepts any text. `meaning` answers questions about a document (`scope`, `stages`) and goes the
+other way, from an image's history to a Dockerfile (`reverse`). `checks` find problems, and `lint`
+runs and sorts them; `support` is the table of what each builder can do, and `overruled` knows what
+hadolint reports wrongly. `context` finds the rules as each builder does (`conventions`) and packs
+the build context. `editing` serves an editor.
 
-The document has a reader of its own rather than a grammar's tree: what an instruction means is
-defined by BuildKit's reading line by line (escape directives, comments inside of continuations,
-JSON or else a shell's text), and a grammar for editors is right about colours only. That is what
-`colours` uses one for.
+The parser is written by hand because BuildKit defines the meaning of an instruction line by line
+(escape directives, comments inside continuations, JSON or else shell text), which a grammar for
+editors does not follow. `editing.highlight` uses such a grammar, for colours only.
 """

@@ -1,55 +1,174 @@
-"""Clients of docker-py, by whatever way an engine is reached."""
+"""Clients of docker-py, however an engine is reached, and all that needs its private methods."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import docker
 from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.credentials.errors import CredentialsNotFound, StoreError
+from docker.errors import DockerException
 from docker.utils import version_lt
+from docker.utils.config import find_config_file
+from requests import PreparedRequest, Response
 
+from layerscope.bounded import LARGE, read_file
 from layerscope.engines.address import Address
 from layerscope.errors import EngineError
+from layerscope.programs import OutputError, run
 from layerscope.text import visible
 
-#: Seconds in which an engine says what it is, if it answers at all.
-_PATIENCE = 10
+_HELPER_PATIENCE = 60.0  # Seconds that a credential helper may take: it may ask for a PIN.
+_PATIENCE = 10  # Seconds within which an engine says what it is, if it answers at all.
 
 
-def new_client(address: Address) -> docker.APIClient:
-    """A client that knows the version of the engine's API.
+class Client(docker.APIClient):  # type: ignore[misc]
+    """docker-py's client, with requests that its own methods have no parameters for."""
 
-    Raises:
-        EngineError: The address makes no sense, or the engine is too old.
-        Exception: What docker-py raises; see `answers.unreachable`.
-    """
-    ssh = address.host.startswith("ssh://")
-    client = docker.APIClient(
-        base_url="http://localhost:80" if ssh else address.host,
-        tls=address.tls or False,
-        # What it would ask for it, it would ask at once.
-        version=MINIMUM_DOCKER_API_VERSION,
-        timeout=_PATIENCE,
-    )
-    if ssh:
-        # That of docker-py wants one more package, and cannot hang up.
-        from layerscope.engines.ssh import SshAdapter, ssh_host
+    def __init__(self, address: Address) -> None:
+        """Connects, and finds out the version of the engine's API.
 
-        adapter = SshAdapter(ssh_host(address.host), _PATIENCE)
-        client.mount("http+docker://", adapter)
-        client._custom_adapter = adapter  # noqa: SLF001
-        client.base_url = "http+docker://localhost"
-    elif _is_loopback(address.host):
-        # As the docker command: no proxy leads to this very host.
-        client.trust_env = False
-    version = client._retrieve_server_version()  # noqa: SLF001
-    if version_lt(version, MINIMUM_DOCKER_API_VERSION):
-        raise EngineError(
-            f"The engine at {visible(address.host)} is too old (API {visible(version)})."
+        Raises:
+            EngineError: The address is invalid, or the engine is too old.
+            Exception: What docker-py raises; see `answers.unreachable`.
+        """
+        _check_config()
+        ssh = address.host.startswith("ssh://")
+        super().__init__(
+            base_url="http://localhost:80" if ssh else address.host,
+            tls=address.tls or False,
+            # Without a version, it would ask for it right here.
+            version=MINIMUM_DOCKER_API_VERSION,
+            timeout=_PATIENCE,
         )
-    client._version = version  # noqa: SLF001
-    return client
+        if ssh:
+            # docker-py's own adapter needs another package, and cannot end a request.
+            from layerscope.engines.ssh import SshAdapter, ssh_host
+
+            adapter = SshAdapter(ssh_host(address.host), _PATIENCE)
+            self.mount("http+docker://", adapter)
+            self._custom_adapter = adapter
+            self.base_url = "http+docker://localhost"
+        elif _is_loopback(address.host):
+            # As the docker command: no proxy leads to this host.
+            self.trust_env = False
+        self._auth_configs._get_store_instance = _Helper  # noqa: SLF001
+        version = self._retrieve_server_version()
+        if version_lt(version, MINIMUM_DOCKER_API_VERSION):
+            raise EngineError(f"The engine at {address.shown} is too old (API {visible(version)}).")
+        self._version = version
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Sends a request; reads the answer within bounds, if it is not a stream."""
+        streamed = options.pop("stream", False)
+        response: Response = super().send(request, stream=True, **options)
+        if not streamed:
+            data = bytearray()
+            for piece in response.iter_content(1 << 16):
+                data += piece
+                if len(data) > LARGE:
+                    response.close()
+                    raise EngineError(
+                        f"The engine sent an answer larger than {LARGE >> 20} MiB.",
+                        "Check that DOCKER_HOST is a container engine.",
+                    )
+            response._content = bytes(data)  # noqa: SLF001 - where requests itself puts it
+        return response
+
+    def get_json(self, path: str, *names: str, **parameters: str) -> Any:
+        """The JSON at a path; `names` replace `{0}` and so on in it."""
+        return self._result(self._get(self._url(path, *names), params=parameters), True)
+
+    def open_stream(
+        self, path: str, name: str = "", parameters: Mapping[str, str | bytes] | None = None
+    ) -> Response:
+        """The response of a path, its body not read yet."""
+        url = self._url(path, name)
+        url += f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
+        # Uncompressed, so that the body can be read in pieces of any size.
+        headers = {"Accept-Encoding": "identity"}
+        response: Response = self._get(url, stream=True, timeout=None, headers=headers)
+        self._raise_for_status(response)
+        return response
+
+    def post_build(
+        self, parameters: Mapping[str, str | Sequence[str]], context: Iterable[bytes]
+    ) -> Response:
+        """`POST /build` with a context, and credentials for registries of base images."""
+        headers = {"Content-Type": "application/x-tar"}
+        self._set_auth_headers(headers)
+        response: Response = self.post(
+            self._url("/build"),
+            params={**parameters, "version": "1"},
+            data=iter(context),
+            headers=headers,
+            stream=True,
+            timeout=None,
+        )
+        return response
+
+    def post_stream(
+        self, path: str, name: str, parameters: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Response:
+        """Posts to a path; the response's body, a stream of messages, is not read yet."""
+        response: Response = self.post(
+            self._url(path, name) if name else self._url(path),
+            params=dict(parameters),
+            headers={**headers, "Accept-Encoding": "identity"},
+            stream=True,
+            timeout=None,
+        )
+        self._raise_for_status(response)
+        return response
+
+    def _set_auth_headers(self, headers: dict[str, str]) -> None:
+        # As with the docker command, a helper that fails is the same as no login.
+        errors = (StoreError, DockerException, ValueError, LookupError, TypeError, AttributeError)
+        with contextlib.suppress(*errors):
+            super()._set_auth_headers(headers)
+
+    def answers_ping(self, seconds: float) -> bool:
+        """`GET /_ping`, on a connection of its own or an idle one."""
+        return bool(self.get(self._url("/_ping"), timeout=seconds).ok)
+
+
+class _Helper(docker.credentials.Store):  # type: ignore[misc]
+    """A credential helper; docker-py would wait for its end, and keep all that it prints."""
+
+    def _execute(self, command: str, data: bytes | None) -> bytes:
+        if self.exe is None:
+            raise StoreError(f"{self.program} is not installed")
+        try:
+            code, out, _ = run([self.exe, command], data or b"", seconds=_HELPER_PATIENCE)
+        except (OutputError, OSError) as error:
+            raise StoreError(f"{self.program} {error}") from None
+        if code and b"credentials not found" in out:
+            raise CredentialsNotFound
+        if code:
+            raise StoreError(f"{self.program} failed")
+        return out
+
+
+def _check_config() -> None:
+    """Raises EngineError if docker-py would never come to the end of Docker's config.json."""
+    path = find_config_file()
+    if path is None:
+        return
+    try:
+        read_file(path)
+    except OSError as error:
+        # Else docker-py does without it, as the docker command does.
+        if error.errno not in (errno.EINVAL, errno.EFBIG):
+            return
+        raise EngineError(
+            f"{visible(path)} cannot be read ({error.strerror}).",
+            "Repair it, or set DOCKER_CONFIG to a folder.",
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,17 +1,18 @@
-"""Finds a container's own layers: their folders on this host, or else the engine's API."""
+"""Opens a container: its own layers from their folders on this host, or by the engine's API."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
 
-from layerscope.engines.docker import Engine, connect
+from layerscope.engines.docker import DockerEngine, connect
 from layerscope.engines.local_store import LocalStore, NoFastWay, open_with, reason_of
-from layerscope.errors import BadInputError, LayerscopeError
+from layerscope.errors import BadInputError, LayerscopeError, closed_on_error
 from layerscope.filesystem.changeset import Changeset
-from layerscope.images.container import (
+from layerscope.images.answers import InspectedContainer
+from layerscope.images.containers.api import ApiLayers
+from layerscope.images.containers.reader import (
     MADE_AT_BUILD,
     MADE_AT_CREATION,
     ContainerLayers,
@@ -19,150 +20,101 @@ from layerscope.images.container import (
     OwnLayer,
     own_layers,
 )
-from layerscope.images.container_api import ApiLayers
-from layerscope.images.data_folder import DataFolder
-from layerscope.images.folder_layer import FolderLayer
-from layerscope.images.graph_store import GraphStore, chain_ids
 from layerscope.images.image import Image
-from layerscope.images.located import Located
-from layerscope.images.podman_store import PodmanStore
 from layerscope.images.reader import ImageReader
+from layerscope.images.stores.data_folder import DataFolder
+from layerscope.images.stores.folder_layer import FolderLayer, FolderLayers
+from layerscope.images.stores.overlay2 import GraphStore, chain_ids
+from layerscope.images.stores.podman import PodmanStore
 from layerscope.text import visible
 
 _FOLDER = re.compile(r"overlay/[A-Za-z0-9][A-Za-z0-9_-]{0,127}/diff")
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-class OwnFolders:
-    """The folders of a container's overlay that are not its image's.
-
-    Attributes:
-        layers: What they are.
-    """
+class OwnFolders(FolderLayers, ContainerLayers):
+    """The folders of a container's overlay that do not belong to its image."""
 
     def __init__(
-        self,
-        layers: Sequence[OwnLayer],
-        folders: Sequence[FolderLayer],
-        close: Callable[[], None],
+        self, layers: Sequence[OwnLayer], folders: Sequence[FolderLayer], close: Callable[[], None]
     ) -> None:
+        super().__init__(folders, close)
         self.layers = layers
-        self._folders = folders
-        self._close = close
 
     def changesets(self, advance: Callable[[int], None]) -> Sequence[Changeset]:
-        """See `ContainerLayers.changesets`."""
         return [folder.walked(advance) for folder in self._folders]
-
-    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
-        """See `ContainerLayers.content`."""
-        return self._folders[layer].content(changeset, row)
-
-    def located(self, layer: int, changeset: Changeset, row: int) -> Located:
-        """See `ContainerLayers.located`."""
-        return self._folders[layer].located(changeset, row)
-
-    def close(self) -> None:
-        """See `ContainerLayers.close`."""
-        self._close()
 
 
 def open_container(name: str, source: str, *, export: bool = False) -> ImageReader:
     """Opens a container of the current engine, running or not.
 
-    Args:
-        name: Its name or id.
-        source: Where it comes from, for people.
-        export: Whether to go through the engine even where its data folder can be read.
-
-    Raises:
-        LayerscopeError: There is no such container.
+    `export` says whether to use the engine's API even if its data folder is readable. Raises
+    LayerscopeError if there is no such container.
     """
     engine = connect()
     try:
         container = engine.inspect_container(name)
-        identifier = str(container.get("Id") or "")
-        shown = str(container.get("Name") or name).removeprefix("/")
-        base = open_with(
-            engine, _image_of(container), source, export=export, platform=_platform_of(container)
-        )
+        identifier = container.id
+        shown = (container.name or name).removeprefix("/")
+        # The image that it was created from, whatever its name refers to today.
+        image = container.image or container.manifest.digest
+        platform = container.manifest.platform
+        asked = str(platform.platform) if platform.os and platform.architecture else None
+        base = open_with(engine, image, source, export=export, platform=asked)
     except LayerscopeError:
         engine.close()
         raise
-    try:
+    with closed_on_error(base.close):
         way, why = f"{engine.name}, changes and export", ""
-        told = own_layers(len(base.image.layers), shown, created=not engine.is_podman)
+        expected = own_layers(len(base.image.layers), shown, created=not engine.is_podman)
         fallback: tuple[ContainerLayers, str] | None = None
         own: ContainerLayers
         try:
-            own, folder = _folders(engine, container, base.image, told, export=export)
+            own, folder = _folders(engine, container, base.image, expected, export=export)
         except NoFastWay as reason:
-            own, why = ApiLayers(engine, identifier, shown, told), str(reason)
+            own, why = ApiLayers(engine, identifier, shown, expected), str(reason)
         else:
             fallback = (ApiLayers(engine, identifier, shown, own.layers), way)
             way = f"{engine.name}, {folder}"
         return ContainerReader(base, own, fallback, name=shown, source=source, way=way, why=why)
-    except BaseException:
-        base.close()
-        raise
-
-
-def _image_of(container: Mapping[str, Any]) -> str:
-    """The image that the container was made from, whatever its name means today."""
-    descriptor = container.get("ImageManifestDescriptor") or {}
-    return str(container.get("Image") or descriptor.get("digest") or "")
-
-
-def _platform_of(container: Mapping[str, Any]) -> str | None:
-    """The platform of the image that it was made from, where the engine tells."""
-    told = (container.get("ImageManifestDescriptor") or {}).get("platform") or {}
-    parts = [str(told.get(key) or "") for key in ("os", "architecture", "variant")]
-    return "/".join(part for part in parts if part) if all(parts[:2]) else None
 
 
 def _folders(
-    engine: Engine,
-    container: Mapping[str, Any],
+    engine: DockerEngine,
+    container: InspectedContainer,
     image: Image,
-    told: Sequence[OwnLayer],
+    expected: Sequence[OwnLayer],
     *,
     export: bool,
 ) -> tuple[OwnFolders, str]:
-    """The container's own layers in the data folder, and where the read-write layer is."""
+    """The container's own layers in the data folder, and the path of the read-write layer."""
     if export:
-        raise NoFastWay("that was asked for")
-    identifier = str(container.get("Id") or "")
+        raise NoFastWay("as requested")
+    identifier = container.id
     with ExitStack() as opened:
         store = LocalStore(engine)
         opened.callback(store.close)
         try:
             if store.driver == "containerd":
-                own, folders = _snapshots(store, identifier, image, told[-1], opened)
+                own, folders = _snapshots(store, identifier, image, expected[-1], opened)
             elif store.driver == "overlay":
-                own, folders = told, [_podman_folder(store.root, container)]
+                own, folders = expected, [_podman_folder(store.root, container)]
             else:
-                own, folders = _graph_folders(store.root, identifier, told)
+                upper, made = GraphStore(store.root).container(identifier)
+                own = expected if made is not None else expected[-1:]
+                folders = [made, upper] if made is not None else [upper]
             for folder in folders:
                 folder.check()
         except BadInputError as error:
             raise NoFastWay(reason_of(error, str(store.root.path))) from None
         upper = folders[-1]
-        close = opened.pop_all().close
-        return OwnFolders(own, folders, close), upper.root.name(upper.folder)
+        return OwnFolders(own, folders, opened.pop_all().close), upper.root.name(upper.folder)
 
 
-def _graph_folders(
-    root: DataFolder, identifier: str, told: Sequence[OwnLayer]
-) -> tuple[Sequence[OwnLayer], list[FolderLayer]]:
-    upper, made = GraphStore(root).container(identifier)
-    return (told[-1:], [upper]) if made is None else (told, [made, upper])
-
-
-def _podman_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLayer:
+def _podman_folder(root: DataFolder, container: InspectedContainer) -> FolderLayer:
     if PodmanStore(root).by_program:
-        raise NoFastWay("what it changes is written by a program, not by the kernel")
-    data = (container.get("GraphDriver") or {}).get("Data") or {}
-    upper = str(data.get("UpperDir") or "")
+        raise NoFastWay("its changes are written by a program, not by the kernel")
+    upper = str(container.graph.data.get("UpperDir") or "")
     folder = upper.removeprefix(f"{root.path}/")
     if not _FOLDER.fullmatch(folder):
         raise NoFastWay(f"its folder {visible(upper)} is not in {visible(str(root.path))}")
@@ -172,10 +124,10 @@ def _podman_folder(root: DataFolder, container: Mapping[str, Any]) -> FolderLaye
 def _snapshots(
     store: LocalStore, identifier: str, image: Image, written: OwnLayer, opened: ExitStack
 ) -> tuple[Sequence[OwnLayer], list[FolderLayer]]:
-    """What is not the image's of the snapshots on each other.
+    """The snapshots in the container's chain that do not belong to the image.
 
-    Below what was made for this container there are the like of the containers in which a classic
-    build has run its steps: it commits the one, and the next lies on the other.
+    Below those of this container there may be those of containers of a classic build: each step's
+    container is committed, and the next one's snapshot is on top of it.
     """
     for containerd in store.containerds():
         opened.callback(containerd.close)
@@ -184,7 +136,7 @@ def _snapshots(
             continue
         chain = chain_ids(tuple(layer.diff_id for layer in image.layers))
         if [key for key, _ in found if key.startswith("sha256:")] != chain[::-1]:
-            raise NoFastWay("its snapshots are not those of the image's layers")
+            raise NoFastWay("its snapshots do not match the image's layers")
         own = [OwnLayer(written.below, written.what)]
         folders = [FolderLayer(containerd.root, found[0][1], live=True)]
         below = len(chain)
@@ -196,4 +148,4 @@ def _snapshots(
                 own.append(OwnLayer(below, MADE_AT_CREATION if made else MADE_AT_BUILD))
                 folders.append(FolderLayer(containerd.root, folder))
         return own[::-1], folders[::-1]
-    raise NoFastWay("containerd's snapshot of it cannot be found")
+    raise NoFastWay("its snapshot in containerd cannot be found")

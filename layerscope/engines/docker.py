@@ -3,349 +3,263 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import TypeVar
 
-import docker
 from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
-from layerscope.engines.answers import objects, told, unreachable
-from layerscope.engines.client import new_client
+from layerscope.engines.client import Client
+from layerscope.engines.engine import ContainerSummary, Engine, Events, Stream
+from layerscope.engines.errors import checked, translated, unreachable
+from layerscope.engines.events import events_of
 from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, NotFoundError
-from layerscope.images.stored import NONE, unix_time
-from layerscope.images.stored import ImageSummary as ImageSummary
+from layerscope.images.answers import (
+    ABSENT,
+    Change,
+    DiskUsage,
+    FoundRepository,
+    HistoryAnswer,
+    Info,
+    Inspected,
+    InspectedContainer,
+    ListedContainer,
+    ListedImage,
+    PodmanRepository,
+    Version,
+)
+from layerscope.images.summary import NONE, ImageSummary, unix_time
 from layerscope.oci.platform import Platform
+from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
+from layerscope.records import replace
 from layerscope.text import visible
 
-#: Seconds in which it answers what it may have to look up first, such as sizes.
-_THINKING = 60
-#: Since this version of the API the image list can carry shared sizes.
-_API_SHARED_SIZE = (1, 42)
-#: Since this one it can be asked about one platform of several, and tells which there are.
+T = TypeVar("T")
+
+_ID = re.compile("[0-9a-f]{12,64}")  # What is more likely an id than a name.
+_THINKING = 60  # Seconds within which it answers what it may have to compute first, such as sizes.
+_API_SHARED_SIZE = (1, 42)  # The first version of the API whose image list can have shared sizes.
+_API_DISK_USAGE_TYPES = (1, 42)  # The first that can measure images alone.
+#: The first that can be asked about one platform of several, and lists them.
 _API_PLATFORMS = (1, 49)
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSummary:
-    """One line of `docker ps --all`.
+class DockerEngine(Engine):
+    """A Docker-compatible engine; `client` is for requests in other modules of this package."""
 
-    Attributes:
-        id: Id of the container.
-        name: Its first name.
-        image_id: Id of its image.
-        state: Such as `running` or `exited`.
-    """
-
-    id: str
-    name: str
-    image_id: str
-    state: str
-
-
-class Engine:
-    """A connection to an engine.
-
-    Attributes:
-        host: Where it listens.
-        name: What it is, with its version.
-        platform: The platform that it builds for by itself, such as `linux/amd64`.
-    """
-
-    def __init__(self, address: Address, client: docker.APIClient) -> None:
-        self.host = address.host
-        self._client = client
-        version = client.version()
+    def __init__(self, address: Address, client: Client) -> None:
+        self.host = address.shown
+        self.client = client
+        version = checked(client.version(), Version, self.host)
         self.name = _name(version)
-        self.platform = _platform(version)
+        parts = (visible(version.os), visible(version.arch))
+        self.platform = "/".join(parts) if all(parts) else ""
         self._api = tuple(
             int(n) for n in str(client.api_version).split(".") if n.isdecimal() and len(n) < 9
         )
 
-    @property
-    def client(self) -> docker.APIClient:
-        """What docker-py offers, for requests that are made in other modules of this package."""
-        return self._client
-
-    @property
-    def is_podman(self) -> bool:
-        """Whether it is Podman, behind Docker's API."""
-        return self.name.startswith("Podman")
-
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
-        """The images that the engine has, newest first, a line for each of their names.
-
-        Args:
-            sizes: Whether to ask for shared sizes too, which takes an engine longer.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
-        with self._asking():
-            shared: Mapping[str, int] = {}
-            if sizes and self._api < _API_SHARED_SIZE and not self.is_podman:
-                shared = {
-                    with_algorithm(str(entry.get("Id"))): int(entry.get("SharedSize", -1))
-                    for entry in self._client.df().get("Images") or []
-                }
-            parameters = {"shared-size": "1"} if sizes else {}
-            # docker-py's images() has no way to ask for shared sizes.
-            entries = objects(self._get("/images/json", **parameters), self.host)
+        shared: Mapping[str, int] = {}
+        # Podman's list has 0 for all; its `df` includes the steps of an image's own build.
+        if sizes and self._api < _API_SHARED_SIZE and not self.is_podman:
+            shared = {image.id: image.shared_size for image in self._disk_usage().images}
+        entries = self._images(**({"shared-size": "1"} if sizes else {}))
         if self.is_podman:
-            # Podman's list has 0 for all; its `df` counts the steps of an image's own build.
-            shared, entries = {}, [{**entry, "SharedSize": -1} for entry in entries]
+            entries = [replace(entry, shared_size=ABSENT) for entry in entries]
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
-    def all_images(self) -> Sequence[Mapping[str, Any]]:
-        """`GET /images/json?all=1`: those too that others were built on.
+    def all_images(self) -> Sequence[ListedImage]:
+        return self._images(all="1")
 
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def _images(self, **parameters: str) -> list[ListedImage]:
         with self._asking():
-            entries = objects(self._get("/images/json", all="1"), self.host)
-        return [{**entry, "Id": with_algorithm(str(entry.get("Id", "")))} for entry in entries]
+            answer = self.client.get_json("/images/json", **parameters)
+            entries = checked(answer, list[ListedImage], self.host)
+        return [replace(entry, id=with_algorithm(entry.id)) for entry in entries]
+
+    def _disk_usage(self) -> DiskUsage:
+        with self._asking():
+            return checked(self.client.df(), DiskUsage, self.host)
+
+    def search(self, term: str, limit: int) -> list[FoundRepository]:
+        with self._asking():
+            answer = self.client.get_json("/images/search", term=term, limit=str(limit))
+            if not self.is_podman:
+                return checked(answer, list[FoundRepository], self.host)
+            found = checked(answer, list[PodmanRepository], self.host)
+        return [
+            FoundRepository(
+                each.name.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/"),
+                each.description,
+                each.stars,
+                bool(each.official),
+                bool(each.automated),
+            )
+            for each in found
+        ]
 
     def remove_image(self, name: str) -> None:
-        """`DELETE /images/NAME`: takes a name away, and with the last one the image; never forces.
-
-        Args:
-            name: A name or an id.
-
-        Raises:
-            NotFoundError: There is no such image.
-            EngineError: The engine refused.
-        """
         with self._asking():
             try:
-                self._client.remove_image(name)
+                self.client.remove_image(name, noprune=True)
             except NotFound:
                 raise NotFoundError(f"{self.name} has no image {visible(name)}.") from None
 
     @property
     def keeps_blobs(self) -> bool:
-        """Whether it keeps layers as they were shipped too, beside their files (containerd)."""
-        return any(
-            len(entry) == 2 and str(entry[1]).startswith("io.containerd.snapshotter")
-            for entry in self.info().get("DriverStatus") or []
-        )
+        return self.info().snapshotter
 
     def cache_shares_layers(self) -> bool:
-        """Whether a build cache holds layers of images.
+        return any(entry.shared for entry in self._disk_usage().cache)
 
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def layers_size(self) -> int | None:
+        # Measuring containers and volumes, too, would take long.
+        only = {"type": "image"} if self._api >= _API_DISK_USAGE_TYPES else {}
         with self._asking():
-            entries = self._client.df().get("BuildCache") or []
-        return any(entry.get("Shared") for entry in entries)
+            answer = self.client.get_json("/system/df", **only)
+            size = checked(answer, DiskUsage, self.host).layers_size
+        # Podman says 0, whatever it has.
+        return size if size >= 0 and not self.is_podman else None
 
-    def containers(self) -> list[ContainerSummary]:
-        """All containers, running or not.
+    def events(self) -> Events:
+        with translated(self.host):
+            return events_of(self.client, self.host)
 
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def containers(self, *, sizes: bool = False) -> list[ContainerSummary]:
         with self._asking():
-            entries = self._client.containers(all=True)
+            asked = {"size": "1"} if sizes else {}
+            answer = self.client.get_json("/containers/json", all="1", **asked)
+            entries = checked(answer, list[ListedContainer], self.host)
         return [
             ContainerSummary(
-                id=str(entry.get("Id", "")),
-                name=str((entry.get("Names") or [entry.get("Id", "")])[0]).lstrip("/"),
-                image_id=with_algorithm(str(entry.get("ImageID", ""))),
-                state=str(entry.get("State", "")),
+                id=entry.id,
+                name=next(iter(entry.names), entry.id).lstrip("/"),
+                image_id=with_algorithm(entry.image),
+                state=entry.state,
+                image=entry.image_name,
+                created=unix_time(entry.created),
+                size=entry.size if sizes and entry.size >= 0 else None,
             )
             for entry in entries
         ]
 
-    def inspect(self, name: str, platform: Platform | None = None) -> Mapping[str, Any]:
-        """`GET /images/NAME/json`.
-
-        Args:
-            name: Name or id of an image.
-            platform: One of several that it is there for; without one, a newer engine adds
-                `Manifests`, which names them.
-
-        Raises:
-            NotFoundError: The engine has no such image.
-            EngineError: It did not answer as it should.
-        """
+    def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
         parameters = _platform_parameter(platform)
         if platform is None and self._api >= _API_PLATFORMS:
             parameters["manifests"] = "1"
-        missing = NotFoundError(
-            f"{self.name} has no image {visible(name)}.", "`layerscope images` lists what it has."
-        )
-        return self._inspected("/images/{0}/json", name, missing, parameters)
+        shown = visible(name)
+        hint = "`layerscope images` lists what it has."
+        if is_reference(name) and not _ID.fullmatch(name):
+            hint = f"Pull it: layerscope pull {shown}. Or look at it: layerscope docker://{shown}."
+        missing = NotFoundError(f"{self.name} has no image {shown}.", hint)
+        return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
 
-    def history(self, name: str, platform: Platform | None = None) -> Sequence[Mapping[str, Any]]:
-        """`GET /images/NAME/history`, newest first; see `inspect`.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def history(self, name: str, platform: Platform | None = None) -> Sequence[HistoryAnswer]:
         with self._asking():
-            answer = self._get("/images/{0}/history", name, **_platform_parameter(platform))
-            return objects(answer, self.host)  # An image need not have one.
+            parameters = _platform_parameter(platform)
+            answer = self.client.get_json("/images/{0}/history", name, **parameters)
+            return checked(answer, list[HistoryAnswer], self.host)
 
-    def export(
-        self, name: str, platform: Platform | None = None
-    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
-        """`GET /images/NAME/get`: the `docker save` stream; see `inspect`.
-
-        Returns:
-            A function that reads up to so many bytes, and one that ends the export.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def export(self, name: str, platform: Platform | None = None) -> Stream:
         return self._stream("/images/{0}/get", name, _platform_parameter(platform))
 
-    def info(self) -> Mapping[str, Any]:
-        """`GET /info`.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def info(self) -> Info:
         with self._asking():
-            answer: Mapping[str, Any] = self._client.info()
-            return answer
+            return checked(self.client.info(), Info, self.host)
 
-    def inspect_container(self, name: str) -> Mapping[str, Any]:
-        """`GET /containers/NAME/json`.
+    def given_image(self, container: str) -> str:
+        return self.inspect_container(container).config.image
 
-        Raises:
-            NotFoundError: The engine has no such container.
-            EngineError: It did not answer as it should.
-        """
+    def inspect_container(self, name: str) -> InspectedContainer:
+        """Raises NotFoundError if the engine has no such container."""
         missing = NotFoundError(
             f"{self.name} has no container {visible(name)}.", "`docker ps --all` lists what it has."
         )
-        return self._inspected("/containers/{0}/json", name, missing, {})
+        return self._inspected("/containers/{0}/json", name, missing, {}, InspectedContainer)
 
-    def container_changes(self, identifier: str) -> Sequence[Mapping[str, Any]]:
-        """`GET /containers/ID/changes`: paths that differ from the image.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def container_changes(self, identifier: str) -> Sequence[Change]:
+        """Paths that differ from the image."""
         with self._asking():
-            return objects(self._client.diff(identifier), self.host)
+            return checked(self.client.diff(identifier), list[Change], self.host)
 
-    def export_container(
-        self, identifier: str
-    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
-        """`GET /containers/ID/export`: all files that a container sees, as a tar stream.
-
-        Returns:
-            A function that reads up to so many bytes, and one that ends the export.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def export_container(self, identifier: str) -> Stream:
+        """`GET /containers/ID/export`: all files that a container sees, as a tar stream."""
         return self._stream("/containers/{0}/export", identifier)
 
-    def container_file(
-        self, identifier: str, path: bytes
-    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
-        """`GET /containers/ID/archive`: one path of a container as a tar stream.
-
-        Returns:
-            A function that reads up to so many bytes, and one that ends the stream.
-
-        Raises:
-            EngineError: The engine did not answer as it should.
-        """
+    def container_file(self, identifier: str, path: bytes) -> Stream:
+        """`GET /containers/ID/archive`: one path of a container as a tar stream."""
         return self._stream("/containers/{0}/archive", identifier, {"path": path})
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        with told(self.host), patiently(f"the engine at {self.host}"):
+        with translated(self.host), patiently(f"the engine at {self.host}"):
             yield
 
-    def _get(self, path: str, *names: str, **parameters: str) -> Any:
-        """The JSON at a path: docker-py's own methods do not have all of the parameters."""
-        url = self._client._url(path, *names)  # noqa: SLF001
-        response = self._client._get(url, params=parameters)  # noqa: SLF001
-        return self._client._result(response, True)  # noqa: SLF001
-
     def _inspected(
-        self, path: str, name: str, missing: NotFoundError, parameters: Mapping[str, str]
-    ) -> Mapping[str, Any]:
+        self,
+        path: str,
+        name: str,
+        missing: NotFoundError,
+        parameters: Mapping[str, str],
+        kind: type[T],
+    ) -> T:
         with self._asking():
             try:
-                answer = self._get(path, name, **parameters)
-            # The latter where a name has bytes that are no UTF-8, as no engine has any.
+                answer = self.client.get_json(path, name, **parameters)
+            # The latter if a name is not UTF-8, which no engine has.
             except (NotFound, UnicodeEncodeError):
                 raise missing from None
-            return objects([answer], self.host)[0]
+            return checked(answer, kind, self.host)
 
     def _stream(
         self, path: str, name: str, parameters: Mapping[str, str | bytes] | None = None
-    ) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+    ) -> Stream:
         with self._asking():
-            url = self._client._url(path, name)  # noqa: SLF001
-            url += f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-            # docker-py hands out pieces of a fixed size; the response below it can be read into
-            # whatever the tar scanner has room for; that is, if it does not come compressed.
-            response = self._client._get(  # noqa: SLF001
-                url, stream=True, timeout=None, headers={"Accept-Encoding": "identity"}
-            )
-            self._client._raise_for_status(response)  # noqa: SLF001
+            response = self.client.open_stream(path, name, parameters)
 
         def read(size: int) -> bytes:
-            with told(self.host):
+            with translated(self.host):
                 data: bytes = response.raw.read(size, decode_content=False)
                 return data
 
         return read, response.close
 
     def close(self) -> None:
-        """Closes the connection."""
-        self._client.close()
+        self.client.close()
 
 
-def connect(address: Address | None = None) -> Engine:
-    """Connects to an engine.
+def connect(address: Address | None = None) -> DockerEngine:
+    """Connects to an engine, by default the current one.
 
-    Args:
-        address: Where; None for the current one.
-
-    Raises:
-        EngineError: There is none, it does not let us in, or it does not answer.
+    Raises EngineError if there is none, access is denied, or it does not answer.
     """
     address = address or current_address()
-    with told(address.host), patiently(f"the engine at {address.host}"):
+    with translated(address.shown), patiently(f"the engine at {address.shown}"):
         try:
-            client = new_client(address)
+            client = Client(address)
         except (DockerException, ValueError) as error:
             raise unreachable(address, error) from None
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, RecursionError):
             raise EngineError(
-                "Docker's config.json is damaged.", "Mend it, or set DOCKER_CONFIG to a folder."
+                "Docker's config.json is damaged.", "Repair it, or set DOCKER_CONFIG to a folder."
             ) from None
-        engine = Engine(address, client)
-    # Any other question may be one that it has to think about.
+    with translated(address.shown), patiently(f"the engine at {address.shown}"):
+        engine = DockerEngine(address, client)
+    # Other requests may take longer than the first one.
     client.timeout = _THINKING
     return engine
 
 
-def _name(version: Mapping[str, Any]) -> str:
-    number = visible(str(version.get("Version", "")))
-    for component in version.get("Components") or []:
-        if "podman" in str(component.get("Name", "")).lower():
-            return f"Podman {visible(str(component.get('Version', number)))}"
+def _name(version: Version) -> str:
+    number = visible(version.version)
+    for component in version.components:
+        if "podman" in component.name.lower():
+            return f"Podman {visible(component.version) or number}"
     return f"Docker {number}".rstrip()
-
-
-def _platform(version: Mapping[str, Any]) -> str:
-    system, architecture = (visible(str(version.get(key, ""))) for key in ("Os", "Arch"))
-    return f"{system}/{architecture}" if system and architecture else ""
 
 
 def _platform_parameter(platform: Platform | None) -> dict[str, str]:
@@ -353,20 +267,16 @@ def _platform_parameter(platform: Platform | None) -> dict[str, str]:
 
 
 def with_algorithm(identifier: str) -> str:
-    """An id as Docker writes it; Podman leaves the algorithm out in some places."""
+    """An id as Docker writes it; Podman sometimes omits the algorithm."""
     return identifier if ":" in identifier or not identifier else f"sha256:{identifier}"
 
 
-def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[ImageSummary]:
-    identifier = with_algorithm(str(entry.get("Id", "")))
-    size = int(entry.get("Size") or 0)
-    shared_size = int(entry.get("SharedSize", -1))
-    if shared_size < 0:
-        # Old engines have the key in the list too, but always with -1.
-        shared_size = shared.get(identifier, -1)
+def _summaries(entry: ListedImage, shared: Mapping[str, int]) -> Iterator[ImageSummary]:
+    # Older engines have shared sizes in the list too, but always as -1.
+    shared_size = entry.shared_size if entry.shared_size >= 0 else shared.get(entry.id, ABSENT)
     known = shared_size >= 0
-    tags = [tag for tag in entry.get("RepoTags") or [] if tag != f"{NONE}:{NONE}"]
-    digests = [d for d in entry.get("RepoDigests") or [] if not d.startswith(NONE)]
+    tags = [tag for tag in entry.tags if tag != f"{NONE}:{NONE}"]
+    digests = [d for d in entry.digests if not d.startswith(NONE)]
     names = [(tag.rpartition(":")[0], tag.rpartition(":")[2]) for tag in tags]
     if not names:
         # An image that lost its tag to a newer build keeps its repository.
@@ -375,9 +285,9 @@ def _summaries(entry: Mapping[str, Any], shared: Mapping[str, int]) -> Iterator[
         yield ImageSummary(
             repository=repository,
             tag=tag,
-            id=identifier,
-            created=unix_time(entry.get("Created")),
-            size=size,
+            id=entry.id,
+            created=unix_time(entry.created),
+            size=entry.size,
             shared_size=shared_size if known else None,
-            unique_size=max(0, size - shared_size) if known else None,
+            unique_size=max(0, entry.size - shared_size) if known else None,
         )

@@ -1,55 +1,50 @@
-"""The fast way to an engine's image: where the engine runs on this host, its own data folder.
+"""Opens an engine's image from its data folder, if the engine runs on this host.
 
-Images are found by the digests of their configurations, layers by their diff_ids or digests: a
-folder that has them is the right one, whatever the engine said of it.
+This is much faster than an export. Images are found by the digests of their configurations, layers
+by their diff_ids or digests: a folder that has them is the right one, whatever the engine says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from layerscope.engines.docker import Engine, connect
+from layerscope.engines.docker import connect
+from layerscope.engines.engine import Engine
 from layerscope.errors import (
     BadInputError,
     LayerscopeError,
     NotFoundError,
     PlatformMissingError,
+    closed_on_error,
 )
-from layerscope.images.containerd_store import ContainerdStore, ContentReader, NamedImage, is_there
-from layerscope.images.data_folder import DataFolder, DataFolderError
-from layerscope.images.engine_export import EngineExportReader
-from layerscope.images.folder_layer import FolderReader
-from layerscope.images.graph_store import GraphStore
+from layerscope.images.answers import Info, Inspected
+from layerscope.images.archives.engine_export import EngineExportReader
 from layerscope.images.image import Image
-from layerscope.images.podman_store import PodmanStore
 from layerscope.images.reader import ImageReader
+from layerscope.images.stores.containerd import ContainerdStore, ContentReader, NamedImage, is_there
+from layerscope.images.stores.data_folder import DataFolder, DataFolderError
+from layerscope.images.stores.folder_layer import FolderReader
+from layerscope.images.stores.overlay2 import GraphStore
+from layerscope.images.stores.podman import PodmanStore
 from layerscope.text import visible
 
-#: Where a containerd keeps its data that Docker shares with others.
+#: The data of a containerd that Docker shares with others.
 _SYSTEM_CONTAINERD = Path("/var/lib/containerd")
-#: And one that Docker has started for itself, in Docker's data folder.
+#: In Docker's data folder: the data of a containerd that Docker started itself.
 OWN_CONTAINERD = "containerd/daemon"
 
 
 class NoFastWay(Exception):
-    """The data folder cannot be used; the text says why, as the end of a sentence."""
+    """The data folder cannot be used; the text says why, to end a sentence with."""
 
 
 def open_in_engine(
     name: str, source: str, *, export: bool = False, platform: str | None = None
 ) -> ImageReader:
-    """Opens an image of the current engine, the fastest way that there is.
+    """Opens an image of the current engine in the fastest way; for the options, see `Request`.
 
-    Args:
-        name: Name or id of the image.
-        source: Where it comes from, for people.
-        export: Whether the engine is to export it in any case.
-        platform: `os/architecture[/variant]` to choose where it has several; None for this host's.
-
-    Raises:
-        LayerscopeError: There is no engine, or it has no such image.
+    Raises LayerscopeError if there is no engine, or it has no such image.
     """
     engine = connect()
     try:
@@ -62,49 +57,40 @@ def open_in_engine(
 def open_with(
     engine: Engine, name: str, source: str, *, export: bool = False, platform: str | None = None
 ) -> ImageReader:
-    """The same with an engine that is connected already; the reader closes it.
-
-    Raises:
-        LayerscopeError: It has no such image.
-    """
+    """Opens an image of an engine, which the reader closes; see `open_in_engine`."""
     reader = EngineExportReader(engine, name, source, platform)
     if reader.platform is not None:
         platform = str(reader.platform)
     try:
         if export:
-            raise NoFastWay("that was asked for")
+            raise NoFastWay("as requested")
         store = LocalStore(engine)
-        try:
+        with closed_on_error(store.close):
             return store.open(reader.image, reader.inspected, source, platform)
-        except BaseException:
-            store.close()
-            raise
     except NoFastWay as reason:
         reader.why = str(reason)
         return reader
 
 
-class LocalStore:
-    """The data folder of an engine, if it is one of this host's and may be read.
+def is_local(engine: Engine) -> bool:
+    """Whether an engine listens on a socket of this host."""
+    return engine.host.startswith(("unix://", "http+unix://"))
 
-    Attributes:
-        root: The folder.
-        driver: What keeps the layers: `overlay2`, `overlay` (Podman's) or `containerd`.
-    """
+
+class LocalStore:
+    """The data folder of an engine on this host."""
+
+    driver: str  # The storage driver: `overlay2`, `overlay` (Podman's) or `containerd`.
 
     def __init__(self, engine: Engine) -> None:
-        """Finds the folder.
-
-        Raises:
-            NoFastWay: There is none to be read.
-        """
-        if not engine.host.startswith(("unix://", "http+unix://")):
+        """Finds the folder; raises NoFastWay if there is none, or it cannot be read."""
+        if not is_local(engine):
             raise NoFastWay("the engine is on another host")
         info = engine.info()
         self.driver = _driver(info, engine.name)
-        path = str(info.get("DockerRootDir") or "")
+        path = info.folder
         if not path.startswith("/"):
-            raise NoFastWay("the engine does not say where its data are")
+            raise NoFastWay("the engine does not say where its data is")
         self._engine = engine
         try:
             self.root = DataFolder(Path(path))
@@ -112,19 +98,12 @@ class LocalStore:
             raise NoFastWay(reason_of(error, path)) from None
 
     def open(
-        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+        self, image: Image, inspected: Inspected, source: str, platform: str | None
     ) -> ImageReader:
         """Opens an image; the reader closes the folder.
 
-        Args:
-            image: What the engine says of it.
-            inspected: The engine's own words.
-            source: Where it comes from.
-            platform: `os/architecture[/variant]`, or None for that of this host.
-
-        Raises:
-            NoFastWay: It is not there as it should be.
-            PlatformMissingError: It is there for other platforms.
+        Raises NoFastWay if it is missing or incomplete and PlatformMissingError if it exists only
+        for other platforms.
         """
         try:
             return self._open(image, inspected, source, platform)
@@ -134,7 +113,7 @@ class LocalStore:
             raise NoFastWay(reason_of(error, str(self.root.path))) from None
 
     def _open(
-        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+        self, image: Image, inspected: Inspected, source: str, platform: str | None
     ) -> ImageReader:
         way = f"{self._engine.name}, {visible(str(self.root.path))}"
         if self.driver == "containerd":
@@ -146,21 +125,16 @@ class LocalStore:
             found = store.image(image.id, image.reference, source)
             layers = store.layers(found)
         for layer in layers:
-            # That the engine names a folder does not mean that we may read it.
+            # Access to a folder that the engine names may still be denied.
             layer.check()
         return FolderReader(found, layers, f"{way}, {self.driver}", self._close)
 
     def _open_content(
-        self, image: Image, inspected: Mapping[str, Any], source: str, platform: str | None
+        self, image: Image, inspected: Inspected, source: str, platform: str | None
     ) -> ImageReader:
-        descriptor = inspected.get("Descriptor") or {}
-        digest = str(descriptor.get("digest") or image.id)
-        named = NamedImage(
-            image.reference,
-            digest,
-            str(descriptor.get("mediaType") or ""),
-            int(descriptor.get("size") or 0),
-        )
+        descriptor = inspected.descriptor
+        digest = descriptor.digest or image.id
+        named = NamedImage(image.reference, digest, descriptor.media_type, descriptor.size)
         for store in self.containerds():
             content = store.store([named])
             if not is_there(content, digest):
@@ -171,7 +145,7 @@ class LocalStore:
                 store.close()
                 self._close()
 
-            try:
+            with closed_on_error(store.close):
                 reader = ContentReader(
                     content,
                     digest,
@@ -183,18 +157,15 @@ class LocalStore:
                     close=close,
                 )
                 if not all(content.has(layer.digest) for layer in reader.stored_layers):
-                    raise NoFastWay("containerd has not kept all of the layers' blobs")
-            except BaseException:
-                store.close()
-                raise
+                    raise NoFastWay("containerd has not kept the blobs of all layers")
             return reader
         raise NoFastWay(
-            f"neither {visible(str(self.root.path / OWN_CONTAINERD))} nor {_SYSTEM_CONTAINERD} "
-            "can be read and has it"
+            f"it is not in {visible(str(self.root.path / OWN_CONTAINERD))} or "
+            f"{_SYSTEM_CONTAINERD}, or these cannot be read"
         )
 
     def containerds(self) -> Iterator[ContainerdStore]:
-        """The containerd folders there are; each is to be closed."""
+        """The containerd folders that exist; the caller closes them."""
         for path in (self.root.path / OWN_CONTAINERD, _SYSTEM_CONTAINERD):
             try:
                 yield ContainerdStore(DataFolder(path))
@@ -206,25 +177,23 @@ class LocalStore:
         self._engine.close()
 
     def close(self) -> None:
-        """Closes the folder, not the engine."""
         self.root.close()
 
 
-def _driver(info: Mapping[str, Any], name: str) -> str:
-    driver = str(info.get("Driver") or "")
-    status = [entry for entry in info.get("DriverStatus") or [] if len(entry) == 2]
-    if any(str(value).startswith("io.containerd.snapshotter") for _, value in status):
+def _driver(info: Info, name: str) -> str:
+    driver = info.driver
+    if info.snapshotter:
         return "containerd"
     if driver == "overlay2" or (driver == "overlay" and name.startswith("Podman")):
         return driver
-    raise NoFastWay(f"its storage driver is {visible(driver) or 'not told'}")
+    raise NoFastWay(f"its storage driver is {visible(driver) or 'unknown'}")
 
 
 def reason_of(error: BadInputError | NotFoundError, path: str) -> str:
-    """Why something in a data folder could not be read, as the end of a sentence."""
+    """Why something in a data folder could not be read, to end a sentence with."""
     if isinstance(error, DataFolderError):
         if "root" in error.hint:
             return f"reading {visible(path)} needs root"
         if error.missing:
-            return f"{error.file} is not there"
+            return f"{error.file} is missing"
     return error.message.rstrip(".")

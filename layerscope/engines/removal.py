@@ -1,32 +1,34 @@
-"""Removing images of an engine: what that would free, and doing it."""
+"""Removes images of an engine, and measures what that frees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import cached_property
 
-from layerscope.engines.docker import Engine, with_algorithm
+from layerscope.engines.docker import with_algorithm
+from layerscope.engines.engine import Engine
 from layerscope.engines.local_store import LocalStore, NoFastWay
-from layerscope.errors import LayerscopeError, NotFoundError
-from layerscope.images.graph_store import GraphStore, chain_ids
+from layerscope.errors import EngineError, LayerscopeError, NotFoundError
+from layerscope.images.answers import Inspected
+from layerscope.images.archives.save_format import same_reference
 from layerscope.images.reclaim import Bounds, Held, Holdings, Plan, top_sizes
-from layerscope.images.save_layout import same_reference
-from layerscope.images.stored import NONE, unix_time
+from layerscope.images.stores.folder_layer import FolderLayer
+from layerscope.images.stores.overlay2 import GraphStore, chain_ids
+from layerscope.images.stores.podman import PodmanStore
+from layerscope.images.summary import NONE, unix_time
 from layerscope.text import short_id, visible
 
 
 def holdings_of(engine: Engine) -> Holdings:
-    """All images of an engine, with their layers and what holds them.
-
-    Raises:
-        EngineError: The engine did not answer as it should.
-    """
+    """All images of an engine, with their layers and what uses them."""
     users: dict[str, list[tuple[str, str]]] = {}
     for container in engine.containers():
         users.setdefault(container.image_id, []).append((container.name, container.state))
     images: dict[str, Held] = {}
     listed = engine.all_images()
     for entry in listed:
-        identifier = str(entry["Id"])
+        identifier = entry.id
         if identifier in images:
             continue
         try:
@@ -35,20 +37,20 @@ def holdings_of(engine: Engine) -> Holdings:
             continue  # Removed since.
         images[identifier] = Held(
             id=identifier,
-            tags=tuple(tag for tag in entry.get("RepoTags") or [] if not tag.startswith(NONE)),
-            layers=tuple(chain_ids(tuple((inspected.get("RootFS") or {}).get("Layers") or ()))),
-            parent=with_algorithm(str(entry.get("ParentId") or inspected.get("Parent") or "")),
+            tags=tuple(tag for tag in entry.tags if not tag.startswith(NONE)),
+            layers=tuple(chain_ids(inspected.layers)),
+            parent=with_algorithm(entry.parent or inspected.parent),
             containers=tuple(users.pop(identifier, ())),
-            created=unix_time(entry.get("Created")),
+            created=unix_time(entry.created),
         )
-    whole = {str(entry["Id"]): int(entry.get("Size") or 0) for entry in listed}
-    # A container whose image is gone holds layers of which the engine does not tell.
+    whole = {entry.id: entry.size for entry in listed}
+    # A container whose image was removed holds layers that the engine does not list.
     hidden = bool(users) or engine.cache_shares_layers()
     return Holdings(images, _Measure(engine, images, whole), hidden)
 
 
 class _Measure:
-    """Sizes of the topmost layers of an image, as exactly as they can be known."""
+    """Sizes of the topmost layers of an image, as exactly as possible."""
 
     def __init__(
         self, engine: Engine, images: Mapping[str, Held], whole: Mapping[str, int]
@@ -56,57 +58,37 @@ class _Measure:
         self._engine = engine
         self._images = images
         self._whole = whole
-        self._sizes: dict[str, int] | None = None
-        self._looked = False
 
     def __call__(self, identifier: str, wanted: int) -> Bounds:
         layers = self._images[identifier].layers
-        known = self._from_folder()
-        if known is not None:
-            sizes = [known.get(layer) for layer in layers[len(layers) - wanted :]]
-            found = [size for size in sizes if size is not None]
-            if len(found) == len(sizes):
-                return Bounds(sum(found), sum(found))
+        known = self._sizes
+        top = layers[len(layers) - wanted :]
+        if known and all(layer in known for layer in top):
+            size = sum(known[layer] for layer in top)
+            return Bounds(size, size)
+        history = [entry.size for entry in self._engine.history(identifier)]
+        bounds = top_sizes(history[::-1], len(layers), wanted)
         if self._engine.keeps_blobs:
-            # Beside the files of a layer, its compressed blob goes too, whose size is not told.
+            # With the files of a layer, its compressed blob is removed, whose size is unknown.
             size = self._whole.get(identifier, 0)
-            return Bounds(
-                size if wanted == len(layers) else self._told(identifier, wanted).least, None
-            )
-        told = self._told(identifier, wanted)
+            return Bounds(size if wanted == len(layers) else bounds.least, None)
         # Podman counts the headers of a layer's tar, which it does not keep.
-        return Bounds(0, told.most) if self._engine.name.startswith("Podman") else told
+        return Bounds(0, bounds.most) if self._engine.is_podman else bounds
 
-    def _told(self, identifier: str, wanted: int) -> Bounds:
-        history = [int(entry.get("Size") or 0) for entry in self._engine.history(identifier)]
-        return top_sizes(history[::-1], len(self._images[identifier].layers), wanted)
-
-    def _from_folder(self) -> dict[str, int] | None:
-        """The sizes of all layers, where the engine's data folder can be read."""
-        if not self._looked:
-            self._looked = True
-            try:
-                store = LocalStore(self._engine)
-            except (NoFastWay, LayerscopeError):
-                return None
-            try:
-                if store.driver == "overlay2":
-                    graph = GraphStore(store.root)
-                    layers = {layer for held in self._images.values() for layer in held.layers}
-                    self._sizes = {layer: graph.layer_size(layer) for layer in layers}
-            except LayerscopeError:
-                self._sizes = None
-            finally:
-                store.close()
-        return self._sizes
+    @cached_property
+    def _sizes(self) -> Mapping[str, int]:
+        """The sizes of all layers; empty if the engine's data folder is not readable."""
+        try:
+            with closing(LocalStore(self._engine)) as store:
+                graph = GraphStore(store.root) if store.driver == "overlay2" else None
+                layers = {layer for held in self._images.values() for layer in held.layers}
+                return {layer: graph.layer_size(layer) for layer in layers} if graph else {}
+        except (NoFastWay, LayerscopeError):
+            return {}
 
 
 def find_images(holdings: Holdings, names: Sequence[str]) -> list[tuple[str, str]]:
-    """The images that are named, each with the name if that is a tag of it.
-
-    Raises:
-        NotFoundError: There is no such image.
-    """
+    """Images by name or id, each with the name if that is one of its tags; raises NotFoundError."""
     found = []
     for name in names:
         match = next(_matches(holdings, name), None)
@@ -130,31 +112,103 @@ def _matches(holdings: Holdings, name: str) -> Iterator[tuple[str, str]]:
         yield ids[0], ""
 
 
-def remove(engine: Engine, plan: Plan) -> list[str]:
-    """Does what a plan says.
+def remove(engine: Engine, plan: Plan) -> Iterator[str]:
+    """Carries out a plan; yields a line for each name and image once it is removed.
 
-    Args:
-        engine: The engine.
-        plan: What to remove.
+    Nothing is removed if a name or an image has changed since the plan was made. Images are removed
+    by id, and a name only while it is still the image's, for as much as an engine allows: between
+    its answer and the removal, nobody can lock a name.
 
-    Returns:
-        What has been done, a line for each name and image.
-
-    Raises:
-        EngineError: The engine refused; what was removed before stays removed.
+    Raises EngineError if something has changed, or the engine refused; what was removed before
+    stays removed.
     """
-    done = []
-    for tag, _ in plan.untagged:
-        engine.remove_image(tag)
-        done.append(f"Untagged {visible(tag)}")
+    inspected = {image.id: _unchanged(engine, image) for image in plan.removed}
+    for each in plan.untagged:
+        _check_name(engine, each.name, each.id)
+    for each in plan.untagged:
+        yield _untag(engine, each.name, each.id)
     for image in plan.removed:
-        for tag in image.tags:
-            engine.remove_image(tag)
-            done.append(f"Untagged {visible(tag)}")
+        # By id, an engine removes an image that has one name, or names of one repository.
+        digests = inspected[image.id].digests
+        repositories = {tag.rpartition(":")[0] for tag in image.tags}
+        repositories |= {digest.partition("@")[0] for digest in digests}
+        kept = image.tags[-1:] if len(repositories) <= 1 else ()
+        for tag in image.tags[: len(image.tags) - len(kept)]:
+            yield _untag(engine, tag, image.id)
         try:
-            # What had a digest of another repository for a name is still there.
+            # It still exists if it has a digest of another repository.
             engine.remove_image(image.id)
         except NotFoundError:
             pass
-        done.append(f"Removed {short_id(image.id)}")
-    return done
+        yield from (f"Untagged {visible(tag)}" for tag in kept)
+        yield f"Removed {short_id(image.id)}"
+
+
+class Space:
+    """Measures what a removal frees: it is made before, and asked afterwards."""
+
+    def __init__(self, engine: Engine, plan: Plan) -> None:
+        self._engine = engine
+        self._before: int | None = None
+        #: Bytes of files of layers, by id, where the engine says nothing; None if not known either.
+        self._sizes: dict[str, int] | None = None
+        with suppress(LayerscopeError):
+            self._before = engine.layers_size()
+        if self._before is None and engine.is_podman:
+            with suppress(LayerscopeError, NoFastWay):
+                self._sizes = self._measured(plan)
+
+    def freed(self) -> int | None:
+        """Bytes that are freed by now; None if they cannot be measured."""
+        with suppress(LayerscopeError, NoFastWay):
+            if self._before is not None:
+                after = self._engine.layers_size()
+                # Something else may have been pulled or built meanwhile.
+                return None if after is None else max(0, self._before - after)
+            if self._sizes is not None:
+                with closing(LocalStore(self._engine)) as store:
+                    there = PodmanStore(store.root).layer_ids()
+                return sum(size for layer, size in self._sizes.items() if layer not in there)
+        return None
+
+    def _measured(self, plan: Plan) -> dict[str, int]:
+        with closing(LocalStore(self._engine)) as store:
+            podman = PodmanStore(store.root)
+            layers: dict[str, FolderLayer] = {}
+            for image in plan.removed:
+                layers |= podman.layers(image.id)
+            return {name: int(layer.changeset().sizes.sum()) for name, layer in layers.items()}
+
+
+def _unchanged(engine: Engine, image: Held) -> Inspected:
+    """What an engine says about an image; raises EngineError if its names are others by now."""
+    for tag in image.tags:
+        _check_name(engine, tag, image.id)
+    try:
+        inspected = engine.inspect(image.id)
+    except NotFoundError:
+        raise _changed(f"Image {short_id(image.id)} is gone.") from None
+    now = {tag for tag in inspected.tags if not tag.startswith(NONE)}
+    for tag in sorted(now - {*image.tags}):
+        raise _changed(f"Image {short_id(image.id)} has another name by now, {visible(tag)}.")
+    return inspected
+
+
+def _check_name(engine: Engine, tag: str, identifier: str) -> None:
+    try:
+        now = with_algorithm(engine.inspect(tag).id)
+    except NotFoundError:
+        raise _changed(f"There is no image {visible(tag)} any more.") from None
+    if now != with_algorithm(identifier):
+        shown = f"{short_id(now)}, not {short_id(identifier)}"
+        raise _changed(f"{visible(tag)} names another image by now: {shown}.")
+
+
+def _untag(engine: Engine, tag: str, identifier: str) -> str:
+    _check_name(engine, tag, identifier)
+    engine.remove_image(tag)
+    return f"Untagged {visible(tag)}"
+
+
+def _changed(what: str) -> EngineError:
+    return EngineError(what, "It was not removed: list the images again, then choose.")

@@ -1,51 +1,64 @@
-"""Opens whatever a user names as SOURCE, in the form of containers-transports(5)."""
+"""Opens an image by its SOURCE, in the form of containers-transports(5)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.errors import AmbiguousError, BadInputError, LayerscopeError, UsageError
-from layerscope.images.archive import ArchiveReader
-from layerscope.images.archive_file import ArchiveFile, is_compressed, open_archive, open_file
-from layerscope.images.blob_store import INDEX, BlobStore, FolderStore
+from layerscope.errors import (
+    AmbiguousError,
+    BadInputError,
+    LayerscopeError,
+    UsageError,
+    closed_on_error,
+)
+from layerscope.images.archives.archive import ArchiveReader, UnpackedArchiveReader
+from layerscope.images.archives.archive_file import (
+    ArchiveFile,
+    is_compressed,
+    no_image,
+    open_file,
+)
+from layerscope.images.archives.blob_store import (
+    INDEX,
+    MANIFEST,
+    BlobStore,
+    FolderStore,
+    load_json,
+    read_document,
+)
+from layerscope.images.archives.legacy_format import holds_legacy
 from layerscope.images.platforms import check_platform, wanted_platform
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
-from layerscope.images.save_layout import MANIFEST
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.oci.reference import familiar, parse_reference
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    from layerscope.images.oci_layout import OciLayoutReader
-    from layerscope.images.stored import ImageSummary
+    from layerscope.images.archives.compressed import CompressedArchive
+    from layerscope.images.archives.oci_layout import OciLayoutReader
+    from layerscope.images.summary import ImageSummary
 
-#: Opens what stands behind a transport's colon. Gets that, the source as a whole, and the request.
+#: Ends of the names of archives.
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+
+#: Opens an image, given what follows the transport's colon, the whole source, and the request.
 Opener = Callable[[str, str, "Request"], ImageReader]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How an image is to be opened.
-
-    Attributes:
-        progress: Where to say how far it has come, where opening takes long.
-        platform: `os/architecture[/variant]` to choose where there are several.
-        export: Whether an engine is to export the image even where its data folder can be read.
-        cache: Whether documents of registries are taken from the cache and kept there.
-        insecure: Whether a registry may be read without TLS or a valid certificate.
-    """
-
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = field(default_factory=Progress)  # Reports progress, if opening takes long.
+    #: `os/architecture[/variant]` to choose one of several; None for this host's.
     platform: str | None = None
-    export: bool = False
-    cache: bool = True
-    insecure: bool = False
+    export: bool = False  # Whether an engine exports the image even if its data folder is readable.
+    cache: bool = True  # Whether documents of registries are cached.
+    insecure: bool = False  # Whether a registry may be read without TLS or a valid certificate.
 
 
 def open_image(
@@ -57,24 +70,15 @@ def open_image(
     cache: bool = True,
     insecure: bool = False,
 ) -> ImageReader:
-    """Opens an image.
+    """Opens an image; for the options, see `Request`.
 
-    Args:
-        source: `NAME[:TAG]` or an id in the current engine, or a file or folder of that name; or
-            with a transport of `TRANSPORTS` before it.
-        progress: Where to say how far it has come, where opening takes long.
-        platform: `os/architecture[/variant]` to choose where there are several; None for this
-            host's.
-        export: Whether an engine is to export the image even where its data folder can be read.
-        cache: Whether documents of registries are taken from the cache and kept there.
-        insecure: Whether a registry may be read without TLS or a valid certificate.
-
-    Raises:
-        LayerscopeError: There is no such image, or it cannot be read.
+    `source` is `NAME[:TAG]` or an id in the current engine, or a file or folder of that name; or
+    begins with one of the `TRANSPORTS`. Raises LayerscopeError if there is no such image, or it
+    cannot be read.
     """
     if not source:
-        raise UsageError("No image is named.", "Name one, or a file.")
-    wanted_platform(platform)  # If it is none, nobody need be asked first.
+        raise UsageError("No image is named.", "Name an image or a file.")
+    wanted_platform(platform)  # An invalid platform is reported first.
     reader = _open(source, Request(progress or Progress(), platform, export, cache, insecure))
     try:
         check_platform(reader.image, platform, visible(source))
@@ -86,33 +90,32 @@ def open_image(
 
 def _open(source: str, request: Request) -> ImageReader:
     transport, colon, rest = source.partition(":")
-    opener = TRANSPORTS.get(transport) if colon else None
-    if opener is not None:
+    if colon and transport in TRANSPORTS:
+        opener, form = TRANSPORTS[transport]
         if not rest:
-            raise _nothing_named(transport)
+            raise UsageError(f"Nothing follows {transport}:.", f"Write {transport}:{form}.")
         return opener(rest, source, request)
     path = Path(source)
+    if colon and transport in _NOT_YET and not _is_there(path):
+        hint = _NOT_YET[transport]
+        raise UsageError(f"layerscope does not read {transport}: sources yet.", hint)
     if _is_there(path) or _looks_like_path(source):
-        return _open_path(path, request)
+        return _open_files(path, None, "", request)
     _check_name(source)
     return _open_engine(source, f"docker-daemon:{source}", request)
 
 
 def _check_name(source: str) -> None:
-    """Refuses what can be the name of no image, before an engine is looked for.
+    """Checks a name before connecting to an engine.
 
-    Raises:
-        UsageError: It is none.
+    Raises UsageError if it is not the name of an image.
     """
-    try:
+    with suppress(ValueError):
         parse_reference(source)
-    except ValueError:
-        pass
-    else:
         return
     known = ", ".join(sorted(TRANSPORTS))
     transport, _, rest = source.partition(":")
-    # What stands before a port is a host, and what has capitals may have been meant as a name.
+    # Before a port, it is a host; with capital letters, it may be meant as a name.
     like_one = transport.replace("-", "").isalnum() and not rest[:1].isdigit()
     if like_one and (rest.startswith((".", "/")) or ":" in rest):
         raise UsageError(
@@ -124,20 +127,22 @@ def _check_name(source: str) -> None:
     )
 
 
-def _nothing_named(transport: str) -> UsageError:
-    return UsageError(
-        f"Nothing is named behind {transport}:.", f"Write {transport}:{_FORMS[transport]}."
-    )
+def engine_has(name: str) -> bool:
+    """Whether the current engine has an image of this name; not if it does not answer."""
+    from layerscope.engines.docker import connect
+
+    try:
+        with closing(connect()) as engine:
+            engine.inspect(name)
+    except LayerscopeError:
+        return False
+    return True
 
 
 def list_images(source: str | None) -> list[ImageSummary]:
-    """The images of an engine or a data folder, newest first, a line for each of their names.
+    """The images of `docker-root:DIR` or the current engine, newest first, a line for each name.
 
-    Args:
-        source: `docker-root:DIR`, or None for the current engine.
-
-    Raises:
-        LayerscopeError: There is no such place, or it cannot be read.
+    Raises LayerscopeError if it does not exist, or cannot be read.
     """
     if source is None:
         from layerscope.engines.docker import connect
@@ -147,7 +152,7 @@ def list_images(source: str | None) -> list[ImageSummary]:
     transport, _, folder = source.partition(":")
     if transport != "docker-root" or not folder:
         raise UsageError(f"{visible(source)} has no list of images.", "Try docker-root:DIR.")
-    from layerscope.images.docker_root import DockerRoot
+    from layerscope.images.stores.docker_root import DockerRoot
 
     with closing(DockerRoot(Path(folder))) as root:
         return root.summaries()
@@ -155,7 +160,7 @@ def list_images(source: str | None) -> list[ImageSummary]:
 
 @contextmanager
 def _choosing(place: str) -> Iterator[None]:
-    """Names whole sources where one image of several is to be chosen."""
+    """Completes the choices of an ambiguous source to whole sources."""
     try:
         yield
     except AmbiguousError as error:
@@ -163,67 +168,111 @@ def _choosing(place: str) -> Iterator[None]:
         raise
 
 
-def _open_path(path: Path, request: Request) -> ImageReader:
-    """Opens a file or folder for what it is."""
-    if path.is_dir() and (path / INDEX).exists():
-        return _open_layout(FolderStore(path), None, f"oci:{path}", request)
-    kind = is_compressed(path)
-    if kind is not None:
-        return _open_compressed(path, None, kind, request)
-    archive = open_archive(path)
-    if MANIFEST not in archive and INDEX in archive:
-        return _open_layout(archive, None, f"oci-archive:{path}", request)
-    return _open_saved(archive, path, None, request)
-
-
 def _open_docker_archive(rest: str, source: str, request: Request) -> ImageReader:
-    path, wanted = split_archive(rest)
-    kind = is_compressed(path)
-    if kind is not None:
-        return _open_compressed(path, wanted, kind, request)
-    return _open_saved(open_archive(path), path, wanted, request)
-
-
-def _holds_platforms(archive: ArchiveFile) -> bool:
-    from layerscope.images.oci_layout import holds_platforms
-
-    return holds_platforms(archive)
-
-
-def _open_saved(
-    archive: ArchiveFile, path: Path, wanted: str | None, request: Request
-) -> ImageReader:
-    """Opens what `docker save` wrote: its manifest.json knows one platform, its index.json all."""
-    source = f"docker-archive:{path}"
-    if INDEX in archive and _holds_platforms(archive):
-        reader = _open_layout(archive, wanted, source, request)
-        reader.image = replace(reader.image, reference=familiar(reader.image.reference))
-        return reader
-    with _choosing(source):
-        return ArchiveReader(archive, path, wanted)
+    return _open_files(*split_archive(rest), "docker-archive", request)
 
 
 def _open_oci(rest: str, source: str, request: Request) -> ImageReader:
-    path, wanted = split_archive(rest)
-    return _open_layout(FolderStore(path), wanted, f"oci:{path}", request)
+    return _open_files(*split_archive(rest), "oci", request)
 
 
-def _open_oci_archive(rest: str, source: str, request: Request) -> ImageReader:
-    path, wanted = split_archive(rest)
-    return _open_layout(open_archive(path), wanted, f"oci-archive:{path}", request)
+def _open_dir(rest: str, source: str, request: Request) -> ImageReader:
+    return _open_files(Path(rest), None, "dir", request)
+
+
+def _open_files(path: Path, wanted: str | None, form: str, request: Request) -> ImageReader:
+    """Opens a folder, or an archive, compressed or not; an empty `form` means any form.
+
+    That an OCI layout is a folder or an archive shows in the path, whatever the source says.
+    """
+    store: FolderStore | ArchiveFile | CompressedArchive
+    if path.is_dir():
+        store = FolderStore(path)
+    elif (kind := is_compressed(path)) is not None:
+        store = _compressed(path, kind, request)
+    else:
+        store = ArchiveFile(open_file(path), visible(str(path)))
+    with closed_on_error(store.close):
+        forms = _forms(store)
+        if not forms and isinstance(store, FolderStore):
+            raise no_image(store.file)
+        if form and forms and form not in forms:
+            name, best = visible(str(path)), forms[0]
+            if best == "oci" and not isinstance(store, FolderStore):
+                best = "oci-archive"
+            raise UsageError(f"{name} is not what {form}: opens.", f"Write {best}:{name}.")
+        form = form or (forms[0] if forms else "docker-archive")
+        if form == "dir":
+            from layerscope.images.archives.skopeo_store import SkopeoStore
+
+            return _open_layout(store, SkopeoStore(store), wanted, f"dir:{path}", request)
+        if form == "oci":
+            place = "oci" if isinstance(store, FolderStore) else "oci-archive"
+            return _open_layout(store, store, wanted, f"{place}:{path}", request)
+        return _open_saved(store, path, wanted, request)
+
+
+def _forms(store: FolderStore | ArchiveFile | CompressedArchive) -> list[str]:
+    """The transports that can open files, the best first."""
+    found = []
+    if store.holds(MANIFEST):
+        document = load_json(store.file, MANIFEST, read_document(store, MANIFEST))
+        keys = ("config", "manifests", "fsLayers")
+        of_one = isinstance(document, dict) and any(key in document for key in keys)
+        found.append("dir" if of_one else "docker-archive")
+    elif holds_legacy(store.holds, store.names()):
+        found.append("docker-archive")
+    if store.holds(INDEX):
+        # Archives of `docker save` are layouts too; once unpacked, that is what they are best at.
+        found.insert(0 if isinstance(store, FolderStore) else 1, "oci")
+    return found
+
+
+def _open_saved(
+    store: FolderStore | ArchiveFile | CompressedArchive,
+    path: Path,
+    wanted: str | None,
+    request: Request,
+) -> ImageReader:
+    """Opens the output of `docker save`: manifest.json has one platform, index.json has all."""
+    source = f"docker-archive:{path}"
+    if store.holds(INDEX):
+        from layerscope.images.archives.oci_layout import holds_platforms
+
+        if holds_platforms(store):
+            reader = _open_layout(store, store, wanted, source, request)
+            reader.image = replace(reader.image, reference=familiar(reader.image.reference))
+            return reader
+    with _choosing(source):
+        if isinstance(store, ArchiveFile):
+            return ArchiveReader(store, wanted, source)
+        if isinstance(store, FolderStore):
+            return UnpackedArchiveReader(store, wanted, source)
+        from layerscope.images.archives.compressed import CompressedArchiveReader
+
+        return CompressedArchiveReader(store, wanted, source)
 
 
 def _open_layout(
-    store: BlobStore, wanted: str | None, place: str, request: Request
+    files: FolderStore | ArchiveFile | CompressedArchive,
+    store: BlobStore,
+    wanted: str | None,
+    place: str,
+    request: Request,
 ) -> OciLayoutReader:
-    from layerscope.images.oci_layout import OciLayoutReader
-
+    """Opens a layout; `store` has the names of a layout for `files`."""
     with _choosing(place):
-        return OciLayoutReader(store, wanted, request.platform, place)
+        if isinstance(files, FolderStore | ArchiveFile):
+            from layerscope.images.archives.oci_layout import OciLayoutReader
+
+            return OciLayoutReader(store, wanted, request.platform, place)
+        from layerscope.images.archives.compressed import CompressedLayoutReader
+
+        return CompressedLayoutReader(files, store, wanted, request.platform, place)
 
 
-def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request) -> ImageReader:
-    from layerscope.images.save_stream import CompressedArchiveReader
+def _compressed(path: Path, kind: str, request: Request) -> CompressedArchive:
+    from layerscope.images.archives.compressed import CompressedArchive
 
     request.progress.what = "Reading the archive"
     name = visible(str(path))
@@ -236,19 +285,11 @@ def _open_compressed(path: Path, wanted: str | None, kind: str, request: Request
             except CompressionError as error:
                 raise BadInputError(name, None, str(error), "Copy the file again.") from None
 
-    with _choosing(f"docker-archive:{path}"):
-        return CompressedArchiveReader(
-            reopen,
-            request.progress,
-            kind=kind,
-            file=f"{name} uncompressed",
-            wanted=wanted,
-            source=f"docker-archive:{path}",
-        )
+    return CompressedArchive(reopen, request.progress, kind=kind, name=name)
 
 
 def _open_engine(rest: str, source: str, request: Request) -> ImageReader:
-    # docker-py takes a fifth of a second to import, which archives need not wait for.
+    # Importing docker-py takes a fifth of a second, which archives need not wait for.
     from layerscope.engines.local_store import open_in_engine
 
     return open_in_engine(rest, source, export=request.export, platform=request.platform)
@@ -261,19 +302,21 @@ def _open_container(rest: str, source: str, request: Request) -> ImageReader:
 
 
 def _open_data_folder(rest: str, source: str, request: Request) -> ImageReader:
-    from layerscope.images.docker_root import open_docker_root
+    from layerscope.images.stores.docker_root import DockerRoot
 
     path, wanted = split_archive(rest)
-    return open_docker_root(path, wanted, request.platform)
+    root = DockerRoot(path)
+    with closed_on_error(root.close):
+        return root.open(wanted, request.platform)
 
 
 def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
-    # Other sources need not wait for what talks to registries.
-    from layerscope.images.document_cache import DocumentCache
-    from layerscope.images.registry import RegistryReader
+    # Other sources need not wait for these imports.
+    from layerscope.images.cache.documents import DocumentCache
+    from layerscope.images.registry.reader import RegistryReader
 
     if not rest.startswith("//"):
-        # `docker:27` is an image of that name.
+        # `docker:27` is the name of an image.
         return _open_engine(source, f"docker-daemon:{source}", request)
     documents = DocumentCache() if request.cache else None
     return RegistryReader(
@@ -285,35 +328,31 @@ def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
     )
 
 
-#: What may stand before a colon in a source; everything else is a name or a path.
-TRANSPORTS: dict[str, Opener] = {
-    "container": _open_container,
-    "docker": _open_registry,
-    "docker-archive": _open_docker_archive,
-    "docker-daemon": _open_engine,
-    "docker-root": _open_data_folder,
-    "oci": _open_oci,
-    "oci-archive": _open_oci_archive,
+#: What may precede a colon in a source, and what follows it; all else is a name or a path.
+TRANSPORTS: dict[str, tuple[Opener, str]] = {
+    "container": (_open_container, "NAME"),
+    "dir": (_open_dir, "DIR"),
+    "docker": (_open_registry, "//HOST/NAME:TAG"),
+    "docker-archive": (_open_docker_archive, "PATH[:REF]"),
+    "docker-daemon": (_open_engine, "NAME[:TAG]"),
+    "docker-root": (_open_data_folder, "DIR[:NAME]"),
+    "oci": (_open_oci, "DIR[:REF]"),
+    "oci-archive": (_open_oci, "PATH[:REF]"),
 }
 
 
-#: What stands behind each of them.
-_FORMS = {
-    "container": "NAME",
-    "docker": "//HOST/NAME:TAG",
-    "docker-archive": "PATH[:REF]",
-    "docker-daemon": "NAME[:TAG]",
-    "docker-root": "DIR[:NAME]",
-    "oci": "DIR[:REF]",
-    "oci-archive": "PATH[:REF]",
+#: Transports that layerscope does not read, and what to do instead.
+_NOT_YET = {
+    "containerd-root": "Export the image first: ctr images export FILE NAME.",
+    "containers-storage": "Save the image first: podman save -o FILE NAME.",
+    "embedded": "Name an image of an engine or a registry, or an archive.",
 }
 
 
 def split_archive(text: str) -> tuple[Path, str | None]:
-    """Splits `PATH[:REF]` at the first colon behind which no file of that name goes on.
+    """Splits `PATH[:REF]` at the first colon for which the path exists.
 
-    Raises:
-        UsageError: There is no path.
+    Raises UsageError if there is no path.
     """
     if os.path.lexists(text):
         return Path(text), None
@@ -322,13 +361,13 @@ def split_archive(text: str) -> tuple[Path, str | None]:
             return Path(text[:place]), text[place + 1 :] or None
     path, _, wanted = text.partition(":")
     if not path:
-        # An empty path would be the folder that we are in.
-        raise UsageError(f"No path stands before :{visible(wanted)}.", "Write PATH:REF.")
+        # An empty path would be the current folder.
+        raise UsageError(f"There is no path before :{visible(wanted)}.", "Write PATH:REF.")
     return Path(path), wanted or None
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is such a file, or something that keeps us from seeing it."""
+    """Whether a file exists, or access to it is denied."""
     try:
         return path.exists()
     except PermissionError:
@@ -338,6 +377,4 @@ def _is_there(path: Path) -> bool:
 
 
 def _looks_like_path(source: str) -> bool:
-    return source.startswith(("/", "./", "../", "~")) or source.endswith(
-        (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz")
-    )
+    return source.startswith(("/", "./", "../", "~")) or source.endswith(ARCHIVES)

@@ -1,8 +1,8 @@
-"""`ssh://` engines: HTTP over what `ssh HOST docker system dial-stdio` reads and writes.
+"""`ssh://` engines: HTTP over the stdin and stdout of `ssh HOST docker system dial-stdio`.
 
-As the docker command does it: the user's own ssh with its configuration, keys and agent; on the
-other side the docker command, which knows where its engine listens. ssh never asks anything here,
-since it would ask on a terminal that a screen may have.
+As with the docker command, it is the user's own ssh with its configuration, keys and agent; on the
+other side the docker command knows where its engine listens. ssh runs in batch mode, since a prompt
+would disturb the screen.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import os
 import shlex
 import socket
 import subprocess
-import tempfile
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -24,45 +22,37 @@ from docker.transport.basehttpadapter import BaseHTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from layerscope.engines.address import Address
 from layerscope.errors import EngineError
-from layerscope.text import visible
+from layerscope.text import clip, visible
 
-#: Bytes at the end of what ssh says that are looked at.
-_TAIL = 4096
-#: Seconds that an ssh whose connection broke off may take to say why.
-_MOMENT = 2.0
+_TAIL = 4096  # How many of the last bytes of ssh's stderr are kept.
+_LONGEST = 300  # Characters of its message that are shown.
+_LIBRARIES = "LD_LIBRARY_PATH"
+_MOMENT = 2.0  # Seconds that ssh may take to report why a connection was lost.
 
 
 @dataclass(frozen=True, slots=True)
 class SshHost:
-    """What stands in an `ssh://` address.
-
-    Attributes:
-        address: The address itself.
-        command: The command line that connects to the engine there.
-        trial: One that a user can try.
-    """
-
-    address: str
-    command: tuple[str, ...]
-    trial: str
+    address: str  # The address, safe to show.
+    command: tuple[str, ...]  # The command line that connects to its engine.
+    trial: str  # A command line for the user to try.
 
 
 def ssh_host(address: str) -> SshHost:
-    """The host of an address such as `ssh://user@host:port`.
-
-    Raises:
-        EngineError: It is none.
-    """
-    wrong = EngineError(f"{visible(address)} is no address.", "Write ssh://USER@HOST:PORT.")
+    """Parses an address such as `ssh://user@host:port`; raises EngineError if it is invalid."""
+    shown = Address(address, None, "").shown
+    wrong = EngineError(f"{shown} is not an address.", "Write ssh://USER@HOST:PORT.")
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise wrong from None
-    # As an option, ssh would run whatever it names.
-    if not host or host.startswith("-") or parts.password or parts.query or parts.fragment:
+    # ssh would take it as an option, which can run any command.
+    if not host or host.startswith("-") or parts.query or parts.fragment:
         raise wrong
+    if parts.password:
+        raise EngineError(f"{shown} has a password.", "Leave it out; ssh uses your keys.")
     trial = ["ssh"]
     options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     if parts.username:
@@ -72,24 +62,18 @@ def ssh_host(address: str) -> SshHost:
         trial += ["-p", str(port)]
     remote = ["docker"]
     if parts.path not in ("", "/"):
-        # A socket there, as the docker command takes it.
+        # A socket there, as with the docker command.
         remote += ["--host", f"unix://{parts.path}"]
     line = shlex.join([*remote, "system", "dial-stdio"])
     whom = f"{unquote(parts.username)}@{host}" if parts.username else host
     trial += [whom, *remote, "version"]
-    return SshHost(address, ("ssh", *options, "--", host, line), " ".join(trial))
+    return SshHost(shown, ("ssh", *options, "--", host, line), " ".join(trial))
 
 
 class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
-    """What requests of an engine over ssh go through; a process for each connection."""
+    """The adapter of requests for an engine over ssh, with a process for each connection."""
 
     def __init__(self, host: SshHost, timeout: float) -> None:
-        """Connects to nothing yet.
-
-        Args:
-            host: The host.
-            timeout: Seconds after which a connection that says nothing is given up.
-        """
         self._host = host
         self._dials: list[_Dial] = []
         self._guard = threading.Lock()
@@ -97,47 +81,40 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
         super().__init__()
 
     def get_connection(self, url: str, proxies: object = None) -> HTTPConnectionPool:
-        """The only pool that there is."""
         return self._pool
 
     def request_url(self, request: Any, proxies: object) -> str:
-        """The path alone: there is no proxy."""
         return str(request.path_url)
 
     def send(self, request: Any, *arguments: Any, **more: Any) -> Any:
-        """Sends a request.
-
-        Raises:
-            EngineError: ssh has ended, and said why.
-        """
+        """Sends a request; raises EngineError if ssh failed."""
         try:
             return super().send(request, *arguments, **more)
         except requests.ConnectionError:
-            said = self._said()
-            if said is None:
+            failure = self._failure()
+            if failure is None:
                 raise
         raise EngineError(
-            f"The engine at {visible(self._host.address)} cannot be reached (ssh: {said}).",
-            f"`{visible(self._host.trial)}` has to work without a question.",
+            f"The engine at {self._host.address} cannot be reached (ssh: {failure}).",
+            f"`{visible(self._host.trial)}` must work without a prompt.",
         ) from None
 
     def dial(self) -> socket.socket:
-        """Starts ssh, and gives the socket that leads to the engine."""
+        """Starts ssh, and returns a socket that is connected to the engine."""
         ours, theirs = socket.socketpair()
-        words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
             process = subprocess.Popen(  # noqa: S603
                 self._host.command,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=words,
-                env=_environment(os.environ),
-                # A ctrl+c in the terminal is for us.
+                stderr=subprocess.PIPE,
+                # The libraries of a bundled Python are not for ssh.
+                env={name: value for name, value in os.environ.items() if name != _LIBRARIES},
+                # A ctrl+c in the terminal is for this process.
                 start_new_session=True,
             )
         except OSError as error:
             ours.close()
-            words.close()
             raise EngineError(
                 f"ssh cannot be started: {error.strerror}.", "Install it (openssh-client)."
             ) from None
@@ -145,11 +122,10 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
             theirs.close()
         with self._guard:
             self._dials = [dial for dial in self._dials if not dial.over()]
-            self._dials.append(_Dial(process, words))
+            self._dials.append(_Dial(process))
         return ours
 
     def close(self) -> None:
-        """Ends all connections."""
         super().close()
         self._pool.close()
         with self._guard:
@@ -157,53 +133,49 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
         for dial in dials:
             dial.end()
 
-    def _said(self) -> str | None:
-        """Why ssh ended, in its last line; None if it did not."""
+    def _failure(self) -> str | None:
+        """The last error message of ssh; None if it has not failed."""
         with self._guard:
-            dials = list(self._dials)
-        for dial in reversed(dials):
-            said = dial.said()
-            if said is not None:
-                return said
-        return None
+            dials = self._dials[::-1]
+        return next((text for dial in dials if (text := dial.failure()) is not None), None)
 
 
-@dataclass(frozen=True, slots=True)
 class _Dial:
-    process: subprocess.Popen[bytes]
-    words: IO[bytes]
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._tail = b""
+        self._reader = threading.Thread(target=self._read, name="layerscope-ssh", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Keeps the last bytes of its stderr."""
+        assert self._process.stderr is not None  # noqa: S101
+        with self._process.stderr as stderr:
+            while piece := os.read(stderr.fileno(), _TAIL):
+                self._tail = (self._tail + piece)[-_TAIL:]
 
     def over(self) -> bool:
-        """Whether it has ended; what it said is let go of then."""
-        if self.process.poll() is None:
-            return False
-        self.words.close()
-        return True
+        return self._process.poll() is not None
 
-    def said(self) -> str | None:
-        """The last line that it said, if it ended with an error."""
+    def failure(self) -> str | None:
+        """The last line of its stderr, if it failed."""
         try:
-            code = self.process.wait(_MOMENT)
+            code = self._process.wait(_MOMENT)
         except subprocess.TimeoutExpired:
             return None
         if not code:
             return None
-        try:
-            self.words.seek(0, os.SEEK_END)
-            self.words.seek(max(0, self.words.tell() - _TAIL))
-            lines = self.words.read().decode("utf-8", "replace").split("\n")
-        except (OSError, ValueError):
-            lines = []
-        said = [" ".join(line.split()) for line in lines if line.strip()]
-        return (
-            visible(said[-1]).removeprefix("ssh: ").rstrip(".") if said else f"it ended with {code}"
-        )
+        self._reader.join(_MOMENT)
+        lines = self._tail.decode("utf-8", "replace").split("\n")
+        lines = [" ".join(line.split()) for line in lines if line.strip()]
+        if not lines:
+            return f"it ended with {code}"
+        return visible(clip(lines[-1], _LONGEST)).removeprefix("ssh: ").rstrip(".")
 
     def end(self) -> None:
-        self.process.terminate()
+        self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_MOMENT)
-        self.words.close()
+            self._process.wait(_MOMENT)
 
 
 class _Pool(HTTPConnectionPool):
@@ -225,8 +197,3 @@ class _Connection(HTTPConnection):
         sock = self._adapter.dial()
         sock.settimeout(float(self.timeout or 0) or None)
         self.sock = sock
-
-
-def _environment(known: Mapping[str, str]) -> dict[str, str]:
-    # What a bundled Python brings along is not for ssh.
-    return {name: value for name, value in known.items() if name != "LD_LIBRARY_PATH"}

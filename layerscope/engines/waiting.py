@@ -1,4 +1,4 @@
-"""Says so where an engine lets one wait for an answer that should take no time."""
+"""Reports that an engine takes long to answer."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from contextlib import contextmanager
 
 from layerscope.text import visible
 
-#: Seconds after which something is said.
-_PATIENCE = 3.0
+_PATIENCE = 3.0  # Seconds after which the wait is reported.
 
-#: Takes a sentence, from any thread.
-Listener = Callable[[str], None]
+Listener = Callable[[str], None]  # Takes a sentence, from any thread.
 
 _listeners: list[Listener] = []
 
 
 @contextmanager
-def waiting_told(listener: Listener) -> Iterator[None]:
-    """Has a function told whenever an engine lets one wait, as long as the block runs."""
+def waits_reported(listener: Listener) -> Iterator[None]:
+    """Calls a function whenever an engine takes long to answer, within the block."""
     _listeners.append(listener)
     try:
         yield
@@ -29,15 +27,11 @@ def waiting_told(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def patiently(whom: str) -> Iterator[None]:
-    """Around a question that may have to wait.
-
-    Args:
-        whom: Whom it is for, such as `the engine at …`.
-    """
+    """Reports that the block takes long; `whom` is what it waits for, such as `the engine at …`."""
     if not _listeners:
         yield
         return
-    timer = threading.Timer(_PATIENCE, _tell, [whom])
+    timer = threading.Timer(_PATIENCE, _report, [whom])
     timer.daemon = True
     timer.start()
     try:
@@ -46,6 +40,6 @@ def patiently(whom: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _tell(whom: str) -> None:
+def _report(whom: str) -> None:
     for listener in _listeners:
         listener(f"Waiting for {visible(whom)}…")

@@ -1,8 +1,7 @@
-"""Applies layers to each other: the arithmetic behind `stack.Stack`.
+"""Applies layers on top of each other: the arithmetic behind `stack.Stack`.
 
-The state is one array, the version that each node shows. A layer changes it in this order: what its
-whiteouts and its non-folders hide goes; its own entries come; folders that they need and that are
-not there are implied.
+The state is one array, the version that each node shows. For each layer, what its whiteouts and
+non-folders hide goes first; then its own entries come; then missing folders above them are implied.
 """
 
 from __future__ import annotations
@@ -16,27 +15,22 @@ import numpy.typing as npt
 from layerscope.errors import LayerscopeError
 from layerscope.filesystem import changeset as changeset_module
 from layerscope.filesystem.change import NEVER, Change
-from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
-from layerscope.filesystem.tree import Int32, PathTree
+from layerscope.filesystem.changeset import Changeset, EntryType, Int16, Int32, Int64, UInt8, UInt16
+from layerscope.filesystem.tree import PathTree
 
-Int16 = npt.NDArray[np.int16]
-UInt16 = npt.NDArray[np.uint16]
-Bool = npt.NDArray[np.bool_]
-
-#: What a folder looks like that no entry describes: as engines make it, but for its time.
+#: The mode of a folder that no entry describes, as engines create it.
 IMPLIED_MODE = 0o755
 
-#: Up to so many hidden ranges are walked one by one; more are marked in one pass over all nodes.
+#: Up to this many hidden ranges are searched one by one, more in one pass over all nodes.
 _FEW = 32
 
 
 class Applied:
-    """The columns of a `stack.Stack`; their meaning is told there."""
+    """The columns of a `stack.Stack`, which documents them."""
 
     def __init__(self, changesets: Sequence[Changeset]) -> None:
-        """Applies the layers, base first."""
         if len(changesets) >= NEVER:
-            raise LayerscopeError(f"An image of {len(changesets)} layers cannot be shown.")
+            raise LayerscopeError(f"Images with {len(changesets)} layers are not supported.")
         lengths = [len(c) for c in changesets]
         _check_number(sum(lengths))
         self.changesets = changesets
@@ -74,16 +68,25 @@ class Applied:
         self.hidden_by[whiteouts] = layer
         self.hidden_by[opaques] = layer
         real = rows[kinds < _WHITEOUT]
+        # overlayfs ignores the mark of an opaque folder on the root of a layer.
+        opaques = opaques[self.nodes[opaques] != 0]
         self.below[rows] = self._shown[nodes]
         if self.changesets[layer].links:
             self._link_inodes(layer, real)
-        gone = self._hide(layer, real, whiteouts, opaques)
+        gone, hidden = self._hide(layer, real, whiteouts, opaques)
         nodes = self.nodes[real]
         self._replace(layer, nodes, real)
         above: Int32 = self.tree.parents[nodes]
         if len(whiteouts) or len(opaques):
             above = np.concatenate([above, self._marked_folders(layer, whiteouts, opaques)])
+        first = len(self.kinds)
         self._imply_folders(layer, above)
+        if len(gone):
+            # Where something was until now.
+            implied = self.nodes[first:]
+            place = np.minimum(np.searchsorted(gone, implied), len(gone) - 1)
+            was = (gone[place] == implied) & (self.below[first:] < 0)
+            self.below[first:][was] = hidden[place][was]
         left = gone[self._shown[gone] < 0]
         for marks, own in ((whiteouts, 0), (opaques, 1)):
             marked = self.nodes[marks]
@@ -91,11 +94,12 @@ class Applied:
             removed = np.searchsorted(left, self.tree.ends[marked]) > first
             self.changes[marks[removed]] = Change.REMOVED
 
-    def _hide(self, layer: int, real: Int32, whiteouts: Int32, opaques: Int32) -> Int32:
-        """Hides what lower layers have where this layer says so.
+    def _hide(
+        self, layer: int, real: Int32, whiteouts: Int32, opaques: Int32
+    ) -> tuple[Int32, Int32]:
+        """Hides what this layer removes or replaces.
 
-        Returns:
-            The nodes that showed something and no longer do, in order.
+        Returns the nodes that went, sorted, and the versions that they showed.
         """
         ends = self.tree.ends
         solid = self.nodes[real[self.kinds[real] != _DIR]]
@@ -104,7 +108,7 @@ class Applied:
         starts = np.concatenate([removed, emptied + 1, solid + 1])
         stops = np.concatenate([ends[removed], ends[emptied], ends[solid]])
         if not len(starts):
-            return np.zeros(0, np.int32)
+            return np.zeros(0, np.int32), np.zeros(0, np.int32)
         covered = np.zeros(len(self.tree) + 1, np.int32)
         if len(starts) <= _FEW:
             pieces = [
@@ -118,20 +122,21 @@ class Applied:
             inside = np.cumsum(covered[:-1]) > 0
             gone = np.flatnonzero(inside & (self._shown >= 0)).astype(np.int32)
         nodes: Int32 = gone[gone != 0]
-        self.hidden_by[self._shown[nodes]] = layer
+        versions: Int32 = self._shown[nodes]
+        self.hidden_by[versions] = layer
         self._shown[nodes] = -1
-        return nodes
+        return nodes, versions
 
     def _replace(self, layer: int, nodes: Int32, rows: Int32) -> None:
-        """Shows versions at nodes, in place of what they showed."""
+        """Shows versions at nodes instead of what they showed."""
         previous = self._shown[nodes]
         self.hidden_by[previous[previous >= 0]] = layer
         self._shown[nodes] = rows
 
     def _marked_folders(self, layer: int, whiteouts: Int32, opaques: Int32) -> Int32:
-        """Folders that whiteouts are in and that are not there; engines make them all the same.
+        """Missing folders that contain whiteouts, which engines create as well.
 
-        Those that a whiteout of the layer itself removes, or a file of it replaces, stay away.
+        Those that the layer itself removes or replaces with a file stay missing.
         """
         removed = _distinct(self.nodes[whiteouts])
         folders: Int32 = _distinct(
@@ -154,7 +159,7 @@ class Applied:
         return kept
 
     def _imply_folders(self, layer: int, folders: Int32) -> None:
-        """Makes folders of nodes, and of what is above them, where they are none."""
+        """Makes nodes, and those above them, folders where they are not."""
         parents = self.tree.parents
         wanted = _distinct(folders)
         found: list[Int32] = []
@@ -191,22 +196,24 @@ class Applied:
         self._replace(layer, nodes, rows)
 
     def _link_inodes(self, layer: int, real: Int32) -> None:
-        """Gives hard links the inode of what they are links to, in this layer or below.
+        """Gives hard links the inode of their target, in this layer or below.
 
-        Engines set the owner, mode and time that the header of a link carries on the inode that
-        all its names share, so the last header counts for all of them; a symlink gets the owner.
+        Engines apply the owner, mode and time in the header of a link to the inode that all its
+        names share, so the last header wins; a symlink only takes the owner.
         """
         base = self.bases[layer]
         links = self.changesets[layer].links
         hard = real[self.kinds[real] == _HARDLINK].tolist()
         if not hard:
             return
-        own = dict(zip(self.nodes[real].tolist(), real.tolist(), strict=True))
-        for row in hard:
-            # A union that is a layer of a pair names no target of a link that has none in it.
-            link = links.get(row - base)
-            node = None if link is None else self.tree.find(link)
-            if node is None or node == self.nodes[row]:
+        # In a pair of images, a link whose target is not in the merged view names none.
+        named = [row for row in hard if row - base in links]
+        targets = self.tree.nodes(b"\0".join(links[row - base] for row in named), len(named))
+        nodes = self.nodes[real]
+        wanted = np.isin(nodes, targets)
+        own = dict(zip(nodes[wanted].tolist(), real[wanted].tolist(), strict=True))
+        for row, node in zip(named, targets.tolist(), strict=True):
+            if node == self.nodes[row]:
                 continue
             target = own.get(node, -1)
             if target < 0 or target > row:
@@ -232,13 +239,12 @@ _WHITEOUT, _OPAQUE = int(EntryType.WHITEOUT), int(EntryType.OPAQUE)
 
 
 def _check_number(entries: int) -> None:
-    """Refuses more entries than there is any use, or memory, for."""
     most = changeset_module.MOST_ENTRIES
     if entries > most:
         raise LayerscopeError(
-            f"The layers of the image have {entries:,} entries together, folders that they imply"
-            f" included; {most:,} are the most that can be shown.",
-            "No image needs that: it may be made to use up memory.",
+            f"The image has {entries:,} entries, implied folders included; at most {most:,} are "
+            "supported.",
+            "No ordinary image has that many: it may be designed to exhaust memory.",
         )
 
 
@@ -247,7 +253,7 @@ def _join(columns: Sequence[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.N
 
 
 def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
-    """Paths that hard links name; they might be in no layer that is there."""
+    """Paths that hard links name; none of the given layers may have them."""
     targets: list[bytes] = []
     for changeset in changesets:
         if changeset.links:
@@ -257,7 +263,7 @@ def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
 
 
 def _distinct(nodes: Int32) -> Int32:
-    """Nodes in their order, each once; for `np.unique` numpy would import a part of it more."""
+    """Nodes sorted, each once. `np.unique` would make numpy import another of its parts."""
     ordered = np.sort(nodes)
     distinct: Int32 = ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
     return distinct

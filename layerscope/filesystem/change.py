@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntFlag
+
+from layerscope.text import LabelledEnum
 
 
-class Change(IntEnum):
-    """What a layer did to a path."""
-
+class Change(LabelledEnum):
     UNCHANGED = 0
     ADDED = 1
     MODIFIED = 2
     REMOVED = 3
 
     @property
-    def label(self) -> str:
-        """The name that JSON uses."""
-        return self.name.lower()
-
-    @property
     def letter(self) -> str:
-        """The letter that the screen shows; a space for unchanged."""
+        """The letter shown on screen; a space for unchanged."""
         return " AMR"[self]
 
 
 class Aspect(IntFlag):
-    """In what a modified version differs from the one below."""
+    """How a modified version differs from the one below."""
 
     TYPE = 1
     CONTENT = 2
@@ -37,5 +32,5 @@ class Aspect(IntFlag):
     DEVICE = 128
 
 
-#: What `hidden_by` says of a version that no layer hides.
+#: The `hidden_by` of a version that no layer hides.
 NEVER = 32767

@@ -1,23 +1,19 @@
-"""Says of every version whether its layer added, modified or kept its path, and in what."""
+"""Finds whether each version was added, modified or kept by its layer, and how it differs."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from layerscope.filesystem.apply import Applied, Bool, UInt16
+from layerscope.filesystem.apply import Applied
 from layerscope.filesystem.change import Aspect, Change
-from layerscope.filesystem.changeset import Changeset, EntryType
-from layerscope.filesystem.tree import Int32
+from layerscope.filesystem.changeset import Bool, Changeset, EntryType, Int32, UInt16
 
 
 def classify(applied: Applied) -> tuple[UInt16, Bool]:
     """Fills `applied.changes` for all versions but whiteouts.
 
-    Returns:
-        `Aspect` bits of each version, and whether it is a regular file over one of the same size
-        whose bytes nobody has compared yet. Where the rest is equal too, such a version counts as
-        unchanged until then.
+    Returns `Aspect` bits of each version, and whether it is a regular file over one of the same
+    size whose content has not been compared. If nothing else differs, it counts as unchanged.
     """
     total = len(applied.kinds)
     aspects: UInt16 = np.zeros(total, np.uint16)
@@ -31,7 +27,7 @@ def classify(applied: Applied) -> tuple[UInt16, Bool]:
     lower = applied.below[rows]
     found: UInt16 = np.zeros(len(rows), np.uint16)
 
-    def note(aspect: Aspect, differs: npt.NDArray[np.bool_]) -> None:
+    def note(aspect: Aspect, differs: Bool) -> None:
         found[differs] |= np.uint16(aspect)
 
     note(Aspect.TYPE, types[rows] != types[lower])
@@ -46,7 +42,7 @@ def classify(applied: Applied) -> tuple[UInt16, Bool]:
     same_size = both_files & (found & Aspect.CONTENT == 0) & (applied.sizes[rows] > 0)
     questions = same_size & (applied.inodes[rows] != applied.inodes[lower])
     if all(changeset.digests is None for changeset in applied.changesets):
-        # As in every archive that can seek, and then there are many questions.
+        # As in every seekable archive, which may have many such files.
         unread[rows[questions]] = True
         questions[:] = False
     for place in np.flatnonzero(questions).tolist():
@@ -55,11 +51,16 @@ def classify(applied: Applied) -> tuple[UInt16, Bool]:
             unread[rows[place]] = True
         elif not equal:
             found[place] |= np.uint16(Aspect.CONTENT)
-    note(Aspect.LINK, _differs(applied, rows, lower, types, EntryType.SYMLINK, "links"))
-    note(Aspect.DEVICE, _differs(applied, rows, lower, types, EntryType.CHAR, "devices"))
-    note(Aspect.DEVICE, _differs(applied, rows, lower, types, EntryType.BLOCK, "devices"))
+    for kind, aspect, column in (
+        (EntryType.SYMLINK, Aspect.LINK, "links"),
+        (EntryType.CHAR, Aspect.DEVICE, "devices"),
+        (EntryType.BLOCK, Aspect.DEVICE, "devices"),
+    ):
+        suspects = (types[rows] == kind) & (types[lower] == kind)
+        note(aspect, _differs(applied, rows, lower, suspects, column))
     if any(changeset.xattrs for changeset in applied.changesets):
-        note(Aspect.XATTRS, _xattrs_differ(applied, rows, lower))
+        marked = _with_xattrs(applied)
+        note(Aspect.XATTRS, _differs(applied, rows, lower, marked[rows] | marked[lower], "xattrs"))
     aspects[rows] = found
     applied.changes[rows[found != 0]] = Change.MODIFIED
     return aspects, unread
@@ -86,17 +87,10 @@ def _equal_digests(applied: Applied, row: int, lower: int) -> bool | None:
     return digests[0] == digests[1]
 
 
-def _differs(
-    applied: Applied,
-    rows: Int32,
-    lower: Int32,
-    types: npt.NDArray[np.uint8],
-    kind: EntryType,
-    column: str,
-) -> Bool:
-    """Where two versions of one type have different values in a sparse column."""
+def _differs(applied: Applied, rows: Int32, lower: Int32, suspects: Bool, column: str) -> Bool:
+    """Which suspects differ from the version below in a sparse column."""
     result: Bool = np.zeros(len(rows), np.bool_)
-    for index in np.flatnonzero((types[rows] == kind) & (types[lower] == kind)).tolist():
+    for index in np.flatnonzero(suspects).tolist():
         values = []
         for version in (int(rows[index]), int(lower[index])):
             place = place_of(applied, int(applied.inodes[version]))
@@ -105,21 +99,8 @@ def _differs(
     return result
 
 
-def _xattrs_differ(applied: Applied, rows: Int32, lower: Int32) -> Bool:
-    bearers = {
-        applied.bases[layer] + row
-        for layer, changeset in enumerate(applied.changesets)
-        for row in changeset.xattrs
-    }
-    marked = np.zeros(len(applied.kinds), np.bool_)
-    marked[list(bearers)] = True
-    result: Bool = np.zeros(len(rows), np.bool_)
-    inodes = applied.inodes
-    suspects = marked[inodes[rows]] | marked[inodes[lower]]
-    for index in np.flatnonzero(suspects).tolist():
-        values = []
-        for version in (int(rows[index]), int(lower[index])):
-            place = place_of(applied, int(inodes[version]))
-            values.append({} if place is None else place[0].xattrs.get(place[1], {}))
-        result[index] = values[0] != values[1]
-    return result
+def _with_xattrs(applied: Applied) -> Bool:
+    marked: Bool = np.zeros(len(applied.kinds), np.bool_)
+    for base, changeset in zip(applied.bases, applied.changesets, strict=False):
+        marked[[base + row for row, values in changeset.xattrs.items() if values]] = True
+    return marked[applied.inodes]

@@ -1,4 +1,4 @@
-"""Compares the unions of two stacks, path by path."""
+"""Compares the merged views of two stacks, path by path."""
 
 from __future__ import annotations
 
@@ -11,30 +11,24 @@ from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.pair import Pair, aspects_of, pair_unions
 from layerscope.filesystem.stack import Stack
 
-#: Says of pairs of regular files of the same size, in their order, whether they have the same
-#: content; None if nobody can tell.
+#: For pairs of regular files of one size, in order, whether they have the same content; None if
+#: that is not known.
 SameContents = Callable[[Sequence[tuple[int, int]]], Iterable[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A path that is not the same in two images.
+    path: bytes  # The path, without a leading slash.
+    change: Change  # Added: only in the second; removed: only in the first; or modified.
+    aspects: Aspect  # How it differs, if it was modified.
+    first: int | None  # Row in the first stack, or None.
+    second: int | None  # Row in the second stack, or None.
+    content_known: bool  # Whether CONTENT in `aspects` is certain.
 
-    Attributes:
-        path: The path, without slash in front.
-        change: Added: only in the second; removed: only in the first; or modified.
-        aspects: In what it differs, if it was modified.
-        first: Row in the first stack, or None.
-        second: Row in the second stack, or None.
-        content_known: Whether CONTENT in `aspects` is certain.
-    """
-
-    path: bytes
-    change: Change
-    aspects: Aspect
-    first: int | None
-    second: int | None
-    content_known: bool
+    @property
+    def only_time(self) -> bool:
+        """Whether it is known to differ in its time only."""
+        return self.aspects == Aspect.MTIME and self.content_known
 
 
 def compare_unions(
@@ -43,14 +37,10 @@ def compare_unions(
     same_contents: SameContents,
     shared: Mapping[int, int] | None = None,
 ) -> list[Difference]:
-    """What differs between the unions at the top of two stacks, by path.
+    """What differs between the merged views of two stacks, by path.
 
-    Args:
-        first: One stack.
-        second: The other.
-        same_contents: Asked once, for all files of equal size that do not come from the same
-            layer.
-        shared: As for `pair_unions`.
+    `same_contents` is called once, for all files of equal size that are not from the same layer.
+    `shared` is as for `pair_unions`.
     """
     pair = pair_unions(first, second, shared)
     rows = pair.unread()
@@ -62,7 +52,6 @@ def compare_unions(
 
 
 def differences(pair: Pair) -> list[Difference]:
-    """What differs in a pair, by path."""
     stack = pair.stack
     own = np.arange(stack.bases[1], stack.bases[2])
     changed = own[np.isin(stack.changes[own], (Change.ADDED, Change.MODIFIED))]

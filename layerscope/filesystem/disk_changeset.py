@@ -1,8 +1,8 @@
 """Builds a changeset from the folder in which overlayfs keeps a layer.
 
-The kernel's own documentation (overlayfs.rst, "whiteouts and opaque directories") says what means
-what there. Container engines hand such a folder out as a tar stream, with a whiteout file in place
-of each device 0:0 and each mark of an opaque folder; the changeset is the same as of that stream.
+Whiteouts there are those of the kernel (overlayfs.rst, "whiteouts and opaque directories").
+Container engines export such a folder as a tar stream with a whiteout file for each device 0:0 and
+each opaque folder; the changeset is the same as that stream's.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from layerscope.errors import BadInputError
-from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.changeset import Changeset, EntryType, UInt8
 from layerscope.filesystem.disk_walk import Found, WalkError, walk
 from layerscope.text import visible
 
-Int64 = npt.NDArray[np.int64]
-
-#: Marks rows that are left out; no entry type.
+#: Marks rows to leave out; not an `EntryType`.
 _SKIP = 255
 
 _KIND_OF_FORMAT = np.full(16, _SKIP, np.uint8)
@@ -30,16 +27,16 @@ for _format, _kind in (
     (0o06, EntryType.BLOCK),
     (0o10, EntryType.FILE),
     (0o12, EntryType.SYMLINK),
-    # Sockets (0o14) have no place in a layer: no tar can hold them, and engines pass them over.
+    # Tar cannot hold sockets (0o14), and engines skip them.
 ):
     _KIND_OF_FORMAT[_format] = _kind
 
-#: What overlayfs writes, for root and, with `userxattr`, for everybody else.
+#: The attributes of overlayfs, for root and, with `userxattr`, for other users.
 _MARKS = (b"trusted.overlay.", b"user.overlay.")
-#: File capabilities, the one attribute outside of `user.` that layers carry.
+#: File capabilities, the one attribute outside `user.` that layers have.
 _CAPABILITY = b"security.capability"
 
-#: The mode that engines give the files that stand for whiteouts in a layer's tar stream.
+#: The mode of whiteout files in the tar streams of engines.
 _WHITEOUT_MODE = 0o600
 
 
@@ -48,22 +45,15 @@ def _wanted(name: bytes) -> bool:
 
 
 def read_folder(
-    top: int,
-    name: str,
-    *,
-    live: bool = False,
-    advance: Callable[[int], None] | None = None,
+    top: int, name: str, *, live: bool = False, advance: Callable[[int], None] | None = None
 ) -> Changeset:
     """Reads the upper or a lower folder of an overlay file system.
 
-    Args:
-        top: The folder, open; it stays so.
-        name: What it is called, for errors.
-        live: Whether it may change meanwhile: the upper folder of a running container.
-        advance: Told now and then how many entries have been found; may raise to stop the walk.
+    `top` is its descriptor, which stays open. It may change meanwhile if `live`, as the upper
+    folder of a running container does. `advance` is called with the number of entries found so far,
+    and may raise to stop the walk.
 
-    Raises:
-        BadInputError: It cannot be read, or its files do not hold their own content.
+    Raises BadInputError if it cannot be read, or overlayfs keeps content or entries elsewhere.
     """
     try:
         found = walk(top, _wanted, live=live, advance=advance)
@@ -88,38 +78,11 @@ def _changeset(found: Found, name: str) -> Changeset:
     opaque, xattrs = _marks(found, kinds, name)
     links = dict(found.links)
     _link_inodes(found, kinds, links)
-    counts = np.where(kinds == _SKIP, 0, 1)
-    counts[[row for row in opaque if row >= 0]] = 2
-    rows = np.repeat(np.arange(len(kinds)), counts)
-    changeset = _columns(found, kinds, rows)
-    changeset.links = links
-    changeset.devices = numbers
-    changeset.xattrs = xattrs
-    if opaque or len(rows) != len(kinds):
-        places = (np.cumsum(counts) - counts).tolist()
-        for column in ("links", "devices", "xattrs"):
-            values = getattr(changeset, column)
-            setattr(changeset, column, {places[row]: value for row, value in values.items()})
-        for row in opaque:
-            if row >= 0:
-                changeset.kinds[places[row] + 1] = EntryType.OPAQUE
-                changeset.mtimes[places[row] + 1] = 0
-    if -1 in opaque:
-        changeset = _with_opaque_top(changeset)
-    return changeset
-
-
-def _columns(found: Found, kinds: npt.NDArray[np.uint8], rows: Int64) -> Changeset:
-    status = found.status
-    paths = found.paths
-    if len(rows) != len(paths):
-        paths = [paths[row] for row in rows.tolist()]
-    status, kinds = status[rows], kinds[rows]
-    modes = (status["mode"] & 0o7777).astype(np.uint16)
+    status, modes = found.status, (found.status["mode"] & 0o7777).astype(np.uint16)
     modes[kinds == EntryType.WHITEOUT] = _WHITEOUT_MODE
-    nowhere = np.full(len(rows), -1, np.int64)
-    return Changeset(
-        path_blob=b"\0".join(paths),
+    nowhere = np.full(len(kinds), -1, np.int64)
+    changeset = Changeset(
+        path_blob=b"\0".join(found.paths),
         kinds=kinds,
         modes=modes,
         uids=status["uid"].astype(np.int64),
@@ -128,17 +91,29 @@ def _columns(found: Found, kinds: npt.NDArray[np.uint8], rows: Int64) -> Changes
         mtimes=status["mtime"].astype(np.int64),
         header_offsets=nowhere,
         data_offsets=nowhere,
+        links=links,
+        devices=numbers,
+        xattrs=xattrs,
     )
+    folders = [row for row in opaque if row >= 0]
+    if folders or (kinds == _SKIP).any():
+        counts = np.where(kinds == _SKIP, 0, 1)
+        counts[folders] = 2
+        changeset = changeset.take(np.repeat(np.arange(len(kinds)), counts), found.paths)
+        marks = np.cumsum(counts)[folders] - 1
+        changeset.kinds[marks] = EntryType.OPAQUE
+        changeset.mtimes[marks] = 0
+    if -1 in opaque:
+        # It comes first, as in the stream.
+        changeset = changeset.extended([b""], [EntryType.OPAQUE])
+        changeset = changeset.take(np.roll(np.arange(len(changeset)), 1))
+    return changeset
 
 
 def _marks(
-    found: Found, kinds: npt.NDArray[np.uint8], name: str
+    found: Found, kinds: UInt8, name: str
 ) -> tuple[list[int], dict[int, dict[bytes, bytes]]]:
-    """Takes overlayfs's own attributes out.
-
-    Returns:
-        The rows of opaque folders, and the attributes that belong to the files themselves.
-    """
+    """Returns the rows of opaque folders, and the attributes that are not overlayfs's own."""
     opaque: list[int] = []
     kept: dict[int, dict[bytes, bytes]] = {}
     for row, values in found.xattrs.items():
@@ -156,19 +131,15 @@ def _marks(
             elif mark in (b"metacopy", b"redirect"):
                 where = visible(name.encode("utf-8", "surrogateescape") + b"/" + found.paths[row])
                 what = "content" if mark == b"metacopy" else "entries"
-                raise BadInputError(
-                    where,
-                    None,
-                    f"overlayfs keeps its {what} elsewhere (option {mark.decode()})",
-                    "Export the image instead.",
-                )
+                problem = f"overlayfs keeps its {what} elsewhere (option {mark.decode()})"
+                raise BadInputError(where, None, problem, "Export the image instead.")
         if own and row >= 0:
             kept[row] = own
     return sorted(opaque), kept
 
 
-def _link_inodes(found: Found, kinds: npt.NDArray[np.uint8], links: dict[int, bytes]) -> None:
-    """Of several names of one inode, the first is the file and the others are links to it."""
+def _link_inodes(found: Found, kinds: UInt8, links: dict[int, bytes]) -> None:
+    """Makes the first name of an inode the file, and the others hard links to it."""
     several = (found.status["nlink"] > 1) & (kinds != EntryType.DIR) & (kinds < EntryType.WHITEOUT)
     first: dict[int, int] = {}
     inodes = found.status["ino"]
@@ -177,22 +148,3 @@ def _link_inodes(found: Found, kinds: npt.NDArray[np.uint8], links: dict[int, by
         if earlier != row:
             kinds[row] = EntryType.HARDLINK
             links[row] = found.paths[earlier]
-
-
-def _with_opaque_top(changeset: Changeset) -> Changeset:
-    """Adds the opaque whiteout of the root folder."""
-    zero = np.zeros(1, np.int64)
-    return Changeset(
-        path_blob=b"\0" + changeset.path_blob if len(changeset) else b"",
-        kinds=np.concatenate([np.array([EntryType.OPAQUE], np.uint8), changeset.kinds]),
-        modes=np.concatenate([zero.astype(np.uint16), changeset.modes]),
-        uids=np.concatenate([zero, changeset.uids]),
-        gids=np.concatenate([zero, changeset.gids]),
-        sizes=np.concatenate([zero, changeset.sizes]),
-        mtimes=np.concatenate([zero, changeset.mtimes]),
-        header_offsets=np.concatenate([zero - 1, changeset.header_offsets]),
-        data_offsets=np.concatenate([zero - 1, changeset.data_offsets]),
-        links={row + 1: value for row, value in changeset.links.items()},
-        devices={row + 1: value for row, value in changeset.devices.items()},
-        xattrs={row + 1: value for row, value in changeset.xattrs.items()},
-    )

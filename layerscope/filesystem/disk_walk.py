@@ -1,9 +1,9 @@
 """Walks a folder on disk with as little work for each entry as Python allows.
 
 An object for each status and a path for each call would cost several times what the kernel takes.
-So statx(2) writes its answers next to each other into one buffer that numpy then reads as columns,
-and names are looked up in their folder's own descriptor. That is also what makes the walk safe: no
-path is resolved that somebody could lead elsewhere by a symlink meanwhile.
+So statx(2) writes its results side by side into one buffer that numpy reads as columns, and names
+are looked up in the descriptor of their folder. This also makes the walk safe: no path is resolved
+that a symlink could meanwhile lead elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.errors import closed_on_error
+from layerscope.oci.byte_source import opened
+
 Status = npt.NDArray[Any]
 
-# The parts of `struct statx` (linux/stat.h, the same on all architectures) that are kept.
+# The fields of `struct statx` (linux/stat.h, the same on all architectures) that are kept.
 _FIELDS = {
     "nlink": ("=u4", 16),
     "uid": ("=u4", 20),
@@ -49,63 +52,48 @@ _STATX_BASIC = 0x7FF
 _NOFOLLOW_NO_AUTOMOUNT = 0x900
 _CLONE_FS = 0x200
 
-#: As many answers as a second-level cache holds; they are packed before the buffer is used again.
+#: As many results as a second-level cache holds; they are packed before the buffer is reused.
 _BUFFER = 1024
 
-#: Levels that are open at once, a descriptor each. Processes may usually open 1,024 files, and no
-#: path that a program can name whole has more than 2,048 components.
+#: The most nested folders, each with an open descriptor; processes may usually open 1,024 files.
 MAX_DEPTH = 900
 
 
 class WalkError(OSError):
-    """Something in a folder that cannot be read.
-
-    Attributes:
-        path: Where, relative to the folder.
-    """
+    """Something in a folder that cannot be read."""
 
     def __init__(self, path: bytes, number: int | None, problem: str = "") -> None:
         super().__init__(number or errno.EIO, problem or os.strerror(number or errno.EIO))
-        self.path = path
+        self.path = path  # Its path, relative to the folder.
 
 
 @dataclass(slots=True)
 class Found:
-    """What a walk has found: each folder followed by all that is below it, names sorted by bytes.
+    """What a walk found: each folder followed by everything below it, names sorted by bytes."""
 
-    Attributes:
-        paths: Paths relative to where the walk began, which is not among them itself.
-        status: A structured array: nlink, uid, gid, mode, ino, size, mtime, rdev_major, rdev_minor.
-        links: Targets of symlinks by row.
-        xattrs: Extended attributes of files and folders by row; those of the top have the row -1.
-    """
-
-    paths: list[bytes]
+    paths: list[bytes]  # Paths relative to the top, which is not among them.
+    #: A structured array: nlink, uid, gid, mode, ino, size, mtime, rdev_major, rdev_minor.
     status: Status
-    links: dict[int, bytes]
+    links: dict[int, bytes]  # Targets of symlinks by row.
+    #: Extended attributes of files and folders by row; the top is row -1.
     xattrs: dict[int, dict[bytes, bytes]]
 
 
 def open_folder(name: bytes | str, folder: int | None = None) -> int:
-    """Opens a folder, not through a symlink, leaving its access time alone where that is allowed.
+    """Opens a folder, without following a symlink or, if possible, changing its access time.
 
-    Raises:
-        OSError: It is none, or it cannot be opened.
+    Raises OSError if it is not a folder, or cannot be opened.
     """
     return _open_quietly(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, folder)
 
 
 def open_file(name: bytes | str, folder: int | None = None) -> int:
-    """Opens a regular file, likewise.
-
-    Raises:
-        OSError: It is none, or it cannot be opened.
-    """
-    # O_NONBLOCK: somebody may have put a fifo there, on which open(2) would wait.
+    """Opens a regular file, likewise; raises OSError."""
+    # O_NONBLOCK: open(2) would wait for a fifo.
     fd = _open_quietly(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, folder)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return fd
 
 
@@ -113,26 +101,29 @@ def _open_quietly(name: bytes | str, flags: int, folder: int | None) -> int:
     try:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOATIME, dir_fd=folder)
     except PermissionError:
-        # Only the owner of a file and root may ask for that.
+        # Only root and the owner of a file may use O_NOATIME.
         return os.open(name, flags | os.O_CLOEXEC, dir_fd=folder)
 
 
 def open_below(top: int, path: bytes) -> int:
-    """Opens a regular file below a folder, with no symlink on the way to it.
+    """Opens a regular file below a folder, following no symlink.
 
-    Raises:
-        OSError: It is not there, or not a regular file.
+    Raises OSError if it does not exist, or is not a regular file.
     """
     *parents, name = path.split(b"/")
+    with opened(open_folder_below(top, parents)) as folder:
+        return open_file(name, folder)
+
+
+def open_folder_below(top: int, path: Iterable[bytes | str]) -> int:
+    """Opens a folder below another, following no symlink; raises OSError."""
     folder = os.dup(top)
-    try:
-        for parent in parents:
-            inner = open_folder(parent, folder)
+    with closed_on_error(lambda: os.close(folder)):
+        for name in path:
+            inner = open_folder(name, folder)
             os.close(folder)
             folder = inner
-        return open_file(name, folder)
-    finally:
-        os.close(folder)
+    return folder
 
 
 def walk(
@@ -144,14 +135,11 @@ def walk(
 ) -> Found:
     """Walks a folder.
 
-    Args:
-        top: The folder, open; it stays so.
-        wanted: Whether an extended attribute of that name is to be read.
-        live: Whether entries may come and go meanwhile; otherwise one that goes is an error.
-        advance: Told now and then how many entries have been found; may raise to stop the walk.
+    `top` is its descriptor, which stays open. `wanted` says whether to read an extended attribute
+    of that name. Entries may disappear meanwhile if `live`; otherwise that is an error. `advance`
+    is called with the number of entries found so far, and may raise to stop the walk.
 
-    Raises:
-        WalkError: Something cannot be read.
+    Raises WalkError if something cannot be read.
     """
     results: list[Found] = []
     errors: list[BaseException] = []
@@ -162,7 +150,7 @@ def walk(
         except BaseException as error:
             errors.append(error)
 
-    # A thread of its own can have a current folder of its own.
+    # A thread can have a current folder of its own.
     thread = threading.Thread(target=run, name="walk")
     thread.start()
     thread.join()
@@ -171,8 +159,8 @@ def walk(
     return results[0]
 
 
-# PyDLL keeps the interpreter lock, as calls this short should; and arguments that are given as
-# objects of the right type cost less than a declaration by which each of them is converted.
+# PyDLL keeps the interpreter lock, which is cheaper for calls this short; so are arguments that
+# already have the right C type, compared with declared types that convert each of them.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _statx: Any = getattr(_libc, "statx", None)
 _llistxattr: Any = getattr(_libc, "llistxattr", None)
@@ -186,31 +174,19 @@ _MASK = ctypes.c_uint(_STATX_BASIC)
 
 @dataclass(slots=True)
 class _Level:
-    """A folder on the way down.
-
-    Attributes:
-        fd: Its descriptor.
-        prefix: Its path, with a slash unless it is the top.
-        names: What it holds, sorted.
-        base: Row of the first of them.
-        folders: Which of them are folders, the last one first.
-        done: How many of them have been put in order.
-    """
+    """A folder that the walk is in."""
 
     fd: int
-    prefix: bytes
-    names: list[bytes]
-    base: int
-    folders: list[int]
-    done: int = 0
+    prefix: bytes  # Its path and a slash, or empty for the top.
+    names: list[bytes]  # Its entries, sorted.
+    base: int  # Row of the first of them.
+    folders: list[int]  # Which of them are folders, last one first.
+    done: int = 0  # How many of them are in the result.
 
 
 class _Walk:
     def __init__(
-        self,
-        wanted: Callable[[bytes], bool],
-        live: bool,
-        advance: Callable[[int], None] | None,
+        self, wanted: Callable[[bytes], bool], live: bool, advance: Callable[[int], None] | None
     ) -> None:
         self._wanted = wanted
         self._live = live
@@ -222,8 +198,8 @@ class _Walk:
         self._rows = 0
         self._links: dict[int, bytes] = {}
         self._xattrs: dict[int, dict[bytes, bytes]] = {}
-        # A thread that shares its current folder with no other may change it, and bare names are
-        # the fastest paths that there are. Where that is forbidden, /proc leads to the same files.
+        # A thread with its own current folder may change it, and bare names are the fastest
+        # paths. Where unshare(2) is forbidden, /proc leads to the same files.
         self._moves = _unshare is not None and _unshare(_CLONE_FS) == 0
 
     def _make_buffer(self, size: int) -> None:
@@ -263,7 +239,7 @@ class _Walk:
         return self._found()
 
     def _put(self, level: _Level, end: int) -> None:
-        """Puts a level's entries in order, up to a folder that is gone into next."""
+        """Adds a level's entries to the result, up to a folder that is entered next."""
         prefix, start = level.prefix, level.done
         names = level.names[start:end] if start or end < len(level.names) else level.names
         self._paths += [prefix + name for name in names] if prefix else names
@@ -285,7 +261,7 @@ class _Walk:
         return Found(self._paths, status[order], links, xattrs)
 
     def _enter(self, fd: int, prefix: bytes, row: int) -> _Level:
-        """Reads what a folder holds, and what is to be known of it and of its files."""
+        """Reads a folder and the status, links and attributes of its entries."""
         try:
             return self._read(fd, prefix, row)
         except WalkError:
@@ -339,7 +315,7 @@ class _Walk:
             raise
 
     def _stat(self, fd: int, prefix: bytes, names: list[bytes]) -> tuple[list[bytes], list[int]]:
-        """Puts the status of names into the buffer; returns those that are there, and formats."""
+        """Reads the status of names into the buffer; returns the existing ones and formats."""
         if self._filled + len(names) > len(self._buffer):
             self._pack()
             if len(names) > len(self._buffer):
@@ -356,7 +332,7 @@ class _Walk:
     def _stat_slowly(
         self, folder: ctypes.c_int, prefix: bytes, names: list[bytes], slots: list[ctypes.c_void_p]
     ) -> list[bytes]:
-        """The same where something has failed: leaves out what has gone, if that may be."""
+        """The same after a failure: leaves out names that disappeared, if `live`."""
         there: list[bytes] = []
         for name in names:
             if not _statx(folder, name, _FLAGS, _MASK, slots[len(there)]):

@@ -1,4 +1,4 @@
-"""What is known of a version beside its content, and in what of it two versions differ."""
+"""Metadata of a version as text, and how that of two versions differs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,27 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.text import decode, docker_size, printable, visible
 
-#: More of an attribute's value says nothing to anyone.
+#: Characters shown of an attribute's value.
 _LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A property of two versions. Texts are safe to show.
+    """A property of two versions. Texts are safe to show."""
 
-    Attributes:
-        name: What it is called: `mode`, `owner`, `xattr user.comment`.
-        old: Its value in the old version; None if that has no such thing.
-        new: Its value in the new version; likewise.
-    """
-
-    name: str
-    old: str | None
-    new: str | None
+    name: str  # Such as `mode`, `owner` or `xattr user.comment`.
+    old: str | None  # Its value in the old version, or None.
+    new: str | None  # Its value in the new version, or None.
 
 
 def facts(stack: Stack, row: int) -> dict[str, str]:
-    """What is known of a version, by name, in the order in which it is shown."""
+    """The metadata of a version, by name, in the order it is shown."""
     kind = EntryType(int(stack.types[row]))
     inode = int(stack.inodes[row])
     found = {"type": kind.label}
     if kind is EntryType.FILE:
-        found["size"] = size_text(int(stack.sizes[row]))
+        size = int(stack.sizes[row])
+        found["size"] = docker_size(size) + (f" ({size:,} bytes)" if size >= 1000 else "")
     if kind is EntryType.SYMLINK:
         found["target"] = visible(stack.link(inode) or b"")
     if kind in (EntryType.CHAR, EntryType.BLOCK):
@@ -55,14 +50,7 @@ def facts(stack: Stack, row: int) -> dict[str, str]:
 
 
 def differing_facts(first: Stack, one: int, second: Stack, other: int) -> list[Fact]:
-    """In what two versions differ, content aside, in the order in which it is shown.
-
-    Args:
-        first: The stack of the old version.
-        one: The old version.
-        second: The stack of the new version.
-        other: The new version.
-    """
+    """The metadata that differs between two versions, in the order it is shown."""
     old, new = facts(first, one), facts(second, other)
     return [
         Fact(name, old.get(name), new.get(name))
@@ -71,13 +59,7 @@ def differing_facts(first: Stack, one: int, second: Stack, other: int) -> list[F
     ]
 
 
-def size_text(size: int) -> str:
-    """A size, exact where the short form is not."""
-    return f"{size} B" if size < 1000 else f"{docker_size(size)} ({size:,} B)"
-
-
 def time_text(unix: int) -> str:
-    """A time in UTC, to the second."""
     try:
         return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
@@ -89,7 +71,7 @@ def _value_text(value: bytes) -> str:
     bare = text.removesuffix("\0")
     shown = bare if printable(bare) else value[:_LONGEST_VALUE].hex()
     if len(shown) > _LONGEST_VALUE:
-        # Two that differ further on must not look the same.
+        # Values that differ further on must not look the same.
         digest = hashlib.sha256(value).hexdigest()[:12]
         shown = f"{shown[:_LONGEST_VALUE]}…, {len(value)} bytes, sha256 {digest}"
     return visible(shown) if shown else "(empty)"

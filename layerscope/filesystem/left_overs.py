@@ -1,4 +1,4 @@
-"""Folders that package managers and builds leave behind, and how to leave them out."""
+"""Folders that package managers and builds leave behind, and how to avoid them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.filesystem.changeset import Int8
 from layerscope.filesystem.tree import PathTree
 
 _OWN_RUN = "in the RUN that makes them"
@@ -15,126 +15,131 @@ _OWN_RUN = "in the RUN that makes them"
 
 @dataclass(frozen=True, slots=True)
 class LeftOver:
-    """A kind of folder whose content no container needs.
+    """A kind of folder whose content no container needs."""
 
-    Attributes:
-        name: What is in it, in words.
-        path: Matches the folder's whole path, without leading slash.
-        remedy: How to leave it out, as a sentence.
-        cache: Whether a package manager or a build makes it for itself, so that whatever layer
-            hides it, the remedy stays the same.
-    """
-
-    name: str
-    path: re.Pattern[bytes]
-    remedy: str
+    name: str  # What it contains, in words.
+    path: str  # An expression that matches the whole path, without a leading slash.
+    remedy: str  # How to avoid it, as a sentence.
+    #: Whether a package manager or a build fills it for its own use, so that the remedy is the same
+    #: whatever layer hides it.
     cache: bool = True
-
-
-def _kind(name: str, path: str, remedy: str, *, cache: bool = True) -> LeftOver:
-    return LeftOver(name, re.compile(path.encode(), re.DOTALL), remedy, cache)
+    mixed: bool = False  # Whether files in it may be of other kinds.
 
 
 def _mount(folder: str) -> str:
     return f"RUN --mount=type=cache,target={folder}"
 
 
-#: The first that matches counts, and the highest folder that one matches.
+#: The first that matches counts, and the highest folder that matches. Within a cache, only those
+#: before it count.
 KINDS: tuple[LeftOver, ...] = (
-    _kind(
+    LeftOver(
         "apt package lists",
         r"var/lib/apt/lists",
         f"Remove them {_OWN_RUN}: rm -rf /var/lib/apt/lists/*, or {_mount('/var/lib/apt')}.",
     ),
-    _kind(
+    LeftOver(
+        "caches of apt's package lists",
+        r"var/cache/apt/(?:src)?pkgcache\.bin",
+        f"Remove them {_OWN_RUN}: apt-get clean, or {_mount('/var/cache/apt')}.",
+    ),
+    LeftOver(
         "apt packages",
         r"var/cache/apt",
         f"Remove them {_OWN_RUN}: apt-get clean, or {_mount('/var/cache/apt')}.",
+        mixed=True,
     ),
-    _kind("debconf's cache", r"var/cache/debconf", f"Remove it {_OWN_RUN.replace('them', 'it')}."),
-    _kind("apk packages", r"var/cache/apk|etc/apk/cache", "Use apk add --no-cache."),
-    _kind(
+    LeftOver(
+        "debconf's cache", r"var/cache/debconf", f"Remove it {_OWN_RUN.replace('them', 'it')}."
+    ),
+    LeftOver(
+        "apk package lists",
+        r"(?:var/cache/apk|etc/apk/cache)/APKINDEX[^/]*",
+        "Use apk add --no-cache.",
+    ),
+    LeftOver("apk packages", r"var/cache/apk|etc/apk/cache", "Use apk add --no-cache.", mixed=True),
+    LeftOver(
         "dnf and yum caches",
         r"var/cache/(?:dnf|yum|libdnf5|PackageKit)|var/lib/dnf/repos",
         f"Remove them {_OWN_RUN}: dnf clean all, or {_mount('/var/cache/dnf')}.",
     ),
-    _kind("zypper caches", r"var/cache/zypp", f"Remove them {_OWN_RUN}: zypper clean --all."),
-    _kind("pacman packages", r"var/cache/pacman", f"Remove them {_OWN_RUN}: pacman -Scc."),
-    _kind(
+    LeftOver("zypper caches", r"var/cache/zypp", f"Remove them {_OWN_RUN}: zypper clean --all."),
+    LeftOver("pacman packages", r"var/cache/pacman", f"Remove them {_OWN_RUN}: pacman -Scc."),
+    LeftOver(
         "pip cache",
         r"(?:.*/)?\.cache/pip",
         f"Use pip install --no-cache-dir, or {_mount('/root/.cache/pip')}.",
     ),
-    _kind(
+    LeftOver(
         "Python package caches",
         r"(?:.*/)?\.cache/(?:uv|pypoetry|pipenv|pdm)",
         f"Use {_mount('/root/.cache')}, or remove them {_OWN_RUN}.",
     ),
-    _kind(
+    LeftOver(
         "npm cache",
         r"(?:.*/)?\.npm(?:/_cacache)?",
         f"Use {_mount('/root/.npm')}, or npm cache clean --force {_OWN_RUN}.",
     ),
-    _kind(
+    LeftOver(
         "yarn and pnpm caches",
         r"(?:.*/)?\.cache/(?:yarn|pnpm)|(?:.*/)?\.local/share/pnpm/store",
         f"Use {_mount('/root/.cache')}, or remove them {_OWN_RUN}.",
     ),
-    _kind(
+    LeftOver(
         "Go caches",
         r"(?:.*/)?\.cache/go-build|(?:.*/)?go/pkg/mod",
         f"Use {_mount('/root/.cache/go-build')}, or build in a stage of its own.",
     ),
-    _kind(
+    LeftOver(
         "Cargo caches",
         r"(?:.*/)?\.?cargo/(?:registry|git)",
         f"Use {_mount('/usr/local/cargo/registry')}, or build in a stage of its own.",
     ),
-    _kind(
+    LeftOver(
         "Maven and Gradle caches",
         r"(?:.*/)?\.m2/repository|(?:.*/)?\.gradle/caches",
         f"Use {_mount('/root/.m2')}, or build in a stage of its own.",
     ),
-    _kind(
+    LeftOver(
         "gem caches",
         r"(?:.*/)?(?:bundle|ruby/(?:gems/)?[^/]+|gems/[0-9][^/]*)/cache",
         f"Remove them {_OWN_RUN}: rm -rf the cache folder, or {_mount('/usr/local/bundle/cache')}.",
     ),
-    _kind(
+    LeftOver(
         "Composer cache",
         r"(?:.*/)?\.(?:composer/cache|cache/composer)",
         f"Use composer --no-cache, or {_mount('/root/.composer')}.",
     ),
-    _kind(
+    LeftOver(
         "conda packages",
         r"(?:.*/)?(?:mini|ana|micro)?(?:conda|forge|mamba)3?/pkgs",
         f"Remove them {_OWN_RUN}: conda clean --all.",
     ),
-    _kind("caches", r"var/cache", f"Remove them {_OWN_RUN}.", cache=False),
-    _kind("caches", r"(?:root|home/[^/]+)/\.cache", f"Remove them {_OWN_RUN}.", cache=False),
-    _kind(
+    LeftOver("caches", r"var/cache", f"Remove them {_OWN_RUN}.", cache=False),
+    LeftOver("caches", r"(?:root|home/[^/]+)/\.cache", f"Remove them {_OWN_RUN}.", cache=False),
+    LeftOver(
         "compiled Python",
         r"(?:.*/)?__pycache__",
         "Set PYTHONDONTWRITEBYTECODE=1, and use pip install --no-compile; "
         "then programs start a little slower.",
         cache=False,
     ),
-    _kind(
+    LeftOver(
         "documentation",
         r"usr/(?:local/)?share/(?:doc|man|info|gtk-doc|help)",
         "Have dpkg leave it out (path-exclude in /etc/dpkg/dpkg.cfg.d), or dnf: "
         "--setopt=tsflags=nodocs.",
         cache=False,
     ),
-    _kind(
+    LeftOver(
         "translations",
         r"usr/(?:local/)?share/locale",
         "Have dpkg leave them out: path-exclude=/usr/share/locale/* in /etc/dpkg/dpkg.cfg.d.",
         cache=False,
     ),
-    _kind("temporary files", r"(?:var/)?tmp", f"Remove them {_OWN_RUN}.", cache=False),
-    _kind("logs", r"var/log", f"Remove them {_OWN_RUN}.", cache=False),
-    _kind(
+    LeftOver("temporary files", r"(?:var/)?tmp", f"Remove them {_OWN_RUN}.", cache=False),
+    LeftOver("logs", r"var/log", f"Remove them {_OWN_RUN}.", cache=False),
+    LeftOver(
         "a Git repository",
         r"(?:.*/)?\.git",
         "Name .git in .dockerignore, or copy only what is needed.",
@@ -142,27 +147,37 @@ KINDS: tuple[LeftOver, ...] = (
     ),
 )
 
-#: Names of all folders that a kind can match, in the form that `Joined.with_match` searches.
-_LEAVES = re.compile(
-    rb"\0(?:lists|apt|debconf|apk|dnf|yum|libdnf5|PackageKit|repos|zypp|pacman|pip|uv|pypoetry|"
-    rb"pipenv|pdm|\.npm|_cacache|yarn|pnpm|store|go-build|mod|registry|git|repository|caches|cache|"
-    rb"composer|pkgs|\.cache|__pycache__|doc|man|info|gtk-doc|help|locale|tmp|log|\.git)"
-    rb"(?=\0)"
+#: All kinds in one pattern, with a group for each.
+_ANY_KIND = re.compile("|".join(f"({kind.path})" for kind in KINDS).encode(), re.DOTALL)
+
+#: Names of all folders that a kind can match.
+_LEAVES = frozenset(
+    b"lists apt debconf apk cache dnf yum libdnf5 PackageKit repos zypp pacman pip uv pypoetry "
+    b"pipenv pdm .npm _cacache yarn pnpm store go-build mod registry git repository caches "
+    b"composer pkgs .cache __pycache__ doc man info gtk-doc help locale tmp log .git".split()
 )
 
 
-def find_left_overs(tree: PathTree) -> npt.NDArray[np.int8]:
-    """For each node of a tree the place in `KINDS` of what it is part of; -1 for all else."""
+def find_left_overs(tree: PathTree) -> Int8:
+    """For each node of a tree, the index in `KINDS` of what it is part of; -1 for all others."""
     kinds = np.full(len(tree), -1, np.int8)
-    nodes = np.flatnonzero(tree.joined_names().with_match(_LEAVES, lower=False)).tolist()
     ends = tree.ends
-    inside = 0
-    for node, path in zip(nodes, tree.paths(nodes), strict=True):
-        if node < inside and kinds[node] >= 0 and KINDS[kinds[node]].cache:
+
+    def look(node: int, path: bytes) -> None:
+        above = int(kinds[node])
+        before = above if above >= 0 and KINDS[above].cache else len(KINDS)
+        found = _ANY_KIND.fullmatch(path)
+        place = None if found is None else found.lastindex
+        if place is not None and place <= before:
+            kinds[node : ends[node]] = place - 1
+
+    folders = np.flatnonzero(ends > np.arange(len(tree)) + 1).tolist()
+    for folder, path in zip(folders, tree.paths(folders), strict=True):
+        if path.rpartition(b"/")[2] not in _LEAVES:
             continue
-        for place, kind in enumerate(KINDS):
-            if kind.path.fullmatch(path):
-                kinds[node : ends[node]] = place
-                inside = int(ends[node])
-                break
+        look(folder, path)
+        if kinds[folder] >= 0 and KINDS[kinds[folder]].mixed:
+            children = tree.children(folder)
+            for node, name in zip(children, tree.paths(children), strict=True):
+                look(node, name)
     return kinds

@@ -1,4 +1,4 @@
-"""Finds a path in the union as the kernel would, symlinks followed inside the image."""
+"""Finds a path in the merged view as the kernel would, following symlinks inside the image."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 
-#: As many links as Linux follows before it gives up with ELOOP.
+#: Linux follows as many before it fails with ELOOP.
 _MAX_LINKS = 40
 
 
 class LookupFailedError(LookupError):
-    """A path that is not there; the message says why, as the end of a sentence.
-
-    Attributes:
-        leads_to: The path that is missing, where symlinks led there; else None.
-    """
+    """A path that does not exist; the message says why, as the end of a sentence."""
 
     def __init__(self, problem: str, leads_to: bytes | None = None) -> None:
         super().__init__(problem)
-        self.leads_to = leads_to
+        self.leads_to = leads_to  # The missing path that symlinks led to, or None.
 
 
 def clean_user_path(path: str) -> bytes:
-    """A path as a user types it, without slash in front and behind, `.` and `..` resolved."""
+    """A path as typed, without leading and trailing slashes, `.` and `..` resolved."""
     parts: list[bytes] = []
     for part in path.encode("utf-8", "surrogateescape").split(b"/"):
         if part == b"..":
@@ -37,19 +33,9 @@ def clean_user_path(path: str) -> bytes:
 
 
 def resolve(stack: Stack, path: bytes, layer: int, *, follow: bool = True) -> int:
-    """The version that a path means with `layer` on top.
+    """The row of the version at a path with `layer` on top.
 
-    Args:
-        stack: The layers.
-        path: The path, without slash in front.
-        layer: Number of the top layer.
-        follow: Whether a symlink at the end is followed too.
-
-    Returns:
-        Its row. The root folder has none, and is not found.
-
-    Raises:
-        LookupFailedError: There is none.
+    Raises LookupFailedError if there is none; the root folder has none either.
     """
     pending = path.split(b"/")[::-1]
     done: list[bytes] = []
@@ -74,58 +60,74 @@ def resolve(stack: Stack, path: bytes, layer: int, *, follow: bool = True) -> in
         if kind == EntryType.SYMLINK and (follow or pending):
             links += 1
             if links > _MAX_LINKS:
-                raise LookupFailedError("its symbolic links go round in a circle")
+                raise LookupFailedError("its symbolic links form a loop")
             target = stack.link(int(stack.inodes[row])) or b""
             done = [] if target.startswith(b"/") else done[:-1]
             pending += target.split(b"/")[::-1]
         elif pending and kind != EntryType.DIR:
-            raise LookupFailedError("something on the way to it is no folder")
+            raise LookupFailedError("a part of it is not a folder")
     node = stack.tree.find(b"/".join(done))
     final = None if node is None or not done else stack.version(node, layer)
     if final is None:
-        raise LookupFailedError("it is a folder that no layer describes")
+        raise LookupFailedError("no layer has an entry for this folder")
     return final
+
+
+def entries_below(stack: Stack, text: str, layer: int | None) -> list[str]:
+    """Paths that begin with a text, as it is written; folders end with a slash.
+
+    They are those with `layer` on top, where symlinks are followed, or without it, of all layers.
+    """
+    folder, slash, beginning = text.rpartition("/")
+    path = clean_user_path(folder)
+    node: int | None = 0
+    if path:
+        try:
+            node = stack.tree.find(path) if layer is None else _node(stack, path, layer)
+        except LookupFailedError:
+            node = None
+    if node is None:
+        return []
+    found = []
+    for child in stack.tree.children(node):
+        name = stack.tree.name(child).decode("utf-8", "surrogateescape")
+        if not name.startswith(beginning):
+            continue
+        rows = stack.versions(child)[-1:] if layer is None else [stack.version(child, layer)]
+        for row in rows:
+            if row is not None:
+                is_folder = stack.types[row] == EntryType.DIR
+                found.append(f"{folder}{slash or '/'}{name}{'/' if is_folder else ''}")
+    return found
+
+
+def _node(stack: Stack, path: bytes, layer: int) -> int:
+    return int(stack.nodes[resolve(stack, path, layer)])
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One thing that a layer did at a path.
-
-    Attributes:
-        layer: The layer.
-        row: The version's row; of a removal, the row of the version that was removed.
-        change: What the layer did.
-        aspects: In what the version differs from the one below, if it was modified.
-        hidden_by: The layer that hid the version, None while it is visible at the top.
-        content_known: Whether CONTENT in `aspects` is certain, one way or the other.
-    """
+    """One thing that a layer did at a path."""
 
     layer: int
-    row: int
+    row: int  # The version's row; for a removal, that of the removed version.
     change: Change
-    aspects: Aspect
-    hidden_by: int | None
-    content_known: bool
+    aspects: Aspect  # How the version differs from the one below, if it was modified.
+    hidden_by: int | None  # The layer that hid the version; None if it is visible at the top.
+    content_known: bool  # Whether it is certain that CONTENT is, or is not, in `aspects`.
 
 
 def path_history(stack: Stack, node: int) -> list[Version]:
-    """Everything that layers did at a path, lowest layer first; removals are versions too."""
+    """Everything that layers did at a path, removals included, lowest layer first."""
     result: list[Version] = []
     rows = stack.versions(node)
     present = {int(stack.layers[row]) for row in rows}
     for row in rows:
         layer, hidden_by = int(stack.layers[row]), int(stack.hidden_by[row])
         top = hidden_by >= stack.height
-        result.append(
-            Version(
-                layer=layer,
-                row=row,
-                change=Change(int(stack.changes[row])),
-                aspects=Aspect(int(stack.aspects[row])),
-                hidden_by=None if top else hidden_by,
-                content_known=not bool(stack.unread[row]),
-            )
-        )
+        change, aspects = Change(int(stack.changes[row])), Aspect(int(stack.aspects[row]))
+        known = not bool(stack.unread[row])
+        result.append(Version(layer, row, change, aspects, None if top else hidden_by, known))
         if not top and hidden_by not in present:
             result.append(Version(hidden_by, row, Change.REMOVED, Aspect(0), None, True))
     return sorted(result, key=lambda version: version.layer)

@@ -1,7 +1,7 @@
-"""Two unions as one stack of two layers: the second layer makes the second union of the first.
+"""Two merged views as a stack of two layers; the second layer turns the first view into the other.
 
-So whatever can be asked of a layer can be asked of the difference of two images: what is added,
-modified and removed, in what, how large folders are, and which rows a tree shows.
+So the difference of two images can be treated like a layer: what is added, modified and removed,
+how large folders are, and which rows a tree shows.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.filesystem.change import Aspect, Change
-from layerscope.filesystem.changeset import Changeset, EntryType, Int64
+from layerscope.filesystem.changeset import Bool, Changeset, EntryType, Int32, Int64
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tree import Int32
 from layerscope.filesystem.view import View, union_view
 
 _FIRST, _SECOND = 0, 1
@@ -22,22 +21,14 @@ _FIRST, _SECOND = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two unions.
-
-    Attributes:
-        stack: The first as layer 0, and what makes the second of it as layer 1.
-        first: The stack of the one.
-        second: The stack of the other.
-        rows: For each row of each layer, the version in the stack it comes from; -1 for whiteouts.
-    """
-
-    stack: Stack
+    stack: Stack  # The first view as layer 0, and what turns it into the second as layer 1.
     first: Stack
     second: Stack
+    #: For each layer, the version in its stack that each row comes from; -1 for whiteouts.
     rows: tuple[Int32, Int32]
 
     def source(self, row: int) -> int:
-        """The version, in the first or the second stack, that a row of the pair stands for."""
+        """The version, in the first or the second stack, that a row comes from."""
         layer = int(self.stack.layers[row])
         return int(self.rows[layer][row - self.stack.bases[layer]])
 
@@ -51,7 +42,7 @@ class Pair:
         return one, other
 
     def unread(self) -> list[int]:
-        """Rows of the second layer whose content nobody has compared, what looks changed first."""
+        """Rows of the second layer whose content has not been compared, changed ones first."""
         rows = np.flatnonzero(self.stack.unread)
         order = np.argsort(self.stack.changes[rows] == Change.UNCHANGED, kind="stable")
         found: list[int] = rows[order].tolist()
@@ -60,27 +51,17 @@ class Pair:
 
 @dataclass(slots=True)
 class PairView(View):
-    """What a pair shows at each node.
+    """What a pair shows at each node; `sizes` are absolute differences, for sorting."""
 
-    `sizes` are absolute differences, so that what differs most comes first.
-
-    Attributes:
-        before: Bytes at and below the node in the first union, each inode once.
-        after: The same in the second union.
-    """
-
-    before: Int64
-    after: Int64
+    before: Int64  # Bytes at and below the node in the first view, each inode once.
+    after: Int64  # The same in the second view.
 
 
 def pair_unions(first: Stack, second: Stack, shared: Mapping[int, int] | None = None) -> Pair:
-    """Puts the unions at the top of two stacks on each other.
+    """Pairs the merged views at the top of two stacks.
 
-    Args:
-        first: One stack.
-        second: The other.
-        shared: For layers of the second that are the same, to the last byte, as one of the first,
-            the number of that. Layers that are the same object need not be told.
+    `shared` has, for layers of the second that are identical to one of the first, the number of
+    that. Changesets that are the same object need not be listed.
     """
     one, rows = _changeset(first, {})
     missing = _missing(one, second)
@@ -92,32 +73,36 @@ def pair_unions(first: Stack, second: Stack, shared: Mapping[int, int] | None = 
     return pair
 
 
-def pair_view(pair: Pair) -> PairView:
-    """Everything that either union has, and what is different in the second."""
+def pair_view(pair: Pair, *, ignore_time: bool = False) -> PairView:
+    """Everything in either view, and how the second differs.
+
+    With `ignore_time`, what is known to differ in its time only is unchanged.
+    """
     stack = pair.stack
     view, before = union_view(stack, _SECOND), union_view(stack, _FIRST).sizes
+    if ignore_time:
+        nodes = np.flatnonzero(view.changes == Change.MODIFIED)
+        view.changes[nodes[only_time(stack, view.versions[nodes])]] = Change.UNCHANGED
+        view.touched = stack.tree.below(view.changes != Change.UNCHANGED) > 0
     after = np.where(view.changes == Change.REMOVED, 0, view.sizes)
-    return PairView(
-        stack,
-        view.layer,
-        view.shown,
-        view.versions,
-        view.changes,
-        np.abs(after - before),
-        view.touched,
-        before,
-        after,
-    )
+    rest = (view.shown, view.versions, view.changes, np.abs(after - before), view.touched)
+    return PairView(stack, view.layer, *rest, before, after)
+
+
+def only_time(stack: Stack, rows: Int32) -> Bool:
+    """Which modified rows of a pair's second layer are known to differ in their time only."""
+    found: Bool = (stack.aspects[rows] == Aspect.MTIME) & ~stack.unread[rows]
+    return found
 
 
 def aspects_of(stack: Stack, row: int) -> Aspect:
-    """In what a row of a pair's second layer differs; another type says all about the content."""
+    """How a row of a pair's second layer differs; with another type, content is left out."""
     aspects = Aspect(int(stack.aspects[row]))
     return aspects & ~Aspect.CONTENT if aspects & Aspect.TYPE else aspects
 
 
 def _changeset(stack: Stack, missing: Mapping[bytes, None]) -> tuple[Changeset, Int32]:
-    """A union as one changeset, with whiteouts for some paths, and where its rows come from."""
+    """A merged view as a changeset with whiteouts for `missing`, and the rows it comes from."""
     rows = stack.union(stack.height - 1) if stack.height else np.zeros(0, np.int32)
     rows = rows[stack.nodes[rows] != 0]
     paths = stack.tree.paths(stack.nodes[rows].tolist())
@@ -162,12 +147,9 @@ def _changeset(stack: Stack, missing: Mapping[bytes, None]) -> tuple[Changeset, 
 
 
 def _links(
-    stack: Stack,
-    rows: Int32,
-    kinds: np.ndarray,
-    paths: list[bytes],
+    stack: Stack, rows: Int32, kinds: np.ndarray, paths: list[bytes]
 ) -> tuple[list[int], dict[int, bytes]]:
-    """Rows that are further names of a file, and the targets of these and of symlinks."""
+    """The rows that are further names of a file, and targets of these and of symlinks."""
     links: dict[int, bytes] = {}
     for place in np.flatnonzero(kinds == EntryType.SYMLINK).tolist():
         target = stack.link(int(stack.inodes[rows[place]]))
@@ -196,7 +178,7 @@ def _digests(stack: Stack, inodes: Int32, count: int) -> np.ndarray | None:
 
 
 def _missing(one: Changeset, second: Stack) -> dict[bytes, None]:
-    """The paths of the first union that the second has to remove: nothing else hides them."""
+    """Paths of the first view that the second must remove, as nothing else hides them."""
     rows = second.union(second.height - 1) if second.height else np.zeros(0, np.int32)
     paths = second.tree.paths(second.nodes[rows].tolist())
     there = dict(zip(paths, (second.types[rows] == EntryType.DIR).tolist(), strict=True))
@@ -209,7 +191,7 @@ def _missing(one: Changeset, second: Stack) -> dict[bytes, None]:
 
 
 def _settle_shared(pair: Pair, shared: Mapping[int, int]) -> None:
-    """Files that come from the same place of the same layer have the same content."""
+    """Settles files that come from the same row of the same layer."""
     stack, first, second = pair.stack, pair.first, pair.second
     rows = np.flatnonzero(stack.unread)
     if not len(rows):

@@ -1,70 +1,155 @@
-"""Finds entries of a layer by path or by content, without building a stack."""
+"""Finds entries by path, in a whole tree or layer at once, or by content.
+
+All names, or all paths, are one bytes object, and a filter takes a few passes over it. Most filters
+need only the names: what matches a folder's name matches everything below it.
+"""
 
 from __future__ import annotations
 
-import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from layerscope.errors import UsageError
-from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.changeset import Bool, Changeset, EntryType, Int32, Int64
+from layerscope.patterns import PathPattern
 
-#: Seconds of computing that a pattern has for the paths of a layer; a million take one.
-MOST_SECONDS = 10.0
+#: Bytes searched between two calls of `stop`.
+_CHUNK = 1 << 18
+#: What RE2 does between them at most, in bytes times the size of the program: a second or so.
+_STEPS = 1 << 28
 
 
-def find_paths(
-    changeset: Changeset, pattern: re.Pattern[bytes], *, slash: bool = False
-) -> list[int]:
-    """Rows whose path matches a pattern (searched, not anchored); whiteouts are none.
+def _never() -> None:
+    pass
 
-    Args:
-        changeset: The layer.
-        pattern: What is searched for in paths as they are kept, without a slash in front.
-        slash: Whether it may also match a path as it is shown, with one.
 
-    Raises:
-        UsageError: The pattern takes for ever, as `(a+)+b` can.
+class Joined:
+    """Strings joined by NUL."""
+
+    def __init__(self, blob: bytes, starts: Int64 | None = None) -> None:
+        self.blob = blob
+        #: Where each begins, and where another one would.
+        self.starts = np.append(_starts(blob), len(blob) + 1) if starts is None else starts
+        self._lower: bytes | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def tails(self, skip: Int64) -> Joined:
+        """The strings without their first bytes, as many as `skip` says for each."""
+        starts = self.starts[:-1] + skip
+        kept = np.zeros(len(self.blob) + 2, np.int8)
+        kept[self.starts[:-1]] -= 1
+        kept[starts] += 1
+        kept[0] += 1
+        inside = np.cumsum(kept[:-2], dtype=np.int8) > 0
+        blob = np.frombuffer(self.blob, np.uint8)[inside].tobytes()
+        lengths = self.starts[1:] - starts
+        return Joined(blob, np.concatenate([[0], np.cumsum(lengths)]))
+
+    def matching(self, pattern: PathPattern, stop: Callable[[], None] = _never) -> Bool:
+        """Which strings a pattern matches. `stop` is called now and then; it may raise."""
+        if pattern.text == b"":
+            return np.ones(len(self), np.bool_)
+        marks = np.zeros(len(self) + 1, np.int32)
+        if pattern.text is not None:
+            framed = self._framed(pattern.ignore_case)
+            for first, last in self._chunks(_CHUNK << 4):
+                stop()
+                starts = self.starts[first : last + 1] - self.starts[first]
+                piece = framed[int(self.starts[first]) : int(self.starts[last]) + 1]
+                if pattern.names:
+                    piece = piece.replace(b"/", b"\0")
+                places = _places(piece, pattern.text, starts)
+                # A text that begins with the NUL in front of a string is found one byte before it.
+                places -= pattern.text[0] != 0
+                marks[first + np.searchsorted(starts, places, "right") - 1] = 1
+            return marks[:-1] > 0
+        for first, last in self._chunks(max(1, min(_CHUNK, _STEPS // pattern.program_size))):
+            stop()
+            chunk = self.blob[int(self.starts[first]) : int(self.starts[last]) - 1]
+            prepared = pattern.prepared(chunk)
+            runs = np.array(pattern.runs(prepared), np.int64).reshape(-1, 2) - (0, 1)
+            runs = first + np.searchsorted(_starts(prepared), runs, "right")
+            # Runs that meet within a string overlap there.
+            np.add.at(marks, runs[:, 0] - 1, 1)
+            np.add.at(marks, runs[:, 1], -1)
+        return np.cumsum(marks[:-1]) > 0
+
+    def _chunks(self, size: int) -> Iterator[tuple[int, int]]:
+        """Ranges of strings, each of about so many bytes, and one string at least."""
+        first = 0
+        while first < len(self):
+            last = int(np.searchsorted(self.starts, self.starts[first] + size))
+            last = min(max(last, first + 1), len(self))
+            yield first, last
+            first = last
+
+    def _framed(self, lower: bool) -> bytes:
+        """The strings between NULs; in lower case, which most filters need, they are kept."""
+        if not lower:
+            return b"\0" + self.blob + b"\0"
+        if self._lower is None:
+            self._lower = b"\0" + self.blob.lower() + b"\0"
+        return self._lower
+
+
+def _starts(blob: bytes) -> Int64:
+    return np.append(0, np.flatnonzero(np.frombuffer(blob, np.uint8) == 0) + 1)
+
+
+def _places(text: bytes, literal: bytes, starts: Int64) -> Int64:
+    """Where a literal is: everywhere, or at its first place in each string that has it."""
+    data = np.frombuffer(text, np.uint8)
+    count = max(0, len(data) - len(literal) + 1)
+    places = np.flatnonzero(data[:count] == literal[0])
+    compared = len(places)
+    for offset, byte in enumerate(literal[1:], 1):
+        if compared > len(data):
+            # Much of it looks like the literal, byte after byte.
+            return np.fromiter(_first_places(text, literal, starts), np.int64)
+        places = places[data[places + offset] == byte]
+        compared += len(places)
+    return places.astype(np.int64, copy=False)
+
+
+def _first_places(text: bytes, literal: bytes, starts: Int64) -> Iterator[int]:
+    place = text.find(literal)
+    while place >= 0:
+        yield place
+        following = np.searchsorted(starts, place - (literal[0] != 0), "right")
+        place = text.find(literal, int(starts[following]))
+
+
+def search_tree(
+    paths: Joined,
+    names: Callable[[], Joined],
+    ends: Int32,
+    pattern: PathPattern,
+    stop: Callable[[], None] = _never,
+) -> Bool:
+    """Which paths of a tree a pattern matches.
+
+    `names` returns the last component of each path, `ends` is one past the last descendant of each
+    node, and `stop` is called now and then and may raise.
     """
-    search = pattern.search
-    kinds = changeset.kinds
-    with _bounded():
-        return [
-            row
-            for row, path in enumerate(changeset.paths())
-            if (search(path) or (slash and search(b"/" + path))) and kinds[row] < EntryType.WHITEOUT
-        ]
+    if not pattern.names:
+        return paths.matching(pattern, stop)
+    nodes = np.flatnonzero(names().matching(pattern, stop))
+    marks = np.zeros(len(paths) + 1, np.int32)
+    marks[nodes] = 1
+    np.subtract.at(marks, ends[nodes], 1)
+    spread: Bool = np.cumsum(marks[:-1]) > 0
+    return spread
 
 
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Ends a search that takes too long.
-
-    `re` looks for signals while it matches, and for nothing else. Signals go to the main thread,
-    which is the one of the commands; others are only given patterns that cannot take long.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise UsageError(
-            "The pattern takes too long to match.",
-            "Repeat nothing that repeats itself: (a+)+ tries every way to divide what it matches.",
-        )
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+def find_paths(changeset: Changeset, pattern: PathPattern) -> list[int]:
+    """Rows whose path matches a pattern, whiteouts left out."""
+    if not len(changeset):
+        return []
+    matching = Joined(changeset.path_blob).matching(pattern)
+    rows: list[int] = np.flatnonzero(matching & (changeset.kinds < EntryType.WHITEOUT)).tolist()
+    return rows
 
 
 def find_digest(changeset: Changeset, digest: bytes) -> list[int]:

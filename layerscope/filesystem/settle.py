@@ -1,61 +1,58 @@
-"""What a layer's entries leave of each other, where some of them undo earlier ones.
+"""Settles layers in which later entries undo or move earlier ones, which is rare.
 
 A tar may have a path twice, a file and later entries below it, a hard link to a path that it then
 replaces, or a symlink and later entries whose names lead through it. Engines unpack such a layer
-into a folder of its own, entry by entry; here the same is done with names alone: rows get the path
-that they come to lie at, and rows that leave nothing are dropped. Nearly no layer has any.
+entry by entry into an empty folder; the same is done here with names alone. Rows get the path at
+which they end up, and rows that leave nothing are dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TypeVar
+from collections.abc import Iterator
+from itertools import chain, compress
 
 import numpy as np
 
-from layerscope.filesystem.changeset import Changeset, EntryType
-from layerscope.filesystem.layer_links import LayerLinks
+from layerscope.filesystem.changeset import (
+    COLUMNS,
+    SPARSE_COLUMNS,
+    Bool,
+    Changeset,
+    EntryType,
+    Int64,
+    UInt8,
+    hashes,
+)
 from layerscope.filesystem.tree import MOST_IMPLIED
-
-_T = TypeVar("_T")
+from layerscope.oci.tar_extended import MAX_PATH
+from layerscope.oci.tar_header import TarError
+from layerscope.text import visible
 
 _DIR, _HARDLINK, _SYMLINK = EntryType.DIR, EntryType.HARDLINK, EntryType.SYMLINK
 _WHITEOUT, _OPAQUE = EntryType.WHITEOUT, EntryType.OPAQUE
 
+_NONE = 255
+
+#: The most links that containerd follows for one file; Linux allows 40.
+MOST_LINKS = 255
+
+#: The most components that are followed in a layer, and more for each entry.
+_STEPS, _STEPS_EACH = 1 << 24, 64
+
 
 def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
-    """Drops the rows of a changeset that later ones undo, and follows symlinks in their paths.
+    """Drops rows that later ones undo, and follows symlinks in paths.
 
-    Args:
-        changeset: Entries in the order of the tar; may be changed.
-        skip: The kind of rows that mean nothing, and are to be dropped too.
+    The changeset has entries in the order of the tar, and may be changed. `skip` is the kind of
+    further rows to drop.
 
-    Raises:
-        TarError: A path leads through symlinks in a circle.
+    Raises TarError if a path leads through a loop of symlinks.
     """
+    settled = _is_settled(changeset)
+    if settled is None or (settled and skip is None):
+        return changeset
     paths = changeset.paths()
     kinds: list[int] = changeset.kinds.tolist()
-    marked = {(path, kind) for path, kind in zip(paths, kinds, strict=True) if kind >= _WHITEOUT}
-    if marked:
-        pairs = zip(paths, kinds, strict=True)
-        kind_of = {path: kind for path, kind in pairs if kind < _WHITEOUT}
-    else:
-        kind_of = dict(zip(paths, kinds, strict=True))
-    above = _folders_above(kind_of)
-    if above is None:
-        return changeset  # Out of proportion: the tree of all paths is going to refuse it.
-    undone = any(kind_of.get(path, _DIR) != _DIR for path in above)
-    if skip is None and not undone and len(kind_of) + len(marked) == len(paths):
-        if not (changeset.kinds == _SYMLINK).any():
-            return changeset
-        # What whiteouts and hard links name may lead through symlinks just as well.
-        named = {path for path, kind in marked if kind == _OPAQUE}
-        named |= {path.rpartition(b"/")[0] for path, kind in marked if kind != _OPAQUE}
-        links = changeset.links.items()
-        named |= {path.rpartition(b"/")[0] for row, path in links if kinds[row] == _HARDLINK}
-        named -= above
-        if not _lead_through(named, kind_of):
-            return changeset
     folder = _Folder(changeset, paths, kinds)
     marks: dict[tuple[bytes, int], int] = {}
     for row, kind in enumerate(kinds):
@@ -65,66 +62,119 @@ def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
             marks[folder.place(row), kind] = row
         else:
             folder.unpack(row)
+            if kind == _DIR:
+                # A whiteout is a device file, in whose place the folder comes: it merges with what
+                # lower layers have. All engines do so, against the text of the specification.
+                marks.pop((paths[row], _WHITEOUT), None)
     folder.bequeath()
     keep = sorted([*folder.rows.values(), *marks.values()])
     if len(keep) == len(paths) and not folder.moved:
         return changeset
-    return take_rows(changeset, paths, keep)
+    return changeset.take(np.array(keep, np.int64), paths)
 
 
-def _folders_above(paths: Collection[bytes]) -> set[bytes] | None:
-    """All folders above some paths, or None if those that are not among them are far too many."""
-    found: set[bytes] = set()
+def _is_settled(changeset: Changeset) -> bool | None:
+    """Whether no entry undoes or moves another one.
+
+    None if paths imply far too many folders: the tree of all paths will refuse them.
+    """
+    kinds = changeset.kinds
+    real, opaque, removed = kinds < _WHITEOUT, kinds == _OPAQUE, kinds == _WHITEOUT
+    own = hashes(chain.from_iterable(changeset.pieces()), len(kinds))
+    entries = _Kinds(own[real], kinds[real])
+    outcome = _are_folders(set(map(_above, _those(changeset, real))), entries)
+    if not outcome:
+        return outcome
+    if entries.repeated or any(
+        _Kinds(own[each], kinds[each]).repeated for each in (opaque, removed)
+    ):
+        return False
+    if np.isin(own[removed], own[kinds == _DIR]).any():
+        return False
+    if not (kinds == _SYMLINK).any():
+        return True
+    # Paths in whiteouts and hard links may lead through symlinks too.
+    named = set(_those(changeset, opaque))
+    named.update(map(_above, _those(changeset, removed)))
+    links = changeset.links.items()
+    named.update(_above(path) for row, path in links if kinds[row] == _HARDLINK)
+    return _are_folders(named, entries) is True
+
+
+def _those(changeset: Changeset, wanted: Bool) -> Iterator[bytes]:
+    """The paths of some rows."""
+    if not wanted.any():
+        return iter(())
+    flags = iter(wanted.tolist())
+    return chain.from_iterable(compress(piece, flags) for piece in changeset.pieces())
+
+
+def _above(path: bytes) -> bytes:
+    return path.rpartition(b"/")[0]
+
+
+def _are_folders(new: set[bytes], entries: _Kinds) -> bool | None:
+    """Whether nothing but folders is at some paths and above them.
+
+    None if far too many of them have no entry.
+    """
     implied = 0
-    new = {path.rpartition(b"/")[0] for path in paths}
+    seen: set[bytes] = set()
     while new:
-        found |= new
-        implied += sum(len(path) for path in new if path not in paths)
+        ordered = list(new)
+        kinds = entries.kinds(ordered)
+        if ((kinds != _DIR) & (kinds != _NONE)).any():
+            return False
+        missing = np.flatnonzero(kinds == _NONE).tolist()
+        implied += sum(len(ordered[place]) for place in missing)
         if implied > MOST_IMPLIED:
             return None
-        new = {path.rpartition(b"/")[0] for path in new} - found
-    return found
-
-
-def _lead_through(folders: Iterable[bytes], kind_of: dict[bytes, int]) -> bool:
-    """Whether some folders, or those above them, are something else by the entries of a layer."""
-    seen: set[bytes] = set()
-    size = 0
-    new = set(folders)
-    while new:
-        if any(kind_of.get(path, _DIR) != _DIR for path in new):
-            return True
-        size += sum(map(len, new))
-        if size > MOST_IMPLIED:
-            return True  # Nobody knows; the long way round finds out.
         seen |= new
-        new = {path.rpartition(b"/")[0] for path in new} - seen
-    return False
+        new = set(map(_above, new)) - seen
+    return True
+
+
+class _Kinds:
+    """The kinds of entries, found by the hashes of their paths."""
+
+    def __init__(self, own: Int64, kinds: UInt8) -> None:
+        order = np.argsort(own)
+        self._hashes, self._kinds = own[order], kinds[order]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a path may come twice."""
+        return bool((self._hashes[1:] == self._hashes[:-1]).any())
+
+    def kinds(self, paths: list[bytes]) -> UInt8:
+        """The kind at each path, or `_NONE`; a wrong one, hardly ever, of a path without entry."""
+        wanted = hashes(paths, len(paths))
+        found: UInt8 = np.full(len(paths), _NONE, np.uint8)
+        if len(self._hashes):
+            place = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+            there = self._hashes[place] == wanted
+            found[there] = self._kinds[place[there]]
+        return found
 
 
 class _Folder:
-    """The folder into which a layer is unpacked.
-
-    Attributes:
-        rows: The row that each path shows; folders that no entry names are not among them.
-        moved: Whether a row lies elsewhere than its name says: behind a symlink.
-    """
+    """The folder that a layer is unpacked into."""
 
     def __init__(self, changeset: Changeset, paths: list[bytes], kinds: list[int]) -> None:
-        self.rows: dict[bytes, int] = {}
-        self.moved = False
+        self.rows: dict[bytes, int] = {}  # The row at each path, folders without an entry left out.
+        self.moved = False  # Whether a symlink moved a row.
         self._changeset = changeset
         self._paths = paths
         self._kinds = kinds
         self._inodes = list(range(len(paths)))
-        # What is in each folder, whether an entry names it or not.
+        # The content of each folder, whether it has an entry or not.
         self._children: dict[bytes, set[bytes]] = {b"": set()}
         self._links = LayerLinks(len(paths))
 
     def place(self, row: int) -> bytes:
-        """Where a row comes to lie: its path, with the symlinks that lead there followed."""
+        """The path at which a row ends up, with symlinks followed."""
         path = self._paths[row]
-        # An opaque whiteout is a file in the folder that it is about.
+        # An opaque whiteout is a file in the folder it applies to.
         real = self._real(path, row) if self._kinds[row] == _OPAQUE else self._follow(path, row)
         if real is not path:
             self._paths[row] = real
@@ -132,7 +182,6 @@ class _Folder:
         return real
 
     def unpack(self, row: int) -> None:
-        """Unpacks an entry."""
         path, kind = self.place(row), self._kinds[row]
         if path:
             self._make_parents(path)
@@ -156,7 +205,7 @@ class _Folder:
             self._links.add(path, self._changeset.links.get(inode, b""))
 
     def bequeath(self) -> None:
-        """Lets the first of the hard links to a file that lost its own name stand for it."""
+        """Makes the first hard link to a file that lost its own name the file."""
         changeset, paths = self._changeset, self._paths
         heirs: dict[int, int] = {}
         for row in sorted(self.rows.values()):
@@ -173,31 +222,26 @@ class _Folder:
                 self._inherit(row, inode)
 
     def _link(self, row: int, inode: int) -> None:
-        """Makes a row a name of an inode, which gets what the link's header says."""
+        """Makes a row a name of an inode, which takes the attributes in the link's header."""
         self._inodes[row] = inode
         _copy_attributes(self._changeset, inode, row)
 
     def _inherit(self, row: int, inode: int) -> None:
         changeset = self._changeset
-        for column in (
-            changeset.kinds,
-            changeset.modes,
-            changeset.sizes,
-            changeset.mtimes,
-            changeset.header_offsets,
-            changeset.data_offsets,
-        ):
+        # `_copy_attributes` has seen to the owner.
+        for name in set(COLUMNS) - {"uids", "gids"}:
+            column = getattr(changeset, name)
             column[row] = column[inode]
         if changeset.digests is not None:
             changeset.digests[row] = changeset.digests[inode]
         changeset.links.pop(row, None)
-        _copy(changeset.links, row, inode)
-        _copy(changeset.devices, row, inode)
-        _copy(changeset.xattrs, row, inode)
-        _copy(changeset.sparse, row, inode)
+        for name in SPARSE_COLUMNS:
+            values = getattr(changeset, name)
+            if inode in values:
+                values[row] = values[inode]
 
     def _follow(self, path: bytes, row: int) -> bytes:
-        """A path with the symlinks that lead to it followed, itself if there are none."""
+        """A path with the symlinks on the way followed; the same object if there are none."""
         folder, slash, name = path.rpartition(b"/")
         if not slash:
             return path
@@ -212,7 +256,7 @@ class _Folder:
         return self._links.follow(folder, int(self._changeset.header_offsets[row]))
 
     def _make_parents(self, path: bytes) -> None:
-        """Makes folders above a path, in place of whatever else is there."""
+        """Makes the parents of a path folders, whatever they were before."""
         name = path
         while name:
             parent = name.rpartition(b"/")[0]
@@ -226,7 +270,6 @@ class _Folder:
             name = parent
 
     def _remove(self, path: bytes) -> None:
-        """Removes a path and all below it."""
         pending = [path]
         while pending:
             gone = pending.pop()
@@ -236,35 +279,77 @@ class _Folder:
 
 
 def _copy_attributes(changeset: Changeset, row: int, source: int) -> None:
-    """Copies owner, mode and time, but the owner alone if either row is a symlink."""
+    """Copies owner, mode and time; only the owner if either row is a symlink."""
     changeset.uids[row], changeset.gids[row] = changeset.uids[source], changeset.gids[source]
     if EntryType.SYMLINK not in (changeset.kinds[row], changeset.kinds[source]):
         changeset.modes[row] = changeset.modes[source]
         changeset.mtimes[row] = changeset.mtimes[source]
 
 
-def _copy(values: dict[int, _T], row: int, source: int) -> None:
-    if source in values:
-        values[row] = values[source]
+class LayerLinks:
+    """The symlinks that a layer has made so far, which names of its later entries may lead through.
 
+    The folder that engines unpack a layer into is the root for them: `..` and a leading slash lead
+    no higher, and missing folders that a link points to are made. Where engines differ, this is
+    what containerd does (continuity, `fs.RootPath`): older ones refuse a link that dangles or
+    points into a lower layer, Docker 28 one that climbs above the root; all refuse a circle.
+    """
 
-def take_rows(changeset: Changeset, paths: list[bytes], keep: list[int]) -> Changeset:
-    """A changeset with some of the rows of another."""
-    rows = np.array(keep, np.int64)
-    place = {old: new for new, old in enumerate(keep)}
-    return Changeset(
-        path_blob=b"\0".join(paths[row] for row in keep),
-        kinds=changeset.kinds[rows],
-        modes=changeset.modes[rows],
-        uids=changeset.uids[rows],
-        gids=changeset.gids[rows],
-        sizes=changeset.sizes[rows],
-        mtimes=changeset.mtimes[rows],
-        header_offsets=changeset.header_offsets[rows],
-        data_offsets=changeset.data_offsets[rows],
-        links={place[row]: v for row, v in changeset.links.items() if row in place},
-        devices={place[row]: v for row, v in changeset.devices.items() if row in place},
-        xattrs={place[row]: v for row, v in changeset.xattrs.items() if row in place},
-        sparse={place[row]: v for row, v in changeset.sparse.items() if row in place},
-        digests=None if changeset.digests is None else changeset.digests[rows],
-    )
+    def __init__(self, entries: int) -> None:
+        self._targets: dict[bytes, bytes] = {}
+        # Results, until a link comes or goes.
+        self._known: dict[bytes, bytes] = {}
+        self._steps = _STEPS + _STEPS_EACH * entries
+        self._growth = MOST_IMPLIED
+
+    def add(self, path: bytes, target: bytes) -> None:
+        self._targets[path] = target
+        self._known.clear()
+
+    def discard(self, path: bytes) -> None:
+        if self._targets.pop(path, None) is not None:
+            self._known.clear()
+
+    def follow(self, folder: bytes, offset: int) -> bytes:
+        """The path of a folder with links followed; the same object if there are none.
+
+        `folder` is the path, without leading and trailing slashes.
+
+        Raises TarError if it leads through a loop, or through far too many links.
+        """
+        if not self._targets or len(folder) > MAX_PATH:
+            return folder
+        real = self._known.get(folder)
+        if real is None:
+            real = self._known[folder] = self._walk(folder, offset)
+        self._growth -= max(0, len(real) - len(folder))
+        if self._growth < 0:
+            raise TarError(offset, "the layer has too many names that lead through symbolic links")
+        return folder if real == folder else real
+
+    def _walk(self, folder: bytes, offset: int) -> bytes:
+        at = b""
+        links = 0
+        pending = folder.split(b"/")[::-1]
+        while pending:
+            part = pending.pop()
+            self._steps -= 1
+            if part == b"..":
+                at = at.rpartition(b"/")[0]
+            elif part not in (b"", b"."):
+                name = at + b"/" + part if at else part
+                target = self._targets.get(name)
+                if target is None:
+                    at = name
+                    continue
+                links += 1
+                if links > MOST_LINKS:
+                    problem = "leads through a loop of symbolic links"
+                    raise TarError(offset, f"the name {visible(folder)} {problem}")
+                if len(target) > MAX_PATH or len(at) > MAX_PATH or self._steps < 0:
+                    problem = "leads through symbolic links that no engine would follow"
+                    raise TarError(offset, f"the name {visible(folder)} {problem}")
+                if target.startswith(b"/"):
+                    at = b""
+                pending += target.split(b"/")[::-1]
+        return at

@@ -1,8 +1,8 @@
-"""A stack as bytes: what the cache keeps so that an image that was read before opens at once.
+"""A stack as bytes: what the cache keeps so that a known image opens at once.
 
-A header of fixed length, a table of contents in JSON, and sections, each compressed with zstd by
-itself. What nobody asks of a stack that is only looked at (where the content of files is, links,
-extended attributes) is unpacked when it is asked for.
+A header of fixed length, a table of contents in JSON, and sections, each compressed with zstd. What
+is not needed to look at a stack (offsets of content, links, extended attributes) is unpacked on
+demand.
 """
 
 from __future__ import annotations
@@ -12,62 +12,43 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.changeset import Changeset, narrowed
 from layerscope.filesystem.changeset_file import (
     ChangesetFileError,
-    narrowed,
+    as_bytes,
+    as_text,
     rare_document,
     rare_values,
 )
-from layerscope.filesystem.stack import Stack, Whole
+from layerscope.filesystem.stack import COLUMNS, Stack, Whole
 from layerscope.filesystem.tree import PathTree
 
-#: Changes whenever what is written changes, or what a stack means.
-VERSION = 1
+#: Raised whenever the format, or the meaning of a stack, changes.
+VERSION = 2
 
 _MAGIC = b"lsst"
 #: Magic, version, checksum of the rest, digest of the key, length of the table of contents.
 _HEADER = struct.Struct("<4sII32sI")
 
-#: Longer than anything of the most versions that a stack can have; what claims more is damaged.
+#: Longer than any section of the largest stack.
 _MAX_LENGTH = 1 << 36
 
-_TYPES: dict[str, npt.DTypeLike] = {
-    "nodes": np.int32,
-    "hidden_by": np.int16,
-    "below": np.int32,
-    "inodes": np.int32,
-    "kinds": np.uint8,
-    "modes": np.uint16,
-    "uids": np.int64,
-    "gids": np.int64,
-    "sizes": np.int64,
-    "mtimes": np.int64,
-    "changes": np.uint8,
-    "aspects": np.uint16,
-    "unread": np.bool_,
-    "layers": np.int16,
-}
-#: Columns that a stack has otherwise than its layers, since hard links share an inode.
+#: Columns that differ between a stack and its layers, as hard links share an inode.
 _SHARED = ("modes", "uids", "gids", "sizes", "mtimes")
 _OFFSETS = ("header_offsets", "data_offsets")
 
 
 def dump_stack(stack: Stack, key: str) -> bytes:
-    """A stack as bytes.
-
-    Args:
-        stack: The stack.
-        key: What it is of; only who knows it can load it.
-    """
+    """A stack as bytes; `key` says what it is made of, and `load_stack` needs the same."""
     out = _Writer()
-    for name, dtype in _TYPES.items():
+    for name, dtype in COLUMNS.items():
         column = getattr(stack, name)
         if name == "nodes":
             column = np.diff(column.astype(np.int64), prepend=0)
@@ -95,6 +76,7 @@ def dump_stack(stack: Stack, key: str) -> bytes:
     contents = {
         "bases": stack.bases,
         "entries": [stack.entries(layer) for layer in range(stack.height)],
+        "outside": {row: as_text(name) for row, name in stack.outside.items()},
         "sections": out.table,
     }
     table = json.dumps(contents, separators=(",", ":")).encode()
@@ -104,10 +86,9 @@ def dump_stack(stack: Stack, key: str) -> bytes:
 
 
 def load_stack(data: bytes, key: str) -> Stack:
-    """The stack in bytes that `dump_stack` made.
+    """Reads what `dump_stack` wrote.
 
-    Raises:
-        ChangesetFileError: They are damaged, of another version, or of another stack.
+    Raises ChangesetFileError if it is damaged, of another version, or has another key.
     """
     try:
         magic, version, checksum, digest, length = _HEADER.unpack_from(data)
@@ -120,7 +101,7 @@ def load_stack(data: bytes, key: str) -> Stack:
         place = _HEADER.size + length
         contents = json.loads(data[_HEADER.size : place])
         sections = _Sections(data, place, contents["sections"])
-        columns = {name: sections.column(name).astype(dtype) for name, dtype in _TYPES.items()}
+        columns = {name: sections.column(name).astype(dtype) for name, dtype in COLUMNS.items()}
         columns["nodes"] = np.cumsum(sections.column("nodes"), dtype=np.int64).astype(np.int32)
         columns["inodes"] += np.arange(len(columns["inodes"]), dtype=np.int32)
         shape = (
@@ -130,7 +111,9 @@ def load_stack(data: bytes, key: str) -> Stack:
         tree = PathTree([], blob=sections.unpacked("paths"), shape=shape)
         bases: list[int] = contents["bases"]
         layers = _Layers(sections, bases, columns, tree)
-        return Stack(layers, whole=Whole(tree, bases, columns, contents["entries"]))
+        outside = {int(row): as_bytes(name) for row, name in contents["outside"].items()}
+        whole = Whole(tree, bases, columns, contents["entries"], outside)
+        return Stack(layers, whole=whole)
     except (struct.error, zstandard.ZstdError, KeyError, TypeError, ValueError) as error:
         raise ChangesetFileError(str(error)) from None
 
@@ -145,11 +128,9 @@ class _Writer:
         self._compressor = zstandard.ZstdCompressor(level=1)
 
     def add(self, name: str, column: npt.NDArray[Any]) -> None:
-        """Adds a column."""
         self.add_bytes(name, column.tobytes(), column.dtype.str)
 
     def add_bytes(self, name: str, data: bytes, dtype: str = "") -> None:
-        """Adds whatever it is."""
         part = self._compressor.compress(data)
         self.table[name] = (self._place, len(part), dtype)
         self.parts.append(part)
@@ -157,49 +138,42 @@ class _Writer:
 
 
 class _Sections:
-    """Sections that are unpacked when they are asked for."""
+    """Sections, unpacked on demand."""
 
     def __init__(self, data: bytes, place: int, table: dict[str, tuple[int, int, str]]) -> None:
         self._data = memoryview(data)
         self._place = place
         self._table = table
-        self._decompressor = zstandard.ZstdDecompressor()
 
     def __contains__(self, name: str) -> bool:
         return name in self._table
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """A column as it was added; not to be written to."""
+        """A column as it was added, read only."""
         return np.frombuffer(self.unpacked(name), np.dtype(self._table[name][2]))
 
     def unpacked(self, name: str) -> bytes:
-        """The bytes of a section."""
         start, size, _ = self._table[name]
         part = self._data[self._place + start : self._place + start + size]
         if zstandard.frame_content_size(part) > _MAX_LENGTH:
             raise ValueError("the length is wrong")
-        return self._decompressor.decompress(part)
+        # Threads share these sections, and a decompressor is for one thread alone.
+        return zstandard.ZstdDecompressor().decompress(part)
 
 
+@dataclass(eq=False)
 class _Layers(Sequence[Changeset]):
-    """The changesets of a stack that was not made of any, each made when it is asked for."""
+    """The changesets of a stack from the cache, each made on demand."""
 
-    def __init__(
-        self,
-        sections: _Sections,
-        bases: list[int],
-        columns: dict[str, npt.NDArray[Any]],
-        tree: PathTree,
-    ) -> None:
-        self._sections = sections
-        self._bases = bases
-        self._columns = columns
-        self._tree = tree
-        self._made: dict[int, Changeset] = {}
-        self._rare: list[dict[str, Any]] | None = None
+    sections: _Sections
+    bases: list[int]
+    columns: dict[str, npt.NDArray[Any]]
+    tree: PathTree
+    made: dict[int, Changeset] = field(default_factory=dict)
+    rare: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
-        return len(self._bases) - 1
+        return len(self.bases) - 1
 
     @overload
     def __getitem__(self, layer: int) -> Changeset: ...
@@ -211,20 +185,22 @@ class _Layers(Sequence[Changeset]):
         if isinstance(layer, slice):
             return [self[index] for index in range(*layer.indices(len(self)))]
         index = range(len(self))[layer]
-        if index not in self._made:
-            self._made[index] = self._make(index)
-        return self._made[index]
+        made = self.made.get(index)
+        if made is None:
+            # Threads may make it at the same time; all get the first.
+            made = self.made.setdefault(index, self._make(index))
+        return made
 
     def __iter__(self) -> Iterator[Changeset]:
         for layer in range(len(self)):
             yield self[layer]
 
     def _make(self, layer: int) -> Changeset:
-        start, stop = self._bases[layer : layer + 2]
-        sections = self._sections
-        if self._rare is None:
-            self._rare = json.loads(sections.unpacked("rare"))
-        nodes = self._columns["nodes"][start:stop]
+        start, stop = self.bases[layer : layer + 2]
+        sections = self.sections
+        if self.rare is None:
+            self.rare = json.loads(sections.unpacked("rare"))
+        nodes = self.columns["nodes"][start:stop]
         own: dict[str, Any] = {name: self._own(name, start, stop) for name in _SHARED}
         digests = None
         if f"digests {layer}" in sections:
@@ -234,19 +210,18 @@ class _Layers(Sequence[Changeset]):
             name: np.cumsum(sections.column(f"{name} {layer}"), dtype=np.int64) for name in _OFFSETS
         }
         return Changeset(
-            path_blob=b"\0".join(self._tree.paths(nodes.tolist())),
-            kinds=self._columns["kinds"][start:stop],
+            path_blob=b"\0".join(self.tree.paths(nodes.tolist())),
+            kinds=self.columns["kinds"][start:stop],
             **own,
             **offsets,
-            **rare_values(self._rare[layer]),
+            **rare_values(self.rare[layer]),
             digests=digests,
         )
 
     def _own(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-        """A column as the layer has it."""
-        column = self._columns[name][start:stop].copy()
-        rows = self._sections.column(f"{name} rows")
+        column = self.columns[name][start:stop].copy()
+        rows = self.sections.column(f"{name} rows")
         first, last = np.searchsorted(rows, (start, stop))
-        values = self._sections.column(f"{name} values")
+        values = self.sections.column(f"{name} values")
         column[rows[first:last] - start] = values[first:last]
         return column

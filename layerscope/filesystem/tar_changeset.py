@@ -1,7 +1,7 @@
 """Builds a changeset from the tar stream of a layer.
 
-Names become paths as an engine unpacks them, `.wh.` entries become whiteouts, and of entries that
-come twice the last one counts.
+Names become paths as an engine unpacks them, `.wh.` entries become whiteouts, and of repeated
+entries the last one counts.
 """
 
 from __future__ import annotations
@@ -11,50 +11,55 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from layerscope.filesystem import changeset as changeset_module
-from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.changeset import Changeset, EntryType, Int64, UInt8
 from layerscope.filesystem.settle import settle
 from layerscope.oci.byte_source import ByteSource
 from layerscope.oci.tar_columns import TarColumns, decode
 from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_scan import HeaderBatch, scan
+from layerscope.text import clip, visible
 
 #: OCI image specification, layer.md, "Whiteouts".
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_WHITEOUT = b".wh..wh..opq"
-#: Names of AUFS's own book-keeping (`.wh..wh.plnk`, `.wh..wh.aufs`), which engines pass over.
+#: Names of AUFS's own files (`.wh..wh.plnk`, `.wh..wh.aufs`), which engines skip.
 AUFS_PREFIX = b".wh..wh."
+AUFS_LINKS = b".wh..wh.plnk/"
 
-# A dot or an empty component, in names that have a NUL on both sides. Ten searches for plain bytes
-# are many times as fast as one for a pattern.
+#: Columns of a changeset, and those of a tar that they come from.
+_COPIED = {
+    "modes": "modes",
+    "uids": "uids",
+    "gids": "gids",
+    "sizes": "sizes",
+    "mtimes": "mtimes",
+    "header_offsets": "offsets",
+    "data_offsets": "data_offsets",
+}
+
+#: Columns of a tar that belong to a file and not to its name.
+_OF_FILE = ("modes", "uids", "gids", "sizes", "mtimes", "data_offsets")
+
+#: Characters of a name in an error.
+_LONGEST = 80
+
+# A dot or an empty component, in names between NULs. Ten searches for plain bytes are many times
+# faster than one for a pattern.
 _UNCLEAN = (b"//", b"/./", b"/../", b"/.\0", b"/..\0", b"\0./", b"\0../", b"\0.\0", b"\0..\0")
 
 _KIND_OF_TYPEFLAG = np.zeros(256, np.uint8)
-for _flag, _kind in zip(
-    b"0123456",
-    (
-        EntryType.FILE,
-        EntryType.HARDLINK,
-        EntryType.SYMLINK,
-        EntryType.CHAR,
-        EntryType.BLOCK,
-        EntryType.DIR,
-        EntryType.FIFO,
-    ),
-    strict=True,
-):
-    _KIND_OF_TYPEFLAG[_flag] = _kind
+_KINDS = "FILE HARDLINK SYMLINK CHAR BLOCK DIR FIFO"  # By type flag, from `0` on.
+for _flag, _kind in enumerate(_KINDS.split(), ord("0")):
+    _KIND_OF_TYPEFLAG[_flag] = EntryType[_kind]
 
 
 def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = None) -> Changeset:
     """Reads a layer's uncompressed tar stream.
 
-    Args:
-        source: The stream.
-        advance: Told now and then how many bytes lie behind; may raise to stop the work.
+    `advance` is called with the number of bytes read so far; it may raise to stop.
 
-    Raises:
-        TarError: It is not a tar archive, or has an entry that no engine unpacks.
-        TruncatedError: It ends too early.
+    Raises TarError if it is not a tar archive, or has an entry that no engine unpacks, and
+    TruncatedError if it ends too early.
     """
     return changeset_of(scan(source), advance)
 
@@ -62,11 +67,11 @@ def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = N
 def changeset_of(
     headers: Iterable[HeaderBatch], advance: Callable[[int], None] | None = None
 ) -> Changeset:
-    """The same of headers that have been found already; see `read_changeset`."""
-    return build_changeset(_told(decode(headers), advance))
+    """The same for headers that have been found already."""
+    return build_changeset(_reported(decode(headers), advance))
 
 
-def _told(
+def _reported(
     parts: Iterable[TarColumns], advance: Callable[[int], None] | None
 ) -> Iterable[TarColumns]:
     for part in parts:
@@ -76,11 +81,7 @@ def _told(
 
 
 def build_changeset(parts: Iterable[TarColumns]) -> Changeset:
-    """Joins decoded entries into one changeset.
-
-    Raises:
-        TarError: A name leads out of the archive.
-    """
+    """Joins decoded entries into one changeset."""
     builder = _Builder()
     for part in parts:
         builder.add(part)
@@ -89,17 +90,19 @@ def build_changeset(parts: Iterable[TarColumns]) -> Changeset:
 
 class _Builder:
     def __init__(self) -> None:
-        self._blobs: list[bytes] = []
-        self._columns: list[TarColumns] = []
-        self._kinds: list[np.ndarray[tuple[int], np.dtype[np.uint8]]] = []
+        # Growing in place takes less memory at its peak than joining pieces.
+        self._blob = bytearray()
+        self._columns = {name: bytearray() for name in _COPIED}
+        self._kinds: list[UInt8] = []
         self._skipped = False
-        self._digests: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]] | None] = []
+        self._digests: list[UInt8 | None] = []
         self._changeset = Changeset.empty()
         self._rows = 0
         self._size = 0
+        #: Columns of the files in `.wh..wh.plnk`, by path.
+        self._aufs_links: dict[bytes, dict[str, int]] = {}
 
     def add(self, part: TarColumns) -> None:
-        """Takes some entries."""
         if not part.names:
             return
         most = changeset_module.MOST_ENTRIES
@@ -107,26 +110,38 @@ class _Builder:
             problem = f"the layer has more than {most:,} entries"
             raise TarError(int(part.offsets[most - self._rows]), problem)
         kinds = _KIND_OF_TYPEFLAG[part.kinds]
-        paths = clean_paths(part.names, part.offsets)
+        outside: dict[int, bytes] = {}
+        paths = clean_paths(part.names, outside)
         blob = b"\0".join(paths)
         if WHITEOUT_PREFIX in blob:
             _mark_whiteouts(paths, kinds, part.offsets)
+            self._note_aufs(paths, kinds, part)
             blob = b"\0".join(paths)
         if b"" in paths:
-            _check_root(paths, kinds, part.offsets)
+            # Engines skip what would take the place of the root.
+            for row, path in enumerate(paths):
+                if not path and kinds[row] not in _OF_ROOT:
+                    kinds[row] = _SKIP
         self._check_sizes(part)
         changeset = self._changeset
         base = self._rows
         for row, target in part.links.items():
             if kinds[row] == EntryType.HARDLINK:
-                target = clean_path(target, int(part.offsets[row]))
+                written, target = target, clean_path(target)
+                if leads_out(written):
+                    outside[row] = written
             changeset.links[base + row] = target
         for row, device in part.devices.items():
-            changeset.devices[base + row] = device
+            if kinds[row] == EntryType.CHAR and device == (0, 0):
+                kinds[row] = EntryType.WHITEOUT  # As overlayfs, where it is unpacked, has it.
+            else:
+                changeset.devices[base + row] = device
         for row, xattrs in part.xattrs.items():
             changeset.xattrs[base + row] = xattrs
         for row, pieces in part.sparse.items():
             changeset.sparse[base + row] = pieces
+        for row, name in outside.items():
+            changeset.outside[base + row] = name
         digests = None
         if part.digests:
             digests = np.zeros((len(paths), 32), np.uint8)
@@ -135,14 +150,49 @@ class _Builder:
             digests[rows] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
         self._digests.append(digests)
         self._skipped |= bool((kinds == _SKIP).any())
-        self._blobs.append(blob)
+        if self._rows:
+            self._blob += b"\0"
+        self._blob += blob
         self._kinds.append(kinds)
-        part.names = []
-        self._columns.append(part)
+        part.modes &= 0o7777
+        for column, source in _COPIED.items():
+            dtype = getattr(changeset, column).dtype
+            self._columns[column] += getattr(part, source).astype(dtype).data
         self._rows += len(paths)
 
+    def _note_aufs(self, paths: list[bytes], kinds: UInt8, part: TarColumns) -> None:
+        """Treats files of AUFS at the root as engines do, in place.
+
+        They make the folder that one is in, and skip the file. A hard link to one in `.wh..wh.plnk`
+        becomes a file of its own.
+        """
+        links = {row: clean_path(target) for row, target in part.links.items()}
+        for row, path in enumerate(paths):
+            target = links.get(row) if kinds[row] == EntryType.HARDLINK else None
+            found = None if target is None else self._aufs_links.get(target)
+            if found is not None:
+                kinds[row] = EntryType.FILE
+                del part.links[row]
+                for column, value in found.items():
+                    getattr(part, column)[row] = value
+            if not path.startswith(AUFS_PREFIX):
+                continue
+            if path.startswith(AUFS_LINKS) and kinds[row] == EntryType.FILE:
+                self._aufs_links[path] = {
+                    column: int(getattr(part, column)[row]) for column in _OF_FILE
+                }
+            paths[row], slash, _ = path.rpartition(b"/")
+            kinds[row] = EntryType.DIR if slash else _SKIP
+            part.links.pop(row, None)
+            part.xattrs.pop(row, None)
+            part.devices.pop(row, None)
+            part.sparse.pop(row, None)
+            part.modes[row] = 0o755
+            for column in ("uids", "gids", "sizes", "mtimes"):
+                getattr(part, column)[row] = 0
+
     def _check_sizes(self, part: TarColumns) -> None:
-        """Refuses sizes whose sum means nothing: sparse files can claim any."""
+        """Refuses impossible sums of sizes; sparse files can claim any size."""
         sizes = part.sizes
         overflows = int(sizes.max()) > MAX_LAYER_SIZE // len(sizes)
         self._size += sum(sizes.tolist()) if overflows else int(sizes.sum())
@@ -151,23 +201,17 @@ class _Builder:
             raise TarError(largest, "the size is larger than any layer can be")
 
     def finish(self) -> Changeset:
-        """The changeset, with repeated and meaningless entries dropped."""
-        if not self._columns:
+        """The changeset, without repeated and skipped entries."""
+        if not self._kinds:
             return self._changeset
-        parts = self._columns
         changeset = self._changeset
-        changeset.path_blob = b"\0".join(self._blobs)
+        changeset.path_blob = bytes(self._blob)
+        self._blob.clear()
         changeset.kinds = np.concatenate(self._kinds)
-        modes = np.concatenate([part.modes for part in parts]) & 0o7777
-        changeset.modes = modes.astype(np.uint16)
-        # Whatever a header says: Linux has no other mode for a symlink.
+        for column, data in self._columns.items():
+            setattr(changeset, column, np.frombuffer(data, getattr(changeset, column).dtype))
+        # Linux has no other mode for symlinks, whatever a header says.
         changeset.modes[changeset.kinds == EntryType.SYMLINK] = 0o777
-        changeset.uids = np.concatenate([part.uids for part in parts])
-        changeset.gids = np.concatenate([part.gids for part in parts])
-        changeset.sizes = np.concatenate([part.sizes for part in parts])
-        changeset.mtimes = np.concatenate([part.mtimes for part in parts])
-        changeset.header_offsets = np.concatenate([part.offsets for part in parts])
-        changeset.data_offsets = np.concatenate([part.data_offsets for part in parts])
         if any(digests is not None for digests in self._digests):
             changeset.digests = np.concatenate(
                 [
@@ -175,34 +219,37 @@ class _Builder:
                     for digests, kinds in zip(self._digests, self._kinds, strict=True)
                 ]
             )
+        self._digests.clear()
         whiteouts = changeset.kinds >= EntryType.WHITEOUT
         changeset.sizes[whiteouts] = 0
         return settle(changeset, skip=_SKIP if self._skipped else None)
 
 
-#: More bytes than that no layer unpacks to; sums of sizes below it do not overflow.
+#: More than any layer unpacks to, and small enough that sums do not overflow.
 MAX_LAYER_SIZE = 1 << 53
 
-#: Marks rows that are dropped; no entry type.
+#: Marks rows to drop; not an `EntryType`.
 _SKIP = 255
 
+#: What may be said of the root folder.
+_OF_ROOT = (EntryType.DIR, EntryType.OPAQUE, _SKIP)
 
-def clean_paths(
-    names: list[bytes], offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> list[bytes]:
+
+def clean_paths(names: list[bytes], outside: dict[int, bytes]) -> list[bytes]:
     """Names as paths: no leading, trailing or double slash, no dot components.
 
-    Raises:
-        TarError: A name leads out of the archive.
+    A name that leads out of the root ends there, as engines have it; it is kept in `outside`, by
+    row.
     """
     paths = [name.strip(b"/") for name in names]
     if _is_clean(paths):
         return paths
-    # `tar -C FOLDER .` writes every name with a dot before it; that alone is quickly mended.
+    # `tar -C FOLDER .` writes `./` before every name, which is quickly removed.
     paths = [path[2:].lstrip(b"/") if path[:2] == b"./" else path for path in paths]
     if _is_clean(paths):
         return paths
-    return [clean_path(path, offset) for path, offset in zip(paths, offsets.tolist(), strict=True)]
+    outside.update((row, name) for row, name in enumerate(names) if leads_out(name))
+    return [clean_path(path) for path in paths]
 
 
 def _is_clean(paths: list[bytes]) -> bool:
@@ -210,42 +257,33 @@ def _is_clean(paths: list[bytes]) -> bool:
     return not any(piece in joined for piece in _UNCLEAN)
 
 
-def clean_path(name: bytes, offset: int) -> bytes:
-    """One name as a path.
-
-    Raises:
-        TarError: It leads out of the archive.
-    """
+def clean_path(name: bytes) -> bytes:
+    """One name as a path."""
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
-            if not parts:
-                raise TarError(offset, "an entry's name leads out of the archive")
-            parts.pop()
+            del parts[-1:]
         elif part not in (b"", b"."):
             parts.append(part)
     return b"/".join(parts)
 
 
-def _check_root(
-    paths: list[bytes],
-    kinds: np.ndarray[tuple[int], np.dtype[np.uint8]],
-    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> None:
-    for row, path in enumerate(paths):
-        if not path and kinds[row] not in (EntryType.DIR, EntryType.OPAQUE, _SKIP):
-            raise TarError(int(offsets[row]), "the root folder is not a folder")
+def leads_out(name: bytes) -> bool:
+    """Whether a name leads out of the root."""
+    if b".." not in name:
+        return False
+    depth = 0
+    for part in name.split(b"/"):
+        depth += -1 if part == b".." else part not in (b"", b".")
+        if depth < 0:
+            return True
+    return False
 
 
-def _mark_whiteouts(
-    paths: list[bytes],
-    kinds: np.ndarray[tuple[int], np.dtype[np.uint8]],
-    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> None:
+def _mark_whiteouts(paths: list[bytes], kinds: UInt8, offsets: Int64) -> None:
     """Turns `.wh.` entries into whiteouts, in place.
 
-    Raises:
-        TarError: A whiteout names its own folder or the one above.
+    Raises TarError if a whiteout names nothing, its own folder or the one above.
     """
     for row, path in enumerate(paths):
         if WHITEOUT_PREFIX not in path:
@@ -253,9 +291,13 @@ def _mark_whiteouts(
         folder, slash, name = path.rpartition(b"/")
         if name == OPAQUE_WHITEOUT:
             paths[row], kinds[row] = folder, EntryType.OPAQUE
-        elif name.startswith(AUFS_PREFIX) or name == WHITEOUT_PREFIX:
+        elif name.startswith(AUFS_PREFIX):
             kinds[row] = _SKIP
-        elif name in (b".wh..", b".wh..."):
-            raise TarError(int(offsets[row]), "a whiteout names no file")
+        elif name in (b".wh.", b".wh..", b".wh..."):
+            raise TarError(
+                int(offsets[row]),
+                f"the whiteout /{clip(visible(path), _LONGEST)} names no file",
+                "No engine loads such a layer.",
+            )
         elif name.startswith(WHITEOUT_PREFIX):
             paths[row], kinds[row] = folder + slash + name[4:], EntryType.WHITEOUT

@@ -1,44 +1,46 @@
 """All paths of an image as one tree, whose nodes are numbered depth first.
 
-A node is a number: its place when all paths are sorted component by component, the root being 0.
-So the descendants of a node are the numbers right behind it, and whatever is asked of subtrees
-(what a whiteout hides, how large a folder is) is a difference of two prefix sums.
+A node is the index of a path when all are sorted component by component; the root is 0. So the
+descendants of a node follow it directly, and a question about a subtree (what a whiteout hides, how
+large a folder is) is a difference of two prefix sums.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from layerscope.errors import LayerscopeError
-from layerscope.filesystem.changeset import Int64
-from layerscope.filesystem.path_search import Joined, search
-
-Int16 = npt.NDArray[np.int16]
-Int32 = npt.NDArray[np.int32]
+from layerscope.filesystem.changeset import (
+    Bool,
+    Int16,
+    Int32,
+    Int64,
+    Intp,
+    hashes,
+    path_pieces,
+)
+from layerscope.filesystem.search import Joined, search_tree
+from layerscope.patterns import PathPattern
 
 # With the slash and NUL swapped, comparing bytes compares component by component.
 _SWAP = bytes.maketrans(b"/\0", b"\0/")
 _SLASH = ord("/")
 
 
-#: Bytes of the paths of folders that no layer has an entry for.
+#: The most bytes in paths of folders that no layer has an entry for.
 MOST_IMPLIED = 256 << 20
 
 
 class PathTree:
-    """The tree of all paths that any layer names, and of the folders above them.
+    """The tree of all paths in any layer, and of the folders above them."""
 
-    Attributes:
-        blob: The paths of all nodes, joined by NUL.
-        lengths: Number of bytes of each node's path.
-        depths: Number of components of each node's path.
-    """
+    lengths: Int64  # Number of bytes of each node's path.
+    depths: Int16  # Number of components of each node's path.
 
     def __init__(
         self,
@@ -48,29 +50,25 @@ class PathTree:
         blob: bytes | None = None,
         shape: tuple[Int64, Int16] | None = None,
     ) -> None:
-        """Builds the tree.
+        """Builds the tree of the layers' paths, joined by NUL, and of extra ones.
 
-        Args:
-            blobs: For each layer, its paths joined by NUL.
-            extra: More paths to be in the tree.
-            blob: The `blob` of a tree that was built before; if given, nothing else counts, and
-                nothing is sorted.
-            shape: The `lengths` and `depths` of that tree.
-
-        Raises:
-            LayerscopeError: The folders above the paths are out of proportion.
+        If it was built before, its `blob` and `shape` (`lengths` and `depths`) replace these.
+        Raises LayerscopeError if the paths imply far too many folders.
         """
-        self._index: dict[bytes, int] | None = None
+        self._index: _Index | None = None
         if blob is None:
-            keys: dict[bytes, None] = {b"": None}
+            keys = [b"", *(path.translate(_SWAP) for path in extra)]
             for of_layer in blobs:
-                keys.update(dict.fromkeys(of_layer.translate(_SWAP).split(b"/")))
-            keys.update(dict.fromkeys(path.translate(_SWAP) for path in extra))
-            _imply(keys)
-            ordered = sorted(keys)
-            self._index = dict(zip(ordered, range(len(ordered)), strict=True))
-            blob = b"/".join(ordered).translate(_SWAP)
-        self.blob = blob
+                keys += of_layer.translate(_SWAP).split(b"/")
+            _distinct(keys)
+            if missing := _implied(keys):
+                keys += missing
+                keys.sort()
+            count, joined = len(keys), b"/".join(keys)
+            del keys  # They take more memory than all that follows.
+            self._index = _Index(joined, count)
+            blob = joined.translate(_SWAP)
+        self.blob = blob  # The paths of all nodes, joined by NUL.
         self.lengths, self.depths = shape or _shape(blob)
         self._starts: Int64 = np.concatenate([[0], np.cumsum(self.lengths + 1)])
         self._names: Joined | None = None
@@ -92,28 +90,22 @@ class PathTree:
         return len(self.depths)
 
     def nodes(self, blob: bytes, count: int) -> Int32:
-        """The nodes of paths that were joined by NUL.
-
-        Raises:
-            KeyError: The tree was built without one of them.
-        """
+        """The nodes of paths joined by NUL; raises KeyError if one of them is not in the tree."""
         if not count:
             return np.zeros(0, np.int32)
-        if self._index is None:
-            ordered = self.blob.translate(_SWAP).split(b"/")
-            self._index = dict(zip(ordered, range(len(ordered)), strict=True))
-        keys = blob.translate(_SWAP).split(b"/")
-        return np.fromiter(map(self._index.__getitem__, keys), np.int32, count)
+        # Another thread may call `compact` meanwhile.
+        index = self._index
+        if index is None:
+            index = self._index = _Index(self.blob.translate(_SWAP), len(self))
+        return index.places(blob.translate(_SWAP), count)
 
     def compact(self) -> None:
-        """Lets go of what makes `nodes` fast and takes more memory than all the rest."""
+        """Frees the index that makes `nodes` fast."""
         self._index = None
 
     def find(self, path: bytes) -> int | None:
-        """The node of a path without leading slash, or None."""
+        """The node of a path without a leading slash, or None."""
         key = path.translate(_SWAP)
-        if self._index is not None:
-            return self._index.get(key)
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -124,7 +116,6 @@ class PathTree:
         return low if low < len(self) and self.path(low) == path else None
 
     def path(self, node: int) -> bytes:
-        """The path of a node, without leading slash."""
         return self.blob[self._starts[node] : self._starts[node + 1] - 1]
 
     def name(self, node: int) -> bytes:
@@ -132,25 +123,22 @@ class PathTree:
         return self.path(node).rpartition(b"/")[2]
 
     def paths(self, nodes: Iterable[int]) -> list[bytes]:
-        """The paths of some nodes."""
         which = np.fromiter(nodes, np.int64)
         blob = self.blob
         starts, stops = self._starts[which].tolist(), (self._starts[which + 1] - 1).tolist()
         return [blob[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
-    def search(
-        self, pattern: re.Pattern[bytes], stop: Callable[[], None] = lambda: None
-    ) -> npt.NDArray[np.bool_]:
-        """Whether each node's path matches a pattern (searched, not anchored).
+    def search(self, pattern: PathPattern, stop: Callable[[], None] = lambda: None) -> Bool:
+        """Whether each node's path matches a pattern.
 
-        Args:
-            pattern: The pattern.
-            stop: Called now and then; may raise, to end the search.
+        `stop` is called now and then; it may raise, to end the search.
         """
-        return search(Joined(self.blob, self._starts), self.joined_names, self.ends, pattern, stop)
+        return search_tree(
+            Joined(self.blob, self._starts), self.joined_names, self.ends, pattern, stop
+        )
 
     def joined_names(self) -> Joined:
-        """The last component of each path; made by the first search, or before."""
+        """The last component of each path; computed once."""
         if self._names is None:
             parents = self.parents
             skip = np.where(self.depths > 1, self.lengths[parents] + 1, 0)
@@ -158,44 +146,91 @@ class PathTree:
         return self._names
 
     def children(self, node: int) -> list[int]:
-        """The children of a node, by name."""
-        result = []
-        child = node + 1
-        end = int(self.ends[node])
+        result, child, end = [], node + 1, int(self.ends[node])
         while child < end:
             result.append(child)
             child = int(self.ends[child])
         return result
 
-    def below(self, flags: npt.NDArray[np.bool_]) -> Int32:
-        """How many flagged nodes there are among the descendants of each node."""
+    def below(self, flags: Bool) -> Int32:
+        """How many descendants of each node are flagged."""
         sums = np.zeros(len(self) + 1, np.int32)
         np.cumsum(flags, out=sums[1:])
         result: Int32 = sums[self.ends] - sums[1:]
         return result
 
 
-def _imply(keys: dict[bytes, None]) -> None:
-    """Adds the folders above.
+class _Index:
+    """Where each of some distinct paths, joined by slashes, is among them."""
 
-    Raises:
-        LayerscopeError: They are out of proportion.
+    def __init__(self, joined: bytes, count: int) -> None:
+        own = hashes(_keys(joined), count)
+        self._places = np.argsort(own).astype(np.int32)
+        self._hashes = own[self._places]
+        same = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
+        # Paths that have the hash of another one, as hardly any has.
+        doubtful = {*self._places[same].tolist(), *self._places[same + 1].tolist()}
+        self._doubtful: dict[bytes, int] = {}
+        if doubtful:
+            pairs = enumerate(_keys(joined))
+            self._doubtful = {key: place for place, key in pairs if place in doubtful}
+
+    def places(self, joined: bytes, count: int) -> Int32:
+        """The places of paths, one after the other; raises KeyError if one is not among them."""
+        wanted = hashes(_keys(joined), count)
+        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+        if (self._hashes[at] != wanted).any():
+            raise KeyError("a path is not in the tree")
+        found: Int32 = self._places[at]
+        if known := self._doubtful:
+            for row, key in enumerate(_keys(joined)):
+                if key in known:
+                    found[row] = known[key]
+        return found
+
+
+def _keys(joined: bytes) -> Iterator[bytes]:
+    return itertools.chain.from_iterable(path_pieces(joined, b"/"))
+
+
+def _distinct(keys: list[bytes]) -> None:
+    """Sorts keys, and removes repeated ones."""
+    keys.sort()
+    if any(map(operator.eq, keys, itertools.islice(keys, 1, None))):
+        keys[:] = [key for key, _ in itertools.groupby(keys)]
+
+
+def _implied(keys: list[bytes]) -> list[bytes]:
+    """The folders above sorted keys that are not among them.
+
+    Raises LayerscopeError if there are far too many.
     """
-    missing = {key.rpartition(b"\0")[0] for key in keys} - keys.keys()
+    missing: list[bytes] = []
     implied = 0
-    while missing:
-        implied += sum(map(len, missing))
+    last = before = b""
+    for key in keys:
+        # A folder comes directly before all that is below it.
+        above = key.rpartition(b"\0")[0]
+        if above == before:
+            last = key
+            continue
+        before = above
+        lacking = []
+        while not (last == above or last.startswith(above + b"\0")) and above:
+            lacking.append(above)
+            above = above.rpartition(b"\0")[0]
+        implied += sum(map(len, lacking))
         if implied > MOST_IMPLIED:
             raise LayerscopeError(
-                "The image names too many deep paths without the folders above them.",
-                "No image needs that: it may be made to use up memory.",
+                "The image has too many deep paths without entries for the folders above them.",
+                "No ordinary image has that many: it may be designed to exhaust memory.",
             )
-        keys.update(dict.fromkeys(missing))
-        missing = {key.rpartition(b"\0")[0] for key in missing} - keys.keys()
+        missing += lacking
+        last = key
+    return missing
 
 
 def _shape(blob: bytes) -> tuple[Int64, Int16]:
-    """Length and depth of each path."""
     data = np.frombuffer(blob, np.uint8)
     stops = np.append(np.flatnonzero(data == 0), len(blob))
     lengths = np.diff(stops, prepend=-1) - 1
@@ -205,22 +240,21 @@ def _shape(blob: bytes) -> tuple[Int64, Int16]:
     return lengths, depths
 
 
-def _levels(depths: Int16) -> list[npt.NDArray[np.intp]]:
-    """The nodes of each depth, in order."""
+def _levels(depths: Int16) -> list[Intp]:
     order = np.argsort(depths, kind="stable")
     bounds = np.searchsorted(depths[order], np.arange(int(depths.max(initial=0)) + 2)).tolist()
     return [order[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
-def _parents(levels: list[npt.NDArray[np.intp]], count: int) -> Int32:
-    """The parent of a node is the last one before it that is a level higher."""
+def _parents(levels: list[Intp], count: int) -> Int32:
+    """The parent of a node is the last node before it that is one level higher."""
     parents = np.zeros(count, np.int32)
     for above, level in itertools.pairwise(levels):
         parents[level] = above[np.searchsorted(above, level) - 1]
     return parents
 
 
-def _ends(levels: list[npt.NDArray[np.intp]], parents: Int32) -> Int32:
+def _ends(levels: list[Intp], parents: Int32) -> Int32:
     """Adds up subtree sizes from the deepest nodes to the root."""
     sizes = np.ones(len(parents), np.int64)
     for level in levels[:0:-1]:

@@ -1,54 +1,40 @@
-"""What a layer, or the union up to it, shows at each node of the tree."""
+"""What a layer, or the merged view up to it, shows at each node of the tree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from layerscope.filesystem.change import Change
-from layerscope.filesystem.changeset import EntryType, Int64, UInt8
+from layerscope.filesystem.changeset import Bool, EntryType, Int32, Int64, UInt8
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tree import Int32
-
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
 class View:
-    """One value for each node of `stack.tree`.
-
-    Attributes:
-        stack: What is looked at.
-        layer: The layer that changes are told of.
-        shown: Whether the node is part of the view.
-        versions: Version that is shown: of a removed path the one that was removed; -1 for a folder
-            that is shown only because of what is below it and that the layer does not touch.
-        changes: What the layer did to the node.
-        sizes: Bytes of a file, or of all files below a folder, each inode once. What was removed
-            counts only in folders that were removed with it.
-        touched: Whether something below the node is added, modified or removed.
-    """
+    """One value for each node of `stack.tree`."""
 
     stack: Stack
     layer: int
-    shown: Bool
+    shown: Bool  # Whether the node is part of the view.
+    #: The version shown; at a removed path, the removed one; -1 for a folder that is shown only for
+    #: what is below it.
     versions: Int32
-    changes: UInt8
+    changes: UInt8  # What the layer did to the node.
+    #: Bytes of a file, or of all files below a folder, each inode once. Removed files count only in
+    #: removed folders.
     sizes: Int64
-    touched: Bool
+    touched: Bool  # Whether something below the node is added, modified or removed.
 
 
 def union_view(stack: Stack, layer: int) -> View:
-    """The union up to a layer, with what that layer removed."""
     return _view(stack, layer, stack.union(layer))
 
 
 def layer_view(stack: Stack, layer: int) -> View:
-    """What one layer adds, modifies and removes, and the folders on the way there."""
-    rows = stack.rows(layer)
-    own = np.arange(rows.start, rows.stop, dtype=np.int32)
+    """What a layer adds, modifies and removes, and the folders above."""
+    own = stack.changed(layer)
     own = own[(stack.hidden_by[own] > layer) & (stack.kinds[own] < EntryType.WHITEOUT)]
     return _view(stack, layer, own)
 

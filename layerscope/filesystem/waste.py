@@ -1,4 +1,4 @@
-"""Waste: bytes that an image ships and nobody can read, by path and by the layer that hid them."""
+"""Waste: bytes that an image ships but nobody can read, by path and by the layer that hid them."""
 
 from __future__ import annotations
 
@@ -6,88 +6,80 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from layerscope.filesystem.change import NEVER, Aspect
-from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.changeset import EntryType, Int16, Int64, Intp
 from layerscope.filesystem.stack import Stack
 
 
 class WastedPath(NamedTuple):
-    """Hidden versions of one path.
-
-    Attributes:
-        path: The path, without leading slash.
-        size: Bytes of all its hidden versions.
-        versions: How many there are.
-        hidden_by: The layer that hid the last of them; None if that was its own layer.
-    """
-
-    path: bytes
-    size: int
+    path: bytes  # The path, without a leading slash.
+    size: int  # Bytes of all its hidden versions.
     versions: int
-    hidden_by: int | None
+    hidden_by: int | None  # The layer that hid the last of them; None if that was their own layer.
 
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """What a stack ships and what of it can be seen.
-
-    Attributes:
-        layer_sizes: Sum of the sizes of each layer's regular files, each inode once.
-        visible_size: The same sum over the union at the top.
-        columns: The fields of `paths`, a list for each.
-    """
-
+    #: For each layer, the sum of the sizes of its regular files, each inode once.
     layer_sizes: tuple[int, ...]
-    visible_size: int
+    #: For each layer, how many of its own bytes are hidden, and how many of lower layers it hides.
+    layer_wasted: tuple[int, ...]
+    layer_hides: tuple[int, ...]
+    visible_size: int  # The same sum over the merged view.
+    #: The fields of `paths`, a list for each.
     columns: tuple[list[bytes], list[int], list[int], list[int | None]]
 
     @property
     def count(self) -> int:
-        """How many paths there are with hidden versions."""
         return len(self.columns[0])
 
     @property
     def paths(self) -> list[WastedPath]:
-        """Paths with hidden versions, largest first."""
         return self.largest(self.count)
 
     def largest(self, count: int) -> list[WastedPath]:
-        """The first of `paths`."""
         columns = [column[:count] for column in self.columns]
         return list(map(WastedPath._make, zip(*columns, strict=True)))
 
     @property
     def size(self) -> int:
-        """Sum of the layers' sizes."""
         return sum(self.layer_sizes)
 
     @property
     def wasted_size(self) -> int:
-        """Bytes that are shipped and cannot be read."""
         return self.size - self.visible_size
 
     @property
     def efficiency(self) -> float:
-        """Visible bytes ÷ shipped bytes; 1.0 if there are none."""
+        """Visible bytes ÷ shipped bytes; 1.0 for an empty image."""
         return self.visible_size / self.size if self.size else 1.0
 
 
 def measure(stack: Stack) -> Waste:
     """Measures the waste of a stack.
 
-    A file with several names is wasted once its last name is hidden, and by the layer that hid it.
+    A file with several names is wasted by the layer that hides the last of them.
     """
     sizes = tuple(stack.layer_size(layer) for layer in range(stack.height))
     hidden_by = hiders(stack)
-    files = _files(stack)
+    files = inodes_of_files(stack)
     visible = int(stack.sizes[files[hidden_by[files] == NEVER]].sum())
     lost = hidden_files(stack, hidden_by)
-    return Waste(sizes, visible, _by_path(stack, lost, hidden_by))
+    below = lost[hidden_by[lost] > stack.layers[lost]]
+    wasted = _sums(stack.height, stack.layers[lost], stack.sizes[lost])
+    hides = _sums(stack.height, hidden_by[below], stack.sizes[below])
+    return Waste(sizes, wasted, hides, visible, _by_path(stack, lost, hidden_by))
 
 
-def hiders(stack: Stack) -> npt.NDArray[np.int16]:
+def _sums(height: int, layers: Int16, sizes: Int64) -> tuple[int, ...]:
+    """The bytes of files, summed up for each layer."""
+    sums = np.zeros(height, np.int64)
+    np.add.at(sums, layers, sizes)
+    return tuple(sums.tolist())
+
+
+def hiders(stack: Stack) -> Int16:
     """For each inode, by its row, the layer that hid the last of its names, or `NEVER`."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
     hidden_by = np.zeros(len(stack.kinds), np.int16)
@@ -95,29 +87,21 @@ def hiders(stack: Stack) -> npt.NDArray[np.int16]:
     return hidden_by
 
 
-def hidden_files(stack: Stack, hidden_by: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
-    """Rows of the inodes that nobody can read and that have bytes.
-
-    Args:
-        stack: The layers.
-        hidden_by: Its `hiders`.
-    """
-    files = _files(stack)
-    lost: npt.NDArray[np.intp] = files[(hidden_by[files] != NEVER) & (stack.sizes[files] > 0)]
+def hidden_files(stack: Stack, hidden_by: Int16) -> Intp:
+    """Rows of hidden inodes that have bytes; `hidden_by` is what `hiders` returned."""
+    files = inodes_of_files(stack)
+    lost: Intp = files[(hidden_by[files] != NEVER) & (stack.sizes[files] > 0)]
     return lost
 
 
-def _files(stack: Stack) -> npt.NDArray[np.intp]:
-    """Rows of the inodes of regular files."""
+def inodes_of_files(stack: Stack) -> Intp:
     return np.flatnonzero(
         (stack.kinds == EntryType.FILE) & (stack.inodes == np.arange(len(stack.kinds)))
     )
 
 
 def _by_path(
-    stack: Stack,
-    lost: np.ndarray[tuple[int], np.dtype[np.intp]],
-    hidden_by: np.ndarray[tuple[int], np.dtype[np.int16]],
+    stack: Stack, lost: Intp, hidden_by: Int16
 ) -> tuple[list[bytes], list[int], list[int], list[int | None]]:
     if not len(lost):
         return [], [], [], []
@@ -143,29 +127,17 @@ def _by_path(
 
 @dataclass(frozen=True, slots=True)
 class LayerWaste:
-    """What a layer hid of the layers below it.
-
-    Attributes:
-        layer: Its number.
-        size: Bytes of files whose last name it hid.
-        copied: Those of them that are at the same path again, with the same content as far as that
-            is known.
-        paths: The largest of these files, with their bytes.
-    """
+    """What a layer hid of the layers below it."""
 
     layer: int
-    size: int
+    size: int  # Bytes of files whose last name it hid.
+    #: Those of them that are at the same path again, with the same content as far as is known.
     copied: int
-    paths: list[tuple[bytes, int]]
+    paths: list[tuple[bytes, int]]  # The largest of these files, with their bytes.
 
 
 def by_layer(stack: Stack, count: int = 10) -> list[LayerWaste]:
-    """What each layer hid of those below it; layers that hid nothing are left out.
-
-    Args:
-        stack: The layers.
-        count: How many paths to name for each.
-    """
+    """What each layer hid of those below it, and the `count` largest paths for each."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)

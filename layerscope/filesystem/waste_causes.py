@@ -1,7 +1,7 @@
-"""Why bytes are wasted: what wrote them, what hid them, and how; and what could be left out.
+"""Why bytes are wasted: which layers wrote and hid them, and how; and what could be left out.
 
-The sums are those of `waste.measure`: every hidden inode has one cause, and all causes together are
-what an image wastes. What containers see but do not need is counted apart: it is not wasted.
+The sums are those of `waste.measure`: every hidden inode has one cause. What containers see but do
+not need is counted separately, as it is not wasted.
 """
 
 from __future__ import annotations
@@ -14,102 +14,72 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.filesystem.change import NEVER, Aspect
-from layerscope.filesystem.changeset import EntryType
-from layerscope.filesystem.folding import common_folder, fold
+from layerscope.filesystem.changeset import Bool, EntryType, Int8, Int16, Int32, Int64, Intp
 from layerscope.filesystem.left_overs import KINDS, LeftOver, find_left_overs
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.waste import hidden_files, hiders
-
-_Ints = npt.NDArray[np.intp]
+from layerscope.filesystem.tree import PathTree
+from layerscope.filesystem.waste import hidden_files, hiders, inodes_of_files
 
 
 class Cause(Enum):
-    """How bytes came to be hidden; the value is what JSON says."""
+    """How bytes were hidden. JSON has the values."""
 
     COPIED = "unchanged content"
     REWRITTEN = "rewritten"
     REMOVED = "removed"
     REMOVED_TREE = "removed tree"
     CACHES = "package lists and caches"
-    #: Seen by containers, so not wasted.
+    #: Visible to containers, so not wasted.
     LEFT_OVER = "could be left out"
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A path that stands for itself or for all files below it.
+    """A path that stands for itself or, if `folder`, for all files below it."""
 
-    Attributes:
-        path: The path, without leading slash.
-        size: Bytes.
-        files: How many files.
-        folder: Whether it stands for what is below it.
-    """
-
-    path: bytes
-    size: int
+    path: bytes  # The path, without a leading slash.
+    size: int  # Bytes.
     files: int
-    folder: bool
+    folder: bool  # Whether it stands for what is below it.
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Bytes with one cause, written by one layer and hidden by one.
+    """Bytes with one cause, written by one layer and hidden by one."""
 
-    Attributes:
-        cause: Why they could be saved.
-        wrote: The layer that wrote them.
-        hidden_by: The layer that hid them; None if that was their own, or nothing hides them.
-        size: Bytes.
-        files: How many files.
-        uncompared: Bytes of those whose content nobody has compared with what replaced it.
-        aspects: What the hiding layer changed of copied files, in all of them together.
-        kind: What they are, if they are one of the things that builds leave behind.
-        where: The lowest path that is above all of them; empty if only the root is.
-        paths: Where they are, largest first, folded to the highest folders that say it all.
-    """
-
-    cause: Cause
+    cause: Cause  # Why they could be saved.
     wrote: int
+    #: The layer that hid them; None if it was their own, or nothing hides them.
     hidden_by: int | None
     size: int
     files: int
-    uncompared: int
-    aspects: Aspect
-    kind: LeftOver | None
-    where: bytes
+    uncompared: int  # Bytes of those whose content has not been compared with what replaced it.
+    aspects: Aspect  # What the hiding layer changed in any of the copied files.
+    kind: LeftOver | None  # What they are, if builds are known to leave it behind.
+    where: bytes  # The lowest common folder; empty for the root.
+    #: Where they are, largest first, folded into folders that hold nothing else.
     paths: tuple[Folded, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """What could be saved.
-
-    Attributes:
-        wasted: What is hidden, largest first.
-        left_over: What containers see and need not have, largest first.
-    """
-
-    wasted: tuple[Finding, ...]
-    left_over: tuple[Finding, ...]
+    wasted: tuple[Finding, ...]  # What is hidden, largest first.
+    left_over: tuple[Finding, ...]  # What containers see but do not need, largest first.
 
     @property
     def wasted_size(self) -> int:
-        """The same as that of `waste.measure`."""
         return sum(each.size for each in self.wasted)
 
     @property
     def left_over_size(self) -> int:
-        """Bytes of what could be left out."""
         return sum(each.size for each in self.left_over)
 
     @property
     def uncompared(self) -> int:
-        """Bytes of which it is not known whether they were rewritten or copied."""
         return sum(each.uncompared for each in self.wasted)
 
     def by_cause(self) -> list[tuple[Cause, int, list[Finding]]]:
-        """Causes of waste with their bytes and findings, largest first, what is left over last."""
+        """Causes with their bytes and findings, largest first, `LEFT_OVER` last."""
         groups: dict[Cause, list[Finding]] = {}
         for finding in (*self.wasted, *self.left_over):
             groups.setdefault(finding.cause, []).append(finding)
@@ -117,12 +87,17 @@ class Causes:
         return sorted(sums, key=lambda group: (group[0] is Cause.LEFT_OVER, -group[1]))
 
 
-def find_causes(stack: Stack, stop: Callable[[], None] = lambda: None) -> Causes:
-    """Finds what could be saved in an image.
+def find_causes(
+    stack: Stack,
+    stop: Callable[[], None] = lambda: None,
+    *,
+    paths: bool = True,
+    left_over: bool = True,
+) -> Causes:
+    """Finds what could be saved in an image; content that was not compared counts as rewritten.
 
-    Args:
-        stack: Its layers; content that has not been compared counts as rewritten.
-        stop: Called now and then; may raise, to end the search.
+    `stop` is called now and then; it may raise. Findings without their `paths`, or without those
+    that could be `left_over`, are found faster.
     """
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)
@@ -152,20 +127,21 @@ def find_causes(stack: Stack, stop: Callable[[], None] = lambda: None) -> Causes
         bits = Aspect(int(np.bitwise_or.reduce(aspects[group], initial=0)))
         unknown = int(stack.sizes[rows[unread[group] & ~cache[group]]].sum())
         findings.append(
-            _finding(stack, kinds, rows, _ORDER[cause], wrote, hider, kind, bits, unknown)
+            _finding(stack, kinds, rows, _ORDER[cause], wrote, hider, kind, bits, unknown, paths)
         )
-    return Causes(_largest(findings), _largest(_left_over(stack, hidden_by, kinds)))
+    left = _left_over(stack, hidden_by, kinds, paths) if left_over else []
+    return Causes(_largest(findings), _largest(left))
 
 
 #: Causes by number, in columns.
 _ORDER = tuple(Cause)
 
-#: Which kinds of what is left over are caches; the last is for what is of no kind, -1.
+#: Whether each kind is a cache; the last is for no kind, -1.
 _CACHES = np.array([*(kind.cache for kind in KINDS), False], np.bool_)
 
 
 def uncompared(stack: Stack) -> list[int]:
-    """Versions whose bytes tell whether a hidden file was copied or rewritten, largest first."""
+    """Versions to compare, to tell copied files from rewritten ones, largest first."""
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)
     _, ups = _replaced(stack, lost, hidden_by)
@@ -176,36 +152,28 @@ def uncompared(stack: Stack) -> list[int]:
     return ordered
 
 
-def _replaced(
-    stack: Stack, lost: _Ints, hidden_by: npt.NDArray[np.int16]
-) -> tuple[_Ints, npt.NDArray[np.int64]]:
-    """For each hidden file a name of it that was hidden last, and what took that path then.
-
-    Returns:
-        Rows of names, and of the versions over them; -1 where there is none.
-    """
+def _replaced(stack: Stack, lost: Intp, hidden_by: Int16) -> tuple[Intp, Int64]:
+    """Rows of a name of each hidden file that was hidden last, and of what replaced it, or -1."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
     last = rows[stack.hidden_by[rows] == hidden_by[stack.inodes[rows]]]
     name_of = np.full(len(stack.kinds), -1, np.int64)
-    # The inode's own name, if it was among the last, goes before others.
+    # The inode's own name goes before others, if it was among the last.
     name_of[stack.inodes[last[::-1]]] = last[::-1]
     names = name_of[lost]
     over = np.full(len(stack.kinds), -1, np.int64)
     uppers = np.flatnonzero((stack.below >= 0) & (stack.kinds < EntryType.WHITEOUT))
     over[stack.below[uppers]] = uppers
     ups = over[names]
-    # A path that was removed has nothing over it, whatever a later layer puts there.
+    # Nothing replaces a removed path, whatever a later layer puts there.
     gone = (ups >= 0) & (stack.layers[ups] != hidden_by[lost])
     ups[gone] = -1
     return names, ups
 
 
-def _with_their_folder(
-    stack: Stack, rows: _Ints, hidden_by: npt.NDArray[np.int16]
-) -> npt.NDArray[np.bool_]:
-    """Which hidden versions went together with the folder that they were in."""
+def _with_their_folder(stack: Stack, rows: Intp, hidden_by: Int16) -> Bool:
+    """Which hidden versions were removed together with their folder."""
     tree = stack.tree
-    result: npt.NDArray[np.bool_] = np.zeros(len(rows), np.bool_)
+    result: Bool = np.zeros(len(rows), np.bool_)
     parents = tree.parents[stack.nodes[rows]]
     for layer in np.unique(hidden_by).tolist():
         gone = np.zeros(len(tree), np.bool_)
@@ -216,62 +184,47 @@ def _with_their_folder(
     return result
 
 
-def _left_over(
-    stack: Stack, hidden_by: npt.NDArray[np.int16], kinds: npt.NDArray[np.int8]
-) -> list[Finding]:
-    files = np.flatnonzero(
-        (stack.kinds == EntryType.FILE)
-        & (stack.inodes == np.arange(len(stack.kinds)))
-        & (hidden_by == NEVER)
-        & (stack.sizes > 0)
-        & (stack.hidden_by == NEVER)
-    )
-    files = files[kinds[stack.nodes[files]] >= 0]
+def _left_over(stack: Stack, hidden_by: Int16, kinds: Int8, paths: bool) -> list[Finding]:
+    shown = (hidden_by == NEVER) & (stack.sizes > 0) & (stack.hidden_by == NEVER)
+    files = inodes_of_files(stack)
+    files = files[shown[files] & (kinds[stack.nodes[files]] >= 0)]
     columns = (stack.layers[files], kinds[stack.nodes[files]])
     return [
-        _finding(stack, kinds, files[group], Cause.LEFT_OVER, key[0], -1, key[1], Aspect(0), 0)
+        _finding(
+            stack, kinds, files[group], Cause.LEFT_OVER, key[0], -1, key[1], Aspect(0), 0, paths
+        )
         for key, group in _groups(columns)
     ]
 
 
-def _groups(columns: tuple[npt.NDArray[np.generic], ...]) -> list[tuple[tuple[int, ...], _Ints]]:
-    """The different rows of some columns, and where each is."""
+def _groups(columns: tuple[npt.NDArray[np.generic], ...]) -> list[tuple[tuple[int, ...], Intp]]:
+    """The distinct rows of some columns of small numbers, and where each is."""
     if not len(columns[0]):
         return []
-    table = np.stack([column.astype(np.int64) for column in columns], axis=1)
-    keys, places = np.unique(table, axis=0, return_inverse=True)
-    order = np.argsort(places.ravel(), kind="stable")
-    bounds = np.searchsorted(places.ravel()[order], np.arange(1, len(keys)))
-    return [
-        (tuple(key), group)
-        for key, group in zip(keys.tolist(), np.split(order, bounds), strict=True)
-    ]
+    table = np.stack([column.astype(np.int16) for column in columns], axis=1)
+    # A row is one number of its bytes, which sort much faster than several columns.
+    keys = np.zeros(len(table), np.int64)
+    for column in columns:
+        keys = (keys << 16) + column.astype(np.int64)
+    order = np.argsort(keys, kind="stable")
+    bounds = np.flatnonzero(np.diff(keys[order])) + 1
+    groups = np.split(order, bounds)
+    return [(tuple(table[group[0]].tolist()), group) for group in groups]
 
 
 def _finding(
     stack: Stack,
-    marks: npt.NDArray[np.int8],
-    rows: _Ints,
+    marks: Int8,
+    rows: Intp,
     cause: Cause,
     wrote: int,
     hider: int,
     kind: int,
     aspects: Aspect,
     unknown: int,
+    with_paths: bool,
 ) -> Finding:
-    own = stack.rows(wrote)
-    written = np.arange(own.start, own.stop)
-    kinds = stack.kinds[own.start : own.stop]
-    written = written[(kinds == EntryType.FILE) & (stack.sizes[own.start : own.stop] > 0)]
-    if kind >= 0:
-        # Its name says what is meant, so that its folders may have other things in them.
-        written = written[marks[stack.nodes[written]] == kind]
-    folded = fold(stack.tree, stack.nodes[rows], stack.sizes[rows], stack.nodes[written])
-    names = stack.tree.paths([node for node, _, _, _ in folded])
-    paths = [
-        Folded(name, size, files, folder)
-        for name, (_, size, files, folder) in zip(names, folded, strict=True)
-    ]
+    paths = _folded(stack, marks, rows, wrote, kind) if with_paths else []
     return Finding(
         cause=cause,
         wrote=wrote,
@@ -286,5 +239,74 @@ def _finding(
     )
 
 
+def _folded(stack: Stack, marks: Int8, rows: Intp, wrote: int, kind: int) -> list[Folded]:
+    """Where files of a layer are, in folders that contain nothing else of it."""
+    own = stack.rows(wrote)
+    written = np.arange(own.start, own.stop)
+    kinds = stack.kinds[own.start : own.stop]
+    written = written[(kinds == EntryType.FILE) & (stack.sizes[own.start : own.stop] > 0)]
+    if kind >= 0:
+        # Its kind says what is meant, so its folders may contain other things.
+        written = written[marks[stack.nodes[written]] == kind]
+    folded = fold(stack.tree, stack.nodes[rows], stack.sizes[rows], stack.nodes[written])
+    names = stack.tree.paths([node for node, _, _, _ in folded])
+    return [
+        Folded(name, size, files, folder)
+        for name, (_, size, files, folder) in zip(names, folded, strict=True)
+    ]
+
+
 def _largest(findings: list[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda each: (-each.size, each.wrote)))
+
+
+def fold(
+    tree: PathTree, nodes: Int32, sizes: Int64, whole: Int32
+) -> list[tuple[int, int, int, bool]]:
+    """Replaces files by folders that contain no others.
+
+    `nodes` are the files, one of which may be repeated; `whole` are all files, `nodes` among them.
+
+    Returns node, bytes, number of files, and whether the node stands for what is below it.
+    """
+    if not len(nodes):
+        return []
+    order = np.argsort(nodes, kind="stable")
+    picked, sums = nodes[order], np.concatenate([[0], np.cumsum(sizes[order])])
+    everything = np.sort(whole)
+    ends, parents = tree.ends, tree.parents
+    alone = np.unique(picked)
+    # A path that is a file in one entry of a layer, a folder in another, stands for itself.
+    whole_branch = _within(picked, alone, ends) == _within(everything, alone, ends)
+    alone, current = alone[~whole_branch], alone[whole_branch]
+    settled: list[Int32] = []
+    while len(current):
+        above = parents[current]
+        climbs = (above != current) & (
+            _within(picked, above, ends) == _within(everything, above, ends)
+        )
+        settled.append(current[~climbs])
+        current = np.unique(above[climbs])
+    tops = np.unique(np.concatenate([np.zeros(0, np.int32), *settled]))
+    first = np.searchsorted(picked, np.concatenate([tops, alone]))
+    last = np.searchsorted(picked, np.concatenate([ends[tops], alone + 1])) - 1
+    # The lowest folder that contains all of them.
+    low, final = picked[first].copy(), picked[last]
+    while (short := ends[low] <= final).any():
+        low[short] = parents[low[short]]
+    bytes_, files = sums[last + 1] - sums[first], last + 1 - first
+    folders = (low != picked[first]) | (final != picked[first])
+    columns = (column.tolist() for column in (low, bytes_, files, folders))
+    return list(zip(*columns, strict=True))
+
+
+def _within(nodes: Int32, folders: Int32, ends: Int32) -> Intp:
+    """How many of some sorted nodes are in or at each folder."""
+    return np.searchsorted(nodes, ends[folders]) - np.searchsorted(nodes, folders)
+
+
+def common_folder(tree: PathTree, nodes: Int32) -> int:
+    low, last = int(nodes.min()), int(nodes.max())
+    while tree.ends[low] <= last:
+        low = int(tree.parents[low])
+    return low

@@ -1,91 +1,78 @@
-"""An image as it is talked about: what it is called, its layers and its history."""
+"""An image: its names, layers and history."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from layerscope.oci.config import HistoryEntry, ImageConfig
 from layerscope.oci.platform import Platform
+from layerscope.text import one_line
 
-__all__ = [
-    "HistoryEntry",
-    "Image",
-    "Layer",
-    "history_of",
-    "image_from_config",
-    "told_missing",
-    "with_missing",
-]
+#: In place of the instruction of a layer of which the history says nothing.
+NOT_IN_HISTORY = "(not in the history)"
+#: What engines note about the layer that `docker import` makes.
+_IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
+
+
+def maker(instruction: str | None, comment: str) -> str:
+    """What a history entry says about what made it, in a line that is safe on a terminal.
+
+    A comment is not an instruction, and is marked: `imported: …` or `unknown: …`.
+    """
+    if own := one_line(instruction or ""):
+        return own
+    note = one_line(comment)
+    if found := _IMPORT.fullmatch(note):
+        source = found[1]
+        return f"imported: {'standard input' if source == '-' else source}"
+    return f"unknown: {note}" if note else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A file system layer.
-
-    Attributes:
-        index: Its number, the base being 0.
-        diff_id: Digest of its uncompressed tar stream.
-        digest: Digest of it as it is stored or shipped, or None if that is not known.
-        instruction: The Dockerfile instruction that made it, empty if the history does not tell.
-        stored_size: Bytes that it has as it is stored in a registry; None for other places. Also
-            of a layer that is missing.
-        missing: Why its content is not where the image is, as the end of a sentence; empty if it
-            is there. Such a layer shows no entries.
-    """
-
-    index: int
+    index: int  # Its number, from 0 for the base.
     diff_id: str
-    digest: str | None
-    instruction: str
+    digest: str | None  # Digest of its blob, or None if unknown.
+    #: The Dockerfile instruction that made it, or what the history has instead; None if unknown.
+    instruction: str | None
+    #: Size of its blob, if it is in a registry or missing; else None.
     stored_size: int | None = None
+    #: Why its content is missing, as the end of a sentence; empty if it is not. A missing layer
+    #: shows no entries.
     missing: str = ""
+    comment: str = ""  # What the history notes about it, such as `Imported from -`.
+
+    @property
+    def made_by(self) -> str:
+        """What made it, in a line that is safe on a terminal."""
+        return maker(self.instruction, self.comment) or NOT_IN_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image.
-
-    Attributes:
-        reference: The name under which it was opened, or its first one.
-        id: Digest of its configuration, or what the engine calls its id.
-        source: Where it comes from, in the form of containers-transports(5).
-        os: Operating system.
-        architecture: Architecture and variant.
-        created: RFC 3339 time, or None.
-        config: The image configuration.
-        layers: Layers, base first.
-        history: History entries, oldest first.
-        platforms: Platforms that the source has such an image for, that of this one first; empty
-            if the source knows of no choice.
-    """
-
-    reference: str
-    id: str
-    source: str
+    reference: str  # The name under which it was opened, or its first one.
+    id: str  # Digest of its configuration, or the engine's id.
+    source: str  # Where it comes from, in the form of containers-transports(5).
     os: str
-    architecture: str
-    created: str | None
+    architecture: str  # Architecture, with a variant after a slash.
+    created: str | None  # RFC 3339 time, or None.
     config: Mapping[str, Any] = field(repr=False)
-    layers: tuple[Layer, ...]
-    history: tuple[HistoryEntry, ...]
+    layers: tuple[Layer, ...]  # Layers, base first.
+    history: tuple[HistoryEntry, ...]  # History entries, oldest first.
+    #: Platforms that the source has the image for, this one's first; empty if there is no choice.
     platforms: tuple[Platform, ...] = ()
 
     @property
     def missing(self) -> tuple[Layer, ...]:
-        """Layers whose content is not there, so that no union is whole."""
+        """Layers whose content is missing, so that no merged view is complete."""
         return tuple(layer for layer in self.layers if layer.missing)
 
 
 def with_missing(image: Image, reasons: Mapping[int, str], sizes: Sequence[int]) -> Image:
-    """The same image with layers that are not there.
-
-    Args:
-        image: The image.
-        reasons: Why not, by number of the layer.
-        sizes: Sizes of all layers as stored, base first.
-    """
+    """The same image with missing layers: reasons by number, and sizes of all layers' blobs."""
     layers = tuple(
         replace(layer, missing=reasons[layer.index], stored_size=sizes[layer.index])
         if layer.index in reasons
@@ -95,8 +82,8 @@ def with_missing(image: Image, reasons: Mapping[int, str], sizes: Sequence[int])
     return replace(image, layers=layers)
 
 
-def told_missing(image: Image) -> str:
-    """What to say of layers that are not there, in a sentence; empty if all are."""
+def missing_text(image: Image) -> str:
+    """Says in a sentence which layers are missing and why; empty if none is."""
     missing = image.missing
     if not missing:
         return ""
@@ -115,31 +102,15 @@ def image_from_config(
     image_id: str,
     source: str,
     digests: Sequence[str | None] | None = None,
-    stored_sizes: Sequence[int] | None = None,
 ) -> Image:
-    """Makes an image of its configuration.
-
-    Args:
-        config: The configuration.
-        reference: The name of the image.
-        image_id: Its id.
-        source: Where it comes from.
-        digests: Digests of the layers as stored, base first.
-        stored_sizes: Sizes of the layers as stored, base first.
-    """
-    instructions = {
-        entry.layer: entry.instruction for entry in config.history if entry.layer is not None
-    }
-    layers = tuple(
-        Layer(
-            index=index,
-            diff_id=diff_id,
-            digest=digests[index] if digests and index < len(digests) else None,
-            instruction=instructions.get(index, ""),
-            stored_size=stored_sizes[index] if stored_sizes is not None else None,
-        )
-        for index, diff_id in enumerate(config.diff_ids)
-    )
+    """Makes an image from its configuration, and the digests of its blobs, base first."""
+    entries = {entry.layer: entry for entry in config.history}
+    known = dict(enumerate(digests or ()))
+    layers = []
+    for index, diff_id in enumerate(config.diff_ids):
+        entry = entries.get(index)
+        made_by, comment = (entry.instruction, entry.comment) if entry else ("", "")
+        layers.append(Layer(index, diff_id, known.get(index), made_by or None, comment=comment))
     return Image(
         reference=reference,
         id=image_id,
@@ -148,24 +119,24 @@ def image_from_config(
         architecture=config.architecture,
         created=config.created,
         config=config.raw,
-        layers=layers,
+        layers=tuple(layers),
         history=config.history,
     )
 
 
 def history_of(image: Image) -> list[tuple[HistoryEntry | None, int | None]]:
-    """An image's history with its layers: entries, oldest first, each with its layer's number.
+    """History entries, oldest first, each with its layer's number or None.
 
-    A layer that the history does not name has no entry, and stands below the layers above it.
+    Layers without an entry come before the layers above them.
     """
     steps: list[tuple[HistoryEntry | None, int | None]] = []
     named = {entry.layer for entry in image.history}
-    untold = [layer.index for layer in image.layers if layer.index not in named]
+    unnamed = [layer.index for layer in image.layers if layer.index not in named]
     for entry in image.history:
         if entry.layer is None:
             steps.append((entry, None))
         elif entry.layer < len(image.layers):
-            while untold and untold[0] < entry.layer:
-                steps.append((None, untold.pop(0)))
+            while unnamed and unnamed[0] < entry.layer:
+                steps.append((None, unnamed.pop(0)))
             steps.append((entry, entry.layer))
-    return steps + [(None, layer) for layer in untold]
+    return steps + [(None, layer) for layer in unnamed]

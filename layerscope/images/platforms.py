@@ -1,4 +1,4 @@
-"""Which of the platforms of a source is meant, and what to say if it is not there."""
+"""The choice of a source's platform, and the errors if it is missing."""
 
 from __future__ import annotations
 
@@ -17,19 +17,12 @@ from layerscope.oci.platform import (
 )
 from layerscope.text import visible
 
-#: So many platforms are named in a text; images have a dozen at most.
+#: How many platforms a text names at most; images have a dozen.
 _MOST_NAMES = 24
 
 
 def wanted_platform(asked: str | None) -> Platform:
-    """The platform that is wanted.
-
-    Args:
-        asked: `os/architecture[/variant]`, or None for that of this host.
-
-    Raises:
-        UsageError: It names no platform.
-    """
+    """Parses `os/architecture[/variant]`; None means this host's platform. Raises UsageError."""
     if asked is None:
         return host_platform()
     try:
@@ -41,7 +34,7 @@ def wanted_platform(asked: str | None) -> Platform:
 
 
 def own_platform(image: Image) -> Platform | None:
-    """The platform of an image: that of its index, or else of its configuration; None if untold."""
+    """The platform of an image, from its index or else its configuration; None if unknown."""
     if image.platforms:
         return image.platforms[0]
     if not image.os or not image.architecture:
@@ -50,42 +43,36 @@ def own_platform(image: Image) -> Platform | None:
 
 
 def other_platforms(image: Image) -> str:
-    """The platforms that an image is there for beside its own, for people; empty if there are none.
+    """The other platforms of an image's source, for people; empty if there are none.
 
-    A source may claim any number of them; no more are told than fit a few lines.
+    A source may claim any number of them, of which only the first are listed.
     """
     others = [visible(str(other)) for other in image.platforms[1:]]
     return ", ".join(others[:_MOST_NAMES] + ["…"] * (len(others) > _MOST_NAMES))
 
 
-def missing_platform(place: str, wanted: Platform, offered: Iterable[str]) -> PlatformMissingError:
+def missing_platform(
+    place: str, wanted: Platform, offered: Iterable[str], otherwise: str = ""
+) -> PlatformMissingError:
     """The error for a platform that a source does not have.
 
-    Args:
-        place: What the source is called; safe to show.
-        wanted: The platform.
-        offered: What there is; names that are no platforms are shown, but cannot be chosen.
+    `place` is the source's name, safe to show. Names offered that are not platforms are left out.
+    `otherwise` is the hint if it has no platform to choose.
     """
-    names = list(dict.fromkeys(offered))
-    told = names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES)
+    names = [name for name in dict.fromkeys(offered) if _parsed(name) is not None]
+    shown = names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES)
     return PlatformMissingError(
         f"{place} has no image for {visible(str(wanted))}.",
-        f"Choose one with --platform: {visible(', '.join(told))}.",
-        (name for name in names if _parsed(name) is not None),
+        f"Choose one with --platform: {visible(', '.join(shown))}." if names else otherwise,
+        names,
     )
 
 
 def check_platform(image: Image, asked: str | None, place: str) -> None:
-    """Refuses an image of another platform than was asked for; no platform fits every image.
+    """Rejects an image of another platform than the user asked for, if any.
 
-    Args:
-        image: The image.
-        asked: `os/architecture[/variant]`, or None.
-        place: What its source is called; safe to show.
-
-    Raises:
-        PlatformMissingError: It is of another platform.
-        UsageError: What was asked for names no platform.
+    `place` is its source's name, safe to show. Raises PlatformMissingError if it is of another
+    platform, and UsageError if `asked` is not a platform.
     """
     if asked is None:
         return
@@ -95,13 +82,7 @@ def check_platform(image: Image, asked: str | None, place: str) -> None:
 
 
 def with_platforms(image: Image, chosen: Descriptor, candidates: Iterable[Descriptor]) -> Image:
-    """An image that knows which others there are beside it.
-
-    Args:
-        image: The image.
-        chosen: The one of the candidates that it was read from.
-        candidates: The images of an index.
-    """
+    """The image with the platforms of an index, whose descriptor `chosen` it was read from."""
     own = (chosen.platform and _parsed(chosen.platform)) or own_platform(image)
     if own is None:
         return image
@@ -111,7 +92,7 @@ def with_platforms(image: Image, chosen: Descriptor, candidates: Iterable[Descri
 
 
 def _parsed(name: str) -> Platform | None:
-    """The platform of a name; a single word such as `unnamed` is none here."""
+    """The platform of a name, or None; a single word such as `unnamed` is not a platform."""
     try:
         return parse_platform(name) if "/" in name else None
     except PlatformError:

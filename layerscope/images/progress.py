@@ -1,4 +1,4 @@
-"""How far long work has come, and the wish to stop it. Written by one thread, read by another."""
+"""Progress and cancellation of long work. Written by one thread, read by another."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from layerscope.errors import Cancelled
 
 
 class Progress:
-    """Progress of reading an image.
-
-    Attributes:
-        what: What is being done, for people.
-        done: Bytes behind us.
-        total: Bytes in all, or None while unknown.
-    """
-
     def __init__(self) -> None:
-        self.what = ""
-        self.done = 0
-        self.total: int | None = None
+        self.what = ""  # What is being done, for people.
+        self.done = 0  # Bytes that have been read.
+        self.total: int | None = None  # Bytes to read, or None while unknown.
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Asks the work to stop; it ends with `Cancelled` at its next step."""
+        """Asks the work to stop; it raises `Cancelled` at its next step."""
         self._cancelled.set()
 
-    def advance(self, done: int) -> None:
-        """Notes how many bytes lie behind.
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
 
-        Raises:
-            Cancelled: The work is to stop.
-        """
+    def check(self, _: int = 0) -> None:
+        """Raises Cancelled if the work is to stop; can stand for `advance` without a number."""
+        self.advance(self.done)
+
+    def advance(self, done: int) -> None:
+        """Notes how many bytes have been read; raises Cancelled if the work is to stop."""
         self.done = done
         if self._cancelled.is_set():
             raise Cancelled

@@ -1,62 +1,127 @@
-"""What every place an image can be read from offers."""
+"""What every place that an image can be read from offers."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from layerscope.errors import LayerscopeError
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
 
 if TYPE_CHECKING:
     # A build has begun by the time that numpy is imported.
     from layerscope.filesystem.changeset import Changeset
+    from layerscope.images.files.located import Located
+    from layerscope.images.layer_stream import Passed
+    from layerscope.images.pieces import Piece
+    from layerscope.images.two_cores import SecondProcess
 
 #: Numbers of layers.
 Known = Container[int]
 
+#: For each layer, by number, its changeset and rows of regular files in it, without repeats.
+Wanted = Mapping[int, tuple["Changeset", Sequence[int]]]
 
-class ImageReader(Protocol):
-    """An image that is open for reading."""
 
-    @property
-    def image(self) -> Image:
-        """What is known of the image; it can get more exact while layers are read."""
+class ImageReader(ABC):
+    """An image that is open for reading.
 
-    @property
-    def way(self) -> str:
-        """How the image is read, for people: `archive`, `export`."""
+    A place has to list its layers, and to read files: one (`content`), many (`contents`) or both,
+    as each has a default that uses the other. What else it can do better, it overrides.
+    """
+
+    image: Image  # What is known of the image; it can become more exact while layers are read.
+    way: str  # How the image is read, for people: `archive`, `export`.
+    #: Why no faster way was possible, as the end of a sentence; empty if this is the fastest.
+    why = ""
+    fetches = False  # Whether its layers come from an engine's export or a registry, which is slow.
+
+    @abstractmethod
+    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
+        """Reads the layers, and yields each with its number once it has been read, in any order.
+
+        Layers in `known` are left out; they are not read where that saves anything.
+
+        Raises LayerscopeError if reading failed; what was yielded before remains valid.
+        """
+
+    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[Piece]:
+        """The content of a regular file, in pieces.
+
+        `row` is not that of a hard link.
+
+        Raises LayerscopeError if the content cannot be read.
+        """
+        for _, _, pieces in self.contents({layer: (changeset, [row])}):
+            yield from pieces
 
     def cache_key(self, layer: int) -> str | None:
-        """What the changeset of a layer is kept under in the cache; None if it is not kept.
+        """The cache key of a layer's changeset, or None if it is not cached.
 
-        Two layers may share a key only if they are the same to the last byte, and known to be so:
-        what an unverified archive claims as a diff_id is no key.
+        Two layers may share a key only if they are known to be identical to the last byte: the
+        diff_id that an unverified archive claims is not a key.
         """
+        return None
 
-    def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        """Reads the layers, and yields each with its number as soon as it is there, in any order.
+    def contents(self, wanted: Wanted) -> Iterator[Passed]:
+        """The content of many files, in the order that suits the place.
 
-        Args:
-            progress: Where to say how far it has come.
-            known: Layers that are known already; they are not yielded, and not read where that
-                saves anything.
+        One file of a compressed layer costs all that lies before it, so reading many files one by
+        one would cost the square of that. A place with such layers reads each of them once.
 
-        Raises:
-            LayerscopeError: Reading failed; what was yielded before remains true.
+        Every file is yielded, once. Pieces are valid until the next file is asked for, and need not
+        be taken; some are empty, so that a caller can stop while much is skipped. Only taking
+        pieces raises a LayerscopeError: beyond the damaged part of a layer, each file raises the
+        same one.
         """
+        for layer, (changeset, rows) in wanted.items():
+            yield from self.one_by_one(layer, changeset, rows)
 
-    def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[bytes]:
-        """The bytes of a regular file, holes filled, in pieces.
+    def one_by_one(self, layer: int, changeset: Changeset, rows: Iterable[int]) -> Iterator[Passed]:
+        """`contents` of one layer, each file read on its own."""
 
-        Args:
-            layer: Number of a layer.
-            changeset: Its changeset.
-            row: Row of a regular file in it, no hard link.
+        def pieces(row: int) -> Iterator[Piece]:
+            # So that a file that cannot even be opened fails when its pieces are taken.
+            yield from self.content(layer, changeset, row)
 
-        Raises:
-            LayerscopeError: The content cannot be read.
+        for row in rows:
+            yield layer, row, pieces(row)
+
+    def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
+        """The content of a regular file for random access, or None where it is only a stream.
+
+        Must be safe to call while another thread reads. Raises LayerscopeError if the content
+        cannot be read.
         """
+        return None
 
-    def close(self) -> None:
-        """Lets go of files and connections; may be called twice."""
+    def use(self, second: SecondProcess) -> None:
+        """Takes over a process that can read layers too; closes it if it is of no use here."""
+        second.close()
+
+    def close(self) -> None:  # noqa: B027 - nothing to close is a good default
+        """Closes files and connections; may be called twice."""
+
+
+def unreadable(layer: int, rows: Iterable[int], error: LayerscopeError) -> Iterator[Passed]:
+    """`ImageReader.contents` of a layer that cannot be read."""
+
+    def fail() -> Iterator[Piece]:
+        raise error
+        yield b""
+
+    for row in rows:
+        yield layer, row, fail()
+
+
+def shared_layers(first: ImageReader, second: ImageReader) -> dict[int, int]:
+    """Layers of the second image that are known to equal one of the first, by number.
+
+    What an unverified archive claims to be equal does not count: its files are compared.
+    """
+    keys = {first.cache_key(layer.index): layer.index for layer in first.image.layers}
+    keys.pop(None, None)
+    found = ((layer.index, second.cache_key(layer.index)) for layer in second.image.layers)
+    return {layer: keys[key] for layer, key in found if key in keys}

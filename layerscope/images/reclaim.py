@@ -1,109 +1,100 @@
-"""What removing images would free, from who shares which layers, before anything is removed.
+"""What removing images would free, considering shared layers, before anything is removed.
 
-The rules are those of `docker rmi`: an image goes with its last name, unless a container or an
-image that was built on it still needs it; with it go untagged images that it was built on. A layer
-goes with the last image that has it.
+The rules are those of `docker rmi`: an image is removed with its last name, unless a container or
+an image that was built on it still needs it. Untagged images that it was built on are removed with
+it. A layer is removed with the last image that has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An image and what holds it.
-
-    Attributes:
-        id: Its id.
-        tags: Its names, `repository:tag`.
-        layers: Chain ids of its layers, base first.
-        parent: Id of the image that it was built on, if the engine knows one; else empty.
-        containers: Names of the containers that were made from it, with their states.
-        created: Unix time.
-    """
+    """An image and what holds it."""
 
     id: str
-    tags: tuple[str, ...]
-    layers: tuple[str, ...]
-    parent: str = ""
+    tags: tuple[str, ...]  # Its names, `repository:tag`.
+    layers: tuple[str, ...]  # chain_ids of its layers, base first.
+    parent: str = ""  # Id of the image that it was built on; may be empty.
+    #: Names and states of the containers that were made from it.
     containers: tuple[tuple[str, str], ...] = ()
-    created: int = 0
+    created: int = 0  # Unix time.
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A size that may not be known exactly.
-
-    Attributes:
-        least: Bytes at least.
-        most: Bytes at most; None if that is not known.
-    """
+    """A size in bytes that may not be known exactly; `most` is None if it is unknown."""
 
     least: int
     most: int | None
 
     @property
     def exact(self) -> bool:
-        """Whether it is known to the byte."""
         return self.least == self.most
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why something that was named is not removed.
-
-    Attributes:
-        name: What was named.
-        containers: The containers that need it.
-    """
+    """An image that is not removed because containers need it."""
 
     name: str
     containers: tuple[tuple[str, str], ...]
 
 
+class Untagged(NamedTuple):
+    """A name that is removed while its image stays."""
+
+    name: str
+    reason: str  # Why the image stays.
+    id: str  # The image that it names.
+
+
 @dataclass(slots=True)
 class Plan:
-    """What removing some images would do.
-
-    Attributes:
-        untagged: Names that go while their image stays, with the names or the reason it stays for.
-        removed: Images that go, each before those that it was built on.
-        obstacles: What is in the way of the rest.
-        layers: Chain ids of the layers that go with them.
-        freed: Bytes that this frees.
-    """
-
-    untagged: list[tuple[str, str]] = field(default_factory=list)
+    untagged: list[Untagged] = field(default_factory=list)
+    #: Images that are removed, each before those that it was built on.
     removed: list[Held] = field(default_factory=list)
-    obstacles: list[Obstacle] = field(default_factory=list)
-    layers: tuple[str, ...] = ()
-    freed: Bounds = Bounds(0, 0)
+    asked: frozenset[str] = frozenset()  # Ids of the images that were to be removed.
+    obstacles: list[Obstacle] = field(default_factory=list)  # Images that containers need.
+    layers: tuple[str, ...] = ()  # chain_ids of the layers that are removed.
+    freed: Bounds = Bounds(0, 0)  # Bytes that this frees.
+
+    @property
+    def families(self) -> list[tuple[Held, list[Held]]]:
+        """The removed images that were asked for, each with the untagged ones below it.
+
+        An untagged image that several were built on is below the first of them.
+        """
+        others = {image.id: image for image in self.removed if image.id not in self.asked}
+        found = []
+        for image in self.removed:
+            if image.id not in self.asked:
+                continue
+            below: list[Held] = []
+            parent = others.pop(image.parent, None)
+            while parent is not None:
+                below.append(parent)
+                parent = others.pop(parent.parent, None)
+            found.append((image, below))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """All images of an engine.
-
-    Attributes:
-        images: The images, by id, those that others were built on included.
-        measure: Gives the size of some layers of an image, the topmost ones of it: takes its id and
-            how many of them. Called for images that go.
-        hidden_users: Whether something that is not known may use layers too, such as a build cache.
-    """
-
     images: Mapping[str, Held]
+    #: Returns the size of an image's topmost layers; takes its id and their number.
     measure: Callable[[str, int], Bounds]
-    hidden_users: bool = False
+    hidden_users: bool = False  # Whether something else, such as a build cache, may use layers too.
 
 
 def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
     """Works out what removing some images would do.
 
-    Args:
-        holdings: All images.
-        wanted: Id of an image and a name of it; no name means the image with all its names.
+    `wanted` has ids of images, each with a name of it; an empty name means all its names.
     """
     result = Plan()
     names = _names(holdings.images, wanted)
@@ -112,7 +103,9 @@ def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
         image = holdings.images[identifier]
         if set(image.tags) - tags:
             left = ", ".join(tag for tag in image.tags if tag not in tags)
-            result.untagged += [(tag, f"stays as {left}") for tag in image.tags if tag in tags]
+            result.untagged += [
+                Untagged(tag, f"stays as {left}", identifier) for tag in image.tags if tag in tags
+            ]
         elif image.containers:
             name = next(iter(image.tags), identifier)
             result.obstacles.append(Obstacle(name, image.containers))
@@ -121,12 +114,14 @@ def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
     children: dict[str, set[str]] = {}
     for image in holdings.images.values():
         children.setdefault(image.parent, set()).add(image.id)
-    named = frozenset(going)
+    named = result.asked = frozenset(going)
     _add_parents(holdings.images, going)
-    _keep_parents(going, children)
+    while kept := [each for each in going if children.get(each, set()) - going]:
+        going.difference_update(kept)
     for identifier in sorted(named - going):
         image = holdings.images[identifier]
-        result.untagged += [(tag, "stays, as images were built on it") for tag in image.tags]
+        reason = "stays, as images were built on it"
+        result.untagged += [Untagged(tag, reason, identifier) for tag in image.tags]
     result.removed = sorted(
         (holdings.images[identifier] for identifier in going),
         key=lambda image: (-_depth(holdings.images, image), -image.created, image.id),
@@ -136,7 +131,6 @@ def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
 
 
 def _names(images: Mapping[str, Held], wanted: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """For each image that is named, which names are to go."""
     names: dict[str, set[str]] = {}
     for identifier, name in wanted:
         tags = images[identifier].tags
@@ -145,7 +139,7 @@ def _names(images: Mapping[str, Held], wanted: Iterable[tuple[str, str]]) -> dic
 
 
 def _add_parents(images: Mapping[str, Held], going: set[str]) -> None:
-    """Adds the untagged images that those that go were built on."""
+    """Adds the untagged images that the removed ones were built on."""
     pending = list(going)
     while pending:
         parent = images.get(images[pending.pop()].parent)
@@ -155,14 +149,7 @@ def _add_parents(images: Mapping[str, Held], going: set[str]) -> None:
         pending.append(parent.id)
 
 
-def _keep_parents(going: set[str], children: Mapping[str, set[str]]) -> None:
-    """Takes out what others that stay were built on."""
-    while kept := [each for each in going if children.get(each, set()) - going]:
-        going.difference_update(kept)
-
-
 def _depth(images: Mapping[str, Held], image: Held) -> int:
-    """How many images one was built on, one on the other."""
     depth = 0
     seen = {image.id}
     while image.parent in images and image.parent not in seen:
@@ -186,7 +173,7 @@ def _freed(
     least, most = 0, 0
     bounded = True
     for image in removed:
-        # Chain ids: what images share is a run of layers from the base.
+        # By chain_id, what images share is a run of layers from the base.
         fresh = [layer for layer in image.layers if layer not in kept and layer not in counted]
         counted.update(fresh)
         layers += fresh
@@ -201,12 +188,9 @@ def _freed(
 
 
 def top_sizes(entries: Sequence[int], layers: int, wanted: int) -> Bounds:
-    """The size of an image's topmost layers, from a history that does not say which entry has one.
+    """The size of an image's `wanted` topmost layers, from sizes of history entries, oldest first.
 
-    Args:
-        entries: Sizes of the history entries, oldest first.
-        layers: How many layers the image has.
-        wanted: How many of the topmost ones are meant.
+    It is not known which entries have one of the `layers` of the image.
     """
     sizes = [size for size in entries if size > 0]
     empty = layers - len(sizes)
@@ -214,7 +198,7 @@ def top_sizes(entries: Sequence[int], layers: int, wanted: int) -> Bounds:
         return Bounds(0, None)
     if wanted >= layers:
         return Bounds(sum(sizes), sum(sizes))
-    # Layers without a byte may be anywhere: all of them among the topmost, or none.
+    # Empty layers may be anywhere: all of them among the topmost, or none.
     fewest = max(0, wanted - empty)
     least = sum(sizes[len(sizes) - fewest :])
     most = sum(sizes[max(0, len(sizes) - wanted) :])

@@ -1,1 +1,1 @@
-"""Long work that outlives the terminal that started it: a process of its own, and a journal."""
+"""Long work that outlives the terminal that started it: a process and a journal."""

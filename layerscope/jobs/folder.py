@@ -1,4 +1,4 @@
-"""Where jobs are kept, and for how long."""
+"""The folder that jobs are kept in, and how long they stay."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import shutil
 import time
 from pathlib import Path
 
+from layerscope.config import state_folder
 from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.jobs.job import Job, State, read_job
 from layerscope.text import visible
 
-#: Jobs that have ended and are kept; those before go when a new job starts.
-KEPT = 50
-#: Bytes that they may take together; the newest stays whatever it takes.
-MOST = 256 << 20
-#: Seconds after which a folder without a job in it is one whose start was cut short.
+KEPT = 50  # How many jobs that have ended are kept; older ones are deleted when a new job starts.
+MOST = 256 << 20  # Bytes that they may take together; the newest stays whatever its size.
+#: Seconds after which a folder without a job in it is taken for an interrupted start.
 _UNFINISHED = 600.0
 
 
 def jobs_folder() -> Path:
-    """`$XDG_STATE_HOME/layerscope/jobs`, or `~/.local/state/layerscope/jobs`."""
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    root = base if base.is_absolute() else Path.home() / ".local" / "state"
-    return root / "layerscope" / "jobs"
+    return state_folder() / "jobs"
+
+
+def job_numbers() -> list[str]:
+    """The numbers of all jobs, newest first, and those of damaged ones."""
+    try:
+        names = [path.name for path in jobs_folder().iterdir() if _is_numbered(path)]
+    except OSError:
+        return []
+    return sorted(names, key=int, reverse=True)
 
 
 def all_jobs() -> list[Job]:
-    """All jobs, the newest first."""
-    try:
-        names = [path.name for path in jobs_folder().iterdir() if _numbered(path)]
-    except OSError:
-        return []
-    found = (read_job(jobs_folder() / name) for name in sorted(names, key=int, reverse=True))
+    """All jobs, newest first; damaged ones are skipped."""
+    found = (read_job(jobs_folder() / name) for name in job_numbers())
     return [job for job in found if job is not None]
 
 
 def check_readable() -> None:
-    """Tells having no jobs from not being allowed to see them.
+    """Distinguishes having no jobs from not being allowed to see them.
 
-    Raises:
-        LayerscopeError: The folder is there, and may not be read.
+    Raises LayerscopeError if the folder exists, and cannot be read.
     """
     root = jobs_folder()
     try:
@@ -57,16 +57,9 @@ def check_readable() -> None:
 
 
 def job(identifier: str) -> Job:
-    """A job.
-
-    Raises:
-        NotFoundError: There is none of that number.
-    """
-    found = (
-        read_job(jobs_folder() / identifier)
-        if identifier.isascii() and identifier.isdigit()
-        else None
-    )
+    """A job by its number; raises NotFoundError if there is no such job."""
+    path = jobs_folder() / identifier
+    found = read_job(path) if path.name == identifier and _is_numbered(path) else None
     if found is None:
         raise NotFoundError(
             f"There is no job {visible(identifier)}.", "`layerscope jobs` lists them."
@@ -75,18 +68,17 @@ def job(identifier: str) -> Job:
 
 
 def new_folder() -> Path:
-    """Makes the folder of a new job, numbered behind all that there are.
+    """Creates the folder of a new job, with the next number.
 
-    Raises:
-        LayerscopeError: That is not possible.
+    Raises LayerscopeError if that is not possible.
     """
     root = jobs_folder()
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
-            numbers = [int(path.name) for path in root.iterdir() if _numbered(path)]
+            numbers = [int(path.name) for path in root.iterdir() if _is_numbered(path)]
             folder = root / str(max(numbers, default=0) + 1)
-            # Two at once may want the same number: one of them tries the next.
+            # Two processes may want the same number: one of them tries the next.
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
                 return folder
@@ -98,33 +90,26 @@ def new_folder() -> Path:
 
 
 def forget_old(kept: int = KEPT, most: int = MOST) -> None:
-    """Removes the folders of jobs that ended, but for the newest, and what never became a job.
-
-    Args:
-        kept: How many are kept.
-        most: Bytes that they may take.
-    """
+    """Removes all but the newest jobs that have ended, and folders of interrupted starts."""
     ended = [each for each in all_jobs() if each.state is not State.RUNNING]
     total = 0
     for number, each in enumerate(ended):
-        total += _size(each.folder)
+        total += _disk_usage(each.folder)
         if number >= kept or (number and total > most):
             shutil.rmtree(each.folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         for path in jobs_folder().iterdir():
-            if _numbered(path) and not (path / "job.json").exists():
-                age = time.time() - path.stat().st_mtime
-                if age > _UNFINISHED:
-                    shutil.rmtree(path, ignore_errors=True)
+            started = _is_numbered(path) and not os.path.lexists(path / "job.json")
+            if started and time.time() - path.stat().st_mtime > _UNFINISHED:
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _numbered(path: Path) -> bool:
-    # A superscript is a digit, too, and no number.
-    return path.name.isascii() and path.name.isdigit()
+def _is_numbered(path: Path) -> bool:
+    # Superscripts are digits too, but not numbers.
+    return path.name.isascii() and path.name.isdigit() and len(path.name) < 10
 
 
-def _size(folder: Path) -> int:
-    """Bytes that the files of a folder take on the disk."""
+def _disk_usage(folder: Path) -> int:
     try:
         with os.scandir(folder) as entries:
             return sum(each.stat(follow_symlinks=False).st_blocks * 512 for each in entries)

@@ -1,24 +1,26 @@
-"""A job as its folder tells it: what it is, whether it runs, how it ended.
+"""A job as its folder describes it: what it is, whether it runs, how it ended.
 
-A job is a folder, so that everybody who may read it can ask, with nothing running in between:
+A job is a folder, so that everyone who may read it can look, without a process in between:
 
     job.json        what it is, written once before it starts
     events.jsonl    its journal: a JSON object a line, only ever appended to
-    lock            locked by the job's process for as long as it lives
-    result.json     how it ended, the last thing that is written; blank until then (see `result`)
-    reserve         room for the last words, should the disk be full; gone when the job has ended
-    left.json       what it has elsewhere that must not stay when it ends; gone when it does not
-    output          what the process wrote to stdout and stderr, should it die of a mistake
+    lock            locked by the job's process while it lives; holds its process id
+    result.json     how it ended, written last; blank until then
+    reserve         space for the last event, should the disk be full; removed when the job ends
+    left.json       what the job has elsewhere and must clean up; removed once that is done
+    output          stdout and stderr of the process, for the traceback of a bug
 
-The lock is what tells a job that runs from one that was killed: the kernel lets go of it whatever
-ends the process, and no process id can be taken for another's.
+The lock distinguishes a running job from one that was killed: the kernel releases it however the
+process ends, and a process id that was used again cannot be mistaken for the job.
+
+The space for an end is allocated when a job starts, so that a full disk can be reported:
+`result.json` has its final size from the start, and is written in place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,57 +28,60 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from layerscope.jobs.result import read_result
+from layerscope.bounded import open_regular, read_file
+from layerscope.records import Number, Record, UnixTime, read
 
 
 class State(Enum):
-    """What became of a job."""
-
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    #: Its process ended without a word: it was killed.
-    DIED = "died"
+    DIED = "died"  # Its process was killed before it could write a result.
 
 
-#: In a job's folder, what its work has elsewhere and has not taken away yet, in its own words.
-LEFT = "left.json"
+LEFT = "left.json"  # In a job's folder: what its work has elsewhere and must clean up.
+CANCELLED = 130  # Exit code of work that was cancelled.
+_LENGTH = 4096  # Bytes of a result, padded with spaces.
+_RESERVE = 16 << 10  # Bytes that are released for the last event.
+#: Characters of a reason; escaped, each may take six bytes, or twelve beyond the first plane.
+_LONGEST = 320
 
-#: Exit code of work that was stopped on demand.
-CANCELLED = 130
+
+class JobRecord(Record, frozen=True):
+    """The content of `job.json`."""
+
+    kind: str
+    title: str
+    started: UnixTime
+    directory: str
+    spec: dict[str, Any]
+
+
+class Result(Record, frozen=True, omit_defaults=True):
+    """The content of `result.json`."""
+
+    exit_code: Number  # The exit code of the work.
+    ended: UnixTime | None = None  # Unix time.
+    reason: str = ""  # Why the job could not go on, where its journal may not say so.
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job.
-
-    Attributes:
-        id: Its number, for people to type.
-        folder: Where it is kept.
-        kind: Such as `build`.
-        title: What it is about, as it was given; not made safe for a terminal.
-        started: Unix time.
-        directory: The folder that it was started in.
-        spec: What its kind needs to do it.
-    """
-
-    id: str
-    folder: Path
-    kind: str
-    title: str
-    started: float
-    directory: str
-    spec: Mapping[str, Any]
+    id: str  # Its number, for people to type.
+    folder: Path  # Where it is kept.
+    kind: str  # Such as `build`.
+    title: str  # What it is about, as it was given; not made safe for a terminal.
+    started: float  # Unix time.
+    directory: str  # The working directory that it was started in.
+    spec: Mapping[str, Any]  # The request, unchecked; see `Kind.request_of`.
 
     @property
     def journal(self) -> Path:
-        """The file with its events."""
         return self.folder / "events.jsonl"
 
     @property
     def state(self) -> State:
-        """What became of it, as of now."""
         if self.locked():
             return State.RUNNING
         code = self.exit_code
@@ -88,48 +93,48 @@ class Job:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of its work; None as long as it has none."""
-        code = self._result().get("exit_code")
-        return code if isinstance(code, int) else None
+        result = read_result(self.folder)
+        return None if result is None else result.exit_code
+
+    @property
+    def ended(self) -> float | None:
+        """Unix time of its end; None while it runs, and if it was killed."""
+        result = read_result(self.folder)
+        return None if result is None else result.ended
 
     @property
     def reason(self) -> str:
         """Why it could not go on, where its journal may lack a last event; empty otherwise."""
-        reason = self._result().get("reason")
-        if isinstance(reason, str):
-            return reason
+        result = read_result(self.folder)
+        if result is not None and result.reason:
+            return result.reason
         if self.state is not State.DIED:
             return ""
-        if not self.folder.exists():
-            return f"The folder of job {self.id} was removed, and with it what it tells."
+        if not os.path.lexists(self.folder):
+            return f"The folder of job {self.id} was removed, and its journal with it."
         more = (
-            " The next build takes away what it left in the engine, and so does "
+            f" The next {self.kind} removes what it left in the engine, and so does "
             f"`layerscope jobs cancel {self.id}`."
         ) * self.left
-        return f"The process of job {self.id} was killed: it ended without a word.{more}"
+        return f"The process of job {self.id} was killed.{more}"
 
     @property
     def left(self) -> bool:
-        """Whether it left something behind that others have to take away."""
-        return (self.folder / LEFT).exists()
-
-    @property
-    def ended(self) -> float | None:
-        """Unix time of its end; None if it runs, or died without telling."""
-        ended = self._result().get("ended")
-        return float(ended) if isinstance(ended, int | float) else None
+        """Whether it left something behind that others have to clean up."""
+        return os.path.lexists(self.folder / LEFT)
 
     @property
     def process(self) -> int | None:
-        """Id of the job's process, which is its only while the job is locked."""
+        """Id of the job's process; valid only while the job is locked."""
         with contextlib.suppress(OSError, ValueError):
-            return int((self.folder / "lock").read_text())
+            number = int(read_file(self.folder / "lock"))
+            # Zero and negative numbers would name a whole group of processes.
+            return number if 0 < number < 1 << 31 else None
         return None
 
     def locked(self) -> bool:
-        """Whether its process lives."""
         try:
-            fd = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_regular(self.folder / "lock")
         except OSError:
             return False
         try:
@@ -140,22 +145,45 @@ class Job:
             os.close(fd)
         return False
 
-    def _result(self) -> dict[str, Any]:
-        return read_result(self.folder)
-
 
 def read_job(folder: Path) -> Job | None:
-    """The job of a folder, or None if it is no job's."""
-    try:
-        document = json.loads((folder / "job.json").read_bytes())
-        return Job(
-            id=folder.name,
-            folder=folder,
-            kind=str(document["kind"]),
-            title=str(document["title"]),
-            started=float(document["started"]),
-            directory=str(document["directory"]),
-            spec=dict(document["spec"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+    """The job in a folder, or None if there is none, or it is damaged."""
+    found = read(folder / "job.json", JobRecord)
+    if found is None:
         return None
+    return Job(
+        folder.name, folder, found.kind, found.title, found.started, found.directory, found.spec
+    )
+
+
+def allocate_result(folder: Path) -> None:
+    """Allocates the disk space that the end of a job will need.
+
+    Raises OSError if there is not enough.
+    """
+    (folder / "result.json").write_bytes(b" " * _LENGTH)
+    # Not zeros, for which some file systems allocate nothing.
+    (folder / "reserve").write_bytes(os.urandom(_RESERVE))
+
+
+def release_reserve(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        (folder / "reserve").unlink()
+
+
+def write_result(folder: Path, exit_code: int, ended: float, reason: str = "") -> None:
+    """Records how a job ended, on a full disk too; raises OSError if that is not possible."""
+    release_reserve(folder)
+    data = Result(exit_code, ended, reason[:_LONGEST]).dump().ljust(_LENGTH)
+    # Not renamed into place, which would need space for a second file. Half a result is not JSON,
+    # so readers see it whole or not at all.
+    fd = open_regular(folder / "result.json", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.pwrite(fd, data, 0)
+    finally:
+        os.close(fd)
+
+
+def read_result(folder: Path) -> Result | None:
+    """How a job ended, or None if it has not."""
+    return read(folder / "result.json", Result)

@@ -1,4 +1,4 @@
-"""The journal of a job: events, a JSON object a line, written by one and followed by many."""
+"""The journal of a job: events, a JSON object a line, written by one process and read by many."""
 
 from __future__ import annotations
 
@@ -7,59 +7,48 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from layerscope.bounded import Lines, open_regular
 from layerscope.jobs.job import Job
+from layerscope.records import parse
 
 Event = Mapping[str, Any]
+Write = Callable[[Event], None]
 
-#: The events that a job ends with.
-ENDS = ("finished", "failed")
+ENDS = ("finished", "failed")  # The events that a job ends with.
+_PERIOD = 0.05  # Seconds between two looks at a journal that does not grow.
 
-#: Seconds between two looks at a journal that does not grow.
-_PERIOD = 0.05
-
-_PIECE = 1 << 16
+_CHUNK = 1 << 16
+_CANCELLED = "Cancelled."
+_TAIL = 1 << 18  # Bytes that the last event may have at most.
+LONGEST = 64 << 20  # Bytes of an event; the plan of a build with many steps may be long.
 
 
 class Journal:
-    """Appends events. A write that fails raises OSError, and leaves no half line to be read."""
+    """Appends events. A write that fails raises OSError, and leaves no partial line."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it.
-
-        Args:
-            path: The file; it is made if need be.
-
-        Raises:
-            OSError: That is not possible.
-        """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o600)
+        """Opens the file, and creates it if needed; raises OSError if that is not possible."""
+        self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def write(self, event: Event) -> None:
-        """Appends an event; whoever follows sees it at once.
+        """Appends an event; readers see it at once.
 
-        Raises:
-            OSError: The disk is full, or gone.
+        Raises OSError if the disk is full, or the file was removed.
         """
-        # Escaped, so that a line is a line, and lone surrogates survive.
+        # Escaped, so that an event is one line, and lone surrogates survive.
         data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
         if not os.fstat(self._fd).st_nlink:
-            # It would take all that is written, and nobody could ever read it.
+            # Writing would succeed, but nobody could ever read it.
             raise FileNotFoundError(errno.ENOENT, "it was removed")
         place = os.lseek(self._fd, 0, os.SEEK_END)
         done = 0
@@ -72,37 +61,50 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Closes it; may be called twice."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 def events(path: Path) -> Iterator[Event]:
-    """The events that a journal has now, from its first on; damaged lines are passed over."""
-    for event in _read(path, lambda: True):
-        if event is not None:
-            yield event
+    """The events that a journal has now; damaged lines are skipped."""
+    return (event for event in _read(path, lambda: True) if event is not None)
 
 
-def follow(job: Job, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
-    """The events of a job, from its first on, and then those that come, until it ends.
+def last_event(path: Path) -> Event | None:
+    """The last event of a journal, without the others; None if there is none, or it is damaged."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    with suppress(ValueError, IndexError):
+        return parse(lines[-1], dict[str, Any])
+    return None
 
-    Args:
-        job: The job.
-        stop: Asked now and then; ends the following when it says so.
+
+def why_failed(job: Job) -> str:
+    """Why a job that has ended has no result, whole, as it was recorded.
+
+    Empty if it has one, or if its state says it all.
     """
-    for event in watch(job):
-        if event is not None:
-            yield event
-        if stop is not None and stop():
-            return
+    event = last_event(job.journal) or {}
+    text = event.get("text") if event.get("event") == "failed" else None
+    why = text if isinstance(text, str) and text else job.reason
+    return "" if why == _CANCELLED else why
+
+
+def follow(job: Job) -> Iterator[Event]:
+    """The events of a job from the first on, including new ones, until it ends."""
+    return (event for event in watch(job) if event is not None)
 
 
 def watch(job: Job) -> Iterator[Event | None]:
-    """The events of a job until it ends, as `follow`, and None now and then while there is none.
+    """The events of a job until it ends, as `follow`, and None while it waits for more.
 
-    The last one is `finished` or `failed`, even if the job was killed and could not tell.
+    The last one is `finished` or `failed`, even if the job was killed.
     """
     last: object = None
     for event in _read(job.journal, lambda: not job.locked()):
@@ -114,24 +116,21 @@ def watch(job: Job) -> Iterator[Event | None]:
 
 
 def _read(path: Path, over: Callable[[], bool]) -> Iterator[Event | None]:
-    """Events; None whenever there is none yet."""
-    rest = b""
+    lines = Lines(LONGEST)
     ended = False
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(path)
     except FileNotFoundError:
         return
     try:
         while True:
-            data = os.read(fd, _PIECE)
+            data = os.read(fd, _CHUNK)
             if data:
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    event = _parsed(line)
-                    if event is not None:
-                        yield event
+                for line in lines.feed(data):
+                    with suppress(ValueError):
+                        yield parse(line, dict[str, Any])
                 continue
-            # What was written between the last read and the end is read once more.
+            # Once more after the end, for what was written between the last read and the end.
             if ended:
                 return
             ended = over()
@@ -140,11 +139,3 @@ def _read(path: Path, over: Callable[[], bool]) -> Iterator[Event | None]:
                 time.sleep(_PERIOD)
     finally:
         os.close(fd)
-
-
-def _parsed(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None

@@ -1,54 +1,40 @@
-"""Starts a job in a process of its own, which no terminal's end reaches, and stops it."""
+"""Starts a job in a process of its own, which outlives any terminal, and stops it."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from layerscope.errors import LayerscopeError
-from layerscope.images.cache_folder import write_whole
 from layerscope.jobs.folder import forget_old, new_folder
-from layerscope.jobs.job import Job, State, read_job
-from layerscope.jobs.result import set_aside
+from layerscope.jobs.job import Job, JobRecord, State, allocate_result, read_job
+from layerscope.programs import python_module
 from layerscope.text import visible
+from layerscope.writing import remove_dead_folders, write_whole
 
 
-def start(kind: str, title: str, module: str, spec: Mapping[str, Any]) -> Job:
-    """Starts a job.
+def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
+    """Starts a job; see `Kind.start`.
 
-    Args:
-        kind: Such as `build`.
-        title: What it is about, for lists.
-        module: A module whose `main` does the work with `worker.run`.
-        spec: What it needs, as JSON. Secrets do not belong there: they are inherited with the
-            environment, or read from their files.
-
-    Raises:
-        LayerscopeError: The job cannot be kept or started.
+    `module` is a module whose `main` does the work with `worker.run`. Raises LayerscopeError if the
+    job cannot be kept or started.
     """
     forget_old()
+    remove_dead_folders()
     folder = new_folder()
-    document = {
-        "kind": kind,
-        "title": title,
-        "started": time.time(),
-        "directory": str(Path.cwd()),
-        "spec": spec,
-    }
+    record = JobRecord(kind, title, time.time(), str(Path.cwd()), spec)
     try:
-        set_aside(folder)
-        write_whole(folder / "job.json", json.dumps(document).encode())
+        allocate_result(folder)
+        write_whole(folder / "job.json", record.dump())
         (folder / "events.jsonl").touch(mode=0o600)
         _launch(folder, module)
     except OSError as error:
@@ -59,27 +45,28 @@ def start(kind: str, title: str, module: str, spec: Mapping[str, Any]) -> Job:
         ) from None
     job = read_job(folder)
     if job is None:
-        raise LayerscopeError(f"The job in {visible(str(folder))} is gone already.")
+        raise LayerscopeError(f"The job in {visible(str(folder))} was removed.")
     return job
 
 
 def _launch(folder: Path, module: str) -> None:
-    # Locked here and inherited: at no moment is there a job that seems to have died.
+    # Locked here and inherited: at no moment does the job seem to have died.
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # It may be asked to stop before it is ready for that: the signal waits until it is.
-        with (folder / "output").open("wb") as output, held_back(signal.SIGTERM):
+        # A signal to stop waits until the process has installed its handlers.
+        command, environment = python_module(module, str(folder), str(lock))
+        with (folder / "output").open("wb") as output, block_signals(signal.SIGTERM):
             process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", module, str(folder), str(lock)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=(lock,),
                 start_new_session=True,
-                env=_environment(),
+                env=environment,
             )
-        # Nobody here waits for its end but this thread, which keeps it from becoming a zombie.
+        # Reaps the process, which would else become a zombie.
         threading.Thread(target=process.wait, name="layerscope-job", daemon=True).start()
         os.pwrite(lock, str(process.pid).encode(), 0)
     finally:
@@ -87,8 +74,8 @@ def _launch(folder: Path, module: str) -> None:
 
 
 @contextlib.contextmanager
-def held_back(*numbers: signal.Signals) -> Iterator[None]:
-    """Holds signals back, here and in what is started here until it lets them through itself."""
+def block_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Blocks signals here, and in processes started here until they unblock them themselves."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -96,24 +83,10 @@ def held_back(*numbers: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _environment() -> dict[str, str]:
-    """Ours, and the place that this very program was imported from."""
-    import layerscope
-
-    root = str(Path(layerscope.__file__).parent.parent)
-    known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
-
-
 def cancel(job: Job, patience: float = 20.0) -> bool:
-    """Asks a job to stop, and waits until it has.
+    """Asks a job to stop, and waits up to `patience` seconds until it has.
 
-    Args:
-        job: The job.
-        patience: Seconds to wait.
-
-    Returns:
-        Whether it has ended.
+    Returns whether it has ended.
     """
     process = job.process
     if process is not None and job.state is State.RUNNING:

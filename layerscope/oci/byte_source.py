@@ -1,86 +1,75 @@
-"""Where the bytes of an archive come from: a file that can seek, or a stream that cannot.
+"""Where the bytes of an archive come from: a seekable file, or a stream.
 
-The tar scanner asks for windows: "give me bytes that begin at this offset". A seekable source
-answers by reading there, and what lies between is never touched; a stream answers by reading on.
+The tar scanner asks for windows, bytes from an offset on. A seekable source reads there and skips
+what lies between; a stream reads on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from layerscope.errors import BadInputError
 from layerscope.text import visible
 
-#: Small enough to read little of what is skipped, large enough for runs of small files.
+#: Small enough to read little of what is skipped, large enough for many small files.
 WINDOW = 16 << 10
 STREAM_WINDOW = 1 << 20
 
 
 class TruncatedError(ValueError):
-    """The bytes end before they should.
-
-    Attributes:
-        offset: Where they end, counted from the beginning of the source.
-    """
+    """The bytes end too early, at `offset` in the source."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"truncated at byte {offset}")
         self.offset = offset
 
 
-class ByteSource(Protocol):
+class ByteSource:
     """A range of bytes that is read from front to back. Offsets count from its beginning."""
 
-    @property
-    def end(self) -> int | None:
-        """How many bytes there are, or None if that is not known yet."""
-
-    @property
-    def digesting(self) -> bool:
-        """Whether `sha256` may be called, since the bytes pass by anyway."""
+    end: int | None = None  # How many bytes there are, or None if that is not known yet.
+    #: Whether the tar scanner takes digests of content, since the bytes pass by anyway.
+    digesting = False
 
     def window(self, offset: int) -> bytes:
         """Bytes from `offset` on: at least one tar block, or less only where the bytes end."""
+        raise NotImplementedError
 
     def read(self, offset: int, size: int) -> bytes:
-        """Exactly `size` bytes from `offset` on.
-
-        Raises:
-            TruncatedError: There are fewer.
-        """
+        """Exactly `size` bytes from `offset` on; raises TruncatedError if there are fewer."""
+        raise NotImplementedError
 
     def sha256(self, offset: int, size: int) -> bytes:
-        """Digest of a range.
+        """The digest of a range; raises TruncatedError if there are fewer bytes."""
+        digest = hashlib.sha256()
+        while size > 0:
+            piece = self.read(offset, min(size, STREAM_WINDOW))
+            digest.update(piece)
+            offset += len(piece)
+            size -= len(piece)
+        return digest.digest()
 
-        Raises:
-            TruncatedError: There are fewer bytes.
-        """
+    def part(self, start: int, size: int) -> ByteSource:
+        """A range as a source of its own, such as a file inside an archive."""
+        return SubRange(self, start, size)
 
-    def part(self, start: int, size: int, *, digest: bool = False) -> ByteSource:
-        """A range of the bytes as a source of its own: a file inside an archive.
 
-        Args:
-            start: Where it begins.
-            size: How long it is.
-            digest: Whether the tar scanner is to take digests of content in it.
-        """
+@contextmanager
+def opened(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def read_at(fd: int, size: int, offset: int, name: str = "") -> bytes:
-    """Up to so many bytes of an open file.
+    """Up to `size` bytes of an open file; `name` is for errors, and found if empty.
 
-    Args:
-        fd: The file.
-        size: How many bytes at most.
-        offset: Where they begin.
-        name: What the file is called, for errors; empty for what the system calls it.
-
-    Raises:
-        BadInputError: The system cannot read it, as of a disk that is damaged.
+    Raises BadInputError if the system cannot read it, for example from a damaged disk.
     """
     try:
         return os.pread(fd, size, offset)
@@ -95,35 +84,24 @@ def read_at(fd: int, size: int, offset: int, name: str = "") -> bytes:
         ) from None
 
 
-class FileRange:
-    """A range of a file that can seek, read with pread(2) and so shared between threads.
+class FileRange(ByteSource):
+    """A range of a seekable file, read with pread(2), so that threads may share it.
 
-    Args:
-        fd: An open file descriptor; stays open for as long as the range is used.
-        start: Where the range begins in the file.
-        end: Where it ends in the file.
-        digest: Whether the tar scanner is to take digests of content.
-
-    Attributes:
-        fd: The file descriptor.
-        start: Where the range begins in the file.
+    `fd` is a file descriptor, open while the range is used.
     """
 
-    def __init__(self, fd: int, start: int, end: int, *, digest: bool = False) -> None:
+    def __init__(self, fd: int, start: int, end: int) -> None:
         self.fd = fd
         self.start = start
-        self.end: int | None = end - start
-        self.digesting = digest
+        self.end = end - start
 
     def window(self, offset: int) -> bytes:
-        """See `ByteSource.window`."""
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
         return read_at(self.fd, min(WINDOW, left), self.start + offset)
 
     def read(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.read`."""
         if offset + size > (self.end or 0):
             raise TruncatedError(self.end or 0)
         pieces = []
@@ -136,28 +114,32 @@ class FileRange:
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def sha256(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.sha256`."""
-        digest = hashlib.sha256()
-        while size > 0:
-            piece = self.read(offset, min(size, STREAM_WINDOW))
-            digest.update(piece)
-            offset += len(piece)
-            size -= len(piece)
-        return digest.digest()
-
-    def part(self, start: int, size: int, *, digest: bool = False) -> FileRange:
-        """See `ByteSource.part`."""
+    def part(self, start: int, size: int) -> FileRange:
         start += self.start
-        return FileRange(self.fd, start, start + size, digest=digest)
+        return FileRange(self.fd, start, start + size)
 
 
-class Stream:
-    """Bytes that come once, in order. Asking for an offset that has gone by is an error.
+class Buffer(ByteSource):
+    """Bytes in memory."""
 
-    Args:
-        read: Returns up to so many bytes, and nothing only at the end.
-        digest: Whether `sha256` computes digests, since the bytes pass by anyway.
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.end = len(data)
+
+    def window(self, offset: int) -> bytes:
+        return self._data[offset:]
+
+    def read(self, offset: int, size: int) -> bytes:
+        if offset + size > len(self._data):
+            raise TruncatedError(len(self._data))
+        return self._data[offset : offset + size]
+
+
+class Stream(ByteSource):
+    """Bytes that come once, in order; going back is an error.
+
+    `read` returns up to the given number of bytes, and none only at the end. `digest` says whether
+    the tar scanner takes digests of content.
     """
 
     def __init__(self, read: Callable[[int], bytes], *, digest: bool = False) -> None:
@@ -165,15 +147,12 @@ class Stream:
         self._buffer = b""
         self._base = 0
         self.digesting = digest
-        self.end: int | None = None
 
     @property
     def position(self) -> int:
-        """How many bytes have been taken from the stream."""
         return self._base + len(self._buffer)
 
     def window(self, offset: int) -> bytes:
-        """See `ByteSource.window`."""
         self._skip_to(offset)
         start = offset - self._base
         while len(self._buffer) - start < 512:
@@ -186,7 +165,6 @@ class Stream:
         return self._buffer[start:] if start else self._buffer
 
     def read(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.read`."""
         self._skip_to(offset)
         start = offset - self._base
         pieces = [self._buffer[start : start + size]]
@@ -205,7 +183,6 @@ class Stream:
         return b"".join(pieces)
 
     def sha256(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.sha256`."""
         self._skip_to(offset)
         digest = hashlib.sha256()
         start = offset - self._base
@@ -219,12 +196,8 @@ class Stream:
             self._next()
             start = 0
 
-    def part(self, start: int, size: int, *, digest: bool = False) -> SubRange:
-        """See `ByteSource.part`."""
-        return SubRange(self, start, size, digest=digest)
-
     def drain(self) -> int:
-        """Reads to the end and returns the number of bytes that there were."""
+        """Reads to the end and returns the number of bytes in all."""
         while piece := self._read(STREAM_WINDOW):
             self._base += len(self._buffer)
             self._buffer = piece
@@ -232,7 +205,7 @@ class Stream:
 
     def _skip_to(self, offset: int) -> None:
         if offset < self._base:
-            raise ValueError(f"offset {offset} of a stream has gone by")
+            raise ValueError(f"offset {offset} of a stream has passed")
         while offset > self.position:
             self._next()
 
@@ -244,54 +217,34 @@ class Stream:
         self._buffer = piece
 
 
-class SubRange:
-    """A part of another source, with offsets of its own: a file inside an archive.
+class SubRange(ByteSource):
+    """A part of another source, with offsets of its own, such as a file inside an archive."""
 
-    Args:
-        parent: The source that holds it.
-        start: Where it begins there.
-        size: How long it is.
-        digest: Whether the tar scanner is to take digests of content.
-    """
-
-    def __init__(self, parent: ByteSource, start: int, size: int, *, digest: bool = False) -> None:
+    def __init__(self, parent: ByteSource, start: int, size: int) -> None:
         self._parent = parent
         self._start = start
-        self.end: int | None = size
-        self.digesting = digest
+        self.end = size
 
     def window(self, offset: int) -> bytes:
-        """See `ByteSource.window`."""
         left = (self.end or 0) - offset
         if left <= 0:
             return b""
-        try:
-            window = self._parent.window(self._start + offset)
-        except TruncatedError as error:
-            raise TruncatedError(error.offset - self._start) from None
+        window = self._ask(self._parent.window, offset)
         return window if len(window) <= left else window[:left]
 
     def read(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.read`."""
-        if offset + size > (self.end or 0):
-            raise TruncatedError(self.end or 0)
-        try:
-            return self._parent.read(self._start + offset, size)
-        except TruncatedError as error:
-            raise TruncatedError(error.offset - self._start) from None
+        return self._ask(self._parent.read, offset, size)
 
     def sha256(self, offset: int, size: int) -> bytes:
-        """See `ByteSource.sha256`."""
-        if offset + size > (self.end or 0):
+        return self._ask(self._parent.sha256, offset, size)
+
+    def _ask(self, ask: Callable[..., bytes], offset: int, *size: int) -> bytes:
+        if sum(size, offset) > (self.end or 0):
             raise TruncatedError(self.end or 0)
         try:
-            return self._parent.sha256(self._start + offset, size)
+            return ask(self._start + offset, *size)
         except TruncatedError as error:
             raise TruncatedError(error.offset - self._start) from None
-
-    def part(self, start: int, size: int, *, digest: bool = False) -> SubRange:
-        """See `ByteSource.part`."""
-        return SubRange(self, start, size, digest=digest)
 
 
 def reader_of(source: ByteSource) -> Callable[[int], bytes]:

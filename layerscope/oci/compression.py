@@ -1,11 +1,11 @@
-"""Compression of layers and archives: told by the first bytes, since media types are often wrong.
+"""Compression of layers and archives, detected by the first bytes, as media types are often wrong.
 
-gzip goes through ISA-L where it can be installed, which decompresses two to four times as fast as
-zlib; zlib is the fall-back on other processors.
+ISA-L, where it can be installed, decompresses gzip two to four times faster than zlib.
 """
 
 from __future__ import annotations
 
+import bz2
 import io
 import lzma
 import zlib
@@ -22,7 +22,7 @@ class CompressionError(ValueError):
 
 
 def compression_of(start: bytes) -> str | None:
-    """`gzip`, `zstd` or `xz`, told by the first six bytes; None for anything else."""
+    """`gzip`, `zstd`, `xz` or `bzip2`, by the first six bytes, or None."""
     if start[:2] == b"\x1f\x8b":
         return "gzip"
     if start[:4] == b"\x28\xb5\x2f\xfd" or (
@@ -31,22 +31,21 @@ def compression_of(start: bytes) -> str | None:
         return "zstd"
     if start[:6] == b"\xfd7zXZ\0":
         return "xz"
+    if start[:3] == b"BZh" and start[3:4].isdigit():
+        return "bzip2"
     return None
 
 
 def decompressed(kind: str, read: Read) -> Read:
-    """A read function over the decompressed bytes.
+    """A read function over the decompressed bytes, for one thread at a time.
 
-    Memory stays bounded whatever the ratio: a piece of compressed input is given to the
-    decompressor only after all that came of the one before has been taken.
+    Memory is bounded whatever the ratio: the decompressor gets the next piece of input only after
+    all output of the one before has been taken.
 
-    Args:
-        kind: `gzip`, `zstd` or `xz`.
-        read: Reads compressed bytes.
+    `kind` is `gzip`, `zstd`, `xz` or `bzip2`.
 
-    Returns:
-        A function that returns up to so many bytes, and none at the end. It raises
-        `CompressionError` for bytes that are damaged or end too early.
+    Returns a function that returns up to the given number of bytes, and none at the end. It raises
+    `CompressionError` if the data is damaged or ends too early.
     """
     if kind == "zstd":
         return _zstd(read)
@@ -81,22 +80,19 @@ def _zstd(read: Read) -> Read:
 
 
 class _ZstdFrames:
-    """Follows the frames of a zstd stream (RFC 8878), to tell whether it ends where one does.
+    """Follows the frames of a zstd stream (RFC 8878), to detect an end in the middle of one.
 
-    python-zstandard takes the end of a stream in the middle of a frame for the end of the data.
-
-    Attributes:
-        complete: Whether the bytes so far end between two frames.
+    python-zstandard does not report that.
     """
 
     def __init__(self) -> None:
         self._steps = self._parts()
         self._wanted, self._skip = next(self._steps)
         self._head = b""
-        self.complete = True
+        self.complete = True  # Whether the bytes so far end between two frames.
 
     def follow(self, data: bytes) -> None:
-        """Takes the bytes that come next; they are not checked."""
+        """Takes the next bytes, without checking them."""
         position = 0
         while position < len(data):
             taken = data[position : position + self._wanted - len(self._head)]
@@ -114,7 +110,7 @@ class _ZstdFrames:
             self._wanted, self._skip = self._steps.send(head)
 
     def _parts(self) -> Generator[tuple[int, bool], bytes, None]:
-        """The parts of frames: how many bytes come next, and whether they may be skipped."""
+        """Yields the length of each part of a frame, and whether its bytes may be skipped."""
         while True:
             self.complete = True
             magic = yield 4, False
@@ -133,7 +129,7 @@ class _ZstdFrames:
 
 
 class _Members:
-    """gzip or xz members behind each other, as one stream."""
+    """Concatenated gzip, xz or bzip2 members, as one stream."""
 
     def __init__(self, kind: str, read: Read) -> None:
         self._kind = kind
@@ -143,7 +139,6 @@ class _Members:
         self._started = False
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end."""
         while True:
             if self._decompressor is None:
                 self._find_member()
@@ -158,7 +153,7 @@ class _Members:
                 return piece
 
     def _find_member(self) -> None:
-        """Reads on until the next member can be told; padding between members is passed over."""
+        """Reads on to the start of the next member, skipping padding."""
         while True:
             if self._started:
                 self._input = self._input.lstrip(b"\0")
@@ -172,12 +167,8 @@ class _Members:
     def _step(self, size: int) -> bytes:
         decompressor = self._decompressor
         try:
-            if self._kind == "gzip":
-                piece: bytes = decompressor.decompress(self._input, size)
-                self._input = decompressor.unconsumed_tail
-            else:
-                piece = decompressor.decompress(self._input, size)
-                self._input = b""
+            piece: bytes = decompressor.decompress(self._input, size)
+            self._input = decompressor.unconsumed_tail if self._kind == "gzip" else b""
         except _ERRORS as error:
             raise CompressionError(f"the {self._kind} stream is damaged ({error})") from None
         if decompressor.eof:
@@ -193,6 +184,8 @@ class _Members:
 def _decompressor(kind: str) -> Any:
     if kind == "xz":
         return lzma.LZMADecompressor(memlimit=1 << 28)
+    if kind == "bzip2":
+        return bz2.BZ2Decompressor()
     try:
         from isal import isal_zlib
     except ImportError:
@@ -200,13 +193,10 @@ def _decompressor(kind: str) -> Any:
     return isal_zlib.decompressobj(wbits=31)
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    errors: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, EOFError)
-    try:
-        from isal.igzip_lib import IsalError
-    except ImportError:
-        return errors
-    return (*errors, cast("type[Exception]", IsalError))
+_ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)
+try:
+    from isal.igzip_lib import IsalError
 
-
-_ERRORS = _errors()
+    _ERRORS += (cast("type[Exception]", IsalError),)
+except ImportError:
+    pass

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from layerscope.records import text_of
 
 
 class ConfigError(ValueError):
@@ -14,57 +17,37 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One entry of `history`.
-
-    Attributes:
-        created: RFC 3339 time, or None.
-        created_by: The command, as the builder wrote it.
-        comment: The builder's comment.
-        empty_layer: Whether the entry made no layer.
-        layer: Number of the layer that it made, None for an empty one.
-        shell: What runs its command, by a SHELL at or above it; empty for the builder's own.
-    """
-
-    created: str | None
+    created: str | None  # RFC 3339 time, or None if it is unknown.
     created_by: str
     comment: str
     empty_layer: bool
-    layer: int | None
-    shell: str = ""
+    layer: int | None  # Number of the layer it made; None if it made none, or that is unknown.
+    shell: str = ""  # The shell that a SHELL at or above it sets; empty for the builder's default.
 
     @property
     def instruction(self) -> str:
-        """The Dockerfile instruction behind it, as nearly as it can be told."""
         return instruction(self.created_by, self.shell)
+
+    @property
+    def exported(self) -> bool:
+        """Whether BuildKit wrote it for a layer that no Dockerfile describes."""
+        return self.comment == _EXPORTER
 
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What layerscope reads of an image configuration.
-
-    Attributes:
-        os: Operating system, such as `linux`.
-        architecture: Architecture, such as `amd64`, with its variant behind a slash if it has one.
-        created: RFC 3339 time, or None.
-        diff_ids: `rootfs.diff_ids`, base first.
-        history: All entries, oldest first.
-        raw: The document itself.
-    """
+    """What layerscope reads of an image configuration."""
 
     os: str
-    architecture: str
-    created: str | None
-    diff_ids: tuple[str, ...]
+    architecture: str  # Architecture, with `/` and its variant if it has one, such as `arm/v7`.
+    created: str | None  # RFC 3339 time, or None.
+    diff_ids: tuple[str, ...]  # `rootfs.diff_ids`, base first.
     history: tuple[HistoryEntry, ...]
     raw: Mapping[str, Any]
 
 
 def parse_config(document: object) -> ImageConfig:
-    """Reads an image configuration.
-
-    Raises:
-        ConfigError: It is none.
-    """
+    """Reads an image configuration; raises ConfigError if it is not one."""
     if not isinstance(document, dict):
         raise ConfigError("the image configuration is not a JSON object")
     rootfs = document.get("rootfs") or {}
@@ -72,12 +55,12 @@ def parse_config(document: object) -> ImageConfig:
     diff_ids = [] if diff_ids is None else diff_ids
     if not isinstance(diff_ids, list) or not all(isinstance(d, str) for d in diff_ids):
         raise ConfigError("the image configuration has no list of diff_ids")
-    variant = _text(document, "variant")
-    architecture = _text(document, "architecture")
+    variant = text_of(document, "variant")
+    architecture = text_of(document, "architecture")
     return ImageConfig(
-        os=_text(document, "os"),
+        os=text_of(document, "os"),
         architecture=f"{architecture}/{variant}" if variant else architecture,
-        created=_text(document, "created") or None,
+        created=known_time(document.get("created")),
         diff_ids=tuple(diff_ids),
         history=_history(document.get("history"), len(diff_ids)),
         raw=document,
@@ -85,48 +68,64 @@ def parse_config(document: object) -> ImageConfig:
 
 
 def _history(entries: object, layers: int) -> tuple[HistoryEntry, ...]:
-    """Numbers the entries that made layers; a history of another length than the layers is kept."""
+    """Gives entries their layers; if their numbers do not match, no entry has one.
+
+    Tools build on images without a history, or squash layers and keep the history. Which entry
+    made which layer would be a guess.
+    """
     result: list[HistoryEntry] = []
     number = 0
     found = entries if isinstance(entries, list) else []
     if not all(isinstance(entry, dict) for entry in found):
-        raise ConfigError("the image configuration has a history entry that is no object")
-    for entry, shell in zip(found, shells(_text(e, "created_by") for e in found), strict=True):
+        raise ConfigError("the image configuration has a history entry that is not an object")
+    match = sum(not entry.get("empty_layer") for entry in found) == layers
+    for entry, shell in zip(found, shells(text_of(e, "created_by") for e in found), strict=True):
         empty = bool(entry.get("empty_layer"))
-        layer = None if empty or number >= layers else number
+        layer = number if match and not empty else None
         number += not empty
-        result.append(
-            HistoryEntry(
-                created=_text(entry, "created") or None,
-                created_by=_text(entry, "created_by"),
-                comment=_text(entry, "comment"),
-                empty_layer=empty,
-                layer=layer,
-                shell=shell,
-            )
-        )
+        by, comment = text_of(entry, "created_by"), text_of(entry, "comment")
+        created = known_time(entry.get("created"))
+        result.append(HistoryEntry(created, by, comment, empty, layer, shell))
     return tuple(result)
 
 
-def _text(document: Mapping[str, Any], key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""
+def known_time(created: object) -> str | None:
+    """A creation time as it is written, or None if it is absent, zero or not an RFC 3339 time.
+
+    Go writes an unset time as `0001-01-01T00:00:00Z`. 1970-01-01 is a time like any other:
+    reproducible builds set it on purpose.
+    """
+    if not isinstance(created, str) or _TIME.fullmatch(created) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(created.upper())
+    except ValueError:
+        return None
+    return created if moment.year > 1 else None
 
 
 _NOP = re.compile(r"^(?:/bin/sh -c )?#\(nop\)\s*")
+#: The comment of BuildKit's entries for layers that its own history does not describe.
+_EXPORTER = "buildkit.exporter.image.v0"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: What Buildah appends to tell apart builds with other options: `|unsetLabel=true`.
+_SUFFIX = re.compile(r"(?:force|inherit|new|rewrite|set|unset)[A-Za-z-]*=\S*")
+_MOST_SUFFIXES = 64
 _SHELL = re.compile(
     r"^(?:\|\d+ (?P<args>.*?) )?/bin/(?:sh|bash)(?: -o pipefail)? -e?c (?P<command>.*)$", re.S
 )
-_OWN_SHELL = r"(?:\|\d+ (?:.*? )?)?{} (?P<command>.*)$"
-_INSTRUCTION = re.compile(
-    r"(?:ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL"
-    r"|STOPSIGNAL|USER|VOLUME|WORKDIR)\b"
+#: Other shells, which stay in the text, and build arguments before a command.
+_RUN = re.compile(
+    r"\|\d+ |(?:\S*/)?(?:[a-z]{0,3}sh(?: -\S+| pipefail)* -[a-z]*c"
+    r"|(?:powershell|pwsh)(?:\.exe)? -\w+|cmd(?:\.exe)? /S /C) ",
+    re.IGNORECASE,
 )
+_OWN_SHELL = r"(?:\|\d+ (?:.*? )?)?{} (?P<command>.*)$"
 
 
-#: Characters of an entry that sets a shell; what is longer is not looked through for one.
+#: The longest entry that is searched for a SHELL.
 _LONGEST_SHELL = 4096
-#: The classic builder writes a SHELL as what it makes of it, and BuildKit as a list.
+#: The classic builder writes the shell before a SHELL, BuildKit its list.
 _NEW_SHELL = re.compile(
     r"(?P<shell>\S.*) #\(nop\)\s+SHELL \[(?P=shell)\]|SHELL \[(?P<list>.*)\](?:\s+# buildkit)?",
     re.S,
@@ -134,7 +133,7 @@ _NEW_SHELL = re.compile(
 
 
 def shells(commands: Iterable[str]) -> Iterator[str]:
-    """What runs each command of a history, oldest first; empty for the builder's own shell."""
+    """The shell that runs each command of a history; empty for the builder's default."""
     shell = ""
     for command in commands:
         new = _NEW_SHELL.fullmatch(command.strip()) if len(command) <= _LONGEST_SHELL else None
@@ -143,18 +142,23 @@ def shells(commands: Iterable[str]) -> Iterator[str]:
         yield shell
 
 
+def _without_suffixes(text: str) -> str:
+    for _ in range(_MOST_SUFFIXES):
+        before, bar, suffix = text.rpartition("|")
+        if not bar or _SUFFIX.fullmatch(suffix) is None:
+            break
+        text = before.rstrip()
+    return text
+
+
 def instruction(created_by: str, shell: str = "") -> str:
-    """The Dockerfile instruction behind a `created_by`, as nearly as it can be told.
+    """The Dockerfile instruction behind a `created_by`, or its text if a tool wrote something else.
 
     Builders write `/bin/sh -c #(nop)  EXPOSE 80`, `/bin/sh -c apt-get update`, `RUN /bin/sh -c
-    apt-get update # buildkit`, or `|1 A=b /bin/sh -c …` where build arguments are set.
-
-    Args:
-        created_by: What the builder wrote.
-        shell: The shell that the Dockerfile had set, as builders write it; empty for none.
+    apt-get update # buildkit`, or `|1 A=b /bin/sh -c …` where build arguments are set. `shell` is
+    the one set in the Dockerfile, as builders write it, or empty.
     """
-    text = created_by.strip()
-    text = text.removesuffix("# buildkit").rstrip()
+    text = _without_suffixes(created_by.strip().removesuffix("# buildkit").rstrip())
     if shell and text.startswith(f"{shell} #(nop)"):
         text = text.removeprefix(f"{shell} ")
     if _NOP.match(text):
@@ -165,6 +169,4 @@ def instruction(created_by: str, shell: str = "") -> str:
     known = known or _SHELL.match(body)
     if known is not None:
         return "RUN " + known["command"].strip()
-    if had_run or _INSTRUCTION.match(text):
-        return text
-    return f"RUN {text}" if text else ""
+    return f"RUN {text}" if _RUN.match(text) and not had_run else text

@@ -1,4 +1,4 @@
-"""The OCI distribution specification: where a registry is, what to ask it, what its answers mean.
+"""The OCI distribution specification: hosts and paths of registries, and what they answer.
 
 Functions on texts alone; `images.registry_client` does the talking.
 """
@@ -16,33 +16,27 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from layerscope.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from layerscope.oci.reference import DEFAULT_DOMAIN
 
-#: Docker Hub answers under another name than its images have.
+#: Docker Hub serves its API under another name.
 _HUB = "registry-1.docker.io"
 
-#: What Docker pushed before 2016; recognised in order to say so.
-SCHEMA_1_TYPES = frozenset(
-    (
-        "application/vnd.docker.distribution.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v1+prettyjws",
-    )
-)
+#: What Docker pushed before 2016; recognised for its own error.
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
+SCHEMA_1_TYPES = frozenset((f"{_SCHEMA_1}+json", f"{_SCHEMA_1}+prettyjws"))
 
-#: The value of Accept for manifests. Schema 1 is not in it, but old registries send it anyway.
+#: The Accept header for manifests. Old registries send schema 1 all the same.
 ACCEPT_MANIFESTS = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 
 
 def api_host(domain: str) -> str:
-    """The host and port that serve the API of a registry."""
     return _HUB if domain == DEFAULT_DOMAIN else domain
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, which is talked to without TLS where that is all it speaks.
+    """Whether a host is this machine, which may be used without TLS.
 
-    Args:
-        host: Host with or without port; an IPv6 address in brackets.
+    It may have a port; an IPv6 address is in brackets.
     """
     parts = split_url(f"//{host}")
     name = (parts.hostname if parts else None) or ""
@@ -55,13 +49,13 @@ def is_loopback(host: str) -> bool:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Whether two hosts, each with or without port, are the same but for that."""
+    """Whether two hosts are the same, ports aside."""
     parts, others = split_url(f"//{one}"), split_url(f"//{other}")
     return parts is not None and others is not None and parts.hostname == others.hostname
 
 
 def split_url(url: str) -> SplitResult | None:
-    """The parts of a URL with a host; None for whatever else a registry may send as one."""
+    """The parts of a URL with a host; None for anything else that a registry may send."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -71,7 +65,7 @@ def split_url(url: str) -> SplitResult | None:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL: what must be the same for a secret to be sent again."""
+    """Scheme, host and port of a URL: secrets are only sent again to the same origin."""
     parts = split_url(url)
     if parts is None:
         return ""
@@ -80,31 +74,24 @@ def origin(url: str) -> str:
 
 
 def manifest_path(repository: str, reference: str) -> str:
-    """The path of a manifest, by tag or digest."""
     return f"/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
 
 
 def blob_path(repository: str, digest: str) -> str:
-    """The path of a blob."""
     return f"/v2/{quote(repository)}/blobs/{quote(digest, safe=':')}"
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is a digest of an algorithm that registries must know and we can check."""
+    """Whether a text is a digest with an algorithm that registries must support."""
     return _DIGEST.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way to prove who is asking, out of a `WWW-Authenticate` header (RFC 9110, 11.6.1).
+    """A challenge in a `WWW-Authenticate` header (RFC 9110, 11.6.1)."""
 
-    Attributes:
-        scheme: `bearer`, `basic` or another, in lower case.
-        parameters: Its parameters, names in lower case.
-    """
-
-    scheme: str
-    parameters: Mapping[str, str]
+    scheme: str  # `bearer`, `basic` or another, in lower case.
+    parameters: Mapping[str, str]  # Its parameters, names in lower case.
 
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a word
@@ -114,7 +101,7 @@ _GAP = re.compile(r"[\s,]*")
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """Reads a `WWW-Authenticate` header; what cannot be read ends the list."""
+    """Reads a `WWW-Authenticate` header, up to anything that is not valid."""
     challenges: list[Challenge] = []
     parameters: dict[str, str] = {}
     position = 0
@@ -136,17 +123,21 @@ def parse_challenges(header: str) -> list[Challenge]:
         position = found.end()
 
 
-def token_url(challenge: Challenge, repository: str) -> str | None:
+def token_url(challenge: Challenge, repository: str, user: str = "") -> str | None:
     """Where to get a token that lets us pull, or None if the challenge does not say.
 
-    The scope is our own and not the challenge's: a registry shall not hand itself more rights in
-    our name than reading this repository.
+    Without a repository, it shows that a user may log in, and a refresh token is requested, which
+    can be kept in place of the password. The scope is our own and not the challenge's: a registry
+    must not give itself more rights in our name than to read this repository.
     """
     realm = challenge.parameters.get("realm", "")
     parts = split_url(realm)
     if parts is None or parts.scheme not in ("http", "https"):
         return None
-    query = {"scope": f"repository:{repository}:pull"}
+    if repository:
+        query = {"scope": f"repository:{repository}:pull"}
+    else:
+        query = {"account": user, "client_id": "layerscope", "offline_token": "true"}
     service = challenge.parameters.get("service")
     if service:
         query["service"] = service
@@ -154,12 +145,18 @@ def token_url(challenge: Challenge, repository: str) -> str | None:
     return f"{base}{'&' if parts.query else '?'}{urlencode(query)}"
 
 
-def retry_after(value: str | None, now: float) -> float | None:
-    """How many seconds a `Retry-After` header asks us to wait; None if it says nothing.
+def wait_of(headers: Mapping[str, str], now: float) -> float | None:
+    """How many seconds a registry asks us to wait, or None; `now` is Unix time."""
+    at = headers.get("X-Retry-After", "").strip()  # Docker Hub's, a Unix time.
+    if at.isascii() and at.isdigit():
+        return max(0.0, float(at[:12]) - now)
+    return retry_after(headers.get("Retry-After"), now)
 
-    Args:
-        value: The header: seconds or a date.
-        now: Unix time.
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """How many seconds a `Retry-After` header asks us to wait, or None.
+
+    It has seconds or a date; `now` is Unix time.
     """
     if not value:
         return None
@@ -176,7 +173,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 
 
 def content_range(value: str | None) -> tuple[int, int] | None:
-    """First byte and one past the last of a `Content-Range` header; None if it makes no sense."""
+    """First byte and one past the last of a `Content-Range` header; None if it is not valid."""
     found = _CONTENT_RANGE.fullmatch((value or "").strip())
     if found is None or len(found[1]) > 18 or len(found[2]) > 18:
         return None
@@ -184,8 +181,47 @@ def content_range(value: str | None) -> tuple[int, int] | None:
     return (first, last + 1) if first <= last else None
 
 
+@dataclass(frozen=True, slots=True)
+class PullLimit:
+    """How many pulls a registry allows; Docker Hub says it in headers of each answer."""
+
+    limit: int
+    remaining: int
+    seconds: int  # Within how many seconds.
+
+
+_LIMIT = re.compile(r"(\d{1,9})(?:;w=(\d{1,9}))?")
+
+
+def pull_limit(headers: Mapping[str, str]) -> PullLimit | None:
+    limit = _LIMIT.fullmatch(headers.get("ratelimit-limit", "").strip())
+    left = _LIMIT.fullmatch(headers.get("ratelimit-remaining", "").strip())
+    if limit is None or left is None:
+        return None
+    return PullLimit(int(limit[1]), int(left[1]), int(limit[2] or left[2] or 0))
+
+
+_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
+
+
+def next_page(link: str | None) -> str | None:
+    """The path of the next page of a list, from a `Link` header (RFC 8288), or None.
+
+    Only a path of the same registry is accepted.
+    """
+    found = _NEXT.search(link or "")
+    if found is None or not (found[1].isascii() and found[1].isprintable()):
+        return None
+    try:
+        parts = urlsplit(found[1])
+    except ValueError:
+        return None
+    path = parts.path if parts.path.startswith("/v2/") else ""
+    return f"{path}?{parts.query}" if path and parts.query else None
+
+
 def error_text(body: bytes) -> str:
-    """What the body of an error says (distribution specification, "Error Codes"); may be empty."""
+    """The message in the body of an error (distribution specification, "Error Codes"), or empty."""
     try:
         errors = json.loads(body).get("errors")
         first = errors[0]

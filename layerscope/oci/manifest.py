@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,27 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
-#: What to say of a layer that is missing because of that.
+#: Why a foreign layer is missing.
 FOREIGN = "it is foreign, kept elsewhere for its license"
+
+#: A config that says nothing; the type of the manifest or of its layers does (manifest.md,
+#: "Guidelines for Artifact Usage").
+_EMPTY = "application/vnd.oci.empty.v1+json"
+#: A manifest for artifacts alone, from before the specification dropped it.
+_OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
+_OCTETS = "application/octet-stream"
+#: Types of image configurations; some tools set none, or bytes.
+CONFIG_TYPES = frozenset(
+    (
+        "",
+        _OCTETS,
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    )
+)
+_LAYER_TYPE = re.compile(
+    r"|" + re.escape(_OCTETS) + r"|.*\.image\.(?:layer|rootfs)\..*|.*\btar\b.*"
+)
 
 INDEX_TYPES = frozenset((OCI_INDEX, DOCKER_LIST))
 MANIFEST_TYPES = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
@@ -23,30 +43,23 @@ MAX_DOCUMENT = 8 << 20
 
 
 class ManifestError(ValueError):
-    """A document that is not the manifest it should be; the message says why."""
+    """A document that is not a valid manifest; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A content descriptor (OCI image specification, descriptor.md).
-
-    Attributes:
-        media_type: Media type of the content.
-        digest: Its digest.
-        size: Its size in bytes.
-        annotations: Annotations.
-        platform: `os/architecture[/variant]`, or None.
-    """
+    """A content descriptor (OCI image specification, descriptor.md)."""
 
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str]
-    platform: str | None = None
+    platform: str | None = None  # `os/architecture[/variant]`, or None.
+    artifact_type: str = ""  # What it is, if the index says that; may be an image's config type.
 
     @property
     def foreign(self) -> bool:
-        """Whether it is a layer that its license keeps out of registries and archives.
+        """Whether its license keeps this layer out of registries and archives.
 
         OCI image specification, layer.md, "Non-Distributable Layers"; Docker calls them foreign.
         """
@@ -55,77 +68,74 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An image manifest (OCI image specification, manifest.md; Docker's schema 2 is the same).
-
-    Attributes:
-        config: Where the image configuration is.
-        layers: Where the layers are, base first.
-    """
+    """An image manifest (OCI image specification, manifest.md; Docker's schema 2 is the same)."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]
+    layers: tuple[Descriptor, ...]  # Where the layers are, base first.
 
 
 @dataclass(frozen=True, slots=True)
 class SavedImage:
-    """One image in the `manifest.json` of a `docker save` archive.
+    """One image in the `manifest.json` of a `docker save` archive."""
 
-    Attributes:
-        config: Name of the archive's entry with the image configuration.
-        tags: References of the image; may be empty.
-        layers: Names of the entries with the layers, base first.
-    """
-
-    config: str
-    tags: tuple[str, ...]
-    layers: tuple[str, ...]
+    config: str  # Name of the entry with the image configuration.
+    tags: tuple[str, ...]  # References of the image; may be empty.
+    layers: tuple[str, ...]  # Names of the entries with the layers, base first.
 
 
 def parse_saved_images(document: object) -> list[SavedImage]:
-    """Reads the `manifest.json` of a `docker save` archive.
-
-    Raises:
-        ManifestError: It is none.
-    """
+    """Reads the `manifest.json` of a `docker save` archive; raises ManifestError."""
     if not isinstance(document, list):
         raise ManifestError("manifest.json is not a list of images")
     images = []
     for entry in document:
         if not isinstance(entry, dict) or not isinstance(entry.get("Config"), str):
             raise ManifestError("manifest.json names no configuration for an image")
-        images.append(
-            SavedImage(
-                config=entry["Config"],
-                tags=_strings(entry, "RepoTags"),
-                layers=_strings(entry, "Layers"),
-            )
-        )
+        tags, layers = _strings(entry, "RepoTags"), _strings(entry, "Layers")
+        images.append(SavedImage(entry["Config"], tags, layers))
     return images
 
 
 def parse_manifest(document: object) -> Manifest:
-    """Reads an image manifest.
-
-    Raises:
-        ManifestError: It is none.
-    """
+    """Reads an image manifest; raises ManifestError if it is not one."""
     if not isinstance(document, dict):
         raise ManifestError("the manifest is not a JSON object")
     layers = document.get("layers")
     if not isinstance(layers, list):
         raise ManifestError("the manifest has no list of layers")
-    return Manifest(
-        config=parse_descriptor(document.get("config")),
-        layers=tuple(parse_descriptor(layer) for layer in layers),
-    )
+    return Manifest(parse_descriptor(document.get("config")), tuple(map(parse_descriptor, layers)))
+
+
+def artifact_type(document: object) -> str:
+    """What a manifest describes, if that is not a container image; else empty.
+
+    Artifacts such as charts, signatures and SBOMs are stored with image manifests. Signatures even
+    have the configuration of an image: then the types of the layers show what they are.
+    """
+    if not isinstance(document, dict):
+        return ""
+    config, layers = document.get("config"), document.get("layers")
+    kinds = [_media_type(layer) for layer in layers] if isinstance(layers, list) else []
+    contents = next((kind for kind in kinds if kind and kind != _EMPTY), "")
+    given, own = document.get("artifactType"), _media_type(document)
+    named = given if isinstance(given, str) else ""
+    if own == _OCI_ARTIFACT or (named and config is None):
+        return named or own
+    kind = _media_type(config)
+    if kind not in CONFIG_TYPES:
+        return named or (contents if kind == _EMPTY else "") or kind
+    if kinds and not any(map(_LAYER_TYPE.fullmatch, kinds)):
+        return named or contents or kinds[0]
+    return ""
+
+
+def _media_type(document: object) -> str:
+    kind = document.get("mediaType") if isinstance(document, dict) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def parse_index(document: object) -> list[Descriptor]:
-    """Reads an image index or manifest list.
-
-    Raises:
-        ManifestError: It is none.
-    """
+    """Reads an image index or manifest list; raises ManifestError if it is not one."""
     entries = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ManifestError("the index has no list of manifests")
@@ -133,29 +143,23 @@ def parse_index(document: object) -> list[Descriptor]:
 
 
 def parse_descriptor(document: object) -> Descriptor:
-    """Reads a descriptor.
-
-    Raises:
-        ManifestError: It is none.
-    """
+    """Reads a descriptor; raises ManifestError if it is not one."""
     if not isinstance(document, dict):
         raise ManifestError("a descriptor is not a JSON object")
     digest, size = document.get("digest"), document.get("size")
     if not isinstance(digest, str) or ":" not in digest:
-        raise ManifestError("a descriptor has no digest")
+        raise ManifestError("a descriptor has no valid digest")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ManifestError("a descriptor has no size")
-    media_type = document.get("mediaType")
-    annotations = document.get("annotations")
+        raise ManifestError("a descriptor has no valid size")
+    given, artifact = document.get("annotations"), document.get("artifactType")
+    annotations = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
     return Descriptor(
-        media_type=media_type if isinstance(media_type, str) else "",
-        digest=digest,
-        size=size,
-        annotations={
-            str(key): str(value)
-            for key, value in (annotations if isinstance(annotations, dict) else {}).items()
-        },
-        platform=_platform(document.get("platform")),
+        _media_type(document),
+        digest,
+        size,
+        annotations,
+        _platform(document.get("platform")),
+        artifact if isinstance(artifact, str) else "",
     )
 
 
@@ -163,11 +167,11 @@ def _platform(document: object) -> str | None:
     if not isinstance(document, dict):
         return None
     parts = [document.get(key) for key in ("os", "architecture", "variant")]
-    return "/".join(part for part in parts if isinstance(part, str) and part)
+    return "/".join(part for part in parts if isinstance(part, str) and part) or None
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """A list of strings; null and missing are the empty list, as Docker writes both."""
+    """A list of strings; Docker writes an empty one as null, or leaves it out."""
     value = document.get(key)
     if value is None:
         return ()

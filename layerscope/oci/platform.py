@@ -1,6 +1,6 @@
-"""Platforms, `os/architecture[/variant]`, and the choice of one manifest out of an index.
+"""Platforms, `os/architecture[/variant]`, and the choice of a manifest from an index.
 
-The names are those of Go, as the OCI image specification (image-index.md, "platform") has them.
+Names are those of Go, as in the OCI image specification (image-index.md, "platform").
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from layerscope.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from layerscope.oci.manifest import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES, Descriptor
 
-#: Marks a manifest that is about another one, and no image: what BuildKit attaches to images.
+#: Marks a manifest that BuildKit attaches to an image, such as provenance.
 ATTESTATION = "vnd.docker.reference.type"
 
-# What uname(2) and users say, and what Go says.
+# Names from uname(2) and users, and those of Go.
 _ARCHITECTURES = {
     "aarch64": "arm64",
     "armhf": "arm/v7",
@@ -33,29 +33,21 @@ _ARCHITECTURES = {
     "x86-64": "amd64",
 }
 
-#: The variant that is meant where none is named.
+#: The default variant.
 _DEFAULT_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class PlatformError(ValueError):
-    """A text that names no platform; the message says so."""
+    """A text that is not a platform; the message says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A platform.
-
-    Attributes:
-        os: Operating system, such as `linux`.
-        architecture: Architecture, such as `arm64`.
-        variant: Variant, such as `v7`; empty if none is named.
-    """
-
     os: str
     architecture: str
-    variant: str = ""
+    variant: str = ""  # Variant, such as `v7`, or empty.
 
     def __str__(self) -> str:
         text = f"{self.os}/{self.architecture}"
@@ -63,22 +55,21 @@ class Platform:
 
     @property
     def document(self) -> dict[str, str]:
-        """The platform as an image index has it."""
         words = {"os": self.os, "architecture": self.architecture, "variant": self.variant}
         return {key: value for key, value in words.items() if value}
 
     @property
     def level(self) -> int | None:
-        """The number of the variant, its default included; None where it has no number."""
+        """The number of the variant or of the default one; None if it has no number."""
         variant = self.variant or _DEFAULT_VARIANTS.get(self.architecture, "")
         digits = variant.removeprefix("v")
         return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 4 else None
 
     def rank(self, offered: Platform) -> int | None:
-        """How well an offered platform runs where this one is wanted.
+        """How well an offered platform serves where this one is wanted; lower is better.
 
-        Lower is better: 0 is the same, more is that many variants lower, as every processor runs
-        what was made for an older one of its kind. None means not at all.
+        0 is the same, and more is that many variants lower, as a processor runs what was built for
+        older ones of its kind. None means not at all.
         """
         if (self.os, self.architecture) != (offered.os, offered.architecture):
             return None
@@ -86,16 +77,15 @@ class Platform:
             return 0
         mine, other = self.level, offered.level
         if mine is None or other is None:
-            # An image that names no variant may be meant for all; one that names another is not.
+            # An image without a variant may be for all; one with another variant is not.
             return 1000 if not offered.variant or not self.variant else None
         return mine - other if other <= mine else None
 
 
 def parse_platform(text: str) -> Platform:
-    """Reads `os/architecture[/variant]`, or an architecture alone, of Linux.
+    """Reads `os/architecture[/variant]`, or an architecture, which means Linux.
 
-    Raises:
-        PlatformError: It is neither.
+    Raises PlatformError if it is neither.
     """
     parts = text.strip().lower().split("/")
     if not all(_PART.fullmatch(part) for part in parts) or len(parts) > 3:
@@ -108,7 +98,7 @@ def parse_platform(text: str) -> Platform:
 
 
 def host_platform() -> Platform:
-    """The platform of the containers that this host runs: Linux, on its own architecture."""
+    """The platform of containers on this host: Linux, on its architecture."""
     try:
         return parse_platform(f"linux/{host.machine()}")
     except PlatformError:
@@ -116,29 +106,29 @@ def host_platform() -> Platform:
 
 
 def image_candidates(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
-    """The descriptors of an index that may lead to an image: attestations are passed over."""
+    """The descriptors of an index that may be images, without attestations and other artifacts."""
     for descriptor in descriptors:
         if ATTESTATION in descriptor.annotations or descriptor.platform == "unknown/unknown":
+            continue
+        if descriptor.artifact_type not in CONFIG_TYPES and descriptor.platform is None:
             continue
         if descriptor.media_type in INDEX_TYPES | MANIFEST_TYPES:
             yield descriptor
 
 
 def best_platform(offered: Iterable[Platform], wanted: Platform) -> Platform | None:
-    """The platform that fits best, among equals the first; None if none does."""
+    """The platform that fits best, the first among equals, or None."""
     ranks = {platform: wanted.rank(platform) for platform in offered}
     fitting = [(rank, platform) for platform, rank in ranks.items() if rank is not None]
     return min(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
 def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | None:
-    """Picks the manifest that fits best; among equals the first, as the specification asks.
+    """Picks the manifest that fits best, the first among equals, as the specification asks.
 
-    One that names no platform is taken where it is the only one.
+    A manifest without a platform is picked if it is the only one.
 
-    Args:
-        candidates: Descriptors of images, indexes in between resolved.
-        wanted: The platform that the image is to run on.
+    `candidates` are descriptors of images, with indexes in between resolved.
     """
     offered: dict[Platform, Descriptor] = {}
     for descriptor in candidates:
@@ -156,5 +146,5 @@ def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | N
 
 
 def platform_names(candidates: Iterable[Descriptor]) -> list[str]:
-    """The platforms on offer, each once, in their order."""
-    return list(dict.fromkeys(descriptor.platform or "unnamed" for descriptor in candidates))
+    """The platforms of images; those of which the index does not say it are left out."""
+    return list(dict.fromkeys(each.platform for each in candidates if each.platform))

@@ -1,4 +1,4 @@
-"""References: the names of images, as Docker and the OCI distribution specification write them."""
+"""References: names of images, as Docker and the OCI distribution specification write them."""
 
 from __future__ import annotations
 
@@ -23,46 +23,34 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A parsed reference.
-
-    Attributes:
-        domain: Host and port of the registry, `docker.io` where none is named.
-        path: The repository's path there, `library/` included for Docker Hub's own.
-        tag: The tag, or None if only a digest is given.
-        digest: The digest, or None.
-    """
-
-    domain: str
-    path: str
-    tag: str | None
+    domain: str  # Host and port of the registry, by default `docker.io`.
+    path: str  # The repository's path there, with `library/` for Docker Hub's official images.
+    tag: str | None  # The tag, or None if only a digest is given.
     digest: str | None
 
     @property
     def repository(self) -> str:
-        """The repository as people write it: without what is the default."""
+        """The repository as people write it, without defaults."""
         if self.domain != DEFAULT_DOMAIN:
             return f"{self.domain}/{self.path}"
         return self.path.removeprefix("library/")
 
     def __str__(self) -> str:
         """The reference as people write it: `debian:12`, `ghcr.io/a/b:1@sha256:…`."""
-        text = self.repository
-        if self.tag is not None:
-            text += f":{self.tag}"
-        if self.digest is not None:
-            text += f"@{self.digest}"
-        return text
+        tag, digest = self.tag and f":{self.tag}", self.digest and f"@{self.digest}"
+        return f"{self.repository}{tag or ''}{digest or ''}"
+
+
+def is_reference(text: str) -> bool:
+    try:
+        parse_reference(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_reference(text: str) -> Reference:
-    """Parses a reference, with Docker's defaults for what is left out.
-
-    Args:
-        text: Such as `debian`, `debian:12`, `localhost:5000/a/b@sha256:…`.
-
-    Raises:
-        ValueError: It is not a reference; the message says so.
-    """
+    """Parses a reference, with Docker's defaults; raises ValueError."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not an image reference")
@@ -83,5 +71,5 @@ def parse_reference(text: str) -> Reference:
 
 
 def familiar(name: str) -> str:
-    """A whole reference as people write it: without Docker Hub's name."""
+    """A whole reference as people write it, without Docker Hub's name."""
     return name.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")

@@ -1,29 +1,44 @@
-"""What tar headers say about the header that follows: pax records, GNU long names, sparse maps."""
+"""What tar headers say about the next header: pax records, GNU long names, sparse maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from layerscope.oci.tar_header import BLOCK, MAX_NUMBER, TarError, parse_number
+from layerscope.oci.tar_header import (
+    BLOCK,
+    MAX_NUMBER,
+    TarError,
+    header_only,
+    parse_number,
+)
+from layerscope.text import visible
 
-#: More than this in one extended header is an attack, not a name; Go, and so every engine, has the
-#: same limit.
+#: The longest extended header. Go, and so every engine, has the same limit.
 MAX_EXTENDED = 1 << 20
 
-#: Linux has no longer path or link target (PATH_MAX), so nothing can unpack one.
+#: The longest path or link target on Linux (PATH_MAX).
 MAX_PATH = 4096
 
-#: What extended headers of one archive may add up to, beyond names, before it is an attack.
+#: The most bytes, besides names, in the extended headers of one archive.
 MAX_KEPT = 512 << 20
 
-#: The prefix that Go, and so every engine, writes and reads. libarchive's own is read by none.
+#: The prefix that Go, and so every engine, uses. No engine reads libarchive's own.
 _XATTR_PREFIX = b"SCHILY.xattr."
+
+#: Keys whose values are strings that end at a NUL elsewhere.
+_STRINGS = frozenset((b"path", b"linkpath", b"uname", b"gname"))
+
+_SPARSE_PAIR = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_SPARSE_MAP = b"GNU.sparse.map"
+
+#: Major and minor numbers of the sparse formats; the first ones had none.
+_SPARSE_VERSIONS = ((b"", b""), (b"0", b"0"), (b"0", b"1"), (b"1", b"0"))
 
 
 @dataclass(slots=True)
 class Override:
-    """Fields of a header that an extended header replaces; None where it says nothing."""
+    """Fields of a header that extended headers replace, or None."""
 
     path: bytes | None = None
     link: bytes | None = None
@@ -39,7 +54,7 @@ class Override:
 
     @property
     def weight(self) -> int:
-        """About how many bytes of memory xattrs and sparse maps take, beyond what is usual."""
+        """About how many bytes of memory xattrs and sparse maps take, beyond the usual."""
         xattrs = sum(len(key) + len(value) + 100 for key, value in self.xattrs.items())
         return max(0, xattrs - 100) + 100 * len(self.sparse or ())
 
@@ -47,33 +62,32 @@ class Override:
 def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
     r"""Splits pax records, `"%d %s=%s\n"` each, into keys and values.
 
-    GNU sparse format 0.0 repeats `GNU.sparse.offset` and `GNU.sparse.numbytes`; those are
-    collected into one `GNU.sparse.map`, as format 0.1 writes it.
+    Of equal keys the last counts, but GNU sparse format 0.0 repeats `GNU.sparse.offset` and
+    `GNU.sparse.numbytes`; those are collected into one `GNU.sparse.map`, as format 0.1 writes it.
 
-    Args:
-        data: The content of an extended header.
-        offset: Where that content begins in the archive, for errors.
-
-    Raises:
-        TarError: A record's length does not fit, or it has no key.
+    `offset` is where that content begins in the archive. Raises TarError if a record's length does
+    not fit, it has no key, or a NUL where none may be.
     """
     records: dict[bytes, bytes] = {}
     pieces: list[bytes] = []
     position = 0
     while position < len(data):
-        space = data.find(b" ", position, position + 20)
+        space = data.find(b" ", position)
         digits = data[position:space] if space > 0 else b""
-        if not digits.isdigit():
-            if not data[position:].strip(b"\0"):
-                break
+        length = _number(digits)
+        if length is None and not digits.isdigit():
             raise TarError(offset + position, "a pax record has no length")
-        end = position + int(digits)
-        if end > len(data) or end <= space + 1 or data[end - 1] != 0x0A:
+        end = position + (length or 0)
+        if end < position + 5 or end > len(data) or end <= space + 1 or data[end - 1] != 0x0A:
             raise TarError(offset + position, "a pax record has a wrong length")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key:
             raise TarError(offset + position, "a pax record has no key")
-        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+        if b"\0" in (value if key in _STRINGS else key):
+            raise TarError(offset + position, f"the pax {visible(key)} holds a NUL")
+        if key in _SPARSE_PAIR:
+            if key != _SPARSE_PAIR[len(pieces) % 2] or b"," in value:
+                raise TarError(offset + position, "the sparse map is not in pairs")
             pieces.append(value)
         else:
             records[key] = value
@@ -84,57 +98,68 @@ def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
 
 
 def apply_pax(override: Override, records: Mapping[bytes, bytes], offset: int) -> None:
-    """Writes what pax records say into an override.
+    """Writes what pax records say into an override; `apply_sparse` has those of sparse files.
 
-    Names with a NUL inside are refused, as no kernel could hold them. An empty value means that
-    the header's own field counts (POSIX.1-2001, pax "Extended Header Keywords").
-
-    Raises:
-        TarError: A value is not what its keyword needs.
+    An empty value means the header's own field (POSIX.1-2001, pax "Extended Header Keywords").
+    Raises TarError if a value is not what its keyword needs.
     """
     for key, value in records.items():
-        if key in (b"path", b"linkpath"):
-            if b"\0" in value:
-                raise TarError(offset, f"the pax {key.decode()} holds a NUL")
-            if key == b"path":
-                override.path = checked_path(value, offset)
-            else:
-                override.link = checked_path(value, offset)
+        if not value:
+            continue
+        if key == b"path":
+            override.path = checked_path(value, offset)
+        elif key == b"linkpath":
+            override.link = checked_path(value, offset)
         elif key == b"size":
-            override.size = override.stored_size = _decimal(value, "size", offset)
+            override.size = override.stored_size = _integer(value, "pax size", offset)
         elif key == b"uid":
-            override.uid = _decimal(value, "uid", offset)
+            override.uid = _integer(value, "pax uid", offset)
         elif key == b"gid":
-            override.gid = _decimal(value, "gid", offset)
+            override.gid = _integer(value, "pax gid", offset)
         elif key == b"mtime":
-            override.mtime = _seconds(value, offset)
+            override.mtime = _seconds(value, "mtime", offset)
+        elif key in (b"atime", b"ctime"):
+            _seconds(value, key.decode(), offset)
         elif key.startswith(_XATTR_PREFIX):
             override.xattrs[key[len(_XATTR_PREFIX) :]] = value
-    _apply_sparse(override, records, offset)
 
 
-def _apply_sparse(override: Override, records: Mapping[bytes, bytes], offset: int) -> None:
-    """The GNU sparse formats 0.0 and 0.1, and the names of 1.0 (whose map is in the data)."""
-    name = records.get(b"GNU.sparse.name")
-    if name:
+def apply_sparse(
+    override: Override, records: Mapping[bytes, bytes], kind: int, offset: int
+) -> None:
+    """The GNU sparse formats 0.0 and 0.1, and the names of 1.0 (whose map is in the data).
+
+    The other records of a version that is not known say nothing. Raises TarError if the map is not
+    valid, or if an entry of type `kind` cannot have one.
+    """
+    version = (records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b""))
+    if version not in _SPARSE_VERSIONS or (version == (b"", b"") and _SPARSE_MAP not in records):
+        return
+    if header_only(kind):
+        raise TarError(offset, "a sparse map belongs to something that is not a file")
+    if name := records.get(b"GNU.sparse.name"):
         if b"\0" in name:
             raise TarError(offset, "the sparse name holds a NUL")
         override.path = checked_path(name, offset)
-    real = records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size")
-    if real is not None:
-        override.size = _decimal(real, "sparse size", offset)
-        override.map_in_data = records.get(b"GNU.sparse.major") == b"1"
-    text = records.get(b"GNU.sparse.map")
-    if text is not None:
-        numbers = [_decimal(n, "sparse map", offset) for n in text.split(b",") if n]
-        override.sparse = sparse_map(numbers, override.size, offset)
+    if real := records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize"):
+        override.size = _integer(real, "sparse size", offset)
+        if override.size < 0:
+            raise TarError(offset, "the sparse size is negative")
+    if version == (b"1", b"0"):
+        override.map_in_data = True
+        return
+    text = records.get(_SPARSE_MAP)
+    numbers = [_integer(n, "sparse map", offset) for n in text.split(b",")] if text else []
+    count = records.get(b"GNU.sparse.numblocks")
+    if count is not None and _number(count) != len(numbers) / 2:
+        raise TarError(offset, "the sparse map has another length than its header says")
+    override.sparse = sparse_map(numbers, override.size, offset)
 
 
 def checked_path(value: bytes, offset: int) -> bytes | None:
-    """A path or link target from an extended header; None if it is empty, which says nothing.
+    """A path or link target from an extended header; None if it is empty.
 
-    Raises:
-        TarError: It is longer than any path can be.
+    Raises TarError if it is longer than any path can be.
     """
     if len(value) > MAX_PATH:
         raise TarError(offset, "a name is longer than any path can be")
@@ -144,15 +169,14 @@ def checked_path(value: bytes, offset: int) -> bytes | None:
 def sparse_map(numbers: list[int], size: int | None, offset: int) -> list[tuple[int, int]]:
     """Pairs of offset and length of the pieces that hold data, checked for sense.
 
-    Raises:
-        TarError: The pieces overlap, go backwards or reach beyond the file's size.
+    Raises TarError if the pieces overlap, go backwards or reach beyond the file's size.
     """
     if len(numbers) % 2:
         raise TarError(offset, "the sparse map has an odd number of entries")
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
     reached = 0
     for start, length in pairs:
-        if start < reached:
+        if start < reached or length < 0:
             raise TarError(offset, "the sparse map goes backwards")
         reached = start + length
     if size is not None and reached > size:
@@ -165,14 +189,10 @@ def parse_map_in_data(
 ) -> tuple[list[tuple[int, int]], int] | None:
     """Reads the map of GNU sparse format 1.0, which precedes the file's data in whole blocks.
 
-    Args:
-        data: The first bytes of the entry's data.
-        size: The file's real size.
-        offset: Where the data begins, for errors.
+    `offset` is where the data begins, for errors.
 
-    Returns:
-        The map, and how many bytes it takes before the content; None if it goes on beyond the
-        bytes that are there.
+    Returns the map, and how many bytes it takes before the content; None if it goes on beyond the
+    bytes that are there.
     """
     numbers: list[int] = []
     wanted = 1
@@ -181,7 +201,7 @@ def parse_map_in_data(
         newline = data.find(b"\n", position)
         if newline < 0:
             return None
-        numbers.append(_decimal(data[position:newline], "sparse map", offset))
+        numbers.append(_integer(data[position:newline], "sparse map", offset))
         wanted = 1 + 2 * numbers[0]
         if wanted > MAX_EXTENDED:
             raise TarError(offset, "the sparse map is too long")
@@ -194,33 +214,34 @@ def sparse_map_in_header(block: bytes, slots: int, start: int, offset: int) -> l
     numbers: list[int] = []
     for slot in range(slots):
         at = start + 24 * slot
-        if not block[at : at + 24].strip(b"\0 "):
+        if not block[at]:
             break
-        for piece in (block[at : at + 12], block[at + 12 : at + 24]):
-            number = parse_number(piece, "the sparse map", offset)
-            if number < 0:
-                raise TarError(offset, "the sparse map is negative")
-            numbers.append(number)
+        pair = (block[at : at + 12], block[at + 12 : at + 24])
+        numbers += [parse_number(piece, "the sparse map", offset) for piece in pair]
     return numbers
 
 
-def _decimal(value: bytes, what: str, offset: int) -> int:
-    digits = value.strip()
-    if digits.startswith(b"-"):
-        raise TarError(offset, f"the pax {what} is negative")
-    if not digits.isdigit() or len(digits) > 19 or int(digits) > MAX_NUMBER:
-        raise TarError(offset, f"the pax {what} is not a number")
-    return int(digits)
+def _number(text: bytes) -> int | None:
+    """A decimal number of 64 bits, or None; a sign and leading zeros are allowed."""
+    digits = text[1:] if text[:1] in (b"+", b"-") else text
+    if not digits.isdigit() or len(digits.lstrip(b"0")) > 19:
+        return None
+    number = int(digits.lstrip(b"0") or b"0") * (-1 if text[:1] == b"-" else 1)
+    return number if -MAX_NUMBER - 1 <= number <= MAX_NUMBER else None
 
 
-def _seconds(value: bytes, offset: int) -> int:
+def _integer(value: bytes, what: str, offset: int) -> int:
+    number = _number(value)
+    if number is None:
+        raise TarError(offset, f"the {what} is not a number")
+    return number
+
+
+def _seconds(value: bytes, what: str, offset: int) -> int:
     """Whole seconds, rounded down as the kernel's tv_sec is, of a pax time such as -1.25."""
-    text = value.strip()
-    negative = text.startswith(b"-")
-    whole, _, fraction = text[negative:].partition(b".")
-    if not (whole + fraction).isdigit() or len(whole) > 18:
-        raise TarError(offset, "the pax mtime is not a time")
-    seconds = int(whole or b"0")
-    if not negative:
-        return seconds
-    return -seconds - (1 if fraction.strip(b"0") else 0)
+    whole, _, fraction = value.partition(b".")
+    seconds = _number(whole)
+    if seconds is None or (fraction and not fraction.isdigit()):
+        raise TarError(offset, f"the pax {what} is not a time")
+    # Nanoseconds are all that counts.
+    return seconds - (whole.startswith(b"-") and bool(fraction[:9].strip(b"0")))

@@ -1,8 +1,8 @@
 """One tar header block: its fields, its numbers and its checksum.
 
-The formats are those of POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU tar, as the OCI image
-specification (layer.md, "Distributable Format") has them read. Everything here works on one block
-and is only called where the column decoder of `tar_columns` meets something out of the ordinary.
+The formats are POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU tar (OCI image specification,
+layer.md, "Distributable Format"). Functions here take one block, and serve `tar_columns` where
+something is out of the ordinary.
 """
 
 from __future__ import annotations
@@ -22,64 +22,62 @@ CHECKSUM = slice(148, 156)
 TYPEFLAG = 156
 LINKNAME = slice(157, 257)
 MAGIC = slice(257, 263)
+MAGIC_VERSION = slice(257, 265)
 DEVMAJOR = slice(329, 337)
 DEVMINOR = slice(337, 345)
 PREFIX = slice(345, 500)
 GNU_SPARSE = slice(386, 482)
 GNU_IS_EXTENDED = 482
 GNU_REAL_SIZE = slice(483, 495)
+GNU_ATIME, GNU_CTIME = slice(345, 357), slice(357, 369)
+STAR_PREFIX, STAR_ATIME, STAR_CTIME = slice(345, 476), slice(476, 488), slice(488, 500)
+STAR_TRAILER = slice(508, 512)
 
 MAGIC_POSIX = b"ustar\0"
-MAGIC_GNU = b"ustar "
+MAGIC_GNU = b"ustar  \0"  # With the version.
+TRAILER_STAR = b"tar\0"
 
 # Type flags. A NUL is what pre-POSIX tars wrote for a regular file.
 FILE, FILE_V7, LINK, SYMLINK, CHAR, BLOCKDEV, DIR, FIFO, CONTIGUOUS = b"0\x001234567"
 GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE_FILE = b"LKS"
 PAX_NEXT, PAX_GLOBAL, PAX_SOLARIS = b"xgX"
 
-#: Types that say something about the header that follows, or need more than their own block.
+#: Types that describe the next header, or need more than their own block.
 EXTENDED = frozenset(
     (GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE_FILE, PAX_NEXT, PAX_GLOBAL, PAX_SOLARIS)
 )
 
-#: Sizes and offsets beyond this cannot be held in a file system and would overflow our columns.
+#: No file system holds more, and larger numbers would overflow our columns.
 MAX_NUMBER = (1 << 63) - 1
 
 
 class TarError(ValueError):
-    """Bytes that are not a tar archive, at an offset in that archive.
-
-    Attributes:
-        offset: Byte offset of the block at fault, counted from the beginning of the tar stream.
-        problem: What is wrong with it, as the end of a sentence.
-        hint: What to do about it; may be empty.
-    """
+    """Bytes that are not a tar archive, at an offset in that archive."""
 
     def __init__(self, offset: int, problem: str, hint: str = "") -> None:
         super().__init__(f"{problem} at byte {offset}")
+        #: Byte offset of the block at fault, counted from the beginning of the tar stream.
         self.offset = offset
-        self.problem = problem
-        self.hint = hint
+        self.problem = problem  # What is wrong with it, as the end of a sentence.
+        self.hint = hint  # What to do about it; may be empty.
 
 
 def bad_checksum(offset: int) -> TarError:
-    """The error for a header that is none: something else has been written over it."""
     return TarError(offset, "the header's checksum is wrong", SAVE_AGAIN)
+
+
+def header_only(kind: int) -> bool:
+    """Whether entries of a type have no content, whatever their size field says."""
+    return LINK <= kind <= FIFO
 
 
 def parse_number(field: bytes, what: str, offset: int) -> int:
     """Reads a numeric field: octal digits, or GNU base-256 if its first bit is set.
 
-    Args:
-        field: The bytes of the field.
-        what: Name of the field, for the error.
-        offset: Offset of the header in the archive, for the error.
+    Octal digits may have NULs and spaces before and behind them, and anything behind a NUL.
 
-    Returns:
-        The number; negative only in base-256. An empty field is 0, as all tars read it.
-
-    Raises:
-        TarError: The field holds neither.
+    Returns the number; negative only in base-256. An empty field is 0, as all tars read it. Raises
+    TarError if the field holds neither.
     """
     if field and field[0] & 0x80:
         # The first byte is 0x80 for positive and 0xff for negative numbers; the other bits of
@@ -90,10 +88,10 @@ def parse_number(field: bytes, what: str, offset: int) -> int:
             value -= 1 << bits
         else:
             value -= 1 << (bits - 1)
-        if not -MAX_NUMBER <= value <= MAX_NUMBER:
+        if not -MAX_NUMBER - 1 <= value <= MAX_NUMBER:
             raise TarError(offset, f"{what} is out of range in the header")
         return value
-    digits = field.split(b"\0", 1)[0].strip(b" ")
+    digits = field.strip(b" \0").split(b"\0", 1)[0]
     if not digits:
         return 0
     if digits.strip(b"01234567"):
@@ -101,16 +99,47 @@ def parse_number(field: bytes, what: str, offset: int) -> int:
     return int(digits, 8)
 
 
-def parse_size(field: bytes, offset: int) -> int:
-    """Reads a size, which must not be negative.
-
-    Raises:
-        TarError: It is negative or not a number.
-    """
-    size = parse_number(field, "the size", offset)
+def parse_size(block: bytes, offset: int, field: slice = SIZE) -> int:
+    """Reads a size, which must not be negative where there is content; raises TarError."""
+    size = parse_number(block[field], "the size", offset)
     if size < 0:
-        raise TarError(offset, "the size is negative in the header")
+        if not header_only(block[TYPEFLAG]):
+            raise TarError(offset, "the size is negative in the header")
+        return 0
     return size
+
+
+def has_devices(block: bytes) -> bool:
+    """Whether a header is of a format with device numbers."""
+    return block[MAGIC] == MAGIC_POSIX or block[MAGIC_VERSION] == MAGIC_GNU
+
+
+def full_name(block: bytes, offset: int) -> bytes:
+    return prefix(block, offset) + c_string(block[NAME])
+
+
+def prefix(block: bytes, offset: int) -> bytes:
+    """What comes before the name, with a slash; empty if nothing does.
+
+    Raises TarError if a field of the header's format is not a number.
+    """
+    found = b""
+    if block[MAGIC] == MAGIC_POSIX:
+        found = c_string(block[PREFIX])
+        if block[STAR_TRAILER] == TRAILER_STAR:
+            found = c_string(block[STAR_PREFIX])
+            for field in (STAR_ATIME, STAR_CTIME):
+                parse_number(block[field], "a time", offset)
+    elif block[MAGIC_VERSION] == MAGIC_GNU:
+        try:
+            for field in (GNU_ATIME, GNU_CTIME):
+                if block[field.start]:
+                    parse_number(block[field], "a time", offset)
+        except TarError:
+            # Go before 1.8 wrote a prefix where GNU headers have times, and still reads it.
+            text = c_string(block[PREFIX])
+            found = text if text.isascii() else b""
+    return found + b"/" if found else b""
 
 
 def checksum_matches(block: bytes) -> bool:
@@ -118,7 +147,7 @@ def checksum_matches(block: bytes) -> bool:
 
     Old tars summed signed characters; both sums are accepted, as POSIX readers do.
     """
-    stored = block[CHECKSUM].split(b"\0", 1)[0].strip(b" ")
+    stored = block[CHECKSUM].strip(b" \0").split(b"\0", 1)[0]
     if not stored or stored.strip(b"01234567"):
         return False
     wanted = int(stored, 8)
@@ -128,5 +157,4 @@ def checksum_matches(block: bytes) -> bool:
 
 
 def c_string(field: bytes) -> bytes:
-    """The bytes of a field up to its first NUL."""
     return field.split(b"\0", 1)[0]

@@ -1,12 +1,11 @@
 """Layers with a table of contents: eStargz (gzip) and zstd:chunked.
 
-Both are ordinary compressed tars to whoever does not know them, and both carry a JSON document that
-says of every entry what its tar header says, and where its content begins. Read from a registry,
-that document is a few hundredths of the layer.
+Both are valid compressed tars that include a JSON document with the tar header of every entry and
+the offset of its content. That document has a few per cent of the layer's size.
 
-Go writes the JSON, and writes U+FFFD for what is not UTF-8, so a table with that in a name is not
-true to the layer. It is refused here, like everything else that is not as it should be:
-`TocError` means that the layer itself must be read.
+Go writes the JSON, with U+FFFD for bytes that are not UTF-8, so a table with that in a name does
+not match the layer. It is refused, like anything else that is not valid: after a `TocError`, the
+layer itself must be read.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ from layerscope.oci.tar_columns import TarColumns
 
 #: The annotation with the digest of an eStargz table, uncompressed.
 STARGZ_DIGEST = "containerd.io/snapshot/stargz/toc.digest"
-#: The name that the table has as an entry of the tar, which every engine unpacks.
+#: The name of the tar entry with the table, which every engine unpacks.
 STARGZ_ENTRY = b"stargz.index.json"
-#: The two footers, gzip members that hold nothing but the table's offset in their extra field.
+#: Sizes of the two footers: empty gzip members with the table's offset in their extra field.
 STARGZ_FOOTERS = (51, 47)
 
 # What containers/storage writes, and what its first versions and stargz-snapshotter write.
 _CHUNKED_PREFIXES = ("io.github.containers.zstd-chunked.", "io.containers.zstd-chunked.")
 _CHUNKED_JSON = 1
 
-#: Tables above this are not worth their memory; the layer is streamed instead.
+#: The largest table; beyond it, the layer is streamed instead.
 MAX_TOC = 128 << 20
 
 _TYPES = {
@@ -54,64 +53,39 @@ _GO_ZERO = "0001-01-01T00:00:00Z"
 
 
 class TocError(ValueError):
-    """A table of contents that is missing, damaged or does not tell the truth."""
+    """A table of contents that is missing, damaged or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkedPlace:
-    """Where the table of a zstd:chunked layer is.
+    """Where the table of a zstd:chunked layer is."""
 
-    Attributes:
-        offset: Offset in the layer as it is stored.
-        size: How long it is there.
-        full_size: How long it is uncompressed.
-        digest: SHA-256 of it as it is stored.
-    """
-
-    offset: int
+    offset: int  # Offset in the layer as it is stored.
     size: int
-    full_size: int
-    digest: str
+    full_size: int  # How long it is uncompressed.
+    digest: str  # SHA-256 of it as it is stored.
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a file's content.
+    """A piece of a file's content."""
 
-    Attributes:
-        start: Where it belongs in the file.
-        size: How long it is.
-        offset: Where the compressed member begins that holds it; -1 for a hole.
-        inner: How far into that member's content it begins.
-    """
-
-    start: int
+    start: int  # Where it belongs in the file.
     size: int
-    offset: int
-    inner: int
+    offset: int  # Where the compressed member begins that holds it; -1 for a hole.
+    inner: int  # How far into that member's content it begins.
 
 
 @dataclass(slots=True)
 class Toc:
-    """A table of contents.
-
-    Attributes:
-        columns: The entries; where they are in the tar is not known.
-        chunks: The chunks of the file that was asked for, in order.
-        offsets: All offsets of the table: each member ends where another begins.
-    """
-
-    columns: TarColumns
-    chunks: list[Chunk] = field(default_factory=list)
+    columns: TarColumns  # The entries; where they are in the tar is not known.
+    chunks: list[Chunk] = field(default_factory=list)  # The chunks of the wanted file, in order.
+    #: All offsets in the table: each member ends where another begins.
     offsets: list[int] = field(default_factory=list)
 
 
 def stargz_toc_offset(tail: bytes) -> int | None:
-    """The offset of an eStargz table, out of the footer that ends the layer.
-
-    Returns:
-        The offset, and None if there is no such footer.
-    """
+    """The offset of an eStargz table, from the footer at the end of the layer, or None."""
     for size in STARGZ_FOOTERS:
         footer = tail[-size:]
         if len(footer) < size or footer[:4] != b"\x1f\x8b\x08\x04":
@@ -130,10 +104,9 @@ def stargz_toc_offset(tail: bytes) -> int | None:
 
 
 def chunked_place(annotations: Mapping[str, str], layer_size: int) -> ChunkedPlace | None:
-    """Where the annotations of a layer say that its zstd:chunked table is.
+    """Where a layer's zstd:chunked table is, according to its annotations, or None.
 
-    Raises:
-        TocError: They say something that cannot be.
+    Raises TocError if they are not valid.
     """
     for prefix in _CHUNKED_PREFIXES:
         position = annotations.get(f"{prefix}manifest-position")
@@ -142,10 +115,10 @@ def chunked_place(annotations: Mapping[str, str], layer_size: int) -> ChunkedPla
             continue
         parts = position.split(":")
         if len(parts) != 4 or not all(p.isascii() and p.isdigit() and len(p) < 16 for p in parts):
-            raise TocError("the position of the table of contents is no position")
+            raise TocError("the position of the table of contents is not valid")
         offset, size, full_size, kind = map(int, parts)
         if kind != _CHUNKED_JSON or not size or offset + size > layer_size or full_size > MAX_TOC:
-            raise TocError("the table of contents is of no known kind, or too large")
+            raise TocError("the table of contents is of an unknown kind, or too large")
         return ChunkedPlace(offset, size, full_size, digest)
     return None
 
@@ -153,13 +126,10 @@ def chunked_place(annotations: Mapping[str, str], layer_size: int) -> ChunkedPla
 def parse_toc(data: bytes, wanted: bytes | None = None) -> Toc:
     """Reads a table of contents.
 
-    Args:
-        data: The JSON document.
-        wanted: The name of a file whose chunks to collect, as `oci` layers write it, without
-            leading dot or slash.
+    `wanted` is the name of a file whose chunks to collect, as `oci` layers write it, without
+    leading dot or slash.
 
-    Raises:
-        TocError: It is none, or cannot be trusted.
+    Raises TocError if it is not valid.
     """
     reader = _Reader(wanted)
     try:
@@ -177,14 +147,10 @@ def parse_toc(data: bytes, wanted: bytes | None = None) -> Toc:
 
 
 class _Reader:
-    """Takes entries as the JSON parser meets them, so that none is held longer than need be.
-
-    Attributes:
-        count: How many entries were taken, chunks included.
-    """
+    """Takes entries as the JSON parser meets them, so that few are in memory at once."""
 
     def __init__(self, wanted: bytes | None) -> None:
-        self.count = 0
+        self.count = 0  # How many entries were taken, chunks included.
         self._wanted = wanted
         self._chunks: list[tuple[int, int, int, int]] = []
         self._size = 0
@@ -225,7 +191,7 @@ class _Reader:
         if flag in (th.LINK, th.SYMLINK):
             link = entry.get("linkName")
             if not isinstance(link, str):
-                raise TocError("the table of contents has a link without target")
+                raise TocError("the table of contents has a link without a target")
             self._links[row] = _bytes(link)
         elif flag in (th.CHAR, th.BLOCKDEV):
             self._devices[row] = (_number(entry, "devMajor"), _number(entry, "devMinor"))
@@ -237,7 +203,6 @@ class _Reader:
         return None
 
     def toc(self) -> Toc:
-        """What was taken."""
         modes, uids, gids, sizes, mtimes = (np.array(n, np.int64) for n in self._numbers)
         nowhere = np.full(len(self._names), -1, np.int64)
         columns = TarColumns(
@@ -253,9 +218,7 @@ class _Reader:
             offsets=nowhere,
             data_offsets=nowhere.copy(),
             xattrs=self._xattrs,
-            sparse={},
             digests=self._digests,
-            end=0,
         )
         return Toc(columns, self._ordered_chunks(), sorted(set(self._offsets)))
 
@@ -266,7 +229,7 @@ class _Reader:
         if path.strip(b"/").removeprefix(b"./") != self._wanted:
             return
         if kind == "reg":
-            # Of a name that comes twice the last one counts.
+            # Of repeated names the last one counts.
             self._chunks, self._size = [], size
         if entry.get("chunkType") == "zeros":
             offset = -1
@@ -291,12 +254,12 @@ class _Reader:
         if text is None or text in ("", _GO_ZERO):
             return 0
         if not isinstance(text, str):
-            raise TocError("the table of contents has a time that is none")
+            raise TocError("the table of contents has an invalid time")
         known = self._times.get(text)
         if known is None:
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
-                raise TocError("the table of contents has a time without zone")
+                raise TocError("the table of contents has a time without a zone")
             known = self._times[text] = timegm(moment.astimezone(UTC).timetuple())
         return known
 
@@ -304,7 +267,7 @@ class _Reader:
         if isinstance(text, str) and text.startswith("sha256:"):
             digest = bytes.fromhex(text[7:])
             if len(digest) != 32:
-                raise TocError("the table of contents has a digest that is none")
+                raise TocError("the table of contents has an invalid digest")
             self._digests[row] = digest
 
 
@@ -319,13 +282,13 @@ def _number(entry: Mapping[str, Any], key: str) -> int:
     if value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= th.MAX_NUMBER:
-        raise TocError(f"the table of contents has a {key} that is none")
+        raise TocError(f"the table of contents has an invalid {key}")
     return value
 
 
 def _xattrs(xattrs: object) -> dict[bytes, bytes]:
     if not isinstance(xattrs, dict):
-        raise TocError("the table of contents has xattrs that are none")
+        raise TocError("the table of contents has invalid xattrs")
     found: dict[bytes, bytes] = {}
     for key, value in xattrs.items():
         try:

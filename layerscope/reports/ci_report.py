@@ -6,105 +6,78 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from layerscope.filesystem.globs import glob_pattern
+import numpy as np
+
+from layerscope.filesystem.search import Joined
 from layerscope.filesystem.waste import measure
 from layerscope.images.loading import Loaded
-from layerscope.reports.ci_rules import Thresholds, excluded
+from layerscope.patterns import glob_pattern
+from layerscope.reports.ci_rules import Thresholds
+from layerscope.reports.color import DIM, GREEN, RED, painted, sized
+from layerscope.reports.layout import table
 from layerscope.text import decode, docker_size, visible
 
-SCHEMA = "layerscope.ci/1"
-
-#: Wasted paths that are named when a rule is broken.
-_PATHS = 10
+_PATHS = 10  # How many wasted paths are shown.
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule and how an image keeps it.
+    """One rule, and whether the image passes."""
 
-    Attributes:
-        rule: Its name.
-        value: What was measured.
-        threshold: The limit; None if the rule is off.
-        passed: Whether it is kept; None if it is off.
-        is_bytes: Whether the value is a number of bytes rather than a fraction.
-    """
+    rule: str  # Its name.
+    value: float  # What was measured.
+    threshold: float | None  # The limit; None if the rule is off.
+    is_bytes: bool = False  # Whether the value is a number of bytes rather than a fraction.
+    is_least: bool = False  # Whether the limit is a lower one.
 
-    rule: str
-    value: float
-    threshold: float | None
-    passed: bool | None
-    is_bytes: bool
+    @property
+    def passed(self) -> bool | None:
+        """None if the rule is off."""
+        if self.threshold is None:
+            return None
+        return self.value >= self.threshold if self.is_least else self.value <= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """All verdicts on an image.
-
-    Attributes:
-        loaded: The image.
-        verdicts: One for each rule.
-        wasted: The paths whose waste counts, largest first, with their bytes.
-        excluded_size: Wasted bytes in excluded paths.
-    """
-
-    loaded: Loaded
-    verdicts: list[Verdict]
+    loaded: Loaded  # The image.
+    verdicts: list[Verdict]  # One for each rule.
+    #: The paths whose waste counts, largest first, with their bytes.
     wasted: list[tuple[bytes, int]]
-    excluded_size: int
+    excluded_size: int  # Wasted bytes in excluded paths.
 
     @property
     def passed(self) -> bool:
-        """Whether no rule is broken."""
         return all(verdict.passed is not False for verdict in self.verdicts)
 
 
-def judge(loaded: Loaded, thresholds: Thresholds) -> Gate:
-    """Measures an image against thresholds."""
+def judge(loaded: Loaded, limits: Thresholds) -> Gate:
     waste = measure(loaded.stack)
-    patterns = [glob_pattern(glob) for glob in thresholds.exclude]
-    counted = [path for path in waste.paths if not excluded(path.path, patterns)]
+    paths = Joined(b"\0".join(path.path for path in waste.paths))
+    excluded = np.zeros(len(paths), np.bool_)
+    for glob in limits.exclude:
+        excluded |= paths.matching(glob_pattern(glob))
+    counted = [path for path, out in zip(waste.paths, excluded, strict=False) if not out]
     wasted = sum(path.size for path in counted)
     size = waste.size
     user_size = size - (waste.layer_sizes[0] if waste.layer_sizes else 0)
-    efficiency = 1 - wasted / size if size else 1.0
-
-    def at_most(rule: str, value: float, limit: float | None, is_bytes: bool) -> Verdict:
-        return Verdict(rule, value, limit, None if limit is None else value <= limit, is_bytes)
-
-    lowest = thresholds.lowest_efficiency
+    share = wasted / size if size else 0.0
+    user_share = wasted / user_size if user_size else 0.0
     verdicts = [
-        Verdict(
-            "lowest-efficiency",
-            efficiency,
-            lowest,
-            None if lowest is None else efficiency >= lowest,
-            False,
-        ),
-        at_most("highest-wasted-bytes", wasted, thresholds.highest_wasted_bytes, True),
-        at_most(
-            "highest-wasted-percent",
-            wasted / size if size else 0.0,
-            thresholds.highest_wasted_percent,
-            False,
-        ),
-        at_most(
-            "highest-user-wasted-percent",
-            wasted / user_size if user_size else 0.0,
-            thresholds.highest_user_wasted_percent,
-            False,
-        ),
-        at_most("highest-size", size, thresholds.highest_size, True),
+        Verdict("lowest-efficiency", 1 - share, limits.lowest_efficiency, is_least=True),
+        Verdict("highest-wasted-bytes", wasted, limits.highest_wasted_bytes, is_bytes=True),
+        Verdict("highest-wasted-percent", share, limits.highest_wasted_percent),
+        Verdict("highest-user-wasted-percent", user_share, limits.highest_user_wasted_percent),
+        Verdict("highest-size", size, limits.highest_size, is_bytes=True),
     ]
-    return Gate(
-        loaded, verdicts, [(path.path, path.size) for path in counted], waste.wasted_size - wasted
-    )
+    named = [(path.path, path.size) for path in counted]
+    return Gate(loaded, verdicts, named, waste.wasted_size - wasted)
 
 
 def ci_document(gate: Gate) -> dict[str, Any]:
-    """The object that `ci --json` prints; sizes are bytes, percentages are fractions."""
+    """The object of `ci --json`; sizes are bytes, percentages are fractions."""
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.ci/1",
         "reference": gate.loaded.image.reference,
         "id": gate.loaded.image.id,
         "passed": gate.passed,
@@ -125,24 +98,22 @@ def ci_document(gate: Gate) -> dict[str, Any]:
 
 
 def ci_text(gate: Gate) -> Iterator[str]:
-    """The same for people: a table, and the paths to look at if a rule is broken."""
+    """A table, and the largest wasted paths if a rule is broken."""
     yield visible(gate.loaded.image.reference)
     rows = [("RULE", "VALUE", "THRESHOLD", "VERDICT")]
     for verdict in gate.verdicts:
         word = {True: "pass", False: "FAIL", None: "off"}[verdict.passed]
         limit = "-" if verdict.threshold is None else _amount(verdict, verdict.threshold)
+        word = painted(word, {True: GREEN, False: RED, None: DIM}[verdict.passed])
         rows.append((verdict.rule, _amount(verdict, verdict.value), limit, word))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        rule, value, limit, word = row
-        yield f"{rule:<{widths[0]}}  {value:>{widths[1]}}  {limit:>{widths[2]}}  {word}"
+    yield from table(rows, "<>><")
     if gate.excluded_size:
-        yield f"{docker_size(gate.excluded_size)} in excluded paths does not count."
+        yield f"{docker_size(gate.excluded_size)} in excluded paths do not count."
     if not gate.passed and gate.wasted:
         yield ""
         yield "Largest wasted paths:"
         for path, size in gate.wasted[:_PATHS]:
-            yield f"{docker_size(size):>8}  /{visible(path)}"
+            yield f"{sized(size, 8)}  /{visible(path)}"
 
 
 def _amount(verdict: Verdict, value: float) -> str:

@@ -1,65 +1,53 @@
 """The rules of `layerscope ci`, and where their thresholds come from.
 
-Flags come first, then `[ci]` in a `layerscope.toml` or `[tool.layerscope.ci]` in a
-`pyproject.toml`, then dive's `.dive-ci`, then dive's own defaults, so that a pipeline that used
-dive goes on as it was.
+Flags take precedence, then `[ci]` in a `layerscope.toml` or `[tool.layerscope.ci]` in a
+`pyproject.toml`, then dive's `.dive-ci`, then dive's own defaults: a pipeline that used dive works
+as before.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from layerscope.bounded import read_file
+from layerscope.config import line_of
 from layerscope.errors import UsageError
-from layerscope.text import parse_size, visible
+from layerscope.text import listed, parse_size, visible
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Limits that an image must keep; None switches a rule off.
+    """Limits for an image; None turns a rule off."""
 
-    Attributes:
-        lowest_efficiency: Visible ÷ shipped bytes, at least.
-        highest_wasted_bytes: Wasted bytes, at most.
-        highest_wasted_percent: Wasted ÷ shipped bytes, as a fraction, at most.
-        highest_user_wasted_percent: Wasted ÷ bytes shipped above the base layer, at most.
-        highest_size: Shipped bytes, at most.
-        exclude: Globs of paths whose waste does not count.
-    """
-
-    lowest_efficiency: float | None = 0.9
-    highest_wasted_bytes: int | None = None
-    highest_wasted_percent: float | None = None
+    lowest_efficiency: float | None = 0.9  # Visible ÷ shipped bytes, at least.
+    highest_wasted_bytes: int | None = None  # Wasted bytes, at most.
+    highest_wasted_percent: float | None = None  # Wasted ÷ shipped bytes, as a fraction, at most.
+    #: Wasted ÷ bytes shipped above the base layer, at most.
     highest_user_wasted_percent: float | None = 0.1
-    highest_size: int | None = None
-    exclude: tuple[str, ...] = ()
+    highest_size: int | None = None  # Shipped bytes, at most.
+    exclude: tuple[str, ...] = ()  # Globs of paths whose waste does not count.
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value that somebody has set.
-
-    Attributes:
-        value: The value.
-        rule: The name of the rule, as it is written there.
-        where: In front of the name, to say where: the file and the line, or the dashes of a flag.
-    """
-
-    value: object
-    rule: str
-    where: str
+    value: object  # The value.
+    rule: str  # The rule's name as it is written there.
+    where: str  # What to write before the name: the file and the line, or the dashes of a flag.
 
     @property
     def name(self) -> str:
-        """Which rule, and where."""
         return f"{self.where}{visible(self.rule)}"
 
 
-#: Names in dive's file, and in ours.
+RULES = tuple(field.name for field in fields(Thresholds))
+
+#: Names in dive's file.
 _DIVE_NAMES = {
     "lowestEfficiency": "lowest_efficiency",
     "highestWastedBytes": "highest_wasted_bytes",
@@ -70,15 +58,9 @@ _DIVE_NAMES = {
 def load_thresholds(
     flags: Mapping[str, Any], folder: Path, config: Path | None = None
 ) -> Thresholds:
-    """Puts the thresholds together.
+    """The thresholds from flags by rule, and from `config` or the first file that has any.
 
-    Args:
-        flags: Values of flags, as text; None where a flag was not given.
-        folder: Where to look for files.
-        config: A file to read instead.
-
-    Raises:
-        UsageError: A file cannot be read, or a value makes no sense.
+    Raises UsageError if a file cannot be read, or a value is invalid.
     """
     values = _search(folder) if config is None else _read(config)
     if config is not None and not values:
@@ -91,13 +73,12 @@ def load_thresholds(
         for key, value in flags.items()
         if value not in (None, [])
     }
-    known = {field.name for field in fields(Thresholds)}
-    unknown = sorted(values.keys() - known)
+    unknown = sorted(values.keys() - set(RULES))
     if unknown:
         given = values[unknown[0]]
         raise UsageError(
             f"{given.where}there is no rule {visible(given.rule)}.",
-            f"Rules are {', '.join(sorted(name.replace('_', '-') for name in known))}.",
+            f"Rules are {listed(sorted(name.replace('_', '-') for name in RULES))}.",
         )
     return Thresholds(**{key: _value(key, given) for key, given in values.items()})
 
@@ -114,7 +95,7 @@ def _search(folder: Path) -> dict[str, _Given]:
 def _read(path: Path) -> dict[str, _Given]:
     name = visible(str(path))
     try:
-        text = path.read_text("utf-8")
+        text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{name} cannot be read ({reason}).") from None
@@ -122,36 +103,24 @@ def _read(path: Path) -> dict[str, _Given]:
         return _dive_rules(text, name)
     try:
         table = tomllib.loads(text)
-    # Besides its own, there is that of a number with too many digits.
+    # ValueError: also a number with too many digits.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not valid TOML ({visible(str(error))}).") from None
     keys = ("tool", "layerscope", "ci") if path.name == "pyproject.toml" else ("ci",)
     for key in keys:
         table = table.get(key, {})
         if not isinstance(table, dict):
-            raise UsageError(f"{name}{_line_of(text, key)}: {key} is not a table.")
+            raise UsageError(f"{name}{_place(text, key)}: {key} is not a table.")
     below = rf"^\s*\[\s*{re.escape('.'.join(keys))}\s*\]"
     return {
-        key.replace("-", "_"): _Given(value, key, f"{name}{_line_of(text, key, below)}: ")
+        key.replace("-", "_"): _Given(value, key, f"{name}{_place(text, key, below)}: ")
         for key, value in table.items()
     }
 
 
-def _line_of(text: str, key: str, below: str = "") -> str:
-    """In which line a key is set, as the next part of a sentence; empty if that is not found.
-
-    Args:
-        text: TOML or YAML.
-        key: The key.
-        below: What is in a line above it, as a regular expression.
-    """
-    lines = text.splitlines()
-    begin = next((n for n, line in enumerate(lines) if below and re.match(below, line)), 0)
-    quoted = rf"""["']?{re.escape(key)}["']?"""
-    # In one line with its table, behind a dot, or as the heading of a table itself.
-    wanted = re.compile(rf"(?:^|[\s.{{,\[]){quoted}\s*[=:\]]")
-    found = (n for n, line in enumerate(lines[begin:], begin + 1) if wanted.search(line))
-    number = next(found, 0)
+def _place(text: str, key: str, below: str = "") -> str:
+    """The line that sets a key, as the next part of a sentence; empty if it is not found."""
+    number = line_of(text, key, below)
     return f", line {number}" if number else ""
 
 
@@ -161,7 +130,7 @@ def _dive_rules(text: str, name: str) -> dict[str, _Given]:
 
     try:
         document = yaml.safe_load(text)
-    # A date that there is not, or a number with too many digits, is an error of another kind.
+    # ValueError: an impossible date, or a number with too many digits.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
@@ -171,7 +140,7 @@ def _dive_rules(text: str, name: str) -> dict[str, _Given]:
         raise UsageError(f"{name} has no mapping of rules.")
     return {
         _DIVE_NAMES.get(str(key), str(key)): _Given(
-            value, str(key), f"{name}{_line_of(text, str(key))}: "
+            value, str(key), f"{name}{_place(text, str(key))}: "
         )
         for key, value in (rules or {}).items()
     }
@@ -186,46 +155,17 @@ def _value(key: str, given: _Given) -> Any:
     if isinstance(value, str) and value.strip().lower() in ("disabled", "off"):
         return None
     if not isinstance(value, str | int | float):
-        # Aliases of YAML can make the text of one endless.
+        # Aliases in YAML can make the text of a collection endless.
         value = f"a {type(value).__name__}" if value is not None else "empty"
-    if key in ("highest_wasted_bytes", "highest_size"):
-        return parse_bytes(value, given.name)
-    return _fraction(value, given.name)
-
-
-def _fraction(value: object, name: str) -> float:
     text = str(value).strip()
-    try:
-        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number <= 1:
-        raise UsageError(
-            f"{name} is {visible(text)}.",
-            "It must be a fraction from 0 to 1, a percentage such as 90%, or disabled.",
-        )
+    number: float | None = None
+    if key in ("highest_wasted_bytes", "highest_size"):
+        number, wanted = parse_size(text), "a number of bytes such as 20MB or 1GiB"
+    else:
+        wanted = "a fraction from 0 to 1, a percentage such as 90%"
+        with suppress(ValueError):
+            number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+            number = number if 0 <= number <= 1 else None
+    if isinstance(value, bool) or number is None:
+        raise UsageError(f"{given.name} is {visible(text)}.", f"It must be {wanted}, or disabled.")
     return number
-
-
-def parse_bytes(value: object, name: str) -> int:
-    """Reads a number of bytes such as `20MB`, `1.5 GiB` or 1000.
-
-    Args:
-        value: The number.
-        name: What it is, for errors, and where it is set.
-
-    Raises:
-        UsageError: It is none.
-    """
-    size = None if isinstance(value, bool) else parse_size(str(value))
-    if size is None:
-        raise UsageError(
-            f"{name} is {visible(str(value))}.",
-            "It must be a number of bytes such as 20MB or 1GiB, or disabled.",
-        )
-    return size
-
-
-def excluded(path: bytes, patterns: Iterable[re.Pattern[bytes]]) -> bool:
-    """Whether one of the patterns matches a path."""
-    return any(pattern.search(path) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""What `layerscope config show` prints: the settings that apply, as a settings file."""
+"""`layerscope config`: the settings that apply, as a settings file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from typing import Any
 from layerscope.config import OPTIONS, Settings
 from layerscope.text import visible
 
-#: Keys that a binding has by default, and what it does, by its id.
+#: By id, the default keys of a binding and what it does.
 Bindings = Mapping[str, tuple[tuple[str, ...], str]]
 
 
 def config_document(settings: Settings, bindings: Bindings) -> dict[str, Any]:
-    """The settings as one JSON object.
-
-    Args:
-        settings: The settings, checked.
-        bindings: All bindings.
-    """
     return {
         "schema": "layerscope.config/1",
         "path": str(settings.path),
@@ -48,13 +42,8 @@ def config_document(settings: Settings, bindings: Bindings) -> dict[str, Any]:
 
 
 def config_text(settings: Settings, bindings: Bindings) -> Iterator[str]:
-    """The settings as a settings file, each with where it comes from and what it does.
-
-    Args:
-        settings: The settings, checked.
-        bindings: All bindings.
-    """
-    there = "" if settings.exists else " (there is none yet)"
+    """A settings file; comments say where each value comes from and what it does."""
+    there = "" if settings.exists else " (does not exist)"
     yield f"# {visible(str(settings.path))}{there}"
     for option in OPTIONS:
         origin = settings.origins[option.name]
@@ -70,6 +59,5 @@ def config_text(settings: Settings, bindings: Bindings) -> Iterator[str]:
 
 
 def _toml(value: object) -> str:
-    """A value in TOML: strings, numbers, booleans and lists of them are as in JSON there."""
-    text = json.dumps(value, ensure_ascii=False)
-    return visible(text)
+    # Strings, numbers, booleans and lists are as in JSON.
+    return visible(json.dumps(value, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What kind of file a version is, for `cat --describe` and the TUI: never its content."""
+"""What kind of file a version is, for `cat --describe` and the TUI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ _SIZES = frozenset(("uncompressed_size", "source_size", "page_size"))
 
 
 def fact_text(fact: Fact) -> str:
-    """What a fact says, for people; safe to show."""
     value = fact.value
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -23,12 +22,6 @@ def fact_text(fact: Fact) -> str:
 
 
 def description_text(size: int, found: Description) -> Iterator[str]:
-    """Lines for people.
-
-    Args:
-        size: Bytes.
-        found: What the file is.
-    """
     rows = [("Kind", visible(found.summary)), ("Size", f"{docker_size(size)} ({size:,} bytes)")]
     rows += [(fact.title, fact_text(fact)) for fact in found.facts]
     width = max(len(title) for title, _ in rows)
@@ -37,24 +30,11 @@ def description_text(size: int, found: Description) -> Iterator[str]:
 
 
 def description_document(loaded: Loaded, row: int, size: int, found: Description) -> dict[str, Any]:
-    """The object that `cat --describe --json` prints.
-
-    Args:
-        loaded: The image.
-        row: The version.
-        size: Bytes.
-        found: What the file is.
-    """
     stack = loaded.stack
-    facts: dict[str, Any] = {}
+    facts: dict[str, list[Any]] = {}
     for fact in found.facts:
         value = list(fact.value) if isinstance(fact.value, tuple) else fact.value
-        if fact.key in facts:
-            # Of a bundle of certificates there are many.
-            known = facts[fact.key]
-            facts[fact.key] = [*known, value] if isinstance(known, list) else [known, value]
-        else:
-            facts[fact.key] = value
+        facts.setdefault(fact.key, []).append(value)
     return {
         "schema": "layerscope.description/1",
         "path": "/" + decode(stack.tree.path(int(stack.nodes[row]))),
@@ -63,5 +43,6 @@ def description_document(loaded: Loaded, row: int, size: int, found: Description
         "kind": found.kind,
         "summary": found.summary,
         "encoding": found.encoding,
-        "facts": facts,
+        # A bundle of certificates has several of a kind.
+        "facts": {key: each if each[1:] else each[0] for key, each in facts.items()},
     }

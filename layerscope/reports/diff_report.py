@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 from typing import Any
 
 from layerscope.content.line_matching import common_runs
-from layerscope.filesystem.change import Change
 from layerscope.filesystem.compare import Difference, compare_unions
 from layerscope.filesystem.waste import Waste, measure
-from layerscope.images.file_digests import file_digests
+from layerscope.images.files.digests import file_digests
 from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
-from layerscope.images.reader import ImageReader
-from layerscope.images.shared_layers import shared_layers
+from layerscope.images.reader import ImageReader, shared_layers
+from layerscope.reports.color import marked, sized
 from layerscope.reports.entry import aspect_words, difference_text, version_document, version_text
-from layerscope.text import decode, docker_size, one_line, short_id, visible
-
-SCHEMA = "layerscope.diff/1"
+from layerscope.reports.inspect_report import image_fields, size_fields
+from layerscope.text import decode, docker_size, one_line, plural, short_id, visible
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two images.
-
-    Attributes:
-        loaded: The image and its layers.
-        reader: What its files are read from.
-    """
+    """One of the two images, and what reads its files."""
 
     loaded: Loaded
     reader: ImageReader
@@ -36,36 +31,30 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ImageDiff:
-    """What differs between two images.
-
-    Attributes:
-        first: One image.
-        second: The other.
-        config: Values that differ, by dotted key; None on the side that lacks it.
-        shared: How many layers from the base up are the same in both.
-        files: Paths that differ.
-        waste: The waste of both.
-    """
-
-    first: Loaded
-    second: Loaded
+    first: Loaded  # One image.
+    second: Loaded  # The other.
+    #: Dotted key and both values of what differs; None on the side that lacks it.
     config: list[tuple[str, Any, Any]]
-    shared: int
-    files: list[Difference]
-    waste: tuple[Waste, Waste]
+    shared: int  # How many layers from the base up are the same in both.
+    files: list[Difference]  # Paths that differ.
+    time_only: int  # How many more differ in their time only, and are left out.
+    waste: tuple[Waste, Waste]  # The waste of both.
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs that a container would notice."""
+        """Whether a container would notice no difference."""
         return not self.config and not self.files
 
 
-def diff_images(first: Side, second: Side) -> ImageDiff:
-    """Compares two images: configuration, layers, and files by their bytes."""
+def diff_images(first: Side, second: Side, *, ignore_time: bool = False) -> ImageDiff:
+    """Compares two images: configuration, layers, and files by their bytes.
+
+    With `ignore_time`, paths that differ in their time only are left out.
+    """
     one, other = first.loaded, second.loaded
 
     def same_contents(pairs: Sequence[tuple[int, int]]) -> Iterator[bool | None]:
-        # Each layer of either image is gone through once.
+        # This reads each layer only once.
         digests = [
             dict(file_digests(side.loaded.stack, side.reader, rows))
             for side, rows in zip((first, second), zip(*pairs, strict=True), strict=False)
@@ -76,30 +65,25 @@ def diff_images(first: Side, second: Side) -> ImageDiff:
             yield None if a is None or b is None else a == b
 
     ids = [[layer.diff_id for layer in side.image.layers] for side in (one, other)]
-    shared = 0
-    while shared < min(map(len, ids)) and ids[0][shared] == ids[1][shared]:
-        shared += 1
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(*ids, strict=False))))
+    found = compare_unions(
+        one.stack, other.stack, same_contents, shared_layers(first.reader, second.reader)
+    )
+    files = [each for each in found if not (ignore_time and each.only_time)]
     return ImageDiff(
         first=one,
         second=other,
         config=list(config_differences(one.image.config, other.image.config)),
         shared=shared,
-        files=compare_unions(
-            one.stack, other.stack, same_contents, shared_layers(first.reader, second.reader)
-        ),
+        files=files,
+        time_only=len(found) - len(files),
         waste=(measure(one.stack), measure(other.stack)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPair:
-    """Layers of two images that stand beside each other.
-
-    Attributes:
-        first: Number of the layer of the one; None if there is none.
-        second: Number of the layer of the other; likewise.
-        shared: Whether they are the same.
-    """
+    """Layers of two images in one row: their numbers, or None, and whether they are the same."""
 
     first: int | None
     second: int | None
@@ -109,48 +93,41 @@ class LayerPair:
 def pair_layers(one: Image, other: Image) -> list[LayerPair]:
     """The layers of two images side by side, base first.
 
-    Those that are the same stand beside each other, and between them those that the same
-    instruction made; what is left stands beside whatever is left there.
+    The same layers share a row, and between these, layers of the same instruction do. The others
+    are paired in order.
     """
-    ids, others = ([layer.diff_id for layer in side.layers] for side in (one, other))
-    runs, _ = common_runs(ids, others)
     pairs: list[LayerPair] = []
-    i = j = 0
-    for a, b, length in [*runs, (len(one.layers), len(other.layers), 0)]:
-        pairs += _beside(one, other, range(i, a), range(j, b))
-        pairs += [LayerPair(a + step, b + step, True) for step in range(length)]
-        i, j = a + length, b + length
+    ids = [[layer.diff_id for layer in side.layers] for side in (one, other)]
+    for first, second, same in _stretches(*ids):
+        if same:
+            pairs += [LayerPair(a, b, True) for a, b in zip(first, second, strict=True)]
+            continue
+        texts, others = (
+            [side.layers[index].instruction or "" for index in indices]
+            for side, indices in ((one, first), (other, second))
+        )
+        for left, right, _ in _stretches(texts, others):
+            rows = zip_longest(first[left.start : left.stop], second[right.start : right.stop])
+            pairs += [LayerPair(a, b) for a, b in rows]
     return pairs
 
 
-def _beside(one: Image, other: Image, first: range, second: range) -> Iterator[LayerPair]:
-    """Layers that are not the same, those that the same instruction made beside each other."""
-    texts, others = (
-        [side.layers[index].instruction for index in indices]
-        for side, indices in ((one, first), (other, second))
-    )
-    runs, _ = common_runs(texts, others)
-    same = [(a + step, b + step) for a, b, length in runs for step in range(length)]
+def _stretches(one: list[str], other: list[str]) -> Iterator[tuple[range, range, bool]]:
+    """The indices of two lists in turns: what differs, and what is the same."""
+    runs, _ = common_runs(one, other)
     i = j = 0
-    for a, b in [*same, (len(first), len(second))]:
-        while i < a or j < b:
-            yield LayerPair(
-                first[i] if i < a else None,
-                second[j] if j < b else None,
-            )
-            i, j = min(i + 1, a), min(j + 1, b)
-        if a < len(first) and b < len(second):
-            yield LayerPair(first[a], second[b])
-            i, j = a + 1, b + 1
+    for a, b, length in [*runs, (len(one), len(other), 0)]:
+        yield range(i, a), range(j, b), False
+        i, j = a + length, b + length
+        yield range(a, i), range(b, j), True
 
 
 def config_differences(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Differences in what a container gets of the configuration; environment by variable.
+    """Dotted keys and both values of what differs for a container; None on a side that lacks it.
 
-    Yields:
-        Dotted key and both values; None on the side that lacks it.
+    The environment is compared by variable.
     """
     for key in ("os", "architecture", "variant"):
         if one.get(key) != other.get(key):
@@ -175,44 +152,38 @@ def _environment(value: object) -> dict[str, str]:
 
 
 def diff_document(diff: ImageDiff) -> dict[str, Any]:
-    """The object that `diff --json` prints; sizes are bytes."""
-    sides = ((diff.first, diff.waste[0]), (diff.second, diff.waste[1]))
-    images = [
-        {
-            "reference": side.image.reference,
-            "id": side.image.id,
-            "source": side.image.source,
-            "size": waste.size,
-            "visible_size": waste.visible_size,
-            "wasted_size": waste.wasted_size,
-        }
-        for side, waste in sides
-    ]
-    layers = [
-        [
-            {
-                "index": layer.index,
-                "diff_id": layer.diff_id,
-                "instruction": layer.instruction,
-                "size": waste.layer_sizes[layer.index],
-            }
-            for layer in side.image.layers
-        ]
-        for side, waste in sides
-    ]
+    """The object of `diff --json`; sizes are bytes."""
+    (a, layers_a), (b, layers_b) = (
+        _side_documents(side, waste)
+        for side, waste in zip((diff.first, diff.second), diff.waste, strict=True)
+    )
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.diff/1",
         "same": diff.same,
-        "a": images[0],
-        "b": images[1],
+        "a": a,
+        "b": b,
         "config": [{"key": key, "a": a, "b": b} for key, a, b in diff.config],
         "layers": {
-            "shared": layers[0][: diff.shared],
-            "only_a": layers[0][diff.shared :],
-            "only_b": layers[1][diff.shared :],
+            "shared": layers_a[: diff.shared],
+            "only_a": layers_a[diff.shared :],
+            "only_b": layers_b[diff.shared :],
         },
         "files": [_file_document(diff, difference) for difference in diff.files],
+        "time_only": diff.time_only,
     }
+
+
+def _side_documents(side: Loaded, waste: Waste) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    layers = [
+        {
+            "index": layer.index,
+            "diff_id": layer.diff_id,
+            "instruction": layer.instruction,
+            "size": waste.layer_sizes[layer.index],
+        }
+        for layer in side.image.layers
+    ]
+    return image_fields(side.image) | size_fields(waste), layers
 
 
 def _file_document(diff: ImageDiff, difference: Difference) -> dict[str, Any]:
@@ -228,22 +199,23 @@ def _file_document(diff: ImageDiff, difference: Difference) -> dict[str, Any]:
 
 
 def diff_text(diff: ImageDiff) -> Iterator[str]:
-    """The same for people, line by line."""
     for mark, side, waste in zip("AB", (diff.first, diff.second), diff.waste, strict=True):
         yield (
             f"{mark}  {visible(side.image.reference)}  {short_id(side.image.id)}  "
-            f"{docker_size(waste.size)}, {len(side.image.layers)} layers"
+            f"{sized(waste.size)}, {plural(len(side.image.layers), 'layer')}"
         )
     change = diff.waste[1].visible_size - diff.waste[0].visible_size
     sign = "+" if change >= 0 else "-"
-    yield f"Visible size {sign}{docker_size(abs(change))}, {diff.shared} layers shared"
+    yield f"Visible size {sign}{docker_size(abs(change))}, {plural(diff.shared, 'shared layer')}"
+    if diff.time_only:
+        yield f"{plural(diff.time_only, 'path')} left out: only the time differs"
     if diff.same:
         yield "No differences."
         return
     if diff.config:
         yield ""
         for key, one, other in diff.config:
-            yield f"{one_line(key)}: {value_text(one)} → {value_text(other)}"
+            yield f"{one_line(key)}: {value_text(key, one)} → {value_text(key, other)}"
     if diff.files:
         yield ""
         for difference in diff.files:
@@ -252,22 +224,24 @@ def diff_text(diff: ImageDiff) -> Iterator[str]:
 
 def _file_line(diff: ImageDiff, difference: Difference) -> str:
     path = f"/{visible(difference.path)}"
+    one, other = diff.first.stack, diff.second.stack
     first, second = difference.first, difference.second
     if first is not None and second is not None:
-        changed = difference_text(
-            diff.first.stack,
-            first,
-            diff.second.stack,
-            second,
-            difference.aspects,
-            difference.content_known,
-        )
-        return f"M {path}  {changed}"
-    if difference.change is Change.ADDED and second is not None:
-        return f"A {path}  {version_text(diff.second.stack, second)}"
-    return f"R {path}  {version_text(diff.first.stack, first or 0)}"
+        known = difference.content_known
+        text = difference_text(one, first, other, second, difference.aspects, known)
+        return f"{marked('M')} {path}  {text}"
+    if second is not None:
+        return f"{marked('A')} {path}  {version_text(other, second)}"
+    return f"{marked('R')} {path}  {version_text(one, first or 0)}"
 
 
-def value_text(value: object) -> str:
-    """A value of a configuration for people; safe to show."""
-    return "(none)" if value is None else one_line(str(value))
+def value_text(key: str, value: object) -> str:
+    """A value of a configuration as a Dockerfile has it; safe on a terminal."""
+    parent, _, name = key.partition(".")
+    if value == {} and name:
+        return one_line(name)  # A member of a set, such as a port.
+    if value in (None, [], {}) or (value == "" and parent != "Env"):
+        return "(none)"
+    if parent == "Healthcheck" and isinstance(value, int) and name != "Retries":
+        return f"{value / 1e9:g}s"
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

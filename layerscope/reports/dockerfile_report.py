@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from layerscope.dockerfile.reverse import reconstruct, steps
+from layerscope.dockerfile.meaning.reverse import reconstruct, steps
 from layerscope.images.image import Image
 from layerscope.text import visible
 
-SCHEMA = "layerscope.dockerfile/1"
-
 
 def dockerfile_document(image: Image) -> dict[str, Any]:
-    """The object that `dockerfile --json` prints; a layer is null for what made none."""
+    """The object of `dockerfile --json`; `layer` is null for a step without a layer."""
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.dockerfile/1",
         "reference": image.reference,
         "id": image.id,
         "steps": [
@@ -33,6 +31,6 @@ def dockerfile_document(image: Image) -> dict[str, Any]:
 
 
 def dockerfile_text(image: Image) -> Iterator[str]:
-    """The lines of the Dockerfile; tabs stay, all else that a terminal might obey is shown."""
+    """The lines of the Dockerfile, safe on a terminal; tabs stay."""
     for line in reconstruct(image.history, image.reference, image.config):
         yield "\t".join(visible(piece) for piece in line.split("\t"))

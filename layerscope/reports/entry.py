@@ -1,13 +1,17 @@
-"""One version of a path, in JSON and for people."""
+"""One version of a path, as JSON and as text."""
 
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from typing import Any
 
 from layerscope.filesystem.change import Aspect
 from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.facts import time_text
 from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.suspicious import suspicion
+from layerscope.filesystem.view import View
 from layerscope.text import decode, docker_size, visible
 
 _TYPE_BITS = {
@@ -31,21 +35,31 @@ _WORDS = {
     Aspect.DEVICE: "device",
 }
 
+#: The titles of `path_facts`.
+_FACTS = ("Type", "Mode", "Modified", "Written by", "Version")
+
 
 def mode_text(kind: EntryType, mode: int) -> str:
-    """Mode as `ls -l` prints it; the word for a whiteout, which has no mode."""
+    """The mode as `ls -l` prints it; for a whiteout, which has no mode, its name."""
     if kind >= EntryType.WHITEOUT:
         return f"{kind.label:<10}"
     return stat.filemode(_TYPE_BITS[kind] | mode)
 
 
 def aspect_words(aspects: Aspect) -> list[str]:
-    """The words for what differs."""
     return [word for aspect, word in _WORDS.items() if aspects & aspect]
 
 
+def mark_text(stack: Stack, row: int) -> str:
+    """What few versions have, such as `  (implied)`; empty for all others."""
+    marks = ["implied"] if stack.implied(row) else []
+    if suspicious := suspicion(stack, row):
+        marks.append(f"suspicious: {suspicious}")
+    return "".join(f"  ({mark})" for mark in marks)
+
+
 def version_document(stack: Stack, row: int) -> dict[str, Any]:
-    """The fields of a version that `files --json-lines` has too, path, layer and change aside."""
+    """The fields of `files --json-lines` except path, layer and change."""
     kind = EntryType(int(stack.types[row]))
     link = stack.link(int(stack.inodes[row])) if kind is EntryType.SYMLINK else None
     return {
@@ -56,11 +70,12 @@ def version_document(stack: Stack, row: int) -> dict[str, Any]:
         "size": int(stack.sizes[row]),
         "mtime": int(stack.mtimes[row]),
         "link": None if link is None else decode(link),
+        **({"implied": True} if stack.implied(row) else {}),
+        **({"suspicious": suspicious} if (suspicious := suspicion(stack, row)) else {}),
     }
 
 
 def version_text(stack: Stack, row: int) -> str:
-    """Mode, owner, size and target of a version."""
     kind = EntryType(int(stack.types[row]))
     text = mode_text(kind, int(stack.modes[row]))
     text += f"  {stack.uids[row]}:{stack.gids[row]}"
@@ -68,43 +83,75 @@ def version_text(stack: Stack, row: int) -> str:
         text += f"  {docker_size(int(stack.sizes[row]))}"
     elif kind is EntryType.SYMLINK:
         text += f"  -> {visible(stack.link(int(stack.inodes[row])) or b'')}"
-    return text
+    return text + mark_text(stack, row)
 
 
-def change_text(stack: Stack, below: int, row: int, aspects: Aspect, content_known: bool) -> str:
-    """What changed between two versions, such as `owner 0:0→33:33, content unchanged`."""
-    return difference_text(stack, below, stack, row, aspects, content_known)
+def path_facts(view: View, node: int) -> list[tuple[str, str]]:
+    """What a view shows at a node: the same titles for every node, with texts safe to show."""
+    stack = view.stack
+    row: int | None = int(view.versions[node])
+    if row == -1:
+        # The view shows the folder only for what is below it; a lower layer may have it.
+        row = stack.version(node, view.layer)
+    size = docker_size(int(view.sizes[node]))
+    if row is None:
+        texts = [f"folder, {size} below", "", "", "no layer", ""]
+        return list(zip(_FACTS, texts, strict=True))
+    kind = EntryType(int(stack.types[row]))
+    what = kind.noun
+    if kind is EntryType.FILE:
+        what += f", {docker_size(int(stack.sizes[row]))}"
+    elif kind is EntryType.DIR:
+        what += f", {size} below"
+    elif kind is EntryType.SYMLINK:
+        what += f" to {visible(stack.link(int(stack.inodes[row])) or b'')}"
+    texts = [
+        what,
+        f"{mode_text(kind, int(stack.modes[row]))}  {stack.uids[row]}:{stack.gids[row]}",
+        f"{time_text(int(stack.mtimes[row]))} UTC",
+        f"layer {stack.layers[row]}",
+        version_place_text(stack, row),
+    ]
+    return list(zip(_FACTS, texts, strict=True))
+
+
+def version_place_text(stack: Stack, row: int) -> str:
+    """Which of its path's versions one is, and what hides it: `1 of 2, hidden by layer 3`."""
+    versions = stack.versions(int(stack.nodes[row]))
+    text = f"{versions.index(row) + 1} of {len(versions)}"
+    hidden_by = int(stack.hidden_by[row])
+    return text if hidden_by >= stack.height else f"{text}, hidden by layer {hidden_by}"
 
 
 def difference_text(
     first: Stack, one: int, second: Stack, other: int, aspects: Aspect, content_known: bool
 ) -> str:
-    """What differs between a version of one stack and one of another."""
+    """How two versions differ, such as `owner 0:0→33:33, content unchanged`.
+
+    The versions are row `one` of the first stack and row `other` of the second.
+    """
+    sides = ((first, one), (second, other))
+
+    def both(text: Callable[[Stack, int], object]) -> str:
+        return "→".join(str(text(stack, row)) for stack, row in sides)
+
+    def link(stack: Stack, row: int) -> str:
+        return visible(stack.link(int(stack.inodes[row])) or b"")
+
     parts = []
     if aspects & Aspect.TYPE:
-        kinds = (EntryType(int(first.types[one])).label, EntryType(int(second.types[other])).label)
-        parts.append(f"type {kinds[0]}→{kinds[1]}")
+        parts.append(f"type {both(lambda stack, row: EntryType(int(stack.types[row])).label)}")
     if aspects & Aspect.CONTENT:
-        sizes = (int(first.sizes[one]), int(second.sizes[other]))
-        parts.append("content" if sizes[0] == sizes[1] else f"size {sizes[0]}→{sizes[1]}")
+        same_size = first.sizes[one] == second.sizes[other]
+        parts.append("content" if same_size else f"size {both(lambda s, row: int(s.sizes[row]))}")
     if aspects & Aspect.OWNER:
-        owners = (
-            f"{first.uids[one]}:{first.gids[one]}",
-            f"{second.uids[other]}:{second.gids[other]}",
-        )
-        parts.append(f"owner {owners[0]}→{owners[1]}")
+        parts.append(f"owner {both(lambda stack, row: f'{stack.uids[row]}:{stack.gids[row]}')}")
     if aspects & Aspect.MODE:
-        parts.append(f"mode {int(first.modes[one]):04o}→{int(second.modes[other]):04o}")
+        parts.append(f"mode {both(lambda stack, row: f'{int(stack.modes[row]):04o}')}")
     if aspects & Aspect.LINK:
-        targets = (first.link(int(first.inodes[one])), second.link(int(second.inodes[other])))
-        parts.append(f"target {visible(targets[0] or b'')}→{visible(targets[1] or b'')}")
-    parts += [
-        word
-        for aspect, word in ((Aspect.XATTRS, "xattrs"), (Aspect.DEVICE, "device"))
-        if aspects & aspect
-    ]
-    if aspects & Aspect.MTIME:
-        parts.append("mtime")
+        parts.append(f"target {both(link)}")
+    rest = (Aspect.XATTRS, Aspect.DEVICE, Aspect.MTIME)
+    parts += [_WORDS[aspect] for aspect in rest if aspects & aspect]
     is_file = second.types[other] == EntryType.FILE and not aspects & Aspect.TYPE
     if is_file and not aspects & Aspect.CONTENT:
         parts.append("content unchanged" if content_known else "content not compared")

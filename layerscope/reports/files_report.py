@@ -1,4 +1,4 @@
-"""`layerscope files`: the union at the top, or one layer's changes, an entry a line."""
+"""`layerscope files`: the merged view, or one layer's changes, one entry a line."""
 
 from __future__ import annotations
 
@@ -8,41 +8,33 @@ from json.encoder import encode_basestring_ascii as quote
 import numpy as np
 
 from layerscope.filesystem.change import Change
-from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.changeset import EntryType, Int32
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tree import Int32
-from layerscope.reports.entry import mode_text
+from layerscope.filesystem.suspicious import suspicion
+from layerscope.reports.color import by_size, marked
+from layerscope.reports.entry import mark_text, mode_text
 from layerscope.text import decode, visible
 
-#: Rows that are turned into Python objects at a time.
-_SLICE = 8192
+_SLICE = 8192  # Rows that become Python objects at a time.
 
 
 def listed_rows(stack: Stack, layer: int | None) -> Int32:
-    """Versions to list, by path; the root folder, which every image has, is not among them.
-
-    Args:
-        stack: The layers.
-        layer: The layer whose changes to list, or None for the union at the top.
-    """
+    """The rows of a layer's changes, or of the merged view, by path, without the root folder."""
     if layer is None:
-        union = stack.union(stack.height - 1)
-        below_root: Int32 = union[stack.nodes[union] != 0]
+        merged = stack.union(stack.height - 1)
+        below_root: Int32 = merged[stack.nodes[merged] != 0]
         return below_root
-    span = stack.rows(layer)
-    rows = np.arange(span.start, span.stop, dtype=np.int32)
+    rows = stack.changed(layer)
     rows = rows[(stack.nodes[rows] != 0) | (stack.kinds[rows] == EntryType.OPAQUE)]
-    order = np.lexsort((stack.kinds[rows], stack.nodes[rows]))
-    ordered: Int32 = rows[order]
+    ordered: Int32 = rows[np.lexsort((stack.kinds[rows], stack.nodes[rows]))]
     return ordered
 
 
 def json_lines(stack: Stack, layer: int | None) -> Iterator[str]:
-    """One JSON object a line, with the fields of the design's `files --json-lines`."""
-    union = layer is None
+    merged = layer is None
     labels = [kind.label for kind in EntryType]
-    changes = ["null" if union else f'"{change.label}"' for change in Change]
-    kinds = stack.types if union else stack.kinds
+    changes = ["null" if merged else f'"{change.label}"' for change in Change]
+    kinds = stack.types if merged else stack.kinds
     rows = listed_rows(stack, layer)
     for start in range(0, len(rows), _SLICE):
         part = rows[start : start + _SLICE]
@@ -55,7 +47,7 @@ def json_lines(stack: Stack, layer: int | None) -> Iterator[str]:
             stack.uids[part].tolist(),
             stack.gids[part].tolist(),
             stack.sizes[part].tolist(),
-            stack.mtimes[part].tolist(),
+            (stack.shown_mtimes(part) if merged else stack.mtimes[part]).tolist(),
             stack.layers[part].tolist(),
             stack.changes[part].tolist(),
             strict=True,
@@ -68,21 +60,29 @@ def json_lines(stack: Stack, layer: int | None) -> Iterator[str]:
             yield (
                 f'{{"path": {quote("/" + decode(path))}, "type": "{labels[kind]}", "mode": {mode}, '
                 f'"uid": {uid}, "gid": {gid}, "size": {size}, "mtime": {mtime}, "link": {link}, '
-                f'"layer": {of_layer}, "change": {changes[change]}}}'
+                f'"layer": {of_layer}, "change": {changes[change]}{_marks(stack, row)}}}'
             )
 
 
+def _marks(stack: Stack, row: int) -> str:
+    """The fields that few versions have."""
+    marks = ', "implied": true' if stack.implied(row) else ""
+    suspicious = suspicion(stack, row)
+    return marks + (f', "suspicious": {quote(suspicious)}' if suspicious else "")
+
+
 def text_lines(stack: Stack, layer: int | None) -> Iterator[str]:
-    """The same for people: change, mode, owner, size and path."""
-    union = layer is None
+    merged = layer is None
     for row in listed_rows(stack, layer).tolist():
-        kind = EntryType(int((stack.types if union else stack.kinds)[row]))
-        mark = "" if union else f"{Change(int(stack.changes[row])).letter} "
+        kind = EntryType(int((stack.types if merged else stack.kinds)[row]))
+        mark = "" if merged else f"{marked(Change(int(stack.changes[row])).letter)} "
+        size = int(stack.sizes[row])
         mode = mode_text(kind, int(stack.modes[row]))
         owner = f"{stack.uids[row]}:{stack.gids[row]}"
         yield (
-            f"{mark}{mode} {owner:>11} {int(stack.sizes[row]):>12} "
+            f"{mark}{mode} {owner:>11} {by_size(f'{size:>12}', size)} "
             f"/{visible(stack.tree.path(int(stack.nodes[row])))}{_target(stack, row, kind)}"
+            f"{mark_text(stack, row)}"
         )
 
 

@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+from layerscope.errors import LayerscopeError
 from layerscope.filesystem.change import Change
+from layerscope.filesystem.suspicious import suspicions
 from layerscope.filesystem.waste import Waste, measure
-from layerscope.images.image import history_of, told_missing
+from layerscope.filesystem.waste_causes import find_causes
+from layerscope.images.image import Image, history_of, maker, missing_text
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import other_platforms, own_platform
-from layerscope.text import decode, docker_size, one_line, short_id, visible
+from layerscope.reports.color import BOLD, by_change, clip, painted, sized
+from layerscope.reports.findings import finding_fields, group_lines
+from layerscope.reports.layout import terminal_width
+from layerscope.text import decode, docker_size, one_line, plural, short_id, visible
 
-SCHEMA = "layerscope.inspect/1"
+_TEXT_FINDINGS = 5  # How many findings of a cause the text has; the JSON has all.
 
-#: How many wasted paths the text form shows; the JSON has them all.
-_TEXT_PATHS = 15
+
+def image_fields(image: Image) -> dict[str, Any]:
+    return {"reference": image.reference, "id": image.id, "source": image.source}
+
+
+def size_fields(waste: Waste) -> dict[str, int]:
+    return {
+        "size": waste.size,
+        "visible_size": waste.visible_size,
+        "wasted_size": waste.wasted_size,
+    }
 
 
 def inspect_json(loaded: Loaded) -> str:
-    """The object that `inspect --json` prints; sizes are bytes."""
+    """The object of `inspect --json`; sizes are bytes."""
     waste = measure(loaded.stack)
-    return f'{json.dumps(_document(loaded, waste))[:-1]}, "wasted": [{_wasted_json(waste)}]}}'
+    causes = find_causes(loaded.stack, paths=False, left_over=False)
+    findings = json.dumps([finding_fields(finding) for finding in causes.wasted])
+    return (
+        f'{json.dumps(_document(loaded, waste))[:-1]}, "wasted": [{_wasted_json(waste)}], '
+        f'"findings": {findings}}}'
+    )
 
 
 def _wasted_json(waste: Waste) -> str:
     """The members of the list of wasted paths.
 
-    Tens of thousands of them are no rarity, and this is several times as fast as a dict for each.
+    There may be tens of thousands, and this is several times as fast as a dict for each.
     """
     paths, sizes, versions, hiders = waste.columns
     joined = b"\0".join(paths)
@@ -50,23 +70,18 @@ def _wasted_json(waste: Waste) -> str:
 
 
 def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
-    """The object without what is wasted."""
     image, stack = loaded.image, loaded.stack
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.inspect/1",
         "image": {
-            "reference": image.reference,
-            "id": image.id,
-            "source": image.source,
+            **image_fields(image),
             "os": image.os,
             "architecture": image.architecture,
             "platforms": [str(each) for each in image.platforms or (own_platform(image),) if each],
             "created": image.created,
-            "size": waste.size,
-            "visible_size": waste.visible_size,
-            "wasted_size": waste.wasted_size,
+            **size_fields(waste),
             "efficiency": waste.efficiency,
-            # Without a layer, sizes and counts are those of what is there.
+            # If a layer is missing, sizes and counts leave it out.
             "complete": not image.missing,
         },
         "layers": [
@@ -76,11 +91,17 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
                 "digest": layer.digest,
                 "instruction": layer.instruction,
                 "size": waste.layer_sizes[layer.index],
+                # Bytes of the layer that are hidden, and bytes of lower layers that it hides.
+                "wasted_size": waste.layer_wasted[layer.index],
+                "hides_size": waste.layer_hides[layer.index],
                 "entries": stack.entries(layer.index),
                 **_counts(loaded, layer.index),
+                # Folders that no entry of the layer describes; they count as added too.
+                "implied": stack.implied_folders(layer.index),
                 # How much a pull fetches, of images in a registry, and of missing layers.
                 **({} if layer.stored_size is None else {"stored_size": layer.stored_size}),
                 **({"missing": layer.missing} if layer.missing else {}),
+                **({"suspicious": found} if (found := suspicions(stack, layer.index)) else {}),
             }
             for layer in image.layers
         ],
@@ -97,16 +118,17 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
     }
 
 
+_KINDS = (Change.ADDED, Change.MODIFIED, Change.REMOVED)
+
+
 def _counts(loaded: Loaded, layer: int) -> dict[str, int]:
     counts = loaded.stack.counts(layer)
-    kinds = (Change.ADDED, Change.MODIFIED, Change.REMOVED)
-    return {change.label: counts[change] for change in kinds}
+    return {change.label: counts[change] for change in _KINDS}
 
 
 def inspect_text(loaded: Loaded) -> Iterator[str]:
-    """The same for people, line by line."""
     image, waste = loaded.image, measure(loaded.stack)
-    width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 200))
+    width = terminal_width()
     yield f"{visible(image.reference)}  {short_id(image.id)}"
     created = visible(image.created or "unknown")
     others = other_platforms(image)
@@ -114,57 +136,80 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     own = visible(str(own_platform(image) or "unknown"))
     yield f"Platform {own}{also}, created {created}"
     yield (
-        f"Size {docker_size(waste.size)}, visible {docker_size(waste.visible_size)}, "
-        f"wasted {docker_size(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"
+        f"Size {sized(waste.size)}, visible {sized(waste.visible_size)}, "
+        f"wasted {sized(waste.wasted_size)}, efficiency {waste.efficiency:.1%}"
     )
     if loaded.way:
         because = f" ({one_line(loaded.why)})" if loaded.why else ""
         yield f"Read from {one_line(loaded.way)}{because}"
     if image.missing:
-        yield f"Incomplete: {told_missing(image)[0].lower()}{told_missing(image)[1:]}"
+        text = missing_text(image)
+        yield f"Incomplete: {text[0].lower()}{text[1:]}"
     yield ""
-    yield f"{'LAYER':>5} {'SIZE':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
+    heads = (
+        f"{'LAYER':>5} {'SIZE':>8} {'WASTED':>8} {'ADDED':>7} {'MOD':>7} {'REM':>7}  INSTRUCTION"
+    )
+    yield painted(heads, BOLD)
     for entry, layer in history_of(image):
         if layer is not None:
-            yield _cut(_layer_line(loaded, waste, layer), width)
+            yield clip(_layer_line(loaded, waste, layer), width)
         elif entry is not None:
-            text = one_line(entry.instruction)
-            yield _cut(f"{'-':>5} {'':>8} {'':>7} {'':>7} {'':>7}  {text}", width)
-    yield from _wasted_lines(waste, width)
+            text = maker(entry.instruction, entry.comment)
+            number = "-" if entry.empty_layer else "?"
+            yield clip(f"{number:>5} {'':>8} {'':>8} {'':>7} {'':>7} {'':>7}  {text}", width)
+    for each in image.layers:
+        for suspicious in suspicions(loaded.stack, each.index):
+            yield f"Suspicious: in layer {each.index}, {suspicious}"
+    if waste.count:
+        yield ""
+        causes = find_causes(loaded.stack, left_over=False)
+        yield from group_lines(causes, _TEXT_FINDINGS, width)
 
 
 def _layer_line(loaded: Loaded, waste: Waste, index: int) -> str:
     layer = loaded.image.layers[index]
+    instruction = layer.made_by
     if layer.missing:
         stored = docker_size(layer.stored_size or 0)
-        text = f"({stored} stored) {one_line(layer.instruction)}"
-        return f"{index:>5} {'missing':>8} {'-':>7} {'-':>7} {'-':>7}  {text.rstrip()}"
-    counts = loaded.stack.counts(index)
-    return (
-        f"{index:>5} {docker_size(waste.layer_sizes[index]):>8} {counts[Change.ADDED]:>7}"
-        f" {counts[Change.MODIFIED]:>7} {counts[Change.REMOVED]:>7}"
-        f"  {one_line(loaded.image.layers[index].instruction)}"
+        text = f"({stored} stored) {instruction}".rstrip()
+        return f"{index:>5} {'missing':>8} {'-':>8} {'-':>7} {'-':>7} {'-':>7}  {text}"
+    numbers = loaded.stack.counts(index)
+    counts = " ".join(
+        by_change(f"{numbers[change]:>7}", change) if numbers[change] else f"{0:>7}"
+        for change in _KINDS
     )
+    size, wasted = (
+        sized(each, 8) for each in (waste.layer_sizes[index], waste.layer_wasted[index])
+    )
+    return f"{index:>5} {size} {wasted} {counts}  {instruction}"
 
 
-def _wasted_lines(waste: Waste, width: int) -> Iterator[str]:
-    paths = waste.paths
-    if not paths:
+def pull_lines(image: Image) -> Iterator[str]:
+    """What a pull would fetch of an image in a registry; nothing for other images."""
+    if not image.source.startswith("docker://"):
         return
+    from layerscope.images.registry.pull_estimate import pull_estimate
+
+    layers = [(layer.diff_id, layer.stored_size or 0) for layer in image.layers]
     yield ""
-    yield f"{'WASTED':>8} {'VERSIONS':>8} {'HIDDEN BY':>9}  PATH"
-    for wasted in paths[:_TEXT_PATHS]:
-        hidden_by = "-" if wasted.hidden_by is None else str(wasted.hidden_by)
-        yield _cut(
-            f"{docker_size(wasted.size):>8} {wasted.versions:>8} {hidden_by:>9}"
-            f"  /{visible(wasted.path)}",
-            width,
-        )
-    more = len(paths) - _TEXT_PATHS
-    if more > 0:
-        size = docker_size(sum(wasted.size for wasted in paths[_TEXT_PATHS:]))
-        yield f"{size:>8} {'':>8} {'':>9}  in {more} more paths"
+    size = docker_size(pull_estimate(layers, ()).total)
+    count = plural(len(layers), "layer")
+    try:
+        from layerscope.engines.docker import connect
+        from layerscope.engines.local_layers import local_layers
 
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
+        with closing(connect()) as engine:
+            local = local_layers(engine)
+    except LayerscopeError:
+        yield f"A pull fetches {size}, in {count}. Without an engine, it is unknown what is here."
+        return
+    estimate = pull_estimate(layers, local.images, by_blob=local.by_blob)
+    if estimate.count == len(layers):
+        those = f"all {count}" if estimate.count > 1 else "the layer"
+        yield f"{local.engine} has {those} ({size} in the registry)."
+        return
+    present = [str(index) for index, here in enumerate(estimate.present) if here]
+    yield (
+        f"A pull fetches {docker_size(estimate.missing)} of {size}: {local.engine} has "
+        f"{estimate.count} of {count} ({', '.join(present) or 'none'})."
+    )

@@ -1,22 +1,23 @@
-"""`layerscope jobs`: what runs, and what ran."""
+"""`layerscope jobs`: running and finished jobs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from layerscope.jobs.job import Job, State
+from layerscope.jobs.journal import why_failed
+from layerscope.reports.color import BOLD, GREEN, RED, YELLOW, painted
 from layerscope.text import docker_age, one_line, rfc3339
-
-SCHEMA = "layerscope.jobs/1"
 
 _HEADER = f"{'JOB':>4}  {'KIND':<6}  {'STATE':<9}  {'STARTED':<22}  {'TOOK':>8}  TITLE"
 
 
 def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The object that `jobs list --json` prints; times are RFC 3339 in UTC, `ended` null before."""
+    """The object of `jobs list --json`; times are RFC 3339 in UTC, or null."""
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.jobs/1",
         "jobs": [
             {
                 "id": job.id,
@@ -26,7 +27,7 @@ def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
                 "started": rfc3339(job.started, fraction=True),
                 "ended": None if job.ended is None else rfc3339(job.ended, fraction=True),
                 "exit_code": job.exit_code,
-                "reason": job.reason or None,
+                "reason": why_failed(job) or None,
                 "directory": job.directory,
                 "journal": str(job.journal),
             }
@@ -35,16 +36,25 @@ def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
     }
 
 
-def jobs_text(jobs: Sequence[Job], now: float) -> Iterator[str]:
-    """A line for each job, the newest first."""
-    yield _HEADER
+_COLORS = {
+    State.RUNNING: YELLOW,
+    State.FINISHED: GREEN,
+    State.FAILED: RED,
+    State.DIED: RED,
+}
+
+
+def jobs_text(jobs: Sequence[Job], now: float | None = None) -> Iterator[str]:
+    now = time.time() if now is None else now
+    yield painted(_HEADER, BOLD)
     for job in jobs:
         state = job.state
         end = now if state is State.RUNNING else job.ended
         took = "" if end is None else f"{max(0.0, end - job.started):.1f}s"
+        shown = painted(f"{state.value:<9}", _COLORS.get(state, ""))
         yield (
-            f"{job.id:>4}  {one_line(job.kind):<6}  {state.value:<9}  "
+            f"{job.id:>4}  {one_line(job.kind):<6}  {shown}  "
             f"{docker_age(job.started, now):<22}  {took:>8}  {one_line(job.title)}"
         )
-        if reason := job.reason:
+        if state is not State.RUNNING and (reason := why_failed(job)):
             yield f"      {one_line(reason)}"

@@ -1,4 +1,4 @@
-"""`layerscope lint`: the problems of a Dockerfile, for people and as JSON."""
+"""`layerscope lint`: the problems of a Dockerfile."""
 
 from __future__ import annotations
 
@@ -6,48 +6,43 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layerscope.dockerfile.document import Document
-from layerscope.dockerfile.problems import Problem, Severity
-from layerscope.dockerfile.source import Position
-from layerscope.text import one_line, visible
-
-SCHEMA = "layerscope.lint/1"
+from layerscope.dockerfile.checks.overruled import Overruled
+from layerscope.dockerfile.checks.problems import Problem, Severity
+from layerscope.dockerfile.syntax.document import Document
+from layerscope.dockerfile.syntax.source import Position
+from layerscope.reports.color import RED, YELLOW, painted
+from layerscope.text import one_line, plural, visible
 
 
 @dataclass(frozen=True, slots=True)
 class Linted:
-    """A Dockerfile and its problems.
-
-    Attributes:
-        file: What it is called; `-` for standard input.
-        document: The document.
-        problems: Its problems, the worst first.
-        tools: Who looked at it: `layerscope`, `hadolint`, `buildkit`.
-    """
-
-    file: str
-    document: Document
-    problems: Sequence[Problem]
-    tools: Sequence[str]
+    file: str  # Its name; `-` for standard input.
+    document: Document  # The document.
+    problems: Sequence[Problem]  # The most severe first.
+    tools: Sequence[str]  # What checked it: `layerscope`, `hadolint`, `buildkit`.
+    overruled: Sequence[Overruled] = ()  # What hadolint reported wrongly.
 
     def count(self, severity: Severity) -> int:
-        """How many problems of a severity there are."""
         return sum(problem.severity is severity for problem in self.problems)
 
 
 def lint_document(linted: Linted) -> dict[str, Any]:
-    """The object that `lint --json` prints; lines and columns count from 1, bytes from 0."""
+    """The object of `lint --json`; lines and columns count from 1, bytes from 0."""
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.lint/1",
         "file": linted.file,
         "tools": list(linted.tools),
         "counts": {severity.label: linted.count(severity) for severity in reversed(Severity)},
         "problems": [_problem(linted.document, problem) for problem in linted.problems],
+        "left_out": [
+            {**_problem(linted.document, each.problem), "reason": each.reason}
+            for each in linted.overruled
+        ],
     }
 
 
 def _problem(document: Document, problem: Problem) -> dict[str, Any]:
-    start, end = document.range(problem.span)
+    start, end = map(document.source.position, problem.span)
     return {
         "severity": problem.severity.label,
         "code": problem.code,
@@ -63,8 +58,11 @@ def _position(position: Position) -> dict[str, int]:
     return {"line": position.line + 1, "column": position.column + 1, "byte": position.byte}
 
 
+_COLORS = {Severity.ERROR: RED, Severity.WARNING: YELLOW}
+
+
 def lint_text(linted: Linted) -> Iterator[str]:
-    """The same for people: `FILE:LINE:COLUMN`, severity, message, code, and a hint below."""
+    """`FILE:LINE:COLUMN`, severity, message and code, and a hint on the next line."""
     if not linted.problems:
         yield f"{visible(linted.file)}: no problems"
         return
@@ -75,13 +73,13 @@ def lint_text(linted: Linted) -> Iterator[str]:
     width = max(len(place) for place in places)
     for place, problem in zip(places, linted.problems, strict=True):
         message = one_line(problem.message)
-        yield f"{place:<{width}}  {problem.severity.label:<7}  {message} ({visible(problem.code)})"
+        severity = painted(f"{problem.severity.label:<7}", _COLORS.get(problem.severity, ""))
+        yield f"{place:<{width}}  {severity}  {message} ({visible(problem.code)})"
         if problem.hint:
             yield f"{'':<{width}}  {'':<7}  {one_line(problem.hint)}"
     yield ""
     counts = [(linted.count(severity), severity.label) for severity in reversed(Severity)]
+    # The plural of "info" is "info".
     yield ", ".join(
-        f"{count} {label}{'s' if count > 1 and label != 'info' else ''}"
-        for count, label in counts
-        if count
+        plural(count, label, "info" if label == "info" else "") for count, label in counts if count
     )

@@ -1,18 +1,19 @@
-"""`layerscope packages`: what is installed, what a layer did to it, files with special rights."""
+"""`layerscope packages`: what is installed, what a layer did to it, special permissions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from layerscope.content.package_lists import Package
+from layerscope.images.files.packages import Glance, PackageReader, Privileged
 from layerscope.images.loading import Loaded
-from layerscope.images.packages import Glance, PackageReader, Privileged
-from layerscope.text import decode, docker_size, one_line, visible
+from layerscope.reports.color import BOLD, by_size, marked, painted
+from layerscope.reports.inspect_report import image_fields
+from layerscope.text import decode, docker_size, visible
 
-SCHEMA = "layerscope.packages/1"
-
-#: What the kinds are called.
+#: Names of the kinds.
 KINDS = {
     "deb": "Debian",
     "apk": "Alpine",
@@ -24,14 +25,14 @@ KINDS = {
 
 
 def packages_document(loaded: Loaded, reader: PackageReader, layer: int | None) -> dict[str, Any]:
-    """The object that `packages --json` prints; sizes are bytes, as the package's maker says."""
+    """The object of `packages --json`; sizes are bytes, as the package database has them."""
     image = loaded.image
     top = loaded.stack.height - 1 if layer is None else layer
     packages, notes = reader.installed(top)
     glance = None if layer is None else reader.glance(layer)
     return {
-        "schema": SCHEMA,
-        "image": {"reference": image.reference, "id": image.id, "source": image.source},
+        "schema": "layerscope.packages/1",
+        "image": image_fields(image),
         "layer": layer,
         "instruction": None if layer is None else image.layers[layer].instruction,
         "packages": [_document(package) for package in packages],
@@ -60,22 +61,16 @@ def packages_document(loaded: Loaded, reader: PackageReader, layer: int | None) 
 
 
 def special(reader: PackageReader, top: int, layer: int | None) -> list[tuple[int, Privileged]]:
-    """Files with special rights and the layers that wrote them: one layer's, or all up to `top`."""
+    """Files with special permissions, and their layers: one layer's, or all up to `top`."""
     numbers = range(top + 1) if layer is None else [layer]
     return [(number, each) for number in numbers for each in reader.privileged(number, top)]
 
 
 def _document(package: Package) -> dict[str, Any]:
-    return {
-        "kind": package.kind,
-        "name": package.name,
-        "version": package.version or None,
-        "size": package.size,
-    }
+    return asdict(package) | {"version": package.version or None}
 
 
 def packages_text(loaded: Loaded, reader: PackageReader, layer: int | None) -> Iterator[str]:
-    """The same for people, line by line."""
     top = loaded.stack.height - 1 if layer is None else layer
     if layer is None:
         packages, notes = reader.installed(top)
@@ -84,14 +79,16 @@ def packages_text(loaded: Loaded, reader: PackageReader, layer: int | None) -> I
         glance = reader.glance(layer)
         notes = list(glance.notes)
         rows = changes(glance)
-        yield f"Layer {layer}: {one_line(loaded.image.layers[layer].instruction)}"
+        yield f"Layer {layer}: {loaded.image.layers[layer].made_by}"
         yield headline(glance)
     if rows:
-        yield f"  {'KIND':<8} {'SIZE':>8}  PACKAGE"
+        yield painted(f"  {'KIND':<8} {'SIZE':>8}  PACKAGE", BOLD)
     for letter, package, version in rows:
         size = "" if package.size is None else docker_size(package.size)
+        size = by_size(f"{size:>8}", package.size or 0)
         kind = KINDS[package.kind]
-        yield f"{letter} {kind:<8} {size:>8}  {visible(package.name)} {visible(version)}".rstrip()
+        what = f"{visible(package.name)} {visible(version)}".rstrip()
+        yield f"{marked(letter)} {kind:<8} {size}  {what}"
     if not rows and layer is None:
         yield "No packages are known."
     found = special(reader, top, layer)
@@ -104,14 +101,14 @@ def packages_text(loaded: Loaded, reader: PackageReader, layer: int | None) -> I
 
 
 def changes(glance: Glance) -> list[tuple[str, Package, str]]:
-    """What a layer did, as letter, package and version; of upgrades, both versions."""
+    """What a layer did, as letter, package and version; both versions of an upgrade."""
     rows = [("A", package, package.version) for package in glance.added]
     rows += [("M", new, f"{old.version} → {new.version}") for old, new in glance.upgraded]
     return rows + [("R", package, package.version) for package in glance.removed]
 
 
 def privileged_text(each: Privileged) -> str:
-    """A file with special rights, and whose they are; safe to show."""
+    """A file with special permissions, and whose they are; safe on a terminal."""
     whose = []
     if "setuid" in each.what.split():
         whose.append(f"user {each.owner}")
@@ -120,45 +117,30 @@ def privileged_text(each: Privileged) -> str:
     return f"/{visible(each.path)}  {each.what}" + (f" ({', '.join(whose)})" if whose else "")
 
 
+def _counts(glance: Glance) -> str:
+    """How many packages a layer added, upgraded and removed; empty if none."""
+    kinds = {"added": glance.added, "upgraded": glance.upgraded, "removed": glance.removed}
+    return ", ".join(f"{len(found):,} {word}" for word, found in kinds.items() if found)
+
+
 def headline(glance: Glance) -> str:
-    """How many packages a layer added, upgraded and removed, in a line."""
-    parts = [
-        f"{len(found):,} {word}"
-        for found, word in (
-            (glance.added, "added"),
-            (glance.upgraded, "upgraded"),
-            (glance.removed, "removed"),
-        )
-        if found
-    ]
-    if not parts:
+    counts = _counts(glance)
+    if not counts:
         return "No packages were added, upgraded or removed."
     size = sum(package.size or 0 for package in glance.added)
-    sized = f", {docker_size(size)} of new ones" if size else ""
-    return f"Packages: {', '.join(parts)}{sized}"
+    return f"Packages: {counts}" + (f", {docker_size(size)} of new ones" if size else "")
 
 
 def glance_facts(glance: Glance, room: int = 3) -> list[tuple[str, str]]:
-    """The same in two short lines, each with a label; safe to show.
+    """Packages and permissions in a short line each, with a label; safe on a terminal.
 
-    Args:
-        glance: What the layer did.
-        room: How many packages or files to name in each.
+    `glance` is what the layer did. `room` is how many packages or files to name in each line.
     """
-    counts = []
-    names: list[str] = []
-    for word, found in (
-        ("added", [_named(package, package.version) for package in glance.added]),
-        (
-            "upgraded",
-            [_named(new, f"{old.version} → {new.version}") for old, new in glance.upgraded],
-        ),
-        ("removed", [_named(package, package.version) for package in glance.removed]),
-    ):
-        if found:
-            counts.append(f"{len(found):,} {word}")
-            names += found
-    packages = f"{', '.join(counts)}: {_some(names, room)}" if names else "none changed"
+    names = [
+        f"{visible(package.name)} {visible(version)}".rstrip()
+        for _, package, version in changes(glance)
+    ]
+    packages = f"{_counts(glance)}: {_some(names, room)}" if names else "none changed"
     if glance.notes and not names:
         packages = glance.notes[0]
     rights = "none"
@@ -167,24 +149,17 @@ def glance_facts(glance: Glance, room: int = 3) -> list[tuple[str, str]]:
             f"/{visible(each.path)}" + (f" {each.what}" if "cap_" in each.what else "")
             for each in glance.privileged
         ]
-        rights = f"{len(texts)} {rights_word(glance)}: {_some(texts, room)}"
+        rights = f"{len(texts)} {_rights(glance)}: {_some(texts, room)}"
     return [("Packages", packages), ("Rights", rights)]
 
 
-def rights_word(glance: Glance) -> str:
-    """What sort of special rights the files of a layer have."""
-    words = [
-        word
-        for word, mark in (("setuid", "setuid"), ("setgid", "setgid"), ("capable", "cap_"))
-        if any(mark in each.what for each in glance.privileged)
-    ]
-    return ", ".join(words) or "special"
-
-
-def _named(package: Package, version: str) -> str:
-    return f"{visible(package.name)} {visible(version)}".rstrip()
+def _rights(glance: Glance) -> str:
+    """What special permissions the files of a layer have."""
+    what = " ".join(each.what for each in glance.privileged)
+    words = {"setuid": "setuid", "setgid": "setgid", "cap_": "capable"}
+    found = [word for mark, word in words.items() if mark in what]
+    return ", ".join(found) or "special"
 
 
 def _some(names: Sequence[str], room: int) -> str:
-    more = "…" if len(names) > room else ""
-    return ", ".join(names[:room]) + (f", {more}" if more else "")
+    return ", ".join([*names[:room], *(["…"] if len(names) > room else [])])

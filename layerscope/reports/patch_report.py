@@ -1,12 +1,13 @@
-"""Unified diffs of one path: between successive versions, and between two images.
+"""Unified diffs of one path: between its versions, and between two images.
 
-Written to a file or a pipe, lines of files are as they are, byte for byte, and `patch` takes them.
-On a terminal nothing of a file is obeyed: what could be is shown as an escape.
+In a file or a pipe, the lines are exactly those of the files, so `patch` accepts them. On a
+terminal, control characters are shown as escapes.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,44 +15,44 @@ from layerscope.content.line_diff import unified
 from layerscope.errors import NotFoundError
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.lookup import LookupFailedError, Version, resolve
-from layerscope.images.contents import Contents
-from layerscope.images.loading import Loaded
-from layerscope.images.version_diff import (
+from layerscope.images.files.contents import Contents
+from layerscope.images.files.version_diff import (
     Body,
     Side,
     VersionDiff,
     compare_versions,
     encoding_note,
 )
+from layerscope.images.loading import Loaded
+from layerscope.reports.color import BOLD, CYAN, GREEN, RED, wanted
 from layerscope.reports.history_report import version_lines
-from layerscope.text import docker_size, visible
+from layerscope.text import docker_size, visible, visible_lines
 
 _QUOTED = re.compile(rb'[\x00-\x1f"\\\x7f]')
 _ESCAPES = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
 
-_COLORS = {"+": "32", "-": "31", "@": "36"}
+_COLORS = {"+": GREEN, "-": RED, "@": CYAN}
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a diff is written.
-
-    Attributes:
-        terminal: Whether a terminal shows it.
-        color: Whether in colours.
-    """
+    """Whether a terminal shows a diff, and whether in color."""
 
     terminal: bool
     color: bool
 
 
+def form_of_stdout() -> Form:
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Form(terminal, wanted())
+
+
 def history_patch(
     loaded: Loaded, path: bytes, versions: list[Version], contents: Contents, form: Form
 ) -> Iterator[str]:
-    """Every version of a path with what differs from the one before, the newest last.
+    """Every version of a path with its differences from the one before, the newest last.
 
-    Yields:
-        Lines; bytes that are not UTF-8 are lone surrogates.
+    Bytes that are not UTF-8 are lone surrogates.
     """
     yield f"/{visible(path)}"
     before: Side | None = None
@@ -63,7 +64,7 @@ def history_patch(
             side = Side(loaded.stack, version.row, contents)
         diff = compare_versions(before, side)
         for fact in diff.facts:
-            # What the lines above have only a word for.
+            # The lines above only say that these changed.
             if fact.name.startswith(("xattr", "capabilities")):
                 yield f"    {_fact(fact.name, fact.old, fact.new)}"
         yield from patch_lines(diff, path, before, side, form)
@@ -75,23 +76,14 @@ def path_patch(
 ) -> tuple[bool, Iterator[str]]:
     """What differs at one path between two images.
 
-    Args:
-        first: One image.
-        second: The other.
-        path: The path; symlinks on the way to it are followed, one at its end is compared.
-        form: How it is written.
-
-    Returns:
-        Whether anything does, and the lines.
-
-    Raises:
-        NotFoundError: Neither image has the path.
+    Symlinks on the way to the path are followed; a symlink at its end is compared. Returns whether
+    anything differs, and the lines. Raises NotFoundError if neither image has the path.
     """
     old, new = (_side(loaded, contents, path) for loaded, contents in (first, second))
     if old is None and new is None:
         names = " nor ".join(visible(loaded.image.reference) for loaded, _ in (first, second))
         raise NotFoundError(
-            f"Neither {names} has /{visible(path)}.", "Paths are as `layerscope files` lists them."
+            f"Neither {names} has /{visible(path)}.", "`layerscope files` lists the paths."
         )
     diff = compare_versions(old, new)
     return diff.changed, _path_lines(diff, path, old, new, form)
@@ -123,7 +115,7 @@ def _fact(name: str, old: str | None, new: str | None) -> str:
 
 
 def content_note(diff: VersionDiff, old: Side | None, new: Side | None) -> str:
-    """What there is to say of content that is not compared by lines; safe to show."""
+    """A sentence about content that is not compared by lines; safe on a terminal."""
     if diff.body is Body.SAME:
         return "content unchanged"
     if diff.body is Body.UNREADABLE:
@@ -141,15 +133,14 @@ def content_note(diff: VersionDiff, old: Side | None, new: Side | None) -> str:
 def patch_lines(
     diff: VersionDiff, path: bytes, old: Side | None, new: Side | None, form: Form
 ) -> Iterator[str]:
-    """The content that differs, as diff -u writes it, or a sentence where lines say nothing.
+    """The content that differs, as diff -u writes it, or a sentence if there are no lines.
 
-    Yields:
-        Lines; bytes that are not UTF-8 are lone surrogates, unless a terminal shows them.
+    Bytes that are not UTF-8 are lone surrogates, unless a terminal shows them.
     """
     lines = diff.lines
     if lines is None or not lines.blocks:
         note = content_note(diff, old, new)
-        # That nothing changed has been said of what there was before.
+        # The lines above already say that the content is unchanged.
         if note and diff.body is not Body.SAME:
             yield note
         return
@@ -157,15 +148,16 @@ def patch_lines(
     if note:
         yield f"{note}, shown as UTF-8" if "UTF-16" in note else note
     is_old, is_new = (side is not None and side.is_file for side in (old, new))
-    yield _colored(f"--- {_quoted(b'a/' + path) if is_old else '/dev/null'}", "1", form)
-    yield _colored(f"+++ {_quoted(b'b/' + path) if is_new else '/dev/null'}", "1", form)
+    yield _colored(f"--- {_quoted(b'a/' + path) if is_old else '/dev/null'}", BOLD, form)
+    yield _colored(f"+++ {_quoted(b'b/' + path) if is_new else '/dev/null'}", BOLD, form)
     latin = "latin-1" in diff.encodings and set(diff.encodings) <= {"latin-1", "ascii", None}
     for line in b"".join(unified(lines)).split(b"\n")[:-1]:
         if not form.terminal:
-            yield line.decode("utf-8", "surrogateescape")
+            text = line.decode("utf-8", "surrogateescape")
+            yield _colored(text, _COLORS.get(text[:1], ""), form)
             continue
         text = line.decode("latin-1") if latin else line.decode("utf-8", "surrogateescape")
-        text = "\t".join(map(visible, text.split("\t")))
+        text = visible_lines(text)
         yield _colored(text, _COLORS.get(text[:1], ""), form)
 
 
@@ -174,11 +166,11 @@ def _colored(text: str, color: str, form: Form) -> str:
 
 
 def _quoted(name: bytes) -> str:
-    """A name as git and patch read it: quoted, as in C, if it has anything odd in it."""
+    """A name as git and patch read it: quoted as in C if it has unusual characters."""
     text = name.decode("utf-8", "surrogateescape")
     if _QUOTED.search(name) or visible(text) != text:
         return '"' + "".join(map(_escaped, name)) + '"'
-    # A blank would end the name if no tab did.
+    # Without the tab, a space would end the name.
     return f"{text}\t" if " " in text else text
 
 

@@ -1,4 +1,4 @@
-"""`layerscope build --dry-run`: what would be built, and what would be sent for it."""
+"""`layerscope build --dry-run`: what would be built and sent."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerscope.build.builders import TITLES
-from layerscope.build.offer import Offer, OfferedStage
+from layerscope.build.offer import Offer
 from layerscope.build.preview import Preview
 from layerscope.build.request import BuildRequest
 from layerscope.build.secrets import parse_secret
-from layerscope.dockerfile.context import Context
-from layerscope.text import docker_size, visible
+from layerscope.text import docker_size, plural, visible
 
-SCHEMA = "layerscope.build-preview/1"
-
-#: Rules of .dockerignore that are told to people.
-_RULES = 10
+_RULES = 10  # How many rules of .dockerignore the text has.
 
 
 def preview_document(seen: Preview) -> dict[str, Any]:
-    """The object that `build --dry-run --json` prints; sizes are bytes."""
-    request, context, offer = seen.request, seen.context, seen.offer
+    """The object of `build --dry-run --json`; sizes are bytes."""
+    request, context, offer, builders = seen.request, seen.context, seen.offer, seen.builders
     given = request.build_args or {}
     secrets = {secret.id: secret for secret in map(parse_secret, request.secrets)}
     return {
-        "schema": SCHEMA,
+        "schema": "layerscope.build-preview/1",
         "context": {
             "folder": request.context,
             "size": context.size,
@@ -78,17 +74,20 @@ def preview_document(seen: Preview) -> dict[str, Any]:
         "builder": {
             "asked": request.builder,
             "chosen": seen.builder or None,
-            "why": "" if seen.builders is None else seen.builders.why,
-            "engine": None if seen.builders is None else seen.builders.engine,
-            "platform": None if seen.builders is None else seen.builders.platform or None,
-            "missing": {} if seen.builders is None else dict(seen.builders.missing),
+            "why": builders.why if builders else "",
+            "engine": builders.engine if builders else None,
+            "platform": (builders.platform or None) if builders else None,
+            "missing": dict(builders.missing) if builders else {},
             "problem": seen.problem or None,
+            "unsupported": [
+                {"line": each.line, "feature": each.feature.name, "hint": each.hint}
+                for each in seen.unsupported
+            ],
         },
     }
 
 
 def preview_text(seen: Preview) -> Iterator[str]:
-    """The same for people, line by line."""
     request, offer, builders = seen.request, seen.offer, seen.builders
     if builders is not None and seen.builder:
         title = TITLES[seen.builder]
@@ -96,50 +95,41 @@ def preview_text(seen: Preview) -> Iterator[str]:
         yield f"Builder     {title[0].upper()}{title[1:]}{why}"
     if seen.problem:
         yield f"Problem     {seen.problem}"
+    for each in seen.unsupported:
+        if each.sentence != seen.problem:
+            yield f"{'':<12}{each.sentence}"
+        if each.hint:
+            yield f"{'':<12}{each.hint}"
     platform = builders.platform if builders is not None else ""
     own = f"{platform}, the engine's own" if platform else "the engine's own"
     yield f"Platform    {request.platform or own}"
     yield f"Dockerfile  {visible(request.dockerfile)}"
     yield from _labelled("Tags", [visible(tag) for tag in request.tags])
     yield f"Target      {target_text(offer, request.target)}"
-    yield from _labelled("Stages", [stage_text(stage) for stage in offer.stages])
+    stages = [f"{visible(each.target)} FROM {visible(each.base)}" for each in offer.stages]
+    yield from _labelled("Stages", stages)
     yield from _labelled("Arguments", list(_arguments(offer, request)))
     yield from _labelled("Secrets", list(_secrets(offer, request)))
-    yield f"Context     {context_text(seen.context)} ({visible(request.context)})"
+    size, files = docker_size(seen.context.size), plural(seen.context.files, "file")
+    yield f"Context     {size} in {files} ({visible(request.context)})"
     for entry in seen.context.largest():
         yield f"{docker_size(entry.size):>11}  {visible(entry.path)}"
     if seen.context.ignored:
-        yield f"Left out    {seen.context.ignored} {left_out_by(seen.context)}"
+        rules = seen.context.ignore_file
+        name = visible(rules.name) if rules is not None else ".dockerignore"
+        yield f"Left out    {seen.context.ignored} by {name}"
         for left in seen.context.left_out[:_RULES]:
             line = f"line {left.pattern.line + 1}: {visible(left.pattern.text)}"
             yield f"{left.count:>11}  {line}, such as {visible(left.example)}"
 
 
-def context_text(context: Context) -> str:
-    """Size and number of files."""
-    files = f"{context.files:,} files" if context.files != 1 else "1 file"
-    return f"{docker_size(context.size)} in {files}"
-
-
-def left_out_by(context: Context) -> str:
-    """By which file something is left out."""
-    name = context.ignore_file.name if context.ignore_file is not None else ".dockerignore"
-    return f"by {visible(name)}"
-
-
 def target_text(offer: Offer, target: str) -> str:
-    """Which stage is built."""
     if target:
         return visible(target)
     if not offer.stages or offer.own_syntax:
         return "the last stage"
     last = offer.stages[-1]
     return f"the last stage, {visible(last.name)}" if last.name else "the last stage"
-
-
-def stage_text(stage: OfferedStage) -> str:
-    """A stage: what it is called, and what it is built on."""
-    return f"{visible(stage.target)} FROM {visible(stage.base)}"
 
 
 def _labelled(label: str, lines: list[str]) -> Iterator[str]:
@@ -162,7 +152,7 @@ def _arguments(offer: Offer, request: BuildRequest) -> Iterator[str]:
         else:
             yield f"{name} has no value"
     for unknown in (request.build_args or {}).keys() - _declared(offer):
-        yield f"{visible(unknown)} is declared nowhere in the Dockerfile"
+        yield f"{visible(unknown)} is not declared in the Dockerfile"
 
 
 def _secrets(offer: Offer, request: BuildRequest) -> Iterator[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
 
 # Textual reads these when it is imported. Every frame of an animation is paid for on a slow line.
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
@@ -18,32 +17,48 @@ os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
 
 from textual import actions, events
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
-from layerscope.config import Settings, load, settings_file
+from layerscope import logs
+from layerscope.config import Settings, is_first_start, keep, load, settings_file
+from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
 from layerscope.text import visible
-from layerscope.tui._textual_compat import (
-    BareTextArea,
-    CellApp,
-    TerminalDriver,
-    dismiss_once,
-    still_cursors,
-    write_to_terminal,
-)
-from layerscope.tui.glyphs import KEY_WORDS, KEY_WORDS_ALWAYS, GlyphFilter, Level, fitting
-from layerscope.tui.screens.main import MainScreen
-from layerscope.tui.session import Connector, EngineLike, Opener
+from layerscope.tui.base_app import BaseApp
+from layerscope.tui.base_screen import AppScreen
+from layerscope.tui.dialogs.text_entry import TextEntry
+from layerscope.tui.explore.engine_images import Measurer, measure_apart
+from layerscope.tui.explore.screen import MainScreen
+from layerscope.tui.keys.key import why_not
+from layerscope.tui.keys.key_bar import key_of
+from layerscope.tui.rooms import DESTINATIONS, ROOMS
+from layerscope.tui.session import Connector, Opener
 from layerscope.tui.settings import ascii_of, keymap_of, notice_of, theme_of
-from layerscope.tui.theme import DARK, PLAIN, THEMES
-from layerscope.tui.widgets.key_bar import why_not
-from layerscope.tui.widgets.text_entry import TextEntry
+from layerscope.tui.terminal.compat import BareTextArea, TerminalDriver
+from layerscope.tui.terminal.glyphs import (
+    KEY_NAMES,
+    KEY_WORDS,
+    KEY_WORDS_ALWAYS,
+    GlyphFilter,
+    Level,
+    fitting,
+)
+from layerscope.tui.terminal.theme import DARK, PLAIN, THEMES
+from layerscope.tui.tips import tips
+from layerscope.writing import remove_dead_folders
 
 if TYPE_CHECKING:
+    from layerscope.engines.engine import Engine
     from layerscope.images.reader import ImageReader
+    from layerscope.images.two_cores import SecondProcess
+    from layerscope.jobs.job import Job
+    from layerscope.jobs.watch import JobWatch
+
+#: Seconds between two looks at which jobs run.
+_LOOK = 1.0
 
 
 def _open_image(
@@ -51,100 +66,77 @@ def _open_image(
     progress: Progress,
     platform: str | None = None,
     *,
-    export: bool = False,
-    cache: bool = True,
-    insecure: bool = False,
+    second: SecondProcess | None = None,
+    **options: bool,
 ) -> ImageReader:
     # Imported in the thread that opens: numpy and docker come after the first paint.
     from layerscope.engines.resolve import open_image
 
-    return open_image(
-        source, progress, platform=platform, export=export, cache=cache, insecure=insecure
-    )
+    try:
+        reader = open_image(source, progress, platform=platform, **options)
+    except BaseException:
+        if second is not None:
+            second.close()
+        raise
+    if second is not None:
+        reader.use(second)
+    return reader
 
 
-def _connect() -> EngineLike:
+def _connect() -> Engine:
     from layerscope.engines.docker import connect
 
     return connect()
 
 
-#: Signals that end the app, and its exit code then.
-_ENDS = {signal.SIGTERM: 0, signal.SIGHUP: 0, signal.SIGINT: 130, signal.SIGQUIT: 131}
-
-
-class LayerscopeApp(CellApp, inherit_bindings=False):
-    """The terminal UI.
-
-    Attributes:
-        glyphs: What characters the terminal can show.
-        wrap: Whether long lines of texts go on in the next row, until the user says otherwise.
-        line_numbers: The same for numbers of lines.
-        keymap: Keys for ids of bindings, in place of the default ones.
-    """
-
+class LayerscopeApp(BaseApp):
     TITLE = "layerscope"
-    # A default screen's own CSS_PATH is not read; read here, it is parsed before the first paint.
-    CSS_PATH = Path(__file__).parent / "screens" / "main.tcss"
-    ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
-        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", priority=True),
-        Binding(
-            "ctrl+o", "jump", "Jump", tooltip="Jump to a pane, a row or a heading", id="app.jump"
-        ),
-        Binding("q", "quit", "Quit", id="app.quit"),
-        Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit_always", show=False),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
-        Binding("ctrl+l", "repaint", "Draw everything again", id="app.repaint", show=False),
+    # A default screen's own CSS_PATH is not read.
+    CSS_PATH: ClassVar[list[str | PurePath]] = [
+        Path(__file__).with_name("style.tcss"),
+        Path(__file__).parent / "explore" / "main.tcss",
     ]
+    ENABLE_COMMAND_PALETTE = False
 
     def __init__(
         self,
-        source: str | None = None,
-        opener: Opener | None = None,
-        connector: Connector | None = None,
+        source: str | None = None,  # What to open at once; None shows the engine's images.
+        opener: Opener | None = None,  # Opens an image; by default `open_image`.
+        connector: Connector | None = None,  # Connects to an engine; by default the current one.
         clock: Callable[[], float] = time.time,
         theme: str = DARK.name,
-        platform: str | None = None,
-        cache: bool = True,
+        platform: str | None = None,  # Which one to open of several; None for this host's.
+        cache: bool = True,  # Whether layers are taken from the cache and kept there.
         glyphs: Level = Level.UNICODE,
-        keymap: Mapping[str, str] | None = None,
-        notice: str = "",
+        keymap: Mapping[str, str] | None = None,  # Keys for ids of bindings.
+        notice: str = "",  # What to say before the first key; safe to show.
+        first: bool = False,  # Whether to say what can be done here, if there is no notice.
+        #: Measures images that nobody has opened; by default in another process, where the
+        #: connector is the default one.
+        measurer: Measurer | None = None,
     ) -> None:
-        """Makes the app.
-
-        Args:
-            source: What to open at once; None shows the engine's images.
-            opener: Opens an image; by default `open_image`.
-            connector: Connects to an engine; by default the current one.
-            clock: Tells the time that ages are counted from.
-            theme: Name of the theme to begin with.
-            platform: Which platform's image to open of several; None for this host's.
-            cache: Whether layers are taken from the cache and kept there.
-            glyphs: What characters the terminal can show.
-            keymap: Keys for ids of bindings, in place of the default ones.
-            notice: What to say before the first key; safe to show.
-        """
-        dismiss_once()
-        still_cursors()
         super().__init__(driver_class=TerminalDriver)
+        self.bug = ""  # What to report if an unexpected error ended the app.
         self.glyphs = glyphs
-        self.wrap, self.line_numbers = False, True
         self._glyph_filter = GlyphFilter(glyphs)
         self._no_color_filter = NoColor()
         for ours in THEMES:
             self.register_theme(ours)
         self.theme = theme
+        if connector is None:
+            measurer = measurer or measure_apart
         opener, connector = opener or _open_image, connector or _connect
-        self._main = MainScreen(source, opener, connector, clock, platform, cache)
+        self._main = MainScreen(source, opener, connector, clock, platform, cache, measurer)
         self._notice = notice
+        self._first = first
+        self._jobs: JobWatch | None = None
+        self.seen_ends = set()
         self.keymap = dict(keymap or {})
+        self.destinations = DESTINATIONS
         if self.keymap:
             self.set_keymap(self.keymap)
 
     def get_default_screen(self) -> Screen[None]:
-        """The main screen."""
         return self._main
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -162,19 +154,50 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         return wanted
 
     def on_mount(self) -> None:
-        """Says what is wrong with the settings."""
+        threading.Thread(target=remove_dead_folders, name="layerscope-rest", daemon=True).start()
         if self._notice:
-            self._main.keys.say(self._notice)
+            self._main.say(self._notice)
+        elif self._first:
+            # With the names of keys, which panes know once they are there.
+            self.call_after_refresh(self._show_tips)
+        self.call_after_refresh(self._look_at_jobs)
+        self.set_interval(_LOOK, self._look_at_jobs)
 
-    def on_load(self) -> None:
-        """Ends cleanly from now on, before the terminal is taken over, when that is asked for."""
-        loop = asyncio.get_running_loop()
-        for number, code in _ENDS.items():
-            try:
-                loop.add_signal_handler(number, partial(self.exit, return_code=code))
-            except (NotImplementedError, RuntimeError, ValueError):
-                # Not in the main thread, as in tests.
-                return
+    def _show_tips(self) -> None:
+        main = self._main
+        main.message.say(tips(main.images, main.exploring), stays=True)
+
+    def _look_at_jobs(self) -> None:
+        """Shows how many jobs run, and says wherever the user is that one has ended."""
+
+        def look(_: object) -> tuple[list[Job], list[Job]]:
+            # Not at the top: it need not be there for the first paint.
+            from layerscope.jobs.watch import JobWatch
+
+            self._jobs = self._jobs or JobWatch()
+            return self._jobs.look()
+
+        self._main.work.queue("jobs", look, lambda found: self._show_jobs(*found))
+
+    def _show_jobs(self, running: Sequence[Job], ended: Sequence[Job]) -> None:
+        screens = [each for each in self.screen_stack if isinstance(each, AppScreen)]
+        numbers = [job.id for job in running]
+        if numbers != self.running_jobs:
+            self.running_jobs = numbers
+            for screen in screens:
+                screen.title_bar.redraw()
+        for job in ended:
+            # It may have made an image, and not every engine reports that.
+            self._main.engine.refresh()
+            if job.id not in self.seen_ends and not screens[-1].shows_job(job.id):
+                how = f"{job.kind.capitalize()} {job.state.value}: {visible(job.title)}."
+                self.say(f"{how} {key_of(self._main, 'main.jobs')} shows it.")
+
+    def crashed(self, error: Exception) -> None:
+        self.bug = str(logs.failure_of(error))
+
+    def failed_at_end(self, error: Exception) -> None:
+        logs.unexpected(error)
 
     async def run_action(
         self,
@@ -182,17 +205,10 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Does what a key asks for, or says why that cannot be.
-
-        Whatever has a method `why_not`, from the name of an action and its parameters to a
-        sentence, is asked first; the sentence goes to the method `say` of the screen.
-        """
+        """Does what a key asks for, or says why that cannot be done now."""
         node = self if default_namespace is None else default_namespace
-        _, name, parameters = actions.parse(action) if isinstance(action, str) else action
-        reason = why_not(node, name, parameters)
-        say = getattr(self.screen, "say", None)
-        if reason and say is not None:
-            say(reason)
+        if (reason := why_not(node, action)) and isinstance(self.screen, AppScreen):
+            self.screen.say(reason)
             return True
         return await super().run_action(action, default_namespace, namespaces)
 
@@ -208,15 +224,26 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             event.stop()
             self.post_message(events.Paste(event.text))
 
+    def say(self, text: str) -> None:
+        """Shows a sentence on the screen that the user is on."""
+        screen = self.screen
+        (screen if isinstance(screen, AppScreen) else self._main).say(text)
+
+    @property
+    def aside(self) -> Iterable[Screen[Any]]:
+        return self._main.trail.screens
+
+    def return_to(self, screen: Screen[Any]) -> None:
+        while self.screen is not self._main:
+            self.pop_screen()
+        while screen in self.aside:
+            self._main.return_back()
+
     async def action_quit(self) -> None:
         """Ends the program, unless that would lose what is being edited."""
-        for screen in reversed(self.screen_stack):
-            if getattr(screen, "has_unsaved", False):
-                say = getattr(self.screen, "say", None)
-                if say is not None:
-                    say("There are changes that are not saved; go back to the editor first.")
-                else:
-                    self.bell()
+        for screen in (*reversed(self.screen_stack), *self.aside):
+            if isinstance(screen, AppScreen) and screen.has_unsaved:
+                self.say("There are changes that are not saved; go back to the editor first.")
                 return
         self.exit()
 
@@ -225,11 +252,10 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         self.repaint()
 
     def action_help(self) -> None:
-        """Shows all keys."""
-        from layerscope.tui.help import help_groups
-        from layerscope.tui.screens.help import HelpScreen
+        from layerscope.tui.keys.help import HelpScreen, far_headings, help_groups
 
-        self.push_screen(HelpScreen(help_groups(self, self.screen)))
+        groups = help_groups(self, self.screen, ROOMS)
+        self.push_screen(HelpScreen(groups, far_headings(self.screen, ROOMS)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers besides everything that has a key."""
@@ -237,36 +263,28 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
 
     def get_key_display(self, binding: Binding) -> str:
         """What a key is called; in words where a terminal has no signs for it."""
-        shown = super().get_key_display(binding)
+        shown = KEY_NAMES.get(binding.key) or super().get_key_display(binding)
         names = KEY_WORDS if self.glyphs is not Level.UNICODE else KEY_WORDS_ALWAYS
         return "".join(names.get(character, character) for character in shown)
 
     def copy(self, text: str, what: str) -> None:
-        """Sends a text to the clipboard of the terminal, and says so; offers to save a large one.
-
-        Args:
-            text: The text, with lone surrogates for bytes that are not UTF-8.
-            what: What it is, in words.
-        """
-        from layerscope.tui.clipboard import as_bytes, fits, sequence, told
+        """Sends a text to the terminal's clipboard, and says so; offers to save a large one."""
+        from layerscope.tui.terminal.clipboard import as_bytes, copied, fits, sequence
 
         data = as_bytes(text)
-        say = getattr(self.screen, "say", self._main.say)
         if fits(data):
-            write_to_terminal(self, sequence(data, os.environ))
-            say(told(data, what))
+            self.send(sequence(data, os.environ))
+            self.say(copied(data, what))
             return
-        from layerscope.tui.screens.save import SaveScreen
+        from layerscope.tui.dialogs.save import SaveScreen
 
         def saved(sentence: str | None) -> None:
-            say(sentence or "Nothing was copied.")
+            self.say(sentence or "Nothing was copied.")
 
         self.push_screen(SaveScreen(data, what), saved)
 
     def action_command_palette(self) -> None:
-        """Shows what can be done here."""
-        from layerscope.tui.palette_entries import commands
-        from layerscope.tui.screens.palette import PaletteScreen
+        from layerscope.tui.keys.palette import PaletteScreen, commands
 
         if isinstance(self.screen, PaletteScreen):
             self.screen.action_leave()
@@ -277,13 +295,10 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
             if place is not None:
                 offered[place].run()
 
-        entries = [command.entry for command in offered]
-        self.push_screen(PaletteScreen("What do you want to do?", entries), chosen)
+        self.push_screen(PaletteScreen("What do you want to do?", offered), chosen)
 
     def action_jump(self) -> None:
-        """Shows letters over what can be gone to."""
-        from layerscope.tui.jump import Target, targets
-        from layerscope.tui.screens.jump import JumpScreen
+        from layerscope.tui.keys.jump import JumpScreen, Target, targets
 
         found = targets(self.screen)
 
@@ -296,8 +311,7 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
 
     def action_change_theme(self) -> None:
         """Shows the themes, each while the cursor is on it."""
-        from layerscope.tui.palette_entries import theme_names
-        from layerscope.tui.screens.palette import Entry, PaletteScreen
+        from layerscope.tui.keys.palette import Entry, PaletteScreen, theme_names
 
         names, before = theme_names(), self.theme
 
@@ -307,38 +321,44 @@ class LayerscopeApp(CellApp, inherit_bindings=False):
         def chosen(place: int | None) -> None:
             if place is not None and names[place] != before:
                 self.theme = names[place]
-                self._main.say(
-                    f'Until you quit. To keep it: theme = "{names[place]}" in '
-                    f"{visible(str(settings_file()))}"
-                )
+                self._offer_to_keep(names[place])
 
         place = names.index(before) if before in names else None
         entries = [Entry(name) for name in names]
         self.push_screen(PaletteScreen("Choose a theme", entries, place, preview), chosen)
 
+    def _offer_to_keep(self, theme: str) -> None:
+        from layerscope.tui.dialogs.question import QuestionScreen
+
+        def take(letter: str | None) -> None:
+            if letter != "k":
+                self.say(f"{theme} is used until you quit.")
+                return
+            try:
+                path = keep("theme", theme)
+            except LayerscopeError as error:
+                self.say(str(error))
+                return
+            origin = load().origins["theme"]
+            but = "" if origin == "file" else f" {visible(origin)} takes precedence over it."
+            self.say(f"{theme} is kept in {visible(str(path))}.{but}")
+
+        answers = [("k", "Keep it, in the settings file"), ("u", "Use it until you quit")]
+        file = visible(str(settings_file()))
+        self.push_screen(QuestionScreen(f"Keep the theme {theme}?", file, answers), take)
+
 
 def run(
-    source: str | None,
-    settings: Settings | None = None,
+    source: str | None,  # What to open at once; None shows the engine's images.
+    settings: Settings | None = None,  # None for the user's.
     *,
-    platform: str | None = None,
-    export: bool = False,
-    cache: bool = True,
-    insecure: bool = False,
+    platform: str | None = None,  # Which one to open of several; None for this host's.
+    export: bool = False,  # Whether engines export even images whose data folder can be read.
+    cache: bool = True,  # Whether what was read before is used, and what is read is kept.
+    insecure: bool = False,  # Whether registries may lack TLS or a valid certificate.
+    second: SecondProcess | None = None,  # A process started ahead to read layers too.
 ) -> int:
-    """Runs the terminal UI.
-
-    Args:
-        source: What to open at once; None shows the engine's images.
-        settings: The settings; None for the user's.
-        platform: Which platform's image to open of several; None for this host's.
-        export: Whether an engine is to export images even where its data folder can be read.
-        cache: Whether what was read before is used, and what is read is kept.
-        insecure: Whether registries may be read without TLS or a valid certificate.
-
-    Returns:
-        The exit code.
-    """
+    """Runs the terminal UI; returns the exit code."""
     problem = _unusable()
     if problem:
         sys.stderr.write(f"layerscope: {problem}\n")
@@ -349,8 +369,8 @@ def run(
     for warning in settings.warnings:
         # What is written here is on the terminal again when the UI is left.
         sys.stderr.write(f"layerscope: {warning}\n")
-    usual = cache and not export and not insecure
-    asked = partial(_open_image, export=export, cache=cache, insecure=insecure)
+    usual = cache and not export and not insecure and second is None
+    asked = partial(_open_image, export=export, cache=cache, insecure=insecure, second=second)
     opener = None if usual else asked
     app = LayerscopeApp(
         source,
@@ -361,10 +381,17 @@ def run(
         glyphs=fitting(ascii_of(settings), os.environ),
         keymap=keymap,
         notice=notice_of(settings.warnings),
+        first=not settings.warnings and is_first_start(),
     )
     app.wrap, app.line_numbers = settings.values["wrap"], settings.values["line-numbers"]
     app.plain_output = settings.values["output"] == "plain"
-    app.run(mouse=settings.values["mouse"])
+    try:
+        app.run(mouse=settings.values["mouse"])
+    finally:
+        app.let_signals_go()
+    if app.bug:
+        sys.stderr.write(f"layerscope: {app.bug}\n")
+        return 2
     return app.return_code or 0
 
 

@@ -1,227 +1,96 @@
-"""Reading an image, and asking an engine, beside the screen; the screen is told by messages."""
+"""Reads an image in the background and reports to the screen with messages."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from textual.message import Message
-
-from layerscope.errors import AmbiguousError, Cancelled, LayerscopeError, PlatformMissingError
 from layerscope.images.progress import Progress
-from layerscope.images.spawned import dismiss
-from layerscope.text import docker_size, one_line, short_name, visible
-from layerscope.tui.background import run_beside
-from layerscope.tui.glance_job import GlanceJob
+from layerscope.text import docker_size, short_name, visible
+from layerscope.tui.layer_packages import LayerPackages
+from layerscope.tui.work import Deliver, Problem, Task, Work, problem_of
 
 if TYPE_CHECKING:
-    from layerscope.engines.docker import ContainerSummary
+    from layerscope.engines.engine import Engine
     from layerscope.filesystem.waste import Waste
-    from layerscope.images.contents import Contents
+    from layerscope.images.files.contents import Contents
     from layerscope.images.image import Image
     from layerscope.images.loading import Loaded
     from layerscope.images.reader import ImageReader
-    from layerscope.images.stored import ImageSummary
 
 
-class EngineLike(Protocol):
-    """What the image list asks of an engine."""
-
-    name: str
-    host: str
-
-    def images(self, *, sizes: bool = False) -> Sequence[ImageSummary]:
-        """What it has; with shared sizes, which take longer, if that is asked for."""
-
-    def containers(self) -> Sequence[ContainerSummary]:
-        """Its containers, running or not."""
+#: What the places are called that transports open, apart from engines.
+KINDS = {
+    "docker": "registry",
+    "docker-archive": "archive",
+    "oci-archive": "OCI archive",
+    "oci": "OCI layout",
+    "dir": "folder",
+    "docker-root": "data folder",
+}
 
 
 class Opener(Protocol):
-    """Opens an image."""
-
-    def __call__(self, source: str, progress: Progress, platform: str | None = None) -> ImageReader:
-        """See `engines.resolve.open_image`."""
-
-
-Connector = Callable[[], EngineLike]
-Post = Callable[[Message], object]
+    def __call__(
+        self, source: str, progress: Progress, platform: str | None = None
+    ) -> ImageReader: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What went wrong, for people.
-
-    Attributes:
-        message: What happened.
-        hint: What to do.
-        cancelled: Whether the user wanted it so.
-        choices: Sources of which one may have been meant.
-        platforms: Platforms that the image is there for, where the one that was wanted is not.
-    """
-
-    message: str
-    hint: str
-    cancelled: bool = False
-    choices: tuple[str, ...] = ()
-    platforms: tuple[str, ...] = ()
-
-
-def problem_of(error: BaseException) -> Problem:
-    """What to say of an error; those that nobody foresaw are told by their name."""
-    if isinstance(error, Cancelled):
-        return Problem("Reading was cancelled.", "", cancelled=True)
-    if isinstance(error, AmbiguousError):
-        return Problem(error.message, "", choices=error.choices)
-    if isinstance(error, PlatformMissingError):
-        return Problem(error.message, error.hint, platforms=error.platforms)
-    if isinstance(error, LayerscopeError):
-        return Problem(error.message, error.hint)
-    if isinstance(error, MemoryError):
-        return Problem("There is not enough memory.", "Close other programs, or a smaller image.")
-    text = one_line(str(error))[:300]
-    detail = f": {text}" if text else ""
-    return Problem(
-        f"Something unexpected happened ({type(error).__name__}{detail}).",
-        "This is a mistake in layerscope. Please report it.",
-    )
-
-
-class EngineListed(Message):
-    """An engine has answered, or not."""
-
-    def __init__(self, name: str, images: Sequence[ImageSummary], problem: Problem | None) -> None:
-        super().__init__()
-        self.name = name
-        self.images = images
-        self.problem = problem
-
-
-class EngineSized(Message):
-    """An engine has told too what images share, and which containers they have."""
-
-    def __init__(
-        self, images: Sequence[ImageSummary], containers: Sequence[ContainerSummary]
-    ) -> None:
-        super().__init__()
-        self.images = images
-        self.containers = containers
-
-
-class SessionChanged(Message):
-    """More is known of the image that is being read."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
-
-    def can_replace(self, message: Message) -> bool:
-        """The session holds all that is known: only the last message counts."""
-        return isinstance(message, SessionChanged) and message.session is self.session
-
-
-def list_images(connect: Connector, post: Post, *, sizes: bool = False) -> None:
-    """Asks an engine for its images, beside the screen.
-
-    Args:
-        connect: Connects to it.
-        post: Where the `EngineListed` goes.
-        sizes: Whether to ask then what they share, for an `EngineSized`.
-    """
-
-    def work() -> None:
-        try:
-            engine = connect()
-            images = engine.images()
-        except Exception as error:
-            post(EngineListed("", (), problem_of(error)))
-        else:
-            post(EngineListed(engine.name, images, None))
-            if sizes and images:
-                with contextlib.suppress(Exception):
-                    # The list does without, if the engine does not tell.
-                    post(EngineSized(engine.images(sizes=True), engine.containers()))
-
-    run_beside("engine", work)
+Connector = Callable[[], "Engine"]
 
 
 class Session:
     """An image while it is being read, and after.
 
     Attributes are written by the thread that reads, and read by the screen; each is replaced whole.
-
-    Attributes:
-        source: What was asked for.
-        platform: For which platform; None for this host's.
-        progress: How far it has come.
-        image: The image, as soon as it is known.
-        way: How it is read.
-        loaded: The layers so far.
-        waste: What is wasted, once all layers are there.
-        problem: What went wrong.
-        ended: Whether reading is over.
-        reader: The image, open until the session is closed.
-        contents: The content of its files; what has to be streamed waits until reading is over.
-        glances: What its layers did to packages; None until all of them are there.
     """
 
     def __init__(
         self,
         source: str,
         opener: Opener,
-        post: Post,
+        deliver: Deliver,  # Calls a function in the thread of the screen.
+        changed: Callable[[Session], object],  # Called there when more is known of the image.
         platform: str | None = None,
-        cache: bool = True,
+        cache: bool = True,  # Whether layers are taken from the cache and kept there.
     ) -> None:
-        """Begins to read.
-
-        Args:
-            source: What the user named.
-            opener: Opens it.
-            post: Where `SessionChanged` goes.
-            platform: The platform that is wanted; None for this host's.
-            cache: Whether layers are taken from the cache and kept there.
-        """
-        self.source = source
-        self.platform = platform
-        self.progress = Progress()
-        self.image: Image | None = None
-        self.way = ""
-        self.loaded: Loaded | None = None
-        self.waste: Waste | None = None
-        self.problem: Problem | None = None
-        self.ended = False
-        self.reader: ImageReader | None = None
+        self.source = source  # What was asked for.
+        self.platform = platform  # For which platform; None for this host's.
+        self.progress = Progress()  # How far it has come.
+        self.image: Image | None = None  # The image, as soon as it is known.
+        self.way = ""  # How it is read.
+        self.loaded: Loaded | None = None  # The layers so far.
+        self.waste: Waste | None = None  # What is wasted, once all layers are there.
+        self.problem: Problem | None = None  # What went wrong.
+        self.ended = False  # Whether reading is over.
+        self.reader: ImageReader | None = None  # The image, open until the session is closed.
+        #: The content of its files; what has to be streamed waits until reading is over.
         self.contents: Contents | None = None
-        self.glances: GlanceJob | None = None
+        #: What its layers did to packages; None until all of them are there.
+        self.packages: LayerPackages | None = None
         self._free = threading.Event()
-        self._closed = threading.Event()
         self._opener = opener
         self._cache = cache
-        self._post = post
         self._rate = Rate()
-        run_beside("reader", self._run)
+        self._work = Work(deliver, lambda _: None)
+        self._work.start(
+            "reader", self._run, report=lambda _: changed(self), progress=self.progress
+        )
 
     def cancel(self) -> None:
-        """Stops reading."""
         self.progress.cancel()
 
     def close(self) -> None:
-        """Stops reading, and lets go of the image."""
-        self._closed.set()
+        self._work.leave()
         self.progress.cancel()
-        if self.glances is not None:
-            self.glances.leave()
         if self.ended:
             self._let_go()
 
     def describe(self) -> str:
-        """The progress in words."""
         progress = self.progress
         done, total = progress.done, progress.total
         parts = [progress.what or "Opening the image"]
@@ -244,8 +113,16 @@ class Session:
         if image.platforms:
             platform = str(image.platforms[0])
         if len(image.platforms) > 1:
-            platform += f", 1 of {len(image.platforms)} platforms"
+            # A number before it would read as that of the platform.
+            platform += f", one of {len(image.platforms)} platforms"
         return short_name(image.reference), visible(platform)
+
+    @property
+    def kind(self) -> str:
+        """What kind of place the image is read from; empty for an engine."""
+        source = self.source if self.image is None else self.image.source
+        transport, colon, _ = source.partition(":")
+        return KINDS.get(transport, "") if colon else ""
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -264,34 +141,33 @@ class Session:
         of = len(self.image.layers) if self.image is not None else 0
         return f"Incomplete: {ready} of {of} layers", "warning"
 
-    def _run(self) -> None:
+    def _run(self, task: Task[Session]) -> None:
         # What is there stays; looking through it for garbage would cost 40 ms while it is read.
         gc.freeze()
         try:
             self.reader = reader = self._opener(self.source, self.progress, self.platform)
-            from layerscope.images.contents import Contents
+            from layerscope.images.files.contents import Contents
 
             self.contents = Contents(reader, self._free)
             self.image, self.way = reader.image, reader.way
-            self._tell()
+            task.report(self)
             # Not at the top: numpy need not be there for the first paint.
-            from layerscope.images.cache import ChangesetCache
+            from layerscope.images.cache.changesets import ChangesetCache
             from layerscope.images.loading import load
 
             cache = ChangesetCache() if self._cache else None
-            loaded = load(reader, self.progress, self._update, cache)
+            loaded = load(reader, self.progress, partial(self._update, task), cache)
             # For the first filter; of a million entries it takes longer than a key should.
             loaded.stack.tree.joined_names()
         except Exception as error:
-            self.problem = problem_of(error)
+            self.problem = problem_of(error, cancelled="Reading was cancelled.")
             self._measure()
         finally:
-            dismiss()
             self.ended = True
             self._free.set()
-            if self._closed.is_set():
+            if task.left:
                 self._let_go()
-            self._tell()
+            task.report(self)
 
     def _let_go(self) -> None:
         # Taken out first: the thread that reads and the one that closes may both come here.
@@ -299,24 +175,24 @@ class Session:
         if contents is not None:
             contents.close()
 
-    def _update(self, loaded: Loaded) -> None:
+    def _update(self, task: Task[Session], loaded: Loaded) -> None:
         self.image, self.loaded = loaded.image, loaded
         if loaded.complete:
             if loaded.image.missing:
-                from layerscope.images.image import told_missing
+                from layerscope.images.image import missing_text
 
-                self.problem = Problem(told_missing(loaded.image), "The files lack it.")
+                self.problem = Problem(missing_text(loaded.image), "The files lack it.")
             # What may follow, such as filling the cache, is nothing that anyone waits for.
             self._measure()
             # What was read stays; looking through it for garbage would cost 40 ms in mid-key.
             gc.freeze()
-            self.glances = GlanceJob(loaded.stack, self.contents, self._post)
+            self.packages = LayerPackages(loaded.stack, self.contents)
             self.ended = True
             self._free.set()
-        self._tell()
+        task.report(self)
 
     def _measure(self) -> None:
-        """Measures what is there: also what was read before it went wrong is worth looking at."""
+        """Measures the waste of the layers that were read, even after a failure."""
         if self.loaded is None or not (self.loaded.stack.height or self.loaded.complete):
             return
         try:
@@ -325,9 +201,6 @@ class Session:
             self.waste = measure(self.loaded.stack)
         except Exception as error:
             self.problem = self.problem or problem_of(error)
-
-    def _tell(self) -> None:
-        self._post(SessionChanged(self))
 
 
 class Rate:
@@ -338,15 +211,7 @@ class Rate:
         self._rate = 0.0
 
     def of(self, done: int, now: float) -> int:
-        """Notes how far it has come.
-
-        Args:
-            done: Bytes behind us.
-            now: A monotonic time.
-
-        Returns:
-            Bytes a second; 0 while that cannot be told.
-        """
+        """Notes how far it is at a monotonic time; returns bytes a second, or 0 if unknown."""
         if self._last is not None and now > self._last[0]:
             latest = max(0, done - self._last[1]) / (now - self._last[0])
             self._rate = latest if not self._rate else 0.6 * self._rate + 0.4 * latest

@@ -1,4 +1,4 @@
-"""From settings to what the app takes; what only the UI can know of them is checked here."""
+"""Turns settings into arguments of the app; checks themes and keys."""
 
 from __future__ import annotations
 
@@ -7,36 +7,33 @@ from collections.abc import Sequence
 
 from layerscope.config import Settings
 from layerscope.text import visible
-from layerscope.tui.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, theme_named
+from layerscope.tui.terminal.theme import DARK, PLAIN, SHORT_NAMES, TERMINAL, theme_named
 
 
 def checked(settings: Settings) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Checks what only the UI can tell of settings: themes and keys; adds to their warnings.
-
-    Returns:
-        Default keys of each binding, and what it does, by its id.
-    """
-    from layerscope.tui.keymap import all_bound
+    """Checks themes and keys, adds warnings, and returns the keys and texts of bindings by id."""
+    from layerscope.tui.keys.keymap import all_bound
+    from layerscope.tui.rooms import ROOMS
 
     theme_of(settings)
     keymap_of(settings)
-    return {name: (each.keys, each.what) for name, each in all_bound().items()}
+    return {name: (each.keys, each.what) for name, each in all_bound(ROOMS).items()}
 
 
 def keymap_of(settings: Settings) -> dict[str, str]:
-    """Keys for ids of bindings, as `App.set_keymap` takes them; tells of those that cannot be."""
+    """The key map for `App.set_keymap`; invalid keys become warnings."""
     if not settings.keys:
         return {}
-    from layerscope.tui.keymap import checked_keymap
+    from layerscope.tui.keys.keymap import checked_keymap
+    from layerscope.tui.rooms import ROOMS
 
-    return checked_keymap(settings)
+    return checked_keymap(settings, ROOMS)
 
 
 def notice_of(warnings: Sequence[str]) -> str:
-    """The first of the warnings, in a line."""
     if len(warnings) < 2:
         return "".join(warnings)
-    return f"{warnings[0]} `layerscope config` tells of {len(warnings) - 1} more."
+    return f"{warnings[0]} `layerscope config` lists {len(warnings) - 1} more."
 
 
 def ascii_of(settings: Settings) -> bool | None:
@@ -46,7 +43,7 @@ def ascii_of(settings: Settings) -> bool | None:
 
 
 def theme_of(settings: Settings) -> str:
-    """The name of the theme that is wanted, or that fits; tells of one that there is not."""
+    """The name of the theme; an unknown one becomes a warning."""
     wanted = settings.values["theme"]
     if wanted != "auto":
         name = theme_named(wanted)

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.budgets import Table, rewrite
+from tests.benchmarks.budgets import Table
 
-README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).with_name("RESULTS.md")
 
 _TABLE = pytest.StashKey[Table]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks")
-    group.addoption(
-        "--markdown", action="store_true", help="write the table between the README's markers"
-    )
     group.addoption(
         "--dive-limit",
         type=float,
@@ -41,14 +38,9 @@ def pytest_terminal_summary(
     terminalreporter.section("benchmarks")
     for line in table.lines():
         terminalreporter.write_line(line)
-    if not config.getoption("--markdown"):
-        return
-    if not table.complete:
-        terminalreporter.write_line("Not everything was measured: README.md stays as it is.")
-        return
-    try:
-        README.write_text(rewrite(README.read_text(), table.markdown()))
-    except ValueError as error:
-        terminalreporter.write_line(f"README.md: {error}.")
+    if table.complete:
+        head, _, _ = RESULTS.read_text().partition("\n| | against")
+        RESULTS.write_text("\n".join([head, *table.markdown(), ""]))
+        terminalreporter.write_line(f"{RESULTS.name} has the table.")
     else:
-        terminalreporter.write_line("README.md has the table.")
+        terminalreporter.write_line(f"Not everything was measured: {RESULTS.name} stays as it is.")

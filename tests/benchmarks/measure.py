@@ -22,21 +22,13 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How long one took against another.
+    """How long one took against another."""
 
-    Attributes:
-        value: The one's least time by the other's, since noise only ever adds.
-        spread: The least and the most that a pair of runs gave.
-        middle: The median of what the pairs gave.
-        own: The one's least time, in seconds.
-        floor: The other's.
-    """
-
-    value: float
-    spread: tuple[float, float]
-    middle: float
-    own: float
-    floor: float
+    value: float  # The one's least time by the other's, since noise only ever adds.
+    spread: tuple[float, float]  # The least and the most that a pair of runs gave.
+    middle: float  # The median of what the pairs gave.
+    own: float  # The one's least time, in seconds.
+    floor: float  # The other's.
 
     @property
     def note(self) -> str:
@@ -76,8 +68,7 @@ def run(
 ) -> float:
     """Runs a program whose output nobody reads, and returns the seconds that it took.
 
-    Raises:
-        Stopped: It took too long.
+    Raises Stopped if it took too long.
     """
     start = time.perf_counter()
     try:

@@ -221,10 +221,8 @@ def _make_archive(folder: Path) -> Path:
 def reference_archive() -> Path:
     """Return the image as `docker save` writes it, made on first use.
 
-    With a Docker below 25 that is the old form of archives.
-
-    Raises:
-        EngineUnavailable: It is not there, and this machine cannot make it.
+    With a Docker below 25 that is the old form of archives. Raises EngineUnavailable if it is not
+    there, and this machine cannot make it.
     """
     archive = reference_folder() / "reference.tar"
     if archive.exists():  # no lock, which a running `reference_engine` would hold

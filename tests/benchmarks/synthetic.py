@@ -58,22 +58,15 @@ def kept(name: str, make: Callable[[Path], object]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Folders of a layer, with 999 files each.
+    """Folders of a layer, with 999 files each."""
 
-    Attributes:
-        top: Where the folders are.
-        start: Number of the first entry, counted over all folders of this top; of the first file
-            for whiteouts.
-        count: How many entries.
-        mtime: When all were modified.
-        whiteouts: Whether the files are whiteouts; the folders are left out.
-    """
-
-    top: str
+    top: str  # Where the folders are.
+    #: Number of the first entry, counted over all folders of this top; of the first file for
+    #: whiteouts.
     start: int
-    count: int
-    mtime: int = 1_700_000_000
-    whiteouts: bool = False
+    count: int  # How many entries.
+    mtime: int = 1_700_000_000  # When all were modified.
+    whiteouts: bool = False  # Whether the files are whiteouts; the folders are left out.
 
 
 def write_layer(path: Path, files: Files) -> None:

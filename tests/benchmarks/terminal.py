@@ -1,7 +1,7 @@
-"""A program in a terminal of its own: keys go in, and what it writes is timed, counted and shown.
+"""Runs a program in a pty: sends keys, and times, counts and shows its output.
 
-The terminal is a pty with nothing behind it that draws, so what is measured is the program. What it
-writes is read the moment it is there; the screen is made of it (by pyte) only while it is quiet.
+The pty draws nothing, so only the program is measured. Output is read at once; pyte renders the
+screen while the program is quiet.
 """
 
 from __future__ import annotations
@@ -37,34 +37,28 @@ KEYS = {
     "tab": b"\t",
     "backspace": b"\x7f",
 }
-"""What a terminal sends for keys that are no letters."""
+"""What a terminal sends for keys other than letters."""
 
-#: Seconds between two reads from which on they are two bursts, and the screen is made between them.
+#: Seconds between two reads that separate bursts; the screen is rendered between bursts.
 _GAP = 0.005
 _READ = 1 << 16
 
 
 class TerminalTimeout(AssertionError):
-    """What was waited for did not come; the message has the screen."""
+    """The screen did not show what was expected; the message has the screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program wrote after keys were sent.
-
-    Attributes:
-        bytes: How much.
-        first: Seconds until the first byte; 0 if there was none.
-        last: Seconds until the last byte; 0 if there was none.
-    """
+    """The output of a program after keys were sent."""
 
     bytes: int
-    first: float
-    last: float
+    first: float  # Seconds until the first byte; 0 if there was none.
+    last: float  # Seconds until the last byte; 0 if there was none.
 
 
 def terminal_environment(**changes: str) -> dict[str, str]:
-    """The environment of a program in a terminal with 256 colours, whatever ours is like."""
+    """The environment of a program in a terminal with 256 colours."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -74,13 +68,7 @@ def terminal_environment(**changes: str) -> dict[str, str]:
 
 
 class Terminal:
-    """A program in a pty.
-
-    Attributes:
-        process: The program.
-        started: When it was started, by `time.perf_counter`.
-        total: Bytes that it has written.
-    """
+    """A program in a pty."""
 
     def __init__(
         self,
@@ -98,12 +86,13 @@ class Terminal:
             columns: Width of the terminal.
             lines: Height of the terminal.
         """
-        self.total = 0
+        self.total = 0  # Bytes of output.
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.started = time.perf_counter()
+        self.started = time.perf_counter()  # By `time.perf_counter`.
+        #: The program.
         self.process = subprocess.Popen(
             [str(part) for part in command],
             stdin=slave,
@@ -111,7 +100,7 @@ class Terminal:
             stderr=slave,
             env=dict(terminal_environment() if environment is None else environment),
             start_new_session=True,
-            # So that it is told by a SIGHUP when the terminal goes away.
+            # So that it gets a SIGHUP when the terminal goes away.
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
@@ -128,28 +117,28 @@ class Terminal:
         return "\n".join(self._screen.display)
 
     def send(self, keys: str | bytes) -> None:
-        """Types: the name of a key, or characters as they are."""
+        """Types a key by its name, or characters."""
         data = keys if isinstance(keys, bytes) else KEYS.get(keys, keys.encode())
         os.write(self._master, data)
 
     def ask(self, keys: str | bytes, *, quiet: float = 0.15, limit: float = 10.0) -> Answer:
-        """Types, and waits until the program has written all it has to say.
+        """Types, and waits until the program is quiet.
 
         Args:
             keys: As for `send`.
-            quiet: So many seconds without a byte mean that there is no more.
-            limit: Seconds after which it is not waited for any longer.
+            quiet: Seconds without output that end the wait.
+            limit: The most seconds to wait.
         """
         start = time.perf_counter()
         self.send(keys)
         return self._collect(start, quiet, limit)
 
     def settle(self, *, quiet: float = 0.5, limit: float = 30.0) -> Answer:
-        """Waits until nothing is written any more."""
+        """Waits until the program is quiet."""
         return self._collect(time.perf_counter(), quiet, limit)
 
     def listen(self, seconds: float) -> int:
-        """Returns how many bytes are written while nothing is typed."""
+        """Returns how many bytes the program writes on its own."""
         return self._collect(time.perf_counter(), seconds + 1, seconds).bytes
 
     def wait_for(
@@ -158,15 +147,12 @@ class Terminal:
         """Waits until the screen shows something.
 
         Args:
-            shown: Told the text of the screen.
-            limit: Seconds to wait.
-            burst: Wait for the end of the burst as well that it came with.
+            shown: Takes the text of the screen.
+            limit: The most seconds to wait.
+            burst: Whether to wait for the end of that burst too.
 
-        Returns:
-            Seconds from the start of the program until the bytes were there that showed it.
-
-        Raises:
-            TerminalTimeout: It was not shown.
+        Returns seconds from the start of the program until the output that showed it. Raises
+        TerminalTimeout after the limit.
         """
         deadline = time.perf_counter() + limit
         while True:
@@ -182,7 +168,7 @@ class Terminal:
                 raise TerminalTimeout(f"not shown ({ended}); the screen:\n{self.text}")
 
     def peak_memory(self) -> int:
-        """Bytes of memory that the program and its children had at their peaks, added up."""
+        """The sum of the peak memory of the program and its children, in bytes."""
         return sum(_peak(pid) for pid in _family(self.process.pid))
 
     def close(self) -> None:
@@ -190,7 +176,7 @@ class Terminal:
         if self.process.poll() is None:
             self.process.terminate()
             deadline = time.perf_counter() + 5
-            # It writes while it ends, and must not wait for us to read.
+            # Keep reading: it writes while it ends.
             while self.process.poll() is None and time.perf_counter() < deadline:
                 if not self._read(0.05):
                     time.sleep(0.01)
@@ -203,18 +189,18 @@ class Terminal:
             self._master = -1
 
     def _read(self, timeout: float) -> bytes:
-        """What there is to read; empty after so many seconds, or at the end."""
+        """Available output; empty after the timeout, or at the end."""
         if not select.select([self._master], [], [], max(0.0, timeout))[0]:
             return b""
         try:
             data = os.read(self._master, _READ)
-        except OSError:  # Linux's way to say that nobody has the other end open
+        except OSError:  # On Linux: the other end is closed.
             return b""
         self.total += len(data)
         return data
 
     def _burst(self, deadline: float) -> list[tuple[float, bytes]]:
-        """The next bytes and all that follow closely, each with the time when it was read."""
+        """The next chunks of output in quick succession, each with its time."""
         chunks = []
         data = self._read(deadline - time.perf_counter())
         while data:
@@ -238,7 +224,7 @@ class Terminal:
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and its descendants."""
     found = [pid]
     for parent in found:
         for task in Path(f"/proc/{parent}/task").glob("*/children"):

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs.result import read_result
+from layerscope.jobs.job import read_result
 from tests.benchmarks.budgets import Table
 from tests.benchmarks.measure import compare, environment, layerscope, run
 from tests.benchmarks.terminal import Terminal, terminal_environment
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.harness import EngineUnavailable
 from tests.engines.images import busybox_base, debian_base
-from tests.tui.build_fakes import FakeBuild
+from tests.tui.build.build_fakes import FakeBuild
 
 _WRITES = (
     "mkdir -p /data/{n} && for i in $(seq 1 400); do seq $i 400 > /data/{n}/$i; done"
@@ -75,7 +75,7 @@ def test_memory_of_a_worker(engine: DockerDaemon, table: Table, tmp_path: Path, 
         peak = max(peak, peak_of(int((folder / "lock").read_text())))
         time.sleep(0.02)
     seconds = time.perf_counter() - begun
-    assert result["exit_code"] == 0
+    assert result.exit_code == 0
     with (folder / "events.jsonl").open("rb") as journal:
         assert sum(b'"event":"log"' in line for line in journal) == lines
     table.record(f"build-worker-{lines}", peak / 1e6, note=f"in {seconds:.1f} s")
@@ -132,7 +132,7 @@ def test_memory_of_the_screen(table: Table, tmp_path: Path, lines: int) -> None:
 
 def test_bytes_of_a_build_that_prints(table: Table, tmp_path: Path) -> None:
     build = FakeBuild(tmp_path)
-    build.tell("plan", steps=2, plan=[[1, 1, "FROM x"], [2, 2, "RUN make"]])
+    build.write("plan", steps=2, plan=[[1, 1, "FROM x"], [2, 2, "RUN make"]])
     build.start(2, "RUN make", time=time.time())
     stop = threading.Event()
 
@@ -144,7 +144,7 @@ def test_bytes_of_a_build_that_prints(table: Table, tmp_path: Path) -> None:
             while number < 200 * (time.monotonic() - begun):
                 number += 1
                 text = f"[{number % 100:3}%] Building C object src/{number * 7919:x}/file.c.o -O2"
-                build.tell("log", 2, text=text)
+                build.write("log", 2, text=text)
             time.sleep(0.005)
 
     thread = threading.Thread(target=chatter)

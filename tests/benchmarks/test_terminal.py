@@ -128,13 +128,13 @@ class Typist:
 
 
 def type_layers(typist: Typist, layers: int = LAYERS) -> None:
-    """Moves through the layers, alone and united, each way twice."""
+    """Moves through the layers, alone and merged, each way twice."""
     steps = layers + 1  # and what empty history entries there are
     typist.quietly("2", "home")
     typist.type("layer", *["j"] * steps, *["k"] * steps, times=2)
     typist.type("union", "t", times=7)
     typist.type("union-layer", *["j"] * steps, *["k"] * steps, times=2)
-    typist.expect(f"layers 0.{layers - 1} united")
+    typist.expect(f"merged view of layers 0.{layers - 1}")
 
 
 def type_files(typist: Typist) -> None:

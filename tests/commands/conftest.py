@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from layerscope import cli
-from tests.archives import (
-    folder,
-    hard_link,
-    layer_tar,
-    symlink,
-    text,
-    whiteout,
-    write_archive,
-)
+from tests.archives import folder, hard_link, layer_tar, symlink, text, whiteout, write_archive
+from tests.command import Outcome
 
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Answer]
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
 def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    def call(*arguments: str | Path) -> Answer:
+    def call(*arguments: str | Path) -> Outcome:
         code = cli.main([str(argument) for argument in arguments])
         out, err = capfdbinary.readouterr()
-        return Answer(code, out.decode("utf-8", "surrogateescape"), err.decode())
+        return Outcome(code, out.decode("utf-8", "surrogateescape"), err.decode())
 
     return call
 

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.dockerfile import tools
+from layerscope.dockerfile.checks import tools
 from layerscope.engines import resolve
 from layerscope.errors import NotFoundError, RegistryError
 from layerscope.images.image import image_from_config
 from layerscope.oci.config import parse_config
-from tests.archives import entry, saved
+from tests.archives import entry, layer, saved, write
 from tests.commands.conftest import Run
-from tests.unit.archives import layer, write
 
 CLEAN = 'FROM debian:12\nCOPY main.py /app/\nCMD ["/app/main.py"]\n'
 
@@ -108,7 +107,7 @@ def test_target_and_build_arguments(run: Run, project: Path) -> None:
     assert run("lint", "--build-arg", "=1").code == 2
 
 
-def test_a_build_argument_without_a_value_has_that_of_the_environment(
+def test_a_build_argument_without_a_value_is_from_the_environment(
     run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "Dockerfile").write_text("ARG V\nFROM a:$V\n")
@@ -119,7 +118,7 @@ def test_a_build_argument_without_a_value_has_that_of_the_environment(
 
 
 @pytest.mark.parametrize("name", ["none", "bad\x1bname"])
-def test_a_file_that_is_not_there(run: Run, project: Path, name: str) -> None:
+def test_a_missing_file(run: Run, project: Path, name: str) -> None:
     answer = run("lint", name)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("layerscope: There is no file ")
@@ -155,7 +154,7 @@ def test_base_images_are_looked_up_in_the_engine_and_then_in_the_registry(
     reader = Reader("HOME=/root")
     asked = []
 
-    def open_image(source: str, **options: object) -> Reader:
+    def open_image(source: str, *_: object, **options: object) -> Reader:
         asked.append(source)
         if source == "docker://there:1":
             return reader
@@ -176,7 +175,7 @@ def test_base_images_are_looked_up_in_the_engine_and_then_in_the_registry(
     assert reader.closed
     messages = [p["message"] for p in run("lint", "--bases", "--json").document["problems"]]
     assert "$X is not set here." in messages
-    assert "$Y is not set here, unless the base image does." in messages
+    assert "$Y is not set here, unless the base image sets it." in messages
     asked.clear()
     run("lint")
     assert asked == []
@@ -190,7 +189,7 @@ def test_nothing_of_the_file_reaches_the_terminal(run: Run, project: Path) -> No
     assert all(line.isprintable() for line in answer.out.splitlines())
 
 
-def test_hadolint_is_asked_if_it_is_there(run: Run, project: Path) -> None:
+def test_hadolint_runs_if_it_is_installed(run: Run, project: Path) -> None:
     found = [
         {"code": "SC2086", "column": 1, "level": "info", "line": 2, "message": "Quote\nthis"},
         {"code": "DL3006", "column": 1, "level": "warning", "line": 1, "message": "Tag it"},
@@ -207,7 +206,7 @@ def test_hadolint_is_asked_if_it_is_there(run: Run, project: Path) -> None:
     assert run("lint", "--json", "--no-hadolint").document["tools"] == ["layerscope"]
 
 
-def test_a_tool_that_fails_is_no_failure(run: Run, project: Path) -> None:
+def test_a_failing_tool_is_not_a_failure(run: Run, project: Path) -> None:
     program(project, "hadolint", "echo sorry >&2; exit 3")
     answer = run("lint")
     assert (answer.code, answer.out) == (0, "Dockerfile: no problems\n")
@@ -232,7 +231,7 @@ CHECK = {
 }
 
 
-def test_buildkits_checks_are_asked_for(run: Run, project: Path) -> None:
+def test_buildkit_s_checks_run(run: Run, project: Path) -> None:
     asked = project / "asked"
     script = (
         f'[ "$2" = version ] && exit 0\necho "$@" > {asked}\necho \'{json.dumps(CHECK)}\'\nexit 1'
@@ -255,7 +254,7 @@ def test_buildkits_checks_are_asked_for(run: Run, project: Path) -> None:
     assert run("lint").err == ""
 
 
-def test_a_tool_that_takes_too_long_is_left(
+def test_a_tool_that_takes_too_long_is_stopped(
     run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "_SECONDS", 0.2)
@@ -282,7 +281,7 @@ def test_what_the_last_build_wasted_is_a_problem(run: Run, project: Path, built:
     answer = run("lint", "--image", built, "--no-cache")
     assert answer.code == 1
     assert "Dockerfile:2:1" in answer.out
-    assert "copied 2MB that it did not change, most of it in /x/big. (WastedBytes)" in answer.out
+    assert "copied 2MB without changing it, mostly in /x/big. (WastedBytes)" in answer.out
 
 
 def test_a_dockerfile_from_an_image(run: Run, project: Path, built: str) -> None:
@@ -299,7 +298,7 @@ def test_a_dockerfile_from_an_image(run: Run, project: Path, built: str) -> None
     ]
 
 
-def test_a_hostile_history_is_shown_and_not_obeyed(run: Run, project: Path) -> None:
+def test_a_hostile_history_is_escaped(run: Run, project: Path) -> None:
     history = [{"created_by": "/bin/sh -c echo \x1b[31m\u202e\tx"}]
     source = write(project / "h.tar", saved(layer("d/"), config={"history": history}))
     out = run("dockerfile", source).out
@@ -307,7 +306,7 @@ def test_a_hostile_history_is_shown_and_not_obeyed(run: Run, project: Path) -> N
     assert all(line.replace("\t", "").isprintable() for line in out.splitlines())
 
 
-def test_it_is_found_beside_the_interpreter(project: Path) -> None:
+def test_hadolint_is_found_beside_the_interpreter(project: Path) -> None:
     assert tools.find_hadolint() is None
     program(project, "hadolint", "")
     os.environ["PATH"] = "/nowhere"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from layerscope.reports.diff_report import value_text
 from tests.archives import folder, layer_tar, text, whiteout, write_archive
 from tests.commands.conftest import Run
 
@@ -68,7 +69,7 @@ def test_rules_of_dive_are_read(run: Run, wasteful: Path) -> None:
     ("name", "heading"),
     [("layerscope.toml", "[ci]"), ("pyproject.toml", "[tool.layerscope.ci]")],
 )
-def test_toml_goes_before_dive(run: Run, wasteful: Path, name: str, heading: str) -> None:
+def test_toml_takes_precedence_over_dive(run: Run, wasteful: Path, name: str, heading: str) -> None:
     Path(".dive-ci").write_text("rules:\n  lowestEfficiency: 0.99\n")
     Path(name).write_text(
         f'{heading}\nlowest-efficiency = 0.4\nhighest-user-wasted-percent = "70%"\n'
@@ -92,7 +93,7 @@ def test_toml_goes_before_dive(run: Run, wasteful: Path, name: str, heading: str
         ('ci = "x"\n', "line 1: ci is not a table"),
     ],
 )
-def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
+def test_invalid_thresholds_are_an_error_not_a_verdict(
     run: Run, wasteful: Path, content: str, problem: str
 ) -> None:
     Path("layerscope.toml").write_text(content)
@@ -102,7 +103,7 @@ def test_thresholds_that_make_no_sense_are_an_error_and_no_verdict(
     assert problem in answer.err
 
 
-def test_a_flag_that_makes_no_sense_is_told_as_one(run: Run, wasteful: Path) -> None:
+def test_an_invalid_flag_is_named(run: Run, wasteful: Path) -> None:
     answer = run("ci", wasteful, "--lowest-efficiency", "lots")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("layerscope: --lowest-efficiency is lots. It must be a fraction")
@@ -123,7 +124,7 @@ def test_a_flag_that_makes_no_sense_is_told_as_one(run: Run, wasteful: Path) -> 
         (".dive-ci", "rules:\n  lowestEfficiency: &a [*a]\n", "line 2: lowestEfficiency is a list"),
     ],
 )
-def test_files_of_rules_that_make_no_sense_are_an_error(
+def test_invalid_files_of_rules_are_an_error(
     run: Run, wasteful: Path, name: str, content: str, problem: str
 ) -> None:
     Path(name).write_text(content)
@@ -133,9 +134,7 @@ def test_files_of_rules_that_make_no_sense_are_an_error(
 
 
 @pytest.mark.parametrize("name", ["x.toml", "pyproject.toml", "x.yaml"])
-def test_a_file_without_rules_that_is_named_is_an_error(
-    run: Run, wasteful: Path, name: str
-) -> None:
+def test_a_named_file_without_rules_is_an_error(run: Run, wasteful: Path, name: str) -> None:
     Path(name).write_text("" if name == "x.yaml" else "[other]\n")
     answer = run("ci", wasteful, "--config", name)
     assert (answer.code, answer.out) == (2, "")
@@ -174,3 +173,43 @@ def test_diff_says_what_differs_in_each_file(run: Run, tmp_path: Path) -> None:
     assert [len(layers[key]) for key in ("shared", "only_a", "only_b")] == [1, 1, 1]
     words = run("diff", first, second).out
     assert "M /m  mode 0644→0755, content unchanged" in words
+
+
+def test_diff_can_leave_out_what_differs_in_its_time_only(run: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "1", tmp_path / "2"
+    one.mkdir()
+    two.mkdir()
+    first = write_archive(one, [layer_tar([text("f", "abc", mtime=1), text("g", "a", mtime=1)])])
+    second = write_archive(two, [layer_tar([text("f", "abd", mtime=2), text("g", "a", mtime=2)])])
+    document = run("diff", first, second, "--ignore-time", "--json").document
+    assert [each["path"] for each in document["files"]] == ["/f"]
+    assert document["time_only"] == 1
+    words = run("diff", first, second, "--ignore-time").out
+    assert "1 path left out: only the time differs" in words
+    assert run("diff", first, second, "--json").document["time_only"] == 0
+    later = write_archive(two, [layer_tar([text("f", "abc", mtime=2), text("g", "a", mtime=2)])])
+    answer = run("diff", first, later, "--ignore-time", "--exit-code")
+    assert answer.code == 0
+    assert "No differences." in answer.out
+    assert run("diff", first, later, "--exit-code").code == 1
+    assert run("diff", first, later, "--ignore-time", "--path", "/f").code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("Cmd", ["sh", "-c", "é"], '["sh", "-c", "é"]'),
+        ("Cmd", [], "(none)"),
+        ("Cmd", None, "(none)"),
+        ("User", "", "(none)"),
+        ("User", "web", "web"),
+        ("Env.A", "", ""),
+        ("ExposedPorts.80/tcp", {}, "80/tcp"),
+        ("ExposedPorts.80/tcp", None, "(none)"),
+        ("Healthcheck.Interval", 90_000_000_000, "90s"),
+        ("Healthcheck.Retries", 3, "3"),
+        ("ArgsEscaped", True, "true"),
+    ],
+)
+def test_values_are_shown_as_in_a_dockerfile(key: str, value: object, shown: str) -> None:
+    assert value_text(key, value) == shown

@@ -24,7 +24,7 @@ def archive(tmp_path: Path) -> Path:
     return write_archive(tmp_path, [layer_tar(layer) for layer in layers], "example.test/p:1")
 
 
-def test_all_that_is_installed(run: Run, archive: Path) -> None:
+def test_installed_packages(run: Run, archive: Path) -> None:
     document = run("packages", archive, "--json").document
     assert document["schema"] == "layerscope.packages/1"
     assert document["layer"] is None
@@ -55,7 +55,7 @@ def test_what_a_layer_did(run: Run, archive: Path) -> None:
     assert "su" not in out
 
 
-def test_a_layer_that_there_is_not(run: Run, archive: Path) -> None:
+def test_a_missing_layer(run: Run, archive: Path) -> None:
     answer = run("packages", archive, "--layer", "2")
     assert answer.code == 2
     assert "layers 0 to 1" in answer.err

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import folder, hard_link, layer_tar, symlink, text, whiteout, write_archive
+from tests.archives import (
+    Item,
+    folder,
+    hard_link,
+    layer_tar,
+    symlink,
+    text,
+    whiteout,
+    write_archive,
+)
 from tests.commands.conftest import Run
 
 
@@ -20,16 +29,23 @@ def test_history_names_every_version_and_what_changed(run: Run, image: Path) -> 
     assert (first["layer"], first["change"], first["hidden_by"]) == (0, "added", 1)
     assert (second["change"], second["changed"]) == ("modified", ["owner"])
     assert second["content_unchanged"] is True
+    assert (document["count"], document["layer"]) == (2, 1)
     assert (second["uid"], second["hidden_by"]) == (33, None)
 
 
 def test_history_says_in_words_that_content_is_the_same(run: Run, image: Path) -> None:
     answer = run("history", image, "app/data")
+    assert answer.out.splitlines()[:2] == ["/app/data", "2 versions; layer 1 wrote the visible one"]
+    assert "0:0  1kB  20" in answer.out
+    assert "hidden by layer 1" in answer.out
     assert "changed: owner 0:0→33:33, content unchanged" in answer.out
 
 
 def test_history_ends_with_the_removal(run: Run, image: Path) -> None:
-    versions = run("history", image, "/app/gone", "--json").document["versions"]
+    document = run("history", image, "/app/gone", "--json").document
+    assert (document["count"], document["layer"]) == (1, None)
+    assert "\n1 version; none is visible\n" in run("history", image, "/app/gone").out
+    versions = document["versions"]
     assert [(v["layer"], v["change"]) for v in versions] == [(0, "added"), (1, "removed")]
     assert "size" not in versions[1]
 
@@ -40,7 +56,7 @@ def test_history_of_a_path_that_no_layer_has_is_an_error(run: Run, image: Path) 
     assert "No layer of example.test/one:1 has /nobody." in answer.err
 
 
-def test_cat_gives_the_version_of_the_layer_asked_for(run: Run, image: Path) -> None:
+def test_cat_prints_the_version_of_a_layer(run: Run, image: Path) -> None:
     assert run("cat", image, "/app/config").out == "new!\n"
     assert run("cat", image, "/app/config", "--layer", "0").out == "old\n"
     assert run("cat", image, "/app/gone", "--layer", "0").out == "g" * 50
@@ -55,18 +71,28 @@ def test_cat_follows_links_within_the_image(run: Run, image: Path) -> None:
     ("path", "problem"),
     [
         ("/app/gone", "it is not in the image"),
-        ("/app", "is a dir, which has no content"),
-        ("/app/loop", "go round in a circle"),
-        ("/app/config/below", "is no folder"),
+        ("/app", "is a folder, which has no content"),
+        ("/app/loop", "form a loop"),
+        ("/app/config/below", "is not a folder"),
     ],
 )
-def test_cat_says_why_there_is_nothing_to_show(
-    run: Run, image: Path, path: str, problem: str
-) -> None:
+def test_cat_says_why_a_path_has_no_content(run: Run, image: Path, path: str, problem: str) -> None:
     answer = run("cat", image, path)
     assert (answer.code, answer.out) == (2, "")
     assert problem in answer.err
     assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("fifo", "a named pipe"), ("char", "a character device"), ("block", "a block device")],
+)
+def test_cat_names_what_is_not_a_file(run: Run, tmp_path: Path, kind: str, said: str) -> None:
+    image = write_archive(
+        tmp_path, [layer_tar([Item("x", kind, device=(1, 3)), symlink("link", "x")])]
+    )
+    for path in ("/x", "/link"):
+        assert f"is {said}, which has no content" in run("cat", image, path).err
 
 
 @pytest.mark.parametrize(
@@ -120,7 +146,7 @@ def test_extract_never_overwrites(run: Run, image: Path, tmp_path: Path) -> None
     (tmp_path / "out" / "app" / "config").write_text("mine")
     answer = run("extract", image, "/app/config", "-o", tmp_path / "out")
     assert answer.code == 2
-    assert "already there" in answer.err
+    assert "already exists" in answer.err
     assert (tmp_path / "out" / "app" / "config").read_text() == "mine"
 
 
@@ -135,7 +161,7 @@ def test_extract_never_leaves_its_folder(run: Run, tmp_path: Path) -> None:
     # The links are there now, and the upper layer's folders of the same names must not go through.
     answer = run("extract", image, "/", "-o", target)
     assert answer.code == 2
-    assert "already there" in answer.err
+    assert "already exists" in answer.err
     assert list(victim.iterdir()) == []
 
 
@@ -163,7 +189,7 @@ def test_find_tells_hidden_from_visible(run: Run, image: Path) -> None:
         (("gone",), ["/app/gone"]),
     ],
 )
-def test_find_takes_parts_globs_and_expressions(
+def test_find_accepts_parts_globs_and_regular_expressions(
     run: Run, image: Path, arguments: tuple[str, ...], paths: list[str]
 ) -> None:
     answer = run("find", *arguments, image, "--json-lines")
@@ -178,22 +204,20 @@ def test_find_gives_a_hard_link_the_size_of_its_file(run: Run, tmp_path: Path) -
     assert (found["type"], found["size"], found["visible"]) == ("hardlink", 5, True)
 
 
-def test_find_does_not_take_a_removal_for_a_file(run: Run, tmp_path: Path) -> None:
+def test_find_ignores_whiteouts(run: Run, tmp_path: Path) -> None:
     image = write_archive(tmp_path, [layer_tar([text("a")]), layer_tar([whiteout("a")])])
     assert [m["layer"] for m in run("find", "a", image, "--json-lines").lines] == [0]
 
 
-def test_a_bad_expression_is_said(run: Run, image: Path) -> None:
+def test_an_invalid_expression_is_reported(run: Run, image: Path) -> None:
     answer = run("find", "--regex", "(", image)
     assert answer.code == 2
-    assert "is not a regular expression" in answer.err
+    assert "Invalid pattern: missing )" in answer.err
 
 
-def test_find_says_what_it_cannot_know_by_digest(run: Run, image: Path) -> None:
+def test_find_reports_layers_without_digests(run: Run, image: Path) -> None:
     digest = hashlib.sha256(b"d" * 1000).hexdigest()
     answer = run("find", f"sha256:{digest}", image)
     assert answer.code == 1
-    assert answer.err.endswith(
-        "2 layers were listed without their content, which no digest is known of.\n"
-    )
+    assert answer.err.endswith("2 layers were listed without content, so no digests are known.\n")
     assert "without their content" not in run("find", "data", image).err

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.commands.conftest import Run
-from tests.tui.test_remove import RemovingEngine
+from tests.tui.remove.test_remove import DEBIAN, HELLO, RemovingEngine
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def test_a_dry_run_removes_nothing(run: Run, engine: RemovingEngine) -> None:
     assert engine.removed == []
 
 
-def test_what_is_in_use_is_told_and_stays(run: Run, engine: RemovingEngine) -> None:
+def test_an_image_in_use_stays_and_is_reported(run: Run, engine: RemovingEngine) -> None:
     answer = run("rm", "--yes", "registry.example.com:5000/team/api:2024.5.1", "hello")
     assert answer.code == 1
     assert "in use by we\\eb (running)" in answer.out
-    assert engine.removed == ["hello:latest"]
+    assert engine.removed == [HELLO]
 
 
-def test_without_a_terminal_it_wants_to_be_told_yes(run: Run, engine: RemovingEngine) -> None:
+def test_without_a_terminal_yes_is_required(run: Run, engine: RemovingEngine) -> None:
     answer = run("rm", "hello")
     assert (answer.code, answer.out) == (2, "")
     assert "--yes" in answer.err
@@ -55,7 +55,7 @@ def test_without_a_terminal_it_wants_to_be_told_yes(run: Run, engine: RemovingEn
 
 @pytest.mark.parametrize(
     ("typed", "code", "removed"),
-    [("y\n", 0, ["hello:latest"]), ("n\n", 1, []), ("\n", 1, []), ("", 1, [])],
+    [("y\n", 0, [HELLO]), ("n\n", 1, []), ("\n", 1, []), ("", 1, [])],
 )
 def test_on_a_terminal_it_asks(
     run: Run,
@@ -74,7 +74,7 @@ def test_on_a_terminal_it_asks(
 
 
 @pytest.mark.parametrize("name", ["nobody:1", "abc", "sha256:ffff"])
-def test_an_image_that_there_is_not(run: Run, engine: RemovingEngine, name: str) -> None:
+def test_a_missing_image(run: Run, engine: RemovingEngine, name: str) -> None:
     answer = run("rm", "--dry-run", name)
     assert answer.code == 2
     assert "has no image" in answer.err
@@ -83,3 +83,19 @@ def test_an_image_that_there_is_not(run: Run, engine: RemovingEngine, name: str)
 def test_an_id_means_the_image_with_all_its_names(run: Run, engine: RemovingEngine) -> None:
     document = run("rm", "--dry-run", "--json", "c0ffee").document
     assert document["removed"][0]["names"] == ["hello:latest"]
+
+
+def test_nothing_is_removed_if_a_name_moved_since(
+    run: Run, engine: RemovingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _Asking(_Terminal):
+        def flush(self) -> None:
+            if self.getvalue().endswith("(y/N) "):
+                engine.move("hello:latest", DEBIAN)
+
+    monkeypatch.setattr(sys, "stdin", _Terminal("y\n"))
+    asked = _Asking()
+    monkeypatch.setattr(sys, "stderr", asked)
+    assert run("rm", "hello").code == 2
+    assert "hello:latest names another image by now" in asked.getvalue()
+    assert engine.removed == []

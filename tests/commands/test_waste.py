@@ -72,7 +72,7 @@ def test_without_comparing_nothing_is_called_unchanged(run: Run, archive: Path) 
     assert "45kB of it not compared" in run("waste", archive, "--no-compare").out
 
 
-def test_people_read_sentences(run: Run, archive: Path) -> None:
+def test_text_names_cause_layers_and_remedy(run: Run, archive: Path) -> None:
     out = run("waste", archive).out
     assert "wasted 47kB" in out or "wasted 47.1kB" in out
     assert "400B more could be left out" in out
@@ -115,7 +115,35 @@ def test_causes_add_up_to_what_inspect_calls_wasted(
     total = sum(each["size"] for each in document["wasted"])
     assert total == inspected["image"]["wasted_size"] == document["image"]["wasted_size"]
     assert total == sum(each["size"] for each in inspected["wasted"])
-    by_hider: dict[int, int] = {}
-    for each in document["wasted"]:
-        by_hider[each["hidden_by"]] = by_hider.get(each["hidden_by"], 0) + each["size"]
-    assert sum(by_hider.values()) == total
+    for index, layer in enumerate(inspected["layers"]):
+        own = [each["size"] for each in document["wasted"] if each["layer"] == index]
+        hidden = [each["size"] for each in document["wasted"] if each["hidden_by"] == index]
+        assert (layer["wasted_size"], layer["hides_size"]) == (sum(own), sum(hidden))
+        assert layer["wasted_size"] <= layer["size"]
+    # `inspect` reads no content.
+    unread = run("waste", path, "--json", "--no-compare").document["wasted"]
+    assert inspected["findings"] == [
+        {key: each[key] for key in inspected["findings"][0]} for each in unread
+    ]
+
+
+def test_inspect_shows_the_same_groups(run: Run, archive: Path) -> None:
+    lines = run("inspect", archive).out.splitlines()
+    head = lines.index(next(line for line in lines if line.startswith("LAYER")))
+    assert lines[head].split()[:3] == ["LAYER", "SIZE", "WASTED"]
+    assert [line.split()[:3] for line in lines[head + 1 : head + 4]] == [
+        ["0", "47kB", "47kB"],
+        ["1", "45.5kB", "0B"],
+        ["2", "0B", "0B"],
+    ]
+    table = lines[lines.index("  WASTED    LAYER  WHAT") + 1 :]
+    assert table == [
+        "    45kB           rewritten by a later layer",
+        "    45kB    0 → 1    /app/lib/ and 1 more: 45kB of it not compared",
+        "     1kB           package lists and caches, hidden by a later layer",
+        "     1kB    0 → 2    apt package lists in /var/lib/apt/lists/main",
+        "    700B           removed by a later layer",
+        "    700B    0 → 2    /app/gone",
+        "    300B           removed with their folder by a later layer",
+        "    300B    0 → 2    /app/tree/a/b",
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.harness import Engine
+from tests.truth.command import run_program
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -99,28 +100,14 @@ class Site:
         flags = ["--builder", self.builder, "--network", "host", "--json-lines"]
         return self.command("build", *flags, *arguments, str(self.context))
 
-    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `layerscope`."""
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return run_program(self.command(*arguments), self.environment, timeout=timeout)
 
-    def build(self, *arguments: str, timeout: float = 240, **variables: str) -> Built:
+    def build(self, *arguments: str, timeout: float = 300, **variables: str) -> Built:
         """Build with more variables in the environment, and wait for the end."""
-        run = subprocess.run(
-            self.build_command(*arguments),
-            env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+        run = run_program(
+            self.build_command(*arguments), self.environment | variables, timeout=timeout
         )
         return Built(run.returncode, [json.loads(x) for x in run.stdout.splitlines()], run.stderr)
 

@@ -45,8 +45,7 @@ class DockerDaemon(Engine):
             hosts: where it listens too, beside its socket.
             more: more of its settings.
 
-        Raises:
-            EngineUnavailable: It is not installed, or cannot run here.
+        Raises EngineUnavailable if it is not installed, or cannot run here.
         """
         if flavour not in FLAVOURS:
             raise ValueError(f"no such flavour of Docker: {flavour}")

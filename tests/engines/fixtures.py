@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from tests.engines.docker_daemon import FLAVOURS, DockerDaemon
-from tests.engines.harness import Engine, EngineUnavailable, Service
+from tests.engines.harness import Engine, EngineUnavailable, Service, cache_folder
 from tests.engines.podman_service import Podman
 from tests.engines.registry import Registry
 
@@ -20,9 +19,6 @@ S = TypeVar("S", bound=Service)
 
 ENGINES = (*FLAVOURS, "podman")
 """The names of all engines that tests run on."""
-
-UNAVAILABLE_FILE = "LAYERSCOPE_TEST_UNAVAILABLE"
-"""An environment variable that names a file to which missing engines are written, too."""
 
 _running: dict[str, Service] = {}
 _unavailable: dict[str, str] = {}
@@ -70,28 +66,17 @@ def engine(request: pytest.FixtureRequest, engines: None) -> Engine:
     return running_engine(request.param)
 
 
-@pytest.fixture(scope="session")
-def docker_debian(engines: None) -> Engine:
-    """The distribution's Docker, overlay2."""
-    return running_engine("docker-debian")
+def _session_engine(name: str) -> Any:
+    """A fixture for one of the engines."""
+
+    @pytest.fixture(scope="session", name=name.replace("-", "_"))
+    def fixture(engines: None) -> Engine:
+        return running_engine(name)
+
+    return fixture
 
 
-@pytest.fixture(scope="session")
-def docker_28(engines: None) -> Engine:
-    """The newer Docker, overlay2."""
-    return running_engine("docker-28")
-
-
-@pytest.fixture(scope="session")
-def docker_28_containerd(engines: None) -> Engine:
-    """The newer Docker with the containerd image store."""
-    return running_engine("docker-28-containerd")
-
-
-@pytest.fixture(scope="session")
-def podman(engines: None) -> Engine:
-    """Podman, by its Docker-compatible API."""
-    return running_engine("podman")
+docker_debian, docker_28, docker_28_containerd, podman = map(_session_engine, ENGINES)
 
 
 @pytest.fixture(scope="session")
@@ -116,13 +101,46 @@ def pytest_configure() -> None:
                 signal.signal(number, signal.default_int_handler)
 
 
+def _group(item: pytest.Function) -> str | None:
+    """Return which tests are to share a worker, and so its engines."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    for value in parameters:
+        name = value[0] if isinstance(value, tuple) else value
+        if isinstance(name, str) and name in ENGINES:
+            return f"{name}, builds" if "site" in item.fixturenames else name
+    for name in ENGINES:
+        if name.replace("-", "_") in item.fixturenames:
+            return name
+    apart = "engines" in item.fixturenames or item.path.parent == Path(__file__).parent
+    return item.path.stem if apart else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests by their engine, for pytest-xdist."""
+    for item in items:
+        if isinstance(item, pytest.Function) and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report to the controller of pytest-xdist which engines this worker lacks."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["unavailable"] = _unavailable
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _unavailable.update(getattr(node, "workeroutput", {}).get("unavailable", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly which engines nothing was tested on."""
-    if not _unavailable:
-        return
-    terminalreporter.section("ENGINES THAT COULD NOT BE HAD", sep="!", red=True, bold=True)
-    for name, reason in _unavailable.items():
-        terminalreporter.write_line(f"{name}: SKIPPED: {reason}", red=True)
-    if named := os.environ.get(UNAVAILABLE_FILE):
-        with Path(named).open("a", encoding="utf-8") as file:
-            file.writelines(f"{name}: {reason}\n" for name, reason in _unavailable.items())
+    """Say loudly what could not be tested here; `tests/setup` writes down what it lacks."""
+    lacking = cache_folder() / "lacking"
+    lines = lacking.read_text().splitlines() if lacking.exists() else []
+    lines += [f"{name}: SKIPPED: {reason}" for name, reason in sorted(_unavailable.items())]
+    if lines:
+        terminalreporter.section("NOT EVERYTHING WAS TESTED", sep="!", red=True, bold=True)
+    for line in lines:
+        terminalreporter.write_line(line, red=True)

@@ -15,7 +15,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,9 @@ from typing import Any, Self
 
 import docker
 
-PREFIX = "lsc-"
+from tests.folders import orphans, owned_folder, release
+
+PREFIX = "lsc-e-"
 """How the private folders are called; short, since a socket's path has 108 bytes at most."""
 
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -58,22 +59,12 @@ def find_program(name: str, path: str = SYSTEM_PATH) -> Path:
 
 
 def need_root() -> None:
-    """Raise `EngineUnavailable` for whoever may not start an engine."""
+    """Raise `EngineUnavailable` unless this user may start an engine."""
     if os.geteuid() != 0:
         raise EngineUnavailable("only root can start a private engine")
 
 
 # --- processes, by the folder they belong to ---------------------------------------------------
-
-
-def _start_time(pid: int) -> str:
-    """Return when a living process was started, which tells it from a later one of the same id."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return ""
-    state = text.rpartition(")")[2].split()
-    return "" if state[0] in "ZX" else state[19]
 
 
 def _ancestors() -> set[int]:
@@ -168,15 +159,10 @@ def sweep(folder: Path, data_root: Path | None = None) -> None:
 
 
 def sweep_orphans() -> None:
-    """Remove what runs that were killed left behind: folders whose owner lives no more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        try:
-            pid, start = (folder / "owner").read_text().split()
-            data_root = (folder / "data-root").readlink()
-        except (OSError, ValueError):
-            continue
-        if _start_time(int(pid)) != start:
-            sweep(folder, data_root)
+    """Remove what killed runs left behind."""
+    for folder in orphans(PREFIX):
+        with contextlib.suppress(OSError):
+            sweep(folder, (folder / "data-root").readlink())
 
 
 @functools.cache
@@ -185,26 +171,21 @@ def _sweep_once() -> None:
 
 
 class PrivateFolder:
-    """A short-lived folder that says whose it is, so that a later run can clear it."""
+    """A short-lived folder of an engine."""
 
     def __init__(self, data_root: Path | None = None) -> None:
-        """Make the folder.
-
-        Args:
-            data_root: a data folder elsewhere that is to outlive the engine; the default is one
-                inside the private folder.
-        """
         _sweep_once()
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.path = owned_folder(PREFIX)
+        #: a data folder that may lie elsewhere, and outlives the engine then.
         self.data_root = data_root or self.path / "d"
         self.data_root.mkdir(parents=True, exist_ok=True)
         (self.path / "data-root").symlink_to(self.data_root)
-        (self.path / "owner").write_text(f"{os.getpid()} {_start_time(os.getpid())}")
         (self.path / "config").mkdir()
 
     def remove(self) -> None:
         """End what runs in the folder, and remove it."""
         sweep(self.path, self.data_root)
+        release(self.path)
 
 
 # --- a running engine --------------------------------------------------------------------------

@@ -83,8 +83,7 @@ def build(
         arguments: values for ARG instructions.
         nocache: whether to run every step anew.
 
-    Raises:
-        BuildFailed: The engine reported an error.
+    Raises BuildFailed if the engine reported an error.
     """
     events: list[dict[str, Any]] = []
     image = ""
@@ -147,21 +146,21 @@ def locked(name: str) -> Iterator[Path]:
         yield target
 
 
-def debian_rootfs() -> Path:
-    """Return a tar of a minimal Debian, made on first use (half a minute) and kept.
+def debian_rootfs(*packages: str) -> Path:
+    """Return a tar of a minimal Debian with packages, made on first use (half a minute) and kept.
 
-    Raises:
-        EngineUnavailable: It is not there and cannot be made.
+    Raises EngineUnavailable if it is not there and cannot be made.
     """
-    with locked("debian-bookworm.tar") as target:
+    with locked("-".join(["debian-bookworm", *packages]) + ".tar") as target:
         if target.exists():
             return target
         debootstrap = find_program("debootstrap")
+        included = [f"--include={','.join(packages)}"] if packages else []
         work = Path(tempfile.mkdtemp(prefix="rootfs-", dir=target.parent))
         try:
             rootfs = work / "rootfs"
             made = subprocess.run(
-                [debootstrap, "--variant=minbase", "bookworm", rootfs],
+                [debootstrap, "--variant=minbase", *included, "bookworm", rootfs],
                 env={**os.environ, "PATH": SYSTEM_PATH},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

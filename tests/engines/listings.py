@@ -10,6 +10,7 @@ import pytest
 from layerscope.engines.resolve import open_image
 from layerscope.filesystem.changeset import EntryType
 from layerscope.images.loading import Loaded, load
+from layerscope.images.pieces import filled
 from layerscope.images.progress import Progress
 from layerscope.reports.files_report import json_lines
 from tests.engines.harness import Engine
@@ -45,12 +46,12 @@ def listing(source: str, *, export: bool = False, contents: bool = False) -> Lis
                 for row, path in enumerate(changeset.paths()):
                     if changeset.kinds[row] == EntryType.FILE:
                         digest = hashlib.sha256()
-                        for piece in reader.content(index, changeset, row):
+                        for piece in filled(reader.content(index, changeset, row)):
                             digest.update(piece)
                         found[f"{index}:{path!r}"] = digest.digest()
         return Listing(
             reader.way,
-            getattr(reader, "why", ""),
+            reader.why,
             loaded,
             list(json_lines(stack, None)),
             [list(json_lines(stack, layer)) for layer in range(stack.height)],

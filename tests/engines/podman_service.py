@@ -15,6 +15,7 @@ default_ulimits = [{limits}]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
 """
 
 STORAGE_CONF = """\
@@ -59,8 +60,7 @@ class Podman(Engine):
         Args:
             data_root: a storage to keep when the service ends; the default is a temporary one.
 
-        Raises:
-            EngineUnavailable: It is not installed, or cannot run here.
+        Raises EngineUnavailable if it is not installed, or cannot run here.
         """
         need_root()
         podman = find_program("podman")

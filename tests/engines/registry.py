@@ -30,8 +30,7 @@ class Registry(Service):
     def __init__(self, user: str = "gordon", password: str = "mola mola") -> None:
         """Start the registry on a free port of 127.0.0.1.
 
-        Raises:
-            EngineUnavailable: It is not installed, or cannot run here.
+        Raises EngineUnavailable if it is not installed, or cannot run here.
         """
         program, htpasswd = find_program("docker-registry"), find_program("htpasswd")
         super().__init__("registry")

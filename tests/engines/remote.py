@@ -52,8 +52,7 @@ class SshServer(Service):
             host: where the engine listens that is reached through it.
             path: the PATH that its `docker` is on.
 
-        Raises:
-            EngineUnavailable: It is not installed, or cannot run here.
+        Raises EngineUnavailable if it is not installed, or cannot run here.
         """
         need_root()
         sshd, keygen = find_program("sshd"), find_program("ssh-keygen")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.dockerfile.context import ContextEntry, read_context
-from layerscope.dockerfile.context_tar import pack
+from layerscope.dockerfile.context.context import ContextEntry, read_context
+from layerscope.dockerfile.context.packing import pack
 from layerscope.filesystem.changeset import EntryType
 from layerscope.images.loading import Loaded
+from tests.engines.builds import BUILDERS as BUILD_SITES
+from tests.engines.builds import Site
+from tests.engines.fixtures import running_engine
 from tests.engines.harness import Engine
 from tests.engines.listings import listing, use
 
@@ -25,6 +28,60 @@ RULES = {
     "build files": "Dockerfile\n.dockerignore\nlink\n",
     "classes": "[A-C]\nb/[^c]*\n",
 }
+#: The builder of each engine's own client.
+CLIENTS = {"docker-debian": "classic", "docker-28": "buildkit", "podman": "podman"}
+
+
+#: What Buildah reads differently from moby's pattern matcher.
+BUILDAHS = {
+    "its own file": {".containerignore": "a\n", ".dockerignore": "B\n"},
+    "beside, docker": {"Dockerfile.dockerignore": "B\n", "Dockerfile.containerignore": "a\n"},
+    "beside, its own": {"Dockerfile.containerignore": "a\n", ".containerignore": "B\n"},
+    "blanks and slashes": {".containerignore": " /a\n/b/\n*d*\n! node\n"},
+    "expressions": {".containerignore": "b+\n(a|B)\n"},
+    "byte order mark": {".containerignore": "\ufeffa\nB\n"},
+}
+
+
+@pytest.mark.parametrize("files", BUILDAHS.values(), ids=BUILDAHS.keys())
+def test_the_same_as_podman_sends(
+    podman: Engine,
+    files: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    use(monkeypatch, podman)
+    site = Site(podman, "podman", tmp_path)
+    root = site.context
+    fill(root, "")
+    for name, text in files.items():
+        (root / name).write_text(text)
+    context = read_context(root, root / "Dockerfile", "podman")
+    expected = sorted(described(e, root) for e in context.entries if not e.for_builder)
+    podman.docker("build", "-q", "-t", "layerscope.test/context", str(root))
+    assert in_image(listing("layerscope.test/context").loaded) == expected
+    if "expressions" not in request.node.name:  # One build that sends it is enough.
+        return
+    assert site.build("-t", "layerscope.test/context").code == 0
+    found = [entry[:2] for entry in in_image(listing("layerscope.test/context").loaded)]
+    assert found == [entry[:2] for entry in expected]
+
+
+@pytest.mark.parametrize("site", BUILD_SITES, ids="-".join)
+def test_a_dockerfile_from_elsewhere_is_not_in_the_image(
+    site: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engines: None
+) -> None:
+    at = Site(running_engine(site[0]), site[1], tmp_path)
+    use(monkeypatch, at.engine)
+    dockerfile = tmp_path / "outside"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n")
+    for rules in ({}, {".dockerignore": "b\n"}):
+        for name, text in {"a": "a", "b": "b", **rules}.items():
+            (at.context / name).write_text(text)
+        assert at.build("-f", str(dockerfile), "-t", "layerscope.test/context").code == 0
+        found = [entry[0] for entry in in_image(listing("layerscope.test/context").loaded)]
+        assert found == sorted({"a", "b", *rules} - ({"b"} if rules else set()))
 
 
 def fill(root: Path, rules: str) -> None:
@@ -69,20 +126,19 @@ def in_image(loaded: Loaded) -> list[tuple[str, str, int, int, str]]:
     return sorted(found)
 
 
+@pytest.mark.parametrize("engine", CLIENTS, indirect=True)
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
 def test_the_same_as_the_client_sends(
     engine: Engine, rules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if engine.name == "docker-28-containerd":
-        pytest.skip("its client is docker-28's")
-    if not engine.name.startswith("docker-28") and rules == RULES["deep exception"]:
-        pytest.skip("only BuildKit's client looks into a folder for an exception with a wildcard")
     use(monkeypatch, engine)
     fill(tmp_path, rules)
-    context = read_context(tmp_path)
+    context = read_context(tmp_path, builder=CLIENTS[engine.name])
     expected = [described(e, tmp_path) for e in context.entries if not e.for_builder]
     engine.docker("build", "-q", "-t", "layerscope.test/context", str(tmp_path))
     assert in_image(listing("layerscope.test/context").loaded) == sorted(expected)
+    if rules != RULES["build files"]:
+        return
     stream = b"".join(pack(context))
     engine.docker("build", "-q", "-t", "layerscope.test/stream", "-", stdin=stream)
     # An engine that is sent a stream may look at the rules in it or not.

@@ -60,17 +60,19 @@ def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -
     assert finished["tags"] == ["layerscope.test/steps:1"]
     assert finished["seconds"] > 0
     document = site.inspect("layerscope.test/steps:1")
-    told = {e["diff_id"]: e for e in built.of("step_committed", "step_cached") if "diff_id" in e}
+    reported = {
+        e["diff_id"]: e for e in built.of("step_committed", "step_cached") if "diff_id" in e
+    }
     own = document["layers"][len(site.inspect(base)["layers"]) :]
-    assert {layer["diff_id"] for layer in own} == set(told)
+    assert {layer["diff_id"] for layer in own} == set(reported)
     for layer in own:
-        event = told[layer["diff_id"]]
+        event = reported[layer["diff_id"]]
         assert {k: event[k] for k in ("size", "added", "modified", "removed")} == {
             k: layer[k] for k in ("size", "added", "modified", "removed")
         }
-    assert told[own[-1]["diff_id"]]["step"] == 5
-    assert told[own[-1]["diff_id"]]["removed"] == 1
-    assert told[own[-1]["diff_id"]]["wasted"] == len("some data\n")
+    assert reported[own[-1]["diff_id"]]["step"] == 5
+    assert reported[own[-1]["diff_id"]]["removed"] == 1
+    assert reported[own[-1]["diff_id"]]["wasted"] == len("some data\n")
     assert site.inspect(finished["image"])["image"]["id"] == document["image"]["id"]
 
 
@@ -238,7 +240,7 @@ def test_an_engine_that_is_killed_in_the_middle(name: str, builder: str, tmp_pat
         attached = site.run("jobs", "attach", "1", "--json-lines")
         last = json.loads(attached.stdout.splitlines()[-1])
         assert last["event"] == "failed"
-        assert f"The connection to the engine at {engine.host} broke off" in last["text"]
+        assert f"The connection to the engine at {engine.host} was lost" in last["text"]
         assert "Traceback" not in attached.stderr + last["text"]
 
 
@@ -248,7 +250,7 @@ def test_an_engine_that_is_killed_in_the_middle(name: str, builder: str, tmp_pat
         (("--builder", "podman"), "does not have Podman's builder. Choose classic or"),
         (
             ("--secret", "id=x,src=/etc/hostname", "--builder", "classic"),
-            "The classic builder has no",
+            "The classic builder does not support",
         ),
     ],
 )
@@ -312,7 +314,7 @@ def test_an_old_podman_is_not_given_what_it_crashes_at(tmp_path: Path) -> None:
         assert built.code == 0, built.errors
     else:
         assert built.code == 2
-        assert "Write required=true in line 3." in built.events[-1]["text"]
+        assert "Write required=true." in built.events[-1]["text"]
     assert site.run("images").returncode == 0
 
 

@@ -16,8 +16,9 @@ from tests.engines.images import build, busybox_base
 pytestmark = pytest.mark.usefixtures("engines")
 
 
-#: Podman takes a second for each step; what is compared is the same for all.
+#: What is compared is the same for all builders; only what they call a cache hit differs.
 by_docker = pytest.mark.parametrize("site", BUILDERS[:2], indirect=True, ids="-".join)
+by_buildkit = pytest.mark.parametrize("site", BUILDERS[1:2], indirect=True, ids="-".join)
 
 
 @pytest.fixture(params=BUILDERS, ids=("classic", "buildkit", "podman"))
@@ -50,17 +51,22 @@ def write(site: Site, path: str) -> None:
     (site.context / path).write_text(f"another {time.time_ns()}\n")
 
 
+def unchanged(site: Site) -> None:
+    """Changes what no builder looks at."""
+    os.utime(site.context / "b.txt", (1, 1))
+    write(site, "left.log")
+
+
 #: One after another: a change to the files of the context, and what is said.
 FILES: tuple[tuple[Change, str], ...] = (
     (lambda s: write(s, "b.txt"), "3: b.txt changed."),
-    (lambda s: os.utime(s.context / "b.txt", (1, 1)), ""),
     (lambda s: (s.context / "b.txt").chmod(0o755), "3: The mode of b.txt changed."),
     (lambda s: (s.context / "d/one").rename(s.context / "d/two"), "3: d/one became d/two."),
+    (unchanged, ""),
     (lambda s: (s.context / "e").mkdir(), "3: e is new."),
-    (lambda s: write(s, "left.log"), ""),
     (
         lambda s: (s.context / ".dockerignore").write_text(f"{IGNORED}a.txt\n"),
-        "3: a.txt is gone. The rules of what is left out changed.",
+        "3: a.txt was removed. The rules in .dockerignore changed.",
     ),
 )
 IGNORED = ".dockerignore\nDockerfile\n*.log\n"
@@ -72,37 +78,28 @@ def test_files(site: Site) -> None:
         f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\nCOPY . /x/\nRUN echo last\n"
     )
     assert broke(site) == ""
-    # Each of Podman's builds takes seconds.
-    for change, said in FILES[::3] if site.builder == "podman" else FILES:
+    for change, said in FILES if site.builder == "buildkit" else FILES[::3]:
         change(site)
         assert broke(site) == said
 
 
-TEXTS: dict[str, tuple[str, str, str]] = {
-    "instruction": (
-        "RUN echo 1\nRUN echo 2\n",
-        "RUN echo 3\nRUN echo 2\n",
-        "3: The instruction is another one: it was RUN echo 1.",
-    ),
-    "one more": ("RUN echo 1\n", "RUN echo 0\nRUN echo 1\n", "3: The instruction is new."),
-    "one less": ("RUN echo 1\nRUN echo 2\n", "RUN echo 2\n", "3: RUN echo 1 above it is gone."),
-    "default": (
-        "ARG V=1\nRUN echo $V\n",
-        "ARG V=2\nRUN echo $V\n",
-        "4: ARG V=1 above it became ARG V=2.",
-    ),
-}
+#: One after another: what follows the first RUN, and what is said.
+TEXTS = (
+    ("RUN echo 1\nRUN echo 2\n", ""),
+    ("RUN echo 3\nRUN echo 2\n", "3: The instruction changed; it was RUN echo 1."),
+    ("RUN echo 0\nRUN echo 3\nRUN echo 2\n", "3: The instruction is new."),
+    ("RUN echo 0\nRUN echo 2\n", "4: RUN echo 3 above it was removed."),
+    ("RUN echo 0\nARG V=1\nRUN echo $V\n", "5: The instruction is new."),
+    ("RUN echo 0\nARG V=2\nRUN echo $V\n", "5: ARG V=1 above it became ARG V=2."),
+)
 
 
-@by_docker
-@pytest.mark.parametrize("case", TEXTS)
-def test_instructions(site: Site, case: str) -> None:
-    old, new, said = TEXTS[case]
+@by_buildkit
+def test_instructions(site: Site) -> None:
     start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
-    site.write(start + old)
-    assert broke(site) == ""
-    site.write(start + new)
-    assert broke(site) == said
+    for instructions, said in TEXTS:
+        site.write(start + instructions)
+        assert broke(site) == said
 
 
 def test_variables(site: Site) -> None:
@@ -111,7 +108,7 @@ def test_variables(site: Site) -> None:
     assert broke(site) == ""
     site.write(f"{start}ENV V=2\nRUN echo $V\n")
     # The classic builder and Podman make an image of each ENV; BuildKit makes none.
-    other = "3: The instruction is another one: it was ENV V=1."
+    other = "3: The instruction changed; it was ENV V=1."
     own = "4: ENV V=1 above it became ENV V=2."
     assert broke(site) == (own if site.builder == "buildkit" else other)
 
@@ -138,7 +135,7 @@ def test_arguments(site: Site) -> None:
 @by_docker
 def test_another_base(site: Site) -> None:
     name = f"layerscope.test/causes-base:{time.time_ns()}"
-    for said in ("", "2: The base image is another one: "):
+    for said in ("", "2: The base image changed: "):
         dockerfile = f"FROM {busybox_base(site.engine)}\nENV NOW={time.time_ns()}\n"
         build(site.engine, dockerfile, tag=name)
         site.write(f"FROM {name}\nRUN echo 1\n")
@@ -151,15 +148,14 @@ def test_no_cache_and_a_cache_that_is_gone(site: Site) -> None:
     run = f"RUN echo {time.time_ns()}"
     site.write(f"FROM {busybox_base(site.engine)}\n{run}\n")
     assert broke(site) == ""
-    assert broke(site, "--no-cache") == "2: The build was asked to use no cache."
-    assert broke(site) == ""
+    assert broke(site, "--no-cache") == "2: The build did not use the cache (--no-cache)."
     with site.engine.api() as api:
         api.remove_image("layerscope.test/causes:1", force=True)
         if site.builder == "buildkit":
             api._result(api._post(api._url("/build/prune"), params={"all": "1"}))
         else:
             api.prune_images(filters={"dangling": True})
-    assert broke(site) == f"2: The builder has no result of it any more: {run}"
+    assert broke(site) == f"2: The builder no longer has its result: {run}"
 
 
 @by_docker

@@ -17,8 +17,9 @@ import pytest
 
 from layerscope.engines.resolve import open_image
 from layerscope.errors import NotFoundError
-from layerscope.images.container import MADE_AT_CREATION
+from layerscope.images.containers.reader import MADE_AT_CREATION
 from layerscope.images.loading import load
+from layerscope.images.pieces import filled
 from layerscope.images.progress import Progress
 from tests.engines.exports import Entry, Type, _Reader, applied_mtime, listing_of_tar
 from tests.engines.harness import Engine
@@ -48,7 +49,7 @@ echo odd > "$(printf 'names/odd-\\377')" && chown 5:6 many-to && echo done > /k/
 """
 
 MADE_BY_PODMAN = {"/etc/mtab", "/run", "/run/.containerenv"}
-"""What Podman itself puts into the read-write layer, and does not tell of as a change."""
+"""What Podman itself puts into the read-write layer, and does not report as a change."""
 
 
 def as_applied(entries: Mapping[str, Entry]) -> dict[str, tuple[Any, ...]]:
@@ -107,14 +108,14 @@ def test_a_container_is_what_its_export_shows(
     assert str(engine.data_root) in fast.way
     assert fast.why == ""
     assert slow.way.endswith(", changes and export")
-    assert slow.why == "that was asked for"
+    assert slow.why == "as requested"
     check_same(as_applied(listed("\n".join(fast.union))), as_applied(truth))
     one, other = own(fast, -1), own(slow, -1)
-    # Podman does not tell of folders with another owner or mode and the same entries.
-    untold = {"/k/many-to", *MADE_BY_PODMAN} if engine.kind == "podman" else set()
-    told = {key for key in one if key[0] not in untold and not key[1]}
-    assert told == {key for key in other if not key[1]}
-    assert {key: one[key] for key in told} == {key: other[key] for key in told}
+    # Podman does not report folders with another owner or mode and the same entries.
+    unreported = {"/k/many-to", *MADE_BY_PODMAN} if engine.kind == "podman" else set()
+    reported = {key for key in one if key[0] not in unreported and not key[1]}
+    assert reported == {key for key in other if not key[1]}
+    assert {key: one[key] for key in reported} == {key: other[key] for key in reported}
     if engine.kind == "docker":
         check_same(as_applied(listed("\n".join(slow.union))), as_applied(truth))
         # Without the folders' marks of being made anew, the API names each path that is gone.
@@ -243,7 +244,7 @@ def test_the_layer_that_docker_makes(engine: Engine, monkeypatch: pytest.MonkeyP
     with mounted(engine, running=False):
         fast, slow = (listing(f"container:{NAME}", export=export) for export in (False, True))
     image = fast.loaded.image
-    named = [layer.instruction for layer in image.layers]
+    named = [layer.instruction or "" for layer in image.layers]
     assert {entry.layer for entry in image.history if not entry.empty_layer} == {
         number
         for number, text in enumerate(named)
@@ -257,12 +258,12 @@ def test_the_layer_that_docker_makes(engine: Engine, monkeypatch: pytest.MonkeyP
     if engine.kind == "podman":
         assert not any("made by" in text for text in named)
         return
-    made, told = own(fast, -2), own(slow, -2)
+    made, reported = own(fast, -2), own(slow, -2)
     for path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv", "/sys"):
         assert made[path, False]["change"] == "modified"
-        assert told[path, False] == made[path, False]
+        assert reported[path, False] == made[path, False]
     # Folders that were there are known by name alone.
-    assert {line["change"] for key, line in told.items() if key not in made} <= {"unchanged"}
+    assert {line["change"] for key, line in reported.items() if key not in made} <= {"unchanged"}
 
 
 def test_upper_folders_that_a_program_writes_are_left_alone(
@@ -281,7 +282,7 @@ def test_upper_folders_that_a_program_writes_are_left_alone(
             mark.unlink()
             if before is not None:
                 mark.write_bytes(before)
-    assert found.why == "what it changes is written by a program, not by the kernel"
+    assert found.why == "its changes are written by a program, not by the kernel"
     assert found.way.endswith(", changes and export")
     assert found.union == usual.union
 
@@ -308,7 +309,7 @@ def test_what_it_added_changed_and_removed(engine: Engine, monkeypatch: pytest.M
 
 
 def test_live(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each opening tells what is there then, and content is read as it is then."""
+    """Opening a container and reading a file both show its present state."""
     use(monkeypatch, engine)
     with container(engine, running=True) as client:
         for export in (False, True):
@@ -320,10 +321,12 @@ def test_live(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
                 changeset = loaded.changesets[loaded.stack.height - 1]
                 row = changeset.paths().index(f"k/{word}".encode())
                 last = loaded.stack.height - 1
-                assert b"".join(reader.content(last, changeset, row)) == f"{word}\n".encode()
+                assert (
+                    b"".join(filled(reader.content(last, changeset, row))) == f"{word}\n".encode()
+                )
                 run(client, f"echo and more >> /k/{word}")
                 grown = f"{word}\nand more\n".encode()
-                assert b"".join(reader.content(last, changeset, row)) == grown
+                assert b"".join(filled(reader.content(last, changeset, row))) == grown
             finally:
                 reader.close()
 

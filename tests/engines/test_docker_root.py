@@ -51,7 +51,7 @@ def dead(
 
 
 def tree(top: Path) -> dict[str, tuple[Any, ...]]:
-    """Return everything that can be told of a folder, access times aside."""
+    """Return all metadata and contents of a folder, except access times."""
     found = {}
     for folder, folders, files in os.walk(top):
         for name in [*folders, *files]:
@@ -134,7 +134,7 @@ def test_by_id_and_by_name(dead: Dead) -> None:
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(LayerscopeError, match="no data folder of Docker"):
+    with pytest.raises(LayerscopeError, match="not a data folder of Docker"):
         listing(f"docker-root:{tmp_path}:a")
     with pytest.raises(LayerscopeError, match="No such file"):
         listing(f"docker-root:{tmp_path}/missing:a")

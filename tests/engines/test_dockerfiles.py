@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from layerscope.dockerfile.context import open_context
-from layerscope.dockerfile.facts import World
-from layerscope.dockerfile.lint import lint
-from layerscope.dockerfile.match_history import match_layers
-from layerscope.dockerfile.parser import parse
-from layerscope.dockerfile.reverse import reconstruct
-from layerscope.dockerfile.tools import build_check
+from layerscope.dockerfile.checks.facts import World
+from layerscope.dockerfile.checks.lint import lint
+from layerscope.dockerfile.checks.tools import build_check
+from layerscope.dockerfile.context.context import open_context
+from layerscope.dockerfile.meaning.match_history import match_layers
+from layerscope.dockerfile.meaning.reverse import reconstruct
+from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.resolve import open_image
 from tests.engines.docker_daemon import program_path
 from tests.engines.harness import Engine
@@ -194,16 +194,23 @@ def test_an_image_gives_its_dockerfile_again(
     reader = open_image(tag)
     image = reader.image
     reader.close()
+    written = [entry.created_by for entry in image.history]
     again = parse("\n".join(reconstruct(image.history, "", image.config)) + "\n")
-    wanted = parse(STEPS).instructions
+    # A command alone may be what `docker commit` recorded, so it is not taken for a RUN.
+    bare = "/bin/busybox touch /three"
+    wanted = [
+        each
+        for each in parse(STEPS).instructions
+        if bare not in written or "/three" not in each.arguments
+    ]
     for got, original in zip(again.instructions[-len(wanted) :], wanted, strict=True):
         assert got.keyword == original.keyword
         if original.keyword == "COPY":
             assert got.words[-1].text == "/srv/f"
         elif original.keyword == "RUN":
-            # Docker's do not tell the exec form from the other.
-            written = " ".join(w.text for w in original.words).split()
-            assert " ".join(w.text for w in got.words).split() == written
+            # Docker's do not distinguish the exec form from the other.
+            expected = " ".join(w.text for w in original.words).split()
+            assert " ".join(w.text for w in got.words).split() == expected
         else:
             assert [(f.name, f.value) for f in got.flags] == [
                 (f.name, f.value) for f in original.flags

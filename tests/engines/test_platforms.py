@@ -12,8 +12,8 @@ import pytest
 
 from layerscope.oci.platform import host_platform
 from tests.engines.harness import Engine
-from tests.truth.command import environment, layerscope, output
-from tests.unit.platform_layouts import layout_for
+from tests.truth.command import environment, layerscope, output, run_program
+from tests.unit.images.platform_layouts import layout_for
 
 PLATFORMS = ("linux/arm64/v8", "linux/amd64", "linux/s390x")
 NAME = "app:1"
@@ -101,12 +101,9 @@ def test_find_takes_the_platform_that_is_asked_for_from_the_cache(
     loaded: Engine, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return run_program(
             [sys.executable, "-m", "layerscope", *arguments],
-            env=environment(loaded, XDG_CACHE_HOME=str(tmp_path / "cache")),
-            capture_output=True,
-            text=True,
-            check=False,
+            environment(loaded, XDG_CACHE_HOME=str(tmp_path / "cache")),
         )
 
     for platform in PLATFORMS:

@@ -154,7 +154,7 @@ def test_why_ssh_does_not_connect(site: RemoteSite) -> None:
     site.way = {**site.way, "DOCKER_HOST": f"ssh://root@127.0.0.1:{port}"}
     asked = site.run("images")
     assert f"(ssh: connect to host 127.0.0.1 port {port}: Connection refused)" in asked.stderr
-    assert f"`ssh -p {port} root@127.0.0.1 docker version` has to work" in asked.stderr
+    assert f"`ssh -p {port} root@127.0.0.1 docker version` must work" in asked.stderr
 
 
 @by(("tls", "classic"))
@@ -165,7 +165,7 @@ def test_why_tls_does_not_connect(site: RemoteSite, tmp_path: Path) -> None:
     write_certificates(stranger)
     for way, said in (
         (without, "HTTPS"),
-        ({**site.way, "DOCKER_CERT_PATH": str(stranger)}, "No safe connection to the engine at "),
+        ({**site.way, "DOCKER_CERT_PATH": str(stranger)}, "No secure connection to the engine at "),
         ({**site.way, "DOCKER_CERT_PATH": str(tmp_path / "none")}, "Check DOCKER_CERT_PATH"),
     ):
         site.way = way

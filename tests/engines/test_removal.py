@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +15,11 @@ import pytest
 
 from tests.engines.harness import Engine
 from tests.engines.images import build, busybox_base
-from tests.truth.command import environment
+from tests.truth.command import environment, run_program
 
 ONE, TWO = "layerscope.test/rm-one:1", "layerscope.test/rm-two:1"
 SECOND = "layerscope.test/rm-two:other"
-#: Engines whose figures tell of each layer, so that what is said is exact.
+#: Engines that report the size of each layer, so that the figures are exact.
 EXACT = ("docker-debian", "docker-28")
 
 
@@ -47,15 +47,8 @@ def images(engine: Engine) -> Iterator[Engine]:
 
 def rm(engine: Engine, *arguments: str, code: int = 0) -> str:
     """Runs `layerscope rm`, and gives what it prints."""
-    run = subprocess.run(
-        [sys.executable, "-m", "layerscope", "rm", *arguments],
-        env=environment(engine),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
+    command = [sys.executable, "-m", "layerscope", "rm", *arguments]
+    run = run_program(command, environment(engine))
     assert run.returncode == code, run.stderr
     return run.stdout
 
@@ -76,8 +69,11 @@ def removed(engine: Engine, *names: str) -> tuple[dict[str, object], int]:
     predicted = json.loads(rm(engine, "--dry-run", "--json", *names))
     before = layers_size(engine)
     again = json.loads(rm(engine, "--yes", "--json", *names))
+    freed = before - layers_size(engine)
+    assert again.pop("freed") == freed
+    assert predicted.pop("freed") is None
     assert again == predicted
-    return predicted, before - layers_size(engine)
+    return predicted, freed
 
 
 def agrees(engine: Engine, predicted: dict[str, object], freed: int) -> None:
@@ -142,3 +138,84 @@ def test_a_container_is_in_the_way(images: Engine) -> None:
     finally:
         with images.api() as client:
             client.remove_container(container)
+
+
+def asked(engine: Engine, names: Sequence[str], meanwhile: Callable[[], object]) -> tuple[int, str]:
+    """Runs `layerscope rm` on a terminal, does something while it asks, and agrees."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "layerscope", "rm", *names],
+        env=environment(engine),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"(y/N)" not in shown:
+            shown += os.read(ours, 1000)
+        meanwhile()
+        os.write(ours, b"y\n")
+        with suppress(OSError):
+            while piece := os.read(ours, 1000):
+                shown += piece
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def ids(engine: Engine) -> set[str]:
+    with engine.api() as client:
+        return {str(image["Id"]) for image in client.images(all=True)}
+
+
+@pytest.mark.parametrize("names", [(SECOND,), (ONE, TWO)])
+def test_a_tag_that_moves_while_it_asks_keeps_its_new_image(
+    images: Engine, names: tuple[str, ...]
+) -> None:
+    with images.api() as client:
+        client.tag(TWO, *SECOND.split(":"))
+    base = busybox_base(images)
+    build(images, f"FROM {base}\nENV MOVED=1\n", {}, "layerscope.test/moved:1")
+    before: set[str] = set()
+
+    def move() -> None:
+        with images.api() as client:
+            for name in names:
+                # Podman, unlike Docker, refuses to move a name by tagging only on demand.
+                client.tag("layerscope.test/moved:1", *name.split(":"), force=True)
+            client.remove_image("layerscope.test/moved:1")
+        before.update(ids(images))
+
+    code, text = asked(images, names, move)
+    assert code == 2, text
+    assert "names another image by now" in text
+    assert ids(images) == before
+    with images.api() as client:
+        assert all(client.images(name) for name in names)
+
+
+def test_an_image_that_gets_a_name_while_it_asks_stays(images: Engine) -> None:
+    def name() -> None:
+        with images.api() as client:
+            client.tag(TWO, *SECOND.split(":"))
+
+    code, text = asked(images, [TWO], name)
+    assert code == 2, text
+    assert "has another name by now" in text
+    with images.api() as client:
+        assert client.images(TWO)
+
+
+def test_what_an_image_was_built_on_stays_if_it_was_not_shown(images: Engine) -> None:
+    def untag() -> None:
+        with images.api() as client:
+            client.tag(ONE, *SECOND.split(":"))
+            client.remove_image(ONE)
+            client.remove_image(SECOND)
+
+    with images.api() as client:
+        parent = str(client.inspect_image(ONE)["Id"])
+    code, text = asked(images, [TWO], untag)
+    assert code == 0, text
+    if images.kind == "docker" and images.name == "docker-debian":
+        assert parent in ids(images)

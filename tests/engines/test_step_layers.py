@@ -1,7 +1,7 @@
-"""Each layer is told at the instruction that made it, whatever the Dockerfile looks like.
+"""Each layer is reported at the instruction that made it, whatever the Dockerfile looks like.
 
 Every instruction that makes files makes one that is named after its line, so that the layer itself
-tells where it comes from.
+shows where it comes from.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def made_by(site: Site, image: str, diff_ids: set[str]) -> dict[str, int | None]
 
 
 def check(site: Site, built: Built, base: str | None, text: str) -> None:
-    """Hold what was told against what the image holds."""
+    """Compare the reported layers with those of the image."""
     assert built.code == 0, (built.errors, built.events[-3:], text)
     image = "layerscope.test/lines:1"
     lines = {(e["step"], e.get("trigger")): e["line"] for e in built.of("step_started")}
@@ -85,19 +85,19 @@ def check(site: Site, built: Built, base: str | None, text: str) -> None:
     below = set()
     if base is not None:
         below = {layer["diff_id"] for layer in site.inspect(base)["layers"]}
-    told: dict[str, list[dict[str, Any]]] = {}
+    reported: dict[str, list[dict[str, Any]]] = {}
     for event in built.of("step_committed", "step_cached"):
         if "diff_id" in event:
-            told.setdefault(event["diff_id"], []).append(event)
+            reported.setdefault(event["diff_id"], []).append(event)
     own = {layer["diff_id"] for layer in document["layers"]} - below
-    assert own <= set(told), text
+    assert own <= set(reported), text
     for diff_id, line in made_by(site, image, own).items():
         if line is not None:
-            at = {lines[e["step"], e.get("trigger")] for e in told[diff_id]}
+            at = {lines[e["step"], e.get("trigger")] for e in reported[diff_id]}
             # Stages that begin alike have the same layers.
             assert line in at, (text, line, at)
         figures = next(layer for layer in document["layers"] if layer["diff_id"] == diff_id)
-        for event in told[diff_id]:
+        for event in reported[diff_id]:
             assert event["size"] == figures["size"], text
     for event in built.of("log"):
         if (found := re.fullmatch(r"log (\d+)", event["text"])) is not None:

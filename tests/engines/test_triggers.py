@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from layerscope.dockerfile.match_history import match_layers
-from layerscope.dockerfile.parser import parse
+from layerscope.dockerfile.meaning.match_history import match_layers
+from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.resolve import open_image
 from tests.engines.builds import BUILDERS, MATRIX, Built, Site
 from tests.engines.fixtures import running_engine

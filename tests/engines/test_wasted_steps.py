@@ -1,4 +1,4 @@
-"""What the last build wasted, told at its instructions by `lint` and in the editor."""
+"""What the last build wasted, reported at its instructions by `lint` and in the editor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from layerscope.build.known_builds import finished_build
 from layerscope.tui.app import LayerscopeApp
-from layerscope.tui.screens.editor import EditorScreen, Start
+from layerscope.tui.editor.opening import Start
+from layerscope.tui.editor.screen import EditorScreen
 from tests.engines.builds import BUILDERS, Site
 from tests.engines.fixtures import running_engine
 from tests.engines.images import busybox_base
@@ -50,17 +51,17 @@ def test_steps_that_wasted_bytes_are_told(site: Site) -> None:
     site.write("\n".join(lines) + "\n")
     assert wasted(site) == []
     assert site.build("-t", "layerscope.test/wasted:1").code == 0
-    copied = "In the last build (job 1) this step copied 2MB that it did not change, most of it in"
-    removed = "In the last build (job 1) this step removed 3MB that lower layers still ship"
+    copied = "In the last build (job 1) this step copied 2MB without changing it, mostly in"
+    removed = "In the last build (job 1) this step removed 3MB that lower layers still contain"
     found = wasted(site)
     assert [line for line, _ in found] == [3, 6]
     assert found[0][1].startswith(f"{copied} /tree/")
-    assert found[1][1] == f"{removed}, most of it in /big."
+    assert found[1][1] == f"{removed}, mostly in /big."
     # Lines above move it; what was changed itself is not known any more, whatever its heredocs.
     site.write("\n".join(["# comment", lines[0], "LABEL a=b", "", *lines[1:]]) + "\n")
     assert [line for line, _ in wasted(site)] == [6, 9]
     site.write("\n".join([*lines[:2], "RUN chown -R 33 /tree && true", *lines[3:]]) + "\n")
-    assert wasted(site) == [(6, f"{removed}, most of it in /big.")]
+    assert wasted(site) == [(6, f"{removed}, mostly in /big.")]
     # A build that fails has nothing to say of it; another one that is made has.
     site.write("\n".join([*lines, "RUN false"]) + "\n")
     assert site.build("-t", "layerscope.test/wasted:1").code == 1
@@ -86,7 +87,7 @@ async def test_the_editor_tells_them_too(site: Site, monkeypatch: pytest.MonkeyP
     app = LayerscopeApp(None, fakes.opener(fakes.FakeReader()), fakes.connector())
     async with app.run_test(size=(120, 40)) as pilot:
         ui = Driven(app, pilot)
-        await app.push_screen(EditorScreen(Start(file), fakes.opener(fakes.FakeReader())))
+        await app.push_screen(EditorScreen(Start(file), fakes.place()))
         await ui.until(lambda: "3:1  In the last build (job 1) this step removed 3MB" in ui.text)
         await ui.press("ctrl+home", *"# comment", "enter")
         await ui.until(lambda: "4:1  In the last build (job 1) this step removed 3MB" in ui.text)

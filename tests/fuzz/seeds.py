@@ -13,6 +13,7 @@ import zstandard
 from layerscope.filesystem.changeset_file import dump_changeset
 from tests.archives import (
     Item,
+    changeset,
     docker_archive,
     folder,
     hard_link,
@@ -22,7 +23,6 @@ from tests.archives import (
     text,
     whiteout,
 )
-from tests.unit.archives import changeset
 
 
 def layer() -> bytes:

@@ -16,14 +16,13 @@ import numpy as np
 
 from layerscope.errors import LayerscopeError
 from layerscope.filesystem.changeset_file import ChangesetFileError, load_changeset
-from layerscope.filesystem.globs import glob_pattern
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import build_changeset, changeset_of, read_changeset
 from layerscope.filesystem.view import layer_view, union_view
 from layerscope.filesystem.waste import measure
-from layerscope.images.bolt import BoltError, Bucket, Database
+from layerscope.images.archives.save_stream import SaveStream
 from layerscope.images.progress import Progress
-from layerscope.images.save_stream import SaveStream
+from layerscope.images.stores.bolt import BoltError, Bucket, Database
 from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.config import ConfigError, instruction, parse_config
@@ -42,9 +41,9 @@ from layerscope.oci.manifest import (
 )
 from layerscope.oci.reference import parse_reference
 from layerscope.oci.tar_header import TarError
-from layerscope.oci.tar_split import TarSplitError, TarSplitSource
-from layerscope.oci.tar_split_scan import scan_usual
+from layerscope.oci.tar_split import TarSplitError, TarSplitSource, scan_usual
 from layerscope.oci.toc import TocError, parse_toc, stargz_toc_offset
+from layerscope.patterns import glob_pattern
 from layerscope.text import one_line, visible
 
 Target = Callable[[bytes], None]

@@ -5,16 +5,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from tests.archives import (
-    Item,
-    folder,
-    hard_link,
-    layer_tar,
-    opaque,
-    symlink,
-    text,
-    whiteout,
-)
+from tests.archives import Item, folder, hard_link, layer_tar, opaque, symlink, text, whiteout
 from tests.truth.reference import Seen, apply_all
 
 Layers = list[list[Item]]
@@ -22,17 +13,11 @@ Layers = list[list[Item]]
 
 @dataclass(frozen=True)
 class Case:
-    """Some layers and what they are to show.
+    """Some layers and what they are to show."""
 
-    Attributes:
-        layers: their tars.
-        union: what `files` tells of the top, by path without the leading slash.
-        implied: folders that no entry names, whose time nobody knows.
-    """
-
-    layers: list[bytes]
-    union: dict[str, Seen]
-    implied: frozenset[str] = frozenset()
+    layers: list[bytes]  # their tars.
+    union: dict[str, Seen]  # What `files` shows of the top, by path without the leading slash.
+    implied: frozenset[str] = frozenset()  # folders that no entry names, whose time nobody knows.
 
 
 BASE = [

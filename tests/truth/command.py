@@ -6,9 +6,10 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from tests.engines.exports import Entry, Type, comparable
 from tests.engines.harness import Engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_WAITS = re.compile(r'^(?:layerscope: |Warning: |\{.*"warning".*")?Waiting for .*\n', re.MULTILINE)
 
 
 def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
@@ -31,19 +33,30 @@ def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), **host, **more}
 
 
-def layerscope(
-    *arguments: str | Path, engine: Engine | None = None, **more: str
+def run_program(
+    command: Sequence[str], environment: Mapping[str, str], *, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end, on what it reads itself and not on what it remembers."""
-    return subprocess.run(
-        [sys.executable, "-m", "layerscope", *map(str, arguments), "--no-cache"],
-        env=environment(engine, **more),
+    """Run a program to its end, and leave out that an engine on a busy machine took long."""
+    run = subprocess.run(
+        command,
+        env=environment,
+        cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
+    run.stdout, run.stderr = (_WAITS.sub("", text) for text in (run.stdout, run.stderr))
+    return run
+
+
+def layerscope(
+    *arguments: str | Path, engine: Engine | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run layerscope to its end, without its cache."""
+    command = [sys.executable, "-m", "layerscope", *map(str, arguments), "--no-cache"]
+    return run_program(command, environment(engine, **more))
 
 
 def output(*arguments: str | Path, engine: Engine | None = None, **more: str) -> str:
@@ -75,6 +88,8 @@ class Line:
     link: str | None
     layer: int
     change: str | None
+    implied: bool = False
+    suspicious: str = ""
 
 
 def parse_lines(text: str) -> list[Line]:
@@ -104,7 +119,7 @@ def listed(text: str) -> dict[str, Entry]:
 
 
 def plain(entries: Mapping[str, Entry]) -> dict[str, tuple[Any, ...]]:
-    """Return a listing with nothing but what `files` tells, and without the root itself."""
+    """Return a listing with only what `files` shows, and without the root itself."""
     return {
         path: (e.type, oct(e.mode), e.uid, e.gid, e.size, e.mtime, e.link)
         for path, e in entries.items()

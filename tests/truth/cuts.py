@@ -35,7 +35,7 @@ def cuts(engine: Engine, image: str, saved: Path) -> list[str]:
     found: dict[int, str] = {}
     with engine.api() as client:
         for summary in client.images(all=True):
-            layers = client.inspect_image(summary["Id"])["RootFS"]["Layers"] or []
+            layers = client.inspect_image(summary["Id"])["RootFS"].get("Layers")
             if layers and layers == wanted[: len(layers)]:
                 found.setdefault(len(layers), summary["Id"])
     for height in range(1, len(wanted) + 1):

@@ -111,19 +111,33 @@ _MAP_IN_DATA = padded(b"2\n" + b"".join(b"%d\n%d\n" % piece for piece in _PIECES
 
 FORMATS: dict[str, Case] = {
     "V7, before there was a magic": _one(entry(b"x", DATA, kind=b"\0", magic=b"")),
-    "V7, a folder told by its slash": Case(
+    "V7, a folder marked by its slash": Case(
         [_layer(entry(b"d/", b"", kind=b"\0", magic=b""))],
         {"d": ("dir", 0o644, 0, 0, 0, TIME, None)},
+    ),
+    "V7, folders with a size": Case(
+        [_layer(header(b"d/", kind=b"\0", magic=b"", size=7), header(b"e/", kind=b"\0", size=999))],
+        dict.fromkeys(("d", "e"), ("dir", 0o644, 0, 0, 0, TIME, None)),
     ),
     "a contiguous file": _one(entry(b"x", DATA, kind=b"7")),
     "numbers with blanks": _one(
         entry(b"x", DATA, mode=b"   644 \0", uid=b"     7 \0", size=b"          5 "), uid=7
+    ),
+    "numbers with leading NULs": _one(
+        entry(b"x", DATA, mode=b"\0\0\000644", size=b"\0\0\0005", uid=b"\0007"), uid=7
     ),
     "the type bits in the mode": _one(entry(b"x", DATA, mode=octal(0o100644, 8))),
     "ustar prefix": _one(entry(b"x", DATA, tail=b"a/b"), name=b"a/b/x"),
     "ustar name without its NUL": _one(entry(b"m" * 100, DATA), name=b"m" * 100),
     "GNU magic, with times where ustar has the prefix": _one(
         entry(b"x", DATA, magic=GNU, tail=octal(TIME, 12) + octal(TIME, 12))
+    ),
+    "GNU magic with a prefix, as Go before 1.7 wrote": _one(
+        entry(b"x", DATA, magic=GNU, tail=b"a/b"), name=b"a/b/x"
+    ),
+    "STAR, whose prefix is shorter": _one(
+        entry(b"x", DATA, tail=b"a/b".ljust(131, b"\0") + octal(5, 12) * 2 + bytes(8) + b"tar\0"),
+        name=b"a/b/x",
     ),
     "GNU long name": _one(_gnu_long(b"L", LONG), entry(b"x", DATA, magic=GNU), name=LONG),
     "GNU long link": Case(
@@ -147,16 +161,23 @@ FORMATS: dict[str, Case] = {
     "base-256 time after 2242": _one(
         entry(b"x", DATA, magic=GNU, mtime=base256(8_589_934_592, 12)), mtime=8_589_934_592
     ),
+    "base-256 time after 2262": _one(
+        entry(b"x", DATA, magic=GNU, mtime=base256(10_413_792_000, 12)), mtime=0
+    ),
     "base-256 time before 1970": _one(
-        entry(b"x", DATA, magic=GNU, mtime=base256(-1000, 12)), mtime=-1000
+        entry(b"x", DATA, magic=GNU, mtime=base256(-1000, 12)), mtime=0
     ),
     "pax path": _pax((b"path", LONG), name=LONG),
     "pax path with folders": _pax((b"path", DEEP), name=DEEP),
     "pax path that is not UTF-8": _pax((b"path", b"latin1-\xe4\xff"), name=b"latin1-\xe4\xff"),
     "pax owners": _pax((b"uid", b"3000000"), (b"gid", b"4000000"), uid=3_000_000, gid=4_000_000),
     "pax size": _pax((b"size", b"5")),
+    "pax size with leading zeros": _pax((b"size", b"0000000000000000000000005")),
+    "a pax header with nothing behind it": Case(
+        [_layer(entry(b"x", DATA)), pax({b"path": b"y"})], {"x": _file()}
+    ),
     "pax time with a fraction": _pax((b"mtime", b"1234567890.999"), mtime=1_234_567_890),
-    "pax time before 1970 with a fraction": _pax((b"mtime", b"-1000.5"), mtime=-1001),
+    "pax time before 1970 with a fraction": _pax((b"mtime", b"-1000.5"), mtime=0),
     "pax with an empty value": _pax((b"path", b"")),
     "pax with words that nobody knows": _pax((b"VENDOR.word", b"value"), (b"comment", b"hello")),
     "pax with the last of equal words": _pax(
@@ -164,6 +185,20 @@ FORMATS: dict[str, Case] = {
     ),
     "a global pax header": _one(
         pax([(b"uid", b"9"), (b"comment", b"0123456789")], b"g"), entry(b"x", DATA)
+    ),
+    "an empty name": _one(entry(b"", DATA), entry(b"x", DATA)),
+    "an empty name of a link": _one(header(b"", kind=b"2", link=b"y"), entry(b"x", DATA)),
+    "a name that leads out": _one(entry(b"../a/../../x", DATA)),
+    "a hard link that leads out": Case(
+        [_layer(entry(b"x", DATA), header(b"y", kind=b"1", link=b"../x"))],
+        dict.fromkeys(("x", "y"), _file()),
+    ),
+    "a whiteout that leads out": Case(
+        [_layer(entry(b"x", DATA), entry(b"y", DATA)), _layer(entry(b"../.wh.y"))], {"x": _file()}
+    ),
+    "a device 0:0, which is a whiteout": Case(
+        [_layer(entry(b"x", DATA), entry(b"y", DATA)), _layer(header(b"y", kind=b"3"))],
+        {"x": _file()},
     ),
     "a name that is not UTF-8": _one(entry(b"\xff\xfe-\xe9", DATA), name=b"\xff\xfe-\xe9"),
     "names with control characters": _one(

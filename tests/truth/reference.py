@@ -1,4 +1,7 @@
-"""The union as the OCI image specification words it, with dicts and loops, to measure against.
+"""The union as engines make it, with dicts and loops, to measure against.
+
+They follow the OCI image specification, but for two things: a folder undoes a whiteout of its own
+layer that comes before it, and the opaque whiteout of a layer's root hides nothing.
 
 Layers are applied one after the other. First goes what their whiteouts hide ("whiteout files MUST
 only apply to resources in lower/parent layers"), then comes what their entries make of an empty
@@ -15,7 +18,7 @@ from typing import Any
 from tests.archives import Item
 
 Seen = tuple[str, int, int, int, int, int, str | None]
-"""What `files` tells of a path: type, mode, uid, gid, size, mtime and the target of a symlink."""
+"""What `files` shows of a path: type, mode, uid, gid, size, mtime and the target of a symlink."""
 
 
 @dataclass(eq=False)
@@ -53,23 +56,15 @@ Tree = dict[str, Inode]
 
 @dataclass
 class Applied:
-    """A layer as it was applied.
+    """A layer as it was applied."""
 
-    Attributes:
-        layer: its number.
-        union: what is visible with it on top.
-        below: what was visible without it, as it was then.
-        entries: the paths of its other entries that its own later ones leave, and what they made.
-        whiteouts: the paths of its whiteouts.
-        opaques: the folders that it makes opaque.
-    """
-
-    layer: int
-    union: Tree
-    below: dict[str, tuple[object, ...]]
+    layer: int  # its number.
+    union: Tree  # what is visible with it on top.
+    below: dict[str, tuple[object, ...]]  # what was visible without it, as it was then.
+    #: the paths of its other entries that its own later ones leave, and what they made.
     entries: Tree = field(default_factory=dict)
-    whiteouts: set[str] = field(default_factory=set)
-    opaques: set[str] = field(default_factory=set)
+    whiteouts: set[str] = field(default_factory=set)  # the paths of its whiteouts.
+    opaques: set[str] = field(default_factory=set)  # the folders that it makes opaque.
 
     @property
     def size(self) -> int:
@@ -89,6 +84,8 @@ class Applied:
 
     def removes(self, path: str, *, inside: bool) -> bool:
         """Whether something at or below a path is no longer there."""
+        if inside and not path:
+            return False
         gone = [each for each in self.below if each not in self.union]
         return any(is_below(each, path) or (each == path and not inside) for each in gone)
 
@@ -120,7 +117,9 @@ def apply(lower: Tree, items: Iterable[Item], layer: int) -> Applied:
             done.whiteouts.add(f"{above}/{name[4:]}".strip("/"))
         else:
             _extract(own, item, layer, lower)
-    for path in done.opaques:
+            if item.kind == "dir":
+                done.whiteouts.discard(real_path(own, item.name.strip("/")))
+    for path in done.opaques - {""}:
         remove(done.union, path, inside=True)
     for path in done.whiteouts:
         remove(done.union, path)

@@ -13,11 +13,7 @@ from tests.engines.harness import Engine
 
 
 class Relay:
-    """Passes bytes on, and may kill the engine once it has answered with so many.
-
-    Attributes:
-        host: what to set DOCKER_HOST to.
-    """
+    """Passes bytes on, and may kill the engine once it has answered with so many."""
 
     def __init__(self, engine: Engine, fatal: float = math.inf) -> None:
         """Listen on loopback.
@@ -29,6 +25,7 @@ class Relay:
         self._engine = engine
         self._left = fatal
         self._listener = socket.create_server(("127.0.0.1", 0))
+        #: what to set DOCKER_HOST to.
         self.host = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:

@@ -41,9 +41,9 @@ def union_of(stack: Stack, layer: int) -> dict[str, tuple[object, ...]]:
 
 
 def changes_of(stack: Stack, layer: int) -> dict[tuple[str, str], str]:
-    """Return the change of each of a layer's entries, by path and by `entry` or whiteout type."""
+    """Return the changes of a layer, by path and by `entry` or whiteout type."""
     found = {}
-    for row in stack.rows(layer):
+    for row in stack.changed(layer).tolist():
         kind = EntryType(int(stack.kinds[row]))
         path = stack.tree.path(int(stack.nodes[row])).decode("utf-8", "surrogateescape")
         what = kind.label if kind in (EntryType.WHITEOUT, EntryType.OPAQUE) else "entry"

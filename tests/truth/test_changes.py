@@ -1,4 +1,4 @@
-"""What a layer did is what tells the exports of two neighbouring layers' images apart."""
+"""What a layer did is the difference between the exports of two neighbouring layers' images."""
 
 from __future__ import annotations
 

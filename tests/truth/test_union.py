@@ -89,6 +89,8 @@ def test_all_ways_tell_the_same_layers(engine: Engine, image: str, tmp_path: Pat
     for document in documents:
         for key in ("source", "id", "reference"):
             del document["image"][key]
+        # What was rewritten with the same content is known only where content was read.
+        del document["findings"]
         for layer in document["layers"]:
             # Archives hold layers as they are stored, with digests that folders do not have.
             del layer["digest"]

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from pytest_textual_snapshot import normalize_svg
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
+from textual.screen import Screen
 
+from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.tui.app import LayerscopeApp
-from layerscope.tui.glyphs import Level
-from layerscope.tui.screens.main import MainScreen
+from layerscope.tui.base_screen import AppScreen
+from layerscope.tui.explore.screen import MainScreen
+from layerscope.tui.terminal.glyphs import Level
 from tests.tui import fakes
+from tests.tui.pictures import Before, Picture, Size
+
+LIMIT = 60.0
+"""Seconds for which anything is waited for; a busy machine may take a good part of it."""
+
+S = TypeVar("S", bound=Screen[Any])
 
 
 @dataclass
@@ -32,6 +45,12 @@ class Driven:
         assert isinstance(screen, MainScreen)
         return screen
 
+    def at(self, kind: type[S]) -> S:
+        """The screen that is shown, which must be of a kind."""
+        screen = self.app.screen
+        assert isinstance(screen, kind)
+        return screen
+
     def over(self) -> bool:
         """Whether nothing is being read, and not about to be."""
         session = self.main.session
@@ -39,7 +58,7 @@ class Driven:
 
     async def press(self, *keys: str) -> None:
         # What `Pilot.press` does, but for its waiting until the whole process is idle, which takes
-        # it some 70 ms a key, and for ever on a machine with other work to do.
+        # it some 70 ms a key, and forever on a busy machine.
         for key in keys:
             single = len(key) == 1
             event = events.Key(_character_to_key(key) if single else key, key if single else None)
@@ -48,9 +67,16 @@ class Driven:
         await self.calm()
         await self.calm()
 
+    async def walk(self, *keys: str) -> None:
+        """Presses keys, each once the one before has had all its effects."""
+        for key in keys:
+            await self.press(key)
+            await self.rest()
+
     async def calm(self) -> None:
         """Waits until all messages are handled, and what they asked for is painted."""
-        for _ in range(200):
+        end = time.monotonic() + LIMIT
+        while self.app.is_running and time.monotonic() < end:
             await self.pilot._wait_for_screen()
             await asyncio.sleep(0.005)
             screen = self.app.screen
@@ -63,9 +89,33 @@ class Driven:
             ):
                 return
 
-    async def until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
+    async def rest(self) -> None:
+        """Waits until nothing more comes by itself: no thread works, no timer is about to fire."""
+        end = time.monotonic() + LIMIT
+        await self.calm()
+        while self._works() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+            await self.calm()
+
+    def _works(self) -> bool:
+        pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
+        return (
+            any(each.name.startswith("layerscope-") for each in threading.enumerate())
+            or any(not worker.is_finished for worker in self.app.workers)
+            or any(
+                timer._repeat == 0
+                and timer._interval <= 1
+                and timer._task
+                and not timer._task.done()
+                for pump in pumps
+                for timer in list(pump._timers)
+            )
+        )
+
+    async def until(self, condition: Callable[[], object]) -> None:
         """Waits for what a thread does."""
-        for _ in range(int(seconds / 0.01)):
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
             await asyncio.sleep(0.01)
             if condition():
                 await self.calm()
@@ -77,6 +127,12 @@ class Driven:
     def lines(self) -> list[str]:
         """What the screen shows, line by line."""
         return [strip.text for strip in self.app.screen._compositor.render_strips()]
+
+    @property
+    def message(self) -> str:
+        """What the nearest screen says that says anything."""
+        screens = [each for each in reversed(self.app.screen_stack) if isinstance(each, AppScreen)]
+        return next((each.message.text for each in screens if each.message.text), "")
 
     @property
     def focus(self) -> str:
@@ -112,14 +168,68 @@ class Driven:
         assert rows is not None
         return rows.tree.path(int(rows.nodes[self.main.files.cursor])).decode()
 
+    async def started(self) -> None:
+        """Waits until the image has been read, and the images are listed."""
+        await self.until(
+            lambda: (
+                (self.main._source is None or self.over())
+                and (self.main.images.total or "Looking" not in str(self.main.images._placeholder))
+            )
+        )
+
 
 Drive = Callable[..., AbstractAsyncContextManager[Driven]]
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache that has the layers of `hello`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = ChangesetCache()
+    for layer, changeset in zip(
+        fakes.sample_image().layers, fakes.sample_changesets(), strict=True
+    ):
+        cache.put(layer.diff_id, changeset)
 
 
 @pytest.fixture(autouse=True)
 def no_hadolint(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an editor shows does not hang on what is installed."""
-    monkeypatch.setattr("layerscope.dockerfile.tools.find_hadolint", lambda: None)
+    monkeypatch.setattr("layerscope.dockerfile.checks.tools.find_hadolint", lambda: None)
+
+
+def _pictured(app: LayerscopeApp) -> str:
+    shown: str = normalize_svg(app.export_screenshot(title=app.title, simplify=True))
+    return shown
+
+
+@pytest.fixture
+def picture(snap_compare: Callable[..., bool], request: pytest.FixtureRequest) -> Picture:
+    """Compares a screen with its snapshot, once it has come to look like that."""
+    folder = request.path.parent / "__snapshots__" / request.path.stem
+    good = folder / f"{request.node.name}.svg"
+    updated = request.config.getoption("update_snapshots") or not good.exists()
+
+    async def resemble(app: LayerscopeApp, wanted: str) -> None:
+        """Waits until the screen shows what is wanted; or, for a new snapshot, nothing new."""
+        end = time.monotonic() + LIMIT / 2
+        while (shown := _pictured(app)) != wanted:
+            if time.monotonic() > end:
+                return  # The comparison reports the difference.
+            await asyncio.sleep(1 if updated else 0.02)
+            if updated:
+                wanted = shown
+
+    def compare(app: LayerscopeApp, size: Size, before: Before) -> None:
+        async def run(pilot: Pilot[Any]) -> None:
+            ui = Driven(app, pilot)
+            await before(ui)
+            await ui.calm()
+            await resemble(app, "" if updated else normalize_svg(good.read_text()))
+
+        assert snap_compare(app, terminal_size=size, run_before=run)
+
+    return compare
 
 
 @pytest.fixture
@@ -136,16 +246,10 @@ def drive() -> Drive:
         wait: bool = True,
         glyphs: Level = Level.UNICODE,
         keymap: dict[str, str] | None = None,
-        notice: str = "",
+        **options: Any,
     ) -> AsyncIterator[Driven]:
         app = LayerscopeApp(
-            source,
-            fakes.opener(reader or fakes.FakeReader()),
-            fakes.connector(engine),
-            clock=lambda: fakes.NOW,
-            glyphs=glyphs,
-            keymap=keymap,
-            notice=notice,
+            source, **fakes.parts(reader, engine), glyphs=glyphs, keymap=keymap, **options
         )
         async with app.run_test(size=size) as pilot:
             ui = Driven(app, pilot)

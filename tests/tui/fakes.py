@@ -7,15 +7,19 @@ import tarfile
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from layerscope.engines.docker import ContainerSummary
+from layerscope.engines.engine import ContainerSummary, Engine
 from layerscope.errors import EngineError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.tar_changeset import read_changeset
-from layerscope.images.image import HistoryEntry, Image, Layer
+from layerscope.images.image import Image, Layer
 from layerscope.images.progress import Progress
-from layerscope.images.stored import ImageSummary
+from layerscope.images.reader import ImageReader
+from layerscope.images.summary import ImageSummary
 from layerscope.oci.byte_source import Stream
+from layerscope.oci.config import HistoryEntry
+from layerscope.tui.destinations import Place
 from layerscope.tui.session import Opener
 
 #: 2024-06-01 12:00 UTC.
@@ -165,7 +169,7 @@ def sample_changesets() -> list[Changeset]:
     return [grown(changeset(*entries), 21_337) for _, entries in STEPS if entries is not None]
 
 
-class FakeReader:
+class FakeReader(ImageReader):
     """An image whose layers arrive when a test wants it."""
 
     way = "fake"
@@ -193,9 +197,6 @@ class FakeReader:
 
     def release(self, layer: int) -> None:
         self.gates[layer].set()
-
-    def cache_key(self, layer: int) -> str | None:
-        return None
 
     def changesets(
         self, progress: Progress, known: Container[int] = ()
@@ -228,44 +229,24 @@ def opener(reader: FakeReader | Exception) -> Opener:
     return opened
 
 
+def place(of: Opener | None = None) -> Place:
+    """A place without an image and without an engine."""
+    return Place(of or opener(FakeReader()), None)
+
+
 IMAGES = [
-    ImageSummary(
-        "hello",
-        "latest",
-        f"sha256:{'c0ffee' * 10}beef",
-        int(NOW) - 2 * DAY,
-        284_000_000,
-        None,
-        None,
-    ),
-    ImageSummary(
-        "debian",
-        "bookworm-slim",
-        f"sha256:{'5d' * 32}",
-        int(NOW) - 18 * DAY,
-        74_800_000,
-        None,
-        None,
-    ),
-    ImageSummary(
-        "debian", "bookworm", f"sha256:{'4e' * 32}", int(NOW) - 18 * DAY, 117_000_000, None, None
-    ),
-    ImageSummary(
-        "registry.example.com:5000/team/api",
-        "2024.5.1",
-        f"sha256:{'3f' * 32}",
-        int(NOW) - 40 * DAY,
-        1_240_000_000,
-        None,
-        None,
-    ),
-    ImageSummary(
-        "<none>", "<none>", f"sha256:{'2a' * 32}", int(NOW) - 400 * DAY, 5_200_000, None, None
-    ),
+    ImageSummary(name, tag, f"sha256:{identifier}", int(NOW) - days * DAY, size, None, None)
+    for name, tag, identifier, days, size in (
+        ("hello", "latest", "c0ffee" * 10 + "beef", 2, 284_000_000),
+        ("debian", "bookworm-slim", "5d" * 32, 18, 74_800_000),
+        ("debian", "bookworm", "4e" * 32, 18, 117_000_000),
+        ("registry.example.com:5000/team/api", "2024.5.1", "3f" * 32, 40, 1_240_000_000),
+        ("<none>", "<none>", "2a" * 32, 400, 5_200_000),
+    )
 ]
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     name = "Docker 28.5.1"
     host = "unix:///var/run/docker.sock"
 
@@ -275,7 +256,7 @@ class FakeEngine:
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         return self._images
 
-    def containers(self) -> list[ContainerSummary]:
+    def containers(self, *, sizes: bool = False) -> list[ContainerSummary]:
         return []
 
 
@@ -286,6 +267,15 @@ def connector(engine: FakeEngine | Exception | None = None) -> Callable[[], Fake
         return engine or FakeEngine()
 
     return connect
+
+
+def parts(reader: Any = None, engine: FakeEngine | Exception | None = None) -> dict[str, Any]:
+    """What an app takes in place of real images, a real engine and the time."""
+    return {
+        "opener": opener(reader or FakeReader()),
+        "connector": connector(engine),
+        "clock": lambda: NOW,
+    }
 
 
 NO_ENGINE: LayerscopeError = EngineError(

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.misbehaving_registry import FakeRegistry, fake_registry, noise, tar_of
+from tests.unit.images.registry.misbehaving_registry import (
+    FakeRegistry,
+    fake_registry,
+    noise,
+    tar_of,
+)
 
 
 @pytest.fixture

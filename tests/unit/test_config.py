@@ -1,16 +1,29 @@
-"""Settings: from the file, the environment and flags; what makes no sense is told and left out."""
+"""Settings: from the file, the environment and flags; invalid values are reported and ignored."""
 
 from __future__ import annotations
 
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from layerscope.config import OPTIONS, cache_folder, load, settings_file, state_folder
-from layerscope.images.cache import ChangesetCache
-from tests.unit.command import run
+from layerscope.config import (
+    OPTIONS,
+    cache_folder,
+    is_first_start,
+    keep,
+    load,
+    settings_file,
+    state_folder,
+    with_setting,
+)
+from layerscope.errors import LayerscopeError
+from layerscope.images.cache.changesets import ChangesetCache
+from tests.command import run
 
 
 @pytest.fixture
@@ -44,7 +57,14 @@ def test_without_a_file_there_are_the_defaults(file: Path) -> None:
     assert settings.warnings == []
 
 
-def test_later_places_go_before_earlier_ones(file: Path) -> None:
+def test_a_file_that_cannot_be_read_exists_all_the_same(file: Path) -> None:
+    file.mkdir()
+    settings = load(environment={"XDG_CONFIG_HOME": str(file.parents[1])})
+    assert settings.exists
+    assert len(settings.warnings) == 1
+
+
+def test_the_order_of_precedence(file: Path) -> None:
     file.write_text('theme = "light"\nascii = true\nmouse = false\ncache-limit = "2 MiB"\n')
     settings = load(
         {"theme": None, "ascii": False},
@@ -71,7 +91,7 @@ def test_later_places_go_before_earlier_ones(file: Path) -> None:
     }
 
 
-def test_no_color_goes_before_the_file_alone(file: Path) -> None:
+def test_no_color_takes_precedence_over_the_file_only(file: Path) -> None:
     file.write_text('theme = "light"\n')
     environment = {"XDG_CONFIG_HOME": str(file.parents[1]), "NO_COLOR": "1"}
     assert load(environment=environment).values["theme"] == "plain"
@@ -100,10 +120,10 @@ def test_no_color_goes_before_the_file_alone(file: Path) -> None:
         ("[keys]\nmain.filter = 'ctrl+i'", 2, "the same as tab"),
         ("[keys]\nmain.filter = 'ctrl+space'", 2, "cannot be bound"),
         ("[keys]\nmain.filter = 'ctrl+shift+a'", 2, "not every terminal sends it"),
-        ("\n\nmouse = = 2", 3, "this is not valid TOML, so nothing of it applies"),
+        ("\n\nmouse = = 2", 3, "this is not valid TOML, so all of the file is ignored"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(
+def test_invalid_values_are_reported_in_one_line(
     file: Path, text: str, line: int, part: str
 ) -> None:
     file.write_text(text)
@@ -113,7 +133,7 @@ def test_what_makes_no_sense_is_told_in_one_line(
     assert warning.isprintable()
 
 
-def test_the_rest_applies(file: Path) -> None:
+def test_the_other_values_apply(file: Path) -> None:
     file.write_text(
         'colour = 1\nmouse = "x"\nascii = true\n[keys]\n"main.zoom" = "Z"\nmain.sort = 3\n'
     )
@@ -124,7 +144,7 @@ def test_the_rest_applies(file: Path) -> None:
     assert settings.keys == {"main.zoom": ("Z",)}
 
 
-def test_files_that_cannot_be_read_are_told_of(file: Path) -> None:
+def test_unreadable_files_are_reported(file: Path) -> None:
     file.write_bytes(b"theme = '\xff'")
     assert "not UTF-8" in load().warnings[0]
     file.unlink()
@@ -132,13 +152,28 @@ def test_files_that_cannot_be_read_are_told_of(file: Path) -> None:
     assert "cannot be read" in load().warnings[0]
 
 
-def test_variables_that_make_no_sense_are_told_of(file: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "theme = " + "[" * 20_000 + "]" * 20_000,
+        "[keys]\n" + ".".join(["a"] * 20_000) + ' = "x"',
+        ".".join(["theme"] * 20_000) + ' = "x"',
+        "cache-limit = " + "9" * 5000,
+    ],
+)
+def test_no_file_is_a_traceback(file: Path, text: str) -> None:
+    file.write_text(text)
+    (warning,) = load(environment={"XDG_CONFIG_HOME": str(file.parents[1])}).warnings
+    assert len(warning) < 500
+
+
+def test_invalid_variables_are_reported(file: Path) -> None:
     settings = load(environment={"LAYERSCOPE_MOUSE": "x\x1b", "LAYERSCOPE_ASCII": "1"}, path=file)
     assert settings.warnings == ["LAYERSCOPE_MOUSE is 'x\\\\e'; it must be true or false."]
     assert settings.values["ascii"] is True
 
 
-def test_hostile_text_in_the_file_is_shown_not_obeyed(file: Path) -> None:
+def test_hostile_text_in_the_file_is_escaped(file: Path) -> None:
     file.write_text('"\\u001b[31m\\u202e" = 1\n[keys]\n"\\u001bx" = "\\u001b"\n')
     for warning in load().warnings:
         assert warning.isprintable()
@@ -193,11 +228,50 @@ def test_config_show_json(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "no binding 'main.none'" in outcome.err
 
 
-def test_other_commands_tell_of_it_too_and_go_on(
+def test_other_commands_report_it_and_continue(
     file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file.write_text("colour = 1")
     outcome = run(capsys, "inspect", str(tmp_path / "none.tar"))
-    known = "there are theme, ascii, mouse, wrap, line-numbers, output, cache-limit, keys."
+    known = "there are theme, ascii, mouse, wrap, line-numbers, output, cache-limit and keys."
     assert outcome.err.splitlines()[0].endswith(known)
     assert len(outcome.err.splitlines()) == 2
+
+
+@given(
+    before=st.sampled_from(["", "# mine\n", "mouse = false\n", 'mouse = false # "x"\n\n']),
+    line=st.sampled_from(["", 'theme = "dark"\n', "theme='a' # why\n", '  "theme" = "nord"\n']),
+    after=st.sampled_from(["", '[keys]\n"main.zoom" = "f9"\ntheme = "x"\n', "wrap = true"]),
+    value=st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=8),
+)
+def test_a_setting_is_kept_and_the_rest_stays(
+    before: str, line: str, after: str, value: str
+) -> None:
+    text = before + line + after
+    new = with_setting(text, "theme", value)
+    assert tomllib.loads(new) == tomllib.loads(text) | {"theme": value}
+    kept = [each for each in text.splitlines() if "theme" not in each or "#" in each]
+    assert all(any(each.partition("#")[2] in other for other in new.splitlines()) for each in kept)
+
+
+def test_a_setting_is_written_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "dotfiles" / "config.toml"
+    link = tmp_path / "conf" / "config.toml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    assert keep("theme", "nord", link) == link
+    assert link.is_symlink()
+    settings = load(environment={}, path=link)
+    assert (settings.values["theme"], settings.warnings) == ("nord", [])
+    path.write_text("theme = [\n")
+    with pytest.raises(LayerscopeError, match="not valid TOML"):
+        keep("theme", "dark", link)
+    assert path.read_text() == "theme = [\n"
+
+
+def test_the_first_start_is_known_once(tmp_path: Path) -> None:
+    environment = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    assert [is_first_start(environment) for _ in range(3)] == [True, False, False]
+    # Where that cannot be kept, nothing is said again and again.
+    (tmp_path / "file").touch()
+    assert not is_first_start({"XDG_STATE_HOME": str(tmp_path / "file")})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,12 @@ from layerscope.text import (
     docker_age,
     docker_size,
     one_line,
+    shell_quoted,
     short_id,
     short_name,
+    shortened,
     visible,
+    visible_lines,
 )
 
 DAY = 86400
@@ -82,7 +87,7 @@ def test_ages_are_as_docker_images_prints_them(seconds: int, text: str) -> None:
     assert docker_age(now - seconds, now) == text
 
 
-def test_no_creation_time_is_said_so() -> None:
+def test_a_missing_creation_time() -> None:
     assert docker_age(0, 1e9) == "N/A"
 
 
@@ -103,12 +108,12 @@ def test_no_creation_time_is_said_so() -> None:
         ("\ud800", "\\ud800"),
     ],
 )
-def test_what_a_terminal_could_obey_is_shown(raw: bytes | str, shown: str) -> None:
+def test_control_characters_are_escaped(raw: bytes | str, shown: str) -> None:
     assert visible(raw) == shown
 
 
 @given(st.binary())
-def test_nothing_hostile_is_left_of_any_bytes(raw: bytes) -> None:
+def test_no_bytes_leave_anything_hostile(raw: bytes) -> None:
     for text in (visible(raw), one_line(raw), short_id(decode(raw))):
         assert text.encode().decode() == text
         assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
@@ -136,3 +141,32 @@ def test_an_id_in_place_of_a_name_is_short(before: str) -> None:
 @pytest.mark.parametrize("name", ["app:1", "host/app@sha256:" + "0" * 64, "0" * 63, "bad\x1b"])
 def test_a_name_stays_as_it_is(name: str) -> None:
     assert short_name(name) == visible(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nrm -rf x", "it's \\ $HOME `id`\x1b[31m", "\udcff\x9b", "\u202eabc\n'", "\x07" * 9]
+)
+def test_a_shell_reads_a_quoted_name_as_it_was(name: str) -> None:
+    quoted = shell_quoted(name)
+    assert visible(quoted) == quoted
+    command = ["bash", "-c", f"printf %s {quoted}"]
+    printed = subprocess.run(command, check=True, capture_output=True).stdout
+    assert printed == name.encode("utf-8", "surrogateescape")
+
+
+@given(st.text())
+def test_what_a_terminal_would_obey_is_quoted_and_nothing_else(text: str) -> None:
+    quoted = shell_quoted(text)
+    assert visible(quoted) == quoted
+    assert (quoted == text) == (visible(text) == text)
+    lines = visible_lines(text)
+    assert visible(lines.replace("\n", "").replace("\t", "")) == lines.replace("\n", "").replace(
+        "\t", ""
+    )
+
+
+def test_long_values_are_cut_and_sentences_are_not() -> None:
+    sentence = "The file /a/b/c cannot be read. " * 20
+    assert shortened(sentence) == sentence
+    assert shortened(f"/{'x' * 5000} is gone.") == f"/{'x' * 119}…{'x' * 40} is gone."
+    assert len(shortened("long " * 5000)) == 2000

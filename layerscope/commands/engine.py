@@ -1,0 +1,234 @@
+"""The images of an engine: images, ps, rm, find."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from layerscope.commands.asking import agreed, may_ask
+from layerscope.commands.opening import opened
+from layerscope.errors import PlatformMissingError, UsageError, failures_ignored
+from layerscope.output import write_lines, write_report
+from layerscope.reports.progress import shown_progress
+from layerscope.text import plural
+
+if TYPE_CHECKING:
+    from layerscope.engines.find_files import Finder, Match
+    from layerscope.filesystem.changeset import Changeset
+    from layerscope.images.loading import Loaded
+    from layerscope.images.progress import Progress
+    from layerscope.images.sizes import ImageSizes
+
+
+def images(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.resolve import list_images
+    from layerscope.reports.images_report import images_document, images_text
+
+    if arguments.wasted:
+        if arguments.image:
+            raise UsageError("--wasted is for images of the current engine.", "Leave out SOURCE.")
+        return _wasted_images(arguments)
+    if arguments.index:
+        raise UsageError("--index needs --wasted.")
+    with shown_progress("Asking the engine"):
+        found = list_images(arguments.image)
+    write_report(arguments.json, images_document, images_text, found)
+    return 0
+
+
+def ps(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.docker import connect
+    from layerscope.reports.containers_report import containers_document, containers_text
+
+    with shown_progress("Asking the engine"), closing(connect()) as engine:
+        containers = engine.containers(sizes=True)
+    write_report(arguments.json, containers_document, containers_text, containers)
+    return 0
+
+
+def _wasted_images(arguments: argparse.Namespace) -> int:
+    """`images --wasted`: what each image of the engine wastes."""
+    from layerscope.engines.docker import connect
+    from layerscope.engines.find_files import engine_images
+    from layerscope.engines.measure_worker import sizes_of
+    from layerscope.reports.wasted_images_report import (
+        listed_images,
+        wasted_images_document,
+        wasted_images_text,
+    )
+
+    sizes: dict[str, ImageSizes] = {}
+    with closing(connect()) as engine, shown_progress("Asking the engine") as progress:
+        described = list(engine_images(engine, arguments.platform))
+        for image, _ in described:
+            with failures_ignored():  # It is listed as not measured.
+                known = sizes_of(engine, image, progress, thorough=arguments.index)
+                if known is not None:
+                    sizes[image.id] = known
+        found = listed_images(engine.images(sizes=True), described, sizes)
+    write_report(arguments.json, wasted_images_document, wasted_images_text, found)
+    _warn_of_unread(sum(each.wasted is None for each in found))
+    return 0
+
+
+def all_waste(arguments: argparse.Namespace) -> int:
+    """`waste --all`: what each image of the engine wastes, and why."""
+    from layerscope.engines.docker import connect
+    from layerscope.engines.find_files import engine_images
+    from layerscope.engines.measure_worker import read_image
+    from layerscope.filesystem.waste_causes import find_causes
+    from layerscope.reports.wasted_images_report import (
+        all_waste_document,
+        image_waste_document,
+        image_waste_text,
+        listed_images,
+        unread_text,
+    )
+
+    # Of each image, what is written is kept, and not its layers.
+    reports: dict[str, tuple[int, Any]] = {}
+    with closing(connect()) as engine, shown_progress("Asking the engine") as progress:
+        described = list(engine_images(engine, arguments.platform))
+        listed = {each.summary.id: each for each in listed_images(engine.images(), described, {})}
+        for image, _ in described:
+            with (
+                failures_ignored(),
+                read_image(engine, image, progress, thorough=arguments.index) as loaded,
+            ):
+                if loaded is not None and image.id in listed:
+                    causes = find_causes(loaded.stack)
+                    write = image_waste_document if arguments.json else image_waste_text
+                    reports[image.id] = causes.wasted_size, write(listed[image.id], loaded, causes)
+    found = [report for _, report in sorted(reports.values(), key=lambda each: -each[0])]
+    unread = [each for identifier, each in listed.items() if identifier not in reports]
+    if arguments.json:
+        write_lines([json.dumps(all_waste_document(found, unread))])
+    else:
+        write_lines([*chain.from_iterable(found), *unread_text(unread)])
+    _warn_of_unread(len(unread))
+    return 0
+
+
+def _warn_of_unread(number: int) -> None:
+    if number:
+        count = plural(number, "image has", "images have")
+        _warn(f"{count} layers that have not been read yet; --index reads them.")
+
+
+def rm(arguments: argparse.Namespace) -> int:
+    """Removes images.
+
+    Returns 1 if something that was named stays, or the user did not want it; else 0.
+    """
+    from layerscope.engines.docker import connect
+    from layerscope.engines.removal import Space, find_images, holdings_of, remove
+    from layerscope.images.reclaim import plan as plan_removal
+    from layerscope.reports.removal_report import done_sentence, plan_document, plan_text
+
+    if arguments.json and not (arguments.dry_run or arguments.yes):
+        raise UsageError("--json does not ask.", "Add --dry-run, or --yes to remove.")
+    if not (arguments.dry_run or arguments.yes or may_ask()):
+        raise UsageError(
+            "Removing images must be confirmed, and there is no terminal to ask on.",
+            "See what would happen with --dry-run, then add --yes.",
+        )
+    with closing(connect()) as engine:
+        with shown_progress("Asking the engine"):
+            holdings = holdings_of(engine)
+            plan = plan_removal(holdings, find_images(holdings, arguments.images))
+        freed = None
+        if not arguments.json:
+            write_lines(plan_text(plan))
+        if (plan.removed or plan.untagged) and not arguments.dry_run:
+            if not (arguments.yes or agreed("Go ahead? (y/N) ")):
+                print("Nothing was removed.", file=sys.stderr)
+                return 1
+            with shown_progress("Removing"):
+                space = Space(engine, plan)
+                for line in remove(engine, plan):
+                    print(line, file=sys.stderr)
+                freed = space.freed()
+            print(done_sentence(plan, freed), file=sys.stderr)
+        if arguments.json:
+            write_lines([json.dumps(plan_document(plan, freed))])
+    return 1 if plan.obstacles else 0
+
+
+def find(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.find_files import find_in_loaded, finder
+    from layerscope.reports.find_report import match_document, match_text
+
+    search = finder(arguments.pattern, regex=arguments.regex)
+    by_digest = arguments.pattern.startswith("sha256:") and not arguments.regex
+    found = False
+    unread = 0
+
+    def wanted(changeset: Changeset) -> list[int]:
+        nonlocal unread
+        unread += by_digest and changeset.digests is None and len(changeset) > 0
+        return search(changeset)
+
+    def lines(matches: Iterator[Match]) -> Iterator[str]:
+        nonlocal found
+        for match in matches:
+            found = True
+            yield json.dumps(match_document(match)) if arguments.json_lines else match_text(match)
+
+    unknown = 0
+    if arguments.sources:
+        for name in arguments.sources:
+            with opened(name, arguments) as (loaded, _):
+                write_lines(lines(find_in_loaded(loaded, wanted)))
+    else:
+        with shown_progress("Asking the engine") as progress:
+            for matches, complete in _find_everywhere(arguments, wanted, progress):
+                write_lines(lines(matches))
+                unknown += not complete
+    _warn_of_unread(unknown)
+    if unread:
+        count = plural(unread, "layer was", "layers were")
+        _warn(f"{count} listed without content, so no digests are known.")
+    return 0 if found else 1
+
+
+def _warn(text: str) -> None:
+    print(f"layerscope: {text}", file=sys.stderr)
+
+
+def _find_everywhere(
+    arguments: argparse.Namespace, wanted: Finder, progress: Progress
+) -> Iterator[tuple[Iterator[Match], bool]]:
+    """Matches in each image of the engine, and whether all its layers were known."""
+    from layerscope.engines.docker import connect
+    from layerscope.engines.find_files import engine_images, find_in, known_layers
+    from layerscope.images.cache.changesets import ChangesetCache
+
+    cache = ChangesetCache()
+    with closing(connect()) as engine:
+        for image, containers in engine_images(engine, arguments.platform):
+            progress.what = f"Searching {image.reference}"
+            changesets: Mapping[int, Changeset] = known_layers(image, cache)
+            stack = None
+            if arguments.index and len(changesets) < len(image.layers):
+                loaded = _indexed(image.source, arguments)
+                if loaded is None:
+                    continue
+                changesets, image, stack = loaded.changesets, loaded.image, loaded.stack
+            complete = len(changesets) == len(image.layers)
+            yield find_in(image, changesets, wanted, containers, stack), complete
+
+
+def _indexed(source: str, asked: argparse.Namespace, platform: str | None = None) -> Loaded | None:
+    """An image, for any platform if none is asked for; None if it lacks the one that is."""
+    try:
+        with opened(source, asked, platform) as (loaded, _):
+            return loaded
+    except PlatformMissingError as error:
+        if platform or asked.platform or not error.platforms:
+            return None
+        return _indexed(source, asked, error.platforms[0])

@@ -1,0 +1,222 @@
+"""Jobs that outlive their terminal: jobs, and what the commands share that start them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from layerscope.commands.stopping import as_interrupt
+from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.jobs.job import Job
+from layerscope.jobs.journal import ENDS
+from layerscope.jobs.kind import Kind
+from layerscope.output import write_lines, write_report
+from layerscope.status_line import StatusLine
+from layerscope.text import one_line, plural, short_id, visible
+
+#: Exit codes of a job that could not start or was killed.
+_NO_REPORT = (None, LayerscopeError.exit_code)
+
+
+class _Text(Protocol):
+    """The events of a job as lines for people."""
+
+    def lines(self, event: Any) -> Iterator[str]: ...
+
+    def status(self) -> str:
+        """What is running now, on one line; empty if nothing is."""
+
+    def failure(self, event: Any) -> str:
+        """Why it failed, without what its lines have already shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How a kind of job is shown."""
+
+    kind: Kind[Any, Any]
+    text: Callable[[], _Text]
+    public: Collection[str] | None = None  # Its events that others may read; None for all.
+    afterword: Callable[[Job], Iterator[str]] = lambda _: iter(())
+
+
+def _shown(job: Job) -> _Shown:
+    """Raises LayerscopeError for a job of another version of layerscope."""
+    if job.kind == "build":
+        from layerscope.build.events import PUBLIC
+        from layerscope.build.request import BUILD
+        from layerscope.reports.build_report import BuildText
+
+        return _Shown(BUILD, BuildText, PUBLIC, _after_build)
+    from layerscope.reports.transfer_report import TransferText
+    from layerscope.transfer.request import KINDS
+
+    if job.kind in KINDS:
+        return _Shown(KINDS[job.kind], TransferText)
+    raise LayerscopeError(f"Job {job.id} is of an unknown kind, {visible(job.kind)}.")
+
+
+def start_and_follow(start: Callable[[], Job], arguments: argparse.Namespace) -> int:
+    """Starts a job, shows it to its end, and returns its exit code; an interrupt cancels it."""
+    from layerscope.jobs.launch import block_signals, cancel
+
+    job: Job | None = None
+    try:
+        # Who ends a pipeline does not want its result.
+        with as_interrupt(signal.SIGTERM):
+            # No signal may come between the start of the job and the assignment.
+            with block_signals(signal.SIGINT, signal.SIGTERM):
+                job = start()
+            if arguments.detach:
+                write_lines([job.id])
+                return 0
+            return _follow(job, arguments.json_lines, arguments.quiet)
+    except KeyboardInterrupt:
+        if job is None:
+            raise
+        print(f"Stopping the {job.kind}…", file=sys.stderr)
+        if not cancel(job):
+            raise LayerscopeError(
+                f"Job {job.id} does not stop.", f"Try again: layerscope jobs cancel {job.id}."
+            ) from None
+        raise Cancelled from None
+
+
+def jobs(arguments: argparse.Namespace) -> int:
+    from layerscope.jobs.folder import all_jobs, check_readable, job
+    from layerscope.jobs.launch import cancel
+
+    if arguments.action in (None, "list"):
+        from layerscope.reports.jobs_report import jobs_document, jobs_text
+
+        check_readable()
+        write_report(arguments.json, jobs_document, jobs_text, all_jobs())
+        return 0
+    chosen = job(arguments.id)
+    if arguments.action == "attach":
+        try:
+            return _follow(chosen, arguments.json_lines)
+        except KeyboardInterrupt:
+            if not chosen.locked():
+                raise
+            _show_it_continues(chosen)
+            return Cancelled.exit_code
+    if not chosen.locked():
+        if chosen.left:
+            return _clean_up(chosen)
+        print(f"Job {chosen.id} has already ended.", file=sys.stderr)
+        return 1
+    if not cancel(chosen):
+        raise LayerscopeError(f"Job {chosen.id} does not stop.", "Its engine may be hanging.")
+    return 0
+
+
+def _clean_up(job: Job) -> int:
+    from layerscope.build.cleanup import clean_after
+
+    count = plural(clean_after(job), "container")
+    print(f"Job {job.id} had already ended; removed {count} that it left.", file=sys.stderr)
+    return 0
+
+
+def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
+    """Prints a job's events, from the first on, and returns its exit code.
+
+    Why it failed goes to stderr.
+    """
+    ends: list[Any] = []
+    try:
+        if json_lines:
+            write_lines(_json_lines(job, ends), live=True)
+        elif quiet:
+            write_lines(_quiet_lines(job, ends))
+        else:
+            with StatusLine() as status:
+                write_lines(_text_lines(job, status, ends), live=True)
+                if job.exit_code not in _NO_REPORT:
+                    write_lines(_shown(job).afterword(job))
+    except OSError:
+        if job.locked():
+            _show_it_continues(job)
+        raise
+    code = job.exit_code
+    text = one_line((ends[-1].text or "") if ends else "")
+    if code is None or code in _NO_REPORT:
+        raise LayerscopeError(text or f"Job {job.id} was killed.")
+    if not ends:
+        print(f"layerscope: The last events of job {job.id} are lost.", file=sys.stderr)
+    elif code and (json_lines or quiet):
+        print(f"layerscope: {text or f'The {job.kind} failed.'}", file=sys.stderr)
+    return code
+
+
+def _show_it_continues(job: Job) -> None:
+    # stderr may be closed too.
+    with suppress(OSError):
+        show, stop = (f"`layerscope jobs {what} {job.id}`" for what in ("attach", "cancel"))
+        print(
+            f"The {job.kind} continues as job {job.id}. {show} shows it, {stop} stops it.",
+            file=sys.stderr,
+        )
+
+
+def _events(job: Job, ends: list[Any]) -> Iterator[Any | None]:
+    """The events of a job until it ends, and None now and then while it waits for more."""
+    for event in _shown(job).kind.watch(job):
+        if event is not None and event.event in ENDS:
+            ends.append(event)
+        yield event
+
+
+def _json_lines(job: Job, ends: list[Any]) -> Iterator[str]:
+    public = _shown(job).public
+    for event in _events(job, ends):
+        if event is not None and (public is None or event.event in public):
+            yield json.dumps(event.document())
+
+
+def _quiet_lines(job: Job, ends: list[Any]) -> Iterator[str]:
+    """Only the image's id, as `docker build --quiet` prints it."""
+    for event in _events(job, ends):
+        if event is not None and event.event == "finished" and event.image:
+            yield event.image
+
+
+def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
+    """Lines for people; between them the status line shows what is running."""
+    text = _shown(job).text()
+    for event in _events(job, ends):
+        if event is None:
+            status.show(text.status())
+        elif event.event != "failed":
+            yield from text.lines(event)
+    status.clear()
+    end = ends[-1] if ends else None
+    # The exit code is known only now; an error has no report.
+    if end is not None and end.event == "failed" and job.exit_code not in _NO_REPORT:
+        yield ""
+        print(f"layerscope: {text.failure(end)}", file=sys.stderr, flush=True)
+        yield from text.lines(end)
+
+
+def _after_build(job: Job) -> Iterator[str]:
+    """Where the cache broke since the last build, and why; and how to open the image."""
+    from layerscope.build.compare import compare
+    from layerscope.build.state import BuildState
+
+    state = BuildState(job.journal)
+    with suppress(OSError):
+        state.read()
+    found = compare(job, state)
+    if found is not None and found.broken is not None:
+        yield f"Cache    broke at step {found.broken.label}: {found.broken.why}"
+    end = state.end
+    if end is not None and end.event == "finished" and end.image:
+        name = end.tags[0] if end.tags else short_id(end.image)
+        yield f"Open     layerscope docker-daemon:{visible(name)}"

@@ -1,0 +1,85 @@
+"""Transfers between registries and an engine: pull, push."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from layerscope.commands.jobs import start_and_follow
+from layerscope.errors import UsageError
+from layerscope.output import write_report
+from layerscope.reports.progress import shown_progress
+
+if TYPE_CHECKING:
+    from layerscope.jobs.kind import Kind
+    from layerscope.oci.reference import Reference
+    from layerscope.transfer.events import TransferEvent
+    from layerscope.transfer.request import TransferRequest
+
+
+def pull(arguments: argparse.Namespace) -> int:
+    from layerscope.transfer.request import PULL
+
+    reference = _reference(arguments)
+    if not arguments.dry_run:
+        return _start(PULL, reference, arguments)
+    from layerscope.engines.docker import connect
+    from layerscope.reports.transfer_report import pull_document, pull_text
+    from layerscope.transfer.preview import preview_pull
+
+    with shown_progress("Asking the registry"), closing(connect()) as engine:
+        found = preview_pull(engine, reference, arguments.platform, insecure=arguments.insecure)
+    write_report(arguments.json, pull_document, pull_text, found)
+    return 0
+
+
+def push(arguments: argparse.Namespace) -> int:
+    from layerscope.transfer.request import PUSH
+
+    reference = _reference(arguments)
+    if reference.digest is not None:
+        raise UsageError("A push has a tag, not a digest.", "Write NAME:TAG.")
+    if not arguments.dry_run:
+        return _start(PUSH, reference, arguments)
+    from layerscope.engines.docker import connect
+    from layerscope.reports.transfer_report import push_document, push_text
+    from layerscope.transfer.preview import preview_push
+
+    with shown_progress("Asking the registry"), closing(connect()) as engine:
+        found = preview_push(engine, reference, insecure=arguments.insecure)
+    write_report(arguments.json, push_document, push_text, found)
+    return 0
+
+
+def _start(
+    kind: Kind[TransferRequest, TransferEvent], reference: Reference, arguments: argparse.Namespace
+) -> int:
+    from layerscope.engines.docker import connect
+    from layerscope.images.platforms import wanted_platform
+    from layerscope.transfer.request import TransferRequest, start_transfer
+
+    platform = getattr(arguments, "platform", None)
+    if platform:
+        platform = str(wanted_platform(platform))
+    request = TransferRequest(
+        str(reference), arguments.all_tags, platform or "", arguments.insecure
+    )
+    connect().close()  # Without an engine, there is no job.
+    return start_and_follow(lambda: start_transfer(kind, request), arguments)
+
+
+def _reference(arguments: argparse.Namespace) -> Reference:
+    from layerscope.transfer.request import reference_of
+
+    if arguments.json and not arguments.dry_run:
+        raise UsageError("--json needs --dry-run.", "For a transfer's events, use --json-lines.")
+    if arguments.dry_run and (arguments.detach or arguments.quiet or arguments.json_lines):
+        raise UsageError("--dry-run transfers nothing.", "Leave out -d, -q and --json-lines.")
+    if arguments.dry_run and arguments.all_tags:
+        raise UsageError("--dry-run is about one tag.", "Leave out --all-tags.")
+    name = arguments.name.removeprefix("docker://")
+    reference = reference_of(name)
+    if arguments.all_tags and (reference.digest or ":" in name.rpartition("/")[2]):
+        raise UsageError("--all-tags is for a repository.", "Leave out the tag.")
+    return reference

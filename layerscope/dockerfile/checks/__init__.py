@@ -1,0 +1,1 @@
+"""Problems in a Dockerfile: our own checks, hadolint and BuildKit."""

@@ -1,0 +1,1 @@
+"""What an editor needs: completion, formatting, help, highlighting, files on disk."""

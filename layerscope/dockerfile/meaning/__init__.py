@@ -1,0 +1,1 @@
+"""What a Dockerfile means: variables, stages, and the history that it produces."""

@@ -1,0 +1,1 @@
+"""The syntax of a Dockerfile: logical lines, words, instructions, mounts."""

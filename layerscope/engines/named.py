@@ -1,0 +1,69 @@
+"""What a user may be about to name: sources that begin with a text."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from layerscope.engines.resolve import ARCHIVES, TRANSPORTS
+
+#: The most entries of a folder to look at.
+_MOST = 5000
+
+
+def sources(text: str) -> Iterator[str]:
+    """Images, containers and files that begin with a text, and transports.
+
+    Asks the current engine. Raises EngineError if it does not answer.
+    """
+    transport, colon, rest = text.partition(":")
+    if colon and transport in TRANSPORTS:
+        form = TRANSPORTS[transport][1]
+        if form.startswith(("DIR", "PATH")):
+            yield from (f"{transport}:{path}" for path in files_below(rest))
+            return
+        if transport == "container":
+            yield from (f"container:{name}" for name in _container_names())
+            return
+        if transport == "docker-daemon":
+            yield from (f"docker-daemon:{name}" for name in image_names())
+            return
+    files = list(files_below(text))
+    # A file of another name is one only if there is nothing else to choose from.
+    yield from [path for path in files if path.endswith(("/", *ARCHIVES))] or files
+    if text:
+        yield from (f"{name}:" for name in TRANSPORTS)
+    if not text.startswith(("/", ".", "~")):
+        yield from image_names()
+
+
+def image_names() -> Iterator[str]:
+    """The names of the current engine's images. Raises EngineError if it does not answer."""
+    from layerscope.engines.docker import connect
+
+    with closing(connect()) as engine:
+        yield from (image.name for image in engine.images() if image.name)
+
+
+def _container_names() -> Iterator[str]:
+    from layerscope.engines.docker import connect
+
+    with closing(connect()) as engine:
+        yield from (container.name for container in engine.containers())
+
+
+def files_below(text: str) -> Iterator[str]:
+    """Files that begin with a text, and folders, which end with a slash."""
+    folder, beginning = os.path.split(text)
+    front = text[: len(text) - len(beginning)]
+    try:
+        with os.scandir(Path(folder or ".").expanduser()) as entries:
+            for entry in itertools.islice(entries, _MOST):
+                hidden = entry.name.startswith(".") and not beginning
+                if entry.name.startswith(beginning) and entry.name.isprintable() and not hidden:
+                    yield f"{front}{entry.name}{'/' if entry.is_dir() else ''}"
+    except (OSError, RuntimeError, ValueError):
+        return

@@ -1,0 +1,106 @@
+"""Pulls and pushes by an engine: `POST /images/create` and `POST /images/NAME/push`."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from requests import Response
+
+from layerscope.engines.docker import DockerEngine
+from layerscope.engines.errors import one_sentence, translated
+from layerscope.engines.messages import messages, stop
+from layerscope.errors import EngineError
+from layerscope.images.registry.credentials import Credentials, find_credentials, server_of
+from layerscope.oci.reference import Reference
+
+_LONGEST = 1 << 20  # Bytes of a message.
+
+
+class TransferStream:
+    """A transfer by an engine, which stops it when the connection is closed."""
+
+    def __init__(self, engine: DockerEngine, response: Response) -> None:
+        self._host = engine.host
+        self._response = response
+
+    def messages(self) -> Iterator[Mapping[str, Any]]:
+        """The engine's messages, until it is over. Raises EngineError if they break off."""
+        return messages(self._response, self._host, _LONGEST)
+
+    def stop(self) -> None:
+        """Closes the connection, from any thread or signal handler."""
+        stop(self._response)
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def pull(engine: DockerEngine, reference: Reference, platform: str) -> TransferStream:
+    """Starts a pull. Raises EngineError if the engine refuses it."""
+    name = f"{reference.domain}/{reference.path}"
+    parameters = {"fromImage": name, "tag": reference.digest or reference.tag or ""}
+    if platform:
+        parameters["platform"] = platform
+    return _start(engine, "/images/create", "", parameters, reference)
+
+
+def push(engine: DockerEngine, reference: Reference) -> TransferStream:
+    """Starts a push. Raises EngineError if the engine refuses it."""
+    parameters = {"tag": reference.tag or ""}
+    return _start(engine, "/images/{0}/push", reference.repository, parameters, reference)
+
+
+def _start(
+    engine: DockerEngine,
+    path: str,
+    name: str,
+    parameters: Mapping[str, str],
+    reference: Reference,
+) -> TransferStream:
+    found = find_credentials(reference.domain, reference.path).credentials
+    headers = {"X-Registry-Auth": _header(found, server_of(reference.domain))}
+    try:
+        with translated(engine.host):
+            return TransferStream(
+                engine, engine.client.post_stream(path, name, parameters, headers)
+            )
+    except EngineError as error:
+        raise refusal(error.message, reference) from None
+
+
+def _header(credentials: Credentials | None, server: str) -> str:
+    """The value of `X-Registry-Auth`, which a push must have even without a login."""
+    document: dict[str, str] = {}
+    if credentials is not None:
+        document = {
+            "username": credentials.username,
+            "password": credentials.password,
+            "identitytoken": credentials.identity_token,
+            "registrytoken": credentials.registry_token,
+            "serveraddress": server,
+        }
+    data = json.dumps({key: value for key, value in document.items() if value})
+    return urlsafe_b64encode(data.encode()).decode()
+
+
+def refusal(text: str, reference: Reference) -> EngineError:
+    """The error for what an engine says of a transfer that failed, with what to do about it."""
+    said = one_sentence(text)
+    low = said.lower()
+    hint = ""
+    if "toomanyrequests" in low or "rate limit" in low or "too many requests" in low:
+        hint = f"Try again later, or log in, which often raises the limit: {_login(reference)}."
+    elif any(word in low for word in ("unauthorized", "denied", "authentication", "no basic auth")):
+        hint = f"Check the name, or log in: {_login(reference)}."
+    elif "manifest" in low and ("unknown" in low or "not found" in low):
+        hint = f"`layerscope tags {reference.repository}` lists its tags."
+    elif "no space left" in low:
+        hint = "Make room where the engine keeps its data: `layerscope rm`."
+    return EngineError(f"{said}.", hint)
+
+
+def _login(reference: Reference) -> str:
+    return f"layerscope login {reference.domain}"

@@ -1,0 +1,1 @@
+"""`docker save` output and OCI image layouts, as files, folders and streams."""

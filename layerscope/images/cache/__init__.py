@@ -1,0 +1,1 @@
+"""What was parsed once, in the user's cache folder."""

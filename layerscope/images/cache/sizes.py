@@ -1,0 +1,40 @@
+"""The sizes of images that were measured once, in the user's cache folder.
+
+They are so small that those of hundreds of images are read while a list is painted. That is also
+why this module imports no numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.config import cache_folder, load
+from layerscope.images.cache.folder import CacheFolder
+from layerscope.images.sizes import ImageSizes
+from layerscope.records import read
+
+#: Bytes that they may take: tens of thousands of images.
+_LIMIT = 8 << 20
+
+
+class SizesCache:
+    """Sizes by the diff_ids of an image's layers, base first."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Makes a cache; `folder` is the cache folder, None for the user's."""
+        root = folder if folder is not None else cache_folder()
+        self._folder = CacheFolder(root / "sizes-1", _LIMIT)
+        #: Whether anything is kept: the setting for all caches.
+        self.kept = bool(load().values["cache-limit"])
+
+    def get(self, diff_ids: Sequence[str]) -> ImageSizes | None:
+        return read(self._folder.path(_key(diff_ids)), ImageSizes) if self.kept else None
+
+    def put(self, diff_ids: Sequence[str], sizes: ImageSizes) -> None:
+        if self.kept and self.get(diff_ids) is None:
+            self._folder.write(_key(diff_ids), sizes.dump())
+
+
+def _key(diff_ids: Sequence[str]) -> str:
+    return "\0".join(diff_ids)

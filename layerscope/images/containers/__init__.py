@@ -1,0 +1,1 @@
+"""A container's read-write layer on top of the layers of its image."""

@@ -1,0 +1,96 @@
+"""An image as an engine describes it, without an export.
+
+Imports no numpy: lists describe all images of an engine while their first picture is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from layerscope import records
+from layerscope.images.answers import HistoryAnswer, Inspected
+from layerscope.images.image import Image, image_from_config
+from layerscope.images.platforms import missing_platform, wanted_platform
+from layerscope.oci.config import HistoryEntry, ImageConfig, instruction, known_time, shells
+from layerscope.oci.platform import Platform, best_platform
+from layerscope.text import rfc3339, visible
+
+#: Instructions that make no layer.
+_EMPTY = (
+    "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER "
+    "VOLUME"
+)
+
+
+class Inspector(Protocol):
+    """What an engine must offer to describe an image."""
+
+    def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
+        """`GET /images/NAME/json`; without a platform, including all manifests."""
+
+
+def described(
+    inspected: Inspected, history: Sequence[HistoryAnswer], reference: str, name: str, source: str
+) -> Image:
+    """An image with the id `name` as far as an engine describes it without an export."""
+    config = ImageConfig(
+        os=inspected.os,
+        architecture=inspected.full_architecture,
+        created=known_time(inspected.created),
+        diff_ids=inspected.layers,
+        history=_history(history, len(inspected.layers)),
+        raw={"config": inspected.config},
+    )
+    return image_from_config(config, reference=reference, image_id=name, source=source)
+
+
+def inspect_platform(
+    engine: Inspector, name: str, platform: str | None
+) -> tuple[Inspected, Platform | None, tuple[Platform, ...]]:
+    """An engine's description of an image for a platform.
+
+    If the engine has several, `platform` (`os/architecture[/variant]`) chooses one, or else this
+    host's. Returns the description; the platform, if there are several; and all platforms, that one
+    first. Raises PlatformMissingError if there are several, but not that one, and NotFoundError if
+    the engine has no such image.
+    """
+    inspected = engine.inspect(name)
+    offered = inspected.platforms
+    if len(offered) < 2:
+        return inspected, None, offered
+    wanted = wanted_platform(platform)
+    chosen = best_platform(offered, wanted)
+    if chosen is None:
+        raise missing_platform(visible(name), wanted, map(str, offered))
+    # The description of one platform has its manifest's digest as an id.
+    one = engine.inspect(name, chosen)
+    inspected = records.replace(one, id=inspected.id or one.id, descriptor=inspected.descriptor)
+    return inspected, chosen, tuple(dict.fromkeys((chosen, *offered)))
+
+
+def _history(entries: Sequence[HistoryAnswer], layers: int) -> tuple[HistoryEntry, ...]:
+    """The engine's history, which does not say which entries made a layer.
+
+    Those with a size did. If these are fewer than the layers, all with an instruction that makes
+    layers did. If that does not fit either, no entry gets a layer.
+    """
+    oldest_first = list(reversed(entries))
+    commands = [entry.created_by for entry in oldest_first]
+    run_by = list(shells(commands))
+    sized = made = [entry.size > 0 for entry in oldest_first]
+    if sum(made) != layers:
+        made = [
+            instruction(command, shell).partition(" ")[0] not in _EMPTY.split()
+            for command, shell in zip(commands, run_by, strict=True)
+        ]
+    if sum(made) != layers or any(s and not m for s, m in zip(sized, made, strict=True)):
+        made = [False] * len(made)
+    result = []
+    number = 0
+    for entry, command, shell, layer in zip(oldest_first, commands, run_by, made, strict=True):
+        time = rfc3339(entry.created) if isinstance(entry.created, int) else None
+        own, comment = number if layer else None, entry.comment
+        result.append(HistoryEntry(time, command, comment, not layer, own, shell))
+        number += layer
+    return tuple(result)

@@ -1,0 +1,1 @@
+"""The content of files in an image: reading, comparing, extracting."""

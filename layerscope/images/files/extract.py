@@ -1,0 +1,373 @@
+"""Writes files of an image to a folder, and nowhere else.
+
+Names come from the image and may be hostile. So every folder is opened relative to its parent,
+never through a symlink, and every file is created: no existing file is written to, and no link of
+the image is followed.
+
+Each layer is read once, so files are written in the order of the layers. A file gets its name when
+it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from layerscope.errors import LayerscopeError, NotFoundError, UsageError
+from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.disk_walk import open_folder_below
+from layerscope.filesystem.lookup import LookupFailedError, resolve
+from layerscope.filesystem.stack import Stack
+from layerscope.images.files.digests import passed
+from layerscope.images.files.located import Located
+from layerscope.images.loading import Loaded
+from layerscope.images.pieces import Piece, pieces_of, stored_size, write_pieces
+from layerscope.images.progress import Progress
+from layerscope.images.reader import ImageReader
+from layerscope.oci.byte_source import opened
+from layerscope.text import visible
+from layerscope.writing import NO_LINKS, check_space, failure, whole_file
+
+#: A program that walks what was extracted keeps a folder open for each level.
+_DEEPEST = 256
+
+#: What a file system reports for a single file that it cannot have, or not by this name.
+_REFUSED = (
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.EFBIG,
+    errno.EOPNOTSUPP,
+    errno.EMLINK,
+)
+#: The same, for symlinks: FAT has none, and Linux none without a target.
+_REFUSED_LINK = (*_REFUSED, errno.EPERM, errno.ENOENT)
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_HINT = "Choose another folder with -o."
+
+
+@dataclass(slots=True)
+class Extracted:
+    """What was written."""
+
+    files: int = 0  # Files, folders and links.
+    size: int = 0  # Bytes, those of hard links once and those in holes not counted.
+    #: Paths that were left out, and why.
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+def extract(
+    loaded: Loaded,
+    reader: ImageReader,
+    paths: list[bytes],
+    target: Path,
+    done: Extracted,
+    layer: int | None,
+    progress: Progress,
+) -> None:
+    """Writes paths of the merged view, with all that is below them, into a folder.
+
+    A path keeps its place: `/etc/nginx` becomes `TARGET/etc/nginx`. Hard links are linked, and
+    holes stay holes. Times and modes are kept, but not setuid, setgid and owners, so that an image
+    cannot plant files of another user. Devices and fifos are left out, and so is what the file
+    system cannot store. Folders that exist already stay as they are.
+
+    The empty path means everything. `target` is created if it does not exist; what was written
+    stays if the rest fails, and is noted in `done`. `layer` is the top layer, by default the last.
+
+    Raises NotFoundError if a path is not in the image, UsageError if an existing file is in the
+    way, and LayerscopeError if writing failed; no incomplete file is left.
+    """
+    stack = loaded.stack
+    top = stack.height - 1 if layer is None else layer
+    rows = _rows(stack, top, [_node(loaded, path, top) for path in paths])
+    name = visible(str(target))
+    try:
+        with _made(target), opened(os.open(target, _FOLDER)) as root:
+            job = _Job(stack, reader, root, rows, done, progress)
+            try:
+                job.check(name)
+                job.write()
+            finally:
+                job.close()
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(target)), _HINT) from None
+
+
+@contextmanager
+def _made(target: Path) -> Iterator[None]:
+    """Makes a folder for the block; if it fails and wrote nothing, the folder goes again."""
+    missing = [folder for folder in (target, *target.parents) if not os.path.lexists(folder)]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()  # Refused if there is anything in it.
+        raise
+
+
+def _node(loaded: Loaded, path: bytes, top: int) -> int:
+    if not path:
+        return 0
+    try:
+        row = resolve(loaded.stack, path, top, follow=False)
+    except LookupFailedError as error:
+        raise NotFoundError(
+            f"/{visible(path)}: {error}.", "`layerscope files` lists the paths."
+        ) from None
+    return int(loaded.stack.nodes[row])
+
+
+def _rows(stack: Stack, top: int, chosen: list[int]) -> dict[int, int]:
+    """The versions of nodes, of all below them, and of the folders above them, by node."""
+    tree = stack.tree
+    wanted = np.zeros(len(tree), np.bool_)
+    for node in chosen:
+        wanted[node : tree.ends[node]] = True
+        while node := int(tree.parents[node]):
+            wanted[node] = True
+    wanted[0] = False
+    rows = stack.union(top)
+    rows = rows[wanted[stack.nodes[rows]]]
+    return dict(zip(stack.nodes[rows].tolist(), rows.tolist(), strict=True))
+
+
+class _Job:
+    """Extracts versions, given by node: folders come before what is in them."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        reader: ImageReader,
+        root: int,
+        rows: dict[int, int],
+        done: Extracted,
+        progress: Progress,
+    ) -> None:
+        self._stack = stack
+        self._tree = stack.tree
+        self._reader = reader
+        self._root = root
+        self._rows = rows
+        self._done = done
+        self._progress = progress
+        self._existing = {0}  # Nodes of the folders that existed before.
+        self._opened = (0, os.dup(root))  # The last folder that was used: its node, and open.
+        #: By layer, its changeset and rows in it of the files to write.
+        self._wanted: dict[int, tuple[Changeset, list[int]]] = {}
+        self._names: dict[int, list[int]] = {}  # The nodes of each inode, by its row.
+
+    def close(self) -> None:
+        os.close(self._opened[1])
+
+    # Before anything is written.
+
+    def check(self, target: str) -> None:
+        """Raises UsageError if something is in the way, LayerscopeError if space is short."""
+        if os.listdir(self._root):  # noqa: PTH208 - a descriptor
+            self._check_existing()
+        needed = dict.fromkeys(
+            int(self._stack.inodes[row])
+            for row in self._rows.values()
+            if self._kind(row) is EntryType.FILE
+        )
+        sizes = {row: self._stored(row) for row in needed}
+        self._progress.total = sum(sizes.values())
+        try:
+            check_space(self._root, sum(sizes.values()), target, _HINT)
+        except LayerscopeError:
+            # What an engine unpacked can have holes that no layer declares.
+            for row in sizes:
+                sizes[row] = self._stored(row, located=True)
+            check_space(self._root, sum(sizes.values()), target, _HINT)
+
+    def _check_existing(self) -> None:
+        for node, row in self._rows.items():
+            kind = self._kind(row)
+            parent = int(self._tree.parents[node])
+            if parent not in self._existing or kind > EntryType.DIR:
+                continue
+            try:
+                name = self._tree.name(node)
+                status = os.stat(name, dir_fd=self._folder(parent), follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in (*_REFUSED, errno.ENOENT):
+                    raise
+                continue
+            if kind is not EntryType.DIR or not stat.S_ISDIR(status.st_mode):
+                raise _blocked(self._tree.path(node))
+            self._existing.add(node)
+
+    def _stored(self, row: int, *, located: bool = False) -> int:
+        place = self._stack.place(row)
+        assert place is not None  # noqa: S101 - a regular file has an entry
+        if located:
+            with suppress(LayerscopeError):
+                content = self._reader.located(int(self._stack.layers[row]), *place)
+                if content is not None:
+                    with closing(content):
+                        return content.stored
+        return stored_size(*place)
+
+    # Writing.
+
+    def write(self) -> None:
+        made: list[tuple[int, int]] = []
+        try:
+            self._write_tree(made)
+            for layer, inner, pieces in self._files():
+                self._write_file(self._stack.bases[layer] + inner, pieces)
+        finally:
+            for node, row in reversed(made):
+                # It may have been removed meanwhile.
+                with suppress(OSError):
+                    folder = self._folder(node)
+                    os.fchmod(folder, int(self._stack.modes[row]) & 0o1777 | 0o700)
+                    os.utime(folder, self._times(row))
+
+    def _write_tree(self, made: list[tuple[int, int]]) -> None:
+        """Writes all but regular files, which are noted; `made` receives the new folders."""
+        skipped = 0  # All nodes before this one are below a folder that was skipped.
+        for node, row in self._rows.items():
+            if node < skipped or node in self._existing:
+                continue
+            self._progress.check()
+            kind = self._kind(row)
+            if self._tree.depths[node] > _DEEPEST:
+                self._skip(node, "it is nested too deeply")
+            elif kind > EntryType.DIR:
+                self._skip(node, f"a {kind.noun} is not extracted")
+            elif kind is EntryType.HARDLINK:
+                self._skip(node, self._stack.dangling(row))
+            elif self._write_node(node, row, kind):
+                if kind is EntryType.DIR:
+                    made.append((node, row))
+                continue
+            skipped = int(self._tree.ends[node])
+
+    def _write_node(self, node: int, row: int, kind: EntryType) -> bool:
+        name = self._tree.name(node)
+        with self._writing(node):
+            folder = self._folder_of(node)
+            if kind is EntryType.DIR:
+                os.mkdir(name, 0o700, dir_fd=folder)
+                self._done.files += 1
+            elif kind is EntryType.SYMLINK:
+                target = self._stack.link(int(self._stack.inodes[row])) or b""
+                os.symlink(target, name, dir_fd=folder)
+                self._done.files += 1
+                os.utime(name, self._times(row), dir_fd=folder, follow_symlinks=False)
+            else:
+                self._note_file(node, row, name, folder)
+            return True
+        return False
+
+    def _note_file(self, node: int, row: int, name: bytes, folder: int) -> None:
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        inode = int(self._stack.inodes[row])
+        if inode not in self._names:
+            place = self._stack.place(inode)
+            assert place is not None  # noqa: S101 - a regular file has an entry
+            changeset, inner = place
+            layer = int(self._stack.layers[inode])
+            self._wanted.setdefault(layer, (changeset, []))[1].append(inner)
+        self._names.setdefault(inode, []).append(node)
+
+    def _files(self) -> Iterator[tuple[int, int, Iterator[Piece]]]:
+        with closing(passed(self._reader, self._wanted)) as files:
+            yield from files
+
+    def _write_file(self, row: int, pieces: Iterator[Piece]) -> None:
+        """Writes a file, and links its other names to it."""
+        first, *others = self._names[row]
+        name = self._tree.name(first)
+        before = self._done.size
+        with self._writing(first), ExitStack() as stack:
+            folder = stack.enter_context(opened(os.dup(self._folder_of(first))))
+            with whole_file(name, folder=folder) as fd:
+                copy = stack.enter_context(opened(os.dup(fd)))
+                stored = write_pieces(
+                    fd, pieces, lambda stored: self._progress.advance(before + stored)
+                )
+                self._finish(fd, row)
+            self._done.files += 1
+            self._done.size += stored
+            for node in others:
+                with self._writing(node):
+                    self._link(folder, name, copy, node)
+            return
+        for node in others:
+            self._skip(node, f"it is a hard link to /{visible(self._tree.path(first))}")
+
+    def _link(self, folder: int, name: bytes, copy: int, node: int) -> None:
+        """Links a node to a file, which is also open; copies it where that is not possible."""
+        own, own_name = self._folder_of(node), self._tree.name(node)
+        try:
+            os.link(name, own_name, src_dir_fd=folder, dst_dir_fd=own, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (*NO_LINKS, errno.EMLINK):
+                raise
+            with (
+                closing(Located.of_file(os.dup(copy), "")) as content,
+                whole_file(own_name, folder=own) as fd,
+            ):
+                self._done.size += write_pieces(fd, pieces_of(content))
+                self._finish(fd, self._rows[node])
+        self._done.files += 1
+
+    def _finish(self, fd: int, row: int) -> None:
+        os.fchmod(fd, int(self._stack.modes[row]) & 0o777)
+        os.utime(fd, self._times(row))
+
+    @contextmanager
+    def _writing(self, node: int) -> Iterator[None]:
+        """Skips a node that the file system refuses."""
+        try:
+            yield
+        except FileExistsError:
+            raise _blocked(self._tree.path(node)) from None
+        except OSError as error:
+            kind = self._kind(self._rows[node])
+            if error.errno not in (_REFUSED_LINK if kind is EntryType.SYMLINK else _REFUSED):
+                raise
+            self._skip(node, f"it cannot be written here ({error.strerror})")
+
+    def _skip(self, node: int, why: str) -> None:
+        self._done.skipped.append((self._tree.path(node), why))
+
+    def _folder_of(self, node: int) -> int:
+        """The folder that a node is in, open until the next call."""
+        return self._folder(int(self._tree.parents[node]))
+
+    def _folder(self, node: int) -> int:
+        """A folder, open until the next call."""
+        last, fd = self._opened
+        if last != node:
+            parts = self._tree.path(node).split(b"/") if node else []
+            self._opened = (node, open_folder_below(self._root, parts))
+            os.close(fd)
+        return self._opened[1]
+
+    def _kind(self, row: int) -> EntryType:
+        return EntryType(int(self._stack.types[row]))
+
+    def _times(self, row: int) -> tuple[int, int]:
+        return (max(0, int(self._stack.mtimes[row])),) * 2
+
+
+def _blocked(path: bytes) -> UsageError:
+    return UsageError(f"{visible(path)} already exists, and nothing is overwritten.", _HINT)

@@ -1,0 +1,1 @@
+"""Registries: client, transport, authentication, manifests, blobs, tables of contents."""

@@ -1,0 +1,120 @@
+"""What Docker Hub's own API says of repositories: tags, searches, numbers of pulls.
+
+Tags: https://docs.docker.com/reference/api/hub/latest/. The search is that of Docker's index, which
+engines use too.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from layerscope.errors import NotFoundError, RegistryError
+from layerscope.images.answers import FoundRepository
+from layerscope.images.registry.client import Check, RegistryClient
+from layerscope.images.registry.credentials import Lookup
+from layerscope.oci.platform import Platform
+from layerscope.records import Count, Record, field, go_json, lenient
+from layerscope.text import visible
+
+#: Where the APIs are.
+HUB = "https://hub.docker.com"
+INDEX = "https://index.docker.io"
+
+_PAGE = 100  # The most that Hub lists at once.
+
+T = TypeVar("T")
+
+
+class HubImage(Record, frozen=True):
+    """An image of a tag, for one platform."""
+
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    size: Count = 0  # Compressed bytes.
+    digest: str = ""
+
+    @property
+    def platform(self) -> Platform | None:
+        known = self.os and self.architecture and "unknown" not in (self.os, self.architecture)
+        return Platform(self.os, self.architecture, self.variant) if known else None
+
+
+class HubTag(Record, frozen=True):
+    name: str
+    full_size: Count = 0
+    digest: str = ""
+    tag_last_pushed: str = ""  # RFC 3339.
+    images: list[HubImage] = field(default_factory=list)
+
+
+class _Tags(Record, frozen=True):
+    count: Count = 0
+    results: list[HubTag] = field(default_factory=list)
+
+
+class _Hits(Record, frozen=True):
+    results: list[FoundRepository] = field(default_factory=list)
+
+
+class _Pulls(Record, frozen=True):
+    repo_name: str = ""
+    pull_count: Count = 0
+
+
+class _PullsPage(Record, frozen=True):
+    results: list[_Pulls] = field(default_factory=list)
+
+
+def hub_tags(path: str, limit: int, check: Check) -> tuple[int, list[HubTag]]:
+    """How many tags a public repository has, and the newest of them. Raises LayerscopeError."""
+    namespace, _, repository = path.partition("/")
+    where = f"/v2/namespaces/{quote(namespace)}/repositories/{quote(repository)}/tags"
+    found: list[HubTag] = []
+    total = page = 0
+    while len(found) < limit:
+        page += 1
+        answer = _ask(
+            HUB, where, {"page_size": min(limit, _PAGE), "page": page}, _Tags, path, check
+        )
+        total = answer.count
+        found += answer.results
+        if not answer.results or len(found) >= total:
+            break
+    return total, found[:limit]
+
+
+def hub_search(term: str, limit: int, check: Check) -> list[FoundRepository]:
+    """Repositories that match a term, best first. Raises LayerscopeError."""
+    asked = {"q": term, "n": min(limit, _PAGE)}
+    return _ask(INDEX, "/v1/search", asked, _Hits, "its search", check).results[:limit]
+
+
+def hub_pulls(term: str, limit: int, check: Check) -> dict[str, int]:
+    """How often repositories that match a term were pulled; Hub does not document it.
+
+    Raises LayerscopeError.
+    """
+    asked = {"query": term, "page": 1, "page_size": min(limit, _PAGE)}
+    answer = _ask(HUB, "/v2/search/repositories/", asked, _PullsPage, "its search", check)
+    return {each.repo_name.removeprefix("library/"): each.pull_count for each in answer.results}
+
+
+def _ask(
+    base: str, path: str, parameters: dict[str, Any], kind: type[T], what: str, check: Check
+) -> T:
+    domain = base.partition("://")[2]
+    client = RegistryClient(domain, "", base=base, find=lambda *_: Lookup(None))
+    missing = NotFoundError(f"{visible(domain)} does not know {visible(what)} (404).")
+    subject = client.subject(what, missing)
+    with closing(client):
+        response = client.open("GET", f"{path}?{urlencode(parameters)}", subject, {}, check)
+        data = client.read_small(response, subject)
+    try:
+        return lenient(go_json(data), kind)
+    except ValueError:
+        raise RegistryError(
+            f"{visible(domain)} sent an answer that is not valid.", "Try again later."
+        ) from None

@@ -1,0 +1,48 @@
+"""What a pull would fetch: the layers that an engine does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from operator import eq
+
+
+@dataclass(frozen=True, slots=True)
+class PullEstimate:
+    present: tuple[bool, ...]  # Whether the engine has each layer.
+    total: int  # Bytes of all layers as stored, each once.
+    missing: int  # Bytes that a pull would fetch.
+
+    @property
+    def count(self) -> int:
+        return sum(self.present)
+
+
+def pull_estimate(
+    layers: Sequence[tuple[str, int]], local: Iterable[Sequence[str]], *, by_blob: bool = False
+) -> PullEstimate:
+    """Estimates a pull.
+
+    An engine with a graph driver stores a layer by its chain_id: it fetches it again to put it on
+    other layers. An engine that stores the blobs, as containerd does, fetches each once.
+
+    `layers` has the diff_id and the stored size of each layer, base first; `local` the diff_ids of
+    each image that the engine has. `by_blob` says whether it stores blobs.
+    """
+    names = [name for name, _ in layers]
+    if by_blob:
+        have = {name for image in local for name in image}
+        present = [name in have for name in names]
+    else:
+        # What two images share is counted from the base.
+        shared = (sum(takewhile(bool, map(eq, names, image))) for image in local)
+        common = max(shared, default=0)
+        present = [index < common for index in range(len(names))]
+    seen: dict[str, int] = {}
+    fetched: dict[str, int] = {}
+    for (name, size), is_present in zip(layers, present, strict=True):
+        seen.setdefault(name, size)
+        if not is_present:
+            fetched.setdefault(name, size)
+    return PullEstimate(tuple(present), sum(seen.values()), sum(fetched.values()))

@@ -1,0 +1,90 @@
+"""Searches for repositories: on Docker Hub, or in the catalog of another registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from layerscope.errors import RegistryError, failures_ignored
+from layerscope.images.answers import FoundRepository
+from layerscope.images.registry.client import Check, RegistryClient, no_check
+from layerscope.images.registry.hub import hub_pulls, hub_search
+from layerscope.oci.reference import DEFAULT_DOMAIN
+from layerscope.records import Record, parse
+from layerscope.text import visible
+
+_PAGE = 1000  # Repositories of a catalog that are requested at once.
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A repository; what the registry does not say is None."""
+
+    name: str  # As people write it, with its registry if that is not Docker Hub.
+    description: str = ""
+    stars: int | None = None
+    official: bool = False
+    automated: bool = False  # Docker Hub's builds from source; only old engines still report it.
+    pulls: int | None = None
+
+
+class _Catalog(Record, frozen=True):
+    repositories: list[str] | None = None
+
+
+def search(
+    term: str,
+    domain: str = DEFAULT_DOMAIN,
+    limit: int = 25,
+    *,
+    insecure: bool = False,
+    check: Check = no_check,
+) -> list[Hit]:
+    """Searches a registry for repositories that have a term in their name.
+
+    Docker Hub searches descriptions too, and lists what fits best first. Raises LayerscopeError if
+    the registry does not answer, or has no catalog.
+    """
+    if domain != DEFAULT_DOMAIN:
+        with closing(RegistryClient(domain, "", insecure=insecure)) as client:
+            found = (name for name in _catalog(client, check) if term.lower() in name.lower())
+            return [Hit(f"{domain}/{name}") for name, _ in zip(found, range(limit), strict=False)]
+    hits = hub_search(term, limit, check)
+    pulls: dict[str, int] = {}
+    with failures_ignored():
+        pulls = hub_pulls(term, limit, check)
+    return [replace(hit_of(each), pulls=pulls.get(each.name)) for each in hits]
+
+
+def hit_of(found: FoundRepository, prefix: str = "") -> Hit:
+    """A repository that an index lists; `prefix` is its registry's, which may be in the name."""
+    return Hit(
+        prefix + found.name.removeprefix(prefix),
+        found.description,
+        found.star_count,
+        found.is_official,
+        found.is_automated,
+    )
+
+
+def _catalog(client: RegistryClient, check: Check) -> Iterator[str]:
+    """The repositories of a registry (Docker Registry HTTP API V2, "Listing Repositories")."""
+    none = RegistryError(
+        f"{visible(client.domain)} does not list its repositories.",
+        f"Name a repository: layerscope tags {visible(client.domain)}/REPOSITORY.",
+    )
+    subject = client.subject("its catalog", none)
+    pages = client.pages(f"/v2/_catalog?n={_PAGE}", subject, check)
+    while True:
+        try:
+            response = next(pages, None)
+        except RegistryError as error:
+            # Many refuse it to everybody, in any way.
+            raise RegistryError(error.message, none.hint) from None
+        if response is None:
+            return
+        try:
+            yield from parse(client.read_small(response, subject), _Catalog).repositories or ()
+        except ValueError:
+            raise none from None

@@ -1,0 +1,1 @@
+"""What engines store on disk, read only: overlay2, containerd, Podman."""

@@ -1,0 +1,71 @@
+"""A kind of job: its request, its worker and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from layerscope.errors import LayerscopeError
+from layerscope.jobs import journal
+from layerscope.jobs.job import Job
+from layerscope.jobs.journal import Write
+from layerscope.jobs.worker import Cancellation, run
+from layerscope.records import Record, convert, parse
+
+RequestT = TypeVar("RequestT", bound=Record)
+EventT = TypeVar("EventT", bound=Record)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[RequestT, EventT]):
+    name: str  # Such as `build`.
+    module: str  # The module that the job's process runs: its `main` calls `run`.
+    #: The record that says what to do. It must not hold secrets, which come with the environment or
+    #: are read from files.
+    request: type[RequestT]
+    #: The record of an event. Every kind has `finished` and `failed`, which end a job.
+    event: type[EventT]
+
+    def start(self, title: str, request: RequestT) -> Job:
+        """Starts a job. `title` is what it is about, for lists. `request` is what to do."""
+        from layerscope.jobs import launch
+
+        return launch.start(self.name, title, self.module, request.document())
+
+    def run(
+        self, argv: list[str], work: Callable[[Job, RequestT, Write, Cancellation], int]
+    ) -> int:
+        """Does the work of a job in its process; see `worker.run`."""
+
+        def checked(job: Job, write: Write, cancellation: Cancellation) -> int:
+            request = self.request_of(job)
+            if request is None:
+                raise LayerscopeError(f"The request of job {job.id} is damaged.", "Start it again.")
+            return work(job, request, write, cancellation)
+
+        return run(argv, checked)
+
+    def request_of(self, job: Job) -> RequestT | None:
+        """What a job was asked; None for a job of another kind, or a damaged request."""
+        if job.kind != self.name:
+            return None
+        try:
+            return convert(job.spec, self.request)
+        except ValueError:
+            return None
+
+    def parse_event(self, line: bytes) -> EventT | None:
+        """The event in a line of a journal, or None if it is damaged."""
+        try:
+            return parse(line, self.event)
+        except ValueError:
+            return None
+
+    def watch(self, job: Job) -> Iterator[EventT | None]:
+        """The events of a job until it ends, and None now and then while it waits for more."""
+        for document in journal.watch(job):
+            # Damaged events are skipped.
+            with suppress(ValueError):
+                yield None if document is None else convert(document, self.event)

@@ -1,0 +1,148 @@
+"""Parsers whose errors are one line, and whose help has examples and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from layerscope.errors import UsageError
+from layerscope.text import visible
+
+
+def named(text: str) -> str:
+    """A value that is not empty; an unset variable of a script is not taken for the default."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def number(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def value(metavar: str, text: str, **more: Any) -> dict[str, Any]:
+    return {"metavar": metavar, "help": text, "type": named, **more}
+
+
+def switch(text: str) -> dict[str, Any]:
+    return {"action": "store_true", "help": text}
+
+
+def unless(what: str, text: str) -> dict[str, Any]:
+    return {"dest": what, "action": "store_false", "help": text}
+
+
+def repeated(metavar: str, text: str) -> dict[str, Any]:
+    return value(metavar, f"{text} [repeatable]", action="append", default=[])
+
+
+def choice(*names: str, text: str, **more: Any) -> dict[str, Any]:
+    return {"choices": names, "help": text, **more}
+
+
+#: Arguments and options: their names, separated by spaces, and their settings for argparse.
+Table = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, as its help and the manual page describe it."""
+
+    what: str  # What it does.
+    #: Names of its arguments and options in the table, some with a help of their own.
+    options: Sequence[str | tuple[str, str]]
+    examples: Sequence[str]
+    no: str = ""  # When its exit code is 1; empty if it never is.
+
+
+#: Exit codes and what they mean; a command says what its "no" is.
+_EXIT_CODES = {
+    0: "success",
+    1: "the answer is no",
+    2: "wrong usage or an error; one line on stderr says what to do",
+    130: "interrupted",
+}
+
+#: Options of every command, which may also stand before the command.
+GENERAL = ("--color", "--log")
+
+_COLUMN = 14  # Where descriptions begin in lists of a help.
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line that says what to do, and whose help has examples."""
+
+    def __init__(
+        self, prog: str, known: Command, table: Table, *, heading: str = "options", **_: object
+    ) -> None:
+        self._table = table
+        self.examples = known.examples
+        self.exit_codes = {
+            code: f"{text}: {known.no}" if code == 1 else text
+            for code, text in _EXIT_CODES.items()
+            if code != 1 or known.no
+        }
+        codes = [item(str(code), text, 5) for code, text in self.exit_codes.items()]
+        super().__init__(
+            prog=prog,
+            description=f"{known.what[:1].upper()}{known.what[1:]}.",
+            epilog="\n".join(
+                ["examples:", *(f"  {line}" for line in known.examples), "", "exit codes:", *codes]
+            ),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+        )
+        self.color = False  # From Python 3.14 on, argparse would color the help.
+        self._arguments = self.add_argument_group("arguments")
+        self._options = self.add_argument_group(heading)
+        self.add(known.options)
+        self._options.add_argument("-h", "--help", action="help", help="show this help")
+        self.add(GENERAL, default=argparse.SUPPRESS)
+
+    def error(self, message: str) -> NoReturn:
+        message = visible(f"{message[:1].upper()}{message[1:]}")
+        raise UsageError(f"{message}.", f"See {self.prog} --help.")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Prints a help; argparse itself would report success if stdout is full."""
+        from layerscope.output import write_lines
+
+        write_lines([message.rstrip("\n")])
+
+    def add(self, options: Iterable[str | tuple[str, str]], **more: Any) -> None:
+        for option in options:
+            name, text = option if isinstance(option, tuple) else (option, "")
+            known = dict(self._table[name]) | ({"help": text} if text else {}) | more
+            group = self._options if name.startswith("-") else self._arguments
+            group.add_argument(*name.split(), **known)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """The arguments and options, as they are written, and what they mean."""
+        formatter = self._get_formatter()
+        for action in self._actions:
+            if not isinstance(action.choices, dict):
+                name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+                if action.option_strings and action.nargs is None:
+                    name += " " + formatter._format_args(action, action.dest.upper())  # noqa: SLF001
+                yield name, (action.help or "") % {"prog": self.prog}
+
+    def inner(self) -> Iterator[Parser]:
+        """The parsers of what the command can do."""
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                yield from action.choices.values()
+
+    @property
+    def usage_lines(self) -> str:
+        return self.format_usage().removeprefix("usage: ").rstrip("\n")
+
+
+def item(name: str, text: str, column: int = _COLUMN) -> str:
+    begin, further = (f"  {each:<{column}}" for each in (name, ""))
+    return textwrap.fill(text, 79, initial_indent=begin, subsequent_indent=further)

@@ -1,0 +1,515 @@
+r"""Patterns over paths: the one glob compiler and users' regular expressions.
+
+Expressions run on RE2, which takes time linear in the text whatever the pattern. Four kinds of
+glob are described by a `Dialect`; `glob_source` turns a glob into an expression, `path_matcher`
+into a test of whole paths, and `typed_pattern` and its like into a `PathPattern`, which a whole
+tree or layer is searched for at once.
+
+Paths are bytes, mostly UTF-8, and RE2 reads UTF-8: `?`, `.` and `[é]` stand for characters. A byte
+that is not UTF-8 also counts as one character: RE2 gets it as the lone surrogate that Python's
+`surrogateescape` makes of it, which its `.` and negated classes match (see `readable`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from importlib.util import find_spec
+from typing import Any
+
+from layerscope.errors import UsageError
+from layerscope.text import decode, visible
+
+REGEX_MARK = "re:"  # What a filter that is a regular expression begins with.
+
+#: Python's `re` is faster than RE2 on short texts, and tries two runs of stars without delay.
+_FEW_STARS, _FEW_RUNS = 3, 2
+
+_ESCAPE = "surrogateescape"
+
+_MEMORY = 32 << 20  # Bytes of memory that an expression may take, its automaton included.
+#: The same while it is compiled, which holds up everything else: enough for 10,000 instructions.
+#: When the memory above is used up, RE2 tries each of them at each byte.
+_PROGRAM = 480_000
+_MESSAGE = 60
+
+# Searches look at one string a line, so newlines within strings become NUL.
+_SWAP = bytes.maketrans(b"\0\n", b"\n\0")
+_SWAP_SPLIT = bytes.maketrans(b"\0\n/", b"\n\0\n")
+
+#: What RE2 lacks on purpose: lookaround, atomic groups, conditions, backreferences.
+_UNSUPPORTED = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]")
+
+#: All lines in a row in which an expression is found.
+_RUNS_OF = r"(?:^.*?(?:{}).*$\C)+"
+_RUNS = re.compile(re.escape(_RUNS_OF).replace(r"\{\}", "(?P<source>.*)"), re.DOTALL)
+
+#: Classes that `re` does not know by their names.
+_POSIX_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": r"\t ",
+    "cntrl": r"\0-\x1f\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\t-\r ",
+    "upper": "A-Z",
+    "word": r"0-9A-Za-z_",
+    "xdigit": "0-9A-Fa-f",
+}
+_POSIX = re.compile(rf"\[:({'|'.join(_POSIX_CLASSES)}):\]")
+
+#: Anchors of an expression, with a slash behind the first or not; also what may look like them.
+_ANCHORS = re.compile(
+    r"(?P<start>\^|\\A)(?P<slash>(?=(?:\((?:\?:|\?P?<\w+>)?)*/))?|(?P<end>\\[Zz])|\\."
+    r"|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]",
+    re.DOTALL,
+)
+
+
+class PatternError(UsageError):
+    """A pattern that is not valid; its message is one sentence that is safe to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    r"""How globs of one kind read. The defaults are those of Go's `filepath.Match`."""
+
+    one: str = "[^/]"  # What `?` matches, as an expression; `*` matches any number of them.
+    folders: str = ""  # What `**/` matches, as an expression; empty if `**` is just two stars.
+    rest: str = ""  # What `**` at the end matches.
+    inner: str = ""  # What any other `**` matches.
+    classes: bool = True  # Whether `[a-z]` and `[^a-z]` are classes.
+    #: Whether expressions show through, as they do in moby's pattern matcher: wildcards count
+    #: within classes, and `\d` is a digit.
+    raw: bool = False
+    literal: str = ".+()|{}$"  # What is literal in spite of that.
+    #: What a backslash may precede; None for everything, empty if it is an ordinary character.
+    escapes: str | None = None
+    dropped: str = ""  # Before these a backslash is dropped, and they keep their meaning.
+
+
+GO_MATCH = Dialect()  # `filepath.Match`: sources of COPY and ADD. Stars stay within a component.
+#: `GO_MATCH` where `**` crosses folders.
+GO_MATCH_DEEP = Dialect(folders="(?:.*/)?", rest=".*", inner=".*")
+#: `.dockerignore`, as moby's patternmatcher translates it.
+DOCKERIGNORE = Dialect(folders="(?:.*/)?", rest=".*", inner="(?:.*/)?", raw=True)
+#: The same in Buildah and Podman, where more of the expression shows through.
+CONTAINERIGNORE = replace(DOCKERIGNORE, literal=".$")
+#: `${name#glob}` in a Dockerfile, as BuildKit has it: stars cross slashes, there are no classes.
+SHELL = Dialect(one=".", classes=False, escapes="*?\\", dropped="}/")
+#: Filters, `find` and what `ci` excludes: `**` crosses folders, all else is literal.
+PATHS = Dialect(folders="(?:[^/]+/)*", rest=".*", inner=".*", classes=False, escapes="")
+
+
+def glob_source(
+    glob: str, dialect: Dialect, *, greedy: bool = True, backwards: bool = False
+) -> str:
+    """A glob as an expression, unanchored, for RE2 or `re` with `.` matching newlines.
+
+    One for reversed texts (`backwards`) must not have `**`. Raises PatternError if it is not a
+    valid glob.
+    """
+    if dialect is DOCKERIGNORE and (source_of_text := _without_wildcards(glob)) is not None:
+        return source_of_text
+    any_number = dialect.one + ("*" if greedy else "*?")
+    repeated = {any_number, dialect.folders, dialect.rest, dialect.inner}
+    source: list[str] = []
+    place = 0
+    while place < len(glob):
+        char = glob[place]
+        place += 1
+        if char == "*" and dialect.folders and glob.startswith("*", place):
+            place += 1
+            slash = glob.startswith("/", place)
+            at_end = place + (slash and dialect.raw) >= len(glob)
+            place += slash
+            piece = dialect.rest if at_end else dialect.folders if slash else dialect.inner
+        elif char == "*":
+            piece = any_number
+        elif char == "?":
+            piece = dialect.one
+        elif char == "\\" and dialect.escapes != "":
+            following = glob[place : place + 1]
+            if following and following in dialect.dropped:
+                continue
+            if not following or (dialect.escapes and following not in dialect.escapes):
+                raise PatternError(f"\\{visible(following)} is not an escape of a pattern.")
+            place += 1
+            piece = "\\" + following if dialect.raw else re.escape(following)
+        elif char in "[]" and dialect.raw:
+            piece = char
+        elif char == "[" and dialect.classes:
+            piece, place = _class(glob, place)
+        elif dialect.raw:
+            piece = "\\" + char if char in dialect.literal else char
+        else:
+            piece = re.escape(char)
+        # Repeating these says the same again, and is slow.
+        if piece not in repeated or source[-1:] != [piece]:
+            source.append(piece)
+    return "".join(reversed(source) if backwards else source)
+
+
+def _without_wildcards(glob: str) -> str | None:
+    """Globs that moby compares as texts: `name`, `**name` for what ends so, and `**/name`."""
+    bare = glob.removeprefix("**")
+    if set(bare) & set("*?[]\\"):
+        return None
+    if bare == glob or not bare:
+        return None if not bare else re.escape(glob)
+    return "(?:.*/)?" + re.escape(bare[1:]) if bare[0] == "/" else ".*" + re.escape(bare)
+
+
+def _class(glob: str, place: int) -> tuple[str, int]:
+    """A class of Go's `filepath.Match` as one of an expression, and the place behind it.
+
+    Raises PatternError if it is not valid.
+    """
+    negated = glob.startswith("^", place)
+    place += negated
+    ranges: list[str] = []
+    first = place
+    while place == first or not glob.startswith("]", place):
+        bounds: list[str] = []
+        for _ in range(2):
+            escaped = glob.startswith("\\", place)
+            place += escaped
+            char = glob[place : place + 1]
+            if not char or (char in "-]" and not escaped):
+                raise PatternError(f"{visible(glob)} has a class that is not valid.")
+            bounds.append(char)
+            place += 1
+            if len(bounds) == 2 or not glob.startswith("-", place):
+                break
+            place += 1
+        # Go accepts a range that is the wrong way round; it matches nothing.
+        if bounds[0] <= bounds[-1]:
+            ranges.append("-".join(_in_class(char) for char in bounds))
+    if not ranges:
+        return r"[\s\S]" if negated else r"[^\s\S]", place + 1
+    return ("[^" if negated else "[") + "".join(ranges) + "]", place + 1
+
+
+def _in_class(char: str) -> str:
+    return "\\" + char if char.isascii() and not char.isalnum() and char != "_" else char
+
+
+def path_matcher(glob: str, dialect: Dialect, *, below: bool = False) -> Callable[[str], bool]:
+    """A test of whether a glob matches a whole path, whose undecodable bytes are lone surrogates.
+
+    `below` says whether it may match a folder above the path instead. Raises PatternError if it is
+    not a valid glob.
+    """
+    source = glob_source(glob, dialect) + "(?:/.*)?" * below
+    special = set("[]\\+()|{}" if dialect is CONTAINERIGNORE else "[]\\")
+    few = glob.count("*") <= _FEW_STARS and len(re.findall(r"\*+", glob)) <= _FEW_RUNS
+    if few and not set(glob) & special:
+        simple = re.compile(source, re.DOTALL)
+        return lambda path: simple.fullmatch(path) is not None
+    return Regex(f"(?s:{source})").fullmatch
+
+
+class Regex:
+    """An expression on RE2, over text or bytes that need not be UTF-8.
+
+    Raises PatternError if it is not valid, or uses what RE2 lacks.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> Regex:
+        return super().__new__(cls if _has_re2() else _WithoutRe2)
+
+    def __init__(self, source: str, *, ignore_case: bool = False, lines: bool = False) -> None:
+        """Compiles an expression; with `lines`, only `^` and `$` match at newlines."""
+        import re2
+
+        options = re2.Options()
+        options.log_errors = False
+        options.never_capture = True
+        options.case_sensitive = not ignore_case
+        options.never_nl = lines
+        raw = _encode("(?m)" + source if lines else source)
+        try:
+            for options.max_mem in (_PROGRAM, _MEMORY):
+                self._regex: Any = re2.compile(raw, options)
+        except re2.error as error:
+            raise _problem(source, error.args[0]) from None
+
+    @property
+    def size(self) -> int:
+        return int(self._regex.programsize)
+
+    def search(self, text: str | bytes) -> bool:
+        return self._regex.search(readable(text)) is not None
+
+    def fullmatch(self, text: str | bytes) -> bool:
+        return self._regex.fullmatch(readable(text)) is not None
+
+    def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where the matches begin and end in what `readable` returned."""
+        return (match.span() for match in self._regex.finditer(text))
+
+
+@cache
+def _has_re2() -> bool:
+    return find_spec("re2") is not None
+
+
+class _WithoutRe2(Regex):
+    """The same with Python's `re`, where there is no RE2: it has no wheels for musl.
+
+    A pattern that goes back and forth can take long.
+    """
+
+    def __init__(self, source: str, *, ignore_case: bool = False, lines: bool = False) -> None:
+        if _UNSUPPORTED.search(source):
+            raise _problem(source, b"")
+        self._lines = lines
+        flags = re.IGNORECASE if ignore_case else re.NOFLAG
+        # Lines are looked at one by one, so nothing in an expression can match their ends.
+        self._in_a_row = _RUNS.fullmatch(source) if lines else None
+        raw = self._in_a_row["source"] if self._in_a_row else source
+        raw = _POSIX.sub(lambda match: _POSIX_CLASSES[match[1]], raw).replace(r"\z", r"\Z")
+        try:
+            self._regex = re.compile(raw, flags)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise _problem(source, str(error).encode()) from None
+
+    @property
+    def size(self) -> int:
+        return len(self._regex.pattern)
+
+    def search(self, text: str | bytes) -> bool:
+        return self._regex.search(_decoded(readable(text))) is not None
+
+    def fullmatch(self, text: str | bytes) -> bool:
+        return self._regex.fullmatch(_decoded(readable(text))) is not None
+
+    def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
+        if not self._lines:
+            yield from self._spans(text, 0)
+            return
+        start = row = 0
+        for line in text.split(b"\n"):
+            end = start + len(line) + 1
+            if self._in_a_row is None:
+                yield from self._spans(line, start)
+            elif end > len(text) or self._regex.search(_decoded(line)) is None:
+                if row < start:
+                    yield row, start
+                row = end
+            start = end
+
+    def _spans(self, text: bytes, start: int) -> Iterator[tuple[int, int]]:
+        decoded = _decoded(text)
+        for match in self._regex.finditer(decoded):
+            begin, end = match.span()
+            if len(decoded) != len(text):
+                begin, end = (len(_encode(decoded[:place])) for place in (begin, end))
+            yield start + begin, start + end
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogatepass")
+
+
+_TOO_LARGE = "The pattern is too large: use fewer, smaller repetitions."
+
+
+def _problem(source: str, problem: bytes) -> PatternError:
+    if _UNSUPPORTED.search(source):
+        return PatternError("Lookaround and backreferences are not supported.")
+    if problem.startswith((b"pattern too large", b"invalid repetition size")):
+        return PatternError(_TOO_LARGE)
+    # RE2 names the part that is wrong, which may be all of it.
+    words = problem if len(problem) <= _MESSAGE else problem.partition(b": ")[0]
+    return PatternError(f"Invalid pattern: {visible(words)}.")
+
+
+def readable(text: str | bytes) -> bytes:
+    """A text as RE2 is given it: UTF-8, where lone surrogates stand for bytes that are not."""
+    if isinstance(text, str):
+        return _encode(text)
+    if text.isascii():
+        return text
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return _encode(decode(text))
+    return text
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True)
+class PathPattern:
+    """What is looked for in paths, which have no slash in front."""
+
+    #: Whether it looks at each component by itself, so that what matches a folder's name matches
+    #: everything below the folder; otherwise it looks at whole paths.
+    names: bool
+    ignore_case: bool  # Whether case does not count.
+    #: If not None, it is found in just those strings that contain this text when they have a NUL
+    #: before and behind them (empty for all of them); then case is that of ASCII.
+    text: bytes | None = None
+    #: Otherwise, an expression over lines that hold one component, or one whole path with a slash
+    #: in front, and have NUL in place of newlines.
+    source: str = ""
+
+    @cached_property
+    def _regex(self) -> Regex:
+        return Regex(self.source, ignore_case=self.ignore_case, lines=True)
+
+    @cached_property
+    def _runs_regex(self) -> Regex:
+        # Each match costs far more than the bytes it covers, so one match takes all lines in a row.
+        # `\C`, any byte, is the one thing that matches a newline here.
+        return Regex(_RUNS_OF.format(self.source), ignore_case=self.ignore_case, lines=True)
+
+    def compile(self) -> None:
+        """Compiles the expression, which is done when it is needed otherwise."""
+        _ = self._runs_regex
+
+    @property
+    def program_size(self) -> int:
+        """How many instructions its expression has."""
+        return self._runs_regex.size
+
+    def prepared(self, joined: bytes) -> bytes:
+        """Strings joined by NUL as `runs` takes them: readable, still joined by NUL."""
+        text = readable(joined)
+        return text if self.names else b"/" + text.replace(b"\0", b"\0/")
+
+    def runs(self, prepared: bytes) -> list[tuple[int, int]]:
+        """Where lines that match, one after the other, begin and end in what `prepared` returned.
+
+        Not for a pattern that is a text.
+        """
+        return list(self._runs_regex.spans(self._lines(prepared) + b"\n"))
+
+    def _lines(self, prepared: bytes) -> bytes:
+        return prepared.translate(_SWAP_SPLIT if self.names else _SWAP)
+
+    def search(self, path: bytes) -> bool:
+        return self.span(path) is not None
+
+    def span(self, path: bytes) -> tuple[int, int] | None:
+        """Where it first matches a path, or None; a text that is bound to an end takes it all."""
+        if self.text is not None:
+            framed = b"\0" + (path.replace(b"/", b"\0") if self.names else path) + b"\0"
+            place = (framed.lower() if self.ignore_case else framed).find(self.text)
+            if place < 0:
+                return None
+            if not self.text.strip(b"\0") or b"\0" in self.text:
+                return 0, len(path)
+            return place - 1, place - 1 + len(self.text)
+        prepared = self.prepared(path)
+        found = next(self._regex.spans(self._lines(prepared)), None)
+        if found is None:
+            return None
+        front = not self.names
+        start, end = (
+            len(prepared[front:place].decode("utf-8", "surrogatepass").encode(errors=_ESCAPE))
+            for place in found
+        )
+        return start, end
+
+
+def typed_pattern(text: str) -> PathPattern | None:
+    """What a user types as a filter: part of a path, a glob, or `re:` and a regular expression.
+
+    Lower case matches both cases; a capital letter makes it exact. Returns the pattern, or None if
+    it is empty and matches everything. Raises PatternError if it is too large, or not a regular
+    expression.
+    """
+    if not text.startswith(REGEX_MARK):
+        return filter_pattern(text)
+    expression = text.removeprefix(REGEX_MARK)
+    if not expression:
+        return None
+    letters = re.sub(r"\\[pP]\{.*?\}|\\.", "", expression)
+    return regex_pattern(expression, ignore_case=letters == letters.lower())
+
+
+def filter_pattern(text: str) -> PathPattern | None:
+    """Part of a path, or a glob if it has `*` or `?`; None if it is empty. Case is as above."""
+    literal = text.strip("/")
+    if not literal:
+        return None
+    ignore_case = text == text.lower()
+    if "*" in text or "?" in text:
+        return glob_pattern(text, ignore_case=ignore_case)
+    raw = literal.encode("utf-8", _ESCAPE)
+    names = "/" not in literal
+    if _is_plain(literal, ignore_case):
+        return PathPattern(names, ignore_case, raw)
+    return _checked(PathPattern(names, ignore_case, source=_swapped(re.escape(literal))))
+
+
+def glob_pattern(glob: str, *, ignore_case: bool = False) -> PathPattern:
+    """A glob of the dialect `PATHS` that matches a path as a whole, or a folder above it.
+
+    A glob with a slash is anchored at the root; one without matches in every folder. Raises
+    PatternError if it is too large.
+    """
+    bare = glob.strip("/")
+    anchored = "/" in bare or glob.startswith("/")
+    source = _swapped(glob_source(bare, PATHS))
+    if anchored or "**" in bare:
+        return _checked(PathPattern(False, ignore_case, source=f"{'^' * anchored}/{source}(?:/|$)"))
+    text = bare.removeprefix("*").removesuffix("*")
+    if not set(text) & set("*?") and _is_plain(text, ignore_case) and bare:
+        before, behind = b"\0" * (bare[0] != "*"), b"\0" * (bare[-1] != "*")
+        text = text.lower() if ignore_case else text
+        framed = before + text.encode("utf-8", _ESCAPE) + behind
+        return PathPattern(True, ignore_case, framed if text else b"")
+    return _checked(PathPattern(True, ignore_case, source=f"^{source}$"))
+
+
+def regex_pattern(expression: str, *, ignore_case: bool = False) -> PathPattern:
+    r"""A regular expression, searched in paths as they are shown, with a slash in front.
+
+    `^`, `$`, `\A` and `\Z` match at the ends of a path, and the slash need not be written behind
+    the first: `^usr` finds what `^/usr` finds.
+
+    Raises:
+        PatternError: It is not valid, too large, or uses what RE2 lacks.
+    """
+
+    def anchor(match: re.Match[str]) -> str:
+        if match["start"]:
+            return "^" if match["slash"] is not None else "(?:^/)"
+        if match[0] == r"\C":
+            raise PatternError(r"\C, a single byte, is not supported.")
+        return "$" if match["end"] else match[0]
+
+    source = _ANCHORS.sub(anchor, expression)
+    # By itself first: `a)(b` is not valid, and would be with something around it.
+    Regex(source, ignore_case=ignore_case)
+    return _checked(PathPattern(False, ignore_case, source=source))
+
+
+def _checked(pattern: PathPattern) -> PathPattern:
+    """The pattern; raises PatternError if it is too large to be searched for."""
+    pattern.compile()
+    return pattern
+
+
+def names_pattern(source: str) -> PathPattern:
+    return PathPattern(True, False, source=f"^(?:{source})$")
+
+
+def _is_plain(text: str, ignore_case: bool) -> bool:
+    """Whether bytes can be compared for it."""
+    return "\0" not in text and (text.isascii() or not ignore_case)
+
+
+def _swapped(source: str) -> str:
+    return source.translate({0: "\n", 10: "\0"})

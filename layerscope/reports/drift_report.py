@@ -1,0 +1,71 @@
+"""`layerscope drift`: which images are behind their registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from layerscope.reports.color import GREEN, YELLOW, painted
+from layerscope.reports.layout import table
+from layerscope.text import docker_age, plural, rfc3339, short_id, visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.drift import Drift
+
+_COLORS = {"current": GREEN, "behind": YELLOW, "gone": YELLOW}
+
+
+def drift_document(found: Sequence[Drift]) -> dict[str, Any]:
+    """The object of `drift --json`; `state` is current, behind, gone, local or unknown."""
+    return {
+        "schema": "layerscope.drift/1",
+        "images": [
+            {
+                "reference": each.reference,
+                "id": each.id,
+                "created": rfc3339(each.created) if each.created > 0 else None,
+                "state": each.state.value,
+                "why": each.why or None,
+                "local_digests": each.local,
+                "remote_digest": each.remote,
+                "containers": [
+                    {
+                        "id": container.id,
+                        "name": container.name,
+                        "state": container.state,
+                        "image_id": container.image_id,
+                        "current": current,
+                    }
+                    for container, current in each.containers
+                ],
+            }
+            for each in found
+        ],
+    }
+
+
+def drift_text(found: Sequence[Drift], now: float | None = None) -> Iterator[str]:
+    now = time.time() if now is None else now
+    rows = [("IMAGE", "CREATED", "STATE", "REGISTRY HAS", "CONTAINERS")]
+    for each in found:
+        state = each.state.value
+        older = [visible(c.name) for c, current in each.containers if not current]
+        running = len(each.containers) - len(older)
+        uses = [plural(running, "current", "current")] if running else []
+        uses += [f"older: {', '.join(older)}"] if older else []
+        rows.append(
+            (
+                visible(each.reference),
+                docker_age(each.created, now),
+                painted(state, _COLORS.get(state, "")),
+                short_id(each.remote) if each.remote and state == "behind" else "",
+                ", ".join(uses),
+            )
+        )
+    yield from table(rows, "<<<<<", "   ")
+    for each in found:
+        if each.why:
+            yield f"{visible(each.reference)}: {visible(each.why)}"
+    if behind := sum(each.is_behind for each in found):
+        yield f"{behind} of {plural(len(found), 'image')} or their containers are behind."

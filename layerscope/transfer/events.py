@@ -1,0 +1,40 @@
+"""The events of a pull or push, the same however it is done, in its journal and on stdout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from layerscope.records import Count, Record, Seconds, UnixTime
+
+State = Literal[
+    "waiting",
+    "downloading",
+    "verifying",
+    "extracting",
+    "exists",
+    "done",
+    "pushing",
+    "mounted",
+    "retrying",
+]
+
+#: States in which a layer is where it should be.
+ENDED: frozenset[State] = frozenset(("exists", "done", "mounted"))
+
+
+class TransferEvent(Record, frozen=True, omit_defaults=True):
+    """Something that happened in a transfer; fields with their default are left out of JSON."""
+
+    event: Literal["started", "layer", "warning", "finished", "failed"]
+    #: The layer: the beginning of its blob's digest in a pull, of its diff_id in a push by Docker.
+    id: str | None = None
+    state: State | None = None  # What happens to the layer.
+    #: Bytes that are done, and all of them: compressed in a pull, not in a push by Docker. An
+    #: engine may report neither.
+    current: Count | None = None
+    total: Count | None = None
+    text: str | None = None  # A remark, or a sentence that says what went wrong.
+    image: str | None = None  # The name that is transferred; at the end, the image's id.
+    digest: str | None = None  # Digest of the manifest in the registry.
+    seconds: Seconds | None = None  # How long it took.
+    time: UnixTime | None = None  # Unix time.

@@ -1,0 +1,139 @@
+"""What a pull would fetch, and what a push would send, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from layerscope.engines.engine import Engine
+from layerscope.engines.local_layers import local_layers
+from layerscope.errors import NotFoundError
+from layerscope.images.answers import Inspected
+from layerscope.images.cache.documents import DocumentCache
+from layerscope.images.image import Layer
+from layerscope.images.platforms import own_platform, wanted_platform
+from layerscope.images.registry.client import Check, RegistryClient, no_check
+from layerscope.images.registry.manifests import FoundImage, ImageFinder
+from layerscope.images.registry.pull_estimate import PullEstimate, pull_estimate
+from layerscope.oci.distribution import PullLimit, pull_limit
+from layerscope.oci.platform import Platform, parse_platform
+from layerscope.oci.reference import Reference
+
+_ID = 12  # Digits of a digest by which engines name a layer.
+
+
+@dataclass(frozen=True, slots=True)
+class PullPreview:
+    reference: str
+    digest: str  # Of the image's manifest.
+    platform: Platform | None
+    engine: str  # The engine's name.
+    layers: tuple[Layer, ...]  # With their stored sizes.
+    estimate: PullEstimate  # Which of them the engine has.
+    up_to_date: bool  # Whether the engine has this very image, under this name.
+    limit: PullLimit | None  # How many pulls the registry allows, if it says so.
+
+
+@dataclass(frozen=True, slots=True)
+class PushPreview:
+    reference: str
+    image: str  # Its id.
+    engine: str
+    diff_ids: tuple[str, ...]
+    #: Whether the registry has each layer, as far as what it has under this name shows.
+    present: tuple[bool, ...]
+    replaces: str | None  # Digest of the other image that has this name there now.
+
+
+@contextmanager
+def _finder(
+    reference: Reference, platform: Platform, insecure: bool, check: Check, *, exact: bool = False
+) -> Iterator[tuple[ImageFinder, RegistryClient]]:
+    with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
+        yield (
+            ImageFinder(client, reference, platform, check, DocumentCache(), exact=exact),
+            client,
+        )
+
+
+def preview_pull(
+    engine: Engine,
+    reference: Reference,
+    platform: str | None = None,
+    *,
+    insecure: bool = False,
+    check: Check = no_check,
+) -> PullPreview:
+    """Compares an image in its registry with what the engine has. Raises LayerscopeError."""
+    wanted = wanted_platform(platform or engine.platform or None)
+    with _finder(reference, wanted, insecure, check, exact=bool(platform)) as (finder, client):
+        found = finder.find()
+        name = reference.digest or reference.tag or ""
+        limit = pull_limit(client.manifest_headers(name, check))
+    local = local_layers(engine)
+    layers = found.image.layers
+    known = [(layer.diff_id, layer.stored_size or 0) for layer in layers]
+    return PullPreview(
+        str(reference),
+        found.digest,
+        own_platform(found.image),
+        engine.name,
+        layers,
+        pull_estimate(known, local.images, by_blob=local.by_blob),
+        _has(engine, reference, found),
+        limit,
+    )
+
+
+def _has(engine: Engine, reference: Reference, found: FoundImage) -> bool:
+    try:
+        inspected = engine.inspect(str(reference))
+    except NotFoundError:
+        return False
+    return _is_same(inspected, found)
+
+
+def _is_same(inspected: Inspected, found: FoundImage) -> bool:
+    """Whether an engine's image is one in a registry; containerd's ids are those of manifests."""
+    return inspected.layers == tuple(layer.diff_id for layer in found.image.layers) and (
+        found.image.id in (inspected.id, inspected.descriptor.digest)
+        or any(digest.endswith(found.digest) for digest in inspected.digests)
+    )
+
+
+def preview_push(
+    engine: Engine, reference: Reference, *, insecure: bool = False, check: Check = no_check
+) -> PushPreview:
+    """Compares an image of the engine with what its registry has under this name.
+
+    Raises LayerscopeError if the engine has no such image, or the registry does not answer.
+    """
+    inspected = engine.inspect(str(reference))
+    mine = inspected.layers
+    theirs: tuple[str, ...] = ()
+    replaces = None
+    platform = parse_platform(f"{inspected.os or 'linux'}/{inspected.full_architecture or 'amd64'}")
+    with _finder(reference, platform, insecure, check) as (finder, _):
+        try:
+            found = finder.find()
+        except NotFoundError:
+            pass  # Neither the name nor, perhaps, the repository is there yet.
+        else:
+            theirs = tuple(layer.diff_id for layer in found.image.layers)
+            replaces = None if _is_same(inspected, found) else found.digest
+    present = tuple(diff_id in theirs for diff_id in mine)
+    return PushPreview(str(reference), inspected.id, engine.name, mine, present, replaces)
+
+
+def layer_sizes(
+    reference: Reference, platform: str, insecure: bool, check: Check
+) -> dict[str, int]:
+    """Bytes of an image's layers in its registry, by the id that engines show of a layer."""
+    with _finder(reference, wanted_platform(platform or None), insecure, check) as (finder, _):
+        layers = finder.find().image.layers
+    return {
+        layer.digest.partition(":")[2][:_ID]: layer.stored_size
+        for layer in layers
+        if layer.digest is not None and layer.stored_size is not None
+    }

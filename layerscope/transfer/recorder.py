@@ -1,0 +1,102 @@
+"""Writes the events of a transfer: of each layer what changed, not more often than people see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from layerscope.jobs.journal import Write
+from layerscope.transfer.events import ENDED, State, TransferEvent
+
+#: Seconds between two events of a layer's bytes.
+_PERIOD = 0.2
+
+
+@dataclass(slots=True)
+class _Layer:
+    state: State
+    current: int | None = None
+    total: int | None = None
+    written: float = 0.0
+    whole: bool = False  # Whether all its bytes were reported.
+
+
+class Recorder:
+    """Writes events; `sizes` are bytes of layers by the id that the engine will give them."""
+
+    def __init__(
+        self,
+        write: Write,
+        sizes: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.digest: str | None = None  # Of the manifest, once it is known.
+        self._write = write
+        self._sizes = dict(sizes or {})
+        self._only = False
+        self._clock = clock
+        self._begun = clock()
+        self._layers: dict[str, _Layer] = {}
+
+    def started(self, image: str) -> None:
+        self._put(TransferEvent("started", image=image, time=time.time()))
+
+    def expect(self, sizes: Mapping[str, int], *, only: bool = False) -> None:
+        """Says how many bytes layers have, where the engine may not; `only` these are layers."""
+        self._sizes.update(sizes)
+        self._only = only
+
+    def layer(
+        self,
+        identifier: str,
+        state: State,
+        current: int | None = None,
+        total: int | None = None,
+        text: str | None = None,
+    ) -> None:
+        if self._only and identifier not in self._sizes:
+            return  # Podman has a row for the image itself, too.
+        known = self._layers.get(identifier)
+        size = self._sizes.get(identifier)
+        if state == "downloading":
+            # After a retry, an engine counts the rest only.
+            total = size or total
+        now = self._clock()
+        same = known is not None and known.state == state
+        if known is not None and same and (current, total) == (known.current, known.total):
+            return
+        if known is not None and known.state in ENDED:
+            return
+        complete = current is not None and current == total
+        if known is not None and same and not complete and now - known.written < _PERIOD:
+            return
+        whole = known is not None and known.whole
+        if size and not whole and state in ("verifying", "extracting", "done"):
+            # What is small, or comes last, arrives without a count.
+            self._put(TransferEvent("layer", identifier, "downloading", size, size))
+            whole = True
+        whole = whole or (state == "downloading" and complete)
+        self._layers[identifier] = _Layer(state, current, total, now, whole)
+        self._put(TransferEvent("layer", identifier, state, current, total, text))
+
+    def warning(self, text: str) -> None:
+        self._put(TransferEvent("warning", text=text))
+
+    def finished(self, image: str, text: str = "") -> None:
+        for identifier, layer in list(self._layers.items()):
+            if layer.state not in ENDED:
+                # Podman does not say when a layer is unpacked.
+                self.layer(identifier, "done")
+        seconds = self._clock() - self._begun
+        self._put(
+            TransferEvent(
+                "finished", image=image, digest=self.digest, seconds=seconds, text=text or None
+            )
+        )
+
+    def failed(self, text: str) -> None:
+        self._put(TransferEvent("failed", text=text, seconds=self._clock() - self._begun))
+
+    def _put(self, event: TransferEvent) -> None:
+        self._write(event.document())

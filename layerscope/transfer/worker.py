@@ -1,0 +1,127 @@
+"""The process of a pull or push: asks the engine for it, and records what it says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from layerscope.engines.address import current_address
+from layerscope.engines.builds import answers
+from layerscope.engines.docker import DockerEngine, connect
+from layerscope.engines.transfers import pull, push
+from layerscope.engines.waiting import waits_reported
+from layerscope.errors import Cancelled, EngineError, LayerscopeError, failures_ignored
+from layerscope.images.registry.tags import tag_names
+from layerscope.jobs.job import CANCELLED, Job, read_job
+from layerscope.jobs.journal import Write
+from layerscope.jobs.worker import Cancellation
+from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, parse_reference
+from layerscope.transfer.engine_stream import StreamParser
+from layerscope.transfer.preview import layer_sizes
+from layerscope.transfer.recorder import Recorder
+from layerscope.transfer.request import KINDS, PULL, TransferRequest
+
+_ANSWER = 2.0  # Seconds within which a running engine answers.
+
+
+def main() -> int:
+    job = read_job(Path(sys.argv[1]))
+    kind = None if job is None else KINDS.get(job.kind)
+    return (kind or PULL).run(sys.argv[1:], transfer)
+
+
+def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Cancellation) -> int:
+    """Transfers what a job asks for; returns 0 if all of it is where it should be."""
+    recorder = Recorder(write)
+    cancellation.waits_for = f"The engine at {current_address().shown}"
+    pulls = job.kind == PULL.name
+    try:
+        with waits_reported(recorder.warning), closing(cancellation.ask(connect)) as engine:
+            name = ""
+            for reference in _references(request, engine, cancellation, pulls=pulls):
+                recorder.started(str(reference))
+                name = _transfer(engine, reference, request, recorder, cancellation, pulls=pulls)
+    except Cancelled:
+        recorder.failed(f"Cancelled. {_about_cut(pulls=pulls)}")
+        return CANCELLED
+    except LayerscopeError as error:
+        recorder.failed(str(error))
+        return error.exit_code
+    recorder.finished(name)
+    return 0
+
+
+def _references(
+    request: TransferRequest, engine: DockerEngine, cancellation: Cancellation, *, pulls: bool
+) -> Iterator[Reference]:
+    reference = parse_reference(request.reference)
+    if not request.all_tags:
+        yield reference
+        return
+    if pulls:
+        names = tag_names(reference, insecure=request.insecure, check=cancellation.check)
+    else:
+        images = cancellation.ask(engine.images)
+        names = [
+            each.tag for each in images if each.repository == reference.repository and each.name
+        ]
+    if not names:
+        raise EngineError(f"There are no tags of {reference.repository} to transfer.")
+    for tag in names:
+        yield replace(reference, tag=tag, digest=None)
+
+
+def _transfer(
+    engine: DockerEngine,
+    reference: Reference,
+    request: TransferRequest,
+    recorder: Recorder,
+    cancellation: Cancellation,
+    *,
+    pulls: bool,
+) -> str:
+    """Transfers an image, and returns its id."""
+    if pulls and (engine.is_podman or reference.domain != DEFAULT_DOMAIN):
+        # Podman reports no bytes, and Docker none of small layers. On Docker Hub, looking them up
+        # would count as another pull.
+        with failures_ignored():
+            sizes = layer_sizes(reference, request.platform, request.insecure, cancellation.check)
+            recorder.expect(sizes, only=engine.is_podman)
+    start = (
+        (lambda: pull(engine, reference, request.platform))
+        if pulls
+        else (lambda: push(engine, reference))
+    )
+    stream = cancellation.ask(start)
+    cancellation.on_cancel(stream.stop)
+    parser = StreamParser(recorder, reference)
+    try:
+        for message in stream.messages():
+            cancellation.check()
+            parser.feed(message)
+    except EngineError as error:
+        cancellation.check()
+        if not answers(engine, _ANSWER):
+            raise EngineError(
+                f"The connection to the engine at {engine.host} was lost.",
+                f"Check that it still runs, then try again. {_about_cut(pulls=pulls)}",
+            ) from None
+        raise error from None
+    finally:
+        stream.close()
+    cancellation.check()
+    return cancellation.ask(lambda: engine.inspect(str(reference)).id)
+
+
+def _about_cut(*, pulls: bool) -> str:
+    """What becomes of what was transferred already."""
+    if pulls:
+        return "Complete layers stay; the engine starts the others again."
+    return "Layers that the registry has are not pushed again."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

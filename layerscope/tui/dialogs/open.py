@@ -1,0 +1,60 @@
+"""Asks for the name of an image or an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.widgets import Input
+
+from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.dialogs.path_completion import SourceSuggester
+from layerscope.tui.dialogs.text_entry import TextEntry
+from layerscope.tui.keys.key import Key
+from layerscope.tui.rows.format import left
+
+#: The forms of a source, and what each opens.
+SOURCES = (
+    ("./image.tar", "an archive of `docker save`"),
+    ("debian:12", "an engine's image, by name or id"),
+    ("container:NAME", "a container and what it wrote"),
+    ("docker://debian:12", "a registry, without a pull"),
+    ("oci:FOLDER", "an OCI image layout"),
+    ("docker-root:FOLDER", "a Docker daemon's data folder"),
+)
+
+
+def source_lines(without_engine: bool = False) -> list[str]:
+    """The forms of a source, one a line, perhaps without those that need an engine."""
+    return [
+        f"{left(name, 19)} {what}"
+        for name, what in SOURCES
+        if not (without_engine and name in ("debian:12", "container:NAME"))
+    ]
+
+
+class OpenScreen(Dialog[str | None], screen="open", heading="Opening an image"):
+    ANSWERS = "enter opens, tab completes, esc goes back"
+    KEYS = (
+        Key("open.back", "escape", "dismiss(None)", "Back"),
+        Key("open.complete", "tab", "complete", "Complete the name", priority=True),
+    )
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Asks; `names` are images and containers that can be completed, as sources."""
+        super().__init__("Open an image", hint="\n".join(source_lines()))
+        self._names = names
+
+    def body(self) -> ComposeResult:
+        yield TextEntry(
+            id="open-source",
+            placeholder="debian:bookworm or ./image.tar",
+            suggester=SourceSuggester(self._names),
+        )
+
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one(Input))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip() or None)

@@ -1,0 +1,41 @@
+"""Completes a source: the name of an image or a container, or a path, as a shell does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from textual.suggester import Suggester
+
+_TRANSPORTS = ("docker-archive:", "oci-archive:", "oci:", "dir:", "docker-root:")
+_BEGINNINGS = ("/", "./", "../", "~")
+
+
+def completed(text: str, names: Sequence[str] = ()) -> str | None:
+    """The source with one more name completed; None if nothing fits.
+
+    `names` are images and containers, as sources.
+    """
+    fitting = [name for name in names if text and name.startswith(text) and name.isprintable()]
+    if fitting:
+        return min(fitting)
+    transport = next((name for name in _TRANSPORTS if text.startswith(name)), "")
+    path = text[len(transport) :]
+    if not transport and not path.startswith(_BEGINNINGS):
+        return None
+    # Not at the top: this runs in a thread, and the dialog need not wait for what it imports.
+    from layerscope.engines.named import files_below
+
+    name = min(files_below(path), default="")
+    return transport + name if len(name) > len(path) else None
+
+
+class SourceSuggester(Suggester):
+    """Suggests sources in an input; reads folders in the background."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._names = names
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(completed, value, self._names)

@@ -1,0 +1,84 @@
+"""The main screen: images, layers, files, details."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import App
+
+from layerscope.tui.base_app import app_of
+from layerscope.tui.destinations import Destination, Place, Room
+from layerscope.tui.keys.key import Keyed
+
+
+def _keyed() -> tuple[type[Keyed], ...]:
+    from layerscope.tui.explore.container_list import ContainerList
+    from layerscope.tui.explore.copy import CopyScreen
+    from layerscope.tui.explore.extract import ExtractScreen
+    from layerscope.tui.explore.image_list import ImageList
+    from layerscope.tui.explore.layer_list import LayerList
+    from layerscope.tui.explore.screen import MainScreen
+
+    return MainScreen, ImageList, ContainerList, LayerList, CopyScreen, ExtractScreen
+
+
+def _copy(app: App[Any], place: Place) -> None:
+    from layerscope.tui.explore.copy import ask
+
+    ask(app, place)
+
+
+def _why_no_extract(place: Place) -> str:
+    session = place.session
+    if session is None:
+        return "No image is open."
+    if session.loaded is None or session.contents is None or not session.ended:
+        return "Files can be extracted once the whole image has been read."
+    if place.view is None or place.node is None:
+        return "Go to a file or folder first."
+    return ""
+
+
+def _extract(app: App[Any], place: Place) -> None:
+    from layerscope.tui.explore.extract import ExtractScreen
+
+    app.push_screen(ExtractScreen(place), app_of(app).say_if)
+
+
+def _shell_source(place: Place) -> str:
+    image = None if place.session is None else place.session.image
+    return place.source or ("" if image is None else image.source)
+
+
+def _why_no_shell(place: Place) -> str:
+    if not place.engine:
+        return "A shell needs an engine, and none answers."
+    source, session = _shell_source(place), place.session
+    if not source:
+        return "No image is open." if session is None else "The image is not known yet."
+    # Not before there is an engine: the first paint comes first.
+    from layerscope.engines.shell import in_engine
+
+    if not place.source and session is not None and not in_engine(source):
+        return f"A shell needs the image in the engine; this one is read from {session.way}."
+    return ""
+
+
+def _shell(app: App[Any], place: Place) -> None:
+    from layerscope.tui.terminal.shell import run_shell
+
+    session = None if place.source else place.session
+    podman = place.engine.startswith("Podman")
+    platform = "" if session is None else session.platform or ""
+    app_of(app).say_if(run_shell(app, _shell_source(place), podman=podman, platform=platform))
+
+
+ROOM = Room(
+    "explore",
+    _keyed,
+    {
+        "copy": Destination(_copy),
+        "extract": Destination(_extract, _why_no_extract),
+        "shell": Destination(_shell, _why_no_shell),
+    },
+)

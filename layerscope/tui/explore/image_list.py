@@ -1,0 +1,597 @@
+"""Pane 1: the images of an engine, what they share and waste, and what uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.message import Message
+
+from layerscope.images.summary import NONE
+from layerscope.text import docker_age, docker_size, short_id, visible
+from layerscope.tui.explore.engine_list import EngineList
+from layerscope.tui.keys.key import Key
+from layerscope.tui.keys.key_bar import key_of
+from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.format import cut
+from layerscope.tui.terminal.glyphs import ELLIPSIS, SEPARATOR, TO
+
+if TYPE_CHECKING:
+    from layerscope.engines.engine import ContainerSummary
+    from layerscope.images.sizes import ImageFacts
+    from layerscope.images.summary import ImageSummary
+    from layerscope.tui.removal import Names
+
+#: Of an image without a tag, in place of the tag.
+_DANGLING = "dangling"
+
+
+@dataclass(slots=True)
+class _Listed:
+    """An image with all its names, as far as it is known."""
+
+    lines: tuple[ImageSummary, ...]  # A line for each name.
+    created: str = ""
+    shared: int | None = None
+    unique: int | None = None
+    users: tuple[str, ...] = ()  # Names of its containers, safe to show.
+    facts: ImageFacts | None = None
+
+    @property
+    def first(self) -> ImageSummary:
+        return self.lines[0]
+
+    @property
+    def names(self) -> Names:
+        """Its id with each of its names; with an empty one if it has none."""
+        return tuple((line.id, line.name) for line in self.lines)
+
+    @property
+    def dangling(self) -> bool:
+        return not self.first.name
+
+    @property
+    def wasted(self) -> int | None:
+        sizes = None if self.facts is None else self.facts.sizes
+        return None if sizes is None else sizes.wasted
+
+    @property
+    def efficiency(self) -> float | None:
+        sizes = None if self.facts is None else self.facts.sizes
+        return None if sizes is None else sizes.efficiency
+
+    @property
+    def platforms(self) -> str | None:
+        return None if self.facts is None else visible(", ".join(self.facts.platforms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An image, or below it one of its names."""
+
+    image: _Listed
+    line: ImageSummary
+    nested: bool = False
+
+    @property
+    def names(self) -> Names:
+        return ((self.line.id, self.line.name),) if self.nested else self.image.names
+
+    @property
+    def key(self) -> tuple[str, str, bool]:
+        return self.line.id, self.line.name if self.nested else "", self.nested
+
+
+def _repository(row: _Row) -> Cell:
+    text = visible(row.line.repository)
+    if text == NONE:
+        # So that images without a name can be told from each other.
+        return short_id(row.line.id), "muted"
+    return (f"  {text}", "muted") if row.nested else (text, "text")
+
+
+def _tag(row: _Row) -> Cell:
+    text = visible(row.line.tag)
+    if row.nested:
+        return text, "accent"
+    if row.image.dangling:
+        return _DANGLING, "warning"
+    more = len(row.image.lines) - 1
+    return f"{text} +{more}" if more else text, "accent"
+
+
+def _tag_pieces(row: _Row, width: int) -> Sequence[Cell]:
+    """The tag; of one that is too long, still how many more there are."""
+    text, style = _tag(row)
+    name, plus, more = text.rpartition(" +")
+    if row.nested or not plus:
+        return [(cut(text, width), style)]
+    return [(cut(name, width - len(more) - 2), style), (f" +{more}", "muted")]
+
+
+def _of_image(cell: Callable[[_Listed], Cell]) -> Callable[[_Row], Cell]:
+    """A cell that the names below an image leave empty."""
+    return lambda row: ("", "text") if row.nested else cell(row.image)
+
+
+def _known(text: str | None, style: str) -> Cell:
+    return (ELLIPSIS, "faint") if text is None else (text, style)
+
+
+def _bytes(size: int | None, style: str) -> Cell:
+    return _known(None if size is None else docker_size(size), style)
+
+
+def _sort(value: Callable[[_Listed], Any]) -> Callable[[_Row], Any]:
+    """A sort key that keeps the names of an image below it."""
+    return lambda row: value(row.image)
+
+
+def _size_column(
+    key: str, width: int, value: Callable[[_Listed], int | None], style: str, from_width: int
+) -> Column[_Row]:
+    return Column(
+        key,
+        key.upper(),
+        width,
+        _of_image(lambda image: _bytes(value(image), style)),
+        align="right",
+        from_width=from_width,
+        kept=not from_width,
+        sort=_sort(value),
+        descending=True,
+    )
+
+
+def _nothing(verb: str) -> Callable[[ImageList], str]:
+    return lambda images: "" if images.items else f"There is no image here to {verb}."
+
+
+def _none_to_mark(what: str, which: Callable[[_Listed], bool]) -> Callable[[ImageList], str]:
+    return lambda images: "" if any(images.those(which)) else f"There are no {what}."
+
+
+def _any(image: _Listed) -> bool:
+    return True
+
+
+def _dangling(image: _Listed) -> bool:
+    return image.dangling
+
+
+def _unused(image: _Listed) -> bool:
+    return not image.users
+
+
+class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
+    NOUN = "image"
+    MARK_WIDTH = 2
+    COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
+        Column(
+            "name",
+            "REPOSITORY",
+            10,
+            _repository,
+            grow=True,
+            flex=True,
+            sort=_sort(lambda image: (image.first.repository, image.first.tag)),
+        ),
+        Column(
+            "tag",
+            "TAG",
+            6,
+            _tag,
+            grow=True,
+            share=1 / 4,
+            sort=_sort(lambda image: (image.first.tag, image.first.repository)),
+            pieces=_tag_pieces,
+        ),
+        Column(
+            "id",
+            "IMAGE ID",
+            12,
+            _of_image(lambda image: (short_id(visible(image.first.id)), "muted")),
+            from_width=96,
+            sort=_sort(lambda image: image.first.id),
+        ),
+        Column(
+            "created",
+            "CREATED",
+            9,
+            _of_image(lambda image: (image.created, "muted")),
+            grow=True,
+            most=22,
+            from_width=54,
+            sort=_sort(lambda image: image.first.created),
+            descending=True,
+        ),
+        _size_column("size", 7, lambda image: image.first.size, "text", 0),
+        _size_column("wasted", 8, lambda image: image.wasted, "warning", 62),
+        Column(
+            "efficiency",
+            "EFF",
+            6,
+            _of_image(
+                lambda image: _known(
+                    None if image.efficiency is None else f"{image.efficiency:.1%}", "muted"
+                )
+            ),
+            align="right",
+            from_width=76,
+            sort=_sort(lambda image: image.efficiency),
+        ),
+        _size_column("unique", 8, lambda image: image.unique, "text", 104),
+        _size_column("shared", 8, lambda image: image.shared, "muted", 150),
+        Column(
+            "users",
+            "USED BY",
+            9,
+            _of_image(lambda image: (", ".join(image.users), "accent")),
+            grow=True,
+            share=1 / 6,
+            from_width=112,
+            sort=_sort(lambda image: image.users or None),
+        ),
+        Column(
+            "platforms",
+            "PLATFORMS",
+            11,
+            _of_image(lambda image: _known(image.platforms, "muted")),
+            grow=True,
+            share=1 / 5,
+            from_width=130,
+            sort=_sort(lambda image: image.platforms),
+        ),
+    )
+    KEYS = (
+        Key("images.open", "enter", "choose", "Open", "Open the image", _nothing("open"), "*"),
+        Key(
+            "images.mark",
+            "space",
+            "mark",
+            "Mark",
+            "Mark the image, to see what removing it would free",
+            _nothing("mark"),
+            "*",
+        ),
+        Key(
+            "images.remove",
+            "D,delete",
+            "screen.visit('remove')",
+            "Remove…",
+            "Remove the marked images, or this one",
+            hint="*",
+        ),
+        Key(
+            "images.pull",
+            "less_than_sign",
+            "screen.visit('pull')",
+            "Pull…",
+            "Pull an image from its registry, after a look at what that would fetch",
+        ),
+        Key(
+            "images.push",
+            "greater_than_sign",
+            "screen.visit('push')",
+            "Push…",
+            "Push this image to its registry, after a look at what that would send",
+        ),
+        Key(
+            "images.mark_all",
+            "A",
+            "mark_those('all')",
+            "Mark all",
+            "Mark all images, or none",
+            _none_to_mark("images to mark", _any),
+        ),
+        Key(
+            "images.mark_dangling",
+            "T",
+            "mark_those('dangling')",
+            "Mark dangling",
+            "Mark images without a tag (dangling), to prune them",
+            _none_to_mark("dangling images", _dangling),
+        ),
+        Key(
+            "images.mark_unused",
+            "U",
+            "mark_those('unused')",
+            "Mark unused",
+            "Mark images that no container uses, to prune them",
+            _none_to_mark("unused images", _unused),
+        ),
+        Key(
+            "images.expand",
+            "l,right",
+            "expand",
+            "All names",
+            "Show all names of the image",
+            lambda self: self.one_name(),
+        ),
+        Key(
+            "images.collapse",
+            "h,left",
+            "collapse",
+            "One row",
+            "Show the image in one row again",
+            lambda self: self.one_name(),
+        ),
+        Key(
+            "images.measure",
+            "i",
+            "measure",
+            "Measure",
+            "Read the images whose waste is not known yet",
+            lambda self: "" if self.unmeasured else "All images have been measured.",
+        ),
+    )
+
+    class Marked(Message):
+        """Other images are marked."""
+
+    class Measure(Message):
+        """The user wants to know what all images waste."""
+
+    def __init__(self) -> None:
+        super().__init__("images", sorted_by="created")
+        self.marked: Names = ()  # Ids and names of the marked images; no name if they have none.
+        self._plan = ""
+        self._measuring = False
+        self._all: list[_Listed] = []
+        self._matching = 0
+        self._expanded: set[str] = set()  # Ids of images whose names are shown.
+        self._open = ("", "")  # Source and id of the image that is open.
+        self._sized: Mapping[str, ImageSummary] = {}
+        self._users: Mapping[str, tuple[str, ...]] = {}
+        self._facts: Mapping[str, ImageFacts] = {}
+
+    @property
+    def image(self) -> ImageSummary | None:
+        """The image under the cursor, with the name in its row."""
+        return None if self.item is None else self.item.line
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms of the image under the cursor, as far as they are known."""
+        facts = None if self.item is None else self.item.image.facts
+        return () if facts is None else facts.platforms
+
+    @property
+    def total(self) -> int:
+        return len(self._all)
+
+    @property
+    def listed(self) -> int:
+        return self._matching
+
+    @property
+    def ids(self) -> list[str]:
+        return [image.first.id for image in self._all]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all images."""
+        return [name for image in self._all for _, name in image.names if name]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Ids of the images that are described, and of which it is not known what they waste."""
+        return [image.first.id for image in self._all if image.facts and image.wasted is None]
+
+    # What is known.
+
+    def set_listed(
+        self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
+    ) -> None:
+        self.set_placeholder(*self._without_images(problem))
+        before, row = self.item, self.cursor
+        lines: dict[str, list[ImageSummary]] = {}
+        for line in images:
+            lines.setdefault(line.id, []).append(line)
+        self._all = [_Listed(tuple(named)) for named in lines.values()]
+        self.set_time(now)
+        there = {name for image in self._all for name in image.names}
+        if not there.issuperset(self.marked):
+            self._mark(tuple(each for each in self.marked if each in there))
+        self._fill()
+        if before is not None and self.item is not None and not self.same(before, self.item):
+            self.move_to(row)  # The image is gone; the next one has its place.
+
+    def _without_images(self, problem: tuple[str, str] | None) -> list[tuple[str, str]]:
+        """What to show in place of images, as lines and their styles."""
+        # Not at the top: what is asked when `o` is pressed need not be there for the first paint.
+        from layerscope.tui.dialogs.open import source_lines
+
+        if problem is None:
+            lines = [("The engine has no images yet.", "text")]
+        else:
+            lines = [(problem[0], "warning"), ("", "text"), (problem[1], "text")]
+        press = f"Press {key_of(self, 'main.open')} to open something else, by its name:"
+        lines += [("", "text"), (press, "text")]
+        lines += [(line, "muted") for line in source_lines(without_engine=True)]
+        keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
+        return [*lines, ("", "text"), (keys, "muted")]
+
+    def set_time(self, now: float) -> None:
+        """Shows the ages of the images at a Unix time."""
+        before = [image.created for image in self._all]
+        for image in self._all:
+            image.created = docker_age(image.first.created, now)
+        if before != [image.created for image in self._all]:
+            self.update()
+
+    def set_sizes(self, images: Sequence[ImageSummary]) -> None:
+        """Shows what images share."""
+        self._sized = {each.id: each for each in images}
+        self._fill()
+
+    def set_users(self, containers: Sequence[ContainerSummary]) -> None:
+        """Shows which containers use the images."""
+        users: dict[str, list[str]] = {}
+        for container in containers:
+            users.setdefault(container.image_id, []).append(visible(container.name))
+        self._users = {identifier: tuple(sorted(names)) for identifier, names in users.items()}
+        self._fill()
+
+    def set_facts(self, facts: Mapping[str, ImageFacts]) -> None:
+        """Shows what is known of the images, by id."""
+        self._facts = facts
+        self._fill()
+
+    def _fill(self) -> None:
+        unique = self._unique_sizes()
+        for image in self._all:
+            identifier = image.first.id
+            image.users = self._users.get(identifier, ())
+            image.facts = self._facts.get(identifier)
+            sized = self._sized.get(identifier, image.first)
+            image.shared, image.unique = sized.shared_size, sized.unique_size
+            if image.unique is None and identifier in unique:
+                image.unique = unique[identifier]
+                sizes = None if image.facts is None else image.facts.sizes
+                image.shared = None if sizes is None else sizes.size - image.unique
+        self.update()
+
+    def _unique_sizes(self) -> Mapping[str, int]:
+        """What only one image has, where the engine does not say that."""
+        if not self._sized or all(each.unique_size is not None for each in self._sized.values()):
+            return {}
+        from layerscope.images.sizes import unique_sizes
+
+        own = {each: self._facts[each] for each in self.ids if each in self._facts}
+        # A layer of an image that is not described may be that of another one.
+        return unique_sizes(own) if len(own) == len(self._all) else {}
+
+    def set_measuring(self, going_on: bool) -> None:
+        if going_on != self._measuring:
+            self._measuring = going_on
+            self.show_count()
+
+    def set_open(self, source: str, identifier: str) -> None:
+        """Shows which image is open, by its source, and its id as soon as that is known."""
+        if self._open != (source, identifier):
+            self._open = source, identifier
+            self.redraw()
+
+    def is_open(self, row: _Row) -> bool:
+        source, identifier = self._open
+        names = {line.name or line.id for line in row.image.lines}
+        return identifier == row.image.first.id or source.removeprefix("docker-daemon:") in names
+
+    @property
+    def source(self) -> str:
+        """The image under the cursor as a source to open; empty without one."""
+        return "" if self.image is None else self.image.name or self.image.id
+
+    @property
+    def at_open(self) -> bool:
+        """Whether the image under the cursor is the one that is open."""
+        return self.item is not None and self.is_open(self.item)
+
+    # Rows.
+
+    def matching(self, needle: str) -> list[_Row]:
+        found = [
+            image
+            for image in self._all
+            if any(needle in f"{x.repository}:{x.tag}".lower() for x in image.lines)
+            or needle in image.first.id
+        ]
+        self._matching = len(found)
+        return [row for image in found for row in self._rows(image)]
+
+    def _rows(self, image: _Listed) -> Iterator[_Row]:
+        yield _Row(image, image.first)
+        if image.first.id in self._expanded:
+            yield from (_Row(image, line, nested=True) for line in image.lines[1:])
+
+    def same(self, one: _Row, other: _Row) -> bool:
+        return one.key == other.key
+
+    def one_name(self) -> str:
+        if self.item is None:
+            return "There is no image here."
+        return "" if len(self.item.image.lines) > 1 else "This image has one name only."
+
+    def action_expand(self) -> None:
+        if self.item is not None:
+            self._expanded.add(self.item.line.id)
+            self.update()
+
+    def action_collapse(self) -> None:
+        if self.item is not None:
+            row = next(i for i, each in enumerate(self.items) if each.image is self.item.image)
+            self._expanded.discard(self.item.line.id)
+            self.move_to(row)
+            self.update()
+
+    def action_measure(self) -> None:
+        self.post_message(self.Measure())
+
+    # Marks.
+
+    def mark(self, row: int) -> Cell:
+        item = self.items[row]
+        marked = set(item.names) <= set(self.marked)
+        opened = TO if self.is_open(item) and not item.nested else " "
+        return ("*" if marked else " ") + opened, "warning" if marked else "accent"
+
+    @property
+    def chosen(self) -> Names:
+        """What a key for several images means: the marked ones, or the one under the cursor."""
+        return self.marked if self.marked or self.item is None else self.item.names
+
+    @property
+    def marked_sources(self) -> tuple[str, ...]:
+        """The marked images, each once, as sources to open, in the order of the marks."""
+        names: dict[str, str] = {}
+        for identifier, name in self.marked:
+            names.setdefault(identifier, name or identifier)
+        return tuple(names.values())
+
+    def clear_marks(self) -> None:
+        self._mark(())
+
+    def action_mark(self) -> None:
+        """Marks the image under the cursor, or unmarks it, and goes on to the next."""
+        if self.item is None:
+            return
+        self._toggle(self.item.names)
+        self.move_to(self.cursor + 1)
+
+    def action_mark_those(self, which: str) -> None:
+        """Marks all images of a kind, or unmarks them if they are marked already."""
+        kinds = {"all": _any, "dangling": _dangling, "unused": _unused}
+        self._toggle(tuple(name for image in self.those(kinds[which]) for name in image.names))
+
+    def those(self, which: Callable[[_Listed], bool]) -> Iterable[_Listed]:
+        """The images in the list, as it is filtered, that are of a kind."""
+        return (row.image for row in self.items if not row.nested and which(row.image))
+
+    def _toggle(self, names: Names) -> None:
+        kept = tuple(each for each in self.marked if each not in names)
+        self._mark(kept if set(names) <= set(self.marked) else (*kept, *names))
+
+    def set_plan(self, names: Names, text: str) -> None:
+        if names == self.marked:
+            self._plan = text
+            self.show_count()
+
+    def _mark(self, marked: Names) -> None:
+        self.marked = marked
+        self._plan = "working out what they would free…"
+        self.redraw()
+        self.show_count()
+        self.post_message(self.Marked())
+
+    @property
+    def count_text(self) -> str:
+        if self.marked:
+            number = len({identifier for identifier, _ in self.marked})
+            return f"{number} marked: {self._plan}"
+        text = super().count_text
+        if self._measuring or not (unmeasured := len(self.unmeasured)):
+            return text
+        key = key_of(self, "images.measure")
+        return f"{text}{SEPARATOR}{unmeasured} not measured yet ({key} reads them)"

@@ -1,0 +1,174 @@
+"""The key bar: the keys of the focused pane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.widget import Widget
+
+from layerscope.tui.base_app import app_of
+from layerscope.tui.keys.key import ALWAYS, LAST, USUAL, Key, find_key, keys_of, why_not
+from layerscope.tui.rows.bar import Bar
+from layerscope.tui.rows.format import Line
+from layerscope.tui.terminal.glyphs import sentence
+
+#: The cells that hints take at least, and that one without a place of its own takes at most.
+_LEAST, _MOST = 8, 24
+
+
+def key_of(widget: Widget, name: str) -> str:
+    """The name of an action's key at a widget; "" if it has none there."""
+    app = app_of(widget)
+    for _, binding, _, _ in widget.screen.active_bindings.values():
+        if binding.id == name:
+            return app.get_key_display(binding)
+    # Keys are inactive while an input has the focus.
+    for node in widget.ancestors_with_self:
+        key = find_key(type(node), name)
+        if key is not None:
+            binding = key.bindings()[0]
+            if name in app.keymap:
+                binding = binding.with_key(app.keymap[name].partition(",")[0], None)
+            return app.get_key_display(binding)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    keys: str
+    text: str
+    pressed: str
+    rank: int
+    near: bool  # Whether the focused pane has the key, and not its screen.
+    #: Whether it cannot be used now: it keeps its place, so that no other hint moves with the row.
+    blank: bool = False
+
+    @property
+    def cells(self) -> int:
+        return cell_len(f" {self.keys} {self.text} ")
+
+
+class _Found(NamedTuple):
+    """A key that is active; these are ordered by what matters most for the focused pane."""
+
+    rank: int
+    #: Whether it is not the pane's own, and whether all panes show it.
+    far: bool
+    general: bool
+    depth: int
+    order: int
+    key: Key
+    node: DOMNode
+    binding: Binding
+
+
+class KeyBar(Bar):
+    def __init__(self) -> None:
+        super().__init__("keys")
+        self._spans: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, key in self._spans:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
+
+    def line(self, width: int) -> Line:
+        colors = app_of(self).palette
+        self._spans = []
+        hinted, others = self._keys()
+        hints = self._hints(hinted)
+        # Keys that all panes share stay at the right; the others fill the left.
+        room = width
+        here: list[_Hint] = []
+        fixed: list[_Hint] = []
+        for hint in sorted(hints, key=lambda hint: hint.rank != ALWAYS):
+            if hint.cells <= room:
+                room -= hint.cells
+                (fixed if hint.rank >= LAST else here).append(hint)
+        fixed.sort(key=lambda hint: hint.rank)
+        alone = not here
+        if alone:
+            here = [hint for hint in fixed if hint.rank != ALWAYS]
+            fixed = [hint for hint in fixed if hint.rank == ALWAYS]
+        # What is left goes to keys without a hint. Those of the screen stay at the right too, so
+        # that little changes with the pane.
+        known = {hint.text for hint in hints}
+        for hint in self._hints(others) if room >= _LEAST else ():
+            if hint.cells < min(room, _MOST) and hint.text not in known:
+                room -= hint.cells
+                here.append(hint) if hint.near or alone else fixed.insert(0, hint)
+        # One colour for all: the bar is sent again at each change of pane.
+        line: Line = []
+        used = 0
+        bold = colors.muted + colors.strong
+        for place, hint in enumerate([*here, *fixed]):
+            if place == len(here) and room:
+                line.append((" " * room, colors.muted))
+                used += room
+            used += hint.cells
+            if hint.blank:
+                line.append((" " * hint.cells, colors.muted))
+                continue
+            self._spans.append((used - hint.cells, used, hint.pressed))
+            line += [(f" {hint.keys}", bold), (f" {hint.text} ", colors.muted)]
+        return line
+
+    @property
+    def _pane(self) -> str:
+        focused = self.screen.focused
+        return "" if focused is None else focused.id or ""
+
+    def _keys(self) -> tuple[list[_Found], list[_Found]]:
+        """The active keys with a hint for the focused pane, and the others, in order."""
+        focused, pane = self.screen.focused, self._pane
+        chain = (focused or self.screen).ancestors_with_self
+        found: dict[str, _Found] = {}
+        for node, binding, enabled, _ in self.screen.active_bindings.values():
+            if not binding.id or not enabled or binding.id in found:
+                continue
+            keys = enumerate(keys_of(type(node)))
+            order, key = next(((n, k) for n, k in keys if k.id == binding.id), (0, None))
+            if key is not None:
+                depth = chain.index(node) if node in chain else len(chain)
+                place = (key.rank, depth > 0, depth > 0 and key.hint == "*", depth, order)
+                found[binding.id] = _Found(*place, key, node, binding)
+        ordered = sorted(found.values(), key=lambda each: each[:5])
+        hinted = [each for each in ordered if each.key.hinted_in(pane)]
+        return hinted, [each for each in ordered if not each.key.hinted_in(pane) and _acts(each)]
+
+    def _hints(self, found: Iterable[_Found]) -> list[_Hint]:
+        """The hints of keys that can be used now, or by the pane; a group of keys is one hint."""
+        app = app_of(self)
+        hints: dict[str, _Hint] = {}
+        for each in found:
+            key = each.key
+            near = each.node is self.screen.focused
+            blank = bool(why_not(each.node, each.binding.action))
+            own = near or key.hint == self._pane
+            if blank and (key.rank != USUAL or not own or key.group):
+                continue
+            shown = app.get_key_display(each.binding)
+            name = key.group or key.id
+            if name in hints:
+                hints[name] = replace(hints[name], keys=f"{hints[name].keys} {shown}")
+            else:
+                text = sentence(key.group or key.label, app.glyphs)
+                hints[name] = _Hint(shown, text, each.binding.key, key.rank, near, blank)
+        return list(hints.values())
+
+
+def _acts(found: _Found) -> bool:
+    """Whether a key does more than move the cursor or the focus, or what every program has."""
+    key = found.key
+    moves = key.action.partition("(")[0] in ("pane", "next_pane")
+    usual = key.id.startswith(("rows.", "text.", "app.")) and key.id != "app.jump"
+    return not (moves or usual)

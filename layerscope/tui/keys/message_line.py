@@ -1,0 +1,63 @@
+"""Messages: a few lines above the key bar that are there only while they say something."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from layerscope.tui.base_app import app_of
+from layerscope.tui.rows.format import cells, cut, wrap
+
+#: The most lines of a message.
+_MOST = 3
+
+
+class MessageLine(Widget):
+    """Covers the end of what stands above the key bar: nothing moves for a message."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self) -> None:
+        super().__init__(id="message")
+        self.text = ""  # What it says; empty while it is hidden.
+        self.display = False
+        self._stays = False
+
+    def say(self, text: str, *, stays: bool = False) -> None:
+        """Shows lines that are safe to show; "" hides them.
+
+        A message that `stays` is there until another one comes, or something is opened or left.
+        """
+        self._stays = stays
+        if text != self.text:
+            self.text = text
+            self.display = bool(text)
+            self.refresh(layout=True)
+
+    def take_key(self, key: str) -> None:
+        """Hides a message that has been read."""
+        if not self._stays or key in ("enter", "escape", "question_mark"):
+            self.say("")
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return max((cells(line) + 2 for line in self._lines(container.width)), default=0)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(container.width))
+
+    def render_line(self, y: int) -> Strip:
+        colors, width = app_of(self).palette, self.size.width
+        lines = self._lines(self.screen.size.width)
+        text = lines[y] if y < len(lines) else ""
+        strip = Strip([Segment(f" {text}", colors.warning)])
+        return strip.adjust_cell_length(width, Style()).apply_style(colors.base)
+
+    def _lines(self, width: int) -> list[str]:
+        room = max(1, width - 2)
+        found = [line for part in self.text.splitlines() for line in wrap(part, room)]
+        if len(found) > _MOST:
+            found[_MOST - 1 :] = [cut(" ".join(found[_MOST - 1 :]), room)]
+        return found

@@ -1,0 +1,60 @@
+"""Works out what removing images would free, and removes them; for background work."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from layerscope.errors import NotFoundError
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.images.reclaim import Holdings, Plan
+    from layerscope.tui.session import Connector
+
+#: Id of an image, and a name of it; no name means the image with all its names.
+Names = tuple[tuple[str, str], ...]
+
+
+class Reclaimer:
+    """Asks an engine, one question at a time; the answers hold until `forget`."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._lock = threading.Lock()
+        self._holdings: Holdings | None = None
+
+    def forget(self) -> None:
+        """Forgets what the engine has, since it may have changed."""
+        self._holdings = None
+
+    def plan(self, names: Names) -> Plan:
+        """Works out a removal; raises NotFoundError if an image is gone or has lost the name."""
+        from layerscope.engines.removal import holdings_of
+        from layerscope.images.reclaim import plan
+
+        with self._lock:
+            holdings = self._holdings
+            if holdings is None:
+                holdings = self._holdings = holdings_of(self._connector())
+            for identifier, name in names:
+                image = holdings.images.get(identifier)
+                if image is None or (name and name not in image.tags):
+                    self.forget()
+                    what = "one of these images" if image is None else f"{visible(name)} as it was"
+                    raise NotFoundError(f"The engine no longer has {what}.", "Reload the list.")
+            return plan(holdings, names)
+
+    def remove(self, plan: Plan) -> int | None:
+        """Carries out a plan; returns the bytes that this freed, None if they are not known."""
+        from layerscope.engines.removal import Space, remove
+
+        try:
+            with self._lock:
+                engine = self._connector()
+                space = Space(engine, plan)
+                for _ in remove(engine, plan):
+                    pass
+                return space.freed()
+        finally:
+            self.forget()

@@ -1,0 +1,109 @@
+"""Shows what removing images would do, and asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+
+from layerscope.tui.destinations import Place
+from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.keys.key import Key
+from layerscope.tui.rows.format import Line, cut
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.work import Problem
+
+if TYPE_CHECKING:
+    from layerscope.images.reclaim import Plan
+
+
+class _Steps(RowView):
+    HAS_CURSOR = False
+
+    def __init__(self) -> None:
+        super().__init__("remove-rows")
+        self._texts: list[tuple[str, str]] = []
+
+    def show(self, texts: list[tuple[str, str]]) -> None:
+        self._texts = texts
+        # What is around it would not see that an automatic height has become another.
+        self.styles.height = max(1, len(texts))
+        self.set_rows(len(texts))
+
+    def row(self, row: int, width: int) -> Line:
+        text, style = self._texts[row]
+        return [(cut(text, width), self.palette.named(style))]
+
+
+class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
+    AUTO_FOCUS = "#remove-rows"
+
+    def _not_now(self) -> str:
+        if self.work.busy("remove"):
+            return "They are being removed."
+        plan = self._plan
+        possible = plan is not None and bool(plan.removed or plan.untagged)
+        return "" if possible else "There is nothing to remove."
+
+    KEYS = (
+        Key("remove.yes", "y", "agree", "Remove", "Remove these images", _not_now),
+        Key("remove.back", "escape,n,q", "back", "Back"),
+    )
+
+    def __init__(self, place: Place) -> None:
+        super().__init__("Remove images", hint="Working out what that would free…")
+        assert place.reclaimer is not None  # noqa: S101
+        self._names = place.chosen
+        self._reclaimer = place.reclaimer
+        self._changed = place.changed
+        self._plan: Plan | None = None
+        self._failed = False
+        self._rows = _Steps()
+
+    def body(self) -> ComposeResult:
+        yield self._rows
+
+    def on_mount(self) -> None:
+        # The question is about what the engine has now.
+        self._reclaimer.forget()
+        self.work.start("plan", lambda _: self._reclaimer.plan(self._names), self._planned)
+
+    def _planned(self, plan: Plan) -> None:
+        from layerscope.reports.removal_report import plan_text
+
+        self._plan = plan
+        *steps, sentence = plan_text(plan)
+        styles = {"Remove": "removed", "Untag": "modified", "Keep": "warning"}
+        self._rows.show([(step, styles.get(step.split(" ")[0], "text")) for step in steps])
+        self.show_hint(sentence)
+        if plan.removed or plan.untagged:
+            self.show_keys("y removes them, esc goes back")
+
+    def say(self, text: str) -> None:
+        if text:
+            self.show_keys(f"{text} esc goes back")
+
+    def report(self, problem: Problem) -> None:
+        self._plan, self._failed = None, True
+        self.show_hint(f"{problem.message} {problem.hint}".strip())
+        self.show_keys("esc goes back")
+
+    def action_agree(self) -> None:
+        plan = self._plan
+        if plan is None:
+            return
+        self.show_keys("Removing…")
+        self.work.start("remove", lambda _: self._reclaimer.remove(plan), self._removed)
+
+    def _removed(self, freed: int | None) -> None:
+        from layerscope.reports.removal_report import done_sentence
+
+        assert self._plan is not None  # noqa: S101
+        self.dismiss(None)
+        self._changed(done_sentence(self._plan, freed))
+
+    def action_back(self) -> None:
+        """Removes nothing; what is being removed already goes on."""
+        if self._failed or self.work.busy("remove"):
+            self._changed("")
+        self.dismiss(None)

@@ -1,0 +1,52 @@
+"""All rooms of the TUI. Only this file knows them; rooms do not import each other.
+
+A new room is a folder with a `ROOM` in its package, and its name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from layerscope.tui import (
+    build,
+    compare,
+    content,
+    dialogs,
+    diff,
+    editor,
+    explore,
+    find,
+    jobs,
+    keys,
+    packages,
+    remove,
+    rows,
+    transfer,
+    versions,
+    waste,
+)
+from layerscope.tui.destinations import Destination, Room
+
+#: In the order of the help page.
+ROOMS: tuple[Room, ...] = (
+    explore.ROOM,
+    rows.ROOM,
+    content.ROOM,
+    diff.ROOM,
+    versions.ROOM,
+    compare.ROOM,
+    packages.ROOM,
+    find.ROOM,
+    waste.ROOM,
+    remove.ROOM,
+    editor.ROOM,
+    build.ROOM,
+    jobs.ROOM,
+    transfer.ROOM,
+    dialogs.ROOM,
+    keys.ROOM,
+)
+
+DESTINATIONS: Mapping[str, Destination] = {
+    name: destination for room in ROOMS for name, destination in room.destinations.items()
+}

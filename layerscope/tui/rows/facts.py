@@ -1,0 +1,74 @@
+"""Panes whose rows are made for their width, such as facts about the row of another pane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from layerscope.tui.rows.format import Line, left, wrap
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.terminal.theme import Palette
+
+LABEL = 11
+
+
+class Fact(NamedTuple):
+    label: str
+    text: str  # Safe to show.
+    style: str = "text"  # Name of a palette style.
+
+
+def fact_lines(fact: Fact, width: int, colors: Palette) -> list[Line]:
+    lines: list[Line] = []
+    for part in wrap(fact.text, max(8, width - LABEL - 2)):
+        label = left("" if lines else fact.label, LABEL)
+        lines.append([(f" {label}", colors.muted), (part, colors.named(fact.style))])
+    return lines
+
+
+class MadeRows(RowView):
+    """Rows that are made for the width of the pane, and again when that or the theme changes."""
+
+    HAS_CURSOR = False
+
+    def __init__(self, name: str, title: str = "") -> None:
+        super().__init__(name, title)
+        self._made: list[Line] = []
+        self._made_for: tuple[int, str] = (0, "")
+
+    def lines(self, width: int) -> list[Line]:
+        """The rows, at most `width` cells wide."""
+        raise NotImplementedError
+
+    def update(self) -> None:
+        self._made_for = (0, "")
+        self._make()
+        self.set_rows(len(self._made))
+
+    def on_resize(self) -> None:
+        self.update()
+
+    def row(self, row: int, width: int) -> Line:
+        self._make()
+        return self._made[row] if row < len(self._made) else []
+
+    def _make(self) -> None:
+        # The last cell is for the scroll bar, so that lines need not be wrapped twice.
+        width = max(1, self.size.width - 1)
+        if self._made_for != (width, self.app.theme):
+            self._made_for = (width, self.app.theme)
+            self._made = self.lines(width)
+
+
+class Facts(MadeRows):
+    def __init__(self, name: str, title: str = "Details") -> None:
+        super().__init__(name, title)
+        self._facts: Sequence[Fact] = ()
+
+    def show(self, facts: Sequence[Fact]) -> None:
+        self._facts = facts
+        self.top = 0
+        self.update()
+
+    def lines(self, width: int) -> list[Line]:
+        return [line for fact in self._facts for line in fact_lines(fact, width, self.palette)]

@@ -1,0 +1,170 @@
+"""Fits text into cells and columns; bars, and the short forms of values in lists."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+
+from layerscope.text import plural as plural
+from layerscope.tui.terminal import glyphs
+
+#: A piece of text in one style; a line is a list of them.
+Piece = tuple[str, Style]
+Line = list[Piece]
+
+
+class Heading(NamedTuple):
+    """The heading of a column that rows can be sorted by."""
+
+    start: int  # Its first cell.
+    end: int  # The cell after it.
+    key: str  # Its sort key.
+
+
+# By EntryType; whiteouts are never shown as entries.
+_LETTERS = "--ldcbp??"
+
+
+def cut(text: str, width: int) -> str:
+    """Shortens a text to at most `width` cells, with an ellipsis at the end."""
+    # Text beyond the width of any terminal need not be measured.
+    if len(text) <= width and (text.isascii() or cell_len(text) <= width):
+        return text
+    if width <= 0:
+        return ""
+    text = text[: 4 * width]
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip() + glyphs.ELLIPSIS
+
+
+def tail(text: str, width: int) -> str:
+    """Shortens a text with an ellipsis at its beginning: the end of a path says more."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    while cells(text) > width - 1:
+        text = text[max(1, len(text) - width) :] if len(text) > 2 * width else text[1:]
+    return glyphs.ELLIPSIS + text
+
+
+def left(text: str, width: int) -> str:
+    text = cut(text, width)
+    return text + " " * (width - cells(text))
+
+
+def right(text: str, width: int) -> str:
+    text = cut(text, width)
+    return " " * (width - cells(text)) + text
+
+
+def cells(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def count(number: int) -> str:
+    """A number in at most five cells: `1,204`, `12.3k`, `174k`."""
+    if number < 10_000:
+        return f"{number:,}"
+    if number < 99_950:
+        return f"{number / 1000:.1f}k"
+    if number < 999_500:
+        return f"{number / 1000:.0f}k"
+    return f"{number / 1e6:.1f}M"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of a share, to half a cell; never empty for a share above 0."""
+    halves = round(max(0.0, min(1.0, share)) * width * 2)
+    if share > 0:
+        halves = max(1, halves)
+    return (glyphs.BAR * (halves // 2) + glyphs.HALF_BAR * (halves % 2)).ljust(width)
+
+
+def mode(kind: int, bits: int) -> str:
+    """Type and permissions as `ls -l` shows them, setuid, setgid and sticky included."""
+    return _LETTERS[kind] + stat.filemode(bits & 0o7777)[1:]
+
+
+def moment(unix: int) -> str:
+    try:
+        return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
+
+
+def duration(seconds: float) -> str:
+    """A time in at most seven cells: `0.3s`, `12.4s`, `3m 05s`, `1h 02m`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def percent(share: float) -> str:
+    """A share in percent, never rounded up to a hundred."""
+    value = share * 100
+    return "100%" if share >= 1 else f"{min(value, 99.9):.1f}%"
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Wraps a text at spaces, into lines of at most `width` cells.
+
+    A word that is too long is broken after a slash or comma where that leaves a long enough line.
+    """
+    width = max(1, width)
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if cells(joined) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        while cells(word) > width:
+            head = _head(word, width)
+            lines.append(head)
+            word = word[len(head) :]
+        line = word
+    if line or not lines:
+        lines.append(line)
+    return lines
+
+
+def wrapped(texts: Sequence[tuple[str, str]], width: int, height: int) -> list[tuple[str, str]]:
+    """Wraps paragraphs; blank lines are dropped if they do not fit."""
+    lines = [(line, style) for text, style in texts for line in wrap(text, width)]
+    return lines if len(lines) <= height else [line for line in lines if line[0]]
+
+
+def _head(word: str, width: int) -> str:
+    """As many characters as fit, at least one; ends after a slash or comma if possible."""
+    end = width
+    while end > 1 and cells(word[:end]) > width:
+        end -= 1
+    joint = max(word.rfind(mark, 0, end) for mark in "/,") + 1
+    return word[: joint if joint > end // 3 else end]
+
+
+def length(line: Line) -> int:
+    return sum(cells(text) for text, _ in line)
+
+
+def clipped(line: Line, width: int) -> Line:
+    """A line of at most `width` cells."""
+    found: Line = []
+    for text, style in line:
+        room = width - length(found)
+        if cells(text) > room:
+            return [*found, (cut(text, room), style)]
+        found.append((text, style))
+    return found

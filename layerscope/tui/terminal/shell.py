@@ -1,0 +1,44 @@
+"""Runs a shell in an image or a container, while the UI is suspended."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from layerscope.errors import UsageError
+from layerscope.tui.terminal.signals import run_program
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+#: The exit codes of docker and podman themselves.
+_PROBLEMS = {
+    1: "There is no shell: the container does not run.",
+    125: "The engine could not start a container. Check that it still runs.",
+    126: "The image has no shell that can run here.",
+    127: "The image has no shell.",
+}
+
+
+def run_shell(app: App[object], source: str, *, podman: bool = False, platform: str = "") -> str:
+    """Runs a shell in a running container, or in a new one that is removed at the end.
+
+    Returns what went wrong, or "".
+    """
+    # Not at the top: most runs start no shell.
+    from layerscope.engines.shell import shell_command, shell_place
+
+    try:
+        command = shell_command(source, podman=podman, platform=platform)
+        with app.suspend():
+            print(f"A shell in {shell_place(source)}; type exit to come back.", flush=True)  # noqa: T201
+            code = run_program(command, os.environ)
+    except UsageError as error:
+        return error.message
+    except SuspendNotSupported:
+        return "Other programs cannot be shown in this terminal."
+    except OSError as error:
+        return f"Cannot start the shell: {error.strerror}."
+    return _PROBLEMS.get(code, "")

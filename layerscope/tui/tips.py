@@ -1,0 +1,26 @@
+"""What the main screen shows a new user, once."""
+
+from __future__ import annotations
+
+from textual.widget import Widget
+
+from layerscope.tui.keys.key_bar import key_of
+
+
+def tips(pane: Widget, exploring: bool) -> str:
+    """Three lines on what can be done on the main screen, of which `pane` is one."""
+
+    def key(name: str) -> str:
+        return key_of(pane, name)
+
+    return "\n".join(
+        (
+            f"Each layer shows the files it changed; {key('main.next_pane')} goes to the next pane."
+            if exploring
+            else f"{key('images.open')} opens this image, {key('main.open')} any other.",
+            f"{key('main.waste')} shows what wastes space, {key('main.versions')} who wrote a "
+            f"file, {key('main.compare')} compares images, {key('main.build')} builds.",
+            f"{key('app.help')} lists all keys, {key('app.palette')} finds them by name, "
+            f"{key('main.back')} goes back. This is shown once.",
+        )
+    )

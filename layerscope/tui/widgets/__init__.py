@@ -1,1 +1,0 @@
-"""The panes and bars of the screens."""

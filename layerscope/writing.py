@@ -1,0 +1,243 @@
+"""Files that are complete or absent, and temporary folders that outlive no program for long.
+
+A new file has no name until it is complete, so that nothing partial is ever taken for it. Linux
+offers files without a name (O_TMPFILE), of which nothing is left however the program ends. On file
+systems that lack them, and for temporary folders, a lock says that a living process still needs
+what is there; the next one that writes there removes the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerscope.errors import LayerscopeError
+from layerscope.text import docker_size, visible
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNNAMED: int = getattr(os, "O_TMPFILE", 0)
+
+#: What a disk reports that has no room.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What a file system reports that has no hard links.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+
+_PART = re.compile(r"\.layerscope-[0-9a-f]{12}\.part")  # The name of an incomplete file.
+_FOLDERS = "layerscope-tmp-"  # How the names of temporary folders begin.
+_TEMPORARY = re.compile(_FOLDERS + "[a-z0-9_]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What a path names, so that it can be recognised."""
+
+    inode: tuple[int, int]
+    size: int
+    modified: int  # In nanoseconds since 1970.
+    link: bool  # Whether it is a symlink, which is not followed.
+    special: bool  # Whether it is a device, a pipe or a socket.
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Existing:
+        inode = status.st_dev, status.st_ino
+        link = stat.S_ISLNK(status.st_mode)
+        special = not (link or stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+        return cls(inode, status.st_size, status.st_mtime_ns, link, special)
+
+
+def existing(path: Path | bytes, *, folder: int | None = None) -> Existing | None:
+    """What a path names, if it can be found out."""
+    try:
+        return Existing.of(os.stat(path, dir_fd=folder, follow_symlinks=False))
+    except OSError:
+        return None
+
+
+@contextmanager
+def whole_file(
+    path: Path | bytes,
+    *,
+    folder: int | None = None,
+    mode: int = 0o600,
+    replace: Existing | bool = False,
+) -> Iterator[int]:
+    """Makes a file that gets its name when the block ends, unless the block raises.
+
+    With a descriptor of a `folder`, the path is a name in it. `replace` allows replacing what has
+    that name, whatever that is or if it is still this; a folder is never replaced, and a symlink
+    not followed. Yields the file's descriptor. Raises OSError if it cannot be made; FileExistsError
+    if something has its name.
+    """
+    head, name = os.path.split(os.fsencode(path))
+    own = os.open(head or b".", _FOLDER) if folder is None else os.dup(folder)
+    try:
+        fd, part = _open_part(own, mode)
+        try:
+            yield fd
+            part = _give_name(own, fd, part, name, replace=replace)
+        finally:
+            os.close(fd)
+            if part:
+                with contextlib.suppress(OSError):
+                    os.unlink(part, dir_fd=own)
+    finally:
+        os.close(own)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file completely or not at all, in place of any other; makes its folder if need be.
+
+    Raises OSError if that is not possible; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with whole_file(path, replace=True) as fd:
+        write_all(fd, data)
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _open_part(folder: int, mode: int) -> tuple[int, bytes]:
+    """A new file, and its name; an empty one if it has none yet."""
+    if _UNNAMED and os.access("/proc/self/fd", os.X_OK):
+        try:
+            return os.open(".", os.O_RDWR | _UNNAMED | os.O_CLOEXEC, mode, dir_fd=folder), b""
+        except OSError as error:
+            # What kernels and file systems without such files report.
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+                raise
+    part = _part_name(folder)
+    fd = os.open(part, _NEW, mode, dir_fd=folder)
+    _lock(fd)
+    return fd, part
+
+
+def _give_name(
+    folder: int, fd: int, part: bytes, name: bytes, *, replace: Existing | bool
+) -> bytes:
+    """Gives a file its name; returns the name that is left to be removed, or an empty one."""
+    if isinstance(replace, Existing) and existing(name, folder=folder) != replace:
+        # Only if it is gone can there still be a file without a question.
+        replace = False
+    if not replace:
+        try:
+            if part:
+                os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            else:
+                os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder)
+        except OSError as error:
+            if not part or error.errno not in NO_LINKS:
+                raise
+            # Whoever else makes the file meanwhile fails; then it is replaced.
+            os.close(os.open(name, _NEW, 0o600, dir_fd=folder))
+        else:
+            return part
+    if not part:
+        _lock(fd)
+        part = _part_name(folder)
+        os.link(f"/proc/self/fd/{fd}", part, dst_dir_fd=folder)
+    try:
+        os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part, dir_fd=folder)
+        raise
+    return b""
+
+
+def _part_name(folder: int) -> bytes:
+    """A name for an incomplete file; those that killed processes left are removed."""
+    for name in os.listdir(folder):
+        if _PART.fullmatch(name):
+            with contextlib.suppress(OSError), _dead(name, folder, os.O_RDONLY):
+                os.unlink(name, dir_fd=folder)
+    return f".layerscope-{os.urandom(6).hex()}.part".encode()
+
+
+@contextmanager
+def _dead(name: str, folder: int | None, flags: int) -> Iterator[int]:
+    """Opens what a process of this user has left; raises OSError if it is not, or still in use."""
+    fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it is another user's")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    # Not every file system has locks.
+    with contextlib.suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that only this user can read, removed when the block ends; raises OSError."""
+    # Not at the top: most commands make no folder, and these take long to import.
+    import shutil
+    import tempfile
+
+    remove_dead_folders()
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
+        lock = os.open(folder, _FOLDER)
+        _lock(lock)
+        # Before it was locked, another process may have thought that nobody needs it.
+        if os.fstat(lock).st_nlink:
+            break
+        os.close(lock)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_dead_folders() -> None:
+    """Removes the temporary folders that processes of this user left when they were killed."""
+    import shutil
+    import tempfile
+
+    above = tempfile.gettempdir()
+    with contextlib.suppress(OSError), os.scandir(above) as entries:
+        names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+        for name in names:
+            path = Path(above, name)
+            with contextlib.suppress(OSError), _dead(str(path), None, _FOLDER) as fd:
+                if stat.S_IMODE(os.fstat(fd).st_mode) == 0o700:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def check_space(folder: int, needed: int, name: str, hint: str) -> None:
+    """Raises LayerscopeError if an open folder, whose name must be safe to show, lacks space."""
+    status = os.fstatvfs(folder)
+    blocks = status.f_bavail if os.geteuid() else status.f_bfree
+    free = blocks * status.f_frsize
+    # Some network file systems do not say how large they are.
+    if status.f_blocks and needed > free:
+        raise LayerscopeError(
+            f"{name} has {docker_size(free)} of free space, but {docker_size(needed)} are needed.",
+            hint,
+        )
+
+
+def failure(error: OSError, name: str) -> str:
+    """What happened, as a sentence, where something cannot be written."""
+    if error.errno in FULL:
+        return f"{visible(name)} cannot be written: the disk is full."
+    return f"{visible(name)} cannot be written ({error.strerror or type(error).__name__})."

@@ -1,0 +1,281 @@
+"""Pulls and pushes in the TUI: the question, a row for each layer, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope.errors import RegistryError
+from layerscope.images.image import Layer
+from layerscope.images.registry.pull_estimate import PullEstimate
+from layerscope.jobs.job import Job
+from layerscope.oci.distribution import PullLimit
+from layerscope.oci.platform import Platform
+from layerscope.transfer.preview import PullPreview, PushPreview
+from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.transfer.dialog import TransferDialog
+from layerscope.tui.transfer.screen import TransferScreen
+from tests.tui import fakes
+from tests.tui.build.build_fakes import FakeBuild
+from tests.tui.conftest import Driven
+from tests.tui.pictures import Before, Look, Picture, Size, looks, sizes
+
+A, B, C = "a" * 12, "b" * 12, "c" * 12
+NAME = "registry.example.com/app:1"
+
+
+class FakePull(FakeBuild):
+    KIND = "pull"
+
+    def spec(self, title: str) -> dict[str, Any]:
+        return {"reference": title}
+
+    def layer(self, identifier: str, state: str, *sizes: int, **more: object) -> None:
+        facts: dict[str, Any] = dict(zip(("current", "total"), sizes, strict=False))
+        self.write("layer", None, id=identifier, state=state, **facts, **more)
+
+    def sample(self) -> None:
+        self.write("started", image=NAME)
+        self.layer(A, "exists")
+        self.layer(B, "downloading", 0, 40_000_000)
+        self.layer(B, "downloading", 30_000_000, 40_000_000)
+        self.layer(C, "retrying", text="Retrying in 5 seconds")
+
+
+class FakePush(FakePull):
+    KIND = "push"
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+@pytest.fixture
+def pull(tmp_path: Path) -> FakePull:
+    return FakePull(tmp_path, title=NAME)
+
+
+def made(theme: str = "layerscope-dark") -> LayerscopeApp:
+    opener = fakes.opener(fakes.FakeReader())
+    return LayerscopeApp(None, opener, fakes.connector(), clock=lambda: fakes.NOW, theme=theme)
+
+
+class Watched(Driven):
+    given: list[str | None]
+
+
+@asynccontextmanager
+async def running(size: Size = (120, 40)) -> AsyncIterator[Watched]:
+    app = made()
+    async with app.run_test(size=size) as pilot:
+        ui = Watched(app, pilot)
+        ui.given = []
+        await ui.until(lambda: "debian" in ui.text)
+        yield ui
+
+
+async def watch(ui: Watched, job: FakePull) -> TransferScreen:
+    place = replace(ui.main.place, go=lambda goal: ui.given.append(goal.source))
+    screen = TransferScreen(job.job, place, lambda: 0.0)
+    await ui.app.push_screen(screen)
+    return screen
+
+
+async def test_a_row_for_each_layer_and_one_total(pull: FakePull) -> None:
+    async with running() as ui:
+        await watch(ui, pull)
+        assert "Waiting for the engine" in ui.text
+        pull.sample()
+        await ui.until(lambda: C in ui.text)
+        rows = ui.pane("transfer")
+        assert "already there" in next(row for row in rows if A in row)
+        assert "30MB / 40MB" in next(row for row in rows if B in row)
+        assert "1 of 3 layers" in ui.text
+        assert "30MB of 40MB" in ui.text
+        await ui.press("enter")
+        assert "can be opened once it has been pulled" in ui.message
+        pull.layer(B, "done")
+        pull.layer(C, "done")
+        pull.write("finished", image="sha256:" + "5" * 64, digest="sha256:" + "6" * 64, seconds=9.0)
+        pull.end()
+        await ui.until(lambda: "finished" in ui.text)
+        assert "3 of 3 layers" in ui.text
+        assert "555555555555" in ui.text
+        await ui.press("enter")
+        assert ui.given == [f"docker-daemon:{NAME}"]
+
+
+async def test_why_it_failed_and_that_it_goes_on(pull: FakePull) -> None:
+    async with running() as ui:
+        await watch(ui, pull)
+        pull.sample()
+        await ui.until(lambda: "It goes on when you leave" in ui.text)
+        await ui.press("escape")
+        assert pull.job.locked()
+        await ui.press("J")
+        await ui.until(lambda: "1 of 1 job running" in ui.text)
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+        pull.write("failed", text="no space left\x1b[31m on device")
+        pull.end(2)
+        await ui.until(lambda: "failed" in ui.text)
+        assert "no space left\\e[31m on device" in ui.text
+
+
+async def test_one_that_moves_nothing_does_not_wait(pull: FakePull) -> None:
+    async with running() as ui:
+        await watch(ui, pull)
+        pull.write("started", image=NAME)
+        pull.write("finished", image="sha256:" + "5" * 64, seconds=0.1)
+        pull.end()
+        await ui.until(lambda: "No layer was moved." in ui.text)
+        assert "Waiting for the engine" not in ui.text
+
+
+async def test_one_whose_process_was_killed(pull: FakePull) -> None:
+    async with running() as ui:
+        await watch(ui, pull)
+        pull.sample()
+        pull.end(None)
+        await ui.until(lambda: "was killed" in ui.text)
+        assert "died" in ui.text
+
+
+async def test_it_is_stopped(pull: FakePull, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[str] = []
+
+    def stop(job: Job) -> bool:
+        stopped.append(job.id)
+        return True
+
+    monkeypatch.setattr("layerscope.tui.transfer.screen.cancel", stop)
+    async with running() as ui:
+        await watch(ui, pull)
+        pull.sample()
+        await ui.press("ctrl+k")
+        await ui.until(lambda: stopped == ["1"])
+
+
+# --- the question ---
+
+
+def pull_preview(**more: Any) -> PullPreview:
+    layers = tuple(
+        Layer(
+            n,
+            f"sha256:{n}",
+            f"sha256:{str(n) * 64}",
+            f"RUN step {n} {'and more ' * 20}",
+            stored_size=1_000_000,
+        )
+        for n in range(3)
+    )
+    estimate = PullEstimate((True, False, False), 3_000_000, 2_000_000)
+    values: dict[str, Any] = {
+        "reference": NAME,
+        "digest": "sha256:d",
+        "platform": Platform("linux", "amd64"),
+        "engine": "Docker 28",
+        "layers": layers,
+        "estimate": estimate,
+        "up_to_date": False,
+        "limit": PullLimit(100, 76, 21600),
+    }
+    return PullPreview(**{**values, **more})
+
+
+async def test_what_a_pull_would_fetch_is_shown_before_it_starts(
+    pull: FakePull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.transfer import preview
+    from layerscope.tui.transfer import dialog
+
+    started: list[str] = []
+
+    def start(kind: Any, asked: Any) -> Any:
+        started.append(f"{kind.name} {asked.reference}")
+        return pull.job
+
+    monkeypatch.setattr(preview, "preview_pull", lambda *_, **__: pull_preview())
+    monkeypatch.setattr(dialog, "start_transfer", start)
+    async with running() as ui:
+        await ui.press("<")
+        ui.at(TransferDialog)
+        await ui.press(*NAME)
+        await ui.press("enter")
+        await ui.until(lambda: "would fetch 2MB of 3MB: 2 of 3 layers" in ui.text)
+        assert "76 more of 100 pulls in 6 hours" in ui.text
+        # However long its instruction is, a layer has one line.
+        assert sum("and more" in line for line in ui.lines) == 3
+        assert "enter pulls it" in ui.text
+        # Another name is looked at first, too.
+        await ui.press("2", "backspace", "enter")
+        await ui.until(lambda: "enter pulls it" in ui.text)
+        assert started == []
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+        assert started == [f"pull {NAME}"]
+
+
+async def test_a_registry_that_does_not_answer_leaves_it_to_the_engine(
+    pull: FakePull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.transfer import preview
+
+    def fail(*_: object, **__: object) -> None:
+        raise RegistryError("Nothing listens there.", "Check the name.")
+
+    monkeypatch.setattr(preview, "preview_pull", fail)
+    async with running() as ui:
+        await ui.press("<", *"app", "enter")
+        await ui.until(lambda: "Nothing listens there. Check the name." in ui.text)
+        assert "enter pulls it all the same" in ui.text
+        await ui.press("escape")
+        await ui.press("<", *"No such:name", "enter")
+        await ui.until(lambda: "is not the name of an image" in ui.text)
+        assert "all the same" not in ui.text
+
+
+async def test_a_push_is_of_the_image_under_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.transfer import preview
+
+    asked: list[str] = []
+
+    def look(_: object, reference: object, **__: object) -> PushPreview:
+        asked.append(str(reference))
+        return PushPreview(str(reference), "sha256:i", "Docker 28", ("d", "e"), (True, False), None)
+
+    monkeypatch.setattr(preview, "preview_push", look)
+    async with running() as ui:
+        await ui.press(">")
+        await ui.until(lambda: "enter pushes it" in ui.text)
+        assert asked == ["hello:latest"]
+        assert "already there" in ui.text
+
+
+# --- pictures ---
+
+
+def shown(job: FakePull) -> Before:
+    async def before(ui: Driven) -> None:
+        job.sample()
+        await ui.app.push_screen(TransferScreen(job.job, fakes.place(), lambda: 0.0))
+        await ui.until(lambda: C in ui.text)
+
+    return before
+
+
+@looks()
+def test_a_pull_in_themes(picture: Picture, tmp_path: Path, look: Look) -> None:
+    picture(made(look.theme), look.size, shown(FakePull(tmp_path, title=NAME)))
+
+
+@sizes((80, 24), (40, 12))
+def test_a_push_in_sizes(picture: Picture, tmp_path: Path, size: Size) -> None:
+    picture(made(), size, shown(FakePush(tmp_path, title=NAME)))

@@ -1,0 +1,15 @@
+"""What the process of a build imports before it starts its builder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_process_of_a_build_starts_without_numpy() -> None:
+    # Importing numpy takes longer than everything else.
+    code = "import sys, layerscope.build.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert "layerscope.build.recorder" in modules
+    assert not modules & {"numpy", "layerscope.engines.resolve", "layerscope.build.layer_facts"}

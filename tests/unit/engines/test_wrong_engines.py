@@ -1,0 +1,162 @@
+"""Servers at DOCKER_HOST that are not container engines, or answer strangely."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope.engines.docker import connect
+from tests.command import one_line_error, run
+
+Capsys = pytest.CaptureFixture[str]
+
+VERSION = {"ApiVersion": "1.41", "Version": "1"}
+PODMAN = {**VERSION, "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}
+IMAGE = {"Id": "sha256:" + "a" * 64, "RepoTags": ["app:1"], "Size": 9, "SharedSize": 0}
+
+
+@pytest.mark.parametrize("version", [b"", b"<html>", b"null", b"[]", b"{}"])
+def test_something_that_is_not_an_engine_is_reported(
+    capsys: Capsys, answers: dict[str, Any], version: bytes
+) -> None:
+    answers["/version"] = version
+    assert "is not a container engine" in one_line_error(run(capsys, "images"))
+
+
+@pytest.mark.parametrize(
+    ("command", "end", "answer"),
+    [
+        ("images", "/images/json", {}),
+        ("images", "/images/json", [1]),
+        ("inspect", "/images/app/json", []),
+        ("inspect", "/images/app/history", ["x"]),
+    ],
+)
+def test_answers_of_the_wrong_type_are_an_error(
+    capsys: Capsys, answers: dict[str, Any], command: str, end: str, answer: object
+) -> None:
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/app/json": IMAGE, end: answer}
+    outcome = run(capsys, command, *(["app"] if command == "inspect" else []))
+    assert "sent an invalid answer" in one_line_error(outcome)
+
+
+def test_an_answer_that_is_too_large(
+    capsys: Capsys, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerscope.engines.client.LARGE", 1 << 20)
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/json": [IMAGE] * 20_000}
+    assert "an answer larger than 1 MiB" in one_line_error(run(capsys, "images"))
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({}, 0),
+        (b"{", 0),
+        (b"[" * 100_000, 2),
+        ({"auths": None, "proxies": None}, None),
+        ({"auths": {"x": {"auth": 3}}}, None),
+        (os.mkfifo, 2),
+        (lambda path: path.symlink_to("/dev/zero"), 2),
+        (Path.mkdir, 0),
+    ],
+)
+def test_a_config_json_of_any_shape(
+    capsys: Capsys,
+    answers: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    config: Any,
+    code: int | None,
+) -> None:
+    path = tmp_path / "config.json"
+    if callable(config):
+        config(path)
+    else:
+        path.write_bytes(config if isinstance(config, bytes) else json.dumps(config).encode())
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/json": [IMAGE]}
+    outcome = run(capsys, "images", "--json")
+    if code is not None:
+        assert outcome.code == code, outcome
+    if outcome.code:
+        assert "config.json" in one_line_error(outcome)
+
+
+def test_no_proxy_leads_to_this_host(
+    capsys: Capsys, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/json": [IMAGE]}
+    outcome = run(capsys, "images", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_an_engine_that_is_too_old(capsys: Capsys, answers: dict[str, Any]) -> None:
+    answers["/version"] = {"ApiVersion": "1.12", "Version": "0.12"}
+    assert "is too old (API 1.12)." in one_line_error(run(capsys, "images"))
+
+
+def test_an_engine_without_images(capsys: Capsys, answers: dict[str, Any]) -> None:
+    answers |= {"/version": VERSION, "/system/df": {}, "/images/json": None}
+    outcome = run(capsys, "images", "--json")
+    assert (outcome.code, json.loads(outcome.out)["images"]) == (0, [])
+
+
+@pytest.mark.parametrize(("version", "shared"), [(VERSION, 0), (PODMAN, None)])
+def test_podman_has_no_shared_sizes(
+    capsys: Capsys, answers: dict[str, Any], version: object, shared: int | None
+) -> None:
+    answers |= {"/version": version, "/images/json": [IMAGE], "/system/df": {}}
+    (image,) = json.loads(run(capsys, "images", "--json").out)["images"]
+    assert (image["size"], image["shared_size"]) == (9, shared)
+    assert image["unique_size"] == (None if shared is None else 9)
+
+
+@pytest.mark.parametrize("command", ["inspect", "dockerfile"])
+def test_a_name_that_is_not_utf8_is_no_images(
+    capsys: Capsys, answers: dict[str, Any], command: str
+) -> None:
+    answers["/version"] = VERSION
+    error = one_line_error(run(capsys, command, "docker-daemon:\udcff"))
+    assert "has no image \\xff." in error
+
+
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        ("yes", False),
+        ("exit 1", False),
+        ("echo []", False),
+        (
+            '[ $1 = list ] && echo \'{"r": "me"}\' || echo \'{"Username": "me", "Secret": "s"}\'',
+            True,
+        ),
+    ],
+)
+def test_a_credential_helper_never_fails_a_build(
+    answers: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    script: str,
+    sent: bool,
+) -> None:
+    helper = tmp_path / "docker-credential-odd"
+    helper.write_text(f"#!/bin/sh\n{script}\n")
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text('{"credsStore": "odd"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    answers["/version"] = VERSION
+    engine = connect()
+    headers: dict[str, str] = {}
+    engine.client._set_auth_headers(headers)
+    engine.close()
+    assert ("X-Registry-Config" in headers) == sent

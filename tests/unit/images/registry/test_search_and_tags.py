@@ -1,0 +1,269 @@
+"""What registries list: repositories, and the tags of one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
+from layerscope.images.registry import hub
+from layerscope.images.registry.search import Hit, search
+from layerscope.images.registry.tags import Tag, list_tags
+from layerscope.oci.distribution import next_page, wait_of
+from layerscope.reports.registry_report import hits_text, tags_text
+from tests.unit.images.registry.misbehaving_registry import (
+    FakeRegistry,
+    Handler,
+    answer,
+    digest_of,
+    tar_of,
+)
+
+
+def query(handler: Handler) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(handler.path).query).items()}
+
+
+def layer(name: str) -> bytes:
+    return gzip.compress(tar_of({name: b"x"}))
+
+
+@pytest.fixture
+def docker_hub(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
+    """A server that answers as Docker Hub's API does."""
+    for name in ("HUB", "INDEX"):
+        monkeypatch.setattr(hub, name, f"http://{registry.address}")
+    return registry
+
+
+def pages(registry: FakeRegistry, key: str, names: list[str], size: int) -> None:
+    """Lists names in pages, whatever is asked for, with a link from each to the next."""
+
+    def page(handler: Handler) -> bool:
+        last = query(handler).get("last", "")
+        rest = [name for name in names if name > last]
+        link = {}
+        if len(rest) > size:
+            path = urlsplit(handler.path).path
+            link = {"Link": f'<{path}?n={size}&last={rest[size - 1]}>; rel="next"'}
+        handler.reply(200, json.dumps({key: rest[:size]}).encode(), link)
+        return True
+
+    registry.when("tags/list" if key == "tags" else "_catalog", page)
+
+
+# --- tags ---
+
+
+def test_tags_of_a_registry_are_joined_and_newest_first(registry: FakeRegistry) -> None:
+    registry.image([layer("a")], "1.9")
+    registry.image([layer("b")], "1.10", "latest")
+    arm = registry.image([layer("c")], "arm", architecture="arm64")
+    amd = registry.image([layer("d")], "amd")
+    one = {"platform": {"os": "linux", "architecture": "arm64"}, **arm}
+    two = {"platform": {"os": "linux", "architecture": "amd64"}, **amd}
+    registry.index([one, two], "both")
+    pages(registry, "tags", sorted(["1.9", "1.10", "latest", "both"]), 2)
+    found = list_tags(f"{registry.address}/app", platform="linux/amd64", cache=False)
+    assert (found.repository, found.total) == (f"{registry.address}/app", 4)
+    by_name = {tag.names: tag for tag in found.tags}
+    assert set(by_name) == {("latest", "1.10"), ("1.9",), ("both",)}
+    assert by_name["both",].platforms == ("linux/amd64", "linux/arm64")
+    assert by_name["both",].digest == digest_of(registry.manifests["both"][1])
+    assert by_name["both",].size == len(layer("d"))
+    assert by_name["1.9",].platforms == ("linux/amd64",)
+
+
+def test_only_the_highest_versions_are_asked_about(registry: FakeRegistry) -> None:
+    names = [f"{n}.{m}" for n in range(10) for m in range(10)] + ["latest", "edge"]
+    for name in names:
+        registry.image([layer(name)], name)
+    pages(registry, "tags", sorted(names), 1000)
+    found = list_tags(f"{registry.address}/app", 3, cache=False)
+    assert found.total == 102
+    assert {name for tag in found.tags for name in tag.names} == {"latest", "9.9", "9.8"}
+    assert len({each.path for each in registry.asked if "manifests" in each.path}) < 12
+
+
+def test_tags_without_head_and_tags_that_are_artifacts(registry: FakeRegistry) -> None:
+    registry.when("HEAD", answer(403))
+    registry.image([layer("a")], "1")
+    signature = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.dev.cosign.artifact.sig.v1+json",
+        "config": registry.blob(b"{}", "application/vnd.oci.empty.v1+json"),
+        "layers": [],
+    }
+    registry.manifest(signature, "application/vnd.oci.image.manifest.v1+json", "sha256-x.sig")
+    pages(registry, "tags", ["1", "gone", "sha256-x.sig"], 10)
+    found = list_tags(f"{registry.address}/app", cache=False)
+    assert {tag.names[0]: tag.artifact for tag in found.tags} == {
+        "1": False,
+        "gone": False,
+        "sha256-x.sig": True,
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"tags": 3}', b'{"tags": null}', b"{}"])
+def test_lists_that_are_empty_or_rubbish(registry: FakeRegistry, body: bytes) -> None:
+    registry.when("tags/list", answer(200, body))
+    if body in (b'{"tags": null}', b"{}"):
+        assert list_tags(f"{registry.address}/app").tags == ()
+    else:
+        with pytest.raises(RegistryError, match="invalid list of tags"):
+            list_tags(f"{registry.address}/app")
+
+
+def test_a_repository_that_does_not_exist(registry: FakeRegistry) -> None:
+    registry.when("tags/list", answer(404))
+    with pytest.raises(NotFoundError, match="has no repository app"):
+        list_tags(f"{registry.address}/app")
+
+
+def test_a_list_without_an_end_is_cut(registry: FakeRegistry) -> None:
+    link = '</v2/app/tags/list?last=a>; rel="next"'
+    registry.when("tags/list", answer(200, b'{"tags": ["a"]}', Link=link))
+    registry.image([layer("a")], "a")
+    assert list_tags(f"{registry.address}/app").total == 1
+    assert len([each for each in registry.asked if "tags/list" in each.path]) == 100
+
+
+def hub_tag(name: str, pushed: str, digest: str, *platforms: str) -> dict[str, object]:
+    images = [
+        {"os": each.split("/")[0], "architecture": each.split("/")[1], "variant": None,
+         "size": 1000 + number, "digest": f"sha256:{number}", "last_pulled": None}
+        for number, each in enumerate(platforms)
+    ]  # fmt: skip
+    return {
+        "name": name,
+        "full_size": 5,
+        "tag_last_pushed": pushed,
+        "digest": digest,
+        "images": images,
+        "creator": 7,
+    }
+
+
+def test_tags_of_docker_hub(docker_hub: FakeRegistry) -> None:
+    listed = [
+        hub_tag("12", "2026-01-02T03:04:05.6Z", "sha256:aa", "linux/amd64", "linux/arm64"),
+        hub_tag("latest", "2026-01-02T03:04:05.6Z", "sha256:aa", "linux/amd64", "linux/arm64"),
+        hub_tag("13", "2026-02-02T03:04:05.6Z", "sha256:bb", "linux/arm64", "unknown/unknown"),
+    ]
+
+    def page(handler: Handler) -> bool:
+        asked = query(handler)
+        size, number = int(asked["page_size"]), int(asked["page"])
+        results = listed[size * (number - 1) : size * number]
+        body = {"count": 3, "next": None, "previous": None, "results": results}
+        handler.reply(200, json.dumps(body).encode())
+        return True
+
+    docker_hub.when("namespaces/library/repositories/debian/tags", page)
+    found = list_tags("debian", platform="linux/arm64")
+    assert (found.repository, found.total) == ("debian", 3)
+    newest, older = found.tags
+    assert newest == Tag(("13",), "sha256:bb", 1000, 1770001445, ("linux/arm64",))
+    assert (older.names, older.size) == (("12", "latest"), 1001)
+    assert list_tags("debian", 1).tags[0].names == ("12",)
+    text = list(tags_text(list_tags("debian", 2), now=1770001445 + 3600))
+    assert text[0].split() == ["TAG", "CREATED", "SIZE", "PLATFORMS", "DIGEST"]
+    assert text[1].startswith("12, latest")
+    assert text[2] == "1 more tag; --limit shows more."
+
+
+# --- search ---
+
+HITS = {
+    "num_results": 3,
+    "query": "nginx",
+    "results": [
+        {"name": "nginx", "description": "Official build", "star_count": 20000,
+         "is_official": True, "is_automated": False},
+        {"name": "evil/nginx", "description": "a\u001b[31m\nb", "star_count": 3,
+         "is_official": False},
+        {"name": "old/nginx", "description": None, "star_count": None, "is_automated": True},
+    ],
+}  # fmt: skip
+
+
+def test_search_on_docker_hub(docker_hub: FakeRegistry) -> None:
+    docker_hub.when("v1/search", answer(200, json.dumps(HITS).encode()))
+    pulls = {"results": [{"repo_name": "library/nginx", "pull_count": 12_000_000_000}]}
+    docker_hub.when("v2/search/repositories", answer(200, json.dumps(pulls).encode()))
+    found = search("nginx")
+    assert found[0] == Hit("nginx", "Official build", 20000, True, False, 12_000_000_000)
+    assert found[2] == Hit("old/nginx", "", 0, False, True, None)
+    heads, first, second, _ = hits_text(found)
+    assert heads.split() == ["NAME", "DESCRIPTION", "STARS", "PULLS", "OFFICIAL", "AUTOMATED"]
+    assert "[OK]" in first
+    assert "12.0 G" in first
+    assert "\x1b" not in second
+    assert query_of(docker_hub, "v1/search") == {"q": ["nginx"], "n": ["25"]}
+
+
+def query_of(registry: FakeRegistry, path: str) -> dict[str, list[str]]:
+    return parse_qs(next(urlsplit(each.path).query for each in registry.asked if path in each.path))
+
+
+def test_search_without_what_is_not_documented(docker_hub: FakeRegistry) -> None:
+    docker_hub.when("v1/search", answer(200, json.dumps(HITS).encode()))
+    docker_hub.when("v2/search/repositories", answer(500))
+    assert [hit.pulls for hit in search("nginx")] == [None] * 3
+
+
+def test_too_many_searches(docker_hub: FakeRegistry) -> None:
+    later = str(int(time.time()) + 500)
+    docker_hub.when("v1/search", answer(429, X_Retry_After=later))
+    with pytest.raises(RegistryError, match=r"too many requests.*Try again in (4\d\d|500) seconds"):
+        search("nginx")
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b'{"results": 7}', b'{"results": [{"name": []}]}'])
+def test_an_answer_that_is_not_valid(docker_hub: FakeRegistry, body: bytes) -> None:
+    docker_hub.when("v1/search", answer(200, body))
+    with pytest.raises(LayerscopeError, match="not valid"):
+        search("nginx")
+
+
+def test_search_in_a_catalog(registry: FakeRegistry) -> None:
+    pages(registry, "repositories", ["a/nginx", "b/redis", "c/Nginx", "d/nginx"], 1)
+    found = search("nginx", registry.address, 2)
+    assert found == [Hit(f"{registry.address}/a/nginx"), Hit(f"{registry.address}/c/Nginx")]
+    assert next(iter(hits_text(found))) == "NAME"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_registry_without_a_catalog_says_what_to_do(registry: FakeRegistry, status: int) -> None:
+    registry.when("_catalog", answer(status))
+    with pytest.raises(RegistryError, match=r"Name a repository: layerscope tags"):
+        search("nginx", registry.address)
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ('</v2/a/tags/list?n=1&last=b>; rel="next"', "/v2/a/tags/list?n=1&last=b"),
+        ("</v2/_catalog?last=b>; rel=next", "/v2/_catalog?last=b"),
+        ('<https://evil.example/v2/_catalog?last=b>; rel="next"', "/v2/_catalog?last=b"),
+        ('</elsewhere?last=b>; rel="next"', None),
+        ('<//[>; rel="next"', None),
+        ('</v2/x?a=\x1b>; rel="next"', None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_next_pages(link: str | None, expected: str | None) -> None:
+    assert next_page(link) == expected
+
+
+def test_how_long_to_wait() -> None:
+    assert wait_of({"X-Retry-After": "130"}, 100) == 30
+    assert wait_of({"X-Retry-After": "90"}, 100) == 0
+    assert wait_of({"X-Retry-After": "soon", "Retry-After": "7"}, 100) == 7
+    assert wait_of({}, 100) is None
