@@ -106,16 +106,16 @@ def test_the_union_is_what_it_should_be(name: str, tmp_path: Path) -> None:
     check_same({**plain(said_of(name, tmp_path)), "": ""}, {**truth, "": ""})
 
 
-def exported_of(engine: Engine, client: Any, layers: Sequence[bytes]) -> dict[str, Entry] | None:
-    """Return what a container of an image has on an engine, None if it takes no such image."""
+def exported_of(engine: Engine, client: Any, layers: Sequence[bytes]) -> dict[str, Entry] | str:
+    """Return what a container of an image has on an engine, or why the engine does not take it."""
     try:
-        events = list(client.load_image(docker_archive(layers)))
-        if any("error" in event for event in events):
-            return None
+        for event in client.load_image(docker_archive(layers)):
+            if "error" in event:
+                return str(event["error"])
         # Some load what they then make no container of.
         return listing_of_export(engine, TAG)
-    except APIError:
-        return None
+    except APIError as error:
+        return str(error)
     finally:
         with contextlib.suppress(APIError):
             client.remove_image(TAG, force=True)
@@ -139,11 +139,15 @@ def test_engines_show_the_same(engine: Engine, client: Any, name: str, tmp_path:
             for path, entry in entries.items()
         }
 
-    exported = exported_of(engine, client, BY_HAND[name].layers)
     refused = engine.name in REFUSED.get(name, ())
-    assert (exported is None) == refused
-    if exported is None:
+    exported = exported_of(engine, client, BY_HAND[name].layers)
+    if isinstance(exported, str) and not refused:
+        # A busy host holds a layer's mount up; what the engine thinks of the layer stays the same.
+        exported = exported_of(engine, client, BY_HAND[name].layers)
+    if isinstance(exported, str):
+        assert refused, exported
         return
+    assert not refused
     truth = as_exported(engine, timeless(exported))
     said = as_exported(engine, timeless(said_of(name, tmp_path)))
     engines, paths = DIFFERENT.get(name, (frozenset(), frozenset()))
@@ -168,7 +172,7 @@ def test_a_circle_of_symlinks_is_one_error_that_names_the_entry(name: str, tmp_p
 
 @pytest.mark.parametrize("name", CIRCLES)
 def test_engines_refuse_a_circle_of_symlinks(engine: Engine, client: Any, name: str) -> None:
-    assert exported_of(engine, client, [layer_tar(CIRCLES[name])]) is None
+    assert isinstance(exported_of(engine, client, [layer_tar(CIRCLES[name])]), str)
 
 
 WAYS = ("through a link", "through a link made through a link", "hard links behind a link")

@@ -32,6 +32,7 @@ from tests.tui.conftest import Drive
 )
 async def test_keys_about_an_image_say_that_none_is_open(drive: Drive, key: str, said: str) -> None:
     async with drive(None) as ui:
+        await ui.rest()
         before = ui.lines
         await ui.press(key)
         assert said in ui.message
@@ -91,6 +92,7 @@ async def test_what_is_said_goes_with_a_click_and_can_be_said_again(drive: Drive
 
 async def test_a_long_sentence_takes_three_lines_at_most(drive: Drive) -> None:
     async with drive(size=(40, 12)) as ui:
+        await ui.rest()
         before = ui.lines
         ui.main.say("many words " * 9)
         await ui.calm()
@@ -109,6 +111,7 @@ async def test_the_keys_stay_while_the_terminal_has_no_focus(drive: Drive) -> No
     async with drive() as ui:
         for keys in (["3"], ["w"], ["escape", "f"], ["escape", "question_mark"]):
             await ui.press(*keys)
+            await ui.rest()
             before, focus = ui.lines, ui.focus
             assert focus
             ui.app.post_message(events.AppBlur())

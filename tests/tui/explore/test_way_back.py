@@ -37,6 +37,7 @@ async def test_results_are_as_they_were_after_a_look_at_a_file(drive: Drive, kno
         await ui.press("f", *"lib")
         await ended(ui)
         await ui.press("enter", "j", "j", "j")
+        await ui.rest()
         before, find = ui.lines, ui.app.screen
         await ui.press("enter")
         await ui.until(lambda: ui.app.screen is ui.main and ui.over())
@@ -84,6 +85,7 @@ async def test_files_lead_back_to_what_led_to_them(
         await ui.walk("k", "3", "j", "j", "2", key)
         await at(ui, kind)
         await ui.walk(*moves)
+        await ui.rest()
         before, screen = ui.lines, ui.app.screen
         await ui.press("enter")
         await ui.until(lambda: ui.app.screen is ui.main)

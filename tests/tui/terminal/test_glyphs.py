@@ -78,6 +78,7 @@ async def test_nothing_but_ascii_is_painted(drive: Drive, size: tuple[int, int])
 
 async def test_the_layout_is_the_same_in_ascii(drive: Drive) -> None:
     async with drive() as ui:
+        await ui.rest()
         before = ui.lines
     async with drive(glyphs=Level.ASCII) as ui:
         assert [len(line) for line in ui.lines] == [cell_len(line) for line in before]
