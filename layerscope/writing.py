@@ -93,6 +93,31 @@ def whole_file(
         os.close(own)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Makes a folder that gets its name when the block ends, unless the block raises.
+
+    Yields where it is until then, beside its place. Raises OSError if it cannot be made, or if
+    there is anything of its name but an empty folder.
+    """
+    import shutil
+
+    above = os.open(path.absolute().parent, _FOLDER)
+    try:
+        part = path.absolute().parent / os.fsdecode(_part_name(above))
+        part.mkdir()
+        lock = os.open(part, _FOLDER)
+        try:
+            _lock(lock)
+            yield part
+            part.rename(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            os.close(lock)
+    finally:
+        os.close(above)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file completely or not at all, in place of any other; makes its folder if need be.
 
@@ -161,13 +186,23 @@ def _part_name(folder: int) -> bytes:
     """A name for an incomplete file; those that killed processes left are removed."""
     for name in os.listdir(folder):
         if _PART.fullmatch(name):
-            with contextlib.suppress(OSError), _dead(name, folder, os.O_RDONLY):
-                os.unlink(name, dir_fd=folder)
+            with contextlib.suppress(OSError), _dead(name, folder, os.O_RDONLY) as fd:
+                _remove(name, folder, fd)
     return f".layerscope-{os.urandom(6).hex()}.part".encode()
 
 
+def _remove(name: str | bytes, folder: int, fd: int) -> None:
+    """Removes an incomplete file or folder, which is open."""
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.unlink(name, dir_fd=folder)
+        return
+    import shutil
+
+    shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+
+
 @contextmanager
-def _dead(name: str, folder: int | None, flags: int) -> Iterator[int]:
+def _dead(name: str | bytes, folder: int | None, flags: int) -> Iterator[int]:
     """Opens what a process of this user has left; raises OSError if it is not, or still in use."""
     fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:

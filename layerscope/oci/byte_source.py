@@ -247,6 +247,22 @@ class SubRange(ByteSource):
             raise TruncatedError(error.offset - self._start) from None
 
 
+def whole_reader(source: ByteSource, size: int) -> Callable[[int], bytes]:
+    """A read function over the first bytes of a source, in pieces as large as they are asked for.
+
+    It raises TruncatedError if there are fewer.
+    """
+    position = 0
+
+    def read(most: int) -> bytes:
+        nonlocal position
+        piece = source.read(position, min(most, size - position))
+        position += len(piece)
+        return piece
+
+    return read
+
+
 def reader_of(source: ByteSource) -> Callable[[int], bytes]:
     """A read function over a source, for decompressors."""
     position = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,16 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+
+#: Media types of layers, by how they are compressed.
+OCI_LAYERS = {
+    None: "application/vnd.oci.image.layer.v1.tar",
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
 
 #: Why a foreign layer is missing.
 FOREIGN = "it is foreign, kept elsewhere for its license"
@@ -26,8 +38,8 @@ CONFIG_TYPES = frozenset(
     (
         "",
         _OCTETS,
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.docker.container.image.v1+json",
+        OCI_CONFIG,
+        DOCKER_CONFIG,
     )
 )
 _LAYER_TYPE = re.compile(
@@ -64,6 +76,23 @@ class Descriptor:
         OCI image specification, layer.md, "Non-Distributable Layers"; Docker calls them foreign.
         """
         return "nondistributable" in self.media_type or "foreign" in self.media_type
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The descriptor as JSON has it."""
+        document: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        if self.platform:
+            keys = ("os", "architecture", "variant")
+            document["platform"] = dict(zip(keys, self.platform.split("/"), strict=False))
+        if self.annotations:
+            document["annotations"] = dict(self.annotations)
+        if self.artifact_type:
+            document["artifactType"] = self.artifact_type
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +197,30 @@ def _platform(document: object) -> str | None:
         return None
     parts = [document.get(key) for key in ("os", "architecture", "variant")]
     return "/".join(part for part in parts if isinstance(part, str) and part) or None
+
+
+def json_bytes(document: object) -> bytes:
+    """A document as it is stored: the same bytes for the same content."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def describe(data: bytes, media_type: str, platform: str | None = None) -> Descriptor:
+    """The descriptor of a document."""
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Descriptor(media_type, digest, len(data), {}, platform)
+
+
+def image_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
+    """The manifest of an image, of the kind that its configuration's media type is."""
+    media_type = DOCKER_MANIFEST if config.media_type == DOCKER_CONFIG else OCI_MANIFEST
+    return json_bytes(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": config.document,
+            "layers": [layer.document for layer in layers],
+        }
+    )
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:

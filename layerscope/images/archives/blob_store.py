@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from layerscope.errors import BadInputError
+from layerscope.errors import SAVE_AGAIN, BadInputError
 from layerscope.oci.byte_source import ByteSource, FileRange, opened
 from layerscope.oci.manifest import MAX_DOCUMENT
 from layerscope.records import go_json
@@ -97,6 +97,16 @@ def whole_file(fd: int) -> Iterator[tuple[ByteSource, int, str]]:
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         key = "file:" + ":".join(map(str, identity))
         yield FileRange(fd, 0, status.st_size), status.st_size, key
+
+
+def blob_file(file: str, digest: str) -> str:
+    """The file of a blob in a layout. An invalid digest must not become a path."""
+    algorithm, _, value = digest.partition(":")
+    if not algorithm.replace("+", "").isalnum() or not value.isalnum():
+        raise BadInputError(
+            file, None, f"it names {visible(digest)[:100]!r}, which is not a digest", SAVE_AGAIN
+        )
+    return f"blobs/{algorithm}/{value}"
 
 
 def load_json(file: str, name: str, data: bytes) -> Any:

@@ -21,6 +21,7 @@ from layerscope.errors import (
 from layerscope.images.archives.blob_store import (
     INDEX,
     BlobStore,
+    blob_file,
     load_json,
     read_document,
 )
@@ -36,7 +37,9 @@ from layerscope.oci.platform import image_candidates
 from layerscope.text import not_expected, visible
 
 #: The annotations that hold a reference: containerd's is complete, the specification's may not be.
-_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+FULL_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+_NAMES = (FULL_NAME, REF_NAME)
 
 
 class OciLayoutReader(StoredLayersReader, ManifestPlace):
@@ -71,7 +74,7 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
             sizes = [layer.size for layer in self._manifest.layers]
             self._layers = [
                 StoredLayer(
-                    _blob(self.name, each.digest),
+                    blob_file(self.name, each.digest),
                     each.digest,
                     each.size,
                     Digests(layer.diff_id, each.digest),
@@ -153,7 +156,7 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
         return [each for each in found if self._has(each)] or found
 
     def _has(self, descriptor: Descriptor) -> bool:
-        return self._store.holds(_blob(self.name, descriptor.digest))
+        return self._store.holds(blob_file(self.name, descriptor.digest))
 
     def document(self, descriptor: Descriptor) -> Any:
         return load_json(self.name, descriptor.digest, self._verified(descriptor))
@@ -166,7 +169,7 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
         if not self._has(descriptor):
             problem = f"it is incomplete: it has no {visible(descriptor.digest)}"
             raise BadInputError(self.name, None, problem, SAVE_AGAIN)
-        data = read_document(self._store, _blob(self.name, descriptor.digest))
+        data = read_document(self._store, blob_file(self.name, descriptor.digest))
         algorithm, _, digest = descriptor.digest.partition(":")
         if algorithm in ("sha256", "sha512"):
             found = hashlib.new(algorithm, data).hexdigest()
@@ -177,16 +180,6 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
         return data
 
 
-def _blob(file: str, digest: str) -> str:
-    """The file of a blob in a layout. An invalid digest must not become a path."""
-    algorithm, _, value = digest.partition(":")
-    if not algorithm.replace("+", "").isalnum() or not value.isalnum():
-        raise BadInputError(
-            file, None, f"it names {visible(digest)[:100]!r}, which is not a digest", SAVE_AGAIN
-        )
-    return f"blobs/{algorithm}/{value}"
-
-
 def holds_platforms(store: BlobStore) -> bool:
     """Whether a layout, or what looks like one, has an image for several platforms."""
     try:
@@ -195,7 +188,7 @@ def holds_platforms(store: BlobStore) -> bool:
         )
         # However many names an index has.
         for digest in dict.fromkeys(top.digest for top in tops if top.media_type in INDEX_TYPES):
-            name = _blob(store.file, digest)
+            name = blob_file(store.file, digest)
             index = parse_index(load_json(store.file, name, read_document(store, name)))
             if len({inner.platform for inner in image_candidates(index)}) > 1:
                 return True

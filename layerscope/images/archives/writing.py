@@ -1,0 +1,306 @@
+"""Writes images from their blobs: OCI layouts, in a folder or a tar, and `docker save` archives.
+
+A `docker save` archive is a layout with `manifest.json` beside `index.json`, as Docker 25 and later
+write it: every version of Docker and Podman loads it, and containerd keeps the manifest's digest.
+Layers stay as they are stored, compressed or not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from layerscope.errors import BadInputError, LayerscopeError, UsageError
+from layerscope.images.archives.blob_store import (
+    INDEX,
+    MANIFEST,
+    FolderStore,
+    blob_file,
+    load_json,
+    read_document,
+)
+from layerscope.images.archives.oci_layout import FULL_NAME, REF_NAME
+from layerscope.oci.byte_source import Buffer, whole_reader
+from layerscope.oci.manifest import OCI_INDEX, Descriptor, json_bytes
+from layerscope.oci.reference import Reference
+from layerscope.text import visible
+from layerscope.writing import check_space, failure, whole_file, whole_folder, write_all
+
+Read = Callable[[int], bytes]
+#: Receives how many bytes have been written; may raise to stop.
+Advance = Callable[[int], None]
+
+_LAYOUT = "oci-layout"
+_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+_PIECE = 1 << 20
+_WHAT = "the image"  # What names a digest, if that is invalid.
+_BLOCK = tarfile.BLOCKSIZE
+_HINT = "Name another file, or make room."
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A document or a layer, as it is stored."""
+
+    digest: str
+    size: int
+    #: A context: a function that returns up to a number of its bytes, and none at the end.
+    opened: Callable[[], AbstractContextManager[Read]]
+    #: The descriptor of a file with these bytes alone, which a layout may link to; None if none.
+    file: int | None = None
+
+    @classmethod
+    def of(cls, descriptor: Descriptor, data: bytes) -> Blob:
+        return cls(
+            descriptor.digest, len(data), lambda: nullcontext(whole_reader(Buffer(data), len(data)))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PackedImage:
+    """An image, or one for several platforms, as layouts and registries store it."""
+
+    top: Descriptor  # Its manifest, or the index of its manifests; see `named`.
+    #: All documents and layers that belong to it, `top` among them.
+    blobs: tuple[Blob, ...]
+    #: What `manifest.json` says, which has one platform.
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    tags: tuple[str, ...] = ()  # Its references in `manifest.json`, as people write them.
+
+    @property
+    def size(self) -> int:
+        return sum({blob.digest: blob.size for blob in self.blobs}.values())
+
+
+def named(image: PackedImage, reference: Reference | None, ref: str = "") -> PackedImage:
+    """The image under the name that it is pulled or saved by; `ref` is the name that a user gives.
+
+    A reference with a digest and no tag gives no name.
+    """
+    names: dict[str, str] = {}
+    if ref:
+        names = {REF_NAME: ref}
+    elif reference is not None and reference.tag is not None:
+        full = f"{reference.domain}/{reference.path}:{reference.tag}"
+        names = {FULL_NAME: full, REF_NAME: reference.tag}
+        ref = f"{reference.repository}:{reference.tag}"
+    others = {k: v for k, v in image.top.annotations.items() if k not in (FULL_NAME, REF_NAME)}
+    top = replace(image.top, annotations={**others, **names})
+    return replace(image, top=top, tags=(ref,) if ref else ())
+
+
+def archive_pieces(
+    images: Sequence[PackedImage], *, docker: bool, advance: Advance | None = None
+) -> Iterator[bytes]:
+    """The bytes of an archive: with `docker`, what `docker load` takes; else `oci-archive:`.
+
+    Raises LayerscopeError if a blob cannot be read, or is not as long as it should be.
+    """
+    written = 0
+    for name, data in _documents(images, docker=docker).items():
+        yield _header(name, len(data)) + data + bytes(-len(data) % _BLOCK)
+    for blob in _blobs(images):
+        yield _header(blob_file(_WHAT, blob.digest), blob.size)
+        for piece in _pieces(blob):
+            yield piece
+            written += len(piece)
+            if advance is not None:
+                advance(written)
+        yield bytes(-blob.size % _BLOCK)
+    yield bytes(2 * _BLOCK)
+
+
+def write_archive(
+    path: Path,
+    images: Sequence[PackedImage],
+    *,
+    docker: bool,
+    overwrite: bool = False,
+    advance: Advance | None = None,
+) -> None:
+    """Writes an archive, whole or not at all; see `archive_pieces`.
+
+    Raises UsageError if something of that name exists, unless `overwrite`, and LayerscopeError if
+    it cannot be written.
+    """
+    if not overwrite:
+        check_absent(path)
+    try:
+        with whole_file(path, mode=0o644, replace=overwrite) as fd:
+            _check_space(fd, images, path.absolute().parent)
+            for piece in archive_pieces(images, docker=docker, advance=advance):
+                write_all(fd, piece)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(path)), _HINT) from None
+
+
+def write_layout(
+    folder: Path, images: Sequence[PackedImage], *, advance: Advance | None = None
+) -> None:
+    """Writes images into a folder, as a new layout, or into one that is there.
+
+    In that, an image whose name is taken over keeps its digest. Raises UsageError if the folder is
+    something else, and LayerscopeError if it cannot be written; then the layout is as before.
+    """
+    try:
+        if is_layout(folder):
+            _add(folder, images, advance)
+            return
+        with whole_folder(folder) as part:
+            (part / _LAYOUT).write_bytes(_VERSION)
+            _add(part, images, advance)
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(folder)), _HINT) from None
+
+
+def check_absent(path: Path) -> None:
+    """Raises UsageError if there is something where an archive is to be written."""
+    if os.path.lexists(path):
+        raise _exists(path)
+    if not path.absolute().parent.is_dir():
+        parent = visible(str(path.absolute().parent))
+        raise UsageError(f"There is no folder {parent}.", "Make it, or name another file.")
+
+
+def is_layout(folder: Path) -> bool:
+    """Whether a folder is a layout to which images can be added, and not a new or empty one.
+
+    Raises UsageError if it is neither.
+    """
+    if (folder / _LAYOUT).is_file():
+        return True
+    name = visible(str(folder))
+    if not os.path.lexists(folder):
+        check_absent(folder)
+        return False
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise UsageError(f"{name} exists and is not an OCI layout.", "Name another folder.")
+    return False
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{visible(str(path))} already exists.", "Name another file.")
+
+
+def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -> None:
+    own = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = os.open(folder / _LAYOUT, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        # Another process may add an image at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _check_space(own, images, folder)
+        written = 0
+        for blob in _blobs(images):
+            _add_blob(folder / blob_file(_WHAT, blob.digest), blob)
+            written += blob.size
+            if advance is not None:
+                advance(written)
+        index = _index_of(folder)
+        tops = [image.top for image in images]
+        index["manifests"] = [*_kept(index, tops), *(top.document for top in tops)]
+        with whole_file(os.fsencode(INDEX), folder=own, mode=0o644, replace=True) as fd:
+            write_all(fd, json_bytes(index))
+    finally:
+        os.close(lock)
+        os.close(own)
+
+
+def _add_blob(path: Path, blob: Blob) -> None:
+    with suppress(OSError):
+        if path.stat().st_size == blob.size:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if blob.file is not None:
+        with suppress(OSError):
+            os.link(f"/proc/self/fd/{blob.file}", path)
+            return
+    with whole_file(path, mode=0o644, replace=True) as fd:
+        for piece in _pieces(blob):
+            write_all(fd, piece)
+
+
+def _index_of(folder: Path) -> dict[str, Any]:
+    store = FolderStore(folder)
+    if not store.holds(INDEX):
+        return {"schemaVersion": 2, "mediaType": OCI_INDEX}
+    document = load_json(store.file, INDEX, read_document(store, INDEX))
+    if not isinstance(document, dict) or not isinstance(document.get("manifests", []), list):
+        raise BadInputError(store.file, None, f"{INDEX} is not an image index")
+    return document
+
+
+def _kept(index: Mapping[str, Any], tops: Iterable[Descriptor]) -> Iterator[Any]:
+    """The entries that stay in an index: without names that others get, and each once."""
+    taken = {(key, value) for top in tops for key, value in top.annotations.items()}
+    digests = {top.digest for top in tops}
+    for entry in index.get("manifests", []):
+        given = entry.get("annotations") if isinstance(entry, dict) else None
+        if not isinstance(given, dict):
+            if not isinstance(entry, dict) or entry.get("digest") not in digests:
+                yield entry
+            continue
+        # The specification's name is a tag alone where containerd's is there.
+        key = FULL_NAME if FULL_NAME in given else REF_NAME
+        if (key, given.get(key)) not in taken:
+            yield entry
+        elif entry.get("digest") not in digests:
+            names = (FULL_NAME, REF_NAME)
+            yield {**entry, "annotations": {k: v for k, v in given.items() if k not in names}}
+
+
+def _documents(images: Sequence[PackedImage], *, docker: bool) -> dict[str, bytes]:
+    index = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [image.top.document for image in images],
+    }
+    documents = {_LAYOUT: _VERSION, INDEX: json_bytes(index)}
+    if docker:
+        documents[MANIFEST] = json_bytes(list(map(_saved, images)))
+    return documents
+
+
+def _saved(image: PackedImage) -> dict[str, Any]:
+    return {
+        "Config": blob_file(_WHAT, image.config.digest),
+        "RepoTags": list(image.tags) or None,
+        "Layers": [blob_file(_WHAT, layer.digest) for layer in image.layers],
+    }
+
+
+def _blobs(images: Iterable[PackedImage]) -> Iterable[Blob]:
+    """The blobs of images, each once."""
+    return {blob.digest: blob for image in images for blob in image.blobs}.values()
+
+
+def _pieces(blob: Blob) -> Iterator[bytes]:
+    left = blob.size
+    with blob.opened() as read:
+        while piece := read(_PIECE):
+            left -= len(piece)
+            if left < 0:
+                break
+            yield piece
+    if left:
+        problem = f"it is not as long as it should be: {blob.size} bytes"
+        raise BadInputError(visible(blob.digest), None, problem, "Try again.")
+
+
+def _header(name: str, size: int) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    return header.tobuf(tarfile.PAX_FORMAT)
+
+
+def _check_space(fd: int, images: Iterable[PackedImage], folder: Path) -> None:
+    needed = sum(blob.size for blob in _blobs(images) if blob.file is None)
+    check_space(fd, needed, visible(str(folder)), _HINT)
