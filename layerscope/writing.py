@@ -80,17 +80,47 @@ def whole_file(
     head, name = os.path.split(os.fsencode(path))
     own = os.open(head or b".", _FOLDER) if folder is None else os.dup(folder)
     try:
-        fd, part = _open_part(own, mode)
-        try:
-            yield fd
-            part = _give_name(own, fd, part, name, replace=replace)
-        finally:
-            os.close(fd)
-            if part:
-                with contextlib.suppress(OSError):
-                    os.unlink(part, dir_fd=own)
+        with new_file(own, mode) as file:
+            yield file.fd
+            file.give_name(name, replace=replace)
     finally:
         os.close(own)
+
+
+@dataclass(slots=True)
+class NewFile:
+    """A file in an open folder that has no name yet."""
+
+    fd: int
+    _folder: int
+    _part: bytes  # Its name until it is complete; empty if it needs none.
+
+    def give_name(
+        self, name: bytes, *, replace: Existing | bool = False, durable: bool = False
+    ) -> None:
+        """See `whole_file`; what is `durable` is on the disk then, even if the power fails."""
+        if durable:
+            os.fsync(self.fd)
+        self._part = _give_name(self._folder, self.fd, self._part, name, replace=replace)
+        if durable:
+            os.fsync(self._folder)
+
+    def drop(self) -> None:
+        os.close(self.fd)
+        if self._part:
+            with contextlib.suppress(OSError):
+                os.unlink(self._part, dir_fd=self._folder)
+
+
+@contextmanager
+def new_file(folder: int, mode: int = 0o600) -> Iterator[NewFile]:
+    """Makes a file in an open folder, of which nothing is left unless it is given a name."""
+    fd, part = _open_part(folder, mode)
+    file = NewFile(fd, folder, part)
+    try:
+        yield file
+    finally:
+        file.drop()
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from layerscope.text import one_line
 
 #: In place of the instruction of a layer of which the history says nothing.
 NOT_IN_HISTORY = "(not in the history)"
-#: What Docker's classic builder writes in place of the files that COPY and ADD name.
-_CHECKSUM = re.compile(r"\b((?:file|multi|dir):[0-9a-f]{12})[0-9a-f]{52}\b")
 #: What engines note about the layer that `docker import` makes.
 _IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
 
@@ -22,11 +20,10 @@ _IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
 def maker(instruction: str | None, comment: str) -> str:
     """What a history entry says about what made it, in a line that is safe on a terminal.
 
-    Checksums are short, so that what follows can be seen. A comment is not an instruction, and is
-    marked: `imported: …` or `unknown: …`.
+    A comment is not an instruction, and is marked: `imported: …` or `unknown: …`.
     """
     if own := one_line(instruction or ""):
-        return _CHECKSUM.sub(r"\1", own)
+        return own
     note = one_line(comment)
     if found := _IMPORT.fullmatch(note):
         source = found[1]
@@ -67,6 +64,8 @@ class Image:
     history: tuple[HistoryEntry, ...]  # History entries, oldest first.
     #: Platforms that the source has the image for, this one's first; empty if there is no choice.
     platforms: tuple[Platform, ...] = ()
+    #: The configuration as it is stored; empty as long as only an engine describes it.
+    document: bytes = field(default=b"", repr=False)
 
     @property
     def missing(self) -> tuple[Layer, ...]:
@@ -124,6 +123,7 @@ def image_from_config(
         config=config.raw,
         layers=tuple(layers),
         history=config.history,
+        document=config.data,
     )
 
 

@@ -206,6 +206,22 @@ def plain_reader(read: Read) -> Read:
     return again if kind is None else decompressed(kind, again)
 
 
+def tar_reader(read: Read, file: str, name: str) -> Read:
+    """A read function over the tar of a layer that is stored compressed or not.
+
+    It raises BadInputError if the layer is damaged.
+    """
+    plain: Read | None = None
+
+    def described(size: int) -> bytes:
+        nonlocal plain
+        with _described(file, name, None):
+            plain = plain or plain_reader(read)
+            return plain(size)
+
+    return described
+
+
 def _shifted(advance: Advance | None, start: int) -> Advance | None:
     if advance is None:
         return None

@@ -171,7 +171,7 @@ class ManifestPlace(ABC):
         Raises LayerscopeError if they do not fit, or are of another platform.
         """
         try:
-            parsed = parse_config(go_json(config))
+            parsed = parse_config(go_json(config), config)
         except ConfigError as error:
             raise self.bad(str(error)) from None
         except ValueError:

@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
+from layerscope.text import visible
 
 if TYPE_CHECKING:
     # A build has begun by the time that numpy is imported.
     from layerscope.filesystem.changeset import Changeset
     from layerscope.images.files.located import Located
-    from layerscope.images.layer_stream import Passed
+    from layerscope.images.layer_stream import Passed, Read
     from layerscope.images.pieces import Piece
     from layerscope.images.two_cores import SecondProcess
 
@@ -88,6 +89,18 @@ class ImageReader(ABC):
 
         for row in rows:
             yield layer, row, pieces(row)
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        """Read functions over the tars of layers, uncompressed and byte for byte.
+
+        `wanted` are diff_ids. Layers come in the order that suits the place, equal ones perhaps
+        once; where their names come last, others are among them: digests show what they are. Each
+        must be read to its end, or not at all. Then `image.document` is known, too. Raises
+        LayerscopeError if a layer cannot be read, or is not kept as its tar.
+        """
+        raise BadInputError(
+            visible(self.image.source), None, "its layers cannot be copied", "Open its image."
+        )
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         """The content of a regular file for random access, or None where it is only a stream.

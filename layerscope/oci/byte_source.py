@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -258,6 +258,20 @@ def whole_reader(source: ByteSource, size: int) -> Callable[[int], bytes]:
         nonlocal position
         piece = source.read(position, min(most, size - position))
         position += len(piece)
+        return piece
+
+    return read
+
+
+def reader_of_pieces(pieces: Iterable[bytes]) -> Callable[[int], bytes]:
+    """A read function over pieces."""
+    rest = b""
+    left = filter(None, pieces)
+
+    def read(most: int) -> bytes:
+        nonlocal rest
+        piece = rest or next(left, b"")
+        piece, rest = piece[:most], piece[most:]
         return piece
 
     return read

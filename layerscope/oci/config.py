@@ -44,10 +44,11 @@ class ImageConfig:
     diff_ids: tuple[str, ...]  # `rootfs.diff_ids`, base first.
     history: tuple[HistoryEntry, ...]
     raw: Mapping[str, Any]
+    data: bytes = b""  # The document itself, if it is known.
 
 
-def parse_config(document: object) -> ImageConfig:
-    """Reads an image configuration; raises ConfigError if it is not one."""
+def parse_config(document: object, data: bytes = b"") -> ImageConfig:
+    """Reads an image configuration, whose bytes are `data`; raises ConfigError if it is not one."""
     if not isinstance(document, dict):
         raise ConfigError("the image configuration is not a JSON object")
     rootfs = document.get("rootfs") or {}
@@ -64,6 +65,7 @@ def parse_config(document: object) -> ImageConfig:
         diff_ids=tuple(diff_ids),
         history=_history(document.get("history"), len(diff_ids)),
         raw=document,
+        data=data,
     )
 
 

@@ -15,7 +15,9 @@ So headers are where lines end, and thousands are decoded at once. It refuses ev
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -104,6 +106,29 @@ def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
             raise TarSplitError("a line is too long")
     if rest:
         yield rest
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """The content of a file, which the stream has next."""
+
+    path: bytes  # As the tar has it.
+    size: int
+
+
+def parts(read: Callable[[int], bytes]) -> Iterator[bytes | FileContent]:
+    """What a layer's tar stream is made of, in order; raises TarSplitError."""
+    for line in _lines(read):
+        try:
+            document = json.loads(line or b"{}")
+            if document.get("type") == 2:
+                yield _decoded(document["payload"])
+            elif size := int(document.get("size") or 0):
+                raw = document.get("name_raw")
+                name = document.get("name") or ""
+                yield FileContent(os.fsencode(name) if raw is None else _decoded(raw), size)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise TarSplitError("it is not what tar-split writes") from None
 
 
 def _segments(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.archives.blob_store import BlobMissingError, BlobStore
 from layerscope.images.archives.oci_layout import OciLayoutReader
-from layerscope.images.archives.save_stream import Reopen, SaveStream, contents_in_stream
+from layerscope.images.archives.save_stream import (
+    Reopen,
+    SaveStream,
+    contents_in_stream,
+    tars_in_stream,
+)
 from layerscope.images.archives.stored_layers import StoredLayer
 from layerscope.images.files.located import Located
-from layerscope.images.layer_stream import Passed
+from layerscope.images.layer_stream import Passed, Read
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted
 from layerscope.oci.byte_source import Buffer, ByteSource
@@ -73,6 +78,16 @@ class _StreamedReader(ImageReader):
         names = {layer: self._read[layer][0] for layer in wanted}
         yield from contents_in_stream(
             self._archive.reopen, self._archive.uncompressed, names, wanted
+        )
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        names = {
+            name
+            for (name, _), layer in zip(self._read, self.image.layers, strict=True)
+            if layer.diff_id in wanted
+        }
+        yield from tars_in_stream(
+            self._archive.reopen, self._archive.uncompressed, names.__contains__
         )
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
 
 from layerscope.errors import BadInputError, EngineError, LayerscopeError, export_broke_off
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.answers import HistoryAnswer
-from layerscope.images.archives.save_stream import SaveStream, contents_in_stream
+from layerscope.images.archives.save_stream import SaveStream, contents_in_stream, tars_in_stream
 from layerscope.images.described import Inspector, described, inspect_platform
-from layerscope.images.layer_stream import Passed
+from layerscope.images.layer_stream import Passed, Read
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted, unreadable
+from layerscope.oci.config import ConfigError, parse_config
 from layerscope.oci.platform import Platform
+from layerscope.records import go_json
 from layerscope.text import plural, visible
 
 
@@ -106,6 +109,22 @@ class EngineExportReader(ImageReader):
         for index, (_, changeset) in enumerate(layers):
             if index not in given and index not in known:
                 yield index, changeset
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        """See `ImageReader.tars`; names of layers come last in old exports."""
+        image = self.image
+        documents: dict[str, bytes] = {}
+        diff_ids = [layer.diff_id for layer in image.layers]
+
+        def take(data: bytes) -> None:
+            with suppress(ValueError, ConfigError):
+                if list(parse_config(go_json(data)).diff_ids) == diff_ids:
+                    documents[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
+
+        yield from tars_in_stream(self._exported, self._file, lambda _: True, take)
+        # containerd's ids are those of manifests.
+        found = documents.get(image.id) or next(iter(documents.values()), b"")
+        self.image = replace(image, document=found)
 
     def contents(self, wanted: Wanted) -> Iterator[Passed]:
         """See `ImageReader.contents`; the image is exported once more."""

@@ -58,7 +58,7 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
         with closed_on_error(store.close):
             tops = self._choose_image(wanted)
             candidates = self._present(tops)
-            descriptor = self.choose(
+            descriptor = self.descriptor = self.choose(
                 candidates, wanted_platform(platform), exact=platform is not None
             )
             self._manifest = self.manifest(self.document(descriptor))

@@ -21,7 +21,13 @@ from layerscope.images.image import Image, image_from_config, with_missing
 from layerscope.images.layer_stream import NOTHING, Digests
 from layerscope.images.manifests import MAX_LAYERS
 from layerscope.oci.config import ConfigError, ImageConfig, parse_config
-from layerscope.oci.manifest import ManifestError, SavedImage, parse_manifest, parse_saved_images
+from layerscope.oci.manifest import (
+    ManifestError,
+    SavedImage,
+    json_bytes,
+    parse_manifest,
+    parse_saved_images,
+)
 from layerscope.oci.reference import parse_reference
 from layerscope.text import decode, plural, short_id, visible
 
@@ -132,12 +138,12 @@ def _config(files: SavedFiles[T], image: SavedImage) -> bytes:
 
 def read_config(file: str, name: str, data: bytes) -> ImageConfig:
     """Parses an image configuration; raises BadInputError if it is invalid."""
-    return _parsed(file, name, load_json(file, name, data))
+    return _parsed(file, name, load_json(file, name, data), data)
 
 
-def _parsed(file: str, name: str, document: object) -> ImageConfig:
+def _parsed(file: str, name: str, document: object, data: bytes) -> ImageConfig:
     try:
-        return parse_config(document)
+        return parse_config(document, data)
     except ConfigError as error:
         raise BadInputError(file, None, f"{visible(name)}: {error}") from None
 
@@ -168,7 +174,7 @@ def saved_image(
         layers = _layers(files, saved)
         diff_ids = [files.diff_id(layer) for layer in layers]
         document = legacy_config(file, files.read, saved, diff_ids)
-        config = _parsed(file, saved.config, document)
+        config = _parsed(file, saved.config, document, json_bytes(document))
     else:
         config = read_config(file, saved.config, _config(files, saved))
         _check_layers(file, saved, config)

@@ -24,10 +24,18 @@ from layerscope.images.archives.save_format import (
     sparse_member,
 )
 from layerscope.images.image import Image
-from layerscope.images.layer_stream import NOTHING, Digests, Passed, layer_contents, read_whole
+from layerscope.images.layer_stream import (
+    NOTHING,
+    Digests,
+    Passed,
+    Read,
+    layer_contents,
+    read_whole,
+    tar_reader,
+)
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Wanted, unreadable
-from layerscope.oci.byte_source import Stream, TruncatedError
+from layerscope.oci.byte_source import Stream, TruncatedError, whole_reader
 from layerscope.oci.compression import compression_of
 from layerscope.oci.manifest import MAX_DOCUMENT
 from layerscope.oci.tar_columns import decode
@@ -241,3 +249,31 @@ def contents_in_stream(
         for name, layer in now.items():
             gone = BadInputError(file, None, f"layer {visible(name)} is no longer there")
             yield from unreadable(layer, later.pop(layer)[1], failure or gone)
+
+
+def tars_in_stream(
+    reopen: Reopen,
+    file: str,
+    wanted: Callable[[str], bool],
+    document: Callable[[bytes], object] = bool,
+) -> Iterator[Read]:
+    """`ImageReader.tars` of an archive that is read again: entries that are wanted by name.
+
+    All that looks like a JSON document goes to `document`.
+    """
+    try:
+        with reopen() as read:
+            source = Stream(read)
+            for part in decode(scan(source, batch_size=1)):
+                if not part.names or int(part.kinds[0]) != _FILE:
+                    continue
+                name, size = entry_name(part.names[0]), int(part.sizes[0])
+                offset = int(part.data_offsets[0])
+                start = source.window(offset)[: min(size, 512)]
+                is_tar = len(start) == 512 and checksum_matches(start)
+                if size <= MAX_DOCUMENT and start[:1] == b"{" and not is_tar:
+                    document(source.read(offset, size))
+                elif wanted(name) and (is_tar or _may_be_layer(name, size, start)):
+                    yield tar_reader(whole_reader(source.part(offset, size), size), file, name)
+    except (TarError, TruncatedError) as error:
+        raise BadInputError(file, error.offset, "the archive has changed or ended early") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from layerscope.errors import SAVE_AGAIN, BadInputError
@@ -14,11 +14,14 @@ from layerscope.images.layer_stream import (
     Advance,
     Digests,
     Passed,
+    Read,
     layer_contents,
     read_layer,
+    tar_reader,
 )
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted, unreadable
+from layerscope.oci.byte_source import whole_reader
 from layerscope.text import not_expected, visible
 
 
@@ -87,6 +90,12 @@ class StoredLayersReader(ImageReader):
             except BadInputError as error:
                 # Its file is gone: all other errors are raised by the pieces.
                 yield from unreadable(number, rows, error)
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        for stored, layer in zip(self._layers, self.image.layers, strict=True):
+            if layer.diff_id in wanted and not layer.missing:
+                with self._store.opened(stored.file) as (source, size, _):
+                    yield tar_reader(whole_reader(source, size), self._store.file, stored.name)
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         with self._store.opened(self._layers[layer].file) as (source, _, _):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +98,7 @@ def named(image: PackedImage, reference: Reference | None, ref: str = "") -> Pac
 
 def archive_pieces(
     images: Sequence[PackedImage], *, docker: bool, advance: Advance | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """The bytes of an archive: with `docker`, what `docker load` takes; else `oci-archive:`.
 
     Raises LayerscopeError if a blob cannot be read, or is not as long as it should be.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from layerscope.errors import Cancelled, LayerscopeError, RegistryError, UsageEr
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.image import Image, with_missing
-from layerscope.images.layer_stream import Passed
+from layerscope.images.layer_stream import Passed, Read, tar_reader
 from layerscope.images.pieces import Piece
 from layerscope.images.platforms import wanted_platform
 from layerscope.images.progress import Progress
@@ -184,6 +184,14 @@ class RegistryReader(ImageReader):
             if streamed:
                 with closing(self._blob(layer)) as blob:
                     yield from whole_contents(layer, blob, changeset, streamed, self._name(), what)
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        for layer in self.image.layers:
+            if layer.diff_id in wanted:
+                name = f"{self._name()}, {self._what(layer.index)}"
+                with closing(self._blob(layer.index, progress.check)) as blob:
+                    yield tar_reader(blob.read, name, layer.diff_id)
+                    blob.verify()
 
     def close(self) -> None:
         self._client.close()

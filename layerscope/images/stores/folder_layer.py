@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,15 +14,16 @@ from layerscope.filesystem.disk_walk import open_below
 from layerscope.filesystem.tar_changeset import changeset_of, read_changeset
 from layerscope.images.files.located import Located
 from layerscope.images.image import Image
+from layerscope.images.layer_stream import Read, range_pieces
 from layerscope.images.pieces import Piece, pieces_of
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known
 from layerscope.images.stores.data_folder import DataFolder, DataFolderError
 from layerscope.images.two_cores import read_layers
-from layerscope.oci.byte_source import TruncatedError, opened
+from layerscope.oci.byte_source import FileRange, TruncatedError, opened, reader_of_pieces
 from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.oci.tar_header import TarError
-from layerscope.oci.tar_split import TarSplitError, TarSplitSource, Unusual, scan_usual
+from layerscope.oci.tar_split import TarSplitError, TarSplitSource, Unusual, parts, scan_usual
 from layerscope.text import decode, visible
 
 #: Bytes of tar-split, compressed, below which a second process saves no time: some 20,000 entries.
@@ -90,6 +91,35 @@ class FolderLayer:
             # With a damaged file, the engine can no longer export the layer; its folder is intact.
             return None
 
+    def tar(self) -> Generator[bytes, None, None]:
+        """The layer's tar, rebuilt from the tar-split file; raises BadInputError if it cannot be.
+
+        Its digest shows whether a file has changed since.
+        """
+        if not self.headers:
+            raise self.root.bad("the engine has not kept the headers of its tar", self.folder)
+        name = self.root.name(self.headers)
+        try:
+            with (
+                os.fdopen(self.root.open_file(self.headers), "rb", buffering=0) as headers,
+                opened(self.root.open_folder(self.folder)) as top,
+            ):
+                for part in parts(decompressed("gzip", headers.read)):
+                    if isinstance(part, bytes):
+                        yield part
+                        continue
+                    path = os.path.normpath(b"/" + part.path).lstrip(b"/")
+                    name = f"{self.root.name(self.folder)}/{visible(decode(path))}"
+                    with opened(open_below(top, path)) as fd:
+                        yield from range_pieces(FileRange(fd, 0, part.size), 0, part.size)
+                    name = self.root.name(self.headers)
+        except (TarSplitError, CompressionError) as error:
+            raise BadInputError(name, None, str(error)) from None
+        except TruncatedError:
+            raise BadInputError(name, None, "it is shorter than the layer says") from None
+        except OSError as error:
+            raise BadInputError(name, None, f"it cannot be read ({error.strerror})") from None
+
     def content(self, changeset: Changeset, row: int) -> Iterator[Piece]:
         """The content of a file; raises BadInputError if it has changed."""
         with closing(self.located(changeset, row)) as content:
@@ -154,3 +184,9 @@ class FolderReader(FolderLayers, ImageReader):
             if len(changeset) and changeset.header_offsets[0] < 0:
                 self._walked.add(index)
             yield index, changeset
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+        for folder, layer in zip(self._folders, self.image.layers, strict=True):
+            if layer.diff_id in wanted:
+                with closing(folder.tar()) as pieces:
+                    yield reader_of_pieces(pieces)
