@@ -30,7 +30,8 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 _SOURCE = (
     "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a "
     "folder with an OCI image layout; or TRANSPORT:…, where TRANSPORT is container, dir, docker, "
-    "docker-archive, docker-daemon, docker-root, oci or oci-archive (see layerscope help sources)"
+    "docker-archive, docker-daemon, docker-root, embedded, oci or "
+    "oci-archive (see layerscope help sources)"
 )
 
 

@@ -138,6 +138,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return _base(environment, "XDG_CACHE_HOME", ".cache") / "layerscope"
 
 
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """What must not be lost: `$XDG_DATA_HOME/layerscope`, or `~/.local/share/layerscope`."""
+    return _base(environment, "XDG_DATA_HOME", ".local/share") / "layerscope"
+
+
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Jobs and unsaved texts: under `$XDG_STATE_HOME` or `~/.local/state`."""
     return _base(environment, "XDG_STATE_HOME", ".local/state") / "layerscope"

@@ -31,7 +31,7 @@ from layerscope.images.answers import (
     PodmanRepository,
     Version,
 )
-from layerscope.images.summary import NONE, ImageSummary, nearest, unix_time
+from layerscope.images.summary import NONE, ImageSummary, unix_time
 from layerscope.oci.platform import Platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
 from layerscope.records import replace
@@ -69,11 +69,6 @@ class DockerEngine(Engine):
         entries = self._images(**({"shared-size": "1"} if sizes else {}))
         if self.is_podman:
             entries = [replace(entry, shared_size=ABSENT) for entry in entries]
-        elif sizes:
-            from layerscope.engines.sharing import shared_beside_steps
-
-            beside = shared_beside_steps(self, entries)
-            entries = [replace(e, shared_size=beside.get(e.id, e.shared_size)) for e in entries]
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
@@ -158,16 +153,10 @@ class DockerEngine(Engine):
             parameters["manifests"] = "1"
         shown = visible(name)
         hint = "`layerscope images` lists what it has."
-        named = is_reference(name) and not _ID.fullmatch(name)
-        if named:
+        if is_reference(name) and not _ID.fullmatch(name):
             hint = f"Pull it: layerscope pull {shown}. Or look at it: layerscope docker://{shown}."
         missing = NotFoundError(f"{self.name} has no image {shown}.", hint)
-        try:
-            return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
-        except NotFoundError:
-            if named and (near := nearest(name, [image.name for image in self.images()])):
-                missing.hint = f"Did you mean {visible(near)}? Or pull it: layerscope pull {shown}."
-            raise
+        return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[HistoryAnswer]:
         with self._asking():

@@ -6,13 +6,17 @@ says so. All methods raise `EngineError` if the engine does not answer as it sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from layerscope.errors import EngineError
 from layerscope.images.answers import FoundRepository, HistoryAnswer, Info, Inspected, ListedImage
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from layerscope.images.reader import ImageReader
 
 #: A stream: a function that reads up to a number of bytes, and one that ends the stream.
 Stream = tuple[Callable[[int], bytes], Callable[[], None]]
@@ -47,6 +51,7 @@ Events = tuple[Iterator[EngineEvent], Callable[[], object]]
 class Engine:
     host: str  # Where it listens.
     name: str  # What it is, with its version.
+    transport: str = "docker-daemon"  # What precedes its images' names in a source.
     platform: str = ""  # The platform that it builds for by default, such as `linux/amd64`.
 
     @property
@@ -98,6 +103,13 @@ class Engine:
         """`GET /images/NAME/get`: the `docker save` stream; see `inspect`."""
         raise self._unsupported("export images")
 
+    def open(self, name: str, source: str, platform: str | None = None) -> ImageReader | None:
+        """Opens an image where the engine keeps it; None if it must be found on disk, or exported.
+
+        `source` is what the reader's image is to be called.
+        """
+        return None
+
     def search(self, term: str, limit: int) -> Sequence[FoundRepository]:
         """`GET /images/search`: repositories of Docker Hub, or of a registry named in the term."""
         raise self._unsupported("search registries")
@@ -117,6 +129,10 @@ class Engine:
 
     def layers_size(self) -> int | None:
         """Bytes that the layers of all images take, each once; None if the engine does not say."""
+        return None
+
+    def freed_by(self, ids: Collection[str]) -> int | None:
+        """Bytes that removing images frees exactly; None if that must be worked out."""
         return None
 
     def close(self) -> None:

@@ -58,6 +58,9 @@ def open_with(
     engine: Engine, name: str, source: str, *, export: bool = False, platform: str | None = None
 ) -> ImageReader:
     """Opens an image of an engine, which the reader closes; see `open_in_engine`."""
+    direct = engine.open(name, source, platform)
+    if direct is not None:
+        return direct
     reader = EngineExportReader(engine, name, source, platform)
     if reader.platform is not None:
         platform = str(reader.platform)

@@ -28,6 +28,12 @@ def sources(text: str) -> Iterator[str]:
         if transport == "container":
             yield from (f"container:{name}" for name in _container_names())
             return
+        if transport == "embedded":
+            from layerscope.engines.embedded.engine import EmbeddedEngine
+
+            names = (image.name for image in EmbeddedEngine().images())
+            yield from (f"embedded:{name}" for name in names if name)
+            return
         if transport == "docker-daemon":
             yield from (f"docker-daemon:{name}" for name in image_names())
             return

@@ -149,6 +149,10 @@ def list_images(source: str | None) -> list[ImageSummary]:
 
         with closing(connect()) as engine:
             return engine.images(sizes=True)
+    if source == "embedded:":
+        from layerscope.engines.embedded.engine import EmbeddedEngine
+
+        return EmbeddedEngine().images()
     transport, _, folder = source.partition(":")
     if transport != "docker-root" or not folder:
         raise UsageError(f"{visible(source)} has no list of images.", "Try docker-root:DIR.")
@@ -328,6 +332,12 @@ def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
     )
 
 
+def _open_embedded(rest: str, source: str, request: Request) -> ImageReader:
+    from layerscope.engines.embedded.engine import EmbeddedEngine
+
+    return EmbeddedEngine().open(rest, source, request.platform)
+
+
 #: What may precede a colon in a source, and what follows it; all else is a name or a path.
 TRANSPORTS: dict[str, tuple[Opener, str]] = {
     "container": (_open_container, "NAME"),
@@ -336,6 +346,7 @@ TRANSPORTS: dict[str, tuple[Opener, str]] = {
     "docker-archive": (_open_docker_archive, "PATH[:REF]"),
     "docker-daemon": (_open_engine, "NAME[:TAG]"),
     "docker-root": (_open_data_folder, "DIR[:NAME]"),
+    "embedded": (_open_embedded, "NAME[:TAG]"),
     "oci": (_open_oci, "DIR[:REF]"),
     "oci-archive": (_open_oci, "PATH[:REF]"),
 }
@@ -345,7 +356,6 @@ TRANSPORTS: dict[str, tuple[Opener, str]] = {
 _NOT_YET = {
     "containerd-root": "Export the image first: ctr images export FILE NAME.",
     "containers-storage": "Save the image first: podman save -o FILE NAME.",
-    "embedded": "Name an image of an engine or a registry, or an archive.",
 }
 
 

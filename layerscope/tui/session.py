@@ -31,6 +31,7 @@ KINDS = {
     "oci": "OCI layout",
     "dir": "folder",
     "docker-root": "data folder",
+    "embedded": "embedded store",
 }
 
 

@@ -44,10 +44,14 @@ class ImageIndex:
         self._read: dict[str, tuple[Image, Mapping[int, Changeset], Stack]] = {}
 
     def all_images(self) -> list[tuple[Image, tuple[str, ...]]]:
-        from layerscope.engines.find_files import engine_images
+        from layerscope.engines.find_files import engine_images, with_instructions
 
         if self.images is None:
-            self.images = list(engine_images(self._connector()))
+            engine = self._connector()
+            self.images = [
+                (with_instructions(image, engine), containers)
+                for image, containers in engine_images(engine)
+            ]
         return self.images
 
     def known(self, image: Image) -> tuple[Image, Mapping[int, Changeset], Stack | None]:

@@ -1,0 +1,297 @@
+"""The files of the embedded store: an OCI image layout (image-layout.md), changed without danger.
+
+`index.json` has an entry for each name, and `blobs/sha256` all else by its digest. A blob gets its
+name when it is whole and on the disk; the index is replaced as a whole. So readers need no lock,
+and what a process leaves when it is killed is at worst a blob that nothing refers to.
+
+Changes of the index take turns: the lock is on the layout's folder, where the kernel releases it
+whenever its process ends. What a running transfer needs is in `leases`, a file for each, which its
+process keeps locked; the digests in it are noted before the transfer relies on a blob, so that
+nobody removes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerscope.bounded import read_file
+from layerscope.config import data_folder
+from layerscope.engines.waiting import patiently
+from layerscope.errors import EngineError, LayerscopeError
+from layerscope.images.archives.blob_store import INDEX, FolderStore, load_json, read_document
+from layerscope.oci.byte_source import opened
+from layerscope.oci.manifest import (
+    OCI_INDEX,
+    Descriptor,
+    ManifestError,
+    json_bytes,
+    parse_descriptor,
+)
+from layerscope.text import visible
+from layerscope.writing import failure, new_file, write_all
+
+STORE = "LAYERSCOPE_STORE"  # The variable that names another folder.
+
+_LAYOUT, _VERSION = "oci-layout", b'{"imageLayoutVersion":"1.0.0"}'
+_BLOBS, _LEASES = "blobs/sha256", "leases"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_HEX = re.compile(r"[0-9a-f]{64}")
+_PIECE = 1 << 20
+#: Seconds to wait for another process; changes of the index take milliseconds.
+_PATIENCE = 60.0
+_TICK = 0.02
+_HINT = "Make room: `layerscope prune` shows what can go. Or set LAYERSCOPE_STORE."
+
+Read = Callable[[int], bytes]
+Document = dict[str, Any]
+
+
+def store_folder() -> Path:
+    """Where the store is: LAYERSCOPE_STORE, or `store` in the user's data folder."""
+    named = os.environ.get(STORE)
+    return Path(named).expanduser() if named else data_folder() / "store"
+
+
+@dataclass(slots=True)
+class Change:
+    entries: list[Document]  # Of the index, to be changed in place.
+    garbage: Container[str] = ()  # Digests of blobs that nothing refers to any more.
+    freed: int = 0  # Bytes that removing them freed.
+
+
+class Store:
+    """The store in a folder, which is made when something is first written."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or store_folder()).absolute()
+        self.file = visible(str(self.folder))
+
+    # What is there.
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / INDEX).is_file()
+
+    @property
+    def version(self) -> object:
+        """Changes with the index."""
+        try:
+            status = (self.folder / INDEX).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def files(self) -> FolderStore:
+        return FolderStore(self.folder)
+
+    def entries(self) -> list[Document]:
+        """The entries of the index, as they are written.
+
+        Raises LayerscopeError if the folder is something else, or the index is damaged.
+        """
+        entries: list[Document] = self._index().get("manifests", [])
+        return entries
+
+    def sizes(self) -> dict[str, int]:
+        """The sizes of all blobs, by digest."""
+        found = {}
+        with suppress(FileNotFoundError), os.scandir(self.folder / _BLOBS) as entries:
+            for entry in entries:
+                if _HEX.fullmatch(entry.name):
+                    with suppress(FileNotFoundError):  # Another process removes it.
+                        found[f"sha256:{entry.name}"] = entry.stat(follow_symlinks=False).st_size
+        return found
+
+    def _index(self) -> Document:
+        store = self.files()
+        if not self.exists:
+            self._check_folder()
+            return {}
+        document = load_json(store.file, INDEX, read_document(store, INDEX))
+        entries = document.get("manifests", []) if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise self._damaged()
+        with suppress(ManifestError):
+            for entry in entries:
+                parse_descriptor(entry)
+            return dict(document)
+        raise self._damaged()
+
+    def _damaged(self) -> EngineError:
+        return EngineError(
+            f"{self.file} is damaged: {INDEX} is not an image index.",
+            "Move the folder away to begin anew, or set LAYERSCOPE_STORE to another one.",
+        )
+
+    def _check_folder(self) -> None:
+        """Raises EngineError if the folder is there, and is not a store."""
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208 - names are what is wanted
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise EngineError(
+                f"{self.file} cannot be read ({error.strerror}).", "Set LAYERSCOPE_STORE."
+            ) from None
+        if names and not {_LAYOUT, "blobs", _LEASES}.intersection(names):
+            raise EngineError(
+                f"{self.file} is not an OCI image layout.",
+                "Set LAYERSCOPE_STORE to another folder.",
+            )
+
+    # Changes.
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[int]:
+        """Keeps other processes from changing the index, or if `shared` from removing blobs.
+
+        Yields a descriptor of the folder, which is made. Raises LayerscopeError if that fails.
+        """
+        with self._translated():
+            self._check_folder()
+            for name in (_BLOBS, _LEASES):
+                (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            with opened(os.open(self.folder, _FOLDER)) as fd:
+                with patiently("another process that changes the embedded store"):
+                    self._lock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+                if not (self.folder / _LAYOUT).exists():
+                    self._write(fd, _LAYOUT, _VERSION)
+                yield fd
+
+    def _lock(self, fd: int, kind: int) -> None:
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+            else:
+                return
+            if time.monotonic() > end:
+                raise EngineError(
+                    f"Another process has been changing {self.file} for a minute.",
+                    "If it hangs, end it, then try again.",
+                )
+            time.sleep(_TICK)
+
+    @contextmanager
+    def changed(self) -> Iterator[Change]:
+        """Changes the index, when the block ends, and then removes what is garbage by that."""
+        with self.locked() as folder:
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], **self._index()}
+            before = json_bytes(index["manifests"])
+            change = Change(index["manifests"])
+            yield change
+            if json_bytes(index["manifests"]) != before or not self.exists:
+                with self._translated():
+                    self._write(folder, INDEX, json_bytes(index))
+            if change.garbage:
+                change.freed = self._remove_blobs(change.garbage)
+
+    def _write(self, folder: int, name: str, data: bytes) -> None:
+        with new_file(folder, 0o644) as file:
+            write_all(file.fd, data)
+            file.give_name(os.fsencode(name), replace=True, durable=True)
+
+    def _remove_blobs(self, digests: Container[str]) -> int:
+        """Removes blobs that no transfer needs; returns their bytes."""
+        freed = 0
+        leased = self.leased()
+        with self._translated(), opened(os.open(self.folder / _BLOBS, _FOLDER)) as folder:
+            for digest, size in self.sizes().items():
+                if digest in digests and digest not in leased:
+                    os.unlink(digest.partition(":")[2], dir_fd=folder)
+                    freed += size
+            os.fsync(folder)
+        return freed
+
+    # What running transfers need.
+
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Keeps the blobs that the block adds or claims until it ends."""
+        with self.locked(shared=True):
+            path = self.folder / _LEASES / os.urandom(8).hex()
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            yield Lease(self, fd)
+        finally:
+            with suppress(OSError):
+                path.unlink()
+            os.close(fd)
+
+    def leased(self) -> set[str]:
+        """The digests that living processes need; removes the leases of dead ones."""
+        found: set[str] = set()
+        for path in (self.folder / _LEASES).glob("*"):
+            with suppress(OSError), opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    found.update(read_file(path).decode("ascii", "replace").split())
+                else:
+                    path.unlink()
+        return found
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LayerscopeError(failure(error, self.file), _HINT) from None
+
+
+class Lease:
+    """What a transfer needs; see `Store.lease`."""
+
+    def __init__(self, store: Store, fd: int) -> None:
+        self._store = store
+        self._fd = fd
+
+    def claim(self, digest: str) -> int | None:
+        """Keeps a blob from being removed; returns its size, or None if it is not there yet."""
+        with self._store.locked(shared=True), self._store._translated():  # noqa: SLF001
+            write_all(self._fd, f"{digest}\n".encode())
+            try:
+                path = self._store.folder / _BLOBS / digest.removeprefix("sha256:")
+                return path.stat().st_size if _HEX.fullmatch(path.name) else None
+            except FileNotFoundError:
+                return None
+
+    def add(self, read: Read, wanted: Container[str] | None = None) -> tuple[str, int]:
+        """Adds a blob, unless its digest is not `wanted`; returns its digest and size.
+
+        Raises LayerscopeError if it cannot be written; nothing of it is left then.
+        """
+        store = self._store
+        digest, size = hashlib.sha256(), 0
+        with store._translated():  # noqa: SLF001
+            blobs = os.open(store.folder / _BLOBS, _FOLDER)
+        with opened(blobs), store._translated(), new_file(blobs, 0o644) as file:  # noqa: SLF001
+            while piece := read(_PIECE):
+                digest.update(piece)
+                write_all(file.fd, piece)
+                size += len(piece)
+            name = f"sha256:{digest.hexdigest()}"
+            if (wanted is None or name in wanted) and self.claim(name) != size:
+                file.give_name(digest.hexdigest().encode(), replace=True, durable=True)
+        return name, size
+
+    def add_document(self, data: bytes, descriptor: Descriptor) -> Descriptor:
+        """Adds a document, and returns its descriptor."""
+        if self.claim(descriptor.digest) != descriptor.size:
+            pieces = iter((data, b""))
+            self.add(lambda _: next(pieces))
+        return descriptor

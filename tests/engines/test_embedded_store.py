@@ -1,0 +1,120 @@
+"""The embedded store beside real tools: engines load what it exports, others read and write it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from layerscope.engines.embedded.engine import EmbeddedEngine
+from layerscope.engines.embedded.importing import import_image
+from layerscope.engines.resolve import open_image
+from layerscope.images.progress import Progress
+from layerscope.oci.reference import parse_reference
+from tests.archives import layer, saved
+from tests.engines.harness import SYSTEM_PATH, Engine
+from tests.engines.kitchen_sink import kitchen_sink
+from tests.engines.listings import listing, use
+from tests.unit.engines.embedded.images import add, archives, check, names
+
+LAYERS = (layer("bin/", ("bin/tool", b"tool" * 5000)), layer(("etc", b"etc")))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedEngine:
+    monkeypatch.setenv("LAYERSCOPE_STORE", str(tmp_path / "store"))
+    return EmbeddedEngine()
+
+
+def bring(store: EmbeddedEngine, source: str, name: str, *, export: bool = False) -> str:
+    reader = open_image(source, export=export)
+    try:
+        return import_image(store.store, reader, parse_reference(name), Progress())
+    finally:
+        reader.close()
+
+
+def test_an_image_of_an_engine_comes_in_from_its_folder_and_by_its_export(
+    engine: Engine, store: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, engine)
+    name = kitchen_sink(engine)
+    # Rebuilt from the folder, the layers are what the configuration names.
+    direct = bring(store, name, "direct:1")
+    truth, mine = listing(name, export=True), listing("embedded:direct:1")
+    assert mine.union == truth.union
+    assert mine.layers == truth.layers
+    if engine.name != "docker-28-containerd":  # Whose ids are those of manifests.
+        assert mine.loaded.image.id == truth.loaded.image.id
+    whole = store.layers_size()
+    store.remove_image("direct:1")
+    assert bring(store, name, "exported:1", export=True) == direct
+    assert store.layers_size() == whole
+    assert check(store.store.folder) == 0
+
+
+def test_an_engine_loads_what_is_exported(
+    engine: Engine, store: EmbeddedEngine, tmp_path: Path
+) -> None:
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(saved(*LAYERS))
+    identifier = add(store.store, archive, "loaded/from-the-store:1")
+    read, stop = store.export("loaded/from-the-store:1")
+    data = b"".join(iter(lambda: read(1 << 20), b""))
+    stop()
+    engine.docker("load", stdin=data)
+    said = json.loads(engine.docker("image", "inspect", "loaded/from-the-store:1").stdout)[0]
+    manifest = store.find("loaded/from-the-store:1").descriptor.digest
+    expected = manifest if engine.name == "docker-28-containerd" else identifier
+    assert said["Id"].removeprefix("sha256:") == expected.removeprefix("sha256:")
+    engine.docker("rmi", "loaded/from-the-store:1")
+
+
+def tool(*command: str | Path) -> str:
+    if shutil.which(str(command[0]), path=SYSTEM_PATH) is None:
+        pytest.skip(f"NOT TESTED: {command[0]} is not installed")
+    environment = {**os.environ, "PATH": SYSTEM_PATH}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_skopeo_reads_and_writes_the_store(store: EmbeddedEngine, tmp_path: Path) -> None:
+    first, second, *_ = archives(tmp_path)
+    one = add(store.store, first, "a:1")
+    folder = store.store.folder
+    said = json.loads(tool("skopeo", "inspect", "--config", f"oci:{folder}:a:1"))
+    assert said["rootfs"]["diff_ids"] == list(store.inspect("a:1").layers)
+    # What is copied there is compressed by skopeo, and is read all the same.
+    add(EmbeddedEngine(store.store).store, second, "b:1")
+    tool("skopeo", "copy", f"oci:{folder}:b:1", f"docker-archive:{tmp_path}/copy.tar:copied:1")
+    original = store.inspect("b:1")
+    store.remove_image("b:1")
+    command = ("skopeo", "copy", "--dest-compress-format", "gzip", "--dest-compress")
+    tool(*command, f"docker-archive:{tmp_path}/copy.tar", f"oci:{folder}:b:1")
+    found = store.inspect("b:1")
+    assert found.layers == original.layers
+    assert listing("embedded:b:1").union == listing(f"docker-archive:{second}").union
+    # A name that skopeo moves has moved.
+    tool("skopeo", "copy", f"oci:{folder}:b:1", f"oci:{folder}:a:1")
+    assert names(store) == {"a:1": found.id, "b:1": found.id}
+    assert {line.id for line in store.images()} == {one, found.id}
+    for name in ("a:1", "b:1", one):
+        store.remove_image(name)
+    assert store.layers_size() == sum(store.garbage().values())
+
+
+def test_umoci_accepts_the_store(store: EmbeddedEngine, tmp_path: Path) -> None:
+    add(store.store, archives(tmp_path)[0], "a:1")
+    folder = store.store.folder
+    assert tool("umoci", "ls", "--layout", folder).split() == ["a:1"]
+    tool("umoci", "unpack", "--image", f"{folder}:a:1", tmp_path / "bundle")
+    assert (tmp_path / "bundle/rootfs/etc/base").read_bytes() == b"base"
+    before = store.layers_size()
+    tool("umoci", "gc", "--layout", folder)
+    assert store.layers_size() == before
+    assert check(folder) == 0
