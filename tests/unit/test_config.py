@@ -155,9 +155,9 @@ def test_unreadable_files_are_reported(file: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "theme = " + "[" * 20_000 + "]" * 20_000,
-        "[keys]\n" + ".".join(["a"] * 20_000) + ' = "x"',
-        ".".join(["theme"] * 20_000) + ' = "x"',
+        "theme = " + "[" * 6_000 + "]" * 6_000,
+        "[keys]\n" + ".".join(["a"] * 6_000) + ' = "x"',
+        ".".join(["theme"] * 6_000) + ' = "x"',
         "cache-limit = " + "9" * 5000,
     ],
 )
