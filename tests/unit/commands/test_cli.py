@@ -172,7 +172,7 @@ def test_empty_values_are_refused(capsys: Capsys, name: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["containers-storage:debian:12", "containerd-root:/var/lib/containerd", "embedded:app:1"],
+    ["containers-storage:debian:12", "containerd-root:/var/lib/containerd"],
 )
 def test_a_transport_that_is_not_read_yet_is_named(capsys: Capsys, source: str) -> None:
     transport = source.partition(":")[0]
