@@ -150,6 +150,19 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--target": _value("STAGE", "the stage to build; the last by default"),
     "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
     "-u --username": _value("USER", "the user name; without it, asks, or checks a kept login"),
+    "--to": _value(
+        "TARGET",
+        "with --via registry: docker-archive:PATH, oci-archive:PATH or oci:DIR, each with [:REF]; "
+        "the current engine by default",
+    ),
+    "--via": _choice(
+        "engine",
+        "registry",
+        text="engine, the default: the engine does it; registry: layerscope's own client does, "
+        "which resumes layers that were cut",
+        metavar="WAY",
+        default="engine",
+    ),
     "--version": {
         "action": "version",
         "version": f"layerscope {__version__}",
@@ -266,9 +279,9 @@ COMMANDS: dict[str, Command] = {
         no="an image stays, or the removal was not confirmed",
     ),
     "pull": Command(
-        "pull an image from its registry into the engine, and show each layer's progress",
+        "pull an image from its registry, and show each layer's progress",
         (
-            *("name", "--platform", "--all-tags"),
+            *("name", "--platform", "--all-tags", "--via", "--to"),
             ("--dry-run", "pull nothing: show which layers are here, and what would be fetched"),
             ("--json", "with --dry-run, print one JSON object"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
@@ -276,6 +289,7 @@ COMMANDS: dict[str, Command] = {
         examples=(
             "layerscope pull debian:12",
             "layerscope pull --dry-run --platform linux/arm64 ghcr.io/org/app:1",
+            "layerscope pull --via registry --to oci:layout ghcr.io/org/app:1",
         ),
     ),
     "push": Command(

@@ -172,6 +172,17 @@ def _stages(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     return {stage.name: "" for stage in find_stages(parse(text)).stages if stage.name}
 
 
+def _targets(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
+    """Files and folders after the forms that a pull can write."""
+    from layerscope.engines.named import files_below
+    from layerscope.transfer.targets import FORMS
+
+    form, colon, path = prefix.partition(":")
+    if form in FORMS and colon:
+        return {f"{form}:{found}": "" for found in files_below(path)}
+    return {f"{form}:": "" for form in FORMS}
+
+
 def _themes(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     return dict.fromkeys(("auto", "dark", "light", "terminal", "plain"), "")
 
@@ -218,6 +229,7 @@ _VALUES: dict[str, Values] = {
     "layer": _layers,
     "platform": _platforms,
     "target": _stages,
+    "to": _targets,
     "theme": _themes,
     "topic": _topics,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from layerscope.commands.jobs import start_and_follow
@@ -26,10 +26,16 @@ def pull(arguments: argparse.Namespace) -> int:
         return _start(PULL, reference, arguments)
     from layerscope.engines.docker import connect
     from layerscope.reports.transfer_report import pull_document, pull_text
-    from layerscope.transfer.preview import preview_pull
+    from layerscope.transfer.preview import preview_own_pull, preview_pull
 
-    with shown_progress("Asking the registry"), closing(connect()) as engine:
-        found = preview_pull(engine, reference, arguments.platform, insecure=arguments.insecure)
+    target = _target(arguments)
+    with shown_progress("Asking the registry"), ExitStack() as stack:
+        engine = None if target else stack.enter_context(closing(connect()))
+        platform, insecure = arguments.platform, arguments.insecure
+        if engine is None or arguments.via == "registry":
+            found = preview_own_pull(engine, reference, platform, target=target, insecure=insecure)
+        else:
+            found = preview_pull(engine, reference, platform, insecure=insecure)
     write_report(arguments.json, pull_document, pull_text, found)
     return 0
 
@@ -62,11 +68,33 @@ def _start(
     platform = getattr(arguments, "platform", None)
     if platform:
         platform = str(wanted_platform(platform))
+    target = _target(arguments)
     request = TransferRequest(
-        str(reference), arguments.all_tags, platform or "", arguments.insecure
+        str(reference),
+        arguments.all_tags,
+        platform or "",
+        arguments.insecure,
+        via=getattr(arguments, "via", "engine"),
+        target=target,
     )
-    connect().close()  # Without an engine, there is no job.
+    if not target:
+        connect().close()  # Without an engine, there is no job.
     return start_and_follow(lambda: start_transfer(kind, request), arguments)
+
+
+def _target(arguments: argparse.Namespace) -> str:
+    """Where a pull goes, checked; empty for the engine. Raises UsageError."""
+    if not getattr(arguments, "to", None):
+        return ""
+    if arguments.via != "registry":
+        raise UsageError("An engine pulls into itself.", "Add --via registry.")
+    from layerscope.transfer.targets import check_place, parse_place
+
+    place = parse_place(arguments.to)
+    if arguments.all_tags and place.ref:
+        raise UsageError("--all-tags gives each image its own name.", "Leave out :REF.")
+    check_place(place)
+    return str(place)
 
 
 def _reference(arguments: argparse.Namespace) -> Reference:

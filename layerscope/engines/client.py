@@ -126,6 +126,18 @@ class Client(docker.APIClient):  # type: ignore[misc]
         self._raise_for_status(response)
         return response
 
+    def post_load(self, pieces: Iterable[bytes]) -> Response:
+        """`POST /images/load` with an archive, which is sent before the answer begins."""
+        response: Response = self.post(
+            self._url("/images/load"),
+            data=iter(pieces),
+            headers={"Content-Type": "application/x-tar", "Accept-Encoding": "identity"},
+            stream=True,
+            timeout=None,
+        )
+        self._raise_for_status(response)
+        return response
+
     def _set_auth_headers(self, headers: dict[str, str]) -> None:
         # As with the docker command, a helper that fails is the same as no login.
         errors = (StoreError, DockerException, ValueError, LookupError, TypeError, AttributeError)

@@ -1,10 +1,13 @@
-"""Pulls and pushes by an engine: `POST /images/create` and `POST /images/NAME/push`."""
+"""Pulls, pushes and loads by an engine.
+
+`POST /images/create`, `POST /images/NAME/push` and `POST /images/load`.
+"""
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from requests import Response
@@ -51,6 +54,26 @@ def push(engine: DockerEngine, reference: Reference) -> TransferStream:
     """Starts a push. Raises EngineError if the engine refuses it."""
     parameters = {"tag": reference.tag or ""}
     return _start(engine, "/images/{0}/push", reference.repository, parameters, reference)
+
+
+def load(engine: DockerEngine, pieces: Iterable[bytes]) -> TransferStream:
+    """Sends the engine a `docker save` archive; returns what it says while it unpacks that.
+
+    Raises EngineError if the engine refuses it.
+    """
+    with translated(engine.host):
+        return TransferStream(engine, engine.client.post_load(pieces))
+
+
+def loaded(messages: Iterable[Mapping[str, Any]], name: str) -> None:
+    """Reads the messages of a load to their end; raises EngineError if it failed."""
+    for message in messages:
+        if "error" in message or "errorDetail" in message:
+            detail = message.get("errorDetail")
+            said = detail.get("message") if isinstance(detail, Mapping) else None
+            reason = one_sentence(str(said or message.get("error") or "it gave no reason"))
+            hint = "Make room where the engine keeps its data." if "no space" in reason else ""
+            raise EngineError(f"{name} does not load the image: {reason}.", hint)
 
 
 def _start(

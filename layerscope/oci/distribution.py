@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -123,24 +123,23 @@ def parse_challenges(header: str) -> list[Challenge]:
         position = found.end()
 
 
-def token_url(challenge: Challenge, repository: str, user: str = "") -> str | None:
-    """Where to get a token that lets us pull, or None if the challenge does not say.
+def token_url(challenge: Challenge, scopes: Sequence[str], user: str = "") -> str | None:
+    """Where to get a token with rights such as `repository:a/b:pull`; None if it does not say.
 
-    Without a repository, it shows that a user may log in, and a refresh token is requested, which
-    can be kept in place of the password. The scope is our own and not the challenge's: a registry
-    must not give itself more rights in our name than to read this repository.
+    Without any, it shows that a user may log in, and a refresh token is requested, which can be
+    kept in place of the password. The scopes are our own and not the challenge's: a registry must
+    not give itself more rights in our name than are needed.
     """
     realm = challenge.parameters.get("realm", "")
     parts = split_url(realm)
     if parts is None or parts.scheme not in ("http", "https"):
         return None
-    if repository:
-        query = {"scope": f"repository:{repository}:pull"}
-    else:
-        query = {"account": user, "client_id": "layerscope", "offline_token": "true"}
+    query = [("scope", scope) for scope in scopes]
+    if not scopes:
+        query = [("account", user), ("client_id", "layerscope"), ("offline_token", "true")]
     service = challenge.parameters.get("service")
     if service:
-        query["service"] = service
+        query.append(("service", service))
     base = realm.partition("#")[0]
     return f"{base}{'&' if parts.query else '?'}{urlencode(query)}"
 

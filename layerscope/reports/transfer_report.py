@@ -44,6 +44,8 @@ class TransferText:
             yield f"Image    {short_id(event.image or '')}{moved}{took}"
             if event.digest:
                 yield f"Digest   {visible(event.digest)}"
+            if event.text:
+                yield f"Written  {one_line(event.text)}"
 
     def status(self) -> str:
         if self._state.end is not None:
@@ -94,6 +96,7 @@ def pull_document(found: PullPreview) -> dict[str, Any]:
             for layer, present in zip(found.layers, found.estimate.present, strict=True)
         ],
         "pull_limit": _limit_document(found.limit),
+        **({} if found.kept is None else {"kept_size": found.kept}),
     }
 
 
@@ -114,10 +117,15 @@ def pull_text(found: PullPreview) -> Iterator[str]:
         yield f"{where} has {visible(found.reference)}{platform} as the registry does."
     else:
         missing = found.estimate.present.count(False)
+        last = f"{where} unpacks them, which takes more."
+        if found.kept is not None:
+            last = f"They go to {where}."
+        if found.kept:
+            last += f" {docker_size(found.kept)} of them are kept from an earlier attempt."
         yield (
             f"A pull{platform} would fetch {docker_size(found.estimate.missing)} of "
             f"{docker_size(found.estimate.total)}: {missing} of "
-            f"{plural(len(found.layers), 'layer')}. {where} unpacks them, which takes more."
+            f"{plural(len(found.layers), 'layer')}. {last}"
         )
     if found.limit is not None:
         hours = found.limit.seconds / 3600

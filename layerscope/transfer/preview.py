@@ -16,6 +16,7 @@ from layerscope.images.platforms import own_platform, wanted_platform
 from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.manifests import FoundImage, ImageFinder
 from layerscope.images.registry.pull_estimate import PullEstimate, pull_estimate
+from layerscope.jobs.worker import Cancellation
 from layerscope.oci.distribution import PullLimit, pull_limit
 from layerscope.oci.platform import Platform, parse_platform
 from layerscope.oci.reference import Reference
@@ -28,11 +29,13 @@ class PullPreview:
     reference: str
     digest: str  # Of the image's manifest.
     platform: Platform | None
-    engine: str  # The engine's name.
+    engine: str  # The name of the engine, or of the file or folder that it goes to.
     layers: tuple[Layer, ...]  # With their stored sizes.
     estimate: PullEstimate  # Which of them the engine has.
     up_to_date: bool  # Whether the engine has this very image, under this name.
     limit: PullLimit | None  # How many pulls the registry allows, if it says so.
+    #: Bytes that are kept of an attempt of our own client; None for a pull by the engine.
+    kept: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,42 @@ def preview_pull(
         _has(engine, reference, found),
         limit,
     )
+
+
+def preview_own_pull(
+    engine: Engine | None,
+    reference: Reference,
+    platform: str | None = None,
+    *,
+    target: str = "",
+    insecure: bool = False,
+    check: Check = no_check,
+) -> PullPreview:
+    """The same of a pull by our own client, into a `target`, or else the engine."""
+    # Not at the top: the engine's way needs none of it.
+    from layerscope.images.registry.kept_blobs import KeptBlobs
+    from layerscope.transfer.targets import target_of
+
+    place = target_of(target, engine, Cancellation())
+    with _finder(reference, wanted_platform(platform), insecure, check, exact=bool(platform)) as (
+        finder,
+        client,
+    ):
+        found = finder.find()
+        limit = pull_limit(client.manifest_headers(reference.digest or reference.tag or "", check))
+    layers = found.manifest.layers
+    lacks = place.lacks(found.image, layers, check)
+    wanted = {each.digest: each for each, lack in zip(layers, lacks, strict=True) if lack}
+    sizes = sum({each.digest: each.size for each in layers}.values())
+    missing = KeptBlobs().missing(list(wanted.values()))
+    kept = sum(each.size for each in wanted.values()) - missing
+    estimate = PullEstimate(tuple(not lack for lack in lacks), sizes, missing)
+    same = not target and engine is not None and _has(engine, reference, found)
+    own = own_platform(found.image)
+    return PullPreview(
+        str(reference), found.digest, own, place.name, found.image.layers, estimate, same, limit,
+        kept,
+    )  # fmt: skip
 
 
 def _has(engine: Engine, reference: Reference, found: FoundImage) -> bool:

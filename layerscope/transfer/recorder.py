@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Recorder:
         self._clock = clock
         self._begun = clock()
         self._layers: dict[str, _Layer] = {}
+        self._lock = threading.RLock()
 
     def started(self, image: str) -> None:
         self._put(TransferEvent("started", image=image, time=time.time()))
@@ -54,6 +56,18 @@ class Recorder:
         current: int | None = None,
         total: int | None = None,
         text: str | None = None,
+    ) -> None:
+        """Takes what happens to a layer; may be called by several threads."""
+        with self._lock:
+            self._layer(identifier, state, current, total, text)
+
+    def _layer(
+        self,
+        identifier: str,
+        state: State,
+        current: int | None,
+        total: int | None,
+        text: str | None,
     ) -> None:
         if self._only and identifier not in self._sizes:
             return  # Podman has a row for the image itself, too.

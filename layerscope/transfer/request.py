@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from layerscope.errors import UsageError
 from layerscope.jobs.job import Job
 from layerscope.jobs.kind import Kind
@@ -15,7 +17,10 @@ class TransferRequest(Record, frozen=True):
     reference: str  # What to transfer, as people write it.
     all_tags: bool = False  # Whether to transfer all tags of the repository.
     platform: str = ""  # Such as `linux/arm64`; empty for the engine's own.
-    insecure: bool = False  # Whether the registry may be asked about sizes without TLS.
+    insecure: bool = False  # Whether the registry may be used without TLS.
+    via: Literal["engine", "registry"] = "engine"  # Who does it: the engine, or our own client.
+    target: str = ""  # Where a pull by our own client goes; empty for the engine.
+    source: str = ""  # What our own client pushes; empty for the engine's image of that name.
 
 
 _WORKER = "layerscope.transfer.worker"

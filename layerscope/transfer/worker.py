@@ -1,10 +1,10 @@
-"""The process of a pull or push: asks the engine for it, and records what it says."""
+"""The process of a pull or push, by the engine or by our own client."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,40 +38,87 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
     recorder = Recorder(write)
     cancellation.waits_for = f"The engine at {current_address().shown}"
     pulls = job.kind == PULL.name
+    own = request.via == "registry"
     try:
-        with waits_reported(recorder.warning), closing(cancellation.ask(connect)) as engine:
-            name = ""
-            for reference in _references(request, engine, cancellation, pulls=pulls):
-                recorder.started(str(reference))
-                name = _transfer(engine, reference, request, recorder, cancellation, pulls=pulls)
+        with waits_reported(recorder.warning), ExitStack() as stack:
+
+            def engine() -> DockerEngine:
+                return stack.enter_context(closing(cancellation.ask(connect)))
+
+            if own and pulls:
+                name, where = _pull_by_registry(request, engine, recorder, cancellation)
+            else:
+                where = ""
+                name = _by_engine(request, engine(), recorder, cancellation, pulls=pulls)
     except Cancelled:
-        recorder.failed(f"Cancelled. {_about_cut(pulls=pulls)}")
+        recorder.failed(f"Cancelled. {_about_cut(pulls=pulls, own=own)}")
         return CANCELLED
     except LayerscopeError as error:
         recorder.failed(str(error))
         return error.exit_code
-    recorder.finished(name)
+    recorder.finished(name, where)
     return 0
 
 
-def _references(
-    request: TransferRequest, engine: DockerEngine, cancellation: Cancellation, *, pulls: bool
+def _by_engine(
+    request: TransferRequest,
+    engine: DockerEngine,
+    recorder: Recorder,
+    cancellation: Cancellation,
+    *,
+    pulls: bool,
+) -> str:
+    """Lets the engine transfer images, and returns the id of the last."""
+    name = ""
+    references = (
+        _to_pull(request, cancellation) if pulls else _to_push(request, engine, cancellation)
+    )
+    for reference in references:
+        recorder.started(str(reference))
+        name = _transfer(engine, reference, request, recorder, cancellation, pulls=pulls)
+    return name
+
+
+def _pull_by_registry(
+    request: TransferRequest,
+    engine: Callable[[], DockerEngine],
+    recorder: Recorder,
+    cancellation: Cancellation,
+) -> tuple[str, str]:
+    # Not at the top: an engine's pull needs none of it.
+    from layerscope.transfer.registry_pull import pull_by_registry
+    from layerscope.transfer.targets import target_of
+
+    if request.target:
+        cancellation.waits_for = ""
+    target = target_of(request.target, None if request.target else engine(), cancellation)
+    references = _to_pull(request, cancellation)
+    return pull_by_registry(references, request, target, recorder, cancellation)
+
+
+def _to_pull(request: TransferRequest, cancellation: Cancellation) -> Iterator[Reference]:
+    reference = parse_reference(request.reference)
+    if not request.all_tags:
+        return iter((reference,))
+    names = tag_names(reference, insecure=request.insecure, check=cancellation.check)
+    return _tagged(reference, names)
+
+
+def _to_push(
+    request: TransferRequest, engine: DockerEngine, cancellation: Cancellation
 ) -> Iterator[Reference]:
     reference = parse_reference(request.reference)
     if not request.all_tags:
-        yield reference
-        return
-    if pulls:
-        names = tag_names(reference, insecure=request.insecure, check=cancellation.check)
-    else:
-        images = cancellation.ask(engine.images)
-        names = [
-            each.tag for each in images if each.repository == reference.repository and each.name
-        ]
-    if not names:
+        return iter((reference,))
+    images = cancellation.ask(engine.images)
+    names = [each.tag for each in images if each.repository == reference.repository and each.name]
+    return _tagged(reference, names)
+
+
+def _tagged(reference: Reference, tags: Sequence[str]) -> Iterator[Reference]:
+    if not tags:
         raise EngineError(f"There are no tags of {reference.repository} to transfer.")
-    for tag in names:
-        yield replace(reference, tag=tag, digest=None)
+    return (replace(reference, tag=tag, digest=None) for tag in tags)
 
 
 def _transfer(
@@ -116,8 +163,10 @@ def _transfer(
     return cancellation.ask(lambda: engine.inspect(str(reference)).id)
 
 
-def _about_cut(*, pulls: bool) -> str:
+def _about_cut(*, pulls: bool, own: bool = False) -> str:
     """What becomes of what was transferred already."""
+    if pulls and own:
+        return "What was fetched is kept; the next pull with --via registry goes on from there."
     if pulls:
         return "Complete layers stay; the engine starts the others again."
     return "Layers that the registry has are not pushed again."

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Site:
     engine: Engine
     registry: Registry
     folder: Path
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,6 +49,7 @@ class Site:
             "XDG_STATE_HOME": str(self.folder / "state"),
             "DOCKER_CONFIG": login(self.folder / "docker", self.registry),
             "HOME": str(self.folder),
+            **self.more,
         }
         return environment(self.engine, **own)
 

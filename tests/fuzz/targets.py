@@ -159,7 +159,7 @@ def registry_words(data: bytes) -> None:
     """What a registry says in headers (which HTTP has in Latin-1) and tables of contents."""
     text = data.decode("latin-1")
     for challenge in parse_challenges(text):
-        token_url(challenge, "library/a")
+        token_url(challenge, ["repository:library/a:pull"])
     retry_after(text, 0.0)
     content_range(text)
     split_url(text)

@@ -8,6 +8,7 @@ Layers stay as they are stored, compressed or not.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -187,6 +188,23 @@ def is_layout(folder: Path) -> bool:
     return False
 
 
+def holds(layout: Path, blob: Descriptor | Blob, check: Callable[[], None]) -> bool:
+    """Whether a layout has a blob whose bytes are right; `check` may raise to stop."""
+    algorithm = blob.digest.partition(":")[0]
+    store, name = FolderStore(layout), blob_file(_WHAT, blob.digest)
+    if algorithm not in ("sha256", "sha512") or not store.holds(name):
+        return False
+    digest = hashlib.new(algorithm)
+    with store.opened(name) as (source, size, _):
+        if size != blob.size:
+            return False
+        read = whole_reader(source, size)
+        while piece := read(_PIECE):
+            check()
+            digest.update(piece)
+    return digest.hexdigest() == blob.digest.partition(":")[2]
+
+
 def _exists(path: Path) -> UsageError:
     return UsageError(f"{visible(str(path))} already exists.", "Name another file.")
 
@@ -200,7 +218,7 @@ def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -
         _check_space(own, images, folder)
         written = 0
         for blob in _blobs(images):
-            _add_blob(folder / blob_file(_WHAT, blob.digest), blob)
+            _add_blob(folder, blob)
             written += blob.size
             if advance is not None:
                 advance(written)
@@ -214,12 +232,13 @@ def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -
         os.close(own)
 
 
-def _add_blob(path: Path, blob: Blob) -> None:
-    with suppress(OSError):
-        if path.stat().st_size == blob.size:
-            return
+def _add_blob(folder: Path, blob: Blob) -> None:
+    path = folder / blob_file(_WHAT, blob.digest)
+    there = os.path.lexists(path)
+    if there and holds(folder, blob, lambda: None):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    if blob.file is not None:
+    if blob.file is not None and not there:
         with suppress(OSError):
             os.link(f"/proc/self/fd/{blob.file}", path)
             return

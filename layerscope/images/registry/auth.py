@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -37,20 +37,23 @@ class Proof:
 class Authorizer:
     """Keeps the proof for one repository, and makes a new one when the registry requires it.
 
-    `find` looks up credentials once, when the registry first requires some; `ask` sends requests to
-    token servers; `plain` says whether logins may be sent to a host and port without TLS.
+    `scopes` are the rights that tokens are asked for. `find` looks up credentials once, when the
+    registry first requires some; `ask` sends requests to token servers; `plain` says whether logins
+    may be sent to a host and port without TLS.
     """
 
     def __init__(
         self,
         domain: str,
         repository: str,
+        scopes: Sequence[str],
         find: Callable[[str, str], Lookup],
         ask: AskToken,
         plain: Callable[[str], bool] = is_loopback,
     ) -> None:
         self._domain = domain
         self._repository = repository
+        self._scopes = scopes
         self._find = find
         self._ask = ask
         self._plain = plain
@@ -109,7 +112,7 @@ class Authorizer:
         secure: bool,
     ) -> str:
         user = "" if credentials is None else credentials.username
-        url = token_url(challenge, self._repository, user)
+        url = token_url(challenge, self._scopes, user)
         if url is None:
             raise RegistryError(
                 f"{subject.registry} requires a token but does not say where to get one.",
@@ -123,6 +126,7 @@ class Authorizer:
             )
         if credentials is not None and credentials.identity_token:
             fields = dict(parse_qsl(parts.query))
+            fields |= {"scope": " ".join(self._scopes)} if self._scopes else {}
             fields |= {
                 "grant_type": "refresh_token",
                 "refresh_token": credentials.identity_token,

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from layerscope.errors import LayerscopeError, RegistryError, failures_ignored
+from layerscope.errors import Cancelled, LayerscopeError, RegistryError
 from layerscope.images.registry.client import Check, RegistryClient, no_check
-from layerscope.images.registry.errors import cut, too_short, wrong_digest
+from layerscope.images.registry.errors import LostConnection, cut, too_short, wrong_digest
 from layerscope.oci.distribution import blob_path, content_range, is_digest
 from layerscope.oci.manifest import MAX_DOCUMENT, Descriptor
 from layerscope.text import visible
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
     from urllib3 import BaseHTTPResponse
 
 #: The most broken connections for a blob, even if each delivers some bytes.
@@ -43,16 +45,21 @@ class BlobStream:
         check: Check = no_check,
         start: int = 0,
         end: int | None = None,
+        digest: Hash | None = None,
         missing: LayerscopeError | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        retrying: Callable[[str], None] | None = None,
     ) -> None:
         """Opens nothing yet; `what` is its name in messages, and `check` raises to stop.
+
+        With a `digest` of the bytes before `start`, it is the rest of a whole blob: it comes even
+        from a registry that does not send parts. `retrying` receives why something is tried again.
 
         Raises RegistryError if the digest's algorithm is not supported; later, `missing` if the
         registry does not have the blob.
         """
         self._client = client
-        self._subject = client.subject(what, missing)
+        self._subject = client.subject(what, missing, retrying)
         if not is_digest(descriptor.digest):
             raise RegistryError(
                 f"{visible(what)} has an unsupported digest.",
@@ -63,9 +70,9 @@ class BlobStream:
         self._check = check
         self._on_bytes = on_bytes
         self._end = descriptor.size if end is None else min(end, descriptor.size)
-        self._partial = start > 0 or self._end < descriptor.size
-        self._digest = None
-        if not self._partial:
+        self._partial = (start > 0 and digest is None) or self._end < descriptor.size
+        self._digest = digest
+        if digest is None and not self._partial:
             self._digest = hashlib.new(descriptor.digest.partition(":")[0])
         self._response: BaseHTTPResponse | None = None
         self._failures = 0
@@ -155,7 +162,7 @@ class BlobStream:
         self._resumes += 1
         if self._failures >= self._client.patience.tries or self._resumes > _MOST_RESUMES:
             raise cut(self._subject, self.position, self._failures)
-        self._client.pause(self._failures, self._check)
+        self._client.pause(self._failures, self._check, subject=self._subject)
 
     def _connect(self) -> BaseHTTPResponse:
         response = self._range() if self.position or self._partial else None
@@ -183,14 +190,18 @@ class BlobStream:
     def _range(self) -> BaseHTTPResponse | None:
         """The rest as a range, or the whole blob (200); None if the registry refuses."""
         headers = {"Range": f"bytes={self.position}-{self._end - 1}"}
-        with failures_ignored():
+        try:
             response = self._client.open(
                 "GET", self._path, self._subject, headers, self._check, expect=(200, 206)
             )
-            span = content_range(response.headers.get("Content-Range"))
-            if response.status == 200 or (span is not None and span[0] == self.position):
-                return response
-            response.close()
+        except (Cancelled, LostConnection):
+            raise
+        except LayerscopeError:
+            return None
+        span = content_range(response.headers.get("Content-Range"))
+        if response.status == 200 or (span is not None and span[0] == self.position):
+            return response
+        response.close()
         return None
 
 

@@ -13,7 +13,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
@@ -21,8 +21,13 @@ from urllib.parse import urljoin
 from layerscope.errors import LayerscopeError, RegistryError, failures_ignored
 from layerscope.images.registry.auth import Authorizer
 from layerscope.images.registry.credentials import Lookup, find_credentials
-from layerscope.images.registry.errors import Subject, cut, error_for
-from layerscope.images.registry.transport import ConnectionCut, Patience, Transport
+from layerscope.images.registry.errors import LostConnection, Subject, cut, error_for
+from layerscope.images.registry.transport import (
+    ConnectionCut,
+    NoConnection,
+    Patience,
+    Transport,
+)
 from layerscope.oci.distribution import (
     ACCEPT_MANIFESTS,
     api_host,
@@ -42,9 +47,11 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 Check = Callable[[], None]
+#: A request's body, made anew each time that it is sent; its headers say how long it is.
+Body = Callable[[], bytes | Iterable[bytes]]
 
 #: Statuses that may go away.
-_PASSING: Final = frozenset((408, 429, 500, 502, 503, 504))
+PASSING: Final = frozenset((408, 429, 500, 502, 503, 504))
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS: Final = 5
 _MOST_PAGES: Final = 100
@@ -73,7 +80,8 @@ class RegistryClient:
     `domain` is the registry, as references have it. `find` looks up credentials, at the first
     request that needs some. `base` is the registry's address, such as `https://host:5000`, if
     known. `insecure` says whether it may be read without TLS, or with an invalid certificate; a
-    registry on this machine always may.
+    registry on this machine always may. `push` asks for the right to write, and for that to read
+    the repositories that blobs may be mounted from.
     """
 
     def __init__(
@@ -85,6 +93,8 @@ class RegistryClient:
         find: Callable[[str, str], Lookup] = find_credentials,
         base: str | None = None,
         insecure: bool = False,
+        push: bool = False,
+        mounts: Sequence[str] = (),
     ) -> None:
         self.domain = domain
         self.repository = repository
@@ -96,7 +106,13 @@ class RegistryClient:
         self._base = base or (None if lax else f"https://{host}")
         self._lock = threading.Lock()
         plain = (lambda other: same_host(other, host)) if insecure else is_loopback
-        self._authorizer = Authorizer(domain, repository, find, self._ask_token, plain)
+        scopes = [f"repository:{other}:pull" for other in mounts]
+        if repository:
+            actions = "pull,push" if push else "pull"
+            scopes.insert(0, f"repository:{repository}:{actions}")
+        self._push = push
+        self._answered = False  # Whether the registry has ever answered.
+        self._authorizer = Authorizer(domain, repository, scopes, find, self._ask_token, plain)
 
     def manifest(self, reference: str, check: Check = no_check) -> Document:
         """Fetches a manifest or index, by tag or digest.
@@ -128,8 +144,13 @@ class RegistryClient:
             return response.headers
         return {}
 
-    def subject(self, what: str, missing: LayerscopeError | None = None) -> Subject:
-        return Subject(self.domain, self.repository, what, missing)
+    def subject(
+        self,
+        what: str,
+        missing: LayerscopeError | None = None,
+        retrying: Callable[[str], None] | None = None,
+    ) -> Subject:
+        return Subject(self.domain, self.repository, what, missing, self._push, retrying)
 
     def open(
         self,
@@ -140,27 +161,30 @@ class RegistryClient:
         check: Check = no_check,
         expect: Collection[int] = (200,),
         tries: int | None = None,
+        body: Body | None = None,
     ) -> BaseHTTPResponse:
         """Sends a request until the registry answers with an expected status or a final error.
 
-        `path` is under the registry's address; `check` raises to stop waiting. `tries` is how often
-        it is sent at most, if the connection breaks or the registry is busy.
+        `path` is under the registry's address, or a whole address that the registry gave; `check`
+        raises to stop waiting. `tries` is how often it is sent at most, if the connection breaks or
+        the registry is busy.
 
         Returns the response, its body unread. Raises LayerscopeError if there was no such response.
         """
-        url = self._address(subject, check) + path
+        base = self._address(subject, check)
+        url = path if "://" in path else base + path
         first = self._authorizer.proof().number
         while True:
             proof = self._authorizer.proof()
 
             def send(authorization: str | None = proof.header) -> BaseHTTPResponse:
-                return self._follow(method, url, headers, authorization, subject)
+                return self._follow(method, url, headers, authorization, subject, base, body)
 
-            response, sent = self._persist(send, subject, check, tries)
+            response, sent = self._persist(send, subject, check, tries, expect)
             if response.status in expect:
                 return response
             challenge = response.headers.get("WWW-Authenticate") or ""
-            body = self._error_body(response, method)
+            said = self._error_body(response, method)
             if response.status == 401:
                 if proof.number > first:
                     # It was made for this very request: another one would be no better.
@@ -168,7 +192,16 @@ class RegistryClient:
                 self._authorizer.prove(challenge, proof, subject, check, secure=_secure(url))
                 continue
             wait = wait_of(response.headers, time.time())
-            raise error_for(response.status, subject, error_text(body), tries=sent, wait=wait)
+            raise error_for(response.status, subject, error_text(said), tries=sent, wait=wait)
+
+    def location(self, response: BaseHTTPResponse, path: str, subject: Subject) -> str:
+        """The address that a response to `path` names, which may be relative.
+
+        Raises RegistryError if it is not valid.
+        """
+        base = self._base or ""
+        url = path if "://" in path else base + path
+        return self._redirected(url, response.headers.get("Location") or "", subject)
 
     def read_small(self, response: BaseHTTPResponse, subject: Subject) -> bytes:
         """Reads a whole document, and closes the response.
@@ -193,11 +226,24 @@ class RegistryClient:
             )
         return bytes(data)
 
-    def pause(self, attempt: int, check: Check, at_least: float = 0.0) -> None:
-        """Waits after a number of failed attempts: longer each time, with jitter."""
+    def pause(
+        self,
+        attempt: int,
+        check: Check,
+        at_least: float = 0.0,
+        subject: Subject | None = None,
+        why: str = "the connection broke",
+    ) -> None:
+        """Waits after a number of failed attempts: longer each time, with jitter.
+
+        The subject's `retrying` receives what happens, as a sentence.
+        """
         limit = min(self.patience.first_wait * 2 ** (attempt - 1), self.patience.longest_wait)
         jitter = random.uniform(limit / 2, limit)  # noqa: S311 - guessing it gains nothing
-        wait_for(max(at_least, jitter), check)
+        seconds = max(at_least, jitter)
+        if subject is not None and subject.retrying is not None:
+            subject.retrying(f"{why}; trying again in {max(1, round(seconds))} s")
+        wait_for(seconds, check)
 
     def pages(
         self, path: str, subject: Subject, check: Check = no_check
@@ -231,6 +277,7 @@ class RegistryClient:
         subject: Subject,
         check: Check,
         most: int | None = None,
+        expect: Collection[int] = (),
     ) -> tuple[BaseHTTPResponse, int]:
         """Sends a request until the response is final; returns that and the number of tries."""
         patience = self.patience
@@ -243,19 +290,25 @@ class RegistryClient:
             try:
                 response = send()
             except ConnectionCut as error:
+                why = str(error)
+                # One that has answered before may be restarting.
+                if isinstance(error, NoConnection) and (not self._answered or tries >= most):
+                    raise error.final from None
                 if tries >= most:
-                    raise RegistryError(
+                    raise LostConnection(
                         f"{subject.registry} cannot be reached ({error}), {tries} times.",
                         "Check the network, then try again.",
                     ) from None
             else:
-                if response.status not in _PASSING or tries >= most:
+                self._answered = True
+                if response.status not in PASSING or response.status in expect or tries >= most:
                     return response, tries
+                why = f"the registry answered {response.status}"
                 asked = wait_of(response.headers, time.time()) or 0.0
                 if asked > patience.longest_retry_after:
                     return response, tries
                 response.close()
-            self.pause(tries, check, asked)
+            self.pause(tries, check, asked, subject, why)
 
     def _follow(
         self,
@@ -264,14 +317,16 @@ class RegistryClient:
         headers: Mapping[str, str],
         authorization: str | None,
         subject: Subject,
+        base: str,
+        body: Body | None,
     ) -> BaseHTTPResponse:
         """Sends a request and follows redirects; only the registry itself gets credentials."""
-        home = origin(url)
+        home = origin(base)
         for _ in range(_MOST_REDIRECTS):
             sent = dict(headers)
             if authorization is not None and origin(url) == home:
                 sent["Authorization"] = authorization
-            response = self._transport.request(method, url, sent)
+            response = self._transport.request(method, url, sent, body and body())
             if response.status not in _REDIRECTS:
                 return response
             location = response.headers.get("Location") or ""
@@ -335,6 +390,8 @@ class RegistryClient:
             return not self._speaks_tls(host)
         try:
             response = self._transport.request("GET", f"http://{host}/v2/", {})
+        except NoConnection as error:
+            raise error.final from None
         except (ConnectionCut, RegistryError):
             return not self._speaks_tls(host)
         response.close()

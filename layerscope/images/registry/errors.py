@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
@@ -25,6 +26,9 @@ class Subject:
     what: str  # What is requested, such as `layer sha256:…`.
     #: The error to raise if it does not exist, in place of the usual one.
     missing: LayerscopeError | None = None
+    push: bool = False  # Whether it is for a push.
+    #: Receives why a request is sent again, and when.
+    retrying: Callable[[str], None] | None = None
 
     @property
     def image(self) -> str:
@@ -38,6 +42,14 @@ class Subject:
     @property
     def registry(self) -> str:
         return visible(self.domain)
+
+
+class LostConnection(RegistryError):
+    """A registry that cannot be reached any more, however often that was tried."""
+
+
+class WrongDigest(RegistryError):
+    """Bytes that are not those of the digest that was asked for."""
 
 
 def refused(subject: Subject, lookup: Lookup) -> RegistryError:
@@ -55,7 +67,8 @@ def refused(subject: Subject, lookup: Lookup) -> RegistryError:
         )
     because = f" No login was found: {lookup.trouble}." if lookup.trouble else ""
     return RegistryError(
-        f"{subject.registry} requires a login to read {visible(subject.whole)} (401).{because}",
+        f"{subject.registry} requires a login to {'push to' if subject.push else 'read'} "
+        f"{visible(subject.whole)} (401).{because}",
         f"Check the name, or log in with {login}.",
     )
 
@@ -73,7 +86,19 @@ def error_for(
     if status == 403:
         return RegistryError(
             f"{registry} denies access to {visible(subject.whole)} (403{said}).",
-            "Ask for permission to pull it, or log in as a user who has it.",
+            f"Ask for permission to {'push to' if subject.push else 'pull'} it, or log in as a "
+            "user who has it.",
+        )
+    if status == 404 and subject.push:
+        return NotFoundError(
+            f"{registry} has no repository {visible(subject.repository)}, and makes none "
+            f"(404{said}).",
+            "Check the name, or create the repository there first.",
+        )
+    if status == 413:
+        return RegistryError(
+            f"{registry} does not accept {visible(subject.what)}: it is too large (413{said}).",
+            "Make it smaller, or raise the limit of the registry or of the proxy in front of it.",
         )
     if status == 404:
         what, repository = visible(subject.what), visible(subject.repository)
@@ -90,7 +115,8 @@ def error_for(
     if status >= 500:
         reason = _REASONS.get(status, "server error")
         return RegistryError(
-            f"{registry} failed to send {visible(subject.what)} ({status} {reason}{said}{times}).",
+            f"{registry} failed to {'take' if subject.push else 'send'} {visible(subject.what)} "
+            f"({status} {reason}{said}{times}).",
             "Try again later.",
         )
     return RegistryError(
@@ -99,9 +125,9 @@ def error_for(
     )
 
 
-def wrong_digest(subject: Subject, expected: str, got: str) -> RegistryError:
+def wrong_digest(subject: Subject, expected: str, got: str) -> WrongDigest:
     differs = not_expected("digest", expected, got)
-    return RegistryError(
+    return WrongDigest(
         f"{subject.registry} sent bytes that do not match the digest of {visible(subject.what)}: "
         f"{differs}.",
         "The registry, or something between it and layerscope, is damaged or malicious: do not "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,10 @@ from layerscope.images.registry.blobs import fetch_config
 from layerscope.images.registry.client import Check, RegistryClient
 from layerscope.images.registry.errors import wrong_digest
 from layerscope.oci.distribution import SCHEMA_1_TYPES, is_digest
-from layerscope.oci.manifest import INDEX_TYPES, Descriptor, Manifest
+from layerscope.oci.manifest import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from layerscope.oci.platform import Platform, image_candidates
 from layerscope.oci.reference import Reference
-from layerscope.records import go_json
+from layerscope.records import go_json, text_of
 from layerscope.text import visible
 
 
@@ -26,6 +27,9 @@ class FoundImage:
     image: Image
     manifest: Manifest
     digest: str  # The digest of its manifest.
+    top: Descriptor  # What the reference names: its manifest, or an index.
+    own: Descriptor  # Its manifest.
+    documents: Mapping[str, bytes]  # These and the configuration as they are stored, by digest.
 
 
 class ImageFinder(ManifestPlace):
@@ -52,6 +56,7 @@ class ImageFinder(ManifestPlace):
         self._check = check
         self._documents = documents
         self._exact = exact
+        self._data: dict[str, bytes] = {}
         self.name = visible(str(reference))
 
     def find(self) -> FoundImage:
@@ -60,6 +65,7 @@ class ImageFinder(ManifestPlace):
         Raises LayerscopeError if it does not exist, or is not an image that can be read.
         """
         document, digest = self._first()
+        top = own = self._described(document, digest)
         chosen: Descriptor | None = None
         candidates: list[Descriptor] = []
         if _is_index(document):
@@ -71,6 +77,7 @@ class ImageFinder(ManifestPlace):
             chosen = self.choose(candidates, self._platform, exact=self._exact)
             digest = chosen.digest
             document = self.document(chosen)
+            own = self._described(document, digest)
         manifest = self.manifest(document)
         image = self.image_of(
             manifest,
@@ -85,7 +92,13 @@ class ImageFinder(ManifestPlace):
             replace(layer, stored_size=descriptor.size)
             for layer, descriptor in zip(image.layers, manifest.layers, strict=True)
         )
-        return FoundImage(replace(image, layers=layers), manifest, digest)
+        data = {each: self._data[each] for each in (top.digest, digest, manifest.config.digest)}
+        return FoundImage(replace(image, layers=layers), manifest, digest, top, own, data)
+
+    def _described(self, document: dict[str, Any], digest: str) -> Descriptor:
+        """The descriptor of a manifest or index, some of which do not name their own type."""
+        kind = text_of(document, "mediaType") or (OCI_INDEX if _is_index(document) else "")
+        return Descriptor(kind or OCI_MANIFEST, digest, len(self._data[digest]), {})
 
     def document(self, descriptor: Descriptor) -> dict[str, Any]:
         return self._document(descriptor.digest)[0]
@@ -143,6 +156,7 @@ class ImageFinder(ManifestPlace):
                 "Push it again with a recent Docker.",
             )
         digest = promised or "sha256:" + hashlib.sha256(data).hexdigest()
+        self._data[digest] = data
         if self._documents is not None:
             self._documents.put(digest, data)
         return document, digest
@@ -153,6 +167,7 @@ class ImageFinder(ManifestPlace):
             data = fetch_config(self._client, descriptor, self._check)
             if self._documents is not None:
                 self._documents.put(descriptor.digest, data)
+        self._data[descriptor.digest] = data
         return data
 
 

@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,14 @@ _CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d", "~/.config/co
 
 class ConnectionCut(Exception):
     """A connection that broke or timed out; worth another try. The text says how."""
+
+
+class NoConnection(ConnectionCut):
+    """A host that accepts no connection: worth another try only if it did before."""
+
+    def __init__(self, text: str, final: RegistryError) -> None:
+        super().__init__(text)
+        self.final = final  # The error, unless another try is worth it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +70,17 @@ class Transport:
         self._lock = threading.Lock()
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
     ) -> BaseHTTPResponse:
         """Sends a request, and returns the response with its body unread.
 
         Redirects are not followed here: the caller knows which headers to leave out then. Raises
-        ConnectionCut if the connection broke, or took too long, and RegistryError if trying again
-        is of no use.
+        ConnectionCut if the connection broke, or took too long, NoConnection if there is none, and
+        RegistryError if trying again is of no use.
         """
         from urllib3 import exceptions
 
@@ -106,7 +118,7 @@ class Transport:
                 raise RegistryError(
                     f"There is no host {visible(host)}.", "Check the name and the network."
                 ) from None
-            raise _no_connection(host, error) from None
+            raise NoConnection(cause(error), _no_connection(host, error)) from None
         except (exceptions.InvalidHeader, ValueError):
             # Not with the error's own text, which quotes headers.
             raise RegistryError(f"{visible(host)} is not the address of a registry.") from None

@@ -58,7 +58,7 @@ def test_challenges() -> None:
 
 def test_token_url() -> None:
     def url(realm: str, **more: str) -> str | None:
-        return token_url(Challenge("bearer", {"realm": realm, **more}), "a/b")
+        return token_url(Challenge("bearer", {"realm": realm, **more}), ["repository:a/b:pull"])
 
     assert url("https://x/t") == "https://x/t?scope=repository%3Aa%2Fb%3Apull"
     assert url("https://x/t?u=1", service="s s") == (
