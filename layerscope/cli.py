@@ -17,6 +17,7 @@ from layerscope import __version__, config, process
 from layerscope.commands import command
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.parser import GENERAL, Command, Parser, item
+from layerscope.parser import age as _age
 from layerscope.parser import choice as _choice
 from layerscope.parser import number as _number
 from layerscope.parser import repeated as _repeated
@@ -46,6 +47,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "images": _value("IMAGE", "a name or an id", nargs="+"),
     "names": _value("IMAGE", "names of images; all by default", nargs="*", default=[]),
     "name": _value("NAME", "[HOST/]NAME[:TAG], of Docker Hub without HOST"),
+    "new_name": _value("NAME", "the name that it gets: [HOST/]NAME[:TAG]"),
     "path": _value("PATH", "a path in the image"),
     "paths": _value("PATH", "a file or folder; / is all", nargs="+"),
     "pattern": _value(
@@ -71,6 +73,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--all-tags": _switch("all tags of the repository"),
     "--all": _switch("all images of the current engine instead, those that waste most first"),
     "--ascii": _switch("draw with ASCII only") | {"default": None},
+    "--build-cache": _switch("build cache that is not in use and that no image shares"),
+    "--containers": _switch("containers that do not run; their volumes stay"),
+    "--dangling": _switch("images without a tag; the default if nothing else is named"),
+    "--force": _switch("move the name, even if another image has it"),
+    "--older-than": _value(
+        "AGE", "only what was made, or last used, that long ago: 30d, 12h, 2w", type=_age
+    ),
+    "--unused": _switch("images that no container uses, with or without a tag"),
     "--bases": _switch("look base images up in the engine or a registry"),
     "--build-arg": _repeated(
         "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
@@ -278,6 +288,32 @@ COMMANDS: dict[str, Command] = {
         examples=("layerscope rm --dry-run debian:11", "layerscope rm --yes debian:11"),
         no="an image stays, or the removal was not confirmed",
     ),
+    "tag": Command(
+        "give an image of the engine another name",
+        (("source", "the image, by name or id"), "new_name", "--force"),
+        examples=("layerscope tag app:1 registry.example.com:5000/app:1",),
+        no="another image has the name, and keeps it",
+    ),
+    "untag": Command(
+        "remove names of images; asks if an image would go with its last one",
+        ("images", "--dry-run", "--yes", "--json"),
+        examples=("layerscope untag app:old",),
+        no="a container needs the image of the name, or its removal was not confirmed",
+    ),
+    "prune": Command(
+        "remove images, containers and build cache that nothing needs, after showing them",
+        (
+            *("--dangling", "--unused", "--containers", "--build-cache", "--older-than"),
+            ("--label", "only images and containers that have this label; NAME for any value"),
+            *("--dry-run", "--yes", "--json"),
+        ),
+        examples=(
+            "layerscope prune",
+            "layerscope prune --unused --older-than 30d --dry-run",
+            "layerscope prune --containers --build-cache --yes",
+        ),
+        no="it was not confirmed",
+    ),
     "pull": Command(
         "pull an image from its registry, and show each layer's progress",
         (
@@ -425,7 +461,7 @@ _ACTIONS = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm",
+    "images of an engine": "images ps rm tag untag prune",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

@@ -26,6 +26,14 @@ def number(text: str) -> int:
     return int(text)
 
 
+def age(text: str) -> float:
+    """The seconds of an age such as `30d`."""
+    match = re.fullmatch("([0-9]{1,6})([mhdwy])", named(text))
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
+    return int(match[1]) * {"m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}[match[2]]
+
+
 def value(metavar: str, text: str, **more: Any) -> dict[str, Any]:
     return {"metavar": metavar, "help": text, "type": named, **more}
 

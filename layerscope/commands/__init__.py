@@ -13,7 +13,9 @@ from importlib import import_module
 #: The module of this package that has a function for each command.
 _MODULES = {
     "image": "inspect waste packages files history cat extract diff ci",
-    "engine": "images ps rm find",
+    "engine": "images ps find",
+    "removing": "rm untag prune",
+    "making": "tag",
     "registry": "search tags drift login logout",
     "dockerfiles": "lint dockerfile",
     "building": "build",

@@ -1,4 +1,4 @@
-"""The images of an engine: images, ps, rm, find."""
+"""The images of an engine: images, ps, find."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from layerscope.commands.asking import agreed, may_ask
 from layerscope.commands.opening import opened
 from layerscope.errors import PlatformMissingError, UsageError, failures_ignored
 from layerscope.output import write_lines, write_report
@@ -118,45 +117,6 @@ def _warn_of_unread(number: int) -> None:
     if number:
         count = plural(number, "image has", "images have")
         _warn(f"{count} layers that have not been read yet; --index reads them.")
-
-
-def rm(arguments: argparse.Namespace) -> int:
-    """Removes images.
-
-    Returns 1 if something that was named stays, or the user did not want it; else 0.
-    """
-    from layerscope.engines.docker import connect
-    from layerscope.engines.removal import Space, find_images, holdings_of, remove
-    from layerscope.images.reclaim import plan as plan_removal
-    from layerscope.reports.removal_report import done_sentence, plan_document, plan_text
-
-    if arguments.json and not (arguments.dry_run or arguments.yes):
-        raise UsageError("--json does not ask.", "Add --dry-run, or --yes to remove.")
-    if not (arguments.dry_run or arguments.yes or may_ask()):
-        raise UsageError(
-            "Removing images must be confirmed, and there is no terminal to ask on.",
-            "See what would happen with --dry-run, then add --yes.",
-        )
-    with closing(connect()) as engine:
-        with shown_progress("Asking the engine"):
-            holdings = holdings_of(engine)
-            plan = plan_removal(holdings, find_images(holdings, arguments.images))
-        freed = None
-        if not arguments.json:
-            write_lines(plan_text(plan))
-        if (plan.removed or plan.untagged) and not arguments.dry_run:
-            if not (arguments.yes or agreed("Go ahead? (y/N) ")):
-                print("Nothing was removed.", file=sys.stderr)
-                return 1
-            with shown_progress("Removing"):
-                space = Space(engine, plan)
-                for line in remove(engine, plan):
-                    print(line, file=sys.stderr)
-                freed = space.freed()
-            print(done_sentence(plan, freed), file=sys.stderr)
-        if arguments.json:
-            write_lines([json.dumps(plan_document(plan, freed))])
-    return 1 if plan.obstacles else 0
 
 
 def find(arguments: argparse.Namespace) -> int:

@@ -84,6 +84,10 @@ class Client(docker.APIClient):  # type: ignore[misc]
         """The JSON at a path; `names` replace `{0}` and so on in it."""
         return self._result(self._get(self._url(path, *names), params=parameters), True)
 
+    def post_json(self, path: str, body: Any = None, **parameters: str | Sequence[str]) -> Any:
+        """Posts to a path; returns the JSON of the answer."""
+        return self._result(self._post_json(self._url(path), data=body, params=parameters), True)
+
     def open_stream(
         self, path: str, name: str = "", parameters: Mapping[str, str | bytes] | None = None
     ) -> Response:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from docker.errors import DockerException, NotFound
 
@@ -29,13 +29,15 @@ from layerscope.images.answers import (
     ListedContainer,
     ListedImage,
     PodmanRepository,
+    Pruned,
     Version,
 )
+from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import NONE, ImageSummary, unix_time
 from layerscope.oci.platform import Platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
 from layerscope.records import replace
-from layerscope.text import visible
+from layerscope.text import short_id, visible
 
 T = TypeVar("T")
 
@@ -113,8 +115,39 @@ class DockerEngine(Engine):
     def keeps_blobs(self) -> bool:
         return self.info().snapshotter
 
-    def cache_shares_layers(self) -> bool:
-        return any(entry.shared for entry in self._disk_usage().cache)
+    def tag_image(self, identifier: str, name: str) -> None:
+        repository, _, tag = name.rpartition(":")
+        with self._asking():
+            # Podman does not move a name without `force`.
+            self.client.tag(identifier, repository, tag, force=True)
+
+    def remove_container(self, identifier: str) -> None:
+        with self._asking():
+            try:
+                self.client.remove_container(identifier)
+            except NotFound:
+                raise NotFoundError(f"There is no container {short_id(identifier)}.") from None
+
+    def build_cache(self) -> Sequence[CachedStep]:
+        return [
+            CachedStep(
+                each.id,
+                each.description,
+                max(0, each.size),
+                max(unix_time(each.created), unix_time(each.used)),
+                each.in_use,
+                each.shared,
+                each.parents or tuple(filter(None, [each.parent])),
+            )
+            for each in self._disk_usage().cache
+        ]
+
+    def remove_cached(self, identifier: str) -> int:
+        # The filter is a regular expression.
+        filters = json.dumps({"id": [f"^{re.escape(identifier)}$"]})
+        with self._asking():
+            answer = self.client.post_json("/build/prune", all="1", filters=filters)
+            return max(0, checked(answer, Pruned, self.host).reclaimed)
 
     def layers_size(self) -> int | None:
         # Measuring containers and volumes, too, would take long.
@@ -143,6 +176,7 @@ class DockerEngine(Engine):
                 image=entry.image_name,
                 created=unix_time(entry.created),
                 size=entry.size if sizes and entry.size >= 0 else None,
+                labels=texts(entry.labels),
             )
             for entry in entries
         ]
@@ -269,6 +303,11 @@ def _platform_parameter(platform: Platform | None) -> dict[str, str]:
 def with_algorithm(identifier: str) -> str:
     """An id as Docker writes it; Podman sometimes omits the algorithm."""
     return identifier if ":" in identifier or not identifier else f"sha256:{identifier}"
+
+
+def texts(labels: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of which all values are text."""
+    return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
 def _summaries(entry: ListedImage, shared: Mapping[str, int]) -> Iterator[ImageSummary]:

@@ -6,12 +6,13 @@ says so. All methods raise `EngineError` if the engine does not answer as it sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layerscope.errors import EngineError
 from layerscope.images.answers import FoundRepository, HistoryAnswer, Info, Inspected, ListedImage
+from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
 
@@ -33,6 +34,7 @@ class ContainerSummary:
     image: str = ""  # Its image's name as it was given, or an id.
     created: int = 0  # Unix time.
     size: int | None = None  # Bytes in its read-write layer; None if that was not asked or said.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,21 @@ class Engine:
         """
         raise self._unsupported("remove images")
 
-    def cache_shares_layers(self) -> bool:
-        """Whether a build cache holds layers of images."""
-        return False
+    def tag_image(self, identifier: str, name: str) -> None:
+        """Gives an image a name `repository:tag`, and takes it from the image that has it."""
+        raise self._unsupported("name images")
+
+    def remove_container(self, identifier: str) -> None:
+        """Removes a container that does not run; its volumes stay. Raises NotFoundError."""
+        raise self._unsupported("remove containers")
+
+    def build_cache(self) -> Sequence[CachedStep]:
+        """The entries of its build cache."""
+        return ()
+
+    def remove_cached(self, identifier: str) -> int:
+        """Removes an entry of the build cache; returns the bytes that this freed."""
+        raise self._unsupported("remove parts of its build cache")
 
     def layers_size(self) -> int | None:
         """Bytes that the layers of all images take, each once; None if the engine does not say."""

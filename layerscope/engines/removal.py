@@ -6,25 +6,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 
-from layerscope.engines.docker import with_algorithm
+from layerscope.engines.docker import texts, with_algorithm
 from layerscope.engines.engine import Engine
 from layerscope.engines.local_store import LocalStore, NoFastWay
 from layerscope.errors import EngineError, LayerscopeError, NotFoundError
 from layerscope.images.answers import Inspected
 from layerscope.images.archives.save_format import same_reference
-from layerscope.images.reclaim import Bounds, Held, Holdings, Plan, top_sizes
+from layerscope.images.reclaim import (
+    Bounds,
+    Held,
+    HeldContainer,
+    Holdings,
+    Plan,
+    top_sizes,
+)
 from layerscope.images.stores.folder_layer import FolderLayer
 from layerscope.images.stores.overlay2 import GraphStore, chain_ids
 from layerscope.images.stores.podman import PodmanStore
 from layerscope.images.summary import NONE, unix_time
 from layerscope.text import short_id, visible
 
+#: States of containers that do not run, and can be removed.
+_STOPPED = ("created", "exited", "dead", "stopped", "configured", "initialized")
 
-def holdings_of(engine: Engine) -> Holdings:
-    """All images of an engine, with their layers and what uses them."""
+
+def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False) -> Holdings:
+    """All images of an engine, with their layers and what uses them.
+
+    `containers` and `cache` say whether to find the sizes of stopped containers, which takes the
+    engine long, and the entries of the build cache.
+    """
     users: dict[str, list[tuple[str, str]]] = {}
-    for container in engine.containers():
+    there = engine.containers(sizes=containers)
+    for container in there:
         users.setdefault(container.image_id, []).append((container.name, container.state))
+    stopped = [
+        HeldContainer(each.id, each.name, each.state, each.size, each.created, each.labels)
+        for each in there
+        if containers and each.state in _STOPPED
+    ]
+    steps = engine.build_cache()
     images: dict[str, Held] = {}
     listed = engine.all_images()
     for entry in listed:
@@ -42,11 +63,14 @@ def holdings_of(engine: Engine) -> Holdings:
             parent=with_algorithm(entry.parent or inspected.parent),
             containers=tuple(users.pop(identifier, ())),
             created=unix_time(entry.created),
+            labels=texts(entry.labels),
         )
     whole = {entry.id: entry.size for entry in listed}
     # A container whose image was removed holds layers that the engine does not list.
-    hidden = bool(users) or engine.cache_shares_layers()
-    return Holdings(images, _Measure(engine, images, whole), hidden)
+    hidden = bool(users) or any(step.shared for step in steps)
+    measure = _Measure(engine, images, whole)
+    steps = steps if cache else ()
+    return Holdings(images, measure, hidden, stopped, steps, rough=engine.keeps_blobs)
 
 
 class _Measure:
@@ -112,12 +136,13 @@ def _matches(holdings: Holdings, name: str) -> Iterator[tuple[str, str]]:
         yield ids[0], ""
 
 
-def remove(engine: Engine, plan: Plan) -> Iterator[str]:
-    """Carries out a plan; yields a line for each name and image once it is removed.
+def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[str]:
+    """Carries out a plan; yields a line for each thing that is removed.
 
-    Nothing is removed if a name or an image has changed since the plan was made. Images are removed
-    by id, and a name only while it is still the image's, for as much as an engine allows: between
-    its answer and the removal, nobody can lock a name.
+    Nothing is removed if a name, an image or a container has changed since the plan was made.
+    Images are removed by id, and a name only while it is still the image's, for as much as an
+    engine allows: between its answer and the removal, nobody can lock a name. `space` learns what
+    this frees apart from layers of images.
 
     Raises EngineError if something has changed, or the engine refused; what was removed before
     stays removed.
@@ -125,6 +150,12 @@ def remove(engine: Engine, plan: Plan) -> Iterator[str]:
     inspected = {image.id: _unchanged(engine, image) for image in plan.removed}
     for each in plan.untagged:
         _check_name(engine, each.name, each.id)
+    _check_containers(engine, plan.containers)
+    for container in plan.containers:
+        engine.remove_container(container.id)
+        if space is not None:
+            space.others += container.size or 0
+        yield f"Removed container {visible(container.name)}"
     for each in plan.untagged:
         yield _untag(engine, each.name, each.id)
     for image in plan.removed:
@@ -142,6 +173,11 @@ def remove(engine: Engine, plan: Plan) -> Iterator[str]:
             pass
         yield from (f"Untagged {visible(tag)}" for tag in kept)
         yield f"Removed {short_id(image.id)}"
+    for step in plan.cache:
+        reclaimed = engine.remove_cached(step.id)
+        if space is not None:
+            space.others += reclaimed
+        yield f"Removed build cache {visible(step.id)}"
 
 
 class Space:
@@ -149,6 +185,7 @@ class Space:
 
     def __init__(self, engine: Engine, plan: Plan) -> None:
         self._engine = engine
+        self.others = 0  # Bytes of containers and build cache that were freed.
         self._before: int | None = None
         #: Bytes of files of layers, by id, where the engine says nothing; None if not known either.
         self._sizes: dict[str, int] | None = None
@@ -164,11 +201,15 @@ class Space:
             if self._before is not None:
                 after = self._engine.layers_size()
                 # Something else may have been pulled or built meanwhile.
-                return None if after is None else max(0, self._before - after)
+                layers = None if after is None else max(0, self._before - after)
+                # Where containerd has them, containers and build cache are among its layers.
+                also = 0 if self._engine.keeps_blobs else self.others
+                return None if layers is None else layers + also
             if self._sizes is not None:
                 with closing(LocalStore(self._engine)) as store:
                     there = PodmanStore(store.root).layer_ids()
-                return sum(size for layer, size in self._sizes.items() if layer not in there)
+                gone = (size for layer, size in self._sizes.items() if layer not in there)
+                return sum(gone) + self.others
         return None
 
     def _measured(self, plan: Plan) -> dict[str, int]:
@@ -178,6 +219,16 @@ class Space:
             for image in plan.removed:
                 layers |= podman.layers(image.id)
             return {name: int(layer.changeset().sizes.sum()) for name, layer in layers.items()}
+
+
+def _check_containers(engine: Engine, containers: Sequence[HeldContainer]) -> None:
+    states = {each.id: each.state for each in engine.containers()} if containers else {}
+    for each in containers:
+        state = states.get(each.id)
+        if state is None:
+            raise _changed(f"Container {visible(each.name)} is gone.")
+        if state not in _STOPPED:
+            raise _changed(f"Container {visible(each.name)} is {visible(state)} by now.")
 
 
 def _unchanged(engine: Engine, image: Held) -> Inspected:

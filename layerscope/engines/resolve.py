@@ -127,6 +127,24 @@ def _check_name(source: str) -> None:
     )
 
 
+def name_in_engine(source: str) -> str:
+    """The name or id of an image of the engine; raises UsageError for all other sources."""
+    transport, colon, rest = source.partition(":")
+    if transport == "docker-daemon" and colon:
+        source = rest
+    elif transport == "container" and colon:
+        raise UsageError(
+            f"{visible(source)} is a container, not an image.",
+            "Commit the container, and name the image that this makes.",
+        )
+    elif (colon and transport in TRANSPORTS and not rest[:1].isdigit()) or _looks_like_path(source):
+        raise UsageError(
+            f"{visible(source)} is not in the engine.", "Pull it, or load it into the engine."
+        )
+    _check_name(source)
+    return source
+
+
 def engine_has(name: str) -> bool:
     """Whether the current engine has an image of this name; not if it does not answer."""
     from layerscope.engines.docker import connect

@@ -99,10 +99,31 @@ class ListedImage(Record, frozen=True, rename="pascal"):
     created: Whole | float | str = 0
     size: Whole = 0
     shared_size: Whole = ABSENT
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 class CacheEntry(Record, frozen=True, rename="pascal"):
+    id: str = field(default="", name="ID")
+    parents: tuple[str, ...] = ()
+    parent: str = ""  # The only one that older engines report.
+    description: str = ""
+    in_use: bool = False
     shared: bool = False
+    size: Whole = 0
+    created: Whole | float | str = field(default=0, name="CreatedAt")
+    used: Whole | float | str = field(default=0, name="LastUsedAt")
+
+
+class Pruned(Record, frozen=True, rename="pascal"):
+    """`POST /build/prune`."""
+
+    reclaimed: Whole = field(default=0, name="SpaceReclaimed")
+
+
+class Committed(Record, frozen=True, rename="pascal"):
+    """`POST /commit`."""
+
+    id: str = ""
 
 
 class DiskUsage(Record, frozen=True, rename="pascal"):
@@ -123,6 +144,7 @@ class ListedContainer(Record, frozen=True, rename="pascal"):
     state: str = ""
     created: Whole | float | str = 0
     size: Whole = field(default=0, name="SizeRw")  # Left out if it is 0, or was not asked for.
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 class EventActor(Record, frozen=True, rename="pascal"):

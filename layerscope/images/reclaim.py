@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+#: Why an image stays whose names are removed.
+BUILT_ON = "stays, as images were built on it"
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -23,6 +26,32 @@ class Held:
     #: Names and states of the containers that were made from it.
     containers: tuple[tuple[str, str], ...] = ()
     created: int = 0  # Unix time.
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldContainer:
+    """A container that does not run."""
+
+    id: str
+    name: str
+    state: str
+    size: int | None  # Bytes in its read-write layer; None if they are not known.
+    created: int = 0  # Unix time.
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CachedStep:
+    """An entry of a build cache."""
+
+    id: str
+    what: str  # What made it, as its builder describes it.
+    size: int  # Bytes.
+    used: int = 0  # When it was last used, as Unix time.
+    in_use: bool = False
+    shared: bool = False  # Whether an image has its layer too, so that removing it frees nothing.
+    parents: tuple[str, ...] = ()  # Ids of the entries that it was made from.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +61,11 @@ class Bounds:
     least: int
     most: int | None
 
+    def __add__(self, other: Bounds) -> Bounds:
+        known = self.most is not None and other.most is not None
+        most = (self.most or 0) + (other.most or 0)
+        return Bounds(self.least + other.least, most if known else None)
+
     @property
     def exact(self) -> bool:
         return self.least == self.most
@@ -39,10 +73,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """An image that is not removed because containers need it."""
+    """An image that is not removed because containers, or images built on it, need it."""
 
     name: str
     containers: tuple[tuple[str, str], ...]
+    built_on_it: tuple[str, ...] = ()  # Names of the images that stay.
 
 
 class Untagged(NamedTuple):
@@ -59,9 +94,16 @@ class Plan:
     #: Images that are removed, each before those that it was built on.
     removed: list[Held] = field(default_factory=list)
     asked: frozenset[str] = frozenset()  # Ids of the images that were to be removed.
-    obstacles: list[Obstacle] = field(default_factory=list)  # Images that containers need.
+    obstacles: list[Obstacle] = field(default_factory=list)  # Images that are needed.
+    containers: list[HeldContainer] = field(default_factory=list)  # Those that are removed.
+    #: Entries of the build cache that are removed, each before those that it was made from.
+    cache: list[CachedStep] = field(default_factory=list)
     layers: tuple[str, ...] = ()  # chain_ids of the layers that are removed.
     freed: Bounds = Bounds(0, 0)  # Bytes that this frees.
+
+    @property
+    def empty(self) -> bool:
+        return not (self.removed or self.untagged or self.containers or self.cache)
 
     @property
     def families(self) -> list[tuple[Held, list[Held]]]:
@@ -89,6 +131,18 @@ class Holdings:
     #: Returns the size of an image's topmost layers; takes its id and their number.
     measure: Callable[[str, int], Bounds]
     hidden_users: bool = False  # Whether something else, such as a build cache, may use layers too.
+    stopped: Sequence[HeldContainer] = ()  # Containers that do not run.
+    cache: Sequence[CachedStep] = ()
+    #: Whether containers and build cache may take more than the sizes that the engine reports.
+    rough: bool = False
+
+    @property
+    def children(self) -> Mapping[str, set[str]]:
+        """Ids of the images that were built on an image, by its id."""
+        found: dict[str, set[str]] = {}
+        for image in self.images.values():
+            found.setdefault(image.parent, set()).add(image.id)
+        return found
 
 
 def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
@@ -111,17 +165,14 @@ def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
             result.obstacles.append(Obstacle(name, image.containers))
         else:
             going.add(identifier)
-    children: dict[str, set[str]] = {}
-    for image in holdings.images.values():
-        children.setdefault(image.parent, set()).add(image.id)
+    children = holdings.children
     named = result.asked = frozenset(going)
     _add_parents(holdings.images, going)
     while kept := [each for each in going if children.get(each, set()) - going]:
         going.difference_update(kept)
     for identifier in sorted(named - going):
         image = holdings.images[identifier]
-        reason = "stays, as images were built on it"
-        result.untagged += [Untagged(tag, reason, identifier) for tag in image.tags]
+        result.untagged += [Untagged(tag, BUILT_ON, identifier) for tag in image.tags]
     result.removed = sorted(
         (holdings.images[identifier] for identifier in going),
         key=lambda image: (-_depth(holdings.images, image), -image.created, image.id),

@@ -1,4 +1,4 @@
-"""`layerscope rm`: what removing images frees, and what prevents it."""
+"""`layerscope rm`, `untag` and `prune`: what removing frees, and what prevents it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerscope.images.reclaim import Bounds, Obstacle, Plan
-from layerscope.text import docker_size, listed, plural, short_id, visible
+from layerscope.text import (
+    clip,
+    docker_size,
+    listed,
+    one_line,
+    plural,
+    short_id,
+    short_name,
+    visible,
+)
+
+_LONGEST = 80  # Characters of what made an entry of a build cache.
 
 
-def plan_document(plan: Plan, freed: int | None = None) -> dict[str, Any]:
+def plan_document(plan: Plan, freed: int | None = None, of: str = "rm") -> dict[str, Any]:
     """The object of `rm --json`; sizes are bytes. `freed` is what was measured afterwards."""
     built = {each.id: image.id for image, below in plan.families for each in below}
     return {
-        "schema": "layerscope.rm/1",
+        "schema": f"layerscope.{of}/1",
         "removed": [
             {
                 "id": image.id,
@@ -31,8 +42,16 @@ def plan_document(plan: Plan, freed: int | None = None) -> dict[str, Any]:
                 "containers": [
                     {"name": name, "state": state} for name, state in obstacle.containers
                 ],
+                "images": list(obstacle.built_on_it),
             }
             for obstacle in plan.obstacles
+        ],
+        "containers": [
+            {"id": each.id, "name": each.name, "state": each.state, "size": each.size}
+            for each in plan.containers
+        ],
+        "build_cache": [
+            {"id": each.id, "description": each.what, "size": each.size} for each in plan.cache
         ],
         "layers": len(plan.layers),
         "freed_at_least": plan.freed.least,
@@ -43,6 +62,10 @@ def plan_document(plan: Plan, freed: int | None = None) -> dict[str, Any]:
 
 
 def plan_text(plan: Plan) -> Iterator[str]:
+    for container in plan.containers:
+        size = "" if container.size is None else f"  {docker_size(container.size)}"
+        state = visible(container.state)
+        yield f"Remove  container {visible(container.name)}  ({state}){size}"
     for image, below in plan.families:
         identifier = short_id(image.id)
         names = visible(", ".join(image.tags))
@@ -52,25 +75,40 @@ def plan_text(plan: Plan) -> Iterator[str]:
         yield text
     for each in plan.untagged:
         yield f"Untag   {visible(each.name)}  (the image {visible(each.reason)})"
+    for step in plan.cache:
+        what = clip(one_line(step.what) or visible(step.id), _LONGEST)
+        yield f"Remove  build cache  {what}  {docker_size(step.size)}"
     for obstacle in plan.obstacles:
         yield f"Keep    {obstacle_text(obstacle)}"
     yield sentence(plan)
 
 
+def last_names(plan: Plan) -> Iterator[str]:
+    """Sentences about images that are removed since they lose their last names."""
+    for image in plan.removed:
+        if image.tags:
+            be = "is its last name" if len(image.tags) == 1 else "are its last names"
+            names = listed(map(visible, image.tags))
+            yield f"Without a name, image {short_id(image.id)} is removed: {names} {be}."
+
+
 def obstacle_text(obstacle: Obstacle) -> str:
+    name = short_name(obstacle.name)
+    if obstacle.built_on_it:
+        return f"{name}: {listed(map(short_name, obstacle.built_on_it))} was built on it"
     users = listed(
         f"{visible(name)} ({visible(state)})" if state else visible(name)
         for name, state in obstacle.containers
     )
-    return f"{visible(obstacle.name)}: in use by {users}"
+    return f"{name}: in use by {users}"
 
 
 def sentence(plan: Plan) -> str:
-    if not plan.removed and not plan.untagged:
+    if plan.empty:
         return "Nothing can be removed."
     parts = []
-    if plan.removed:
-        parts.append(f"removes {_removed(plan)}")
+    if what := _removed(plan):
+        parts.append(f"removes {what}")
     if plan.untagged:
         parts.append(f"only removes {plural(len(plan.untagged), 'name')}")
     text = " and ".join(parts)
@@ -85,17 +123,25 @@ def marked_text(plan: Plan) -> str:
 
 def done_sentence(plan: Plan, freed: int | None) -> str:
     """What was removed and freed; `freed` is as it was measured, None if that was not possible."""
-    if not plan.removed:
+    what = _removed(plan)
+    if not what:
         return f"Removed the name {listed(visible(each.name) for each in plan.untagged)}."
     if freed is None:
-        return f"Removed {_removed(plan)}, freed {freed_text(plan.freed)} (not measured)."
-    return f"Removed {_removed(plan)}, freed {freed_text(Bounds(freed, freed))}."
+        return f"Removed {what}, freed {freed_text(plan.freed)} (not measured)."
+    return f"Removed {what}, freed {freed_text(Bounds(freed, freed))}."
 
 
 def _removed(plan: Plan) -> str:
-    images = plural(len(plan.families), "image")
-    others = len(plan.removed) - len(plan.families)
-    return f"{images} and {_intermediate(others)}" if others else images
+    """How many of each kind, in words; empty if nothing but names is removed."""
+    numbers = (
+        (len(plan.containers), "container"),
+        (len(plan.families), "image"),
+        (len(plan.removed) - len(plan.families), "intermediate image"),
+        (len(plan.cache), "entry of the build cache"),
+    )
+    many = {"entry of the build cache": "entries of the build cache"}
+    parts = [plural(number, what, many.get(what, "")) for number, what in numbers if number]
+    return listed(parts) if parts else ""
 
 
 def _intermediate(number: int) -> str:

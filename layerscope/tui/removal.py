@@ -9,6 +9,7 @@ from layerscope.errors import NotFoundError
 from layerscope.text import visible
 
 if TYPE_CHECKING:
+    from layerscope.images.pruning import PruneRequest
     from layerscope.images.reclaim import Holdings, Plan
     from layerscope.tui.session import Connector
 
@@ -45,6 +46,16 @@ class Reclaimer:
                     raise NotFoundError(f"The engine no longer has {what}.", "Reload the list.")
             return plan(holdings, names)
 
+    def prune(self, request: PruneRequest) -> Plan:
+        """Works out what can be pruned."""
+        from layerscope.engines.removal import holdings_of
+        from layerscope.images.pruning import prune
+
+        with self._lock:
+            engine = self._connector()
+            held = holdings_of(engine, containers=request.containers, cache=request.cache)
+            return prune(held, request)
+
     def remove(self, plan: Plan) -> int | None:
         """Carries out a plan; returns the bytes that this freed, None if they are not known."""
         from layerscope.engines.removal import Space, remove
@@ -53,7 +64,7 @@ class Reclaimer:
             with self._lock:
                 engine = self._connector()
                 space = Space(engine, plan)
-                for _ in remove(engine, plan):
+                for _ in remove(engine, plan, space):
                     pass
                 return space.freed()
         finally:

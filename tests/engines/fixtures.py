@@ -105,7 +105,7 @@ def _group(item: pytest.Function) -> str | None:
     """Return which tests are to share a worker, and so its engines."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     for value in parameters:
-        name = value[0] if isinstance(value, tuple) else value
+        name = value[0] if isinstance(value, tuple) and value else value
         if isinstance(name, str) and name in ENGINES:
             return f"{name}, builds" if "site" in item.fixturenames else name
     for name in ENGINES:

@@ -14,7 +14,7 @@ import docker
 import pytest
 
 from tests.engines.harness import Engine
-from tests.engines.images import build, busybox_base
+from tests.engines.images import build, busybox_base, context_tar
 from tests.truth.command import environment, run_program
 
 ONE, TWO = "layerscope.test/rm-one:1", "layerscope.test/rm-two:1"
@@ -140,11 +140,13 @@ def test_a_container_is_in_the_way(images: Engine) -> None:
             client.remove_container(container)
 
 
-def asked(engine: Engine, names: Sequence[str], meanwhile: Callable[[], object]) -> tuple[int, str]:
+def asked(
+    engine: Engine, names: Sequence[str], meanwhile: Callable[[], object], command: str = "rm"
+) -> tuple[int, str]:
     """Runs `layerscope rm` on a terminal, does something while it asks, and agrees."""
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "layerscope", "rm", *names],
+        [sys.executable, "-m", "layerscope", command, *names],
         env=environment(engine),
         stdin=theirs,
         stdout=subprocess.DEVNULL,
@@ -219,3 +221,100 @@ def test_what_an_image_was_built_on_stays_if_it_was_not_shown(images: Engine) ->
     assert code == 0, text
     if images.kind == "docker" and images.name == "docker-debian":
         assert parent in ids(images)
+
+
+def pruned(engine: Engine, *arguments: str) -> dict[str, object]:
+    run = run_program(
+        [sys.executable, "-m", "layerscope", "prune", "--json", *arguments], environment(engine)
+    )
+    assert run.returncode == 0, run.stderr
+    found: dict[str, object] = json.loads(run.stdout)
+    return found
+
+
+def test_pruning_removes_what_it_showed_and_frees_what_it_said(images: Engine) -> None:
+    base = busybox_base(images)
+    names = ("layerscope.test/pruned:1", "layerscope.test/pruned:1", "layerscope.test/kept:1")
+    for number, name in enumerate(names):
+        # The second takes the name of the first, which is dangling then.
+        dockerfile = f"FROM {base}\nLABEL prune=me number={number}\nCOPY big /big\n"
+        build(images, dockerfile, {"big": os.urandom(100_000 + number)}, name)
+    with images.api() as client:
+        container = client.create_container(base, ["/bin/sh", "-c", "echo x"], name="rm-stopped")
+    asked = ("--dangling", "--containers", "--label", "prune")
+    try:
+        predicted = pruned(images, *asked, "--dry-run")
+        tops = [each for each in predicted["removed"] if each["because_of"] is None]  # type: ignore[attr-defined]
+        assert len(tops) == 1
+        assert predicted["containers"] == []
+        there = ids(images)
+        before = layers_size(images)
+        again = pruned(images, *asked, "--yes")
+        freed = before - layers_size(images)
+        assert again.pop("freed") == freed >= 100_000
+        assert predicted.pop("freed") is None
+        assert again == predicted
+        agrees(images, predicted, freed)
+        removed = {str(each["id"]) for each in predicted["removed"]}  # type: ignore[attr-defined]
+        assert {each.removeprefix("sha256:") for each in there - ids(images)} == {
+            each.removeprefix("sha256:") for each in removed
+        }
+        predicted = pruned(images, "--unused", "--label", "prune=me", "--dry-run")
+        kept = {name for each in predicted["removed"] for name in each["names"]}  # type: ignore[attr-defined]
+        assert {name.removeprefix("docker.io/") for name in kept} == {*names}
+        document = pruned(images, "--containers", "--yes")
+        assert [each["name"] for each in document["containers"]] == ["rm-stopped"]  # type: ignore[attr-defined]
+    finally:
+        with images.api() as client:
+            for name in {*names}:
+                client.remove_image(name)
+            with suppress(docker.errors.NotFound):
+                client.remove_container(container)
+
+
+def test_an_image_that_arrives_while_prune_asks_stays(images: Engine) -> None:
+    base = busybox_base(images)
+    lost = build(images, f"FROM {base}\nENV LOST=1\n", {}, "layerscope.test/lost:1").id
+    build(images, f"FROM {base}\nENV LOST=2\n", {}, "layerscope.test/lost:1")
+    arrived: list[str] = []
+
+    def arrive() -> None:
+        for number in (3, 4):
+            built = build(
+                images, f"FROM {base}\nENV LOST={number}\n", {}, "layerscope.test/arrived:1"
+            )
+            arrived.append(built.id)
+
+    try:
+        code, text = asked(images, ["--dangling"], arrive, command="prune")
+        assert code == 0, text
+        # Both are there: the older one lost its name, and is dangling, too.
+        assert {*arrived} <= ids(images)
+        assert lost not in ids(images)
+    finally:
+        with images.api() as client:
+            client.remove_image("layerscope.test/lost:1")
+            for identifier in reversed(arrived):
+                client.remove_image(identifier, force=True)
+
+
+def test_build_cache_frees_what_the_engine_says(docker_28: Engine) -> None:
+    base = busybox_base(docker_28)
+    context = {"big": os.urandom(70_000)}
+    with docker_28.api() as client:
+        client.prune_builds(all=True)
+    buildkit(docker_28, f"FROM {base}\nCOPY big /one\n", context)
+    predicted = pruned(docker_28, "--build-cache", "--dry-run")
+    assert predicted["exact"] is True
+    assert predicted["freed_at_least"] >= 70_000  # type: ignore[operator]
+    with docker_28.api() as client:
+        said = sum(each["Size"] for each in client.df()["BuildCache"] if not each["Shared"])
+    assert predicted["freed_at_least"] == said
+    assert pruned(docker_28, "--build-cache", "--yes")["freed"] == said
+    assert pruned(docker_28, "--build-cache", "--dry-run")["build_cache"] == []
+
+
+def buildkit(engine: Engine, dockerfile: str, context: dict[str, bytes]) -> None:
+    """Builds without an image, so that only the cache has its layers."""
+    tar = context_tar(dockerfile, context).read()
+    engine.docker("buildx", "build", "--progress=quiet", "--output=type=cacheonly", "-", stdin=tar)

@@ -95,6 +95,13 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             lambda self: "" if self.items else "There is no container here to open.",
             "*",
         ),
+        Key(
+            "containers.prune",
+            "W",
+            "screen.visit('prune')",
+            "Prune…",
+            "Prune images, containers and build cache that nothing needs",
+        ),
     )
 
     def __init__(self) -> None:

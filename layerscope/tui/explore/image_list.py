@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from layerscope.images.summary import NONE
-from layerscope.text import docker_age, docker_size, short_id, visible
+from layerscope.text import docker_age, visible
 from layerscope.tui.explore.engine_list import EngineList
+from layerscope.tui.explore.image_rows import IMAGE_COLUMNS, ImageEntry, ImageRow
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
-from layerscope.tui.rows.columns import Cell, Column
-from layerscope.tui.rows.format import cut
-from layerscope.tui.terminal.glyphs import ELLIPSIS, SEPARATOR, TO
+from layerscope.tui.rows.columns import Cell
+from layerscope.tui.terminal.glyphs import SEPARATOR, TO
 
 if TYPE_CHECKING:
     from layerscope.engines.engine import ContainerSummary
@@ -23,227 +21,31 @@ if TYPE_CHECKING:
     from layerscope.images.summary import ImageSummary
     from layerscope.tui.removal import Names
 
-#: Of an image without a tag, in place of the tag.
-_DANGLING = "dangling"
-
-
-@dataclass(slots=True)
-class _Listed:
-    """An image with all its names, as far as it is known."""
-
-    lines: tuple[ImageSummary, ...]  # A line for each name.
-    created: str = ""
-    shared: int | None = None
-    unique: int | None = None
-    users: tuple[str, ...] = ()  # Names of its containers, safe to show.
-    facts: ImageFacts | None = None
-
-    @property
-    def first(self) -> ImageSummary:
-        return self.lines[0]
-
-    @property
-    def names(self) -> Names:
-        """Its id with each of its names; with an empty one if it has none."""
-        return tuple((line.id, line.name) for line in self.lines)
-
-    @property
-    def dangling(self) -> bool:
-        return not self.first.name
-
-    @property
-    def wasted(self) -> int | None:
-        sizes = None if self.facts is None else self.facts.sizes
-        return None if sizes is None else sizes.wasted
-
-    @property
-    def efficiency(self) -> float | None:
-        sizes = None if self.facts is None else self.facts.sizes
-        return None if sizes is None else sizes.efficiency
-
-    @property
-    def platforms(self) -> str | None:
-        return None if self.facts is None else visible(", ".join(self.facts.platforms))
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An image, or below it one of its names."""
-
-    image: _Listed
-    line: ImageSummary
-    nested: bool = False
-
-    @property
-    def names(self) -> Names:
-        return ((self.line.id, self.line.name),) if self.nested else self.image.names
-
-    @property
-    def key(self) -> tuple[str, str, bool]:
-        return self.line.id, self.line.name if self.nested else "", self.nested
-
-
-def _repository(row: _Row) -> Cell:
-    text = visible(row.line.repository)
-    if text == NONE:
-        # So that images without a name can be told from each other.
-        return short_id(row.line.id), "muted"
-    return (f"  {text}", "muted") if row.nested else (text, "text")
-
-
-def _tag(row: _Row) -> Cell:
-    text = visible(row.line.tag)
-    if row.nested:
-        return text, "accent"
-    if row.image.dangling:
-        return _DANGLING, "warning"
-    more = len(row.image.lines) - 1
-    return f"{text} +{more}" if more else text, "accent"
-
-
-def _tag_pieces(row: _Row, width: int) -> Sequence[Cell]:
-    """The tag; of one that is too long, still how many more there are."""
-    text, style = _tag(row)
-    name, plus, more = text.rpartition(" +")
-    if row.nested or not plus:
-        return [(cut(text, width), style)]
-    return [(cut(name, width - len(more) - 2), style), (f" +{more}", "muted")]
-
-
-def _of_image(cell: Callable[[_Listed], Cell]) -> Callable[[_Row], Cell]:
-    """A cell that the names below an image leave empty."""
-    return lambda row: ("", "text") if row.nested else cell(row.image)
-
-
-def _known(text: str | None, style: str) -> Cell:
-    return (ELLIPSIS, "faint") if text is None else (text, style)
-
-
-def _bytes(size: int | None, style: str) -> Cell:
-    return _known(None if size is None else docker_size(size), style)
-
-
-def _sort(value: Callable[[_Listed], Any]) -> Callable[[_Row], Any]:
-    """A sort key that keeps the names of an image below it."""
-    return lambda row: value(row.image)
-
-
-def _size_column(
-    key: str, width: int, value: Callable[[_Listed], int | None], style: str, from_width: int
-) -> Column[_Row]:
-    return Column(
-        key,
-        key.upper(),
-        width,
-        _of_image(lambda image: _bytes(value(image), style)),
-        align="right",
-        from_width=from_width,
-        kept=not from_width,
-        sort=_sort(value),
-        descending=True,
-    )
-
 
 def _nothing(verb: str) -> Callable[[ImageList], str]:
     return lambda images: "" if images.items else f"There is no image here to {verb}."
 
 
-def _none_to_mark(what: str, which: Callable[[_Listed], bool]) -> Callable[[ImageList], str]:
+def _none_to_mark(what: str, which: Callable[[ImageEntry], bool]) -> Callable[[ImageList], str]:
     return lambda images: "" if any(images.those(which)) else f"There are no {what}."
 
 
-def _any(image: _Listed) -> bool:
+def _any(image: ImageEntry) -> bool:
     return True
 
 
-def _dangling(image: _Listed) -> bool:
+def _dangling(image: ImageEntry) -> bool:
     return image.dangling
 
 
-def _unused(image: _Listed) -> bool:
+def _unused(image: ImageEntry) -> bool:
     return not image.users
 
 
-class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
+class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     NOUN = "image"
     MARK_WIDTH = 2
-    COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
-        Column(
-            "name",
-            "REPOSITORY",
-            10,
-            _repository,
-            grow=True,
-            flex=True,
-            sort=_sort(lambda image: (image.first.repository, image.first.tag)),
-        ),
-        Column(
-            "tag",
-            "TAG",
-            6,
-            _tag,
-            grow=True,
-            share=1 / 4,
-            sort=_sort(lambda image: (image.first.tag, image.first.repository)),
-            pieces=_tag_pieces,
-        ),
-        Column(
-            "id",
-            "IMAGE ID",
-            12,
-            _of_image(lambda image: (short_id(visible(image.first.id)), "muted")),
-            from_width=96,
-            sort=_sort(lambda image: image.first.id),
-        ),
-        Column(
-            "created",
-            "CREATED",
-            9,
-            _of_image(lambda image: (image.created, "muted")),
-            grow=True,
-            most=22,
-            from_width=54,
-            sort=_sort(lambda image: image.first.created),
-            descending=True,
-        ),
-        _size_column("size", 7, lambda image: image.first.size, "text", 0),
-        _size_column("wasted", 8, lambda image: image.wasted, "warning", 62),
-        Column(
-            "efficiency",
-            "EFF",
-            6,
-            _of_image(
-                lambda image: _known(
-                    None if image.efficiency is None else f"{image.efficiency:.1%}", "muted"
-                )
-            ),
-            align="right",
-            from_width=76,
-            sort=_sort(lambda image: image.efficiency),
-        ),
-        _size_column("unique", 8, lambda image: image.unique, "text", 104),
-        _size_column("shared", 8, lambda image: image.shared, "muted", 150),
-        Column(
-            "users",
-            "USED BY",
-            9,
-            _of_image(lambda image: (", ".join(image.users), "accent")),
-            grow=True,
-            share=1 / 6,
-            from_width=112,
-            sort=_sort(lambda image: image.users or None),
-        ),
-        Column(
-            "platforms",
-            "PLATFORMS",
-            11,
-            _of_image(lambda image: _known(image.platforms, "muted")),
-            grow=True,
-            share=1 / 5,
-            from_width=130,
-            sort=_sort(lambda image: image.platforms),
-        ),
-    )
+    COLUMNS = IMAGE_COLUMNS
     KEYS = (
         Key("images.open", "enter", "choose", "Open", "Open the image", _nothing("open"), "*"),
         Key(
@@ -325,6 +127,27 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
             "Read the images whose waste is not known yet",
             lambda self: "" if self.unmeasured else "All images have been measured.",
         ),
+        Key(
+            "images.tag",
+            "plus",
+            "screen.visit('tag')",
+            "Tag…",
+            "Give the image another name",
+        ),
+        Key(
+            "images.untag",
+            "minus",
+            "screen.visit('untag')",
+            "Remove tag",
+            "Remove this name",
+        ),
+        Key(
+            "images.prune",
+            "W",
+            "screen.visit('prune')",
+            "Prune…",
+            "Prune images, containers and build cache that nothing needs",
+        ),
     )
 
     class Marked(Message):
@@ -338,7 +161,7 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
         self.marked: Names = ()  # Ids and names of the marked images; no name if they have none.
         self._plan = ""
         self._measuring = False
-        self._all: list[_Listed] = []
+        self._all: list[ImageEntry] = []
         self._matching = 0
         self._expanded: set[str] = set()  # Ids of images whose names are shown.
         self._open = ("", "")  # Source and id of the image that is open.
@@ -389,7 +212,7 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
         lines: dict[str, list[ImageSummary]] = {}
         for line in images:
             lines.setdefault(line.id, []).append(line)
-        self._all = [_Listed(tuple(named)) for named in lines.values()]
+        self._all = [ImageEntry(tuple(named)) for named in lines.values()]
         self.set_time(now)
         there = {name for image in self._all for name in image.names}
         if not there.issuperset(self.marked):
@@ -474,7 +297,7 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
             self._open = source, identifier
             self.redraw()
 
-    def is_open(self, row: _Row) -> bool:
+    def is_open(self, row: ImageRow) -> bool:
         source, identifier = self._open
         names = {line.name or line.id for line in row.image.lines}
         return identifier == row.image.first.id or source.removeprefix("docker-daemon:") in names
@@ -491,7 +314,7 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
 
     # Rows.
 
-    def matching(self, needle: str) -> list[_Row]:
+    def matching(self, needle: str) -> list[ImageRow]:
         found = [
             image
             for image in self._all
@@ -501,12 +324,12 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
         self._matching = len(found)
         return [row for image in found for row in self._rows(image)]
 
-    def _rows(self, image: _Listed) -> Iterator[_Row]:
-        yield _Row(image, image.first)
+    def _rows(self, image: ImageEntry) -> Iterator[ImageRow]:
+        yield ImageRow(image, image.first)
         if image.first.id in self._expanded:
-            yield from (_Row(image, line, nested=True) for line in image.lines[1:])
+            yield from (ImageRow(image, line, nested=True) for line in image.lines[1:])
 
-    def same(self, one: _Row, other: _Row) -> bool:
+    def same(self, one: ImageRow, other: ImageRow) -> bool:
         return one.key == other.key
 
     def one_name(self) -> str:
@@ -565,7 +388,7 @@ class ImageList(EngineList[_Row], screen="main", heading="1 Images"):
         kinds = {"all": _any, "dangling": _dangling, "unused": _unused}
         self._toggle(tuple(name for image in self.those(kinds[which]) for name in image.names))
 
-    def those(self, which: Callable[[_Listed], bool]) -> Iterable[_Listed]:
+    def those(self, which: Callable[[ImageEntry], bool]) -> Iterable[ImageEntry]:
         """The images in the list, as it is filtered, that are of a kind."""
         return (row.image for row in self.items if not row.nested and which(row.image))
 

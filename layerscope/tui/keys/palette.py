@@ -56,6 +56,8 @@ _ALIKE = {
     "layers": "history",
     "open": "container",
     "platform": "architecture arch os",
+    "name": "tag rename retag",
+    "prune": "clean gc sweep dangling unused",
     "quit": "exit leave close",
     "reload": "refresh update",
     "remove": "delete prune rm rmi erase clean",

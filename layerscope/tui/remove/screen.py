@@ -1,7 +1,8 @@
-"""Shows what removing images would do, and asks."""
+"""Shows what a removal would do, and asks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -15,6 +16,7 @@ from layerscope.tui.work import Problem
 
 if TYPE_CHECKING:
     from layerscope.images.reclaim import Plan
+    from layerscope.tui.removal import Reclaimer
 
 
 class _Steps(RowView):
@@ -42,18 +44,17 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         if self.work.busy("remove"):
             return "They are being removed."
         plan = self._plan
-        possible = plan is not None and bool(plan.removed or plan.untagged)
-        return "" if possible else "There is nothing to remove."
+        return "There is nothing to remove." if plan is None or plan.empty else ""
 
     KEYS = (
-        Key("remove.yes", "y", "agree", "Remove", "Remove these images", _not_now),
+        Key("remove.yes", "y", "agree", "Remove", "Remove what is shown", _not_now),
         Key("remove.back", "escape,n,q", "back", "Back"),
     )
 
-    def __init__(self, place: Place) -> None:
-        super().__init__("Remove images", hint="Working out what that would free…")
+    def __init__(self, title: str, place: Place, planned: Callable[[Reclaimer], Plan]) -> None:
+        super().__init__(title, hint="Working out what that would free…")
         assert place.reclaimer is not None  # noqa: S101
-        self._names = place.chosen
+        self._planner = planned
         self._reclaimer = place.reclaimer
         self._changed = place.changed
         self._plan: Plan | None = None
@@ -66,7 +67,7 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
     def on_mount(self) -> None:
         # The question is about what the engine has now.
         self._reclaimer.forget()
-        self.work.start("plan", lambda _: self._reclaimer.plan(self._names), self._planned)
+        self.work.start("plan", lambda _: self._planner(self._reclaimer), self._planned)
 
     def _planned(self, plan: Plan) -> None:
         from layerscope.reports.removal_report import plan_text
@@ -76,7 +77,7 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         styles = {"Remove": "removed", "Untag": "modified", "Keep": "warning"}
         self._rows.show([(step, styles.get(step.split(" ")[0], "text")) for step in steps])
         self.show_hint(sentence)
-        if plan.removed or plan.untagged:
+        if not plan.empty:
             self.show_keys("y removes them, esc goes back")
 
     def say(self, text: str) -> None:

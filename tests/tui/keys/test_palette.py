@@ -75,7 +75,7 @@ async def test_what_begins_so_comes_first(drive: Drive) -> None:
     ("typed", "first"),
     [
         ("delete", "Remove the marked images"),
-        ("prune", "Mark images"),
+        ("prune", "Prune images, containers"),
         ("rmi", "Remove the marked images"),
         ("hub", "Open an archive, or any image by name"),
         ("dark", "Theme…"),

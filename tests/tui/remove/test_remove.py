@@ -10,6 +10,8 @@ import pytest
 from layerscope.engines.engine import ContainerSummary
 from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.answers import HistoryAnswer, Info, Inspected, ListedImage, RootFs
+from layerscope.images.archives.save_format import same_reference
+from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
 from layerscope.tui.app import LayerscopeApp
@@ -66,18 +68,15 @@ class RemovingEngine(fakes.FakeEngine):
 
     def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
         for image in self.all_images():
-            if name == image.id or name in image.tags:
+            if name == image.id or any(same_reference(name, tag) for tag in image.tags):
                 layers = RootFs(tuple(LAYERS[image.id]))
                 return Inspected(
                     id=image.id, tags=image.tags, os="linux", architecture="amd64", root=layers
                 )
-        raise NotFoundError("It is gone.")
+        raise NotFoundError(f"There is no image {name}.")
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[HistoryAnswer]:
         return [HistoryAnswer(size=SIZES[layer]) for layer in reversed(LAYERS[name])]
-
-    def cache_shares_layers(self) -> bool:
-        return False
 
     def move(self, name: str, identifier: str) -> None:
         """Makes a name that of another image."""
@@ -91,6 +90,16 @@ class RemovingEngine(fakes.FakeEngine):
 
     def close(self) -> None:
         """Nothing was opened."""
+
+    def tag_image(self, identifier: str, name: str) -> None:
+        self.move(name, identifier)
+
+    def remove_container(self, identifier: str) -> None:
+        self.removed.append(identifier)
+
+    def remove_cached(self, identifier: str) -> int:
+        self.removed.append(identifier)
+        return 7
 
     def remove_image(self, name: str) -> None:
         if self.error is not None:
@@ -230,7 +239,91 @@ async def test_without_images_the_keys_say_so(drive: Drive) -> None:
         assert "There is no image here to remove." in ui.message
 
 
-PICTURES = {"marked": ("space", "j", "space"), "asked": ("space", "j", "space", "space", "D")}
+class PruningEngine(RemovingEngine):
+    """An engine with a stopped container, and a build cache of which a part is in use."""
+
+    def containers(self, *, sizes: bool = False) -> list[ContainerSummary]:
+        there = [
+            ContainerSummary("1", "web", TEAM, "running", size=5),
+            ContainerSummary("2", "old", SLIM, "exited", size=1_000),
+        ]
+        return [each for each in there if each.id not in self.removed]
+
+    def build_cache(self) -> list[CachedStep]:
+        return [
+            CachedStep("base", "pulled from debian:12", 10, shared=True),
+            CachedStep("one", "[1/2] RUN make\x1b[2J", 300_000, parents=("base",)),
+            CachedStep("two", "[2/2] RUN make install", 40_000, parents=("one",)),
+            CachedStep("busy", "[2/2] RUN sleep", 9, in_use=True),
+        ]
+
+
+async def test_pruning_everything_shows_what_goes_and_what_stays(drive: Drive) -> None:
+    engine = PruningEngine()
+    async with drive(None, engine=engine) as ui:
+        await ui.press("W", "a")
+        await ui.until(lambda: "This removes" in ui.text)
+        assert "Remove  container old  (exited)" in ui.text
+        assert "Keep    registry.example.com:5000/team/api:2024.5.1: in use by web" in ui.text
+        assert "[1/2] RUN make\\e[2J" in ui.text
+        for stays in ("pulled from", "RUN sleep"):
+            assert stays not in ui.text
+        assert engine.removed == []
+        await ui.press("y")
+        await ui.until(lambda: ui.app.screen is ui.main and ui.main.images.total == 1)
+    # A container goes before its image, and what was built before what it was built from.
+    assert engine.removed[0] == "2"
+    assert set(engine.removed) == {"2", HELLO, SLIM, DEBIAN, NONE, "one", "two"}
+    assert engine.removed[-2:] == ["two", "one"]
+
+
+async def test_pruning_dangling_images_leaves_the_rest(drive: Drive) -> None:
+    engine = PruningEngine()
+    async with drive(None, engine=engine) as ui:
+        await ui.press("W", "d")
+        await ui.until(lambda: "This removes 1 image, and frees at most 5.2MB" in ui.text)
+        await ui.press("escape", "5", "W", "c")
+        await ui.until(lambda: "This removes 1 container, and frees 1kB (1,000 bytes)" in ui.text)
+        await ui.press("y")
+        await ui.until(lambda: ui.app.screen is ui.main)
+    assert engine.removed == ["2"]
+
+
+async def test_a_container_that_was_started_since_is_not_removed(drive: Drive) -> None:
+    class Starting(PruningEngine):
+        state = "exited"
+
+        def containers(self, *, sizes: bool = False) -> list[ContainerSummary]:
+            return [ContainerSummary("2", "old", SLIM, self.state, size=1_000)]
+
+    engine = Starting()
+    async with drive(None, engine=engine) as ui:
+        await ui.press("W", "c")
+        await ui.until(lambda: "This removes 1 container" in ui.text)
+        engine.state = "running"
+        await ui.press("y")
+        await ui.until(lambda: "Container old is running by now." in ui.text)
+    assert engine.removed == []
+
+
+async def test_removing_one_name_of_several(drive: Drive) -> None:
+    engine = RemovingEngine()
+    engine.tag_image(HELLO, "hello:again")
+    async with drive(None, engine=engine) as ui:
+        await ui.press("l", "j", "minus")
+        await ui.until(lambda: "This only removes 1 name, and frees nothing" in ui.text)
+        assert "hello:again  (the image stays as hello:latest)" in ui.text
+        await ui.press("y")
+        await ui.until(lambda: ui.app.screen is ui.main)
+    assert engine.removed == ["hello:again"]
+
+
+PICTURES = {
+    "marked": ("space", "j", "space"),
+    "asked": ("space", "j", "space", "space", "D"),
+    "kinds": ("W",),
+    "pruned": ("W", "a"),
+}
 
 
 @sizes()
@@ -240,7 +333,8 @@ def test_picture(picture: Picture, size: Size, keys: tuple[str, ...]) -> None:
         await ui.until(lambda: any(row.image.users for row in ui.main.images.items))
         await ui.walk(*keys)
 
+    engine = PruningEngine() if "W" in keys else RemovingEngine()
     app = LayerscopeApp(
-        None, fakes.opener(fakes.FakeReader()), fakes.connector(RemovingEngine()), lambda: fakes.NOW
+        None, fakes.opener(fakes.FakeReader()), fakes.connector(engine), lambda: fakes.NOW
     )
     picture(app, size, before)

@@ -1,0 +1,84 @@
+"""Gives an image of an engine another name, without taking it silently from another image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layerscope.engines.docker import with_algorithm
+from layerscope.engines.engine import Engine
+from layerscope.errors import EngineError, NotFoundError, UsageError
+from layerscope.images.summary import NONE
+from layerscope.oci.reference import parse_reference
+from layerscope.text import short_id, visible
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """A name that an image is to get."""
+
+    id: str  # The image.
+    name: str  # `repository:tag`.
+    held_by: str = ""  # Id of the image that has the name now, or "".
+    others: tuple[str, ...] = ()  # The other names of that image.
+
+    @property
+    def done(self) -> bool:
+        return self.held_by == self.id
+
+    @property
+    def taken(self) -> bool:
+        return bool(self.held_by) and not self.done
+
+    @property
+    def conflict(self) -> str:
+        """Which image loses the name, as a sentence."""
+        stays = f"stays as {visible(self.others[0])}" if self.others else "stays without a name"
+        return f"{visible(self.name)} names image {short_id(self.held_by)} now, which {stays}."
+
+
+def whole_name(text: str) -> str:
+    """A name with its tag; raises UsageError if it is not one that an image can have."""
+    try:
+        reference = parse_reference(text)
+    except ValueError:
+        raise UsageError(
+            f"{visible(text)} is not a name for an image.",
+            "Write [HOST/]NAME[:TAG], the NAME in lower case.",
+        ) from None
+    if reference.digest is not None:
+        raise UsageError(
+            f"{visible(text)} has a digest, which no name can have.", "Write NAME[:TAG]."
+        )
+    return str(reference)
+
+
+def plan_name(engine: Engine, image: str, text: str) -> Naming:
+    """Finds out who has a name now. Raises NotFoundError if there is no such image."""
+    name = whole_name(text)
+    return _planned(engine, with_algorithm(engine.inspect(image).id), name)
+
+
+def _planned(engine: Engine, identifier: str, name: str) -> Naming:
+    try:
+        holder = engine.inspect(name)
+    except NotFoundError:
+        return Naming(identifier, name)
+    others = tuple(tag for tag in holder.tags if tag != name and not tag.startswith(NONE))
+    return Naming(identifier, name, with_algorithm(holder.id), others)
+
+
+def give_name(engine: Engine, naming: Naming) -> None:
+    """Gives the name; raises EngineError if another image has got it since."""
+    check_name(engine, naming)
+    if not naming.done:
+        engine.tag_image(naming.id, naming.name)
+
+
+def check_name(engine: Engine, naming: Naming) -> None:
+    """Raises EngineError if another image has got the name since."""
+    now = _planned(engine, naming.id, naming.name).held_by
+    if now not in ("", naming.held_by):
+        raise EngineError(
+            f"{visible(naming.name)} names image {short_id(now)} by now.",
+            "It was not moved: look again, then choose.",
+        )

@@ -1,0 +1,217 @@
+"""The rows of the list of images, and its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layerscope.images.summary import NONE
+from layerscope.text import docker_size, short_id, visible
+from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.format import cut
+from layerscope.tui.terminal.glyphs import ELLIPSIS
+
+if TYPE_CHECKING:
+    from layerscope.images.sizes import ImageFacts
+    from layerscope.images.summary import ImageSummary
+    from layerscope.tui.removal import Names
+
+#: Of an image without a tag, in place of the tag.
+_DANGLING = "dangling"
+
+
+@dataclass(slots=True)
+class ImageEntry:
+    """An image with all its names, as far as it is known."""
+
+    lines: tuple[ImageSummary, ...]  # A line for each name.
+    created: str = ""
+    shared: int | None = None
+    unique: int | None = None
+    users: tuple[str, ...] = ()  # Names of its containers, safe to show.
+    facts: ImageFacts | None = None
+
+    @property
+    def first(self) -> ImageSummary:
+        return self.lines[0]
+
+    @property
+    def names(self) -> Names:
+        """Its id with each of its names; with an empty one if it has none."""
+        return tuple((line.id, line.name) for line in self.lines)
+
+    @property
+    def dangling(self) -> bool:
+        return not self.first.name
+
+    @property
+    def wasted(self) -> int | None:
+        sizes = None if self.facts is None else self.facts.sizes
+        return None if sizes is None else sizes.wasted
+
+    @property
+    def efficiency(self) -> float | None:
+        sizes = None if self.facts is None else self.facts.sizes
+        return None if sizes is None else sizes.efficiency
+
+    @property
+    def platforms(self) -> str | None:
+        return None if self.facts is None else visible(", ".join(self.facts.platforms))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An image, or below it one of its names."""
+
+    image: ImageEntry
+    line: ImageSummary
+    nested: bool = False
+
+    @property
+    def names(self) -> Names:
+        return ((self.line.id, self.line.name),) if self.nested else self.image.names
+
+    @property
+    def key(self) -> tuple[str, str, bool]:
+        return self.line.id, self.line.name if self.nested else "", self.nested
+
+
+def _repository(row: ImageRow) -> Cell:
+    text = visible(row.line.repository)
+    if text == NONE:
+        # So that images without a name can be told from each other.
+        return short_id(row.line.id), "muted"
+    return (f"  {text}", "muted") if row.nested else (text, "text")
+
+
+def _tag(row: ImageRow) -> Cell:
+    text = visible(row.line.tag)
+    if row.nested:
+        return text, "accent"
+    if row.image.dangling:
+        return _DANGLING, "warning"
+    more = len(row.image.lines) - 1
+    return f"{text} +{more}" if more else text, "accent"
+
+
+def _tag_pieces(row: ImageRow, width: int) -> Sequence[Cell]:
+    """The tag; of one that is too long, still how many more there are."""
+    text, style = _tag(row)
+    name, plus, more = text.rpartition(" +")
+    if row.nested or not plus:
+        return [(cut(text, width), style)]
+    return [(cut(name, width - len(more) - 2), style), (f" +{more}", "muted")]
+
+
+def _of_image(cell: Callable[[ImageEntry], Cell]) -> Callable[[ImageRow], Cell]:
+    """A cell that the names below an image leave empty."""
+    return lambda row: ("", "text") if row.nested else cell(row.image)
+
+
+def _known(text: str | None, style: str) -> Cell:
+    return (ELLIPSIS, "faint") if text is None else (text, style)
+
+
+def _bytes(size: int | None, style: str) -> Cell:
+    return _known(None if size is None else docker_size(size), style)
+
+
+def _sort(value: Callable[[ImageEntry], Any]) -> Callable[[ImageRow], Any]:
+    """A sort key that keeps the names of an image below it."""
+    return lambda row: value(row.image)
+
+
+def _size_column(
+    key: str, width: int, value: Callable[[ImageEntry], int | None], style: str, from_width: int
+) -> Column[ImageRow]:
+    return Column(
+        key,
+        key.upper(),
+        width,
+        _of_image(lambda image: _bytes(value(image), style)),
+        align="right",
+        from_width=from_width,
+        kept=not from_width,
+        sort=_sort(value),
+        descending=True,
+    )
+
+
+IMAGE_COLUMNS: Sequence[Column[ImageRow]] = (
+    Column(
+        "name",
+        "REPOSITORY",
+        10,
+        _repository,
+        grow=True,
+        flex=True,
+        sort=_sort(lambda image: (image.first.repository, image.first.tag)),
+    ),
+    Column(
+        "tag",
+        "TAG",
+        6,
+        _tag,
+        grow=True,
+        share=1 / 4,
+        sort=_sort(lambda image: (image.first.tag, image.first.repository)),
+        pieces=_tag_pieces,
+    ),
+    Column(
+        "id",
+        "IMAGE ID",
+        12,
+        _of_image(lambda image: (short_id(visible(image.first.id)), "muted")),
+        from_width=96,
+        sort=_sort(lambda image: image.first.id),
+    ),
+    Column(
+        "created",
+        "CREATED",
+        9,
+        _of_image(lambda image: (image.created, "muted")),
+        grow=True,
+        most=22,
+        from_width=54,
+        sort=_sort(lambda image: image.first.created),
+        descending=True,
+    ),
+    _size_column("size", 7, lambda image: image.first.size, "text", 0),
+    _size_column("wasted", 8, lambda image: image.wasted, "warning", 62),
+    Column(
+        "efficiency",
+        "EFF",
+        6,
+        _of_image(
+            lambda image: _known(
+                None if image.efficiency is None else f"{image.efficiency:.1%}", "muted"
+            )
+        ),
+        align="right",
+        from_width=76,
+        sort=_sort(lambda image: image.efficiency),
+    ),
+    _size_column("unique", 8, lambda image: image.unique, "text", 104),
+    _size_column("shared", 8, lambda image: image.shared, "muted", 150),
+    Column(
+        "users",
+        "USED BY",
+        9,
+        _of_image(lambda image: (", ".join(image.users), "accent")),
+        grow=True,
+        share=1 / 6,
+        from_width=112,
+        sort=_sort(lambda image: image.users or None),
+    ),
+    Column(
+        "platforms",
+        "PLATFORMS",
+        11,
+        _of_image(lambda image: _known(image.platforms, "muted")),
+        grow=True,
+        share=1 / 5,
+        from_width=130,
+        sort=_sort(lambda image: image.platforms),
+    ),
+)
