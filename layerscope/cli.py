@@ -41,6 +41,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "a": _value("A", _SOURCE),
     "b": _value("B", "another image"),
     "context": _value("CONTEXT", "folder of the build context"),
+    "destination": _value(
+        "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
+    ),
     "file": _value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
     "id": _value("ID", "the job's id"),
     "image": _value("SOURCE", _SOURCE, nargs="?"),
@@ -329,14 +332,17 @@ COMMANDS: dict[str, Command] = {
         ),
     ),
     "push": Command(
-        "push an image of the engine to its registry, and show each layer's progress",
+        "push an image to its registry, and show each layer's progress",
         (
-            *("name", "--all-tags"),
+            *("source", "destination", "--all-tags", "--via"),
             ("--dry-run", "push nothing: show what the registry has, and what would be sent"),
             ("--json", "with --dry-run, print one JSON object"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
         ),
-        examples=("layerscope push registry.example.com:5000/app:1",),
+        examples=(
+            "layerscope push registry.example.com:5000/app:1",
+            "layerscope push --via registry oci:layout registry.example.com:5000/app:1",
+        ),
     ),
     "search": Command(
         "find repositories in a registry",

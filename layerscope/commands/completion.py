@@ -225,7 +225,7 @@ _VALUES: dict[str, Values] = {
     **dict.fromkeys(("config", "file", "ignorefile", "log"), _files),
     **dict.fromkeys(("context", "output"), _folders),
     "id": _jobs,
-    **dict.fromkeys(("images", "name", "names", "new_name"), _images),
+    **dict.fromkeys(("destination", "images", "name", "names", "new_name"), _images),
     "layer": _layers,
     "platform": _platforms,
     "target": _stages,

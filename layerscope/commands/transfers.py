@@ -10,6 +10,7 @@ from layerscope.commands.jobs import start_and_follow
 from layerscope.errors import UsageError
 from layerscope.output import write_report
 from layerscope.reports.progress import shown_progress
+from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.jobs.kind import Kind
@@ -43,26 +44,66 @@ def pull(arguments: argparse.Namespace) -> int:
 def push(arguments: argparse.Namespace) -> int:
     from layerscope.transfer.request import PUSH
 
+    source = _source(arguments)
     reference = _reference(arguments)
     if reference.digest is not None:
         raise UsageError("A push has a tag, not a digest.", "Write NAME:TAG.")
     if not arguments.dry_run:
-        return _start(PUSH, reference, arguments)
+        return _start(PUSH, reference, arguments, source)
     from layerscope.engines.docker import connect
     from layerscope.reports.transfer_report import push_document, push_text
-    from layerscope.transfer.preview import preview_push
+    from layerscope.transfer.preview import preview_own_push, preview_push
 
-    with shown_progress("Asking the registry"), closing(connect()) as engine:
-        found = preview_push(engine, reference, insecure=arguments.insecure)
+    insecure = arguments.insecure
+    with shown_progress("Asking the registry"), ExitStack() as stack:
+        if source:
+            found = preview_own_push(source, reference, insecure=insecure)
+        else:
+            engine = stack.enter_context(closing(connect()))
+            found = preview_push(engine, reference, insecure=insecure)
     write_report(arguments.json, push_document, push_text, found)
     return 0
 
 
+def _source(arguments: argparse.Namespace) -> str:
+    """What our own client pushes; empty for an engine's image of the name that it is pushed to.
+
+    The name that it gets goes where `_reference` finds it.
+    """
+    from layerscope.engines.docker import connect
+    from layerscope.transfer.push_sources import named_source, opened_source
+
+    source, destination = arguments.source, arguments.destination
+    arguments.name = destination or source.removeprefix("docker-daemon:")
+    place = named_source(source)
+    if arguments.via == "engine":
+        if place or destination:
+            raise UsageError(
+                "An engine pushes its own images, each by its name.", "Add --via registry."
+            )
+        return ""
+    if arguments.all_tags and (place or destination):
+        raise UsageError("--all-tags is for images of the engine.", "Leave it out.")
+    if place and not destination:
+        with opened_source(place, connect, lambda: None) as (_, name):
+            if not name:
+                raise UsageError(
+                    f"{visible(source)} does not name its image.",
+                    "Add the name that it gets: [HOST/]NAME:TAG.",
+                )
+            arguments.name = name
+    return place or (source if destination else "")
+
+
 def _start(
-    kind: Kind[TransferRequest, TransferEvent], reference: Reference, arguments: argparse.Namespace
+    kind: Kind[TransferRequest, TransferEvent],
+    reference: Reference,
+    arguments: argparse.Namespace,
+    source: str = "",
 ) -> int:
     from layerscope.engines.docker import connect
     from layerscope.images.platforms import wanted_platform
+    from layerscope.transfer.push_sources import is_file
     from layerscope.transfer.request import TransferRequest, start_transfer
 
     platform = getattr(arguments, "platform", None)
@@ -74,10 +115,11 @@ def _start(
         arguments.all_tags,
         platform or "",
         arguments.insecure,
-        via=getattr(arguments, "via", "engine"),
+        via=arguments.via,
         target=target,
+        source=source,
     )
-    if not target:
+    if not target and not is_file(source):
         connect().close()  # Without an engine, there is no job.
     return start_and_follow(lambda: start_transfer(kind, request), arguments)
 

@@ -99,7 +99,7 @@ def _open(source: str, request: Request) -> ImageReader:
     if colon and transport in _NOT_YET and not _is_there(path):
         hint = _NOT_YET[transport]
         raise UsageError(f"layerscope does not read {transport}: sources yet.", hint)
-    if _is_there(path) or _looks_like_path(source):
+    if is_path(source):
         return _open_files(path, None, "", request)
     _check_name(source)
     return _open_engine(source, f"docker-daemon:{source}", request)
@@ -392,6 +392,11 @@ def split_archive(text: str) -> tuple[Path, str | None]:
         # An empty path would be the current folder.
         raise UsageError(f"There is no path before :{visible(wanted)}.", "Write PATH:REF.")
     return Path(path), wanted or None
+
+
+def is_path(source: str) -> bool:
+    """Whether a source without a transport is a file or a folder, and not a name."""
+    return _is_there(Path(source)) or _looks_like_path(source)
 
 
 def _is_there(path: Path) -> bool:

@@ -9,12 +9,14 @@ import bz2
 import io
 import lzma
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any, cast
 
 Read = Callable[[int], bytes]
 
 _IN = 256 << 10
+_ISAL_LEVEL = 2  # Of 0 to 3, as igzip has it by default.
+_ZLIB_LEVEL = 6
 
 
 class CompressionError(ValueError):
@@ -193,10 +195,28 @@ def _decompressor(kind: str) -> Any:
     return isal_zlib.decompressobj(wbits=31)
 
 
+def gzipped(read: Read) -> Iterator[bytes]:
+    """The pieces of a gzip stream without name and time: the same library makes the same bytes."""
+    if GZIP_LIBRARY.startswith("isal"):
+        from isal import isal_zlib
+
+        compressor: Any = isal_zlib.compressobj(_ISAL_LEVEL, wbits=31)
+    else:
+        compressor = zlib.compressobj(_ZLIB_LEVEL, wbits=31)
+    while piece := read(_IN):
+        if done := compressor.compress(piece):
+            yield done
+    yield compressor.flush()
+
+
+#: What makes gzip streams here: others make other bytes of the same layer.
+GZIP_LIBRARY = f"zlib {zlib.ZLIB_RUNTIME_VERSION} {_ZLIB_LEVEL}"
 _ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)
 try:
+    from isal import __version__ as _isal_version
     from isal.igzip_lib import IsalError
 
     _ERRORS += (cast("type[Exception]", IsalError),)
+    GZIP_LIBRARY = f"isal {_isal_version} {_ISAL_LEVEL}"
 except ImportError:
     pass

@@ -24,6 +24,12 @@ OCI_LAYERS = {
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
 }
 
+#: The same in Docker's manifests; it has none for zstd.
+DOCKER_LAYERS = {
+    None: "application/vnd.docker.image.rootfs.diff.tar",
+    "gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+}
+
 #: Why a foreign layer is missing.
 FOREIGN = "it is foreign, kept elsewhere for its license"
 

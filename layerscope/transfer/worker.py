@@ -47,6 +47,9 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
 
             if own and pulls:
                 name, where = _pull_by_registry(request, engine, recorder, cancellation)
+            elif own:
+                where = ""
+                name = _push_by_registry(request, engine, recorder, cancellation)
             else:
                 where = ""
                 name = _by_engine(request, engine(), recorder, cancellation, pulls=pulls)
@@ -94,6 +97,29 @@ def _pull_by_registry(
     target = target_of(request.target, None if request.target else engine(), cancellation)
     references = _to_pull(request, cancellation)
     return pull_by_registry(references, request, target, recorder, cancellation)
+
+
+def _push_by_registry(
+    request: TransferRequest,
+    engine: Callable[[], DockerEngine],
+    recorder: Recorder,
+    cancellation: Cancellation,
+) -> str:
+    from layerscope.transfer.push_sources import opened_source
+    from layerscope.transfer.registry_push import push_by_registry
+
+    references = [parse_reference(request.reference)]
+    if request.all_tags:
+        references = list(_to_push(request, engine(), cancellation))
+    elif request.source:
+        cancellation.waits_for = ""
+    name = ""
+    for reference in references:
+        recorder.started(str(reference))
+        source = request.source or str(reference)
+        with opened_source(source, engine, cancellation.check) as (image, _):
+            name = push_by_registry(image, reference, request, recorder, cancellation)
+    return name
 
 
 def _to_pull(request: TransferRequest, cancellation: Cancellation) -> Iterator[Reference]:

@@ -62,3 +62,47 @@ def test_pulled_into_every_place(site: Site) -> None:
     preview = json.loads(site.run("pull", "--dry-run", "--json", name).stdout)
     assert preview["up_to_date"] is True
     site.remove(name)
+
+
+def test_pushed_from_every_place(site: Site) -> None:
+    """Engines pull what was pushed, as the same image; what is there is not sent again."""
+    name, identifier = site.image(f"from{time.time_ns()}")
+    repository = f"{site.registry.address}/{site.engine.name}/own{time.time_ns()}"
+    pushed = site.events("push", "--via", "registry", name, f"{repository}/a:1")
+    config = pushed[-1]["image"]
+    assert set(ended(pushed).values()) <= {"done", "exists"}
+    manifest = site.manifest(f"{repository}/a:1")
+    assert manifest["config"]["digest"] == config
+    sizes = sorted(layer["size"] for layer in manifest["layers"])
+    sent = {
+        event["id"]: event["total"]
+        for event in pushed
+        if event.get("state") == "pushing" and event.get("current") == event["total"]
+    }
+    assert sorted(sent.values()) == sizes
+    assert all("gzip" in layer["mediaType"] for layer in manifest["layers"])
+    # Into the same repository, nothing is sent; into another one, layers are mounted.
+    again = site.events("push", "--via", "registry", name, f"{repository}/a:2")
+    assert set(ended(again).values()) == {"exists"}
+    mounted = site.events("push", "--via", "registry", name, f"{repository}/b:1")
+    assert set(ended(mounted).values()) == {"mounted"}
+    assert mounted[-1]["digest"] == again[-1]["digest"] == pushed[-1]["digest"]
+    site.remove(name)
+    # From a layout and an archive that were pulled; the digest stays.
+    for form, path in (("oci", "layout"), ("docker-archive", "saved.tar")):
+        source = f"{form}:{site.folder}/{path}"
+        site.events("pull", "--via", "registry", "--to", source, f"{repository}/a:1")
+        target = f"{repository}/{form}:1"
+        preview = json.loads(
+            site.run("push", "--via", "registry", "--dry-run", "--json", source, target).stdout
+        )
+        assert [layer["present"] for layer in preview["layers"]] == [False] * len(sizes)
+        events = site.events("push", "--via", "registry", source, target)
+        assert set(ended(events).values()) == {"mounted"}
+        assert events[-1]["digest"] == pushed[-1]["digest"]
+        assert events[-1]["image"] == config
+    pulled = site.events("pull", f"{repository}/oci:1")
+    if site.engine.name != "docker-28-containerd":
+        assert pulled[-1]["image"] == identifier
+    assert site.registry.password not in json.dumps([pushed, again, mounted])
+    site.remove(f"{repository}/oci:1")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from layerscope.images.two_cores import SecondProcess
 
 
-class _Files:
+class SavedStore:
     """The files of an archive, packed or not, as `SavedFiles`: a layer is its size."""
 
     def __init__(self, store: ArchiveFile | FolderStore) -> None:
@@ -55,7 +55,7 @@ class UnpackedArchiveReader(StoredLayersReader):
     def __init__(self, store: ArchiveFile | FolderStore, wanted: str | None, source: str) -> None:
         """Finds the image `wanted` if there are several; raises LayerscopeError if it cannot."""
         self._store = store
-        self.image, layers = saved_image(_Files(store), wanted, source=source)
+        self.image, layers = saved_image(SavedStore(store), wanted, source=source)
         self._layers = [
             StoredLayer(name, name, size, digests)
             for (name, size), digests in zip(layers, promised(self.image), strict=True)

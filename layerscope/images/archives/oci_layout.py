@@ -42,56 +42,15 @@ REF_NAME = "org.opencontainers.image.ref.name"
 _NAMES = (FULL_NAME, REF_NAME)
 
 
-class OciLayoutReader(StoredLayersReader, ManifestPlace):
-    way = "OCI layout"
+class Layout(ManifestPlace):
+    """The images of a layout; `source` is what follows `oci:` and the like in hints."""
 
-    def __init__(
-        self, store: BlobStore, wanted: str | None, platform: str | None, source: str
-    ) -> None:
-        """Takes a layout over, and finds the image `wanted` if it holds several.
-
-        Raises LayerscopeError if there is no such image, or it cannot be read.
-        """
+    def __init__(self, store: BlobStore, source: str) -> None:
         self._store = store
         self._source = source
         self.name = store.file
-        with closed_on_error(store.close):
-            tops = self._choose_image(wanted)
-            candidates = self._present(tops)
-            descriptor = self.descriptor = self.choose(
-                candidates, wanted_platform(platform), exact=platform is not None
-            )
-            self._manifest = self.manifest(self.document(descriptor))
-            image = self.image_of(
-                self._manifest,
-                self._verified(self._manifest.config),
-                reference=_name(tops[0]) or descriptor.digest,
-                source=source,
-                chosen=descriptor,
-                candidates=candidates,
-                asked=platform,
-            )
-            sizes = [layer.size for layer in self._manifest.layers]
-            self._layers = [
-                StoredLayer(
-                    blob_file(self.name, each.digest),
-                    each.digest,
-                    each.size,
-                    Digests(layer.diff_id, each.digest),
-                )
-                for each, layer in zip(self._manifest.layers, image.layers, strict=True)
-            ]
-            self.image = with_missing(image, self._missing(), sizes)
 
-    def _missing(self) -> dict[int, str]:
-        """The reasons why layers are missing, by number."""
-        found: dict[int, str] = {}
-        for index, layer in enumerate(self._manifest.layers):
-            if not self._store.holds(self._layers[index].file):
-                found[index] = FOREIGN if layer.foreign else "its blob was not copied"
-        return found
-
-    def _choose_image(self, wanted: str | None) -> list[Descriptor]:
+    def tops(self, wanted: str | None) -> list[Descriptor]:
         """The descriptors that lead to the image: one, or one for each platform."""
         listed = self.descriptors(load_json(self.name, INDEX, read_document(self._store, INDEX)))
         images = list(image_candidates(listed))
@@ -139,7 +98,7 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
             pending = [
                 inner
                 for each in indexes
-                if self._has(each)
+                if self.has(each)
                 for inner in self.descriptors(self.document(each))
             ]
         return []
@@ -153,20 +112,20 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
     def _present(self, tops: list[Descriptor]) -> list[Descriptor]:
         """The images to choose from: those whose blobs are here, if any are."""
         found = self.candidates(tops)
-        return [each for each in found if self._has(each)] or found
+        return [each for each in found if self.has(each)] or found
 
-    def _has(self, descriptor: Descriptor) -> bool:
+    def has(self, descriptor: Descriptor) -> bool:
         return self._store.holds(blob_file(self.name, descriptor.digest))
 
     def document(self, descriptor: Descriptor) -> Any:
-        return load_json(self.name, descriptor.digest, self._verified(descriptor))
+        return load_json(self.name, descriptor.digest, self.verified(descriptor))
 
     def bad(self, problem: str) -> BadInputError:
         return BadInputError(self.name, None, problem)
 
-    def _verified(self, descriptor: Descriptor) -> bytes:
+    def verified(self, descriptor: Descriptor) -> bytes:
         """A document, checked against its digest. Layers are not: that would mean reading them."""
-        if not self._has(descriptor):
+        if not self.has(descriptor):
             problem = f"it is incomplete: it has no {visible(descriptor.digest)}"
             raise BadInputError(self.name, None, problem, SAVE_AGAIN)
         data = read_document(self._store, blob_file(self.name, descriptor.digest))
@@ -178,6 +137,54 @@ class OciLayoutReader(StoredLayersReader, ManifestPlace):
                 problem = f"a document is damaged: {differs}"
                 raise BadInputError(self.name, None, problem, SAVE_AGAIN)
         return data
+
+
+class OciLayoutReader(StoredLayersReader, Layout):
+    way = "OCI layout"
+
+    def __init__(
+        self, store: BlobStore, wanted: str | None, platform: str | None, source: str
+    ) -> None:
+        """Takes a layout over, and finds the image `wanted` if it holds several.
+
+        Raises LayerscopeError if there is no such image, or it cannot be read.
+        """
+        Layout.__init__(self, store, source)
+        with closed_on_error(store.close):
+            tops = self.tops(wanted)
+            candidates = self._present(tops)
+            descriptor = self.descriptor = self.choose(
+                candidates, wanted_platform(platform), exact=platform is not None
+            )
+            self._manifest = self.manifest(self.document(descriptor))
+            image = self.image_of(
+                self._manifest,
+                self.verified(self._manifest.config),
+                reference=name_of(tops[0]) or descriptor.digest,
+                source=source,
+                chosen=descriptor,
+                candidates=candidates,
+                asked=platform,
+            )
+            sizes = [layer.size for layer in self._manifest.layers]
+            self._layers = [
+                StoredLayer(
+                    blob_file(self.name, each.digest),
+                    each.digest,
+                    each.size,
+                    Digests(layer.diff_id, each.digest),
+                )
+                for each, layer in zip(self._manifest.layers, image.layers, strict=True)
+            ]
+            self.image = with_missing(image, self._missing(), sizes)
+
+    def _missing(self) -> dict[int, str]:
+        """The reasons why layers are missing, by number."""
+        found: dict[int, str] = {}
+        for index, layer in enumerate(self._manifest.layers):
+            if not self._store.holds(self._layers[index].file):
+                found[index] = FOREIGN if layer.foreign else "its blob was not copied"
+        return found
 
 
 def holds_platforms(store: BlobStore) -> bool:
@@ -205,16 +212,16 @@ def _is_called(image: Descriptor, wanted: str) -> bool:
 
 def _are_one(images: list[Descriptor]) -> bool:
     """Whether descriptors are the same image for different platforms."""
-    names = {_name(image) for image in images}
+    names = {name_of(image) for image in images}
     return len(names) == 1 and all(image.platform for image in images)
 
 
-def _name(image: Descriptor) -> str:
+def name_of(image: Descriptor) -> str:
     return next((image.annotations[key] for key in _NAMES if image.annotations.get(key)), "")
 
 
 def _names(images: list[Descriptor]) -> list[str]:
-    return list(dict.fromkeys(_name(image) or image.digest for image in images))
+    return list(dict.fromkeys(name_of(image) or image.digest for image in images))
 
 
 def _listed(images: list[Descriptor]) -> str:

@@ -200,6 +200,24 @@ def saved_image(
     return with_missing(image, missing, [0] * len(layers)), layers
 
 
+def saved_parts(
+    files: SavedFiles[T], wanted: str | None, source: str
+) -> tuple[SavedImage, bytes, tuple[str, ...], list[str]]:
+    """An image of an archive with `manifest.json`, in its parts.
+
+    Returns what `manifest.json` says, the configuration, its diff_ids, and the names of the layers'
+    entries. Raises LayerscopeError if something is missing, or inconsistent.
+    """
+    data = files.read(MANIFEST) or b""
+    saved = choose_image(
+        files, _images(files.file, load_json(files.file, MANIFEST, data)), wanted, source
+    )
+    document = _config(files, saved)
+    config = read_config(files.file, saved.config, document)
+    _check_layers(files.file, saved, config)
+    return saved, document, config.diff_ids, [name for name, _ in _layers(files, saved)]
+
+
 def _images(file: str, document: object) -> list[SavedImage]:
     try:
         return parse_saved_images(document)

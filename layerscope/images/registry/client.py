@@ -184,7 +184,7 @@ class RegistryClient:
             if response.status in expect:
                 return response
             challenge = response.headers.get("WWW-Authenticate") or ""
-            said = self._error_body(response, method)
+            said = self.error_body(response, method)
             if response.status == 401:
                 if proof.number > first:
                     # It was made for this very request: another one would be no better.
@@ -364,7 +364,7 @@ class RegistryClient:
         response, tries = self._persist(send, subject, check)
         if response.status == 200:
             return 200, self.read_small(response, subject)
-        data = self._error_body(response, method)
+        data = self.error_body(response, method)
         if response.status in (429,) or response.status >= 500:
             wait = wait_of(response.headers, time.time())
             raise error_for(response.status, subject, error_text(data), tries=tries, wait=wait)
@@ -404,7 +404,7 @@ class RegistryClient:
             return False
         return True
 
-    def _error_body(self, response: BaseHTTPResponse, method: str) -> bytes:
+    def error_body(self, response: BaseHTTPResponse, method: str) -> bytes:
         from urllib3.exceptions import HTTPError
 
         try:

@@ -90,7 +90,7 @@ def error_for(
             "user who has it.",
         )
     if status == 404 and subject.push:
-        return NotFoundError(
+        return subject.missing or NotFoundError(
             f"{registry} has no repository {visible(subject.repository)}, and makes none "
             f"(404{said}).",
             "Check the name, or create the repository there first.",
@@ -122,6 +122,12 @@ def error_for(
     return RegistryError(
         f"{registry} answered {status} to a request for {visible(subject.what)}{said}.",
         "Check that this is a container registry.",
+    )
+
+
+def rejected(subject: Subject, why: str, hint: str) -> RegistryError:
+    return RegistryError(
+        f"{subject.registry} rejects {visible(subject.what)}: {visible(why)}.", hint
     )
 
 

@@ -19,6 +19,7 @@ from layerscope import __version__
 from layerscope.bounded import open_regular
 from layerscope.config import home
 from layerscope.errors import RegistryError
+from layerscope.images.registry.errors import LostConnection
 from layerscope.oci.distribution import is_loopback
 from layerscope.redaction import hide
 from layerscope.text import visible
@@ -247,10 +248,10 @@ def _tls_error(host: str, error: Exception) -> RegistryError:
 
 def _no_connection(host: str, error: Exception) -> RegistryError:
     if any(isinstance(e, OSError) and e.errno == errno.ECONNREFUSED for e in _chain(error)):
-        return RegistryError(
+        return LostConnection(
             f"Nothing listens at {visible(host)}.", "Check the name and the port of the registry."
         )
-    return RegistryError(
+    return LostConnection(
         f"{visible(host)} cannot be reached ({cause(error)}).", "Check the name and the network."
     )
 

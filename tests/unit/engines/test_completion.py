@@ -146,7 +146,8 @@ def test_images_and_containers_of_the_engine_are_completed(
     answers |= {"/version": VERSION, "/images/json": [IMAGE], "/containers/json": [container]}
     assert list(completed("layerscope inspect ap")) == ["app:1"]
     assert list(completed("layerscope ap")) == ["app:1"]
-    for command in ("rm", "pull", "push", "drift"):
+    assert "app:1" in completed("layerscope push ")  # Files can be pushed, too.
+    for command in ("rm", "pull", "drift"):
         assert list(completed(f"layerscope {command} ")) == ["app:1"]
     assert list(completed("layerscope inspect docker-daemon:")) == ["docker-daemon:app:1"]
     assert list(completed("layerscope inspect container:w")) == ["container:web"]

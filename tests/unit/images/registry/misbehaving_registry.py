@@ -239,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.usual()
 
-    do_HEAD = do_POST = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815
 
     def usual(self) -> None:
         name = self.path.rpartition("/")[2]

@@ -1,0 +1,157 @@
+"""What our own client can push: images in files, and an engine's export."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from layerscope.config import cache_folder
+from layerscope.engines.docker import DockerEngine
+from layerscope.engines.engine import Engine
+from layerscope.engines.resolve import TRANSPORTS, is_path, split_archive
+from layerscope.errors import LayerscopeError, UsageError
+from layerscope.images.archives.archive_file import ArchiveFile, is_compressed, open_file
+from layerscope.images.archives.blob_store import FolderStore
+from layerscope.images.archives.unpacking import unpacked
+from layerscope.images.archives.writing import PackedImage
+from layerscope.oci.byte_source import opened
+from layerscope.oci.compression import CompressionError, decompressed
+from layerscope.text import visible
+from layerscope.writing import failure
+
+_FILES = ("docker-archive", "oci-archive", "oci")
+_PIECE = 1 << 20
+_HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
+
+Check = Callable[[], None]
+
+
+def file_source(source: str) -> tuple[Path, str | None] | None:
+    """The file or folder of a source, and which image of it; None if it is an engine's.
+
+    Its path is made absolute. Raises UsageError for a place that cannot be pushed from.
+    """
+    transport, colon, rest = source.partition(":")
+    if colon and transport in _FILES and rest:
+        path, wanted = split_archive(rest)
+        return path.absolute(), wanted
+    if is_path(source):
+        return Path(source).absolute(), None
+    if colon and transport in TRANSPORTS and transport not in ("docker-daemon", "embedded"):
+        raise UsageError(
+            f"{visible(source)} cannot be pushed.",
+            "Push an image of an engine, an archive or a layout.",
+        )
+    return None
+
+
+def named_source(source: str) -> str:
+    """A source with an absolute path, for a job; empty for an engine's image. Raises UsageError."""
+    found = file_source(source)
+    if found is None:
+        return source if source.startswith("embedded:") else ""
+    path, wanted = found
+    form = source.partition(":")[0]
+    form = form if form in _FILES else "oci" if path.is_dir() else "docker-archive"
+    return f"{form}:{path}" + (f":{wanted}" if wanted else "")
+
+
+def is_file(source: str) -> bool:
+    """Whether a source needs no engine that runs."""
+    return source.partition(":")[0] in (*_FILES, "embedded")
+
+
+@contextmanager
+def opened_source(
+    source: str, connect: Callable[[], DockerEngine], check: Check
+) -> Iterator[tuple[PackedImage, str]]:
+    """An image to push, while the block runs, and its name in the source, if it has one."""
+    found = file_source(source)
+    if found is None:
+        with _exported(source, connect, check) as file, closing(_archive(file, source)) as archive:
+            yield unpacked(archive, None, source)
+        return
+    path, wanted = found
+    name = visible(str(path))
+    if path.is_dir():
+        yield unpacked(FolderStore(path), wanted, f"oci:{path}")
+        return
+    kind = is_compressed(path)
+    if kind is None:
+        with closing(ArchiveFile(open_file(path), name)) as archive:
+            yield unpacked(archive, wanted, f"docker-archive:{path}")
+        return
+    with spooled() as file:
+        with opened(open_file(path)) as fd, os.fdopen(os.dup(fd), "rb", buffering=0) as packed:
+            try:
+                copy_all(decompressed(kind, packed.read), file, check)
+            except CompressionError as error:
+                problem = f"{name} is damaged: {error}."
+                raise LayerscopeError(problem, "Copy the file again.") from None
+        with closing(_archive(file, name)) as archive:
+            yield unpacked(archive, wanted, f"docker-archive:{path}")
+
+
+@contextmanager
+def _exported(
+    source: str, connect: Callable[[], DockerEngine], check: Check
+) -> Iterator[IO[bytes]]:
+    transport, _, rest = source.partition(":")
+    engine: Engine
+    if transport == "embedded":
+        from layerscope.engines.embedded.engine import EmbeddedEngine
+
+        engine, name = EmbeddedEngine(), rest
+    else:
+        engine, name = connect(), source.removeprefix("docker-daemon:")
+    # A missing image is said so before an export begins.
+    engine.inspect(name)
+    read, end = engine.export(name)
+    try:
+        with spooled() as file:
+            copy_all(read, file, check)
+            yield file
+    finally:
+        end()
+
+
+def _archive(file: IO[bytes], name: str) -> ArchiveFile:
+    return ArchiveFile(os.dup(file.fileno()), visible(name))
+
+
+@contextmanager
+def spooled() -> Iterator[IO[bytes]]:
+    """A file without a name, which is gone however the process ends."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(folder)), _HINT) from None
+    with file:
+        yield file
+
+
+def copy_all(
+    read: Callable[[int], bytes],
+    file: IO[bytes],
+    check: Check,
+    update: Callable[[bytes], Any] | None = None,
+) -> int:
+    """Copies a stream to a file, and returns its size; `update` receives each piece."""
+    size = 0
+    try:
+        while piece := read(_PIECE):
+            check()
+            file.write(piece)
+            size += len(piece)
+            if update is not None:
+                update(piece)
+        file.flush()
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(cache_folder())), _HINT) from None
+    return size
