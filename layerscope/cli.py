@@ -30,9 +30,9 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 _SOURCE = (
     "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a "
-    "folder with an OCI image layout; or TRANSPORT:…, where TRANSPORT is container, dir, docker, "
-    "docker-archive, docker-daemon, docker-root, embedded, oci or "
-    "oci-archive (see layerscope help sources)"
+    "folder with an OCI image layout; or TRANSPORT:…, where TRANSPORT is container, "
+    "containerd-root, containers-storage, dir, docker, docker-archive, docker-daemon, docker-root, "
+    "embedded, oci or oci-archive (see layerscope help sources)"
 )
 
 
@@ -40,6 +40,7 @@ _SOURCE = (
 _OPTIONS: dict[str, dict[str, Any]] = {
     "a": _value("A", _SOURCE),
     "b": _value("B", "another image"),
+    "chosen": _value("ENGINE", "a name that `layerscope engines` lists, or an address"),
     "context": _value("CONTEXT", "folder of the build context"),
     "destination": _value(
         "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
@@ -102,6 +103,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--describe": _switch("show what kind of file it is instead"),
     "-d --detach": _switch("print the job's id, and do not wait"),
     "--dry-run": _switch("show what would be done, and do nothing"),
+    "--engine": _value(
+        "ENGINE", "the engine: a name that `layerscope engines` lists, or an address"
+    ),
     "--exclude": _repeated("GLOB", "paths whose waste does not count"),
     "--exit-code": _switch("exit with 1 if they differ"),
     "--export": _switch("make the engine export the image, even if its data folder can be read"),
@@ -271,19 +275,24 @@ COMMANDS: dict[str, Command] = {
     "images": Command(
         "images of the current engine, or of a data folder",
         (
-            *(("image", "docker-root:DIR, a daemon's data folder"), *_READING, "--wasted"),
-            *("--index", "--json"),
+            ("image", "docker-root:DIR, containerd-root:DIR or containers-storage:[DIR]"),
+            *(*_READING, "--wasted", "--index", "--json"),
         ),
         examples=(
             "layerscope images",
             "layerscope images --wasted",
-            "layerscope images docker-root:/var/lib/docker",
+            "layerscope images containerd-root:/var/lib/containerd",
         ),
     ),
     "ps": Command(
         "containers of the current engine, and what each has written",
         ("--json",),
         examples=("layerscope ps",),
+    ),
+    "engines": Command(
+        "engines of this host, of contexts and of connections; which one is used",
+        ("--json",),
+        examples=("layerscope engines", "layerscope engines use podman"),
     ),
     "rm": Command(
         "remove images, after showing what that frees and asking",
@@ -450,8 +459,17 @@ COMMANDS: dict[str, Command] = {
     "version": Command("the version of layerscope", (), examples=("layerscope version",)),
 }
 
-#: What `jobs` can do; without one of these, it is `list`.
-_ACTIONS = {
+#: What commands can do; without one of these, it is `list`.
+_ACTIONS: dict[str, dict[str, Command]] = {}
+_ACTIONS["engines"] = {
+    "list": Command("all engines, and what each has", (), ("layerscope engines list --json",)),
+    "use": Command(
+        "use an engine from now on; auto is the one that docker would use",
+        ("chosen",),
+        ("layerscope engines use podman", "layerscope engines use auto"),
+    ),
+}
+_ACTIONS["jobs"] = {
     "list": Command("all jobs, newest first", (), ("layerscope jobs list --json",)),
     "attach": Command(
         "follow a job from its first event",
@@ -467,7 +485,7 @@ _ACTIONS = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm tag untag prune",
+    "images of an engine": "images ps rm tag untag prune engines",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",
@@ -479,9 +497,9 @@ def parser_of(name: str) -> Parser:
     parser = (
         _main_parser() if name == "tui" else Parser(f"layerscope {name}", COMMANDS[name], _OPTIONS)
     )
-    if name == "jobs":
-        _add_actions(parser)
-    parser.set_defaults(command=name, parser_of=parser_of, color="auto", log=None)
+    if name in _ACTIONS:
+        _add_actions(parser, _ACTIONS[name])
+    parser.set_defaults(command=name, parser_of=parser_of, color="auto", engine=None, log=None)
     return parser
 
 
@@ -504,13 +522,13 @@ def _main_parser() -> Parser:
     return parser
 
 
-def _add_actions(parser: Parser) -> None:
+def _add_actions(parser: Parser, known_actions: dict[str, Command]) -> None:
     actions = parser.add_subparsers(
         title="actions", dest="action", metavar="ACTION", help="list by default"
     )
-    for name, known in _ACTIONS.items():
+    for name, known in known_actions.items():
         actions.add_parser(name, help=known.what, known=known, table=_OPTIONS)
-    # `jobs --json` and `jobs list --json` are the same.
+    # `jobs --json` and `jobs list --json`, for example, are the same.
     actions.choices["list"].add(["--json"], default=argparse.SUPPRESS)
     parser.usage = parser.usage_lines.replace("ACTION ...", "[ACTION …]")
 
@@ -623,6 +641,9 @@ def _run(arguments: list[str]) -> int:
 
         logs.start(log)
         logs.begin(parsed.command)
+    if parsed.engine:
+        # As a variable, since processes that are started from here use it too.
+        os.environ[config.ENGINE] = parsed.engine
     if parsed.command not in ("tui", "config"):
         # Those two report more, such as problems with keys.
         for warning in config.load().warnings:

@@ -18,6 +18,8 @@ from layerscope.errors import LayerscopeError
 from layerscope.text import listed, parse_size, visible
 from layerscope.writing import write_whole
 
+ENGINE = "LAYERSCOPE_ENGINE"  # The variable that names the engine.
+
 #: Keys that a terminal sends as another key, or not at all.
 _FORBIDDEN = {
     "ctrl+m": "the same as enter",
@@ -57,6 +59,7 @@ class _Kind:
 
 
 _NAME = _Kind("the name of a theme", _name)
+_ENGINE = _Kind("the name of an engine", _name)
 _SWITCH = _Kind("true or false", _switch)
 _AUTO = _Kind('true, false or "auto"', lambda value: "auto" if value == "auto" else _switch(value))
 _OUTPUT = _Kind('"cells" or "plain"', lambda value: value if value in ("cells", "plain") else None)
@@ -95,6 +98,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "cache-limit", _BYTES, 1 << 30, "bytes that layers which have been read may take; 0: none"
+    ),
+    Option(
+        "engine",
+        _ENGINE,
+        "auto",
+        "the engine, as `layerscope engines` names it; auto: the one that docker would use",
     ),
 )
 

@@ -12,6 +12,7 @@ from layerscope.parser import Parser
 
 _ENVIRONMENT = {
     "DOCKER_HOST, DOCKER_CONTEXT": "the engine, as for the docker command",
+    "LAYERSCOPE_ENGINE": "the same as --engine",
     "NO_COLOR": "if it is not empty, nothing has colors",
     "PAGER": "shows help topics; less by default",
     "LAYERSCOPE_LOG": "the same as --log",
@@ -24,7 +25,7 @@ _FILES = {
 }
 
 #: Options of every command, which are described once.
-_OF_ALL = ("-h", "--color", "--log")
+_OF_ALL = ("-h", "--color", "--engine", "--log")
 
 
 def page() -> str:

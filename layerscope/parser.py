@@ -78,7 +78,7 @@ _EXIT_CODES = {
 }
 
 #: Options of every command, which may also stand before the command.
-GENERAL = ("--color", "--log")
+GENERAL = ("--color", "--engine", "--log")
 
 _COLUMN = 14  # Where descriptions begin in lists of a help.
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from layerscope.bounded import SMALL
@@ -46,11 +46,13 @@ def run(
     errors: bool = False,
     folder: Path | None = None,
     group: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Runs a program; returns its exit code, its output, and its errors if they are wanted.
 
-    `given` is what it reads. `group` puts it into a process group of its own, so that what it
-    started ends with it; it cannot ask anything on the terminal then.
+    `given` is what it reads; `environment` is this process's by default. `group` puts it into a
+    process group of its own, so that what it started ends with it; it cannot ask anything on the
+    terminal then.
 
     Raises OSError if it cannot be started, and OutputError if it was killed.
     """
@@ -64,6 +66,7 @@ def run(
             stderr=subprocess.PIPE if errors else subprocess.DEVNULL,
             cwd=folder,
             process_group=0 if group else None,
+            env=environment,
             bufsize=0,
         )
     streams = [each for each in (process.stdout, process.stderr) if each is not None]

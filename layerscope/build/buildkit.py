@@ -8,7 +8,6 @@ its history has an entry for each instruction of the stage, in order, with or wi
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shutil
 import signal
@@ -24,6 +23,7 @@ from layerscope.build.plan import Plan
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
 from layerscope.build.vertices import Vertices, reason
+from layerscope.engines.address import command_environment
 from layerscope.errors import BuildFailedError, EngineError, LayerscopeError
 from layerscope.images.reader import ImageReader
 from layerscope.jobs.worker import Cancellation
@@ -57,8 +57,9 @@ def _output(name: str, *arguments: str) -> bytes | None:
     if program is None:
         return None
     try:
-        code, out, _ = run([program, *arguments], seconds=20, group=True)
-    except (OSError, OutputError):
+        environment = command_environment()
+        code, out, _ = run([program, *arguments], seconds=20, group=True, environment=environment)
+    except (OSError, OutputError, EngineError):
         return None
     return None if code else out
 
@@ -90,7 +91,7 @@ def build_by_buildkit(
                 stdin=dockerfile,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "BUILDKIT_PROGRESS": "rawjson"},
+                env={**command_environment(), "BUILDKIT_PROGRESS": "rawjson"},
                 # Signals to this process group are passed on by `_stop`.
                 process_group=0,
             ) as process,

@@ -16,6 +16,7 @@ _MODULES = {
     "engine": "images ps find",
     "removing": "rm untag prune",
     "making": "tag",
+    "engines": "engines",
     "registry": "search tags drift login logout",
     "dockerfiles": "lint dockerfile",
     "building": "build",

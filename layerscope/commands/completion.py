@@ -118,6 +118,12 @@ def _sources(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     return dict.fromkeys(_in_time(sources(prefix)), "")
 
 
+def _engines(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
+    from layerscope.engines.known import known_engines
+
+    return {"auto": "the one docker would use"} | {e.name: e.kind for e in known_engines()}
+
+
 def _images(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     from layerscope.engines.named import image_names
 
@@ -224,6 +230,7 @@ _VALUES: dict[str, Values] = {
     **dict.fromkeys(("path", "paths"), _paths),
     **dict.fromkeys(("config", "file", "ignorefile", "log"), _files),
     **dict.fromkeys(("context", "output"), _folders),
+    **dict.fromkeys(("chosen", "engine"), _engines),
     "id": _jobs,
     **dict.fromkeys(("destination", "images", "name", "names", "new_name"), _images),
     "layer": _layers,

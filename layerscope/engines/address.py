@@ -1,4 +1,4 @@
-"""Where the current engine listens: DOCKER_HOST, the current Docker context, or a default socket.
+"""Where engines listen: the chosen one, DOCKER_HOST, Docker contexts, connections, sockets.
 
 `docker context create` keeps contexts in the folder of Docker's config.json: `contexts/meta/ID/
 meta.json` has the address of a context's engine, `contexts/tls/ID/docker` its certificates; ID is
@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.bounded import open_regular, read_file
-from layerscope.config import home
+from layerscope.config import ENGINE, home, load
+from layerscope.engines.folders import is_folder
+from layerscope.engines.podman_connections import podman_connections
 from layerscope.errors import EngineError
 from layerscope.records import Record, parse, read
 from layerscope.text import visible
 
 DOCKER_SOCKET = "/var/run/docker.sock"
+EMBEDDED = "embedded"  # Our own store.
+AUTO = "auto"  # The engine that the docker command would use.
+PODMAN = "podman:"  # What precedes the name of a connection of Podman.
+_MOST_CONTEXTS = 1000
 
+_LIST = "`layerscope engines` lists the engines."
 _HINT = "Check it with `docker context ls`, or set DOCKER_HOST."
 
 
@@ -29,10 +36,18 @@ class Address:
     host: str  # Such as `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`.
     tls: Any  # A `docker.tls.TLSConfig`, or None.
     why: str  # What chose it, for messages.
+    identity: str = ""  # The private key for ssh; empty leaves that to ssh.
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is that of a process, and not a data folder or our own store."""
+        return not is_folder(self.host) and self.host != f"{EMBEDDED}:"
 
     @property
     def shown(self) -> str:
         """The host, safe to show: without a password, or whatever else may be a secret."""
+        if not self.listens:
+            return visible(self.host)
         scheme, separator, rest = self.host.rpartition("://")
         login, at, host = rest.rpartition("@")
         user = login.partition(":")[0] if scheme == "ssh" and "/" not in login else "***"
@@ -50,6 +65,10 @@ class _Endpoints(Record, frozen=True):
 
 class _Meta(Record, frozen=True, rename={"endpoints": "Endpoints"}):
     endpoints: _Endpoints
+
+
+class _Name(Record, frozen=True, rename={"name": "Name"}):
+    name: str = ""
 
 
 class _DockerConfig(Record, frozen=True, rename={"current": "currentContext"}):
@@ -72,14 +91,31 @@ def docker_folder() -> Path:
     return Path(named) if named else home() / ".docker"
 
 
+def context_names() -> list[str]:
+    """The names of all Docker contexts but `default`, sorted; damaged ones have none."""
+    folder = docker_folder() / "contexts" / "meta"
+    try:
+        identifiers = os.listdir(folder)  # noqa: PTH208 - names are what is wanted
+    except OSError:
+        return []
+    found = (read(folder / each / "meta.json", _Name) for each in identifiers[:_MOST_CONTEXTS])
+    return sorted(each.name for each in found if each is not None and each.name)
+
+
 def current_context() -> DockerContext | None:
     """The context in DOCKER_CONTEXT, or chosen by `docker context use`; None for `default`.
 
     Raises EngineError if there is no such context, or it is invalid.
     """
     name = os.environ.get("DOCKER_CONTEXT") or _chosen()
-    if name in ("", "default"):
-        return None
+    return None if name in ("", "default") else docker_context(name)
+
+
+def docker_context(name: str) -> DockerContext | None:
+    """A context by its name; None if it has no Docker engine.
+
+    Raises EngineError if there is no such context, or it is invalid.
+    """
     identifier = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     folder = docker_folder() / "contexts"
     try:
@@ -110,28 +146,109 @@ def _chosen() -> str:
     return "" if config is None else config.current
 
 
-def current_address() -> Address:
-    """The engine that the docker command would use, or Podman's socket if there is none.
+def chosen_engine() -> str:
+    """The name of the engine that was chosen for layerscope; `auto` for the docker command's.
 
-    Raises EngineError if the environment or the context is invalid.
+    `--engine` sets the variable. DOCKER_HOST and DOCKER_CONTEXT precede a choice that was kept, as
+    any variable precedes the settings file.
     """
+    if name := os.environ.get(ENGINE):
+        return name
+    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT"):
+        return AUTO
+    return str(load().values["engine"])
+
+
+def current_address() -> Address:
+    """Where the current engine listens: the one that was chosen, or else the docker command's.
+
+    Raises EngineError if the environment, the choice or the context is invalid.
+    """
+    return engine_address(chosen_engine())
+
+
+def engine_address(name: str) -> Address:
+    """Where an engine listens.
+
+    `name` is `auto`, `default`, a Docker context, `podman:CONNECTION`, a name of `local_sockets`,
+    an address, `embedded`, or a data folder as a source.
+
+    Raises EngineError if there is no such engine, or its settings are invalid.
+    """
+    if name == AUTO:
+        if not os.environ.get("DOCKER_HOST") and (context := current_context()) is not None:
+            return _address_of(context)
+        return default_address()
+    if name == "default":
+        return default_address()
+    if name.rstrip(":") == EMBEDDED:
+        return Address(f"{EMBEDDED}:", None, "layerscope's own store")
+    if is_folder(name):
+        return Address(name, None, "its folder")
+    if "://" in name:
+        return Address(name, _tls_from_environment(name), "its address")
+    if name.startswith(PODMAN):
+        connection = podman_connections().get(name.removeprefix(PODMAN))
+        if connection is None:
+            raise EngineError(f"Podman has no connection {visible(name)}.", _LIST)
+        return Address(connection.uri, None, "Podman's connection", connection.identity)
+    try:
+        context = docker_context(name)
+    except EngineError:
+        socket = local_sockets().get(name)
+        if socket is not None:
+            return Address(f"unix://{socket}", None, "its socket")
+        if name in context_names():
+            raise
+        raise EngineError(f"There is no engine {visible(name)}.", _LIST) from None
+    if context is None:
+        raise EngineError(f"The Docker context {visible(name)} has no engine.", _LIST)
+    return _address_of(context)
+
+
+def default_address() -> Address:
+    """The address in DOCKER_HOST, or Docker's default socket; Podman's if only that exists."""
     host = os.environ.get("DOCKER_HOST", "")
     if host:
         return Address(host, _tls_from_environment(host), "DOCKER_HOST")
-    context = _current_context()
-    if context is not None:
-        return context
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    own = [f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock"] if runtime else []
-    sockets = (DOCKER_SOCKET, *own, "/run/podman/podman.sock")
+    sockets = (DOCKER_SOCKET, *local_sockets().values())
     socket = next((name for name in sockets if Path(name).exists()), DOCKER_SOCKET)
     return Address(f"unix://{socket}", None, "the default socket")
 
 
-def _current_context() -> Address | None:
-    context = current_context()
-    if context is None:
-        return None
+def local_sockets() -> dict[str, str]:
+    """Where engines of this host listen by default, by the names that `--engine` takes."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    rootless = {"docker-rootless": "docker.sock", "podman-rootless": "podman/podman.sock"}
+    own = {name: f"{runtime}/{path}" for name, path in rootless.items()} if runtime else {}
+    return {**own, "podman": "/run/podman/podman.sock", "docker": DOCKER_SOCKET}
+
+
+def command_environment() -> dict[str, str]:
+    """The environment in which the docker and podman commands use the current engine.
+
+    Raises EngineError as `engine_address` does.
+    """
+    found = dict(os.environ)
+    name = chosen_engine()
+    if name == AUTO:
+        return found
+    if name == "default" or name in context_names():
+        found["DOCKER_CONTEXT"] = name
+        if name != "default":
+            found.pop("DOCKER_HOST", None)
+        return found
+    address = engine_address(name)
+    if not address.listens:
+        return found
+    found.pop("DOCKER_CONTEXT", None)
+    found["DOCKER_HOST"] = found["CONTAINER_HOST"] = address.host
+    if address.identity:
+        found["CONTAINER_SSHKEY"] = address.identity
+    return found
+
+
+def _address_of(context: DockerContext) -> Address:
     title = f"the Docker context {visible(context.name)}"
     if not context.host.startswith("tcp://") or not (context.ca or context.pair):
         return Address(context.host, None, title)

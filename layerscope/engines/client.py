@@ -50,7 +50,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
             # docker-py's own adapter needs another package, and cannot end a request.
             from layerscope.engines.ssh import SshAdapter, ssh_host
 
-            adapter = SshAdapter(ssh_host(address.host), _PATIENCE)
+            adapter = SshAdapter(ssh_host(address.host, address.identity), _PATIENCE)
             self.mount("http+docker://", adapter)
             self._custom_adapter = adapter
             self.base_url = "http+docker://localhost"

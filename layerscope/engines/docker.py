@@ -12,9 +12,11 @@ from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
 from layerscope.engines.client import Client
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import ContainerSummary, Engine, Events, Stream
 from layerscope.engines.errors import checked, translated, unreachable
 from layerscope.engines.events import events_of
+from layerscope.engines.folders import FolderEngine, is_folder
 from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, NotFoundError
 from layerscope.images.answers import (
@@ -272,6 +274,11 @@ def connect(address: Address | None = None) -> DockerEngine:
     Raises EngineError if there is none, access is denied, or it does not answer.
     """
     address = address or current_address()
+    if not address.listens:
+        raise EngineError(
+            f"This needs an engine that runs; {address.shown} is a store of images.",
+            "Choose one with --engine; `layerscope engines` lists them.",
+        )
     with translated(address.shown), patiently(f"the engine at {address.shown}"):
         try:
             client = Client(address)
@@ -286,6 +293,14 @@ def connect(address: Address | None = None) -> DockerEngine:
     # Other requests may take longer than the first one.
     client.timeout = _THINKING
     return engine
+
+
+def connect_any(address: Address | None = None) -> DockerEngine | FolderEngine | EmbeddedEngine:
+    """As `connect`, also if it is a data folder, which can only be read, or our own store."""
+    address = address or current_address()
+    if address.listens:
+        return connect(address)
+    return FolderEngine(address.host) if is_folder(address.host) else EmbeddedEngine()
 
 
 def _name(version: Version) -> str:

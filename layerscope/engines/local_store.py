@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerscope.engines.docker import connect
+from layerscope.engines.docker import connect_any
 from layerscope.engines.engine import Engine
 from layerscope.errors import (
     BadInputError,
@@ -46,7 +46,7 @@ def open_in_engine(
 
     Raises LayerscopeError if there is no engine, or it has no such image.
     """
-    engine = connect()
+    engine = connect_any()
     try:
         return open_with(engine, name, source, export=export, platform=platform)
     except LayerscopeError:

@@ -48,9 +48,9 @@ def sources(text: str) -> Iterator[str]:
 
 def image_names() -> Iterator[str]:
     """The names of the current engine's images. Raises EngineError if it does not answer."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
 
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         yield from (image.name for image in engine.images() if image.name)
 
 

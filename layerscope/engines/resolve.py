@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerscope.engines.address import EMBEDDED, chosen_engine, engine_address
+from layerscope.engines.folders import is_folder, list_folder, open_in_folder, split_archive
 from layerscope.errors import (
     AmbiguousError,
     BadInputError,
@@ -95,12 +97,8 @@ def _open(source: str, request: Request) -> ImageReader:
         if not rest:
             raise UsageError(f"Nothing follows {transport}:.", f"Write {transport}:{form}.")
         return opener(rest, source, request)
-    path = Path(source)
-    if colon and transport in _NOT_YET and not _is_there(path):
-        hint = _NOT_YET[transport]
-        raise UsageError(f"layerscope does not read {transport}: sources yet.", hint)
     if is_path(source):
-        return _open_files(path, None, "", request)
+        return _open_files(Path(source), None, "", request)
     _check_name(source)
     return _open_engine(source, f"docker-daemon:{source}", request)
 
@@ -157,27 +155,20 @@ def engine_has(name: str) -> bool:
     return True
 
 
-def list_images(source: str | None) -> list[ImageSummary]:
-    """The images of `docker-root:DIR` or the current engine, newest first, a line for each name.
+def list_images(source: str | None) -> Sequence[ImageSummary]:
+    """The images of a data folder or the current engine, newest first, a line for each name.
 
     Raises LayerscopeError if it does not exist, or cannot be read.
     """
-    if source is None:
-        from layerscope.engines.docker import connect
+    if source is None or source.rstrip(":") == EMBEDDED:
+        from layerscope.engines.docker import connect_any
 
-        with closing(connect()) as engine:
+        with closing(connect_any(engine_address(source or chosen_engine()))) as engine:
             return engine.images(sizes=True)
-    if source == "embedded:":
-        from layerscope.engines.embedded.engine import EmbeddedEngine
-
-        return EmbeddedEngine().images()
-    transport, _, folder = source.partition(":")
-    if transport != "docker-root" or not folder:
-        raise UsageError(f"{visible(source)} has no list of images.", "Try docker-root:DIR.")
-    from layerscope.images.stores.docker_root import DockerRoot
-
-    with closing(DockerRoot(Path(folder))) as root:
-        return root.summaries()
+    if not is_folder(source):
+        forms = "docker-root:DIR, containerd-root:DIR, containers-storage:[DIR] or embedded:"
+        raise UsageError(f"{visible(source)} has no list of images.", f"Try {forms}.")
+    return list_folder(source)
 
 
 @contextmanager
@@ -324,12 +315,7 @@ def _open_container(rest: str, source: str, request: Request) -> ImageReader:
 
 
 def _open_data_folder(rest: str, source: str, request: Request) -> ImageReader:
-    from layerscope.images.stores.docker_root import DockerRoot
-
-    path, wanted = split_archive(rest)
-    root = DockerRoot(path)
-    with closed_on_error(root.close):
-        return root.open(wanted, request.platform)
+    return open_in_folder(source, request.platform)
 
 
 def _open_registry(rest: str, source: str, request: Request) -> ImageReader:
@@ -359,6 +345,8 @@ def _open_embedded(rest: str, source: str, request: Request) -> ImageReader:
 #: What may precede a colon in a source, and what follows it; all else is a name or a path.
 TRANSPORTS: dict[str, tuple[Opener, str]] = {
     "container": (_open_container, "NAME"),
+    "containerd-root": (_open_data_folder, "DIR[:NAMESPACE/NAME]"),
+    "containers-storage": (_open_data_folder, "[DIR]NAME"),
     "dir": (_open_dir, "DIR"),
     "docker": (_open_registry, "//HOST/NAME:TAG"),
     "docker-archive": (_open_docker_archive, "PATH[:REF]"),
@@ -368,30 +356,6 @@ TRANSPORTS: dict[str, tuple[Opener, str]] = {
     "oci": (_open_oci, "DIR[:REF]"),
     "oci-archive": (_open_oci, "PATH[:REF]"),
 }
-
-
-#: Transports that layerscope does not read, and what to do instead.
-_NOT_YET = {
-    "containerd-root": "Export the image first: ctr images export FILE NAME.",
-    "containers-storage": "Save the image first: podman save -o FILE NAME.",
-}
-
-
-def split_archive(text: str) -> tuple[Path, str | None]:
-    """Splits `PATH[:REF]` at the first colon for which the path exists.
-
-    Raises UsageError if there is no path.
-    """
-    if os.path.lexists(text):
-        return Path(text), None
-    for place, character in enumerate(text):
-        if character == ":" and os.path.lexists(text[:place]):
-            return Path(text[:place]), text[place + 1 :] or None
-    path, _, wanted = text.partition(":")
-    if not path:
-        # An empty path would be the current folder.
-        raise UsageError(f"There is no path before :{visible(wanted)}.", "Write PATH:REF.")
-    return Path(path), wanted or None
 
 
 def is_path(source: str) -> bool:

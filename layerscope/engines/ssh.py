@@ -39,8 +39,11 @@ class SshHost:
     trial: str  # A command line for the user to try.
 
 
-def ssh_host(address: str) -> SshHost:
-    """Parses an address such as `ssh://user@host:port`; raises EngineError if it is invalid."""
+def ssh_host(address: str, identity: str = "") -> SshHost:
+    """Parses an address such as `ssh://user@host:port`; raises EngineError if it is invalid.
+
+    `identity` is the file with the key, if ssh is not to choose.
+    """
     shown = Address(address, None, "").shown
     wrong = EngineError(f"{shown} is not an address.", "Write ssh://USER@HOST:PORT.")
     try:
@@ -60,10 +63,15 @@ def ssh_host(address: str) -> SshHost:
     if port:
         options += ["-p", str(port)]
         trial += ["-p", str(port)]
+    if identity:
+        options += ["-i", identity]
+        trial += ["-i", identity]
     remote = ["docker"]
     if parts.path not in ("", "/"):
-        # A socket there, as with the docker command.
-        remote += ["--host", f"unix://{parts.path}"]
+        # A socket there, as with the docker command; a host with Podman may lack that.
+        podman = "podman" in parts.path
+        remote = ["podman", "--remote", "--url"] if podman else ["docker", "--host"]
+        remote.append(f"unix://{parts.path}")
     line = shlex.join([*remote, "system", "dial-stdio"])
     whom = f"{unquote(parts.username)}@{host}" if parts.username else host
     trial += [whom, *remote, "version"]

@@ -12,7 +12,8 @@ from typing import IO, Any
 from layerscope.config import cache_folder
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.engine import Engine
-from layerscope.engines.resolve import TRANSPORTS, is_path, split_archive
+from layerscope.engines.folders import split_archive
+from layerscope.engines.resolve import TRANSPORTS, is_path
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.images.archives.archive_file import ArchiveFile, is_compressed, open_file
 from layerscope.images.archives.blob_store import FolderStore

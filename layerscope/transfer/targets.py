@@ -9,8 +9,8 @@ from pathlib import Path
 
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.engine import Engine
+from layerscope.engines.folders import split_archive
 from layerscope.engines.local_layers import local_layers
-from layerscope.engines.resolve import split_archive
 from layerscope.engines.transfers import load, loaded
 from layerscope.errors import EngineError, UsageError
 from layerscope.images.archives.writing import (

@@ -84,9 +84,9 @@ def _open_image(
 
 
 def _connect() -> Engine:
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
 
-    return connect()
+    return connect_any()
 
 
 class LayerscopeApp(BaseApp):

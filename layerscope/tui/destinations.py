@@ -70,6 +70,9 @@ class Place:
     #: not empty.
     changed: Callable[[str], object] = lambda _: None
 
+    #: Shows what another engine has, once that is the current one, and says a sentence.
+    switched: Callable[[str], object] = lambda _: None
+
     @property
     def version(self) -> int | None:
         """The version of the path under the cursor to show, if there is one."""

@@ -32,6 +32,8 @@ KINDS = {
     "dir": "folder",
     "docker-root": "data folder",
     "embedded": "embedded store",
+    "containerd-root": "data folder",
+    "containers-storage": "storage",
 }
 
 

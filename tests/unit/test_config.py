@@ -79,6 +79,7 @@ def test_the_order_of_precedence(file: Path) -> None:
         "line-numbers": True,
         "output": "cells",
         "cache-limit": 2 << 20,
+        "engine": "auto",
     }
     assert settings.origins == {
         "theme": "LAYERSCOPE_THEME",
@@ -88,6 +89,7 @@ def test_the_order_of_precedence(file: Path) -> None:
         "line-numbers": "default",
         "output": "default",
         "cache-limit": "file",
+        "engine": "default",
     }
 
 
@@ -233,7 +235,9 @@ def test_other_commands_report_it_and_continue(
 ) -> None:
     file.write_text("colour = 1")
     outcome = run(capsys, "inspect", str(tmp_path / "none.tar"))
-    known = "there are theme, ascii, mouse, wrap, line-numbers, output, cache-limit and keys."
+    known = (
+        "there are theme, ascii, mouse, wrap, line-numbers, output, cache-limit, engine and keys."
+    )
     assert outcome.err.splitlines()[0].endswith(known)
     assert len(outcome.err.splitlines()) == 2
 

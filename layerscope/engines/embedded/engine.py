@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
+from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.contents import (
     EmbeddedReader,
     Kept,
@@ -41,8 +42,6 @@ from layerscope.oci.byte_source import reader_of_pieces
 from layerscope.oci.platform import Platform, host_platform
 from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.text import short_id, visible
-
-EMBEDDED = "embedded"  # The engine's name for `--engine`, and its transport.
 
 _SHORTEST_ID = 4
 _POLL = 1.0  # Seconds between two looks at the index.

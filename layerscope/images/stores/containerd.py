@@ -7,6 +7,7 @@ is read as such a layout, with the database in place of its `index.json`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.archives.blob_store import INDEX, read_document, whole_file
 from layerscope.images.archives.oci_layout import OciLayoutReader
 from layerscope.images.stores.bolt import BoltError, Bucket, Database, uvarint
-from layerscope.images.stores.data_folder import DataFolder
+from layerscope.images.stores.data_folder import DataFolder, DataFolderError
 from layerscope.images.summary import ImageSummary, StoredImage, summaries, unix_time
 from layerscope.oci.byte_source import Buffer, ByteSource, opened
 from layerscope.oci.manifest import OCI_MANIFEST, Descriptor
@@ -32,7 +33,9 @@ _CONTENT = "io.containerd.content.v1.content"
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[a-f0-9]{32,128}")
 #: The label in which Docker stores an image's parent.
 _PARENT = b"org.mobyproject.image.parent"
-_SNAPSHOTTER = "io.containerd.snapshotter.v1.overlayfs"
+OVERLAYFS = "io.containerd.snapshotter.v1.overlayfs"
+NATIVE = "io.containerd.snapshotter.v1.native"  # Each of its folders has a copy of all files.
+SNAPSHOTTERS = (OVERLAYFS, NATIVE)
 
 #: More than overlayfs can stack.
 _MOST_SNAPSHOTS = 4096
@@ -50,6 +53,7 @@ class NamedImage:
     media_type: str
     size: int
     parent: str = ""  # The image that a step of a classic build made it from; may be empty.
+    namespace: str = ""
 
 
 class ContentStore:
@@ -141,24 +145,69 @@ class ContainerdStore:
         self.root.close()
 
     def images(self) -> list[NamedImage]:
-        """All named images, those in Docker's namespace first; raises BadInputError."""
+        """All named images, each name once, those in Docker's namespace first.
+
+        Raises BadInputError.
+        """
+        found: dict[str, NamedImage] = {}
+        for image in self.all_images():
+            found.setdefault(image.name, image)
+        return list(found.values())
+
+    def all_images(self) -> list[NamedImage]:
+        """The named images of all namespaces; raises BadInputError."""
         return self._read(METADATA, _images)
 
     def store(self, images: Sequence[NamedImage]) -> ContentStore:
         return ContentStore(self.root, images)
 
-    def summaries(self) -> list[ImageSummary]:
-        """The images as `docker images` lists them, with the sizes of the layers' blobs."""
-        images = self.images()
-        names: dict[str, list[str]] = {}
+    def size(self) -> int:
+        """Bytes of all blobs, and of the files that were unpacked from them."""
+
+        def blobs(root: Bucket) -> int:
+            sizes = {}
+            for _, namespace in _namespaces(root):
+                content = namespace.bucket(b"content", b"blob")
+                for digest, blob in content.items() if content is not None else ():
+                    if isinstance(blob, Bucket):
+                        sizes[digest] = uvarint(blob.value(b"size")) >> 1
+            return sum(sizes.values())
+
+        def snapshots(root: Bucket) -> int:
+            found = root.bucket(b"v1", b"snapshots")
+            entries = () if found is None else (each for _, each in found.items())
+            return sum(
+                uvarint(each.value(b"size")) >> 1 for each in entries if isinstance(each, Bucket)
+            )
+
+        total = self._read(METADATA, blobs)
+        for snapshotter in SNAPSHOTTERS:
+            with contextlib.suppress(DataFolderError):
+                total += self._read(f"{snapshotter}/metadata.db", snapshots)
+        return total
+
+    def summaries(
+        self,
+        images: Sequence[NamedImage] | None = None,
+        called: Callable[[NamedImage], str] = lambda image: familiar(image.name),
+    ) -> list[ImageSummary]:
+        """The images as `docker images` lists them, with the sizes of the layers' blobs.
+
+        `called` gives what an image is called.
+        """
+        images = self.images() if images is None else images
+        names: dict[str, list[NamedImage]] = {}
         for image in images:
-            names.setdefault(image.digest, []).append(image.name)
+            names.setdefault(image.digest, []).append(image)
         below = {image.parent for image in images}
         store = self.store(images)
         sizes: dict[str, int] = {}
         found = []
         for digest, all_names in names.items():
-            tags = tuple(familiar(n) for n in all_names if "@sha256:" not in n and ":" in n)
+            named = [each for each in all_names if "@sha256:" not in each.name]
+            # CRI also names an image by its id.
+            named = [n for n in named if ":" in n.name and not n.name.startswith("sha256:")]
+            tags = tuple(called(each) for each in named)
             if not tags and digest in below:
                 continue  # A step of a build left it.
             layers: tuple[str, ...] = ()
@@ -178,14 +227,15 @@ class ContainerdStore:
             found.append(StoredImage(digest, tags, created, layers))
         return summaries(found, sizes)
 
-    def snapshots(self, container: str) -> list[tuple[str, str]]:
-        """A container's snapshots, its read-write layer first.
+    def snapshots(self, name: str, snapshotter: str = OVERLAYFS) -> list[tuple[str, str]]:
+        """A snapshot and those below it, from the top: of a container, or of a layer's chain_id.
 
         Returns for each its key, which is the chain_id for an image's layer, and its folder in the
-        data folder; nothing if there is no such container. Raises BadInputError if the database
+        data folder; nothing if there is no such snapshot. Raises BadInputError if the database
         cannot be read.
         """
-        suffix = f"/{container}".encode()
+        suffix = f"/{name}".encode()
+        inner = "/fs" if snapshotter == OVERLAYFS else ""
 
         def find(root: Bucket) -> list[tuple[str, str]]:
             snapshots = root.bucket(b"v1", b"snapshots")
@@ -198,13 +248,13 @@ class ContainerdStore:
                 number = 0 if snapshot is None else uvarint(snapshot.value(b"id"))
                 if snapshot is None or not number or len(found) == _MOST_SNAPSHOTS:
                     raise BoltError(f"snapshot {visible(decode(key))} is damaged")
-                folder = f"{_SNAPSHOTTER}/snapshots/{number}/fs"
-                # The namespace and a number precede Docker's key.
+                folder = f"{snapshotter}/snapshots/{number}{inner}"
+                # The namespace and a number precede the key of Docker or CRI.
                 found.append((decode(key).rpartition("/")[2], folder))
                 key = snapshot.value(b"parent")
             return found
 
-        return self._read(f"{_SNAPSHOTTER}/metadata.db", find)
+        return self._read(f"{snapshotter}/metadata.db", find)
 
     def _read(self, path: str, work: Callable[[Bucket], T]) -> T:
         problem = ""
@@ -217,24 +267,29 @@ class ContainerdStore:
         raise BadInputError(self.root.name(path), None, problem)
 
 
-def _images(root: Bucket) -> list[NamedImage]:
+def _namespaces(root: Bucket) -> list[tuple[str, Bucket]]:
     version = root.bucket(b"v1")
-    namespaces = [] if version is None else list(version.items())
-    # Docker's own first; a containerd that Docker shares has others too.
-    namespaces.sort(key=lambda item: item[0] != b"moby")
-    found: dict[str, NamedImage] = {}
-    for _, namespace in namespaces:
-        images = namespace.bucket(b"images") if isinstance(namespace, Bucket) else None
+    entries = () if version is None else version.items()
+    found = [(decode(key), each) for key, each in entries if isinstance(each, Bucket)]
+    # Docker's own first, then that of Kubernetes; a containerd that Docker shares has others too.
+    order = {name: place for place, name in enumerate(("moby", "k8s.io"))}
+    return sorted(found, key=lambda item: order.get(item[0], len(order)))
+
+
+def _images(root: Bucket) -> list[NamedImage]:
+    found = []
+    for namespace, bucket in _namespaces(root):
+        images = bucket.bucket(b"images")
         for key, image in images.items() if images is not None else ():
             target = image.bucket(b"target") if isinstance(image, Bucket) else None
             if target is None:
                 continue
-            name = decode(key)
             size = uvarint(target.value(b"size"))
             digest, kind = (decode(target.value(key)) for key in (b"digest", b"mediatype"))
             # The size is written as a signed number.
-            found.setdefault(name, NamedImage(name, digest, kind, size >> 1, _parent(image)))
-    return list(found.values())
+            name = decode(key)
+            found.append(NamedImage(name, digest, kind, size >> 1, _parent(image), namespace))
+    return found
 
 
 def _parent(image: bytes | Bucket) -> str:

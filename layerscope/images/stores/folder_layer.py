@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
+from layerscope.filesystem.difference import difference
 from layerscope.filesystem.disk_changeset import read_folder
 from layerscope.filesystem.disk_walk import open_below
 from layerscope.filesystem.tar_changeset import changeset_of, read_changeset
@@ -138,6 +139,19 @@ class FolderLayer:
             os.close(fd)
             raise BadInputError(name, None, f"its size is {size} bytes, not what the layer says")
         return Located.of_file(fd, name)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLayer(FolderLayer):
+    """A layer whose folder has all files of the layers below it, too."""
+
+    below: str = ""  # The folder of those; empty for the base layer.
+
+    def walked(self, advance: Callable[[int], None] | None = None) -> Changeset:
+        tree = FolderLayer.walked(self, advance)
+        if not self.below:
+            return tree
+        return difference(FolderLayer(self.root, self.below).walked(advance), tree)
 
 
 class FolderLayers:

@@ -130,6 +130,11 @@ class GraphStore:
         text = self._text(f"{self._entry(chain)}/size")
         return int(text) if text.isdecimal() else 0
 
+    def size(self) -> int:
+        """Bytes of the files of all layers."""
+        chains = self._root.list(f"{_STORE}/layerdb/sha256")
+        return sum(self.layer_size(f"sha256:{name}") for name in chains if _ID.fullmatch(name))
+
     def summaries(self) -> list[ImageSummary]:
         """The images as `docker images` lists them: with a name, or not another's parent."""
         names = self.names()

@@ -21,16 +21,18 @@ SOURCES = (
     ("docker://debian:12", "a registry, without a pull"),
     ("oci:FOLDER", "an OCI image layout"),
     ("docker-root:FOLDER", "a Docker daemon's data folder"),
+    ("containerd-root:FOLDER", "a Kubernetes node's data folder"),
+    ("containers-storage:NAME", "a storage of Podman, CRI-O, Buildah"),
 )
+
+_WITHOUT_ENGINE = ("./image.tar", "docker://debian:12", "oci:FOLDER", "docker-root:FOLDER")
 
 
 def source_lines(without_engine: bool = False) -> list[str]:
-    """The forms of a source, one a line, perhaps without those that need an engine."""
-    return [
-        f"{left(name, 19)} {what}"
-        for name, what in SOURCES
-        if not (without_engine and name in ("debian:12", "container:NAME"))
-    ]
+    """The forms of a source, one a line; the few that need no engine where there is none."""
+    if without_engine:
+        return [f"{left(name, 19)} {what}" for name, what in SOURCES if name in _WITHOUT_ENGINE]
+    return [f"{left(name, 23)} {what}" for name, what in SOURCES]
 
 
 class OpenScreen(Dialog[str | None], screen="open", heading="Opening an image"):

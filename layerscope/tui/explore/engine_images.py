@@ -91,6 +91,17 @@ class EngineImages:
 
     # Images.
 
+    def switch(self) -> None:
+        """Shows what another engine has."""
+        for group in ("engine", "sizes", "containers", "facts", "measure", "plan"):
+            self._work.leave(group)
+        self.name, self._problem, self._sized = "", None, frozenset()
+        self._images.set_listed((), self._clock(), None)
+        self._containers.set_listed((), self._clock())
+        for pane in (self._images, self._containers):
+            pane.set_placeholder(("Looking for an engine…", "muted"))
+        self.list()
+
     def list(self) -> None:
         """Asks the engine for its images, again or for the first time."""
         self._engine, self._tries = None, 0

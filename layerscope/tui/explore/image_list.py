@@ -230,7 +230,8 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             lines = [("The engine has no images yet.", "text")]
         else:
             lines = [(problem[0], "warning"), ("", "text"), (problem[1], "text")]
-        press = f"Press {key_of(self, 'main.open')} to open something else, by its name:"
+        press = f"Press {key_of(self, 'main.open')} to open something else"
+        press += f", {key_of(self, 'main.engines')} for other engines:"
         lines += [("", "text"), (press, "text")]
         lines += [(line, "muted") for line in source_lines(without_engine=True)]
         keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."

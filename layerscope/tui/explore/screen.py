@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.timer import Timer
 
 from layerscope.text import short_name, visible
+from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.choice import ChoiceScreen
 from layerscope.tui.dialogs.dialog import MessageScreen
@@ -24,12 +24,9 @@ from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.row_view import RowView
-from layerscope.tui.session import Connector, Opener, Session
+from layerscope.tui.session import KINDS, Connector, Opener, Session
 from layerscope.tui.trail import Trail
 from layerscope.tui.work import Problem
-
-if TYPE_CHECKING:
-    pass
 
 _POLL = 0.5
 #: Seconds between two looks at how old images are.
@@ -168,11 +165,14 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         Key("main.build", "b", "visit('build')", "Build…", "Build an image"),
         Key("main.jobs", "J", "visit('jobs')", "Jobs", "Show builds that run or ran"),
         Key(
-            "main.reload",
-            "R",
-            "reload",
-            "Reload images",
+            "main.engines",
+            "O",
+            "visit('engines')",
+            "Engines",
+            "Show all engines, and use another one",
+            hint="images containers",
         ),
+        Key("main.reload", "R", "reload", "Reload images"),
         *common.pane_keys(
             "main",
             {
@@ -290,6 +290,18 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.say("Asking the engine again…")
         self.engine.list()
 
+    def engine_chosen(self, sentence: str) -> None:
+        """Shows another engine. An image of the one before is closed: both may have its name."""
+        if not any(isinstance(each, AppScreen) and each.has_unsaved for each in self.trail.screens):
+            self.trail.forget(len(self.trail.stops))
+        if self._source is not None and self._source.partition(":")[0] not in KINDS:
+            self._came, self._current, self._zoomed, self._then = [], self.images, None, ""
+            self._show_no_image()
+        self._close_others()
+        self.engine.switch()
+        self._show_title()
+        self.say(sentence)
+
     def images_changed(self, sentence: str) -> None:
         """Asks the engine for its images again, since they may be others now."""
         self.engine.list()
@@ -374,13 +386,8 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         if self.trail.stops and not lists:
             self.return_back()
         else:
-            self.session = self._source = None
-            *self._came, self._current = lists or [self.images]
-            self.images.set_open("", "")
-            self.explorer.begin("")
-            self._close_others()
-            self.arrange_panes()
-            self.set_focus(self._current, scroll_visible=False)
+            self._came, self._current = lists[:-1], (lists or [self.images])[-1]
+            self._show_no_image()
         if problem.choices:
             self.app.push_screen(ChoiceScreen(problem.message, problem.choices), self._chosen)
         elif problem.platforms:
@@ -388,6 +395,14 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         elif not problem.cancelled:
             title = f"Cannot open {visible(session.source)}"
             self.app.push_screen(MessageScreen(title, problem.message, problem.hint))
+
+    def _show_no_image(self) -> None:
+        self.session = self._source = None
+        self.images.set_open("", "")
+        self.explorer.begin("")
+        self._close_others()
+        self.arrange_panes()
+        self.set_focus(self._current, scroll_visible=False)
 
     def _ask_platform(self, source: str, title: str, platforms: Sequence[str]) -> None:
         def chosen(platform: str | None) -> None:
@@ -570,6 +585,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             cache=self._cache,
             go=self.go_to,
             changed=self.images_changed,
+            switched=self.engine_chosen,
         )
 
     def go_to(self, goal: Goal) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from layerscope.errors import UsageError
+from layerscope.errors import LayerscopeError
 from layerscope.tui.terminal.signals import run_program
 
 if TYPE_CHECKING:
@@ -28,14 +27,16 @@ def run_shell(app: App[object], source: str, *, podman: bool = False, platform: 
     Returns what went wrong, or "".
     """
     # Not at the top: most runs start no shell.
+    from layerscope.engines.address import command_environment
     from layerscope.engines.shell import shell_command, shell_place
 
     try:
         command = shell_command(source, podman=podman, platform=platform)
+        environment = command_environment()
         with app.suspend():
             print(f"A shell in {shell_place(source)}; type exit to come back.", flush=True)  # noqa: T201
-            code = run_program(command, os.environ)
-    except UsageError as error:
+            code = run_program(command, environment)
+    except LayerscopeError as error:
         return error.message
     except SuspendNotSupported:
         return "Other programs cannot be shown in this terminal."

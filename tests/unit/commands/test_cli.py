@@ -170,17 +170,6 @@ def test_empty_values_are_refused(capsys: Capsys, name: str) -> None:
             assert re.search("is empty|invalid int value|is not a number", line)
 
 
-@pytest.mark.parametrize(
-    "source",
-    ["containers-storage:debian:12", "containerd-root:/var/lib/containerd"],
-)
-def test_a_transport_that_is_not_read_yet_is_named(capsys: Capsys, source: str) -> None:
-    transport = source.partition(":")[0]
-    for command in ("inspect", "files"):
-        line = one_line_error(run(capsys, command, source))
-        assert line.startswith(f"layerscope does not read {transport}: sources yet. ")
-
-
 def test_the_usage_names_source_and_the_options_of_the_tui(capsys: Capsys) -> None:
     with pytest.raises(SystemExit):
         run(capsys, "--help")

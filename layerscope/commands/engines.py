@@ -1,0 +1,60 @@
+"""Which engines there are, and which one is used: engines."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from layerscope.config import ENGINE, keep
+from layerscope.errors import LayerscopeError
+from layerscope.output import write_report
+from layerscope.reports.progress import shown_progress
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.probing import EngineState
+
+
+def engines(arguments: argparse.Namespace) -> int:
+    return _use(arguments.chosen) if arguments.action == "use" else _list(arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.known import known_engines
+    from layerscope.engines.probing import states
+    from layerscope.reports.engines_report import engines_document, engines_text
+
+    known = known_engines()
+    found: dict[str, EngineState] = {}
+    with shown_progress("Asking the engines"):
+        for state in states(known):
+            found[state.engine.name] = state
+    ordered = [found[each.name] for each in known]
+    write_report(arguments.json, engines_document, engines_text, ordered)
+    return 0
+
+
+def _use(name: str) -> int:
+    """Keeps an engine in the settings file; the docker command's own choice stays as it is."""
+    from layerscope.engines.address import AUTO, engine_address
+    from layerscope.engines.docker import connect_any
+
+    address = engine_address(name)
+    path = keep("engine", name)
+    what = "the engine that docker would use" if name == AUTO else visible(name)
+    where = "" if name == address.host else f" ({address.shown})"
+    print(
+        f"layerscope uses {what}{where} from now on; kept in {visible(str(path))}.", file=sys.stderr
+    )
+    for variable in (ENGINE, "DOCKER_HOST", "DOCKER_CONTEXT"):
+        if os.environ.get(variable):
+            print(f"layerscope: {variable} is set, and takes precedence.", file=sys.stderr)
+            break
+    try:
+        connect_any(address).close()
+    except LayerscopeError as error:
+        # It may be started later.
+        print(f"layerscope: {error}", file=sys.stderr)
+    return 0

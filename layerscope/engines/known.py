@@ -1,0 +1,134 @@
+"""The engines that can be chosen: contexts, connections, sockets, local daemons, data folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerscope.engines.address import (
+    AUTO,
+    EMBEDDED,
+    PODMAN,
+    Address,
+    chosen_engine,
+    context_names,
+    current_address,
+    engine_address,
+    local_sockets,
+)
+from layerscope.engines.folders import default_folders
+from layerscope.engines.podman_connections import podman_connections
+from layerscope.errors import LayerscopeError
+
+#: Programs that listen for requests of Docker's API.
+_DAEMONS = ("dockerd", "podman")
+#: What is in the paths of their other sockets.
+_NO_API = ("/libnetwork/", "/metrics.sock")
+_LISTENS = "00010000"  # The flag of a socket that accepts connections (__SO_ACCEPTCON).
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEngine:
+    name: str  # What `--engine` takes.
+    kind: str  # Where it is known from, such as `Docker context`.
+    address: Address | None = None
+    problem: LayerscopeError | None = None  # Why it has no address.
+    current: bool = False
+
+    @property
+    def shown(self) -> str:
+        return "" if self.address is None else self.address.shown
+
+
+def known_engines() -> list[KnownEngine]:
+    """All engines that can be chosen, each once, in the order in which they are listed.
+
+    What the user has given a name is listed even if two names have the same address.
+    """
+    found = [_known("default", "DOCKER_HOST" if os.environ.get("DOCKER_HOST") else "default")]
+    found += [_known(name, "Docker context") for name in context_names()]
+    connections = podman_connections()
+    found += [_known(f"{PODMAN}{name}", "Podman connection") for name in connections]
+    hosts = {_real(each.address) for each in found}
+
+    def add(name: str, kind: str) -> None:
+        each = _known(name, kind)
+        if _real(each.address) not in hosts:
+            hosts.add(_real(each.address))
+            found.append(each)
+
+    for name, socket in local_sockets().items():
+        if Path(socket).exists():
+            add(name, "socket")
+    for socket in daemon_sockets():
+        add(f"unix://{socket}", "daemon")
+    for folder in default_folders():
+        add(folder, "data folder")
+    add(EMBEDDED, "own store")
+    chosen = chosen_engine()
+    if all(each.name != chosen for each in found) and chosen != AUTO:
+        found.append(_known(chosen, "chosen"))
+    return _with_current(found, chosen)
+
+
+def _known(name: str, kind: str) -> KnownEngine:
+    try:
+        return KnownEngine(name, kind, engine_address(name))
+    except LayerscopeError as error:
+        return KnownEngine(name, kind, problem=error)
+
+
+def _real(address: Address | None) -> str:
+    """The host, without symlinks in a socket's path; `/var/run` often is one."""
+    if address is None or not address.host.startswith("unix://"):
+        return "" if address is None else address.host
+    return os.path.realpath(address.host.removeprefix("unix://"))
+
+
+def _with_current(engines: list[KnownEngine], chosen: str) -> list[KnownEngine]:
+    """Marks the engine that is used: by its name, or else the first of its address."""
+    place = next((at for at, each in enumerate(engines) if each.name == chosen), None)
+    if place is None:
+        with suppress(LayerscopeError):
+            address = current_address()
+            same = [at for at, each in enumerate(engines) if _real(each.address) == _real(address)]
+            named = [at for at in same if address.why.endswith(f" {engines[at].name}")]
+            place = next(iter(named or same), None)
+    return [
+        KnownEngine(each.name, each.kind, each.address, each.problem, current=at == place)
+        for at, each in enumerate(engines)
+    ]
+
+
+def daemon_sockets() -> list[str]:
+    """The sockets that daemons of this host listen at, as far as this user may see them."""
+    found: dict[str, None] = {}
+    with suppress(OSError):
+        for process in Path("/proc").iterdir():
+            if process.name.isdecimal():
+                with suppress(OSError, ValueError):
+                    found |= dict.fromkeys(_sockets_of(process))
+    return sorted(found)
+
+
+def _sockets_of(process: Path) -> Iterator[str]:
+    if (process / "comm").read_text().strip() not in _DAEMONS:
+        return
+    links = ((process / "fd" / each).readlink() for each in os.listdir(process / "fd"))  # noqa: PTH208
+    inodes = {str(link)[8:-1] for link in links if str(link).startswith("socket:[")}
+    for line in (process / "net/unix").read_text(errors="surrogateescape").splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *path = line.split(maxsplit=7)
+        if (
+            flags != _LISTENS
+            or inode not in inodes
+            or not path
+            or any(each in path[0] for each in _NO_API)
+        ):
+            continue
+        # The process may see other files than we do; only what is the same file can be used.
+        with suppress(OSError):
+            if Path(path[0]).samefile(process / "root" / path[0].lstrip("/")):
+                yield path[0]

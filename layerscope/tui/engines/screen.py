@@ -1,0 +1,188 @@
+"""The engines that can be chosen, as they answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.geometry import Size
+
+from layerscope.config import ENGINE, keep
+from layerscope.engines.known import known_engines
+from layerscope.engines.probing import EngineState, states
+from layerscope.errors import LayerscopeError
+from layerscope.text import docker_size, plural, visible
+from layerscope.tui.base_screen import AppModal
+from layerscope.tui.destinations import Place
+from layerscope.tui.keys.key import Key
+from layerscope.tui.keys.key_bar import key_of
+from layerscope.tui.rows.columns import Cell, Column, ColumnList
+from layerscope.tui.rows.facts import MadeRows
+from layerscope.tui.rows.format import Line, wrap
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.terminal import glyphs
+from layerscope.tui.terminal.glyphs import SEPARATOR
+from layerscope.tui.work import Task
+
+
+def _version(state: EngineState) -> Cell:
+    if state.problem is not None:
+        return "cannot be reached", "removed"
+    return (state.version, "text") if state.version else ("asking", "muted")
+
+
+class EngineRows(ColumnList[EngineState], screen="engines", heading="Engines"):
+    MARK_WIDTH = 3
+    GAP = 1
+    KEYS = (Key("engines.use", "enter", "choose", "Use", "Use this engine until you quit"),)
+    COLUMNS: ClassVar[Sequence[Column[EngineState]]] = (
+        Column("name", "Name", 16, lambda row: (visible(row.engine.name), "strong"), flex=True),
+        Column("engine", "Engine", 17, _version, grow=True, most=22),
+        Column("store", "Store", 10, lambda row: (row.store, "muted"), grow=True, most=22),
+        Column(
+            "images",
+            "Images",
+            6,
+            lambda row: ("" if row.images is None else str(row.images), "text"),
+            "right",
+        ),
+        Column(
+            "disk",
+            "Disk",
+            7,
+            lambda row: ("" if row.disk is None else docker_size(row.disk), "text"),
+            "right",
+        ),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("engine-rows", "Engines")
+        self.set_placeholder(("Looking for engines…", "muted"))
+
+    def same(self, one: EngineState, other: EngineState) -> bool:
+        return one.engine.name == other.engine.name
+
+    def mark(self, row: int) -> Cell:
+        item = self.items[row]
+        if item.engine.current:
+            return " *", "accent"
+        return (f" {glyphs.FAILED}", "removed") if item.problem is not None else (" ", "text")
+
+    def show_states(self, found: Sequence[EngineState]) -> None:
+        first = not self.items
+        current = next((at for at, each in enumerate(found) if each.engine.current), 0)
+        self.show(found, current if first else None)
+        pending = sum(not each.done for each in found)
+        count = plural(len(found), "engine") + (f", asking {pending}" if pending else "")
+        ways = [f"{key_of(self, 'engines.use')} uses", f"{key_of(self, 'engines.keep')} keeps"]
+        ways.append(f"{key_of(self, 'engines.back')} goes back")
+        self.set_status(f"{count}{SEPARATOR}{', '.join(ways)}")
+
+
+class _EngineFacts(MadeRows, can_focus=False):
+    """Where the engine under the cursor listens, and why it cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__("engine-facts", "Address")
+        self._shown: list[tuple[str, str]] = []
+
+    def show_state(self, state: EngineState | None) -> None:
+        shown: list[tuple[str, str]] = []
+        if state is not None:
+            engine = state.engine
+            shown.append(
+                (f"{engine.kind}: {engine.shown}" if engine.shown else engine.kind, "muted")
+            )
+            if state.problem is not None:
+                shown.append((str(state.problem), "removed"))
+        if shown != self._shown:
+            self._shown = shown
+            self.update()
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self.lines(max(1, width - 1)))
+
+    def lines(self, width: int) -> list[Line]:
+        return [
+            [(f" {row}", self.palette.named(style))]
+            for text, style in self._shown
+            for row in wrap(text, width - 1)
+        ]
+
+
+class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
+    CSS_PATH = "engines.tcss"
+
+    def _no_engine(self) -> str:
+        return "" if self._list.item is not None else "No engine has been found yet."
+
+    KEYS = (
+        Key("engines.back", "escape,q", "dismiss(None)", "Back"),
+        Key("engines.keep", "K", "keep", "Keep", "Use this engine from now on", _no_engine, "*"),
+        Key("engines.reload", "R", "reload", "Ask again", "Look for engines again", hint="*"),
+    )
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+        self._list = EngineRows()
+        self._facts = _EngineFacts()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="engines"):
+            yield self._list
+            yield self._facts
+
+    def on_mount(self) -> None:
+        self.set_focus(self._list)
+        self.action_reload()
+
+    def action_reload(self) -> None:
+        def ask(task: Task[list[EngineState]]) -> list[EngineState]:
+            known = known_engines()
+            found = {each.name: EngineState(each) for each in known}
+            task.report([*found.values()])
+            for state in states(known):
+                task.check()
+                found[state.engine.name] = state
+                task.report([*found.values()])
+            return [*found.values()]
+
+        self.work.start("engines", ask, self._show, report=self._show)
+
+    def _show(self, found: Sequence[EngineState]) -> None:
+        self._list.show_states(found)
+        self._facts.show_state(self._list.item)
+        self.refresh_bindings()
+
+    def on_row_view_moved(self, message: RowView.Moved) -> None:
+        message.stop()
+        self._facts.show_state(self._list.item)
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        message.stop()
+        self._use("until you quit")
+
+    def action_keep(self) -> None:
+        state = self._list.item
+        if state is None:
+            return
+        try:
+            path = keep("engine", state.engine.name)
+        except LayerscopeError as error:
+            self.say(str(error))
+            return
+        self._use(f"from now on; kept in {visible(str(path))}")
+
+    def _use(self, how_long: str) -> None:
+        state = self._list.item
+        if state is None:
+            return
+        # As a variable, since jobs and other processes that are started from here use it too.
+        os.environ[ENGINE] = state.engine.name
+        self.dismiss(None)
+        self._place.switched(f"{visible(state.engine.name)} is used {how_long}.")
