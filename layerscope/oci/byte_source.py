@@ -247,12 +247,12 @@ class SubRange(ByteSource):
             raise TruncatedError(error.offset - self._start) from None
 
 
-def whole_reader(source: ByteSource, size: int) -> Callable[[int], bytes]:
+def whole_reader(source: ByteSource, size: int, start: int = 0) -> Callable[[int], bytes]:
     """A read function over the first bytes of a source, in pieces as large as they are asked for.
 
-    It raises TruncatedError if there are fewer.
+    It begins at `start`, and raises TruncatedError if there are fewer bytes.
     """
-    position = 0
+    position = start
 
     def read(most: int) -> bytes:
         nonlocal position

@@ -217,10 +217,10 @@ class _Push:
         made: list[Blob] = []
 
         @contextmanager
-        def opened() -> Iterator[Read]:
+        def opened(start: int) -> Iterator[Read]:
             if not made:
                 made.append(self._compress(layer, blob, check))
-            with made[0].opened() as read:
+            with made[0].open_at(start) as read:
                 yield read
 
         return Blob(*noted, opened) if noted else self._compress(layer, blob, check)
@@ -242,8 +242,8 @@ class _Push:
         self._known.compresses_to(layer.digest, found, size)
 
         @contextmanager
-        def opened() -> Iterator[Read]:
-            yield whole_reader(FileRange(file.fileno(), 0, size), size)
+        def opened(start: int) -> Iterator[Read]:
+            yield whole_reader(FileRange(file.fileno(), 0, size), size, start)
 
         return Blob(found, size, opened)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 import urllib.request
 from base64 import b64encode
+from pathlib import Path
 
 from tests.engines.harness import SYSTEM_PATH, Service, find_program
 
@@ -18,8 +20,7 @@ storage:
   delete: {{enabled: true}}
 http:
   addr: 127.0.0.1:0
-  secret: layerscope
-auth:
+{secret}{tls}auth:
   htpasswd: {{realm: layerscope, path: "{htpasswd}"}}
 """
 
@@ -27,8 +28,21 @@ auth:
 class Registry(Service):
     """A `docker-registry` that keeps its blobs in a private folder and asks for a password."""
 
-    def __init__(self, user: str = "gordon", password: str = "mola mola") -> None:
+    def __init__(
+        self,
+        user: str = "gordon",
+        password: str = "mola mola",
+        *,
+        secret: str = "layerscope",
+        tls: Path | None = None,
+    ) -> None:
         """Start the registry on a free port of 127.0.0.1.
+
+        Args:
+            user: who may log in.
+            password: the user's password.
+            secret: what it signs the state of uploads with; empty for another one at each start.
+            tls: a folder with `cert.pem` and `key.pem`, to serve with TLS.
 
         Raises EngineUnavailable if it is not installed, or cannot run here.
         """
@@ -42,8 +56,25 @@ class Registry(Service):
         )
         (folder / "htpasswd").write_bytes(made.stdout)
         config = folder / "config.yml"
-        config.write_text(CONFIG.format(data=self.data_root, htpasswd=folder / "htpasswd"))
-        self._start([program, "serve", config], {"PATH": SYSTEM_PATH}, self._answers)
+        self._scheme = "http" if tls is None else "https"
+        pair = (
+            ""
+            if tls is None
+            else (f"  tls: {{certificate: {tls / 'cert.pem'}, key: {tls / 'key.pem'}}}\n")
+        )
+        text = CONFIG.format(
+            data=self.data_root,
+            htpasswd=folder / "htpasswd",
+            secret=f"  secret: {secret}\n" if secret else "",
+            tls=pair,
+        )
+        config.write_text(text)
+        self._command: list[str | Path] = [program, "serve", config]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again if it was killed, on another port."""
+        self._start(self._command, {"PATH": SYSTEM_PATH}, self._answers)
 
     @property
     def address(self) -> str:
@@ -53,7 +84,7 @@ class Registry(Service):
     @property
     def url(self) -> str:
         """Where the API is."""
-        return f"http://{self.address}/v2/"
+        return f"{self._scheme}://{self.address}/v2/"
 
     @property
     def authorization(self) -> str:
@@ -69,15 +100,20 @@ class Registry(Service):
         """Return the JSON that the API answers under `/v2/`."""
         request = urllib.request.Request(self.url + path)
         request.add_header("Authorization", self.authorization)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        context = None
+        if self._scheme == "https":
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
             return json.load(answer)
 
     def _answers(self) -> bool:
         """Tell whether the registry serves, and learn the port that the system chose for it."""
-        found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log.read_text(errors="replace"))
-        if found is None:
+        said = self.log.read_text(errors="replace")
+        found = re.findall(r"listening on 127\.0\.0\.1:(\d+)", said)
+        if not found:
             return False
-        self.port = int(found[1])
+        self.port = int(found[-1])
         try:
             self.get("")
         except OSError:

@@ -31,9 +31,9 @@ def pack(store: Store, reader: EmbeddedReader, tags: Sequence[str]) -> PackedIma
 
 def _blob(store: Store, descriptor: Descriptor) -> Blob:
     @contextmanager
-    def opened() -> Iterator[Callable[[int], bytes]]:
+    def opened(start: int) -> Iterator[Callable[[int], bytes]]:
         name = blob_file(store.file, descriptor.digest)
         with store.files().opened(name) as (source, size, _):
-            yield whole_reader(source, size)
+            yield whole_reader(source, size, start)
 
     return Blob(descriptor.digest, descriptor.size, opened)

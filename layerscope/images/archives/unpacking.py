@@ -135,9 +135,9 @@ def _parts(layout: Layout, store: BlobStore, manifest: Manifest) -> Iterator[Blo
 
 def _blob(store: BlobStore, name: str, digest: str, size: int) -> Blob:
     @contextmanager
-    def opened() -> Iterator[Read]:
+    def opened(start: int) -> Iterator[Read]:
         with store.opened(name) as (source, length, _):
-            yield whole_reader(source, length)
+            yield whole_reader(source, length, start)
 
     return Blob(digest, size, opened)
 

@@ -51,16 +51,21 @@ class Blob:
 
     digest: str
     size: int
-    #: A context: a function that returns up to a number of its bytes, and none at the end.
-    opened: Callable[[], AbstractContextManager[Read]]
+    #: Opens it at an offset, as a context: a function that returns up to a number of bytes, and
+    #: none at the end.
+    open_at: Callable[[int], AbstractContextManager[Read]]
     #: The descriptor of a file with these bytes alone, which a layout may link to; None if none.
     file: int | None = None
 
     @classmethod
     def of(cls, descriptor: Descriptor, data: bytes) -> Blob:
+        source, size = Buffer(data), len(data)
         return cls(
-            descriptor.digest, len(data), lambda: nullcontext(whole_reader(Buffer(data), len(data)))
+            descriptor.digest, size, lambda start: nullcontext(whole_reader(source, size, start))
         )
+
+    def opened(self) -> AbstractContextManager[Read]:
+        return self.open_at(0)
 
 
 @dataclass(frozen=True, slots=True)

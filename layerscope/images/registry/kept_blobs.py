@@ -105,8 +105,8 @@ class KeptBlobs:
             raise self._failed(error) from None
 
         @contextmanager
-        def opened() -> Iterator[Read]:
-            yield whole_reader(FileRange(fd, 0, size), size)
+        def opened(start: int) -> Iterator[Read]:
+            yield whole_reader(FileRange(fd, 0, size), size, start)
 
         return Blob(digest, size, opened, fd)
 

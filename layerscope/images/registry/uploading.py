@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
@@ -38,6 +39,8 @@ State = Literal["exists", "mounted", "pushing", "retrying", "done"]
 Report = Callable[[State, int, str], None]
 
 _PIECE = 1 << 20
+#: Bytes of a request. A registry that restarts loses the last one only, if it keeps its uploads.
+CHUNK = 64 << 20
 _BYTES = {"Content-Type": "application/octet-stream"}
 #: The registry does not know the upload, or is at another byte of it.
 _GONE = (400, 404, 416)
@@ -54,6 +57,10 @@ class _Broken(Exception):
         self.why = why
         self.final = final
         self.wait = wait  # Seconds that the registry asks to wait.
+
+
+class _Gone(_Broken):
+    """An upload that the registry does not go on with."""
 
 
 @dataclass(slots=True)
@@ -83,7 +90,10 @@ class BlobUpload:
         self._report = report
         self._mounts = mounts
         self._check = check
+        self._chunk = CHUNK
         self._sent = 0
+        self._digest = hashlib.new(blob.digest.partition(":")[0])
+        self._hashed = 0  # Of how many bytes `_digest` is.
         self._subject = client.subject(
             what, retrying=lambda why: report("retrying", self._sent, why)
         )
@@ -155,16 +165,23 @@ class BlobUpload:
 
     def _try(self, session: _Session) -> None:
         """Sends the rest of the blob, and completes the upload."""
-        size, offset = self._blob.size, session.offset
-        if offset < size:
-            headers = {**_BYTES, "Content-Length": str(size - offset)}
-            if offset:
-                headers["Content-Range"] = f"{offset}-{size - 1}"
-            response = self._request(
-                "PATCH", session.location, headers, (201, 202, 204), lambda: self._rest(offset)
-            )
+        size = self._blob.size
+        while session.offset < size:
+            begin, end = session.offset, min(size, session.offset + self._chunk)
+            headers = {**_BYTES, "Content-Length": str(end - begin)}
+            if end - begin < size:
+                headers["Content-Range"] = f"{begin}-{end - 1}"
+            try:
+                pieces = partial(self._pieces, begin, end)
+                response = self._request(
+                    "PATCH", session.location, headers, (201, 202, 204), pieces
+                )
+            except _Gone:
+                # Some registries take a blob in one piece only.
+                self._chunk = size
+                raise
             session.location = self._session(response, session.location).location
-            session.offset = size
+            session.offset = end
         joint = "&" if "?" in session.location else "?"
         query = urlencode({"digest": self._blob.digest}, safe=":")
         path = f"{session.location}{joint}{query}"
@@ -172,24 +189,21 @@ class BlobUpload:
         response.close()
         _check_digest(response, self._blob.digest, self._subject)
 
-    def _rest(self, offset: int) -> Iterator[bytes]:
-        """The blob from an offset on; all of it is read, to compare its digest before the end."""
-        algorithm, _, expected = self._blob.digest.partition(":")
-        digest, position = hashlib.new(algorithm), 0
-        self._sent = offset
-        self._report("pushing", offset, "")
-        with self._blob.opened() as read:
-            while piece := read(_PIECE):
+    def _pieces(self, begin: int, end: int) -> Iterator[bytes]:
+        """A part of the blob. Before the last byte is sent, the digest of all was compared."""
+        self._report("pushing", begin, "")
+        with self._blob.open_at(begin) as read:
+            while begin < end and (piece := read(min(_PIECE, end - begin))):
                 self._check()
-                digest.update(piece)
-                position += len(piece)
-                if position == self._blob.size and digest.hexdigest() != expected:
-                    break
-                if position > offset:
-                    yield piece[max(0, len(piece) - (position - offset)) :]
-                    self._sent = position
-                    self._report("pushing", position, "")
-        check_digest(self._subject.what, self._blob.digest, digest)
+                begin += len(piece)
+                if begin > self._hashed:
+                    self._digest.update(piece[len(piece) - (begin - self._hashed) :])
+                    self._hashed = begin
+                if begin == self._blob.size:
+                    check_digest(self._subject.what, self._blob.digest, self._digest)
+                yield piece
+                self._sent = begin
+                self._report("pushing", begin, "")
 
     def _progress(self, session: _Session) -> _Session | None:
         """How much of an upload has arrived, if the registry knows it."""
@@ -201,7 +215,7 @@ class BlobUpload:
             return None
         offset = int(found[1]) + 1
         # Registries write 0-0 for nothing and for one byte.
-        if offset == 1 or offset > self._blob.size:
+        if offset == 1 or offset > self._hashed:
             return None
         location = session.location
         if response.headers.get("Location"):
@@ -228,7 +242,7 @@ class BlobUpload:
         if status in _GONE:
             detail = said or str(status)
             final: LayerscopeError = rejected(self._subject, detail, "Try again.")
-            raise _Broken(f"the registry answered {status}", final)
+            raise _Gone(f"the registry answered {status}", final)
         wait = wait_of(response.headers, time.time())
         final = error_for(status, self._subject, said, tries=1, wait=wait)
         if (wait or 0) > self._client.patience.longest_retry_after:

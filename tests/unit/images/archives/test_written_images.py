@@ -145,7 +145,7 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
 def test_a_blob_of_another_length_leaves_nothing(put: Put, length: int, tmp_path: Path) -> None:
     *blobs, last = IMAGE.blobs
     wrong = Blob.of(IMAGE.layers[-1], bytes(last.size + length))
-    wrong = Blob(last.digest, last.size, wrong.opened)
+    wrong = Blob(last.digest, last.size, wrong.open_at)
     image = PackedImage(IMAGE.top, (*blobs, wrong), IMAGE.config, IMAGE.layers)
     with pytest.raises(LayerscopeError, match="not as long"):
         put(tmp_path / "i", image)
@@ -158,7 +158,7 @@ def test_a_file_with_a_blob_is_linked(tmp_path: Path) -> None:
     kept.write_bytes(data)
     descriptor = describe(data, OCI_LAYERS[None])
     with kept.open("rb") as file:
-        opened = Blob.of(descriptor, data).opened
+        opened = Blob.of(descriptor, data).open_at
         blob = Blob(descriptor.digest, len(data), opened, file.fileno())
         image = PackedImage(descriptor, (blob,), descriptor, ())
         write_layout(tmp_path / "l", [image])
