@@ -71,8 +71,28 @@ class RegistryError(LayerscopeError):
     """A registry that cannot be reached, denies access, or gives an invalid answer."""
 
 
+class LoginError(RegistryError):
+    """A registry that requires a login, or rejects the one that it was sent (401)."""
+
+    def __init__(self, message: str, hint: str, domain: str) -> None:
+        super().__init__(message, hint)
+        self.domain = domain  # The registry, as references have it.
+
+
+class RateLimitError(RegistryError):
+    """A registry that received too many requests (429)."""
+
+
 class NotFoundError(LayerscopeError):
     """An image, a layer or a path that does not exist."""
+
+
+class MissingImageError(NotFoundError):
+    """An image that an engine does not have, by a name that a registry may know."""
+
+    def __init__(self, message: str, hint: str, reference: str) -> None:
+        super().__init__(message, hint)
+        self.reference = reference  # As people write it; not safe on a terminal.
 
 
 class PlatformMissingError(NotFoundError):

@@ -182,7 +182,7 @@ def docker_age(created: float, now: float) -> str:
     """An age as `docker images` prints it: `3 weeks ago`."""
     if created <= 0:
         return "N/A"
-    return _duration(max(0, int(now - created))) + " ago"
+    return docker_duration(max(0, int(now - created))) + " ago"
 
 
 def rfc3339(seconds: float, fraction: bool = False) -> str | None:
@@ -195,7 +195,7 @@ def rfc3339(seconds: float, fraction: bool = False) -> str | None:
     return text.replace("+00:00", "Z")
 
 
-def _duration(seconds: int) -> str:
+def docker_duration(seconds: int) -> str:
     """A time as docker prints it (`units.HumanDuration`)."""
     hours = (seconds + 1800) // 3600
     if seconds < 1:

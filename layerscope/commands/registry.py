@@ -25,13 +25,13 @@ def search(arguments: argparse.Namespace) -> int:
     """Searches a registry; returns 1 if nothing was found."""
     from layerscope.engines.searching import search_anywhere
     from layerscope.images.registry.login import registry_of
+    from layerscope.images.registry.search import split_term
     from layerscope.reports.registry_report import hits_document, hits_text
 
-    domain, term = registry_of(arguments.registry or ""), arguments.term
-    host, slash, rest = term.partition("/")
-    if not arguments.registry and slash and ("." in host or ":" in host or host == "localhost"):
-        # As the docker command: a term may begin with a registry.
-        domain, term = registry_of(host), rest
+    if arguments.registry:
+        domain, term = registry_of(arguments.registry), arguments.term
+    else:
+        domain, term = split_term(arguments.term)
     with shown_progress("Asking the registry"):
         hits = search_anywhere(term, domain, arguments.limit or 25, insecure=arguments.insecure)
     hits = [

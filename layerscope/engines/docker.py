@@ -18,7 +18,7 @@ from layerscope.engines.errors import checked, translated, unreachable
 from layerscope.engines.events import events_of
 from layerscope.engines.folders import FolderEngine, is_folder
 from layerscope.engines.waiting import patiently
-from layerscope.errors import EngineError, NotFoundError
+from layerscope.errors import EngineError, MissingImageError, NotFoundError
 from layerscope.images.answers import (
     ABSENT,
     Change,
@@ -188,10 +188,11 @@ class DockerEngine(Engine):
         if platform is None and self._api >= _API_PLATFORMS:
             parameters["manifests"] = "1"
         shown = visible(name)
-        hint = "`layerscope images` lists what it has."
+        message = f"{self.name} has no image {shown}."
+        missing = NotFoundError(message, "`layerscope images` lists what it has.")
         if is_reference(name) and not _ID.fullmatch(name):
             hint = f"Pull it: layerscope pull {shown}. Or look at it: layerscope docker://{shown}."
-        missing = NotFoundError(f"{self.name} has no image {shown}.", hint)
+            missing = MissingImageError(message, hint, name)
         return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[HistoryAnswer]:

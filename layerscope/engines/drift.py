@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,9 +13,12 @@ from layerscope.engines.engine import ContainerSummary, Engine
 from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, failures_ignored
 from layerscope.images.answers import Inspected
 from layerscope.images.archives.save_format import same_reference
+from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.registry.client import Check, RegistryClient, no_check
-from layerscope.images.summary import ImageSummary
+from layerscope.images.registry.manifests import ImageFinder
+from layerscope.images.summary import ImageSummary, unix_time
 from layerscope.oci.manifest import ManifestError, parse_index, parse_manifest
+from layerscope.oci.platform import Platform, host_platform
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.records import go_json
 from layerscope.text import visible
@@ -40,9 +43,17 @@ class Drift:
     state: DriftState
     local: tuple[str, ...] = ()  # The digests by which registries may know the image.
     remote: str | None = None  # What the name means in the registry now.
+    remote_created: int | None = None  # When that was created, if it is another image.
     why: str = ""  # Why it is unknown.
     #: Containers of this name: whether they run the image that the name means here.
     containers: tuple[tuple[ContainerSummary, bool], ...] = ()
+
+    @property
+    def seconds_behind(self) -> int | None:
+        """How much newer the registry's image is; None if that is not known."""
+        if self.remote_created is None or self.created <= 0:
+            return None
+        return max(0, self.remote_created - self.created)
 
     @property
     def is_behind(self) -> bool:
@@ -50,29 +61,40 @@ class Drift:
         return self.state is DriftState.BEHIND or any(not new for _, new in self.containers)
 
 
-def find_drift(
-    engine: Engine,
-    names: Sequence[str] = (),
-    *,
-    insecure: bool = False,
-    check: Check = no_check,
-) -> list[Drift]:
-    """Compares images with their registries; all that have a name, or some.
+class DriftFinder:
+    """Compares images of an engine with their registries; all that have a name, or some.
 
-    It asks for digests only, which does not count as a pull, unless a digest differs. Raises
-    LayerscopeError if the engine does not answer, or has no image of a name.
+    Raises LayerscopeError if the engine does not answer, or has no image of a name.
     """
-    listed = [each for each in engine.images() if each.name]
-    if names:
-        listed = list(_named(listed, names))
-    containers = [_with_given_name(engine, each) for each in engine.containers()]
-    inspected = {each: engine.inspect(each) for each in dict.fromkeys(each.id for each in listed)}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = [
-            pool.submit(_drift_of, inspected[each.id], each, containers, insecure, check)
-            for each in listed
-        ]
-        return [each.result() for each in found]
+
+    def __init__(self, engine: Engine, names: Sequence[str] = ()) -> None:
+        listed = [each for each in engine.images() if each.name]
+        self.images = list(_named(listed, names)) if names else listed
+        self._engine = engine
+
+    def compare(self, *, insecure: bool = False, check: Check = no_check) -> Iterator[Drift]:
+        """Compares them at once, and returns each as soon as it is known.
+
+        It asks for digests only, which does not count as a pull, unless a digest differs.
+        """
+        engine = self._engine
+        containers = [_with_given_name(engine, each) for each in engine.containers()]
+        ids = dict.fromkeys(each.id for each in self.images)
+        inspected = {each: engine.inspect(each) for each in ids}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            asked = [
+                pool.submit(_drift_of, inspected[each.id], each, containers, insecure, check)
+                for each in self.images
+            ]
+            for each in as_completed(asked):
+                yield each.result()
+
+
+def find_drift(engine: Engine, names: Sequence[str] = (), *, insecure: bool = False) -> list[Drift]:
+    """What a `DriftFinder` finds, in the order of the engine's list or of the names."""
+    finder = DriftFinder(engine, names)
+    found = {each.reference: each for each in finder.compare(insecure=insecure)}
+    return [found[each.name] for each in finder.images]
 
 
 def _with_given_name(engine: Engine, container: ContainerSummary) -> ContainerSummary:
@@ -110,39 +132,74 @@ def _drift_of(
     }
     # An engine knows an image by its index, its manifest, or both.
     known = {*pulled, inspected.descriptor.digest} - {""} if pulled else set()
-    state, remote, why = _compared(reference, listed.id, known, insecure, check)
+    answer = _Answer(DriftState.LOCAL)
+    if known:
+        answer = _asked(reference, {*known, listed.id}, _platform_of(inspected), insecure, check)
     uses = tuple(
         (each, each.image_id in (listed.id, inspected.id, inspected.descriptor.digest))
         for each in containers
         if each.image and same_reference(each.image, listed.name)
     )
     return Drift(
-        listed.name, listed.id, listed.created, state, tuple(sorted(known)), remote, why, uses
+        listed.name,
+        listed.id,
+        listed.created,
+        answer.state,
+        tuple(sorted(known)),
+        answer.remote,
+        answer.created,
+        answer.why,
+        uses,
     )
 
 
-def _compared(
-    reference: Reference, image: str, known: set[str], insecure: bool, check: Check
-) -> tuple[DriftState, str | None, str]:
-    if not known:
-        return DriftState.LOCAL, None, ""
-    tag = reference.tag or ""
+def _platform_of(inspected: Inspected) -> Platform:
+    if not inspected.os or not inspected.architecture:
+        return host_platform()
+    return Platform(inspected.os, *inspected.full_architecture.split("/", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a registry says of a name."""
+
+    state: DriftState
+    remote: str | None = None
+    created: int | None = None
+    why: str = ""
+
+
+def _asked(
+    reference: Reference, known: set[str], platform: Platform, insecure: bool, check: Check
+) -> _Answer:
+    documents = DocumentCache()
     try:
         with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
-            remote = client.manifest_digest(tag, check)
+            remote = client.manifest_digest(reference.tag or "", check)
             if remote is not None and remote in known:
-                return DriftState.CURRENT, remote, ""
+                return _Answer(DriftState.CURRENT, remote)
             # The engine may know the manifest of its platform, and the registry names the index.
-            document = client.manifest(tag, check)
+            data = None if remote is None else documents.get(remote)
+            if data is None:
+                document = client.manifest(reference.tag or "", check)
+                data, remote = document.data, document.digest
+                documents.put(remote, data)
+            # What Podman pushes has another digest than what it keeps; the configuration is the
+            # same.
+            if known & {*_parts(data), remote}:
+                return _Answer(DriftState.CURRENT, remote)
+            newer = replace(reference, tag=None, digest=remote)
+            created = 0
+            with failures_ignored():
+                found = ImageFinder(client, newer, platform, check, documents).find()
+                created = unix_time(found.image.created or "")
+            return _Answer(DriftState.BEHIND, remote, int(created) if created > 0 else None)
     except NotFoundError:
-        return DriftState.GONE, None, ""
+        return _Answer(DriftState.GONE)
     except Cancelled:
         raise
     except LayerscopeError as error:
-        return DriftState.UNKNOWN, None, error.message
-    # What Podman pushes has another digest than what it keeps; the configuration is the same.
-    same = {*known, image} & (_parts(document.data) | {document.digest})
-    return (DriftState.CURRENT if same else DriftState.BEHIND), remote or document.digest, ""
+        return _Answer(DriftState.UNKNOWN, why=error.message)
 
 
 def _parts(data: bytes) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.reports.color import GREEN, YELLOW, painted
 from layerscope.reports.layout import table
-from layerscope.text import docker_age, plural, rfc3339, short_id, visible
+from layerscope.text import docker_age, docker_duration, plural, rfc3339, short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.engines.drift import Drift
@@ -29,6 +29,7 @@ def drift_document(found: Sequence[Drift]) -> dict[str, Any]:
                 "why": each.why or None,
                 "local_digests": each.local,
                 "remote_digest": each.remote,
+                "remote_created": rfc3339(each.remote_created) if each.remote_created else None,
                 "containers": [
                     {
                         "id": container.id,
@@ -45,11 +46,18 @@ def drift_document(found: Sequence[Drift]) -> dict[str, Any]:
     }
 
 
+def time_behind(drift: Drift) -> str:
+    """How much newer the registry's image is: `12 days`; empty if that is not known."""
+    seconds = drift.seconds_behind
+    return docker_duration(seconds).lower() if seconds else ""
+
+
 def drift_text(found: Sequence[Drift], now: float | None = None) -> Iterator[str]:
     now = time.time() if now is None else now
     rows = [("IMAGE", "CREATED", "STATE", "REGISTRY HAS", "CONTAINERS")]
     for each in found:
         state = each.state.value
+        text = f"{state} {time_behind(each)}".rstrip()
         older = [visible(c.name) for c, current in each.containers if not current]
         running = len(each.containers) - len(older)
         uses = [plural(running, "current", "current")] if running else []
@@ -58,7 +66,7 @@ def drift_text(found: Sequence[Drift], now: float | None = None) -> Iterator[str
             (
                 visible(each.reference),
                 docker_age(each.created, now),
-                painted(state, _COLORS.get(state, "")),
+                painted(text, _COLORS.get(state, "")),
                 short_id(each.remote) if each.remote and state == "behind" else "",
                 ", ".join(uses),
             )

@@ -297,6 +297,18 @@ class LayerscopeApp(BaseApp):
 
         self.push_screen(PaletteScreen("What do you want to do?", offered), chosen)
 
+    def action_login(self) -> None:
+        from layerscope.tui.dialogs.login import LoginScreen
+
+        screen = self.screen
+        registry = screen.registry if isinstance(screen, AppScreen) else ""
+
+        def ended(changed: bool | None) -> None:
+            if changed and isinstance(screen, AppScreen):
+                screen.logged_in()
+
+        self.push_screen(LoginScreen(registry), ended)
+
     def action_jump(self) -> None:
         from layerscope.tui.keys.jump import JumpScreen, Target, targets
 
@@ -384,6 +396,7 @@ def run(
         first=not settings.warnings and is_first_start(),
     )
     app.wrap, app.line_numbers = settings.values["wrap"], settings.values["line-numbers"]
+    app.insecure = insecure
     app.plain_output = settings.values["output"] == "plain"
     try:
         app.run(mouse=settings.values["mouse"])

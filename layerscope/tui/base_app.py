@@ -29,6 +29,7 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
             rank=LAST,
             priority=True,
         ),
+        Key("app.login", "I", "login", "Log in…", "Log in to a registry, or log out"),
         Key("app.jump", "ctrl+o", "jump", "Jump", "Jump to a pane, a row or a heading"),
         Key("app.quit", "q", "quit", "Quit", hint="*", rank=ALWAYS),
         Key("app.quit_always", "ctrl+c,ctrl+q", "quit", "Quit"),
@@ -39,6 +40,7 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
     glyphs: Level = Level.UNICODE  # Which characters the terminal can show.
     wrap = False  # Whether long lines of text continue in the next row.
     line_numbers = True  # Whether texts have line numbers.
+    insecure = False  # Whether registries may lack TLS or a valid certificate.
     seen_ends: set[str]  # Numbers of the jobs whose end the user has seen.
     running_jobs: Sequence[str] = ()  # Numbers of all running jobs, also of other processes.
     keymap: Mapping[str, str]  # Keys by the ids of bindings, in place of the default ones.

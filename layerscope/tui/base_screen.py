@@ -16,7 +16,7 @@ from textual.widget import Widget
 from layerscope.tui.base_app import BaseApp, app_of
 from layerscope.tui.destinations import Place
 from layerscope.tui.keys.key import Keyed
-from layerscope.tui.keys.key_bar import KeyBar
+from layerscope.tui.keys.key_bar import KeyBar, key_of
 from layerscope.tui.keys.message_line import MessageLine
 from layerscope.tui.rows.facts import Facts
 from layerscope.tui.rows.row_view import RowView
@@ -88,7 +88,13 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
 
     def report(self, problem: Problem) -> None:
         if not problem.cancelled:
-            self.say(str(problem))
+            self.say(self.sentence_of(problem))
+
+    def sentence_of(self, problem: Problem) -> str:
+        """An error, with the key that logs in if that is what to do."""
+        if problem.login:
+            return f"{problem.message} Press {key_of(self, 'app.login')} to log in."
+        return str(problem)
 
     def on_key(self, event: events.Key) -> None:
         """The message has been read. Bindings are looked up later, and may say something."""
@@ -138,6 +144,16 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
+
+    # Logins.
+
+    @property
+    def registry(self) -> str:
+        """The registry that the user is at, as references have it; empty without one."""
+        return ""
+
+    def logged_in(self) -> None:
+        """Called when a login was kept or removed: what a registry refused may be asked again."""
 
     # Other screens.
 

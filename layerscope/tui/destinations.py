@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
     from layerscope.images.summary import ImageSummary
     from layerscope.jobs.job import Job
+    from layerscope.tui.drifts import Drifts
     from layerscope.tui.keys.key import Keyed
     from layerscope.tui.removal import Names, Reclaimer
     from layerscope.tui.session import Connector, Opener, Session
@@ -58,12 +59,14 @@ class Place:
     chosen: Names = ()  # The marked images, or the one under the cursor, as ids and names.
     marked: tuple[str, ...] = ()  # The marked images as sources to open.
     source: str = ""  # The image or container under the cursor of a list that has the focus.
+    drifts: Drifts | None = None  # What is known of newer images, or None.
     reclaimer: Reclaimer | None = None  # Works out what removing images would free, or None.
     pane: str = ""  # Id of the pane with the focus: `images`, `layers`, `files` or `details`.
     cache: bool = True  # Whether layers are read from the cache and kept there.
     #: A build, what is known of it, and one of its steps, where the user is at one.
     build: tuple[Job, BuildState | None, BuildStep | None] | None = None
     request: BuildRequest | None = None  # What to build, where the user has chosen that.
+    reference: str = ""  # An image or repository in a registry, where the user is at one.
     #: Goes to a place on the main screen, once the other screens are left.
     go: Callable[[Goal], object] = lambda _: None
     #: Asks the engine for its images again, since they may be others now; says a sentence if it is

@@ -16,7 +16,13 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from layerscope import logs
-from layerscope.errors import AmbiguousError, Cancelled, PlatformMissingError
+from layerscope.errors import (
+    AmbiguousError,
+    Cancelled,
+    LoginError,
+    MissingImageError,
+    PlatformMissingError,
+)
 from layerscope.images.progress import Progress
 
 T = TypeVar("T")
@@ -35,6 +41,8 @@ class Problem:
     cancelled: bool = False  # Whether the user cancelled the work.
     choices: tuple[str, ...] = ()  # Sources of which one may have been meant.
     platforms: tuple[str, ...] = ()  # Platforms of the image, where the wanted one is missing.
+    login: str = ""  # The registry that requires a login, or another one.
+    missing: str = ""  # What the engine does not have, as a reference that a registry may know.
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
@@ -211,6 +219,10 @@ def problem_of(error: BaseException, cancelled: str = "Cancelled.") -> Problem:
         return Problem(error.message, "", choices=error.choices)
     if isinstance(error, PlatformMissingError):
         return Problem(error.message, error.hint, platforms=error.platforms)
+    if isinstance(error, LoginError):
+        return Problem(error.message, error.hint, login=error.domain)
+    if isinstance(error, MissingImageError):
+        return Problem(error.message, error.hint, missing=error.reference)
     failure = logs.failure_of(error)
     return Problem(failure.message, failure.hint)
 

@@ -18,6 +18,7 @@ SHARED = {
     "destinations",
     "dialogs",
     "diff",
+    "drifts",
     "layer_packages",
     "keys",
     "removal",

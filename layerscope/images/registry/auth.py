@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from layerscope.errors import RegistryError
+from layerscope.errors import LoginError, RegistryError
 from layerscope.images.registry.credentials import Credentials, Lookup
 from layerscope.images.registry.errors import Subject, refused
 from layerscope.oci.distribution import Challenge, is_loopback, parse_challenges, token_url
@@ -81,7 +81,7 @@ class Authorizer:
             made = self._make(parse_challenges(header), self._lookup, subject, check, secure)
             self._proof = Proof(made, failed.number + 1)
 
-    def refused(self, subject: Subject) -> RegistryError:
+    def refused(self, subject: Subject) -> LoginError:
         return refused(subject, self._lookup or Lookup(None))
 
     def _make(

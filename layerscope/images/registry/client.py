@@ -22,6 +22,7 @@ from layerscope.errors import LayerscopeError, RegistryError, failures_ignored
 from layerscope.images.registry.auth import Authorizer
 from layerscope.images.registry.credentials import Lookup, find_credentials
 from layerscope.images.registry.errors import LostConnection, Subject, cut, error_for
+from layerscope.images.registry.insecure import is_insecure
 from layerscope.images.registry.transport import (
     ConnectionCut,
     NoConnection,
@@ -79,9 +80,9 @@ class RegistryClient:
 
     `domain` is the registry, as references have it. `find` looks up credentials, at the first
     request that needs some. `base` is the registry's address, such as `https://host:5000`, if
-    known. `insecure` says whether it may be read without TLS, or with an invalid certificate; a
-    registry on this machine always may. `push` asks for the right to write, and for that to read
-    the repositories that blobs may be mounted from.
+    known. `insecure` says whether it may be read without TLS, or with an invalid certificate, even
+    if this machine's settings do not; a registry on this machine always may. `push` asks for the
+    right to write, and for that to read the repositories that blobs may be mounted from.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class RegistryClient:
         self.repository = repository
         self.patience = patience or Patience()
         host = api_host(domain)
+        insecure = insecure or is_insecure(domain, repository)
         # Docker does not require a valid certificate from a registry on this machine either.
         lax = insecure or is_loopback(host)
         self._transport = Transport(host, self.patience, verify=not lax)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
+from layerscope.errors import (
+    LayerscopeError,
+    LoginError,
+    NotFoundError,
+    RateLimitError,
+    RegistryError,
+)
 from layerscope.images.registry.credentials import Lookup
 from layerscope.text import not_expected, visible
 
@@ -52,24 +58,27 @@ class WrongDigest(RegistryError):
     """Bytes that are not those of the digest that was asked for."""
 
 
-def refused(subject: Subject, lookup: Lookup) -> RegistryError:
+def refused(subject: Subject, lookup: Lookup) -> LoginError:
     """The registry requires a login, or another one (401)."""
     login = f"`layerscope login {subject.registry}`"
     if lookup.credentials is not None and not lookup.credentials.origin:
-        return RegistryError(
+        return LoginError(
             f"{subject.registry} rejects the user name or the password (401).",
             "Many registries accept only an access token as the password.",
+            subject.domain,
         )
     if lookup.credentials is not None:
-        return RegistryError(
+        return LoginError(
             f"{subject.registry} rejects the login from {lookup.credentials.origin} (401).",
             f"Log in again with {login}.",
+            subject.domain,
         )
     because = f" No login was found: {lookup.trouble}." if lookup.trouble else ""
-    return RegistryError(
+    return LoginError(
         f"{subject.registry} requires a login to {'push to' if subject.push else 'read'} "
         f"{visible(subject.whole)} (401).{because}",
         f"Check the name, or log in with {login}.",
+        subject.domain,
     )
 
 
@@ -108,7 +117,7 @@ def error_for(
         )
     if status == 429:
         later = f"in {wait:.0f} seconds" if wait else "later"
-        return RegistryError(
+        return RateLimitError(
             f"{registry} received too many requests from here (429{said}).",
             f"Try again {later}, or log in: that often raises the limit.",
         )

@@ -68,20 +68,22 @@ class _PullsPage(Record, frozen=True):
     results: list[_Pulls] = field(default_factory=list)
 
 
-def hub_tags(path: str, limit: int, check: Check) -> tuple[int, list[HubTag]]:
-    """How many tags a public repository has, and the newest of them. Raises LayerscopeError."""
+def hub_tags(path: str, limit: int, start: int, check: Check) -> tuple[int, list[HubTag]]:
+    """How many tags a public repository has, and the newest of them after the first `start`.
+
+    `start` is a multiple of `limit`. Raises LayerscopeError.
+    """
     namespace, _, repository = path.partition("/")
     where = f"/v2/namespaces/{quote(namespace)}/repositories/{quote(repository)}/tags"
     found: list[HubTag] = []
-    total = page = 0
+    size = min(limit, _PAGE)
+    page, total = start // size, 0
     while len(found) < limit:
         page += 1
-        answer = _ask(
-            HUB, where, {"page_size": min(limit, _PAGE), "page": page}, _Tags, path, check
-        )
+        answer = _ask(HUB, where, {"page_size": size, "page": page}, _Tags, path, check)
         total = answer.count
         found += answer.results
-        if not answer.results or len(found) >= total:
+        if not answer.results or start + len(found) >= total:
             break
     return total, found[:limit]
 

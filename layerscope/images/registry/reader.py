@@ -27,7 +27,6 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted
 from layerscope.images.registry.blobs import BlobStream
 from layerscope.images.registry.client import Check, RegistryClient, no_check
-from layerscope.images.registry.insecure import is_insecure
 from layerscope.images.registry.layers import (
     read_blob_layer,
     toc_content,
@@ -96,7 +95,6 @@ class RegistryReader(ImageReader):
         progress = progress or Progress()
         progress.what = f"Asking {reference.domain}"
         if client is None:
-            insecure = insecure or is_insecure(reference.domain, reference.path)
             client = RegistryClient(reference.domain, reference.path, insecure=insecure)
         self._client = client
         with closed_on_error(self.close):

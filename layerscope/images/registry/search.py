@@ -10,6 +10,7 @@ from layerscope.errors import RegistryError, failures_ignored
 from layerscope.images.answers import FoundRepository
 from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.hub import hub_pulls, hub_search
+from layerscope.images.registry.login import registry_of
 from layerscope.oci.reference import DEFAULT_DOMAIN
 from layerscope.records import Record, parse
 from layerscope.text import visible
@@ -27,6 +28,17 @@ class Hit:
     official: bool = False
     automated: bool = False  # Docker Hub's builds from source; only old engines still report it.
     pulls: int | None = None
+
+
+def split_term(text: str) -> tuple[str, str]:
+    """The registry and the term of a search: as the docker command's, it may begin with a host.
+
+    Raises UsageError if that is not one.
+    """
+    host, slash, rest = text.strip().partition("/")
+    if ":" in host or (slash and ("." in host or host == "localhost")):
+        return registry_of(host), rest
+    return DEFAULT_DOMAIN, text.strip()
 
 
 class _Catalog(Record, frozen=True):
@@ -81,7 +93,8 @@ def _catalog(client: RegistryClient, check: Check) -> Iterator[str]:
             response = next(pages, None)
         except RegistryError as error:
             # Many refuse it to everybody, in any way.
-            raise RegistryError(error.message, none.hint) from None
+            error.hint = none.hint
+            raise
         if response is None:
             return
         try:

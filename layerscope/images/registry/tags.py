@@ -9,13 +9,20 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
+from layerscope.errors import (
+    Cancelled,
+    LayerscopeError,
+    NotFoundError,
+    RateLimitError,
+    RegistryError,
+)
 from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.platforms import wanted_platform
 from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.hub import HubTag, hub_tags
 from layerscope.images.registry.manifests import ImageFinder
 from layerscope.images.summary import unix_time
+from layerscope.oci.distribution import PullLimit, pull_limit
 from layerscope.oci.platform import Platform, best_platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, parse_reference
 from layerscope.records import Record, parse
@@ -42,7 +49,18 @@ class Tag:
 class TagList:
     repository: str  # As people write it.
     total: int  # How many tags there are.
-    tags: tuple[Tag, ...]  # The first of them, newest first.
+    tags: tuple[Tag, ...]  # Some of them, newest first.
+    seen: int  # How many of the tags were asked about; a list that starts there continues this one.
+
+    def __add__(self, other: TagList) -> TagList:
+        """This list with one that continues it."""
+        known = {name for tag in self.tags for name in tag.names}
+        more = [
+            replace(tag, names=tuple(name for name in tag.names if name not in known))
+            for tag in other.tags
+        ]
+        tags = _joined((*self.tags, *(tag for tag in more if tag.names)))
+        return TagList(other.repository, other.total, tags, self.seen + other.seen)
 
 
 class _Names(Record, frozen=True):
@@ -53,6 +71,7 @@ def list_tags(
     name: str,
     limit: int = 50,
     *,
+    start: int = 0,
     platform: str | None = None,
     insecure: bool = False,
     cache: bool = True,
@@ -61,8 +80,8 @@ def list_tags(
     """Lists the tags of a repository, newest first, each image once.
 
     A registry does not list when its tags were made. So it is asked about the `limit` tags with the
-    highest versions, `latest` first of all. Docker Hub lists everything. `name` is a reference,
-    whose tag does not matter.
+    highest versions, `latest` first of all, or as many after the first `start`. Docker Hub lists
+    everything. `name` is a reference, whose tag does not matter.
 
     Raises LayerscopeError if there is no such repository, or it cannot be read.
     """
@@ -70,11 +89,14 @@ def list_tags(
     wanted = wanted_platform(platform)
     if reference.domain == DEFAULT_DOMAIN:
         try:
-            total, listed = hub_tags(reference.path, limit, check)
+            total, listed = hub_tags(reference.path, limit, start, check)
+        except (Cancelled, RateLimitError):
+            raise
         except LayerscopeError:
             pass  # Private repositories are in the registry alone.
         else:
-            return TagList(reference.repository, total, _joined(_of_hub(listed, wanted)))
+            tags = _joined(_of_hub(listed, wanted))
+            return TagList(reference.repository, total, tags, len(listed))
     with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
         names = _names(client, check)
         documents = DocumentCache() if cache else None
@@ -88,13 +110,24 @@ def list_tags(
             )  # fmt: skip
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            chosen = names[:limit]
+            chosen = names[start : start + limit]
             digests = pool.map(lambda tag: client.manifest_digest(tag, check), chosen)
             groups: dict[str, tuple[str | None, list[str]]] = {}
             for tag, digest in zip(chosen, digests, strict=True):
                 groups.setdefault(digest or tag, (digest, []))[1].append(tag)
-            found = list(pool.map(describe, groups.values()))
-    return TagList(reference.repository, len(names), _sorted(found))
+            if reference.domain == DEFAULT_DOMAIN:
+                # There, each manifest that is fetched counts as a pull.
+                found = [Tag(tuple(tags), digest) for digest, tags in groups.values()]
+            else:
+                found = list(pool.map(describe, groups.values()))
+    return TagList(reference.repository, len(names), _sorted(found), len(chosen))
+
+
+def pulls_left(name: str, *, insecure: bool = False, check: Check = no_check) -> PullLimit | None:
+    """How many pulls the registry of an image allows, if it says so; asking does not count."""
+    reference = parse_reference(name)
+    with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
+        return pull_limit(client.manifest_headers(reference.tag or "", check))
 
 
 def tag_names(

@@ -30,9 +30,8 @@ from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.build.offer_list import OfferList
 from layerscope.tui.build.offers import Known, note_of, rows_of, title_of, word
 from layerscope.tui.dialogs.path_completion import SourceSuggester
-from layerscope.tui.dialogs.text_entry import TextEntry
+from layerscope.tui.dialogs.text_entry import FieldEntry
 from layerscope.tui.keys.key import ALWAYS, LAST, Key, Keyed
-from layerscope.tui.terminal.compat import action_of_key
 from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
@@ -54,20 +53,6 @@ FIELDS = (
 TOGGLES = (("no_cache", "ignore the cache"), ("pull", "pull newer bases"))
 #: Seconds that typing must pause before a folder is read.
 _PAUSE = 0.3
-
-
-class FieldEntry(TextEntry):
-    """A field; keys that were pressed while it had the focus are typed into it."""
-
-    GIVES_BACK = False
-
-    async def on_key(self, event: events.Key) -> None:
-        """Acts on a key at once, so that no later key overtakes it."""
-        action = action_of_key(self, event.key)
-        if action is not None:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(action)
 
 
 class FieldSuggester(Suggester):

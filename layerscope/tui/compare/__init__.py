@@ -24,15 +24,27 @@ def _why_not(place: Place) -> str:
     return ""
 
 
+def _pair(app: App[Any], place: Place) -> None:
+    from layerscope.tui.compare.screen import CompareScreen
+
+    first, second = place.marked
+    app.push_screen(CompareScreen(first, second, place))
+
+
 def _go(app: App[Any], place: Place) -> None:
     if place.pane == "images" and len(place.marked) == 2:
-        from layerscope.tui.compare.screen import CompareScreen
-
-        app.push_screen(CompareScreen(*place.marked, place))
+        _pair(app, place)
         return
     from layerscope.tui.compare.choose import CompareWithScreen
 
     app.push_screen(CompareWithScreen(place))
 
 
-ROOM = Room("compare", _keyed, {"compare": Destination(_go, _why_not)})
+ROOM = Room(
+    "compare",
+    _keyed,
+    {
+        "compare": Destination(_go, _why_not),
+        "compare_marked": Destination(_pair),  # The two marked images, without a question.
+    },
+)

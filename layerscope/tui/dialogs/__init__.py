@@ -10,6 +10,7 @@ def _keyed() -> tuple[type[Keyed], ...]:
     from layerscope.tui.dialogs.choice import ChoiceScreen
     from layerscope.tui.dialogs.dialog import MessageScreen
     from layerscope.tui.dialogs.filter_bar import FilterBar
+    from layerscope.tui.dialogs.login import LoginScreen
     from layerscope.tui.dialogs.open import OpenScreen
     from layerscope.tui.dialogs.prompt import PromptEntry
     from layerscope.tui.dialogs.question import QuestionScreen
@@ -20,6 +21,7 @@ def _keyed() -> tuple[type[Keyed], ...]:
         FilterBar,
         PromptEntry,
         OpenScreen,
+        LoginScreen,
         SaveScreen,
         ChoiceScreen,
         QuestionScreen,

@@ -10,6 +10,7 @@ from textual import events
 from textual.widgets import Input
 
 from layerscope.tui.keys.key import Keyed
+from layerscope.tui.terminal.compat import action_of_key
 
 #: Alt keys, as in a shell.
 _MOTIONS = {
@@ -86,3 +87,17 @@ class BarEntry(TextEntry):
 
     def action_give_up(self) -> None:
         self.call_later(self._end, False)
+
+
+class FieldEntry(TextEntry):
+    """One of several fields; keys that were pressed while it had the focus are typed into it."""
+
+    GIVES_BACK = False
+
+    async def on_key(self, event: events.Key) -> None:
+        """Acts on a key at once, so that no later key overtakes it."""
+        action = action_of_key(self, event.key)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(action)

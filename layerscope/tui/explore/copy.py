@@ -85,7 +85,7 @@ def _image(place: Place) -> tuple[str, str]:
     if place.pane == "images":
         return ("", "") if place.listed is None else (place.listed.name, place.listed.id)
     image = place.image or (None if place.session is None else place.session.image)
-    return ("", "") if image is None else (image.reference, image.id)
+    return (place.reference, "") if image is None else (image.reference, image.id)
 
 
 def _layer(place: Place) -> tuple[str, str, str, str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from layerscope.engines.engine import ContainerSummary
     from layerscope.images.sizes import ImageFacts
     from layerscope.images.summary import ImageSummary
+    from layerscope.tui.drifts import Drifts
     from layerscope.tui.removal import Names
 
 
@@ -168,6 +169,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._sized: Mapping[str, ImageSummary] = {}
         self._users: Mapping[str, tuple[str, ...]] = {}
         self._facts: Mapping[str, ImageFacts] = {}
+        self._drifts: Drifts | None = None
 
     @property
     def image(self) -> ImageSummary | None:
@@ -263,12 +265,19 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._facts = facts
         self._fill()
 
+    def set_drift(self, drifts: Drifts) -> None:
+        """Shows what registries have said of the images."""
+        self._drifts = drifts
+        self._fill()
+
     def _fill(self) -> None:
         unique = self._unique_sizes()
         for image in self._all:
             identifier = image.first.id
             image.users = self._users.get(identifier, ())
             image.facts = self._facts.get(identifier)
+            if self._drifts is not None:
+                image.set_drift(self._drifts)
             sized = self._sized.get(identifier, image.first)
             image.shared, image.unique = sized.shared_size, sized.unique_size
             if image.unique is None and identifier in unique:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from layerscope.images.summary import NONE
@@ -13,8 +13,10 @@ from layerscope.tui.rows.format import cut
 from layerscope.tui.terminal.glyphs import ELLIPSIS
 
 if TYPE_CHECKING:
+    from layerscope.engines.drift import Drift
     from layerscope.images.sizes import ImageFacts
     from layerscope.images.summary import ImageSummary
+    from layerscope.tui.drifts import Drifts
     from layerscope.tui.removal import Names
 
 #: Of an image without a tag, in place of the tag.
@@ -31,6 +33,17 @@ class ImageEntry:
     unique: int | None = None
     users: tuple[str, ...] = ()  # Names of its containers, safe to show.
     facts: ImageFacts | None = None
+    #: Of its names, whether a registry has a newer image; empty if that was not asked.
+    behind: Mapping[str, Cell] = field(default_factory=dict)
+    seconds_behind: int | None = None  # How much newer that is, at most.
+
+    def set_drift(self, drifts: Drifts) -> None:
+        keys = [(name, identifier) for identifier, name in self.names]
+        known = [drifts.known[key] for key in keys if key in drifts.known]
+        waiting = {key[0]: (ELLIPSIS, "faint") for key in keys if key in drifts.waiting}
+        self.behind = {each.reference: _behind(each) for each in known} | waiting
+        ages = (each.seconds_behind for each in known if each.seconds_behind is not None)
+        self.seconds_behind = max(ages, default=None)
 
     @property
     def first(self) -> ImageSummary:
@@ -138,6 +151,17 @@ def _size_column(
     )
 
 
+def _behind(drift: Drift) -> Cell:
+    """Whether a registry has a newer image, and how much newer it is, if that is known."""
+    # Not at the top: nobody may ask.
+    from layerscope.reports.drift_report import time_behind
+
+    state = drift.state.value
+    if state == "behind":
+        return time_behind(drift) or "yes", "warning"
+    return {"current": "no", "local": "-"}.get(state, state), "muted"
+
+
 IMAGE_COLUMNS: Sequence[Column[ImageRow]] = (
     Column(
         "name",
@@ -194,6 +218,18 @@ IMAGE_COLUMNS: Sequence[Column[ImageRow]] = (
     ),
     _size_column("unique", 8, lambda image: image.unique, "text", 104),
     _size_column("shared", 8, lambda image: image.shared, "muted", 150),
+    Column(
+        "behind",
+        "BEHIND",
+        8,
+        lambda row: row.image.behind.get(row.line.name, ("", "muted")),
+        grow=True,
+        most=12,
+        from_width=70,
+        optional=True,
+        sort=lambda row: row.image.seconds_behind,
+        descending=True,
+    ),
     Column(
         "users",
         "USED BY",

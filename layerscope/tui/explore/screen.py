@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.timer import Timer
 
+from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.text import short_name, visible
 from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
-from layerscope.tui.dialogs.choice import ChoiceScreen
-from layerscope.tui.dialogs.dialog import MessageScreen
+from layerscope.tui.drifts import Drifts
 from layerscope.tui.explore.engine_images import EngineImages, Measurer
 from layerscope.tui.explore.engine_list import EngineList
 from layerscope.tui.explore.explorer import ExplorerSpot
+from layerscope.tui.explore.failures import Failures
 from layerscope.tui.explore.panes import PanedScreen
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
@@ -154,6 +155,8 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "Packages",
             "Show packages of the layer, setuid files, capabilities",
         ),
+        Key("main.search", "F", "visit('search')", "Search registries…"),
+        Key("main.drift", "B", "visit('drift')", "Newer images", "Check for newer images"),
         Key("main.find", "f", "visit('find')", "Find…", "Find a file in all images of the engine"),
         Key(
             "main.edit",
@@ -232,6 +235,9 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             lambda: self.app.screen is self and isinstance(self.pane, EngineList),
             measurer if cache else None,
         )
+        self._failures = Failures(lambda: self.app, self._chosen, self._pull)
+        #: What registries have said of the images.
+        self.drifts = Drifts(connector, self.images.set_drift)
         self._clock = clock
         self.session: Session | None = None  # The image that is open.
         #: The places that led to the one shown, in other rooms or with another image.
@@ -388,13 +394,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         else:
             self._came, self._current = lists[:-1], (lists or [self.images])[-1]
             self._show_no_image()
-        if problem.choices:
-            self.app.push_screen(ChoiceScreen(problem.message, problem.choices), self._chosen)
-        elif problem.platforms:
-            self._ask_platform(session.source, problem.message, problem.platforms)
-        elif not problem.cancelled:
-            title = f"Cannot open {visible(session.source)}"
-            self.app.push_screen(MessageScreen(title, problem.message, problem.hint))
+        self._failures.show(session.source, problem)
 
     def _show_no_image(self) -> None:
         self.session = self._source = None
@@ -404,22 +404,14 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.arrange_panes()
         self.set_focus(self._current, scroll_visible=False)
 
-    def _ask_platform(self, source: str, title: str, platforms: Sequence[str]) -> None:
-        def chosen(platform: str | None) -> None:
-            if platform is not None:
-                self._leave()
-                self.open_source(source, platform)
-
-        self.app.push_screen(ChoiceScreen(title, platforms), chosen)
-
     def action_platform(self) -> None:
         """Asks for which platform the image is to be shown; the present one comes first."""
         if source := self._row_source:
             title = f"Platforms of {short_name(source)}"
-            self._ask_platform(source, title, self.images.platforms)
+            self._failures.ask_platform(source, title, self.images.platforms)
         elif self.session is not None and self.session.platforms:
             title = f"Platforms of {self.session.name()[0]}"
-            self._ask_platform(self.session.source, title, self.session.platforms)
+            self._failures.ask_platform(self.session.source, title, self.session.platforms)
 
     def action_open(self) -> None:
         from layerscope.tui.dialogs.open import OpenScreen
@@ -427,10 +419,13 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         names = [*self.images.names, *self.containers.names]
         self.app.push_screen(OpenScreen(names), self._chosen)
 
-    def _chosen(self, source: str | None) -> None:
+    def _chosen(self, source: str | None, platform: str | None = None) -> None:
         if source is not None:
             self._leave()
-            self.open_source(source)
+            self.open_source(source, platform)
+
+    def _pull(self, name: str) -> None:
+        self.visit("pull", replace(self.place, reference=name))
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         if message.view is self.layer_list:
@@ -578,6 +573,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             listed=self.images.image,
             chosen=self.images.chosen,
             marked=self.images.marked_sources,
+            drifts=self.drifts,
             reclaimer=self.engine.reclaimer,
             text=lambda: pane.row_text,
             engine=self.engine.name,
@@ -587,6 +583,12 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             changed=self.images_changed,
             switched=self.engine_chosen,
         )
+
+    @property
+    def registry(self) -> str:
+        """That of the image under the cursor, or of the one that is open."""
+        name = (self._row_source or self._source or "").removeprefix("docker://")
+        return parse_reference(name).domain if is_reference(name) else ""
 
     def go_to(self, goal: Goal) -> None:
         """Shows a path in the files, or a layer, after opening its image; `esc` leads back."""

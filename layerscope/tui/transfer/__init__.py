@@ -31,7 +31,7 @@ def _no_name(place: Place) -> str:
 
 
 def _pull(app: App[Any], place: Place) -> None:
-    _ask(app, place, "pull", "")
+    _ask(app, place, "pull", place.reference)
 
 
 def _push(app: App[Any], place: Place) -> None:

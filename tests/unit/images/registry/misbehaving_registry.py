@@ -106,11 +106,13 @@ class FakeRegistry:
         plain: Sequence[bytes] | None = None,
         architecture: str = "amd64",
         layer_type: str = LAYER_TYPE,
+        created: str | None = None,
     ) -> dict[str, Any]:
         """Stores an image; layers are as they are stored."""
         if diff_ids is None:
             diff_ids = [digest_of(p) for p in plain or [gzip.decompress(each) for each in layers]]
         config = {
+            **({"created": created} if created else {}),
             "os": "linux",
             "architecture": architecture,
             "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},

@@ -11,9 +11,9 @@ import pytest
 
 from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
 from layerscope.images.registry import hub
-from layerscope.images.registry.search import Hit, search
-from layerscope.images.registry.tags import Tag, list_tags
-from layerscope.oci.distribution import next_page, wait_of
+from layerscope.images.registry.search import Hit, search, split_term
+from layerscope.images.registry.tags import Tag, list_tags, pulls_left
+from layerscope.oci.distribution import PullLimit, next_page, wait_of
 from layerscope.reports.registry_report import hits_text, tags_text
 from tests.unit.images.registry.misbehaving_registry import (
     FakeRegistry,
@@ -177,7 +177,86 @@ def test_tags_of_docker_hub(docker_hub: FakeRegistry) -> None:
     assert text[2] == "1 more tag; --limit shows more."
 
 
+def test_lists_that_continue_one_another(docker_hub: FakeRegistry, registry: FakeRegistry) -> None:
+    names = [str(number) for number in range(9, 0, -1)]
+
+    def page(handler: Handler) -> bool:
+        asked = query(handler)
+        size, number = int(asked["page_size"]), int(asked["page"])
+        # A tag that was pushed meanwhile moves the others to the next page.
+        listed = names if number == 1 else ["10", *names]
+        results = [
+            hub_tag(name, "2026-01-02T03:04:05Z", f"sha256:{int(name) // 2}", "linux/amd64")
+            for name in listed[size * (number - 1) : size * number]
+        ]
+        handler.reply(200, json.dumps({"count": len(listed), "results": results}).encode())
+        return True
+
+    docker_hub.when("library/repositories/debian/tags", page)
+    first = list_tags("debian", 4)
+    assert [tag.names for tag in first.tags] == [("9", "8"), ("7", "6")]
+    both = first + list_tags("debian", 4, start=first.seen)
+    assert [tag.names for tag in both.tags] == [("9", "8"), ("7", "6"), ("5", "4"), ("3",)]
+    assert (both.seen, both.total) == (8, 10)
+    for name in names:
+        registry.image([layer(name)], name)
+    pages(registry, "tags", sorted(names), 100)
+    app = f"{registry.address}/app"
+    found = list_tags(app, 5, cache=False)
+    found += list_tags(app, 5, start=found.seen, cache=False)
+    assert {name for tag in found.tags for name in tag.names} == set(names)
+
+
+def test_a_limit_of_docker_hub_is_no_reason_to_ask_its_registry(
+    docker_hub: FakeRegistry,
+) -> None:
+    docker_hub.when("library/repositories/debian/tags", answer(429, Retry_After="900"))
+    with pytest.raises(RegistryError, match="Try again in 900 seconds"):
+        list_tags("debian")
+
+
+def test_private_repositories_of_docker_hub_cost_no_pulls(
+    docker_hub: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker_hub.image([layer("a")], "1")
+    pages(docker_hub, "tags", ["1"], 100)
+    docker_hub.when("namespaces/me/repositories/app/tags", answer(404))
+    monkeypatch.setattr(
+        "layerscope.images.registry.tags.RegistryClient",
+        lambda *_, **__: docker_hub.client(),
+    )
+    (tag,) = list_tags("me/app").tags
+    assert tag == Tag(("1",), digest_of(docker_hub.manifests["1"][1]))
+    assert {each.method for each in docker_hub.asked if "manifests" in each.path} == {"HEAD"}
+
+
+def test_pulls_left_are_asked_without_a_pull(registry: FakeRegistry) -> None:
+    limited = answer(200, ratelimit_limit="100;w=21600", ratelimit_remaining="76;w=21600")
+    registry.when("HEAD .*/manifests/1", limited)
+    name = f"{registry.address}/app:1"
+    assert pulls_left(name) == PullLimit(100, 76, 21600)
+    assert [each.method for each in registry.asked if "manifests" in each.path] == ["HEAD"]
+    registry.when("HEAD .*/manifests/1", answer(429))
+    assert pulls_left(name) is None
+
+
 # --- search ---
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nginx", ("docker.io", "nginx")),
+        ("bitnami/nginx", ("docker.io", "bitnami/nginx")),
+        (" ghcr.io/org/app ", ("ghcr.io", "org/app")),
+        ("localhost/app", ("localhost", "app")),
+        ("localhost:5000", ("localhost:5000", "")),
+        ("docker.io/nginx", ("docker.io", "nginx")),
+    ],
+)
+def test_a_term_may_begin_with_a_registry(text: str, found: tuple[str, str]) -> None:
+    assert split_term(text) == found
+
 
 HITS = {
     "num_results": 3,
