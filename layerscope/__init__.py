@@ -9,8 +9,9 @@ One core, two front ends. Imports only point down this list; import-linter verif
     tui, commands  the Textual app, a room for each screen; what each command does
     output, help   stdout and the pager; the help topics
     reports        text and JSON of what the core found; the CI gate
-    build          a build as steps and events, one module for each builder; each step's layer is
-                   measured while the next one runs; what broke the cache since the last build
+    build          a build as steps and events, one module for each builder, and a room for ours
+                   (embedded); each step's layer is measured while the next one runs; what broke
+                   the cache since the last build
     transfer       pulls and pushes as events, a row for each layer; what they would move
     jobs           long work that outlives its terminal: a process and a journal
     dockerfile     syntax (parser, words), meaning (variables, stages), checks, context

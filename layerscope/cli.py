@@ -90,8 +90,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
     ),
     "--builder": _choice(
-        *("auto", "classic", "buildkit", "podman"),
-        text="auto, the default: BuildKit if docker has buildx, else the engine's own",
+        *("auto", "classic", "buildkit", "podman", "embedded"),
+        text="auto, the default: BuildKit if docker has buildx, else the engine's own; embedded "
+        "needs no engine",
         default="",
     ),
     "--color": _choice(

@@ -14,10 +14,18 @@ from layerscope.dockerfile.syntax.document import Document
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.podman_builds import takes_secrets
 from layerscope.errors import UsageError
+from layerscope.oci.platform import host_platform
 from layerscope.text import visible
 
 #: The names of builders in sentences.
-TITLES = {"classic": "the classic builder", "buildkit": "BuildKit", "podman": "Podman's builder"}
+TITLES = {
+    "classic": "the classic builder",
+    "buildkit": "BuildKit",
+    "podman": "Podman's builder",
+    "embedded": "the embedded builder",
+}
+
+_NO_SECRETS = {"embedded": "The embedded builder does not support secrets; BuildKit does."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Builders:
     no_secrets: Mapping[str, str]
 
     def chosen(self, name: str) -> str:
-        """The builder for one of `BUILDERS`: `classic`, `buildkit` or `podman`.
+        """The builder for one of `BUILDERS`, which is never `auto`.
 
         Raises UsageError if the engine does not have it.
         """
@@ -60,7 +68,7 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
             name: f"{engine.name} does not have {TITLES[name]}." for name in ("classic", "buildkit")
         }
         old = f"The API of {engine.name} does not support secrets; Podman 4.0 does."
-        no_secrets = {} if takes_secrets(engine) else {"podman": old}
+        no_secrets = _NO_SECRETS if takes_secrets(engine) else {**_NO_SECRETS, "podman": old}
         why = f"{engine.name} has no other builder."
         return Builders(engine.name, engine.platform, "podman", why, lacks, no_secrets)
     missing = {"podman": f"{engine.name} does not have {TITLES['podman']}."}
@@ -68,9 +76,18 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
     if not buildx:
         missing["buildkit"] = "BuildKit needs a docker command with buildx, which is not installed."
     why = "docker has buildx." if buildx else "docker with buildx is not installed."
-    no_secrets = {"classic": "The classic builder does not support secrets; BuildKit does."}
+    classic = "The classic builder does not support secrets; BuildKit does."
+    no_secrets = {**_NO_SECRETS, "classic": classic}
     auto = "buildkit" if buildx else "classic"
     return Builders(engine.name, engine.platform, auto, why, missing, no_secrets)
+
+
+def embedded_builders() -> Builders:
+    """The builders where no engine is asked."""
+    why = "No engine is set up."
+    missing = dict.fromkeys(("classic", "buildkit", "podman"), why)
+    platform = str(host_platform())
+    return Builders("The embedded store", platform, "embedded", why, missing, _NO_SECRETS)
 
 
 #: The minor version of the BuildKit (0.x) in Docker, from a version of Docker on.
@@ -97,6 +114,8 @@ _BUILDKITS = {
 def known_builder(builders: Builders | None, name: str) -> Builder:
     """A builder, and the version that decides what it can do; the newest if that is not known."""
     engine = builders.engine if builders is not None and name not in builders.missing else ""
+    if name == "embedded":
+        return Builder(name, TITLES[name])
     match = re.match(r"(Docker|Podman) (\d+)\.(\d+)", engine)
     if match is None:
         return Builder(name, TITLES.get(name, name))

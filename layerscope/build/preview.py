@@ -8,13 +8,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.build.builders import Builders, builders_of, check_files, refused
+from layerscope.build.builders import (
+    Builders,
+    builders_of,
+    check_files,
+    embedded_builders,
+    refused,
+)
 from layerscope.build.check import CheckedBuild
 from layerscope.build.offer import Offer, offer_with
 from layerscope.build.request import BUILDERS, BuildRequest
 from layerscope.dockerfile.checks.support import Unsupported
 from layerscope.dockerfile.context.context import Context, read_context
 from layerscope.dockerfile.context.conventions import has_both, has_containerignore
+from layerscope.engines.address import has_engine
 from layerscope.engines.docker import connect
 from layerscope.errors import LayerscopeError
 
@@ -41,7 +48,7 @@ def preview(checked: CheckedBuild, stopped: Callable[[], None] | None = None) ->
     Raises LayerscopeError if the context cannot be read.
     """
     request = checked.checked()
-    builders, problem = engine_builders()
+    builders, problem = engine_builders(request.builder)
     dockerfile = checked.dockerfile or Path(os.devnull)
     builder = request.builder if builders is None else builders.resolve(request.builder)
     arguments = request.known_arguments
@@ -75,8 +82,13 @@ def builder_that_matters(context: Path, dockerfile: Path | None = None) -> str:
     return "" if builders is None else builders.auto
 
 
-def engine_builders() -> tuple[Builders | None, str]:
-    """The builders of the current engine, or why they are not known."""
+def engine_builders(wanted: str = "") -> tuple[Builders | None, str]:
+    """The builders of the current engine, or why they are not known.
+
+    No engine is needed if the embedded builder is wanted, or none is set up.
+    """
+    if wanted == "embedded" or not has_engine():
+        return embedded_builders(), ""
     try:
         with closing(connect()) as engine:
             return builders_of(engine), ""

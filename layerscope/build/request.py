@@ -11,7 +11,7 @@ from layerscope.jobs.kind import Kind
 from layerscope.records import Record, replace
 
 #: The builders by name; `auto` takes what the engine itself would.
-BUILDERS = ("auto", "classic", "buildkit", "podman")
+BUILDERS = ("auto", "classic", "buildkit", "podman", "embedded")
 
 
 class BuildRequest(Record, frozen=True):
@@ -47,23 +47,39 @@ class BuildRequest(Record, frozen=True):
         }
         return {name: value for name, value in given.items() if value is not None}
 
+    def source(self, image: str) -> str:
+        """How an image that it made is opened."""
+        return f"{'embedded' if self.builder == 'embedded' else 'docker-daemon'}:{image}"
+
 
 #: Builds, as a kind of job.
 BUILD = Kind("build", "layerscope.build.worker", BuildRequest, BuildEvent)
 
 
+def source_of(job: Job, image: str) -> str:
+    """How an image that a build made is opened."""
+    request = BUILD.request_of(job)
+    return f"docker-daemon:{image}" if request is None else request.source(image)
+
+
 def start_build(request: BuildRequest) -> Job:
-    """Starts a build with the current engine.
+    """Starts a build with the current engine, or with the embedded builder if none is set up.
 
     Raises LayerscopeError if the job cannot be kept or started.
     """
+    from layerscope.engines.address import has_engine
+
+    if request.builder == "auto" and not has_engine():
+        request = replace(request, builder="embedded")
     title = " ".join(request.tags) or request.context
-    return BUILD.start(title, replace(request, engine=_engine()))
+    return BUILD.start(title, replace(request, engine=_engine(request.builder)))
 
 
-def _engine() -> str:
+def _engine(builder: str) -> str:
     from layerscope.engines.address import current_address
 
+    if builder == "embedded":
+        return builder
     try:
         return current_address().shown
     except LayerscopeError:

@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from layerscope.bounded import read_file
 from layerscope.build.api_builder import build_by_api
-from layerscope.build.builders import builders_of, check_files, check_secrets, refused
+from layerscope.build.builders import (
+    Builders,
+    builders_of,
+    check_files,
+    check_secrets,
+    refused,
+)
 from layerscope.build.buildkit import build_by_buildkit
 from layerscope.build.cleanup import clean_up
 from layerscope.build.compare import previous
+from layerscope.build.embedded.images import StepImages
 from layerscope.build.inputs import Inputs, base_names, gather, keep, kept
 from layerscope.build.known_builds import keep_document
-from layerscope.build.plan import plan_of
+from layerscope.build.plan import Plan, plan_of
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BUILD, BuildRequest
 from layerscope.build.secrets import Mask, parse_secret
@@ -29,6 +37,8 @@ from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.address import current_address
 from layerscope.engines.builds import answers, onbuild
 from layerscope.engines.docker import DockerEngine, connect
+from layerscope.engines.embedded.store import Store
+from layerscope.engines.engine import Engine
 from layerscope.engines.podman_builds import secret_files
 from layerscope.engines.waiting import waits_reported
 from layerscope.errors import (
@@ -61,13 +71,19 @@ def main() -> int:
 
 def build(job: Job, request: BuildRequest, write: Write, cancellation: Cancellation) -> int:
     """Builds what a job asks for; returns 0 if there is an image, 1 if the build failed."""
-    recorder = Recorder(write, _EngineImages(request.export))
+    embedded = request.builder == "embedded"
+    images = StepImages(Store()) if embedded else _EngineImages(request.export)
+    recorder = Recorder(write, images)
     cancellation.on_cancel(recorder.hurry)
-    cancellation.waits_for = f"The engine at {current_address().shown}"
     try:
-        with waits_reported(recorder.warning), closing(cancellation.ask(connect)) as engine:
-            _allow_time_to_stop(engine, cancellation)
-            image = _build(engine, job, request, recorder, cancellation)
+        with waits_reported(recorder.warning):
+            if isinstance(images, StepImages):
+                image = _build_embedded(job, request, images, recorder, cancellation)
+            else:
+                cancellation.waits_for = f"The engine at {current_address().shown}"
+                with closing(cancellation.ask(connect)) as engine:
+                    _allow_time_to_stop(engine, cancellation)
+                    image = _build(engine, job, request, recorder, cancellation)
     except Cancelled:
         more = f" {cancellation.waits_for} did not answer; the next build cleans up there."
         recorder.failed_with(f"Cancelled.{more * job.left}")
@@ -89,19 +105,26 @@ def _allow_time_to_stop(engine: DockerEngine, cancellation: Cancellation) -> Non
     cancellation.on_cancel(threading.Thread(target=ask, name="layerscope-alive", daemon=True).start)
 
 
-def _build(
-    engine: DockerEngine,
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a build needs whatever builds it."""
+
+    data: bytes  # The Dockerfile.
+    document: Document
+    context: Context
+    plan: Plan
+    inside: bool  # Whether the Dockerfile is in the context.
+
+
+def _prepare(
     job: Job,
     request: BuildRequest,
+    builder: str,
+    builders: Builders | None,
     recorder: Recorder,
     cancellation: Cancellation,
-) -> str:
-    cancellation.ask(lambda: clean_up(engine, job, recorder.warning))
-    builders = builders_of(engine, request.builder)
-    builder = builders.chosen(request.builder)
-    check_secrets(builders, builder, request.secrets)
-    secrets = {secret.id: secret.value() for secret in map(parse_secret, request.secrets)}
-    recorder.mask = Mask(secrets.values())
+) -> _Prepared:
+    """Reads the Dockerfile and the context, and reports the plan. Raises LayerscopeError."""
     data = _dockerfile(request)
     root = Path(request.context)
     # A Dockerfile from stdin has no path.
@@ -116,29 +139,72 @@ def _build(
         # BuildKit sends only what instructions ask for, and may not need it.
         recorder.warning(f"{path} cannot be read, and is not counted in the context.")
 
-    by_buildkit = builder == "buildkit"
+    # Builders that read only what instructions ask for, and add labels without a step.
+    lazy = builder in ("buildkit", "embedded")
     context = read_context(
         root,
         dockerfile,
         builder,
         rules=Path(request.ignore_file) if request.ignore_file else None,
         stopped=cancellation.check,
-        closed=closed if by_buildkit else None,
+        closed=closed if lazy else None,
     )
-    if by_buildkit:
+    if builder == "buildkit":
         _warn_of_unreadable(context, recorder)
     largest = [(entry.path, entry.size) for entry in context.largest(_LARGEST)]
     rules = None if context.ignore_file is None else context.ignore_file.name
     recorder.context(context.size, context.files, largest, context.ignored, rules)
     inside = dockerfile.is_relative_to(root)
     name = dockerfile.relative_to(root).as_posix() if inside else _OUTSIDE
-    labels = None if by_buildkit else request.labels
+    labels = None if lazy else request.labels
     plan = plan_of(document, request.target, name, arguments, labels, builder)
     recorder.plan(plan)
     with suppress(OSError):
         keep_document(job, data)
-    with _keeping_inputs(engine, job, context, document, arguments, cancellation):
-        if by_buildkit:
+    return _Prepared(data, document, context, plan, inside)
+
+
+def _build_embedded(
+    job: Job,
+    request: BuildRequest,
+    images: StepImages,
+    recorder: Recorder,
+    cancellation: Cancellation,
+) -> str:
+    # Not at the top: engines need none of it.
+    from layerscope.build.embedded.builder import build_embedded
+    from layerscope.engines.embedded.engine import EmbeddedEngine
+
+    prepared = _prepare(job, request, "embedded", None, recorder, cancellation)
+    with _keeping_inputs(EmbeddedEngine(), job, request, prepared, cancellation):
+        return build_embedded(
+            request,
+            prepared.document,
+            prepared.plan,
+            prepared.context,
+            images,
+            recorder,
+            cancellation,
+        )
+
+
+def _build(
+    engine: DockerEngine,
+    job: Job,
+    request: BuildRequest,
+    recorder: Recorder,
+    cancellation: Cancellation,
+) -> str:
+    cancellation.ask(lambda: clean_up(engine, job, recorder.warning))
+    builders = builders_of(engine, request.builder)
+    builder = builders.chosen(request.builder)
+    check_secrets(builders, builder, request.secrets)
+    secrets = {secret.id: secret.value() for secret in map(parse_secret, request.secrets)}
+    recorder.mask = Mask(secrets.values())
+    prepared = _prepare(job, request, builder, builders, recorder, cancellation)
+    plan, context = prepared.plan, prepared.context
+    with _keeping_inputs(engine, job, request, prepared, cancellation):
+        if builder == "buildkit":
             with _detecting_loss(engine, recorder, cancellation):
                 return build_by_buildkit(
                     request,
@@ -149,7 +215,8 @@ def _build(
                     partial(_triggers, engine),
                 )
         private, more = secret_files(secrets)
-        added = {} if inside else {name: data}
+        name = plan.name_in_context
+        added = {} if prepared.inside else {name: prepared.data}
         if builder == "podman":
             more["excludes"] = excludes(context, added)
         elif added:
@@ -196,15 +263,16 @@ def _warn_of_unreadable(context: Context, recorder: Recorder) -> None:
 
 @contextmanager
 def _keeping_inputs(
-    engine: DockerEngine,
+    engine: Engine,
     job: Job,
-    context: Context,
-    document: Document,
-    arguments: Mapping[str, str],
+    request: BuildRequest,
+    prepared: _Prepared,
     cancellation: Cancellation,
 ) -> Iterator[None]:
     """Collects the inputs of a build while it runs, for comparison with the next one."""
     before = previous(job)
+    context, document = prepared.context, prepared.document
+    arguments = request.known_arguments
     found: list[Inputs] = []
 
     def look() -> None:
@@ -235,7 +303,7 @@ def _triggers(engine: DockerEngine, name: str) -> tuple[str, ...]:
     return ()
 
 
-def _image_id(engine: DockerEngine, name: str) -> str:
+def _image_id(engine: Engine, name: str) -> str:
     try:
         return engine.inspect(name).id
     except NotFoundError:

@@ -75,7 +75,7 @@ def _builders(written: WrittenBuild) -> Builders | None:
 
     if written.dockerfile or written.text is not None or not has_both(Path(written.context)):
         return None
-    return engine_builders()[0]
+    return engine_builders(written.builder)[0]
 
 
 def _written(arguments: argparse.Namespace) -> WrittenBuild:

@@ -106,7 +106,7 @@ def _builder(name: str) -> Builder | None:
 
     if not name:
         return None
-    builders, problem = engine_builders()
+    builders, problem = engine_builders(name)
     if name == "auto":
         if builders is None:
             raise UsageError(problem, "Name the builder instead of auto.")

@@ -208,6 +208,7 @@ def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
 def _after_build(job: Job) -> Iterator[str]:
     """Where the cache broke since the last build, and why; and how to open the image."""
     from layerscope.build.compare import compare
+    from layerscope.build.request import source_of
     from layerscope.build.state import BuildState
 
     state = BuildState(job.journal)
@@ -219,4 +220,4 @@ def _after_build(job: Job) -> Iterator[str]:
     end = state.end
     if end is not None and end.event == "finished" and end.image:
         name = end.tags[0] if end.tags else short_id(end.image)
-        yield f"Open     layerscope docker-daemon:{visible(name)}"
+        yield f"Open     layerscope {visible(source_of(job, name))}"

@@ -28,6 +28,7 @@ PODMAN = "podman:"  # What precedes the name of a connection of Podman.
 _MOST_CONTEXTS = 1000
 
 _LIST = "`layerscope engines` lists the engines."
+_DEFAULT = "the default socket"  # What chose an address, if nothing else did.
 _HINT = "Check it with `docker context ls`, or set DOCKER_HOST."
 
 
@@ -167,6 +168,16 @@ def current_address() -> Address:
     return engine_address(chosen_engine())
 
 
+def has_engine() -> bool:
+    """Whether there is an engine to ask: one is named, or a socket is at a usual place."""
+    try:
+        address = current_address()
+    except EngineError:
+        return True
+    path = address.host.removeprefix("unix://")
+    return address.listens and (path != DOCKER_SOCKET or Path(path).exists())
+
+
 def engine_address(name: str) -> Address:
     """Where an engine listens.
 
@@ -213,7 +224,7 @@ def default_address() -> Address:
         return Address(host, _tls_from_environment(host), "DOCKER_HOST")
     sockets = (DOCKER_SOCKET, *local_sockets().values())
     socket = next((name for name in sockets if Path(name).exists()), DOCKER_SOCKET)
-    return Address(f"unix://{socket}", None, "the default socket")
+    return Address(f"unix://{socket}", None, _DEFAULT)
 
 
 def local_sockets() -> dict[str, str]:

@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
 from layerscope.engines.client import Client
-from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import ContainerSummary, Engine, Events, Stream
 from layerscope.engines.errors import checked, translated, unreachable
 from layerscope.engines.events import events_of
@@ -40,6 +39,9 @@ from layerscope.oci.platform import Platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
 from layerscope.records import replace
 from layerscope.text import short_id, visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.embedded.engine import EmbeddedEngine
 
 T = TypeVar("T")
 
@@ -301,7 +303,12 @@ def connect_any(address: Address | None = None) -> DockerEngine | FolderEngine |
     address = address or current_address()
     if address.listens:
         return connect(address)
-    return FolderEngine(address.host) if is_folder(address.host) else EmbeddedEngine()
+    if is_folder(address.host):
+        return FolderEngine(address.host)
+    # Not at the top: a build does not wait for numpy.
+    from layerscope.engines.embedded.engine import EmbeddedEngine
+
+    return EmbeddedEngine()
 
 
 def _name(version: Version) -> str:

@@ -14,6 +14,7 @@ import pytest
 import layerscope
 from layerscope import cli
 from layerscope.commands import COMMANDS
+from layerscope.dockerfile.syntax.grammar import INSTRUCTIONS
 from layerscope.engines.resolve import TRANSPORTS
 from tests.archives import diff_id, layer, plain_tar
 from tests.command import one_line_error, run
@@ -22,7 +23,9 @@ from tests.unit.images.platform_layouts import Layout, layout_for, written
 Capsys = pytest.CaptureFixture[str]
 
 #: Options of other programs that messages name.
-_FOREIGN = {"--sparse"}
+_FOREIGN = {"--sparse"} | {
+    f"--{flag.name}" for rule in INSTRUCTIONS.values() for flag in rule.flags
+}
 
 
 def _text(node: ast.expr) -> str:

@@ -31,7 +31,7 @@ Finder = Callable[[Instruction, Mapping[str, str]], Iterator[Span]]
 class Builder:
     """A builder as far as it is known what it can do."""
 
-    name: str  # `classic`, `buildkit` or `podman`.
+    name: str  # `classic`, `buildkit`, `podman` or `embedded`.
     title: str  # In sentences, such as `Podman 4.3`.
     version: Version = NEWEST  # Of Podman, or of the frontend that the engine's BuildKit has.
 
@@ -47,6 +47,7 @@ class Feature:
     podman: Version | None = _ALWAYS
     classic: bool = False  # Whether the classic builder can, with a parser from that frontend on.
     instead: str = ""  # What to write instead, as a sentence.
+    embedded: bool = True  # Whether the embedded builder can.
 
 
 def _flag(name: str, *keywords: str, values: str = "") -> Finder:
@@ -56,6 +57,14 @@ def _flag(name: str, *keywords: str, values: str = "") -> Finder:
         for flag in instruction.flags if instruction.keyword in keywords else ():
             if flag.name == name and re.search(values, flag.value or ""):
                 yield flag.span
+
+    return find
+
+
+def _keyword(name: str) -> Finder:
+    def find(instruction: Instruction, _: Mapping[str, str]) -> Iterator[Span]:
+        if instruction.keyword == name:
+            yield instruction.head
 
     return find
 
@@ -113,6 +122,7 @@ _GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^?#]+\.git/?(?:[#?]|\Z)", re.I
 _BOTH = ("ADD", "COPY")
 
 FEATURES: tuple[Feature, ...] = (
+    Feature("RUN", _keyword("RUN"), classic=True, embedded=False),
     Feature("heredocs", _heredocs, (1, 4), (1, 3), (4, 8)),
     *(Feature(f"RUN --mount=type={kind}", _mount(kind), (1, 2)) for kind in MOUNTS),
     Feature("the size of a tmpfs", _mount("tmpfs", lambda f: f.key == "size"), (1, 4), None, None),
@@ -134,8 +144,8 @@ FEATURES: tuple[Feature, ...] = (
         classic=True,
     ),
     Feature("RUN --network", _flag("network", "RUN"), (1, 3), None, (4, 5)),
-    Feature("RUN --security", _flag("security", "RUN"), (1, 20), (1, 1), None),
-    Feature("RUN --device", _flag("device", "RUN"), None, (1, 14), None),
+    Feature("RUN --security", _flag("security", "RUN"), (1, 20), (1, 1), None, embedded=False),
+    Feature("RUN --device", _flag("device", "RUN"), None, (1, 14), None, embedded=False),
     Feature("--chmod", _flag("chmod", *_BOTH), (1, 2)),
     Feature(
         "--chmod with letters", _flag("chmod", *_BOTH, values=r"\A[^0-9$]"), (1, 14), None, None
@@ -148,11 +158,14 @@ FEATURES: tuple[Feature, ...] = (
         _flag("from", "COPY", values=r"\$"),
         None,
         instead="Name a stage: FROM $IMAGE AS name, with ARG IMAGE above the first FROM.",
+        embedded=False,
     ),
     Feature("ADD --checksum", _flag("checksum", "ADD"), (1, 6), (1, 5), (4, 8)),
-    Feature("ADD --keep-git-dir", _flag("keep-git-dir", "ADD"), (1, 6), (1, 5), (5, 2)),
+    Feature(
+        "ADD --keep-git-dir", _flag("keep-git-dir", "ADD"), (1, 6), (1, 5), (5, 2), embedded=False
+    ),
     Feature("ADD --unpack", _flag("unpack", "ADD"), (1, 17), None, None),
-    Feature("ADD of a Git repository", _git, (1, 6), (1, 5), (5, 3)),
+    Feature("ADD of a Git repository", _git, (1, 6), (1, 5), (5, 3), embedded=False),
     Feature(
         "HEALTHCHECK --start-interval",
         _flag("start-interval", "HEALTHCHECK"),
@@ -201,11 +214,11 @@ class Unsupported:
                 return f"Begin the file with # syntax=docker/dockerfile:1{channel}."
             return "Podman does." if feature.podman else ""
         others = []
-        if name == "podman" and feature.podman:
+        if name in ("podman", "embedded") and feature.podman and feature.podman > _ALWAYS:
             others.append(f"Podman {feature.podman[0]}.{feature.podman[1]}")
         if feature.frontend or feature.labs:
             others.append("BuildKit")
-        elif name == "classic" and feature.podman:
+        elif name != "podman" and feature.podman:
             others.append("Podman")
         return f"{' and '.join(others)} {'do' if len(others) > 1 else 'does'}." if others else ""
 
@@ -245,6 +258,8 @@ def unsupported(
 
 
 def _supports(feature: Feature, name: str, version: Version, labs: bool) -> bool:
+    if name == "embedded":
+        return feature.embedded
     if name == "podman":
         return feature.podman is not None and version >= feature.podman
     first = (labs and feature.labs) or feature.frontend

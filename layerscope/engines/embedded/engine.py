@@ -8,6 +8,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
 from layerscope.engines.address import EMBEDDED
+from layerscope.engines.embedded.build_cache import (
+    cached_entries,
+    cached_images,
+    cached_layers,
+    forget_layer,
+)
 from layerscope.engines.embedded.contents import (
     EmbeddedReader,
     Kept,
@@ -37,6 +43,7 @@ from layerscope.images.answers import (
 from layerscope.images.archives.save_format import same_reference
 from layerscope.images.archives.writing import archive_pieces
 from layerscope.images.image import history_of
+from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import ImageSummary, StoredImage, summaries, unix_time
 from layerscope.oci.byte_source import reader_of_pieces
 from layerscope.oci.platform import Platform, host_platform
@@ -82,6 +89,9 @@ class EmbeddedEngine(Engine):
             ids = (each.id for each in kept if _begins(each, digits))
             if len(set(ids)) == 1:
                 return next(each for each in kept if _begins(each, digits))
+            for image, descriptor in cached_images(self.store).items():
+                if image.removeprefix("sha256:").startswith(digits):
+                    return kept_images(self.store.files(), [descriptor.document])[0]
         shown = visible(name)
         hint = "`layerscope images embedded:` lists what it has."
         if is_reference(name) and not all(c in "0123456789abcdef" for c in name):
@@ -197,6 +207,7 @@ class EmbeddedEngine(Engine):
         store, entries = self.store.files(), self.store.entries()
         going = {each.descriptor.digest for each in self.kept() if each.id in ids}
         rest = [each for each in entries if each["digest"] not in going]
+        rest += cached_entries(self.store)
         lost = [each for each in entries if each["digest"] in going]
         free = reached(store, lost) - reached(store, rest)
         return sum(size for digest, size in self.store.sizes().items() if digest in free)
@@ -245,21 +256,32 @@ class EmbeddedEngine(Engine):
             if tag is None or not any(map(name_of, left)):
                 change.entries[:] = [each for each in change.entries if each not in left]
                 files = self.store.files()
-                change.garbage = reached(files, before) - reached(files, change.entries)
+                needed = [*change.entries, *cached_entries(self.store)]
+                change.garbage = reached(files, before) - reached(files, needed)
 
     def garbage(self) -> dict[str, int]:
         """Blobs that no image and no running transfer needs, with their sizes."""
         leased = self.store.leased()
         return {digest: size for digest, size in self._unused().items() if digest not in leased}
 
+    def build_cache(self) -> Sequence[CachedStep]:
+        """The layers of earlier builds, and blobs that nothing needs."""
+        unused = self.garbage().items()
+        return [
+            *cached_layers(self.store),
+            *(CachedStep(digest, "left by work that was cut off", size) for digest, size in unused),
+        ]
+
     def remove_cached(self, identifier: str) -> int:
-        """Removes a blob that nothing needs; returns the bytes that this freed."""
+        if identifier not in self._unused():
+            return forget_layer(self.store, identifier)
         with self.store.changed() as change:
             change.garbage = {identifier} & self._unused().keys()
         return change.freed
 
     def _unused(self) -> dict[str, int]:
-        used = reached(self.store.files(), self.store.entries())
+        needed = [*self.store.entries(), *cached_entries(self.store)]
+        used = reached(self.store.files(), needed)
         return {digest: size for digest, size in self.store.sizes().items() if digest not in used}
 
 

@@ -28,7 +28,13 @@ from layerscope.bounded import read_file
 from layerscope.config import data_folder
 from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, LayerscopeError
-from layerscope.images.archives.blob_store import INDEX, FolderStore, load_json, read_document
+from layerscope.images.archives.blob_store import (
+    INDEX,
+    FolderStore,
+    blob_file,
+    load_json,
+    read_document,
+)
 from layerscope.oci.byte_source import opened
 from layerscope.oci.manifest import (
     OCI_INDEX,
@@ -102,6 +108,10 @@ class Store:
         entries: list[Document] = self._index().get("manifests", [])
         return entries
 
+    def blob(self, digest: str) -> Path:
+        """The file of a blob, which need not be there."""
+        return self.folder / blob_file(self.file, digest)
+
     def sizes(self) -> dict[str, int]:
         """The sizes of all blobs, by digest."""
         found = {}
@@ -157,7 +167,7 @@ class Store:
 
         Yields a descriptor of the folder, which is made. Raises LayerscopeError if that fails.
         """
-        with self._translated():
+        with self.translated():
             self._check_folder()
             for name in (_BLOBS, _LEASES):
                 (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -194,7 +204,7 @@ class Store:
             change = Change(index["manifests"])
             yield change
             if json_bytes(index["manifests"]) != before or not self.exists:
-                with self._translated():
+                with self.translated():
                     self._write(folder, INDEX, json_bytes(index))
             if change.garbage:
                 change.freed = self._remove_blobs(change.garbage)
@@ -208,7 +218,7 @@ class Store:
         """Removes blobs that no transfer needs; returns their bytes."""
         freed = 0
         leased = self.leased()
-        with self._translated(), opened(os.open(self.folder / _BLOBS, _FOLDER)) as folder:
+        with self.translated(), opened(os.open(self.folder / _BLOBS, _FOLDER)) as folder:
             for digest, size in self.sizes().items():
                 if digest in digests and digest not in leased:
                     os.unlink(digest.partition(":")[2], dir_fd=folder)
@@ -246,7 +256,8 @@ class Store:
         return found
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Turns an OSError of the block into a LayerscopeError."""
         try:
             yield
         except OSError as error:
@@ -262,7 +273,7 @@ class Lease:
 
     def claim(self, digest: str) -> int | None:
         """Keeps a blob from being removed; returns its size, or None if it is not there yet."""
-        with self._store.locked(shared=True), self._store._translated():  # noqa: SLF001
+        with self._store.locked(shared=True), self._store.translated():
             write_all(self._fd, f"{digest}\n".encode())
             try:
                 path = self._store.folder / _BLOBS / digest.removeprefix("sha256:")
@@ -277,9 +288,9 @@ class Lease:
         """
         store = self._store
         digest, size = hashlib.sha256(), 0
-        with store._translated():  # noqa: SLF001
+        with store.translated():
             blobs = os.open(store.folder / _BLOBS, _FOLDER)
-        with opened(blobs), store._translated(), new_file(blobs, 0o644) as file:  # noqa: SLF001
+        with opened(blobs), store.translated(), new_file(blobs, 0o644) as file:
             while piece := read(_PIECE):
                 digest.update(piece)
                 write_all(file.fd, piece)

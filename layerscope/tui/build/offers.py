@@ -254,7 +254,7 @@ def _lacks(known: Known, builders: Builders) -> str:
     name = builders.resolve(known.written.builder.strip().lower())
     document = known.offer.document if known.offer is not None else None
     # What BuildKit can do depends on a builder that is not asked here.
-    if document is None or name not in ("classic", "podman"):
+    if document is None or name not in ("classic", "podman", "embedded"):
         return ""
     key = (id(document), name, known.written.target)
     if known.lacks[0] != key:

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from layerscope.build.compare import Compared, Comparison
 from layerscope.build.events import BuildEvent
-from layerscope.build.request import BUILD
+from layerscope.build.request import BUILD, source_of
 from layerscope.build.state import BuildState, StepKey
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.job import Job, State
@@ -298,7 +298,10 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             return
         self._say_in_files("Reading the layer…")
         self.session = Session(
-            f"docker-daemon:{wanted[0]}", self._place.opener, self.call_later, self._session_changed
+            source_of(self.job, wanted[0]),
+            self._place.opener,
+            self.call_later,
+            self._session_changed,
         )
 
     def _session_changed(self, session: Session) -> None:
@@ -390,7 +393,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
     def action_image(self) -> None:
         image = self._last_image
         if image is not None:
-            self._place.go(Goal(f"docker-daemon:{image}"))
+            self._place.go(Goal(source_of(self.job, image)))
 
     def action_back(self) -> None:
         if self.has_class("-zoomed"):

@@ -11,7 +11,7 @@ from textual.containers import Container
 from textual.widgets import TextArea
 
 from layerscope import records
-from layerscope.build.request import BUILD, BuildRequest
+from layerscope.build.request import BUILD, BuildRequest, source_of
 from layerscope.dockerfile.editing import shown_text
 from layerscope.dockerfile.editing.help import help_at
 from layerscope.dockerfile.editing.highlight import LONGEST
@@ -473,10 +473,11 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             self._from.go(Goal(diff_id=made.diff_id))
             return
         image = build.state.last_image if build is not None else None
-        if image is None:
+        if build is None or image is None:
             self.say("The image of the last build is not known.")
         else:
-            self._from.go(Goal(f"docker-daemon:{image}", diff_id=made.diff_id))
+            source = source_of(build.job, image)
+            self._from.go(Goal(source, diff_id=made.diff_id))
 
     def action_reverse(self) -> None:
         session = self.environment.session

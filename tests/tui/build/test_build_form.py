@@ -40,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A context in the current folder, and an engine with BuildKit."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("TOKEN", "hush-hush")
-    monkeypatch.setattr(preview, "engine_builders", lambda: (DOCKER, ""))
+    monkeypatch.setattr(preview, "engine_builders", lambda *_: (DOCKER, ""))
     folder = tmp_path / "context"
     (folder / "node_modules").mkdir(parents=True)
     (folder / "src").mkdir()
@@ -267,7 +267,7 @@ async def test_a_missing_builder_is_reported() -> None:
 
 async def test_an_engine_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "No engine listens at unix:///nowhere. Start Docker."
-    monkeypatch.setattr(preview, "engine_builders", lambda: (None, said))
+    monkeypatch.setattr(preview, "engine_builders", lambda *_: (None, said))
     app = LayerscopeApp(None, fakes.opener(fakes.FakeReader()), fakes.connector())
     async with app.run_test(size=(80, 24)) as pilot:
         ui = Form(app, pilot)

@@ -52,7 +52,7 @@ def test_the_default_builder_and_its_reason(monkeypatch: pytest.MonkeyPatch) -> 
         ),
         ("Docker 28", False, "buildkit", "BuildKit needs a docker command with buildx"),
         ("Podman 5.0", True, "classic", "Podman 5.0 does not have the classic builder."),
-        ("Podman 5.0", True, "buildkit", "Podman 5.0 does not have BuildKit. Choose podman."),
+        ("Podman 5.0", True, "buildkit", "Podman 5.0 does not have BuildKit. Choose podman"),
     ],
 )
 def test_what_an_engine_does_not_have(

@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview, "engine_builders", lambda: (DOCKER, ""))
+    monkeypatch.setattr(preview, "engine_builders", lambda *_: (DOCKER, ""))
 
 
 @pytest.mark.usefixtures("docker")

@@ -1,0 +1,495 @@
+"""Executes the steps of a Dockerfile, and commits each to the embedded store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from layerscope.build.embedded.bases import Bases
+from layerscope.build.embedded.copy_step import CopyStep, World, missing
+from layerscope.build.embedded.copying import Copy, Picked, Written, same_layer, written
+from layerscope.build.embedded.images import StepImages
+from layerscope.build.embedded.layers import Layers, add_layer
+from layerscope.build.embedded.metadata import METADATA, Scope, StepError, workdir_of
+from layerscope.build.embedded.sources import (
+    FOLDER,
+    ContextSource,
+    EmptySource,
+    Source,
+    is_wild,
+    resolve,
+)
+from layerscope.build.embedded.state import State, StoredLayer, manifest_descriptor, time_of
+from layerscope.build.fields import REMOTE
+from layerscope.build.plan import Plan, Step
+from layerscope.build.recorder import Recorder
+from layerscope.build.request import BuildRequest
+from layerscope.dockerfile.context.context import Context
+from layerscope.dockerfile.context.ignore import in_context
+from layerscope.dockerfile.meaning.stages import Stage, find_stages, global_values
+from layerscope.dockerfile.syntax.document import Document, FaultKind, Instruction
+from layerscope.dockerfile.syntax.expand import expanded
+from layerscope.dockerfile.syntax.parser import parse
+from layerscope.engines.address import EMBEDDED
+from layerscope.engines.embedded.build_cache import BuildCache
+from layerscope.engines.embedded.build_cache import Step as CachedStep
+from layerscope.engines.embedded.contents import give_name
+from layerscope.engines.embedded.engine import EmbeddedEngine
+from layerscope.engines.embedded.store import Lease
+from layerscope.errors import BuildFailedError, Cancelled, LayerscopeError, UsageError
+from layerscope.filesystem.layer_tar import layer_pieces
+from layerscope.images.progress import Progress
+from layerscope.jobs.worker import Cancellation
+from layerscope.oci.manifest import OCI_CONFIG, describe, json_bytes
+from layerscope.oci.platform import Platform, host_platform, parse_platform
+from layerscope.oci.reference import parse_reference
+from layerscope.text import visible
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+_MOST_CANDIDATES = 4  # Layers that files are compared with, to find a cache hit.
+
+
+def build_embedded(
+    request: BuildRequest,
+    document: Document,
+    plan: Plan,
+    context: Context,
+    images: StepImages,
+    recorder: Recorder,
+    cancellation: Cancellation,
+) -> str:
+    """Builds an image in the embedded store, and returns its id.
+
+    Raises LayerscopeError if the build failed, or was stopped; committed steps are cache hits then.
+    """
+    store = images.store
+    with store.lease() as lease, closing(Layers(store)) as layers:
+        build = _Build(lease, layers, request, document, plan, images, recorder, cancellation)
+        build.context = ContextSource(context)
+        return build.run()
+
+
+@dataclass(slots=True)
+class _Stage:
+    """A stage as far as it is built."""
+
+    state: State
+    image: str  # Its id; empty for `scratch` without steps.
+    entry: dict[str, Any] | None  # What an index says of that.
+    scope: Scope
+    has_cmd: bool = False  # Whether a CMD of this Dockerfile counts.
+
+
+class _Build:
+    def __init__(
+        self,
+        lease: Lease,
+        layers: Layers,
+        request: BuildRequest,
+        document: Document,
+        plan: Plan,
+        images: StepImages,
+        recorder: Recorder,
+        cancellation: Cancellation,
+    ) -> None:
+        self.context: ContextSource
+        self._store, self._lease, self._layers = images.store, lease, layers
+        self._document, self._plan = document, plan
+        self._request, self._images = request, images
+        self._recorder, self._cancellation = recorder, cancellation
+        progress = Progress()
+        cancellation.on_cancel(progress.cancel)
+        self._bases = Bases(EmbeddedEngine(self._store), lease, request.pull, progress)
+        self._cache = BuildCache(self._store)
+        given = request.known_arguments
+        self._epoch = _epoch(given)
+        self._host = host_platform()
+        wanted = request.platform
+        self._platform = parse_platform(wanted) if wanted else self._host
+        self._arguments = {**_platform_arguments(self._host, self._platform), **given}
+        self._given = given
+        self._found = find_stages(self._document, self._arguments, EMBEDDED)
+        self._above = {
+            **_platform_arguments(self._host, self._platform),
+            **global_values(self._document, self._arguments),
+        }
+        self._stages: dict[int, _Stage] = {}
+        self._steps = {step.number: step for step in plan.steps}
+
+    def run(self) -> str:
+        target = self._found.target(self._request.target or None)
+        if target is None:
+            raise BuildFailedError("The build failed: There is no FROM.", "Begin with FROM.")
+        self._above.setdefault("TARGETSTAGE", self._found.stages[target].name or "default")
+        needed = sorted(self._found.needed(target))
+        for index in needed:
+            self._check_sources(self._found.stages[index])
+        for instruction in self._found.above:
+            step = self._steps[instruction.index + 1]
+            self._start(step)
+            self._recorder.committed(step.number, None, base=True)
+        try:
+            for index in needed:
+                self._build_stage(self._found.stages[index])
+            return self._finish(self._stages[target])
+        finally:
+            self._cache.save()
+
+    def _check_sources(self, stage: Stage) -> None:
+        """Raises BuildFailedError if a file that a step copies is certainly not there."""
+        for instruction in stage.instructions:
+            if instruction.keyword not in ("COPY", "ADD") or instruction.flag("from") is not None:
+                continue
+            for word in instruction.sources:
+                path = in_context(word.text)
+                plain = path == "." or "$" in word.text or '"' in word.text or "'" in word.text
+                if plain or REMOTE.match(word.text) or is_wild(path):
+                    continue
+                with self._named_line(instruction):
+                    _, node = resolve(self.context, os.fsencode(path))
+                    if node is None:
+                        raise missing(self.context, word.text, path)
+
+    def _named_line(self, instruction: Instruction) -> _NamedLine:
+        return _NamedLine(self._document.source.line_at(instruction.span.start) + 1)
+
+    # Stages.
+
+    def _build_stage(self, stage: Stage) -> None:
+        start = self._steps[stage.start.index + 1]
+        self._start(start)
+        with _Failing(self, start):
+            current = self._begin(stage, start)
+        self._stages[stage.index] = current
+        self._recorder.committed(start.number, current.image or None, base=True)
+        self._run_triggers(current, start)
+        for instruction in stage.instructions[1:]:
+            self._cancellation.check()
+            step = self._steps[instruction.index + 1]
+            self._start(step)
+            with _Failing(self, step):
+                cached = self._execute(instruction, current)
+            self._commit(step, current, cached)
+
+    def _start(self, step: Step) -> None:
+        self._recorder.step_started(
+            step.number, len(self._plan.steps), step.text, step.line, step.trigger
+        )
+
+    def _commit(self, step: Step, stage: _Stage, cached: bool) -> None:
+        self._recorder.committed(step.number, stage.image, cached=cached, trigger=step.trigger)
+
+    def _begin(self, stage: Stage, step: Step) -> _Stage:
+        """What a FROM begins with."""
+        scope = Scope(self._document.escape, {}, self._given, self._above)
+        use = stage.base
+        if use is None or not use.name:
+            raise StepError("FROM names no image.", "Write FROM IMAGE, or FROM scratch.")
+        if stage.below is not None:
+            below = self._stages[stage.below]
+            scope.arguments = dict(below.scope.arguments)
+            return replace(below, state=below.state.copy(), scope=scope, has_cmd=False)
+        flag = stage.start.flag("platform")
+        platform, exact = self._platform, bool(self._request.platform)
+        if flag is not None and flag.value:
+            platform = _platform_of(expanded(flag.value, self._above, self._document.escape))
+            exact = True
+        if use.name == "scratch":
+            return _Stage(State.scratch(platform), "", None, scope)
+
+        def say(line: str) -> None:
+            self._recorder.log(step.number, f"{line}\n")
+
+        base = self._bases.find(use.name, platform, say, exact=exact)
+        self._images.entries[base.image] = len(base.state.layers), base.entry
+        return _Stage(base.state.copy(), base.image, base.entry, scope)
+
+    def _run_triggers(self, stage: _Stage, start: Step) -> None:
+        """Executes the ONBUILD instructions of the base image, which lose their effect then."""
+        triggers = stage.state.strings("OnBuild")
+        if not triggers:
+            return
+        stage.state.config.pop("OnBuild")
+        stage.entry = None
+        for number, text in enumerate(triggers, 1):
+            self._cancellation.check()
+            step = start.triggered(number, text)
+            self._start(step)
+            with _Failing(self, step):
+                parsed = parse(text)
+                found = parsed.instructions
+                if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
+                    raise StepError(f"ONBUILD cannot run {visible(text)}.")
+                cached = self._execute(found[0], stage)
+            self._commit(step, stage, cached)
+
+    def fail(self, step: Step, error: Exception, code: int | None) -> BuildFailedError:
+        self._recorder.step_failed(step.number, str(error), code, step.trigger)
+        return BuildFailedError(f"The build failed: {error}")
+
+    # Steps.
+
+    def _execute(self, instruction: Instruction, stage: _Stage) -> bool:
+        """Executes an instruction, and adds what it makes; returns whether it was a cache hit."""
+        for fault in instruction.faults:
+            # What only looks like JSON is read as text.
+            if fault.kind is not FaultKind.JSON_INVALID:
+                raise StepError(fault.message)
+        keyword = instruction.keyword
+        if keyword in METADATA:
+            return self._configure(instruction, stage)
+        if keyword == "WORKDIR":
+            return self._change_folder(instruction, stage)
+        if keyword in ("COPY", "ADD"):
+            return self._copy(instruction, stage)
+        if keyword == "RUN":
+            raise StepError("The embedded builder cannot run commands.", "Choose another builder.")
+        raise StepError(f"{visible(keyword)} is not an instruction.")
+
+    def _configure(self, instruction: Instruction, stage: _Stage) -> bool:
+        before = stage.state.key
+        if instruction.keyword == "ENTRYPOINT" and not stage.has_cmd:
+            # The CMD of a base image belongs to its own ENTRYPOINT.
+            stage.state.config.pop("Cmd", None)
+        stage.has_cmd |= instruction.keyword == "CMD"
+        text = METADATA[instruction.keyword](instruction, stage.state, stage.scope)
+        place = _digest(before, text)
+        return self._add(stage, text, place, place, None)
+
+    def _change_folder(self, instruction: Instruction, stage: _Stage) -> bool:
+        before = stage.state.key
+        folder = workdir_of(instruction, stage.state, stage.scope)
+        text = f"WORKDIR {folder}"
+        place = _digest(before, text)
+        step = self._hit(place)
+        entries: Written | None = None
+        if step is None:
+            view = self._view(stage.state)
+            _, node = resolve(view, folder.encode("utf-8", "surrogateescape"))
+            if node is not None and not node.is_folder:
+                raise StepError(f"{visible(folder)} is not a folder.")
+            if node is None:
+                entries = written_folder(view, folder)
+        stage.state.config["WorkingDir"] = folder
+        return self._add(stage, text, place, place, entries, step)
+
+    def _copy(self, instruction: Instruction, stage: _Stage) -> bool:
+        with ExitStack() as stack:
+            world = World(
+                self.context,
+                self._origin(instruction),
+                self._store.folder,
+                stack,
+                self._cancellation.check,
+                self._epoch,
+            )
+            step = CopyStep(instruction, stage.state, stage.scope, world)
+            below = stage.state.key if step.depends else ""
+            place = _digest(below, step.text, instruction_details(instruction))
+            key = _digest(place, *step.stamps)
+            hit = self._hit(key)
+            if hit is not None:
+                return self._add(stage, step.text, place, key, None, hit)
+            made = written(step.copy(lambda: self._view(stage.state)))
+            hit = self._same(place, made)
+            return self._add(stage, step.text, place, key, made, hit)
+
+    def _origin(self, instruction: Instruction) -> Any:
+        """What `--from` names: a stage, or an image."""
+        flag = instruction.flag("from")
+        if flag is None:
+            return None
+        name = flag.value or ""
+        index = next(
+            (
+                use.stage
+                for stage in self._found.stages
+                for use in stage.uses
+                if use.instruction is instruction and use.what == "copy"
+            ),
+            None,
+        )
+        if index is not None:
+            state = self._stages[index].state
+        elif not name or name == "scratch":
+            raise StepError(f"--from={visible(name)} names neither a stage nor an image.")
+        else:
+            number = instruction.index + 1
+            base = self._bases.find(
+                name,
+                self._platform,
+                lambda line: self._recorder.log(number, f"{line}\n"),
+                exact=bool(self._request.platform),
+            )
+            state = base.state
+        layers, key = state.layers, _digest(*(each.diff_id for each in state.layers))
+        return lambda: self._layers.source(layers, key), key
+
+    def _view(self, state: State) -> Source:
+        return self._layers.source(state.layers, "")
+
+    def _hit(self, key: str) -> CachedStep | None:
+        """A step that was made before, with its layer; None if there is none."""
+        step = None if self._request.no_cache else self._cache.find(key)
+        return step if step is not None and self._has_layer(step) else None
+
+    def _has_layer(self, step: CachedStep) -> bool:
+        return not step.layer or self._lease.claim(step.layer) == step.size
+
+    def _same(self, place: str, made: Written) -> CachedStep | None:
+        """A step that copied the same files, which have other times by now."""
+        if self._request.no_cache:
+            return None
+        candidates = list(self._cache.at(place))[:_MOST_CANDIDATES]
+        for step in candidates:
+            if not step.layer or not self._has_layer(step):
+                continue
+            layer = StoredLayer.made(step.layer, step.size)
+            old = self._layers.changeset(layer)
+
+            def content(row: int, layer: StoredLayer = layer) -> Any:
+                return self._layers.content(layer, self._layers.changeset(layer), row)
+
+            if same_layer(made, old, content):
+                return step
+        return None
+
+    def _add(
+        self,
+        stage: _Stage,
+        text: str,
+        place: str,
+        key: str,
+        made: Written | None,
+        hit: CachedStep | None = None,
+    ) -> bool:
+        """Adds what a step made, or a hit, to its stage; returns whether it was a hit."""
+        hit = hit or (self._hit(key) if made is None else None)
+        if hit is not None:
+            layer = StoredLayer.made(hit.layer, hit.size) if hit.layer else None
+            created = hit.created
+        else:
+            created = time_of(self._epoch)
+            layer = self._write(made) if made is not None and len(made.changeset) else None
+        state = stage.state
+        state.add(text, layer, created)
+        self._store_image(stage)
+        assert stage.entry is not None  # noqa: S101 - it has been stored
+        self._cache.use(
+            CachedStep(
+                key,
+                place,
+                text,
+                created,
+                stage.image,
+                stage.entry,
+                layer.diff_id if layer is not None else "",
+                layer.size if layer is not None else 0,
+            )
+        )
+        return hit is not None
+
+    def _write(self, made: Written) -> StoredLayer:
+        pieces = layer_pieces(made.changeset, made.content)
+        try:
+            return StoredLayer.made(*add_layer(self._lease, pieces, self._cancellation.check))
+        except ValueError as error:
+            path = visible(made.changeset.path(int(error.args[0])))
+            raise StepError(f"{path} changed its size while it was read.", "Try again.") from None
+
+    def _store_image(self, stage: _Stage) -> None:
+        config, manifest = stage.state.documents()
+        self._lease.add_document(config, describe(config, OCI_CONFIG))
+        descriptor = manifest_descriptor(stage.state, manifest)
+        stage.entry = self._lease.add_document(manifest, descriptor).document
+        stage.image = describe(config, OCI_CONFIG).digest
+        self._images.entries[stage.image] = len(stage.state.layers), stage.entry
+
+    def _finish(self, stage: _Stage) -> str:
+        """Gives the image its names, and returns its id."""
+        if self._request.labels:
+            labels = stage.state.config.get("Labels")
+            own = labels if isinstance(labels, dict) else {}
+            stage.state.config["Labels"] = {**own, **self._request.labels}
+            stage.entry = None
+        if stage.entry is None:
+            stage.state.created = stage.state.created or time_of(self._epoch)
+            self._store_image(stage)
+        entry = stage.entry
+        assert entry is not None  # noqa: S101 - it has been stored
+        with self._store.changed() as change:
+            for tag in self._request.tags or (None,):
+                reference = None if tag is None else parse_reference(tag)
+                give_name(change.entries, dict(entry), reference)
+        return stage.image
+
+
+class _Failing:
+    """Reports a step that fails, and ends the build."""
+
+    def __init__(self, build: _Build, step: Step) -> None:
+        self._build, self._step = build, step
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (StepError, LayerscopeError)) and not isinstance(error, Cancelled):
+            code = error.code if isinstance(error, StepError) else None
+            raise self._build.fail(self._step, error, code) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedLine:
+    """Reports what is wrong before anything is built, with its line."""
+
+    line: int
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, StepError):
+            raise BuildFailedError(f"Line {self.line}: {error}") from None
+
+
+def written_folder(view: Source, folder: str) -> Written:
+    """The entries of a folder that is made, and of those above it."""
+    return written(Copy([Picked(EmptySource(), b"", FOLDER, b"")], folder + "/", view))
+
+
+def instruction_details(instruction: Instruction) -> str:
+    """What its entry in the history does not say of a COPY or ADD."""
+    return json_bytes([[flag.name, flag.value] for flag in instruction.flags]).decode()
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _epoch(given: Mapping[str, str]) -> int | None:
+    text = given.get(_EPOCH) or os.environ.get(_EPOCH, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        raise UsageError(f"{_EPOCH}={visible(text)} is not a number of seconds.")
+    return int(text)
+
+
+def _platform_of(text: str) -> Platform:
+    try:
+        return parse_platform(text)
+    except ValueError:
+        raise StepError(f"{visible(text)} is not a platform.", "Write OS/ARCH.") from None
+
+
+def _platform_arguments(host: Platform, wanted: Platform) -> dict[str, str]:
+    found = {}
+    for prefix, platform in (("BUILD", host), ("TARGET", wanted)):
+        found[f"{prefix}PLATFORM"] = str(platform)
+        found[f"{prefix}OS"] = platform.os
+        found[f"{prefix}ARCH"] = platform.architecture
+        found[f"{prefix}VARIANT"] = platform.variant
+    return found

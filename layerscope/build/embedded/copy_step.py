@@ -1,0 +1,277 @@
+"""What a COPY or ADD asks for: its flags, its sources and its destination, with variables."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from layerscope.build.embedded.archives import (
+    downloaded,
+    name_in,
+    open_archive,
+    parse_checksum,
+)
+from layerscope.build.embedded.copying import EPOCH, Copy, Picked
+from layerscope.build.embedded.metadata import Scope, StepError, clean
+from layerscope.build.embedded.owners import parse_mode, parse_owner
+from layerscope.build.embedded.sources import (
+    FOLDER,
+    ContextSource,
+    DataSource,
+    EmptySource,
+    Node,
+    Pieces,
+    Source,
+    is_wild,
+    matching,
+    resolve,
+)
+from layerscope.build.embedded.state import State
+from layerscope.build.fields import REMOTE
+from layerscope.dockerfile.context.ignore import (
+    IgnorePatternError,
+    IgnoreRules,
+    in_context,
+    parse_ignore,
+)
+from layerscope.dockerfile.context.ignore import clean as clean_path
+from layerscope.dockerfile.syntax.document import Instruction
+from layerscope.filesystem.changeset import EntryType
+from layerscope.patterns import PatternError
+from layerscope.text import visible
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a step can use beside the image below it."""
+
+    context: ContextSource
+    #: The image or stage that `--from` names, opened when it is needed, and its key.
+    origin: tuple[Callable[[], Source], str] | None
+    folder: Path  # For unnamed files.
+    stack: ExitStack  # Closes what the step opens.
+    check: Callable[[], None]
+    latest: int | None  # SOURCE_DATE_EPOCH, or None.
+
+
+class CopyStep:
+    """Raises StepError, in all methods, for what cannot be done."""
+
+    def __init__(self, instruction: Instruction, state: State, scope: Scope, world: World) -> None:
+        self._instruction, self._state, self._scope = instruction, state, scope
+        self._world = world
+        if not instruction.words or len(instruction.words) + len(instruction.heredocs) < 2:
+            raise StepError(
+                f"{instruction.keyword} needs a source and a destination.",
+                f"Write {instruction.keyword} SOURCE DESTINATION.",
+            )
+        self._sources = [self._text(word.text) for word in instruction.sources]
+        self._destination = self._text(instruction.words[-1].text)
+        self._owner = self._flag("chown")
+        self._mode = self._flag("chmod")
+        self._checksum = self._flag("checksum")
+        self._parents = self._is_set("parents")
+        self._excludes = [
+            self._text(flag.value or "") for flag in instruction.flags if flag.name == "exclude"
+        ]
+        #: Whether the layer does not depend on what is below it.
+        self.link = self._is_set("link")
+        self._picked: list[Picked] = []
+        self._stamps: list[str] = []
+        if world.origin is None:
+            self._pick()
+        elif self._checksum:
+            raise StepError("--checksum is for downloads only.")
+
+    def _text(self, text: str) -> str:
+        return self._scope.expansion(self._state, text).text
+
+    def _flag(self, name: str) -> str:
+        flag = self._instruction.flag(name)
+        if flag is None:
+            return ""
+        if not flag.value:
+            raise StepError(f"--{name} has no value.")
+        return self._text(flag.value)
+
+    def _is_set(self, name: str) -> bool:
+        flag = self._instruction.flag(name)
+        if flag is None:
+            return False
+        value = self._text(flag.value).lower() if flag.value is not None else "true"
+        if value not in ("true", "false", "1", "0"):
+            raise StepError(f"--{name}={visible(value)} is neither true nor false.")
+        return value in ("true", "1")
+
+    @property
+    def text(self) -> str:
+        """Its entry in the history."""
+        flags = [f"--{name}" for name in ("link", "parents") if self._is_set(name)]
+        values = {"chown": self._owner, "chmod": self._mode, "checksum": self._checksum}
+        flags += [f"--{name}={value}" for name, value in values.items() if value]
+        flags += [f"--exclude={each}" for each in self._excludes]
+        heredocs = [f"<<{heredoc.name}" for heredoc in self._instruction.heredocs]
+        words = [*flags, *self._sources, *heredocs, self._destination]
+        return clean(f"{self._instruction.keyword} {' '.join(words)} # buildkit")
+
+    @property
+    def depends(self) -> bool:
+        """Whether the layer depends on what is below it."""
+        owner = self._owner.replace(":", "")
+        return not self.link or bool(owner and not owner.isdecimal())
+
+    @property
+    def stamps(self) -> Sequence[str]:
+        """What changes if the content of a source might have."""
+        if self._world.origin is not None:
+            return (self._world.origin[1],)
+        return (*self._stamps, str(self._world.latest))
+
+    def copy(self, view: Callable[[], Source]) -> Copy:
+        """What is to be copied into an image; `view` is what is there already."""
+        if self._world.origin is not None and not self._picked:
+            self._pick()
+        if not self._picked:
+            raise StepError(f"Nothing matches {visible(' '.join(self._sources))}.")
+        named = any(part and not part.isdecimal() for part in self._owner.split(":"))
+        owner = (
+            parse_owner(self._owner, view() if named else EmptySource()) if self._owner else None
+        )
+        try:
+            excluded = parse_ignore("\n".join(self._excludes))
+        except IgnorePatternError as error:
+            raise StepError(f"--exclude={visible(error.pattern)} is not a pattern.") from None
+        unpacks = self._instruction.keyword == "ADD" and self._unpacks()
+        return Copy(
+            [self._unpacked(each) if unpacks else each for each in self._picked],
+            self._absolute(),
+            EmptySource() if self.link else view(),
+            owner,
+            parse_mode(self._mode) if self._mode else None,
+            excluded if self._excludes else IgnoreRules(()),
+            self._parents,
+            self._world.latest,
+        )
+
+    def _unpacks(self) -> bool:
+        return self._instruction.flag("unpack") is None or self._is_set("unpack")
+
+    def _unpacked(self, picked: Picked) -> Picked:
+        """The content of an archive; what is not one stays as it is."""
+        remote = isinstance(picked.source, DataSource)
+        if remote and self._instruction.flag("unpack") is None:
+            return picked
+        name = visible(picked.name)
+        archive = open_archive(name, picked.node, self._world.folder, self._world.check)
+        if archive is None:
+            return picked
+        self._world.stack.callback(archive.close)
+        return Picked(archive, b"", FOLDER, picked.name, archive=True)
+
+    def _absolute(self) -> str:
+        text = self._destination
+        if not text:
+            raise StepError(f"{self._instruction.keyword} has an empty destination.")
+        folder = text.endswith("/") or posixpath.basename(text) in (".", "..")
+        path = posixpath.join("/", self._state.workdir, text)
+        return clean_path(path).rstrip("/") + "/" * folder or "/"
+
+    # Sources.
+
+    def _pick(self) -> None:
+        heredocs: dict[bytes, tuple[Node, str]] = {}
+        for heredoc in self._instruction.heredocs:
+            text = heredoc.content
+            if heredoc.expand:
+                text = self._scope.expansion(self._state, text, quotes=False).text
+            data = text.encode("utf-8", "surrogateescape")
+            content = partial(_whole, data)
+            node = Node(EntryType.FILE, 0o644, 0, 0, len(data), EPOCH, content)
+            name = heredoc.name.encode("utf-8", "surrogateescape")
+            heredocs[name] = node, hashlib.sha256(data).hexdigest()
+        source = self._world.context if self._world.origin is None else self._world.origin[0]()
+        for text in self._sources:
+            if self._world.origin is None and REMOTE.match(text):
+                self._download(text)
+                continue
+            for picked in self._matching(source, text):
+                self._picked.append(picked)
+                if self._world.origin is None:
+                    self._stamps.append(f"{visible(picked.name)} {source.stamp(picked.path)}")
+        files = DataSource(heredocs)
+        for name, (node, digest) in heredocs.items():
+            self._picked.append(Picked(files, name, node, name))
+            self._stamps.append(digest)
+
+    def _download(self, url: str) -> None:
+        if self._instruction.keyword != "ADD" or not url.startswith(("http://", "https://")):
+            raise StepError(f"{visible(url)} cannot be copied.", "ADD downloads http and https.")
+        if self._destination.endswith("/") and not name_in(url):
+            raise StepError(f"{visible(url)} has no file name.", "Name the destination's file.")
+        checksum = parse_checksum(self._checksum) if self._checksum else ""
+        file = downloaded(url, checksum, self._world.folder, self._world.check)
+        source, node, digest = self._world.stack.enter_context(file)
+        name = name_in(url) or b"download"
+        self._picked.append(Picked(source, name, node, name))
+        self._stamps.append(digest)
+
+    def _matching(self, source: Source, text: str) -> Iterator[Picked]:
+        kept, pivot, rest = text.partition("/./") if self._parents else ("", "", text)
+        path = in_context(f"{kept}/{rest}" if pivot else text)
+        if path == ".":
+            yield Picked(source, b"", FOLDER, b"")
+            return
+        paths = [path.encode("utf-8", "surrogateescape")]
+        if is_wild(path):
+            try:
+                paths = matching(source, path, deep=self._parents)
+            except PatternError as error:
+                raise StepError(f"{visible(text)} is not a pattern: {error}") from None
+        start = in_context(kept) if pivot else "."
+        skip = 0 if start == "." else len(start.encode("utf-8", "surrogateescape")) + 1
+        found = is_wild(path)
+        for each in paths:
+            real, node = resolve(source, each)
+            if node is not None:
+                found = True
+                above = tuple(_above(source, each, skip)) if self._parents else ()
+                yield Picked(source, real, node, each.rpartition(b"/")[2], above)
+        if not found:
+            raise self._missing(text, path)
+
+    def _missing(self, text: str, path: str) -> StepError:
+        if self._world.origin is not None:
+            flag = self._instruction.flag("from")
+            name = visible(flag.value or "") if flag is not None else "the image"
+            return StepError(f"{visible(text)} is not in {name}.")
+        return missing(self._world.context, text, path)
+
+
+def _whole(data: bytes) -> Pieces:
+    return (data,)
+
+
+def _above(source: Source, path: bytes, skip: int) -> Iterator[tuple[bytes, Node]]:
+    """The folders above a path that `--parents` keeps, without what is before a pivot."""
+    place = path.find(b"/", skip)
+    while place >= 0:
+        yield path[skip:place], source.find(path[:place]) or FOLDER
+        place = path.find(b"/", place + 1)
+
+
+def missing(source: ContextSource, text: str, path: str) -> StepError:
+    """Why a source is not in the context."""
+    context = source.context
+    rule = context.rules.ignores(path)
+    if rule is not None and (context.root / path).exists():
+        name = context.ignore_file.name if context.ignore_file else "the rules"
+        return StepError(
+            f"{visible(text)} is excluded by line {rule.line + 1} of {visible(name)}: "
+            f"{visible(rule.text)}."
+        )
+    return StepError(f"{visible(text)} is not in the build context.")

@@ -1,0 +1,420 @@
+"""Where COPY and ADD copy from: the build context, an image's merged view, an archive, data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from layerscope.build.embedded.metadata import StepError
+from layerscope.dockerfile.context.context import Context, ContextEntry
+from layerscope.errors import BadInputError
+from layerscope.filesystem.capabilities import ATTRIBUTE
+from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.stack import Stack
+from layerscope.images.pieces import filled
+from layerscope.oci.byte_source import opened
+from layerscope.patterns import GO_MATCH, GO_MATCH_DEEP, Dialect, path_matcher
+from layerscope.text import decode, visible
+
+_PIECE = 1 << 20
+_MOST_LINKS = 40  # Linux follows as many before it fails with ELOOP.
+_WILD = re.compile(r"[*?\[\\]")
+
+_KINDS = {
+    stat.S_IFREG: EntryType.FILE,
+    stat.S_IFDIR: EntryType.DIR,
+    stat.S_IFLNK: EntryType.SYMLINK,
+    stat.S_IFIFO: EntryType.FIFO,
+    stat.S_IFCHR: EntryType.CHAR,
+    stat.S_IFBLK: EntryType.BLOCK,
+}
+
+Pieces = Iterable[bytes]
+
+
+class Node(NamedTuple):
+    """A file, a folder or anything else that is copied."""
+
+    kind: int  # `EntryType`; never a hard link.
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    content: Callable[[], Pieces] | None = None  # Of a regular file.
+    link: bytes = b""  # The target of a symlink.
+    inode: Hashable = None  # The same for all names of a file that has several.
+    device: tuple[int, int] | None = None
+    xattrs: Mapping[bytes, bytes] | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind == EntryType.DIR
+
+
+FOLDER = Node(EntryType.DIR, 0o755, 0, 0, 0, 0)
+
+
+class Source(Protocol):
+    """A tree of files. Paths are relative, without a slash at either end; the root is empty."""
+
+    def find(self, path: bytes) -> Node | None:
+        """What is at a path, whose last component is not followed if it is a symlink."""
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        """The names in a folder, in order."""
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
+        """Everything below a folder, by its path from there; folders before what is in them."""
+
+    def stamp(self, path: bytes) -> str:
+        """Changes if anything at or below a path might have."""
+
+
+def resolve(source: Source, path: bytes) -> tuple[bytes, Node | None]:
+    """Follows the symlinks of a path, which never lead out of the tree.
+
+    Returns the path that they lead to, and what is there; None if nothing is. Raises StepError if
+    they form a loop, or if a file is where a folder is needed.
+    """
+    pending = path.split(b"/")[::-1]
+    done: list[bytes] = []
+    links = 0
+    node: Node | None = FOLDER
+    while pending:
+        part = pending.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            done = done[:-1]
+            node = source.find(b"/".join(done)) if done else FOLDER
+            continue
+        if node is not None and not node.is_folder:
+            above = visible(b"/" + b"/".join(done))
+            raise StepError(f"{above} is not a folder.")
+        done.append(part)
+        node = source.find(b"/".join(done)) if node is not None else None
+        if node is not None and node.kind == EntryType.SYMLINK:
+            links += 1
+            if links > _MOST_LINKS:
+                raise StepError(f"The symbolic links of {visible(path)} form a loop.")
+            done = [] if node.link.startswith(b"/") else done[:-1]
+            pending += node.link.split(b"/")[::-1]
+            node = source.find(b"/".join(done)) if done else FOLDER
+    return b"/".join(done), node
+
+
+def matching(source: Source, pattern: str, *, deep: bool = False) -> list[bytes]:
+    """The paths that a pattern with wildcards matches, in order; with `deep`, `**` is known.
+
+    Raises PatternError if it is not a valid one.
+    """
+    if deep and "**" in pattern:
+        fits = path_matcher(pattern, GO_MATCH_DEEP)
+        return [path for path, _ in source.below(b"") if fits(decode(path))]
+    found = [b""]
+    for part in pattern.split("/"):
+        found = [path for folder in found for path in _fitting(source, folder, part, GO_MATCH)]
+    return found
+
+
+def _fitting(source: Source, folder: bytes, part: str, dialect: Dialect) -> Iterator[bytes]:
+    start = folder + b"/" if folder else b""
+    if not is_wild(part):
+        path = start + part.encode("utf-8", "surrogateescape")
+        if source.find(path) is not None:
+            yield path
+        return
+    _, node = resolve(source, folder)
+    if node is not None and node.is_folder:
+        fits = path_matcher(part, dialect)
+        yield from (start + name for name in source.names(folder) if fits(decode(name)))
+
+
+def is_wild(pattern: str) -> bool:
+    return _WILD.search(pattern) is not None
+
+
+class ContextSource:
+    """The files of a build context that are sent."""
+
+    def __init__(self, context: Context) -> None:
+        self._root = os.fsencode(context.root)
+        self._entries: list[ContextEntry] = [
+            each for each in context.entries if not each.for_builder
+        ]
+        self.context = context
+
+    @cached_property
+    def _paths(self) -> list[bytes]:
+        return [os.fsencode(each.path) for each in self._entries]
+
+    @cached_property
+    def _places(self) -> dict[bytes, int]:
+        return {path: place for place, path in enumerate(self._paths)}
+
+    def find(self, path: bytes) -> Node | None:
+        if not path:
+            return FOLDER
+        place = self._places.get(path)
+        return None if place is None else self._node(place)
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        skip = len(path) + 1 if path else 0
+        inner = (self._paths[place][skip:] for place in self._range(path))
+        return [name for name in inner if b"/" not in name]
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
+        skip = len(path) + 1 if path else 0
+        for place in self._range(path):
+            yield self._paths[place][skip:], self._node(place)
+
+    def _range(self, path: bytes) -> range:
+        """The places of everything below a folder, which follows it."""
+        if not path:
+            return range(len(self._entries))
+        start = self._places[path] + 1
+        prefix = path + b"/"
+        count = bisect_left(
+            range(start, len(self._paths)),
+            True,
+            key=lambda place: not self._paths[place].startswith(prefix),
+        )
+        return range(start, start + count)
+
+    def stamp(self, path: bytes) -> str:
+        digest = hashlib.sha256()
+        own = [self._places[path]] if path else []
+        for place in (*own, *self._range(path)):
+            found = self._entries[place].status
+            facts = (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            digest.update(b"%s\0%d %d %d %d %d\n" % (self._paths[place], *facts, found.st_ino))
+        return digest.hexdigest()
+
+    def _node(self, place: int) -> Node:
+        status = self._entries[place].status
+        path = self._paths[place]
+        if path.rpartition(b"/")[2].startswith(b".wh."):
+            raise StepError(
+                f"{visible(path)} cannot be copied: in a layer, its name means a removal."
+            )
+        full = self._root + b"/" + path
+        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // 10**9
+        if kind == EntryType.FILE:
+            size = status.st_size
+            inode = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+            return Node(
+                kind,
+                mode,
+                0,
+                0,
+                size,
+                mtime,
+                lambda: _file(full, path, size),
+                inode=inode,
+                xattrs=_capability(full),
+            )
+        if kind == EntryType.SYMLINK:
+            try:
+                # A link of the same name may have taken its place; then its target counts.
+                return Node(kind, 0o777, 0, 0, 0, mtime, link=os.readlink(full))  # noqa: PTH115 - exact
+            except OSError as error:
+                raise _unreadable(path, error) from None
+        device = None
+        if kind in (EntryType.CHAR, EntryType.BLOCK):
+            device = os.major(status.st_rdev), os.minor(status.st_rdev)
+        return Node(kind, mode, 0, 0, 0, mtime, device=device)
+
+
+def _capability(full: bytes) -> Mapping[bytes, bytes] | None:
+    try:
+        return {ATTRIBUTE: os.getxattr(full, ATTRIBUTE, follow_symlinks=False)}
+    except OSError:
+        return None
+
+
+def _file(full: bytes, path: bytes, size: int) -> Pieces:
+    """The content of a file that has had a size."""
+    try:
+        # A file replaced by a link must not lead outside the context.
+        fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        if size < _PIECE:
+            return (os.read(fd, size + 1),)
+        fd, own = -1, fd
+        return _pieces(own, path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _pieces(fd: int, path: bytes) -> Iterator[bytes]:
+    with opened(fd):
+        try:
+            while piece := os.read(fd, _PIECE):
+                yield piece
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: bytes, error: OSError) -> StepError:
+    return StepError(
+        f"{visible(path)} cannot be read ({error.strerror}).",
+        "Make it readable, or exclude it from the build context.",
+    )
+
+
+class ImageSource:
+    """The merged view of an image, or of a stage so far."""
+
+    def __init__(self, stack: Stack, read: Callable[[int, Changeset, int], Pieces], key: str):
+        """`read` returns the content of a regular file, by layer, changeset and row."""
+        self._stack = stack
+        self._read = read
+        self._key = key
+        self._top = stack.height - 1
+
+    def find(self, path: bytes) -> Node | None:
+        if not path:
+            return FOLDER
+        node = self._stack.tree.find(path)
+        row = None if node is None else self._stack.version(node, self._top)
+        return None if row is None else self._node(row)
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        return [inner for inner, _ in self.below(path) if b"/" not in inner]
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
+        tree = self._stack.tree
+        node = tree.find(path) if path else 0
+        if node is None:
+            return
+        rows = self._shown
+        first, last = np.searchsorted(self._stack.nodes[rows], [node + 1, int(tree.ends[node])])
+        skip = len(path) + 1 if path else 0
+        for row in rows[first:last].tolist():
+            yield tree.path(int(self._stack.nodes[row]))[skip:], self._node(row)
+
+    @cached_property
+    def _shown(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        return self._stack.union(self._top) if self._top >= 0 else np.zeros(0, np.int32)
+
+    @cached_property
+    def _several(self) -> frozenset[int]:
+        """The inodes that have several names."""
+        inodes, counts = np.unique(self._stack.inodes[self._shown], return_counts=True)
+        return frozenset(inodes[counts > 1].tolist())
+
+    def stamp(self, path: bytes) -> str:
+        return self._key
+
+    def _node(self, row: int) -> Node:
+        stack = self._stack
+        kind = EntryType(int(stack.types[row]))
+        inode = int(stack.inodes[row])
+        node = Node(
+            kind,
+            int(stack.modes[row]),
+            int(stack.uids[row]),
+            int(stack.gids[row]),
+            int(stack.sizes[row]) if kind == EntryType.FILE else 0,
+            int(stack.mtimes[row]),
+            link=stack.link(inode) or b"",
+            device=stack.device(row),
+            xattrs=stack.xattrs(row),
+        )
+        if kind != EntryType.FILE:
+            return node
+        place = stack.place(inode)
+        if place is None:
+            return node
+        layer = int(stack.layers[inode])
+        return node._replace(
+            content=lambda: self._read(layer, *place),
+            inode=inode if inode in self._several else None,
+        )
+
+
+def stored_content(fd: int, changeset: Changeset, row: int) -> Pieces:
+    """The content of a file in the uncompressed tar stream that is open."""
+    size, offset = int(changeset.sizes[row]), int(changeset.data_offsets[row])
+    extents = changeset.sparse.get(row)
+    if extents is not None:
+        return _sparse(fd, size, offset, extents)
+    return (_at(fd, size, offset),) if size < _PIECE else _range_of(fd, size, offset)
+
+
+def _range_of(fd: int, size: int, offset: int) -> Iterator[bytes]:
+    for start in range(0, size, _PIECE):
+        yield _at(fd, min(_PIECE, size - start), offset + start)
+
+
+def _at(fd: int, size: int, offset: int) -> bytes:
+    try:
+        data = os.pread(fd, size, offset)
+    except OSError as error:
+        raise StepError(f"A layer cannot be read ({error.strerror}).") from None
+    if len(data) != size:
+        raise BadInputError("The archive or layer", offset, "it is shorter than it was")
+    return data
+
+
+def _sparse(fd: int, size: int, offset: int, extents: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    from layerscope.images.pieces import Hole
+
+    reached = 0
+    for start, length in extents:
+        yield from filled([Hole(start - reached)])
+        yield from _range_of(fd, length, offset)
+        offset += length
+        reached = start + length
+    yield from filled([Hole(size - reached)])
+
+
+class DataSource:
+    """Files whose content is in memory or in an open file: heredocs and downloads."""
+
+    def __init__(self, files: Mapping[bytes, tuple[Node, str]]) -> None:
+        """Takes files by name, each with a digest of its content."""
+        self._files = files
+
+    def find(self, path: bytes) -> Node | None:
+        return self._files[path][0] if path in self._files else None if path else FOLDER
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        return sorted(self._files)
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
+        yield from ((name, self._files[name][0]) for name in self.names(path))
+
+    def stamp(self, path: bytes) -> str:
+        return self._files[path][1]
+
+
+class EmptySource:
+    """What `--link` copies into."""
+
+    def find(self, path: bytes) -> Node | None:
+        return None if path else FOLDER
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        return ()
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
+        return iter(())
+
+    def stamp(self, path: bytes) -> str:
+        return ""

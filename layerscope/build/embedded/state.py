@@ -1,0 +1,155 @@
+"""An image while it is built: its configuration, its layers and its history."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from layerscope.dockerfile.meaning.scope import DEFAULT_PATH
+from layerscope.oci.manifest import (
+    OCI_CONFIG,
+    OCI_LAYERS,
+    OCI_MANIFEST,
+    Descriptor,
+    describe,
+    image_manifest,
+    json_bytes,
+)
+from layerscope.oci.platform import Platform
+
+_COMMENT = "buildkit.dockerfile.v0"
+#: What of a base image's configuration is written anew; all else is kept, annotations included.
+_OWN = ("config", "created", "history", "rootfs", "container", "container_config", "docker_version")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    diff_id: str
+    digest: str  # Of its blob, which is compressed if it comes from another tool.
+    size: int  # Bytes of its blob.
+    media_type: str = OCI_LAYERS[None]
+
+    @classmethod
+    def made(cls, diff_id: str, size: int) -> StoredLayer:
+        return cls(diff_id, diff_id, size)
+
+
+@dataclass(slots=True)
+class State:
+    facts: dict[str, Any]  # What the configuration says beside its parts below: os, architecture…
+    config: dict[str, Any] = field(default_factory=dict)  # How its containers run.
+    layers: tuple[StoredLayer, ...] = ()
+    history: tuple[Mapping[str, Any], ...] = ()
+    created: str = ""  # RFC 3339 time.
+
+    @classmethod
+    def scratch(cls, platform: Platform) -> State:
+        state = cls(dict(platform.document))
+        state.config["Env"] = [f"PATH={DEFAULT_PATH}"]
+        return state
+
+    @classmethod
+    def of_image(cls, raw: Mapping[str, Any], layers: tuple[StoredLayer, ...]) -> State:
+        """The state that an image's configuration describes."""
+        # The objects of a parsed document find keys in any case; here they are written again.
+        document = json.loads(json.dumps(raw))
+        config = document.get("config")
+        history = document.get("history")
+        created = document.get("created")
+        state = cls(
+            {key: value for key, value in document.items() if key not in _OWN},
+            config if isinstance(config, dict) else {},
+            layers,
+            tuple(history) if isinstance(history, list) else (),
+            created if isinstance(created, str) else "",
+        )
+        # For Docker, an image without a PATH has this one.
+        if not any(each.startswith("PATH=") for each in state.env):
+            state.config["Env"] = [f"PATH={DEFAULT_PATH}", *state.env]
+        return state
+
+    def copy(self) -> State:
+        return replace(self, facts=dict(self.facts), config=copy.deepcopy(self.config))
+
+    @property
+    def env(self) -> list[str]:
+        found = self.config.get("Env")
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return dict(each.partition("=")[::2] for each in self.env)
+
+    @property
+    def workdir(self) -> str:
+        found = self.config.get("WorkingDir")
+        return found if isinstance(found, str) and found else "/"
+
+    def strings(self, key: str) -> list[str]:
+        """A list of strings of the configuration; empty if it has none."""
+        found = self.config.get(key)
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+    @property
+    def key(self) -> str:
+        """The same for images that are the same but for their times."""
+        made = [
+            (each.get("created_by"), each.get("empty_layer", False))
+            for each in self.history
+            if isinstance(each, dict)
+        ]
+        content = (self.facts, self.config, [each.diff_id for each in self.layers], made)
+        return hashlib.sha256(json_bytes(content)).hexdigest()
+
+    def add(self, made_by: str, layer: StoredLayer | None, created: str) -> None:
+        """Adds an entry to the history, and its layer if it made one."""
+        entry: dict[str, Any] = {
+            "created": created,
+            "created_by": made_by,
+            "comment": _COMMENT,
+        }
+        if layer is None:
+            entry["empty_layer"] = True
+        else:
+            self.layers += (layer,)
+        self.history += (entry,)
+        self.created = created
+
+    def documents(self) -> tuple[bytes, bytes]:
+        """The configuration and the manifest."""
+        document = {
+            **self.facts,
+            "config": {key: value for key, value in self.config.items() if _says(value)},
+            "created": self.created,
+            "history": list(self.history),
+            "rootfs": {"type": "layers", "diff_ids": [each.diff_id for each in self.layers]},
+        }
+        if not self.created:
+            del document["created"]
+        config = json_bytes(document)
+        layers = [Descriptor(OCI_LAYERS[None], each.diff_id, each.size, {}) for each in self.layers]
+        return config, image_manifest(describe(config, OCI_CONFIG), layers)
+
+    @property
+    def platform(self) -> str:
+        keys = (self.facts.get(key) for key in ("os", "architecture", "variant"))
+        return "/".join(str(key) for key in keys if key)
+
+
+def manifest_descriptor(state: State, manifest: bytes) -> Descriptor:
+    return describe(manifest, OCI_MANIFEST, state.platform or None)
+
+
+def _says(value: object) -> bool:
+    return value not in (None, "", [], {}, False)
+
+
+def time_of(seconds: float | None = None) -> str:
+    """A time as images have it, to the second; now by default."""
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,126 @@
+"""What the embedded store remembers of builds: which step made which layer.
+
+It is one file beside the index, replaced as a whole. What it names is not garbage until it is
+removed from there; a step whose blobs are gone is forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from layerscope.bounded import LARGE
+from layerscope.engines.embedded.contents import Document, reached
+from layerscope.engines.embedded.store import Store
+from layerscope.images.reclaim import CachedStep
+from layerscope.oci.manifest import Descriptor, ManifestError, parse_descriptor
+from layerscope.records import Count, Record, UnixTime, read, replace
+from layerscope.writing import write_whole
+
+_FILE = "build-cache.json"
+_MOST = 2_000  # Steps that are remembered, those that were used last.
+
+
+class Step(Record, frozen=True, omit_defaults=True):
+    key: str  # Digest of all that the step depends on.
+    #: Digest of the image below it and its instruction, but not of files that it copies.
+    place: str
+    what: str  # Its instruction, as the history has it.
+    created: str  # RFC 3339 time.
+    image: str  # Id of the image that it made.
+    manifest: dict[str, object]  # Descriptor of that.
+    layer: str = ""  # diff_id of the layer that it made; empty if it made none.
+    size: Count = 0  # Bytes of that layer.
+    used: UnixTime = 0
+
+
+class Steps(Record, frozen=True):
+    steps: tuple[Step, ...] = ()
+
+
+class BuildCache:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._steps = {step.key: step for step in _steps(store)}
+        self._new: dict[str, Step] = {}
+
+    def find(self, key: str) -> Step | None:
+        return self._steps.get(key)
+
+    def at(self, place: str) -> Iterator[Step]:
+        """Steps that copied other files at the same place, the last used first."""
+        found = [step for step in self._steps.values() if step.place == place]
+        return iter(sorted(found, key=lambda step: -step.used))
+
+    def use(self, step: Step) -> None:
+        """Remembers a step that was made, or made again."""
+        self._steps[step.key] = self._new[step.key] = replace(step, used=round(time.time(), 3))
+
+    def save(self) -> None:
+        """Writes what is new, besides what other builds have written meanwhile.
+
+        Raises LayerscopeError if it cannot be written.
+        """
+        if self._new:
+            with self._store.locked():
+                steps = {**{step.key: step for step in _steps(self._store)}, **self._new}
+                kept = sorted(steps.values(), key=lambda step: -step.used)[:_MOST]
+                _write(self._store, tuple(kept))
+            self._new.clear()
+
+
+def cached_images(store: Store) -> dict[str, Descriptor]:
+    """The manifests of the images of remembered steps, by their ids."""
+    images = {}
+    for step in _steps(store):
+        with suppress(ManifestError):
+            images[step.image] = parse_descriptor(step.manifest)
+    return images
+
+
+def cached_entries(store: Store) -> list[Document]:
+    """The same as entries of an index, for what is reached from there."""
+    return [each.document for each in cached_images(store).values()]
+
+
+def cached_layers(store: Store) -> list[CachedStep]:
+    """The layers of remembered steps, each once, the last used first."""
+    files, sizes = store.files(), store.sizes()
+    tagged = reached(files, store.entries())
+    found: dict[str, CachedStep] = {}
+    for step in sorted(_steps(store), key=lambda step: -step.used):
+        size = sizes.get(step.layer)
+        if size is not None and step.layer not in found:
+            shared = step.layer in tagged
+            found[step.layer] = CachedStep(
+                step.layer, step.what, size, int(step.used), shared=shared
+            )
+    return list(found.values())
+
+
+def forget_layer(store: Store, layer: str) -> int:
+    """Forgets the steps that need a layer, and removes what nothing needs then.
+
+    Returns the bytes that this freed. Raises LayerscopeError if it cannot be written.
+    """
+    files = store.files()
+    with store.changed() as change:
+        steps = _steps(store)
+        needing = {step.key for step in steps if layer in reached(files, [dict(step.manifest)])}
+        kept = tuple(step for step in steps if step.key not in needing)
+        before = reached(files, cached_entries(store))
+        _write(store, kept)
+        after = reached(files, [*change.entries, *cached_entries(store)])
+        change.garbage = before - after
+    return change.freed
+
+
+def _steps(store: Store) -> tuple[Step, ...]:
+    found = read(store.folder / _FILE, Steps, LARGE)
+    return () if found is None else found.steps
+
+
+def _write(store: Store, steps: tuple[Step, ...]) -> None:
+    with store.translated():
+        write_whole(store.folder / _FILE, Steps(steps).dump())

@@ -1,0 +1,235 @@
+"""Stages, configuration, cache and history of the embedded builder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from layerscope.dockerfile.meaning.reverse import reconstruct
+from layerscope.oci.config import parse_config
+from tests.unit.build.embedded.building import Workshop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    found = Workshop.at(tmp_path)
+    found.write({"a": "a", "d/b": "b", "d/c": "c"})
+    return found
+
+
+WHOLE = r"""ARG BASE=scratch
+FROM ${BASE} AS build
+COPY d /d
+FROM scratch
+ARG VERSION=1
+ENV A="two words" B=$VERSION
+WORKDIR /app
+COPY --from=build --chown=5 /d/ ./
+USER app
+EXPOSE 80 53/udp
+VOLUME ["/data"]
+LABEL one="1 2"
+STOPSIGNAL SIGINT
+SHELL ["/bin/bash", "-c"]
+HEALTHCHECK --interval=90s --retries=2 CMD check me
+ENTRYPOINT ["run", "it"]
+CMD echo $A
+ONBUILD RUN x
+MAINTAINER me
+"""
+
+
+def test_the_configuration_is_what_the_dockerfile_says(shop: Workshop) -> None:
+    document = shop.config(shop.built(WHOLE, labels={"two": "2"}).image)
+    assert document["author"] == "me"
+    assert document["config"] == {
+        "Env": [
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "A=two words",
+            "B=1",
+        ],
+        "WorkingDir": "/app",
+        "User": "app",
+        "ExposedPorts": {"53/udp": {}, "80/tcp": {}},
+        "Volumes": {"/data": {}},
+        "Labels": {"one": "1 2", "two": "2"},
+        "StopSignal": "SIGINT",
+        "Shell": ["/bin/bash", "-c"],
+        "Healthcheck": {"Test": ["CMD-SHELL", "check me"], "Interval": 90 * 10**9, "Retries": 2},
+        "Entrypoint": ["run", "it"],
+        "Cmd": ["/bin/bash", "-c", "echo $A"],
+        "OnBuild": ["RUN x"],
+    }
+
+
+def test_the_history_reads_as_the_instructions(shop: Workshop) -> None:
+    document = shop.config(shop.built(WHOLE).image)
+    history = document["history"]
+    assert [each["created_by"] for each in history] == [
+        "ARG VERSION=1",
+        "ENV A=two words B=1",
+        "WORKDIR /app",
+        "COPY --chown=5 /d/ ./ # buildkit",
+        "USER app",
+        "EXPOSE [80/tcp 53/udp]",
+        "VOLUME [/data]",
+        "LABEL one=1 2",
+        "STOPSIGNAL SIGINT",
+        "SHELL [/bin/bash -c]",
+        'HEALTHCHECK &{["CMD-SHELL" "check me"] "1m30s" "0s" "0s" "0s" 2}',
+        'ENTRYPOINT ["run" "it"]',
+        'CMD ["/bin/bash" "-c" "echo $A"]',
+        "ONBUILD RUN x",
+        "MAINTAINER me",
+    ]
+    made = [each["created_by"].split()[0] for each in history if not each.get("empty_layer")]
+    assert made == ["WORKDIR", "COPY"]
+    assert len(document["rootfs"]["diff_ids"]) == 2
+    config = parse_config(document)
+    text = list(reconstruct(config.history, "", config.raw))
+    for line in ('ENV A="two words" B=1', "HEALTHCHECK --interval=1m30s --retries=2 CMD check me"):
+        assert line in text
+
+
+def test_a_folder_that_is_there_makes_an_empty_layer(shop: Workshop) -> None:
+    document = shop.config(shop.built("FROM scratch\nCOPY d /d\nWORKDIR /d\nWORKDIR /\n").image)
+    assert [bool(each.get("empty_layer")) for each in document["history"]] == [False, True, True]
+
+
+def test_the_same_input_gives_the_same_image_in_another_store(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000")
+    os.utime(shop.context / "a", (5, 5))
+    text = "FROM scratch\nENV A=b\nWORKDIR /w\nCOPY a d ./\n"
+    first = shop.built(text)
+    (tmp_path / "other").mkdir()
+    other = Workshop.at(tmp_path / "other")
+    other.write({"d/c": "c", "d/b": "b", "a": "a"})
+    os.utime(other.context / "a", (5, 5))
+    assert other.built(text).image == first.image
+    document = shop.config(first.image)
+    assert {each["created"] for each in document["history"]} == {"1970-01-12T13:46:40Z"}
+    assert shop.built(text, no_cache=True).image == first.image
+
+
+def test_a_second_build_is_cached_whatever_the_times_of_files(shop: Workshop) -> None:
+    text = "FROM scratch\nENV A=b\nCOPY a d /d/\nCMD x\n"
+    first = shop.built(text)
+    assert not first.cached
+    again = shop.built(text)
+    assert (again.cached, again.image) == ([2, 3, 4], first.image)
+    os.utime(shop.context / "a", (1, 1))
+    assert shop.built(text).image == first.image
+    shop.write({"a": "b"})
+    changed = shop.built(text)
+    assert changed.cached == [2]
+    assert changed.image != first.image
+    shop.write({"a": "a"})
+    assert shop.built(text).image == first.image
+    assert not shop.built(text, no_cache=True).cached
+    (shop.context / "a").chmod(0o600)
+    assert shop.built(text).cached == [2]
+
+
+def test_another_instruction_or_argument_breaks_the_cache_from_there(shop: Workshop) -> None:
+    text = "FROM scratch\nARG V=1\nENV A=$V\nCOPY a /a\n"
+    shop.built(text)
+    assert shop.built(text).cached == [2, 3, 4]
+    assert shop.built(text, build_args={"V": "2"}).cached == []
+    assert shop.built(text.replace("/a\n", "/b\n")).cached == [2, 3]
+
+
+def test_only_the_stages_that_are_needed_are_built(shop: Workshop) -> None:
+    text = (
+        "FROM scratch AS one\nCOPY a /one\nFROM scratch AS two\nCOPY missing /two\n"
+        "FROM one AS three\nCOPY a /three\n"
+    )
+    built = shop.built(text)
+    assert set(shop.files(built.image)) == {"/one", "/three"}
+    started = [each["step"] for each in built.events if each["event"] == "step_started"]
+    assert started == [1, 2, 5, 6]
+    assert set(shop.files(shop.built(text, target="one").image)) == {"/one"}
+    assert "Line 4: missing is not in" in shop.build(text, target="two").problem
+
+
+def test_triggers_of_a_base_run_once(shop: Workshop) -> None:
+    shop.built(
+        "FROM scratch\nONBUILD COPY a /triggered\nONBUILD ENV T=1\nENTRYPOINT e\n",
+        tags=("base:1",),
+    )
+    built = shop.built("FROM base:1\nCMD x\n", tags=("next:1",))
+    assert set(shop.files(built.image)) == {"/triggered"}
+    config = shop.config(built.image)["config"]
+    assert "T=1" in config["Env"]
+    assert "OnBuild" not in config
+    steps = [
+        (each["step"], each.get("trigger", 0))
+        for each in built.events
+        if each["event"] == "step_committed"
+    ]
+    assert steps == [(1, 0), (1, 1), (1, 2), (2, 0)]
+    shop.built("FROM scratch\nONBUILD RUN x\n", tags=("runs:1",))
+    assert "cannot run" in shop.build("FROM runs:1\n").problem
+
+
+def test_a_dockerfile_that_changes_nothing_is_its_base(shop: Workshop) -> None:
+    base = shop.built("FROM scratch\nCOPY a /a\n", tags=("base:1",))
+    assert shop.built("FROM base:1\n", tags=("other:1",)).image == base.image
+    assert shop.engine.find("other:1").id == base.image
+
+
+def test_an_entrypoint_drops_the_command_of_the_base_only(shop: Workshop) -> None:
+    shop.built('FROM scratch\nCMD ["base"]\n', tags=("base:1",))
+    dropped = shop.config(shop.built('FROM base:1\nENTRYPOINT ["e"]\n').image)
+    assert "Cmd" not in dropped["config"]
+    kept = shop.config(shop.built('FROM base:1\nCMD ["own"]\nENTRYPOINT ["e"]\n').image)
+    assert kept["config"]["Cmd"] == ["own"]
+
+
+def test_platforms_are_those_of_the_build(shop: Workshop) -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM scratch AS tools\nFROM scratch\n"
+        "ARG TARGETARCH TARGETPLATFORM\nENV ARCH=$TARGETARCH ALL=$TARGETPLATFORM\n"
+    )
+    document = shop.config(shop.built(text, platform="linux/arm/v7").image)
+    assert (document["architecture"], document["variant"]) == ("arm", "v7")
+    assert "ARCH=arm" in document["config"]["Env"]
+    assert "ALL=linux/arm/v7" in document["config"]["Env"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("EXPOSE high", "high is not a port."),
+        ("STOPSIGNAL SIGNOTHING", "SIGNOTHING is not a signal."),
+        ("HEALTHCHECK --interval=soon CMD x", "--interval=soon is not a duration."),
+        ("COPY --chown=nobody a /a", "no user nobody in /etc/passwd"),
+        ("COPY --chmod=rwx a /a", "--chmod=rwx is not a mode."),
+        ("COPY a d /file", "which is not written as a folder"),
+        ("COPY d /d/b/", ""),
+        ("COPY --from=nowhere.invalid/x:1 a /a", "nowhere.invalid"),
+        ('ENV A="${B:?no B}"', "no B"),
+        ("NONSENSE x", "NONSENSE is not an instruction."),
+        ("COPY <<EOF /x", "not ended by a line EOF"),
+    ],
+)
+def test_a_step_that_cannot_be_done_says_why(shop: Workshop, line: str, problem: str) -> None:
+    built = shop.build(f"FROM scratch\nLABEL a=b\n{line}\n")
+    if not problem:
+        assert built.image
+        return
+    assert built.failed == 3
+    assert problem in built.problem
+    assert built.problem.count("\n") == 0
+    # What was committed before is a cache hit.
+    assert shop.built("FROM scratch\nLABEL a=b\n").cached == [2]
+
+
+def test_bytes_that_are_not_utf8_become_marks_in_documents(shop: Workshop) -> None:
+    document = shop.config(shop.built(b"FROM scratch\nENV A=\xff\nLABEL \xfe=1\n").image)
+    assert "A=�" in document["config"]["Env"]
+    json.dumps(document).encode()
