@@ -40,30 +40,40 @@ _CAPABILITY = b"security.capability"
 _WHITEOUT_MODE = 0o600
 
 
-def _wanted(name: bytes) -> bool:
+def wanted_attribute(name: bytes) -> bool:
     return name == _CAPABILITY or name.startswith((b"user.", b"trusted.overlay."))
 
 
 def read_folder(
-    top: int, name: str, *, live: bool = False, advance: Callable[[int], None] | None = None
+    top: int,
+    name: str,
+    *,
+    live: bool = False,
+    advance: Callable[[int], None] | None = None,
+    copied: set[bytes] | None = None,
 ) -> Changeset:
     """Reads the upper or a lower folder of an overlay file system.
 
     `top` is its descriptor, which stays open. It may change meanwhile if `live`, as the upper
     folder of a running container does. `advance` is called with the number of entries found so far,
-    and may raise to stop the walk.
+    and may raise to stop the walk. `copied` receives the paths that were copied up.
 
     Raises BadInputError if it cannot be read, or overlayfs keeps content or entries elsewhere.
     """
     try:
-        found = walk(top, _wanted, live=live, advance=advance)
+        found = walk(top, wanted_attribute, live=live, advance=advance)
     except WalkError as error:
         where = visible(name.encode("utf-8", "surrogateescape") + b"/" + error.path)
         raise BadInputError(where, None, f"it cannot be read ({error.strerror})") from None
-    return _changeset(found, name)
+    if copied is not None:
+        origins = [mark + b"origin" for mark in _MARKS]
+        marked = (row for row, own in found.xattrs.items() if not own.keys().isdisjoint(origins))
+        copied.update(found.paths[row] for row in marked if row >= 0)
+    return changeset_of_walk(found, name)
 
 
-def _changeset(found: Found, name: str) -> Changeset:
+def changeset_of_walk(found: Found, name: str) -> Changeset:
+    """The changeset of what a walk found; raises BadInputError as `read_folder`."""
     status = found.status
     kinds = _KIND_OF_FORMAT[status["mode"] >> 12]
     devices = np.flatnonzero((kinds == EntryType.CHAR) | (kinds == EntryType.BLOCK))

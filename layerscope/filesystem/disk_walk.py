@@ -34,6 +34,8 @@ _FIELDS = {
     "mode": ("=u2", 28),
     "ino": ("=u8", 32),
     "size": ("=i8", 40),
+    "ctime": ("=i8", 96),
+    "ctime_ns": ("=u4", 104),
     "mtime": ("=i8", 112),
     "rdev_major": ("=u4", 128),
     "rdev_minor": ("=u4", 132),
@@ -72,7 +74,8 @@ class Found:
     """What a walk found: each folder followed by everything below it, names sorted by bytes."""
 
     paths: list[bytes]  # Paths relative to the top, which is not among them.
-    #: A structured array: nlink, uid, gid, mode, ino, size, mtime, rdev_major, rdev_minor.
+    #: A structured array: nlink, uid, gid, mode, ino, size, ctime, ctime_ns, mtime, rdev_major,
+    #: rdev_minor.
     status: Status
     links: dict[int, bytes]  # Targets of symlinks by row.
     #: Extended attributes of files and folders by row; the top is row -1.
@@ -152,8 +155,15 @@ def walk(
 
     # A thread can have a current folder of its own.
     thread = threading.Thread(target=run, name="walk")
-    thread.start()
-    thread.join()
+    try:
+        thread.start()
+    except RuntimeError:
+        # A process whose children get a PID namespace of their own can have no more threads.
+        with opened(os.open(".", os.O_PATH | os.O_CLOEXEC)) as here:
+            run()
+            os.fchdir(here)
+    else:
+        thread.join()
     if errors:
         raise errors[0]
     return results[0]

@@ -91,7 +91,7 @@ def extract(
     name = visible(str(target))
     try:
         with _made(target), opened(os.open(target, _FOLDER)) as root:
-            job = _Job(stack, reader, root, rows, done, progress)
+            job = Writer(stack, reader, root, rows, done, progress)
             try:
                 job.check(name)
                 job.write()
@@ -141,8 +141,11 @@ def _rows(stack: Stack, top: int, chosen: list[int]) -> dict[int, int]:
     return dict(zip(stack.nodes[rows].tolist(), rows.tolist(), strict=True))
 
 
-class _Job:
-    """Extracts versions, given by node: folders come before what is in them."""
+class Writer:
+    """Writes versions, given by node: folders come before what is in them.
+
+    What is kept of a file beside its content, and what is done with devices, may be overridden.
+    """
 
     def __init__(
         self,
@@ -153,7 +156,7 @@ class _Job:
         done: Extracted,
         progress: Progress,
     ) -> None:
-        self._stack = stack
+        self.stack = stack
         self._tree = stack.tree
         self._reader = reader
         self._root = root
@@ -176,7 +179,7 @@ class _Job:
         if os.listdir(self._root):  # noqa: PTH208 - a descriptor
             self._check_existing()
         needed = dict.fromkeys(
-            int(self._stack.inodes[row])
+            int(self.stack.inodes[row])
             for row in self._rows.values()
             if self._kind(row) is EntryType.FILE
         )
@@ -208,11 +211,11 @@ class _Job:
             self._existing.add(node)
 
     def _stored(self, row: int, *, located: bool = False) -> int:
-        place = self._stack.place(row)
+        place = self.stack.place(row)
         assert place is not None  # noqa: S101 - a regular file has an entry
         if located:
             with suppress(LayerscopeError):
-                content = self._reader.located(int(self._stack.layers[row]), *place)
+                content = self._reader.located(int(self.stack.layers[row]), *place)
                 if content is not None:
                     with closing(content):
                         return content.stored
@@ -225,14 +228,12 @@ class _Job:
         try:
             self._write_tree(made)
             for layer, inner, pieces in self._files():
-                self._write_file(self._stack.bases[layer] + inner, pieces)
+                self._write_file(self.stack.bases[layer] + inner, pieces)
         finally:
             for node, row in reversed(made):
                 # It may have been removed meanwhile.
                 with suppress(OSError):
-                    folder = self._folder(node)
-                    os.fchmod(folder, int(self._stack.modes[row]) & 0o1777 | 0o700)
-                    os.utime(folder, self._times(row))
+                    self.finish_folder(self._folder(node), row)
 
     def _write_tree(self, made: list[tuple[int, int]]) -> None:
         """Writes all but regular files, which are noted; `made` receives the new folders."""
@@ -245,9 +246,10 @@ class _Job:
             if self._tree.depths[node] > _DEEPEST:
                 self._skip(node, "it is nested too deeply")
             elif kind > EntryType.DIR:
-                self._skip(node, f"a {kind.noun} is not extracted")
+                with self._writing(node):
+                    self.write_special(node, row, kind, self._folder_of(node))
             elif kind is EntryType.HARDLINK:
-                self._skip(node, self._stack.dangling(row))
+                self._skip(node, self.stack.dangling(row))
             elif self._write_node(node, row, kind):
                 if kind is EntryType.DIR:
                     made.append((node, row))
@@ -262,10 +264,10 @@ class _Job:
                 os.mkdir(name, 0o700, dir_fd=folder)
                 self._done.files += 1
             elif kind is EntryType.SYMLINK:
-                target = self._stack.link(int(self._stack.inodes[row])) or b""
+                target = self.stack.link(int(self.stack.inodes[row])) or b""
                 os.symlink(target, name, dir_fd=folder)
                 self._done.files += 1
-                os.utime(name, self._times(row), dir_fd=folder, follow_symlinks=False)
+                self.finish_special(name, row, folder)
             else:
                 self._note_file(node, row, name, folder)
             return True
@@ -278,12 +280,12 @@ class _Job:
             pass
         else:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        inode = int(self._stack.inodes[row])
+        inode = int(self.stack.inodes[row])
         if inode not in self._names:
-            place = self._stack.place(inode)
+            place = self.stack.place(inode)
             assert place is not None  # noqa: S101 - a regular file has an entry
             changeset, inner = place
-            layer = int(self._stack.layers[inode])
+            layer = int(self.stack.layers[inode])
             self._wanted.setdefault(layer, (changeset, []))[1].append(inner)
         self._names.setdefault(inode, []).append(node)
 
@@ -303,7 +305,7 @@ class _Job:
                 stored = write_pieces(
                     fd, pieces, lambda stored: self._progress.advance(before + stored)
                 )
-                self._finish(fd, row)
+                self.finish_file(fd, row)
             self._done.files += 1
             self._done.size += stored
             for node in others:
@@ -326,12 +328,26 @@ class _Job:
                 whole_file(own_name, folder=own) as fd,
             ):
                 self._done.size += write_pieces(fd, pieces_of(content))
-                self._finish(fd, self._rows[node])
+                self.finish_file(fd, self._rows[node])
         self._done.files += 1
 
-    def _finish(self, fd: int, row: int) -> None:
-        os.fchmod(fd, int(self._stack.modes[row]) & 0o777)
-        os.utime(fd, self._times(row))
+    # What else is kept.
+
+    def write_special(self, node: int, row: int, kind: EntryType, folder: int) -> None:
+        """Writes a device or a fifo."""
+        self._skip(node, f"a {kind.noun} is not extracted")
+
+    def finish_file(self, fd: int, row: int) -> None:
+        os.fchmod(fd, int(self.stack.modes[row]) & 0o777)
+        os.utime(fd, self.times(row))
+
+    def finish_special(self, name: bytes, row: int, folder: int) -> None:
+        """Finishes a symlink."""
+        os.utime(name, self.times(row), dir_fd=folder, follow_symlinks=False)
+
+    def finish_folder(self, fd: int, row: int) -> None:
+        os.fchmod(fd, int(self.stack.modes[row]) & 0o1777 | 0o700)
+        os.utime(fd, self.times(row))
 
     @contextmanager
     def _writing(self, node: int) -> Iterator[None]:
@@ -363,10 +379,10 @@ class _Job:
         return self._opened[1]
 
     def _kind(self, row: int) -> EntryType:
-        return EntryType(int(self._stack.types[row]))
+        return EntryType(int(self.stack.types[row]))
 
-    def _times(self, row: int) -> tuple[int, int]:
-        return (max(0, int(self._stack.mtimes[row])),) * 2
+    def times(self, row: int) -> tuple[int, int]:
+        return (max(0, int(self.stack.mtimes[row])),) * 2
 
 
 def _blocked(path: bytes) -> UsageError:

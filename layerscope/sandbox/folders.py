@@ -1,0 +1,99 @@
+"""The folders of a sandbox: unpacked layers, kept by diff_id, and one for each run.
+
+A folder of a run is locked by its process. The next run removes those that killed processes left,
+and layers that nobody has used for some days.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from layerscope.errors import LayerscopeError
+from layerscope.oci.byte_source import opened
+from layerscope.sandbox.process import perform
+from layerscope.sandbox.removing import remove_tree
+from layerscope.sandbox.rung import Rung
+from layerscope.sandbox.task import Task, Way
+from layerscope.writing import failure
+
+_RUN = "run-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_UNUSED = 7 * 24 * 3600  # Seconds after which an unpacked layer is removed.
+
+
+def remove_folders(folders: Sequence[Path], rung: Rung) -> None:
+    """Removes folders, in a namespace if they hold files of its ids."""
+    for folder in folders:
+        remove_tree(folder)
+    left = tuple(str(folder) for folder in folders if folder.exists())
+    if left and rung.user_namespace:
+        own, one = rung.user_namespace, rung.one_id
+        task = Task(Way.NAMESPACES, "", user_namespace=own, one_id=one, remove=left)
+        with suppress(LayerscopeError):
+            perform(task, rung.mapping)
+
+
+class RunFolder:
+    """The folder of a run, removed at the end of the block."""
+
+    def __init__(self, folder: Path, rung: Rung) -> None:
+        self._rung = rung
+        self._above = folder / rung.form
+        self._held = ExitStack()
+        try:
+            self._above.mkdir(parents=True, exist_ok=True, mode=0o700)
+            remove_folders(list(self._dead()), rung)
+            while True:
+                self.path = Path(tempfile.mkdtemp(prefix=_RUN, dir=self._above))
+                if self.lock(self.path):
+                    break
+        except OSError as error:
+            self._held.close()
+            raise LayerscopeError(failure(error, str(folder))) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        remove_folders([self.path], self._rung)
+        self._held.close()
+
+    def layer(self, key: str) -> Path:
+        """Where an unpacked layer is kept."""
+        return self._above / key
+
+    def lock(self, path: Path) -> bool:
+        """Keeps a folder from being removed as long as this exists; False if it is gone."""
+        try:
+            fd = os.open(path, _FOLDER)
+            self._held.callback(os.close, fd)
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return path.stat().st_ino == os.fstat(fd).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _dead(self) -> Iterator[Path]:
+        """Folders that nobody needs: those of dead processes, and layers not used for long."""
+        for path in list(self._above.iterdir()):
+            with suppress(OSError), opened(os.open(path, _FOLDER)) as fd:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.name.startswith(_RUN):
+                    yield path
+                elif path.stat().st_mtime < time.time() - _UNUSED:
+                    gone = path.with_name(f"{_RUN}{path.name[:12]}-{os.urandom(4).hex()}")
+                    path.rename(gone)
+                    yield gone

@@ -1,0 +1,98 @@
+"""What mounts need that an image lacks: empty files and folders, in a layer of their own.
+
+So they never are among the changes, and folders above them keep the owner, mode and time that the
+image gives them. Docker does the same (moby: daemon/initlayer).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.settle import LayerLinks
+from layerscope.filesystem.stack import Stack
+from layerscope.oci.tar_header import TarError
+from layerscope.sandbox.task import Stub
+
+#: Paths that every container has, and whether each is a folder.
+COMMON = {
+    "/proc": True,
+    "/sys": True,
+    "/dev": True,
+    "/etc/resolv.conf": False,
+    "/etc/hosts": False,
+    "/etc/hostname": False,
+}
+_MTAB, _MTAB_TARGET = b"etc/mtab", "/proc/mounts"
+
+
+def find_stubs(stack: Stack, targets: Mapping[str, bool]) -> list[Stub]:
+    """The stubs for paths, each with whether it is to be a folder; parents come first."""
+    top = stack.height - 1
+    links = _links(stack)
+    found: dict[bytes, Stub] = {}
+    for target, folder in {**COMMON, **targets}.items():
+        try:
+            path = links.follow(os.fsencode(target.strip("/")), 0)
+        except TarError:
+            continue
+        found |= _above(stack, path, top, folder=folder, known=found)
+    if _MTAB not in found and _stub(stack, _MTAB, top) is None and b"etc" in found:
+        found[_MTAB] = Stub(os.fsdecode(_MTAB), link=_MTAB_TARGET)
+    return list(found.values())
+
+
+def root_of(stack: Stack) -> Stub:
+    """The image's root folder."""
+    row = stack.version(0, stack.height - 1)
+    return Stub("") if row is None else _of_row(stack, b"", row)
+
+
+def real_path(stack: Stack, path: str) -> str:
+    """An absolute path with the symlinks of the image followed."""
+    return "/" + os.fsdecode(_links(stack).follow(os.fsencode(path.strip("/")), 0))
+
+
+def _above(
+    stack: Stack, path: bytes, top: int, *, folder: bool, known: Mapping[bytes, Stub]
+) -> dict[bytes, Stub]:
+    """A stub for a path, unless the image has it, and its parents."""
+    if _stub(stack, path, top) is not None:
+        return {}
+    parts = path.split(b"/")
+    found = {}
+    for end in range(1, len(parts)):
+        above = b"/".join(parts[:end])
+        found[above] = known.get(above) or _stub(stack, above, top) or Stub(os.fsdecode(above))
+    found[path] = Stub(os.fsdecode(path), folder=folder)
+    return found
+
+
+def _stub(stack: Stack, path: bytes, top: int) -> Stub | None:
+    """What the image has at a path."""
+    node = stack.tree.find(path)
+    row = None if node is None else stack.version(node, top)
+    return None if row is None else _of_row(stack, path, row)
+
+
+def _of_row(stack: Stack, path: bytes, row: int) -> Stub:
+    return Stub(
+        os.fsdecode(path),
+        mode=int(stack.modes[row]),
+        uid=int(stack.uids[row]),
+        gid=int(stack.gids[row]),
+        mtime=max(0, int(stack.mtimes[row])),
+        exists=True,
+    )
+
+
+def _links(stack: Stack) -> LayerLinks:
+    links = LayerLinks(len(stack.tree))
+    rows = stack.union(stack.height - 1) if stack.height else np.zeros(0, np.int32)
+    for row in rows[stack.types[rows] == EntryType.SYMLINK].tolist():
+        target = stack.link(int(stack.inodes[row])) or b""
+        links.add(stack.tree.path(int(stack.nodes[row])), target)
+    return links

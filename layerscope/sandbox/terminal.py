@@ -1,0 +1,70 @@
+"""Passes a terminal through to the one that a command has in the sandbox.
+
+The command gets a terminal of its own: with the user's it could type into the user's shell.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from layerscope.writing import write_all
+
+_PIECE = 1 << 16
+
+
+@contextmanager
+def raw_terminal(stdin: int) -> Iterator[None]:
+    """Passes every key on for the block."""
+    if not os.isatty(stdin):
+        yield
+        return
+    before = termios.tcgetattr(stdin)
+    tty.setraw(stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+
+class Relay:
+    """Copies what is typed to the command's terminal, and what that shows to the user's."""
+
+    def __init__(self, master: int, stdin: int, stdout: int) -> None:
+        self._master, self._stdin, self._stdout = master, stdin, stdout
+        self.watched = [master, stdin]  # Descriptors to wait for.
+        self._before = None
+        self._resize()
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGWINCH, lambda *_: self._resize())
+
+    def _resize(self) -> None:
+        with suppress(OSError):
+            size = fcntl.ioctl(self._stdin, termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+    def copy(self, ready: int) -> None:
+        """Copies what has arrived at a descriptor."""
+        try:
+            data = os.read(ready, _PIECE)
+        except OSError:  # Nothing has the other end open any more.
+            data = b""
+        if not data:
+            self.watched.remove(ready)
+            return
+        write_all(self._stdout if ready == self._master else self._master, data)
+
+    def finish(self) -> None:
+        """Copies what the command has left, and closes its terminal."""
+        os.set_blocking(self._master, False)
+        while self._master in self.watched:
+            self.copy(self._master)
+        os.close(self._master)
+        if self._before is not None:
+            signal.signal(signal.SIGWINCH, self._before)

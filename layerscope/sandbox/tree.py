@@ -1,0 +1,72 @@
+"""A working tree in place of an overlay: what a command changed is told by inode and ctime."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.disk_changeset import changeset_of_walk, wanted_attribute
+from layerscope.filesystem.disk_walk import Found, walk
+
+_DIR = 0o04
+#: What is compared of folders in which only a mount's target was moved.
+_STEADY = ("ino", "mode", "uid", "gid", "mtime")
+
+
+def snapshot(top: int) -> Found:
+    """What a tree holds; raises WalkError."""
+    return walk(top, wanted_attribute)
+
+
+def difference(
+    before: Found, after: Found, name: str, moved: frozenset[bytes]
+) -> tuple[Changeset, set[bytes]]:
+    """What changed between two walks of a tree, and which changed paths have the inode they had.
+
+    The ctime of `moved` paths says nothing.
+    """
+    earlier = {path: row for row, path in enumerate(before.paths)}
+    rows = np.array([earlier.get(path, -1) for path in after.paths], np.int64)
+    new = rows < 0
+    changed = new.copy()
+    kept = np.flatnonzero(~new)
+    one, two = before.status[rows[kept]], after.status[kept]
+    changed[kept] = np.logical_or.reduce(
+        [one[field] != two[field] for field in ("ino", "ctime", "ctime_ns")]
+    )
+    there = {path: row for row, path in enumerate(after.paths)}
+    for path in moved & there.keys() & earlier.keys():
+        a, b = before.status[earlier[path]], after.status[there[path]]
+        changed[there[path]] = any(a[field] != b[field] for field in _STEADY)
+    folders = {b""} | {
+        path
+        for path, mode in zip(after.paths, after.status["mode"].tolist(), strict=True)
+        if mode >> 12 == _DIR
+    }
+    removed = [
+        path for path in before.paths if path not in there and path.rpartition(b"/")[0] in folders
+    ]
+    # An overlay has the folders above too.
+    for path in [*removed, *(after.paths[row] for row in np.flatnonzero(changed).tolist())]:
+        while path := path.rpartition(b"/")[0]:
+            if changed[there[path]]:
+                break
+            changed[there[path]] = True
+    chosen = np.flatnonzero(changed).tolist()
+    same = {
+        after.paths[row]
+        for row in chosen
+        if rows[row] >= 0 and before.status["ino"][rows[row]] == after.status["ino"][row]
+    }
+    place = {row: index for index, row in enumerate(chosen)}
+    found = Found(
+        [after.paths[row] for row in chosen],
+        after.status[chosen],
+        {place[row]: link for row, link in after.links.items() if row in place},
+        {place[row]: own for row, own in after.xattrs.items() if row in place},
+    )
+    changeset = changeset_of_walk(found, name)
+    changeset = changeset.extended(removed, [EntryType.WHITEOUT] * len(removed))
+    paths = changeset.paths()
+    order = sorted(range(len(paths)), key=lambda row: paths[row].split(b"/"))
+    return changeset.take(np.array(order, np.int64)), same

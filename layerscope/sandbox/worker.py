@@ -1,0 +1,422 @@
+"""The process around a sandbox: enters namespaces, mounts the layers, runs the command in a child.
+
+It gets a `Task` over a socket and answers with `Result`s. When the other end is closed, as it is
+when the process that started it is killed, it ends the command and removes what that wrote. What
+the command changed is read here: in a user namespace, nobody else can read all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from layerscope.sandbox import kernel
+from layerscope.sandbox.inside import (
+    STAGED,
+    Failed,
+    run_in_chroot,
+    run_in_namespaces,
+    run_in_proot,
+    staged_targets,
+)
+from layerscope.sandbox.removing import make_readable, remove_tree
+from layerscope.sandbox.task import Left, MountKind, Result, Stub, Task, Way
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
+    from layerscope.images.pieces import Piece
+
+_RUNS = {
+    Way.NAMESPACES: run_in_namespaces,
+    Way.CHROOT: run_in_chroot,
+    Way.PROOT: run_in_proot,
+}
+_CAPABILITY = b"security.capability"
+_REVISION, _REVISION_2, _SIZE_2 = 0xFF000000, 0x02000000, 20
+
+
+def main() -> None:
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    os.umask(0o022)
+    with channel.makefile("rb") as lines:
+        task = msgspec.json.decode(lines.readline(), type=Task)
+        try:
+            result = _Worker(task, channel, lines).result()
+        except Failed as error:
+            result = Result(error=str(error), no_command=error.no_command)
+        except OSError as error:
+            result = Result(error=f"The sandbox cannot be made: {error}.")
+        with suppress(OSError):
+            channel.sendall(msgspec.json.encode(result) + b"\n")
+
+
+class _Worker:
+    def __init__(self, task: Task, channel: socket.socket, lines: Any) -> None:
+        self._task = task
+        self._channel = channel
+        self._lines = lines
+        self._folder = Path(task.folder)
+        self._merged = self._folder / "merged"
+
+    def result(self) -> Result:
+        task = self._task
+        if task.user_namespace:
+            self._enter_user_namespace()
+        if task.repair:
+            repair(task.repair, Path(task.repairs))
+            return Result(code=0)
+        if task.remove:
+            for folder in task.remove:
+                _remove(Path(folder))
+            return Result(code=0)
+        try:
+            return self._run()
+        finally:
+            if not task.keep:
+                for name in ("merged", "upper", "work", "stubs"):
+                    _remove(self._folder / name)
+
+    def _enter_user_namespace(self) -> None:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+        self._channel.sendall(msgspec.json.encode(Result(wants_ids=True)) + b"\n")
+        if self._lines.readline() != b"done\n":
+            raise Failed("The user namespace got no ids.")
+        if not self._task.one_id:
+            os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+    def _run(self) -> Result:
+        task = self._task
+        if task.way is Way.NAMESPACES:
+            flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+            flags |= kernel.CLONE_NEWPID | (0 if task.network else kernel.CLONE_NEWNET)
+            kernel.unshare(flags)
+            kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
+        else:
+            kernel.adopt_orphans()
+        if task.lower:
+            self._mount_overlay()
+            return self._saved(self._wait(), self._overlay_changes)
+        make_stubs(self._merged, task.stubs)
+        _dress(self._merged, task.root)
+        if task.way is Way.NAMESPACES:
+            kernel.mount(str(self._merged), str(self._merged), "", kernel.MS_BIND)
+            flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV
+            with suppress(PermissionError):  # What it has already may not be taken away.
+                kernel.mount("none", str(self._merged), "", flags)
+        return self._run_in_tree()
+
+    def _run_in_tree(self) -> Result:
+        from layerscope.sandbox.tree import difference, snapshot
+
+        top = os.open(self._merged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        outside = self._task.way is Way.PROOT
+        closed = make_readable(self._merged) if outside else {}
+        before = snapshot(top)
+        if self._task.way is Way.CHROOT:
+            self._stage()
+        result = self._wait()
+        moved: frozenset[bytes] = frozenset()
+        if self._task.way is Way.CHROOT:
+            moved = self._unstage()
+
+        def changes() -> tuple[int, Changeset, set[bytes]]:
+            again = make_readable(self._merged) if outside else {}
+            changeset, same = difference(before, snapshot(top), str(self._merged), moved)
+            if closed or again:
+                for row, path in enumerate(changeset.paths()):
+                    mode = int(changeset.modes[row])
+                    if path in again or mode == closed.get(path, -1) | 0o700:
+                        changeset.modes[row] = again.get(path, closed.get(path, mode))
+            return top, changeset, same
+
+        return self._saved(result, changes)
+
+    # The root folder.
+
+    def _mount_overlay(self) -> None:
+        """Mounts the layers; short relative names leave room for all of them in a page."""
+        task = self._task
+        for name in ("merged", "upper", "work", "stubs"):
+            (self._folder / name).mkdir()
+        make_stubs(self._folder / "stubs", task.stubs)
+        _dress(self._folder / "stubs", task.root)
+        _dress(self._folder / "upper", task.root)
+        for number, layer in enumerate(task.lower):
+            (self._folder / str(number)).symlink_to(layer)
+        lower = ":".join(["stubs", *map(str, range(len(task.lower)))])
+        own = "userxattr" if task.user_namespace else "index=off,metacopy=off,redirect_dir=off"
+        options = f"lowerdir={lower},upperdir=upper,workdir=work,{own}"
+        os.chdir(self._folder)
+        try:
+            # What is not finished is thrown away anyway.
+            kernel.mount("overlay", "merged", "overlay", kernel.MS_NODEV, options + ",volatile")
+        except OSError:
+            kernel.mount("overlay", "merged", "overlay", kernel.MS_NODEV, options)
+        os.chdir("/")
+
+    def _stage(self) -> None:
+        """Copies into the tree what cannot be mounted."""
+        staged = self._merged / STAGED
+        staged.mkdir(0o700)
+        sources = [*(self._folder / Path(each).name for each in staged_targets(self._task)[:3])]
+        sources += [Path(mount.source) if mount.source else Path() for mount in self._task.mounts]
+        for number, source in enumerate(sources):
+            target = staged / str(number)
+            if source == Path():
+                target.mkdir(0o1777)
+            else:
+                _copy(source, target)
+
+    def _unstage(self) -> frozenset[bytes]:
+        """Takes it out again, and what was written to caches; returns the paths that moved."""
+        task, staged = self._task, self._merged / STAGED
+        targets = staged_targets(task)
+        for number, mount in enumerate(task.mounts, len(targets) - len(task.mounts)):
+            if mount.kind is MountKind.CACHE:
+                source, written = Path(mount.source), staged / str(number)
+                for each in source.iterdir():
+                    _remove(each)
+                for each in written.iterdir():
+                    _copy(each, source / each.name)
+        _remove(staged)
+        moved = {os.fsencode(target.strip("/")) for target in targets} | {b"dev"}
+        return frozenset(moved | {path.rpartition(b"/")[0] for path in moved})
+
+    # The command.
+
+    def _wait(self) -> Result:
+        """Runs the command, unless the socket is closed before it ends."""
+        reading, writing = os.pipe()
+        gate, gate_end = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(gate_end)
+            _first_process(self._task, self._channel, gate, writing)
+        os.close(writing)
+        os.close(gate)
+        for group in self._task.groups:
+            Path(group, "cgroup.procs").write_text(str(child), "ascii")
+        os.write(gate_end, b"\0")
+        if self._task.save >= 0:
+            # While the command runs, there is time for what is needed afterwards.
+            import layerscope.filesystem.disk_changeset
+            import layerscope.images.files.layer_tar  # noqa: F401
+        said, stopped = b"", False
+        watched: list[int] = [reading, self._channel.fileno()]
+        while True:
+            ready, _, _ = select.select(watched, [], [])
+            if reading in ready:
+                piece = os.read(reading, 1 << 16)
+                said += piece
+                if not piece:
+                    break
+            elif not self._channel.recv(16):
+                stopped = True
+                watched.remove(self._channel.fileno())
+                os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        _end_orphans()
+        if stopped or not said:
+            raise Failed("The command was stopped.")
+        return msgspec.json.decode(said, type=Result)
+
+    # What it changed.
+
+    def _overlay_changes(self) -> tuple[int, Changeset, set[bytes]]:
+        from layerscope.filesystem.disk_changeset import read_folder
+
+        kernel.detach(str(self._merged))
+        upper = self._folder / "upper"
+        top = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        copied: set[bytes] = set()
+        return top, read_folder(top, str(upper), copied=copied), copied
+
+    def _saved(
+        self, result: Result, changes: Callable[[], tuple[int, Changeset, set[bytes]]]
+    ) -> Result:
+        if result.code is None or self._task.save < 0:
+            return result
+        from layerscope.filesystem.disk_walk import open_below
+        from layerscope.images.files.layer_tar import write_layer
+        from layerscope.images.files.located import Located
+        from layerscope.images.pieces import pieces_of
+
+        top, changeset, copied = changes()
+        self._restore(changeset, copied)
+        for own in changeset.xattrs.values():
+            if _CAPABILITY in own:
+                own[_CAPABILITY] = revision_2(own[_CAPABILITY])
+
+        def content(row: int) -> Iterator[Piece]:
+            path = changeset.path(row)
+            with _readable(self._merged, path, self._task.way):
+                fd = open_below(top, path)
+            with closing(Located.of_file(fd, "")) as located:
+                yield from pieces_of(located)
+
+        digest, size = hashlib.sha256(), 0
+        with open(self._task.save, "wb", buffering=1 << 20, closefd=False) as file:
+
+            def write(data: bytes) -> None:
+                nonlocal size
+                digest.update(data)
+                size += len(data)
+                file.write(data)
+
+            write_layer(changeset, content, write)
+        diff_id = f"sha256:{digest.hexdigest()}"
+        return msgspec.structs.replace(result, diff_id=diff_id, size=size)
+
+    def _restore(self, changeset: Changeset, copied: set[bytes]) -> None:
+        """Gives copied files what the image has and unpacking could not give them."""
+        task = self._task
+        if task.one_id or task.way is Way.PROOT:
+            changeset.uids[:] = changeset.gids[:] = 0
+        if not task.owners and not task.capabilities:
+            return
+        for row, path in enumerate(changeset.paths()):
+            capability = task.capabilities.get(os.fsdecode(path))
+            if capability and path in copied:
+                changeset.xattrs.setdefault(row, {})[_CAPABILITY] = bytes.fromhex(capability)
+            owner = task.owners.get(os.fsdecode(path))
+            if owner and path in copied and not (changeset.uids[row] or changeset.gids[row]):
+                changeset.uids[row], changeset.gids[row] = owner
+
+
+def _first_process(task: Task, channel: socket.socket, gate: int, writing: int) -> NoReturn:
+    try:
+        # In a namespace of processes, the parent has no number.
+        kernel.die_with_parent(0 if task.way is Way.NAMESPACES else os.getppid())
+        if not os.read(gate, 1):
+            os._exit(1)
+        os.close(gate)
+        try:
+            result = Result(code=_RUNS[task.way](task, channel))
+        except Failed as error:
+            result = Result(error=str(error), no_command=error.no_command)
+        except OSError as error:
+            result = Result(error=f"The sandbox cannot be made: {error}.")
+        os.write(writing, msgspec.json.encode(result))
+    finally:
+        os._exit(0)
+
+
+def _end_orphans() -> None:
+    """Ends what the command left running; a namespace of processes has ended all of it."""
+    while True:
+        with suppress(OSError):
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii")
+            for pid in map(int, children.split()):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+@contextmanager
+def _readable(root: Path, path: bytes, way: Way) -> Iterator[None]:
+    """Lets the owner of a file read it, whom its mode may keep from that outside a namespace."""
+    if way is not Way.PROOT:
+        yield
+        return
+    file = Path(root, os.fsdecode(path))
+    mode = stat.S_IMODE(file.lstat().st_mode)
+    if not mode & 0o400:
+        file.chmod(mode | 0o400)
+    try:
+        yield
+    finally:
+        if not mode & 0o400:
+            file.chmod(mode)
+
+
+def revision_2(capability: bytes) -> bytes:
+    """File capabilities without the user namespace that they are of (linux/capability.h)."""
+    if len(capability) <= _SIZE_2:
+        return capability
+    (magic,) = struct.unpack_from("<I", capability)
+    return struct.pack("<I", magic & ~_REVISION | _REVISION_2) + capability[4:_SIZE_2]
+
+
+def make_stubs(folder: Path, stubs: tuple[Stub, ...]) -> None:
+    """Makes what mounts need, with the folders above it as the image has them."""
+    made = []
+    for stub in stubs:
+        path = folder / stub.path
+        new = not os.path.lexists(path)
+        if new and stub.link:
+            path.symlink_to(stub.link)
+        elif new and stub.folder:
+            path.mkdir()
+        elif new:
+            path.touch(stub.mode)
+        made.append((path, stub, new))
+    for path, stub, new in reversed(made):
+        if new and not stub.link:
+            _dress(path, stub)
+        elif stub.exists:
+            os.utime(path, (stub.mtime, stub.mtime))
+
+
+def _dress(path: Path, stub: Stub) -> None:
+    """Gives a file or folder owner, mode and time."""
+    with suppress(OSError):  # The owner has no number here.
+        os.chown(path, stub.uid, stub.gid)
+    path.chmod(stub.mode)
+    os.utime(path, (stub.mtime, stub.mtime))
+
+
+def repair(folder: str, listing: Path) -> None:
+    """Sets owners and capabilities of unpacked files, which only a namespace's root can."""
+    from layerscope.filesystem.disk_walk import open_folder_below
+    from layerscope.oci.byte_source import opened
+
+    with opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY)) as top, listing.open("rb") as lines:
+        for line in lines:
+            left = msgspec.json.decode(line, type=Left)
+            *parents, name = os.fsencode(left.path).split(b"/")
+            with opened(open_folder_below(top, parents)) as above:
+                os.chown(name, left.uid, left.gid, dir_fd=above, follow_symlinks=False)
+                if left.mode >= 0:
+                    os.chmod(name, left.mode, dir_fd=above)
+                if left.capability:
+                    path = b"/proc/self/fd/%d/%s" % (above, name)
+                    value = bytes.fromhex(left.capability)
+                    os.setxattr(path, _CAPABILITY, value, follow_symlinks=False)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file or tree as it is; cp(1) keeps owners, holes and links."""
+    command = ["cp", "-a", "--", str(source), str(target)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)  # noqa: S603
+    if done.returncode:
+        why = visible(done.stderr.decode(errors="replace").strip())
+        raise Failed(f"{visible(str(source))} cannot be copied: {why}.")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
