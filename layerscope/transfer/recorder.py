@@ -94,6 +94,11 @@ class Recorder:
         self._layers[identifier] = _Layer(state, current, total, now, whole)
         self._put(TransferEvent("layer", identifier, state, current, total, text))
 
+    @property
+    def moving(self) -> bool:
+        """Whether a layer is in the middle: some of its bytes are there, or were."""
+        return any(each.state in ("downloading", "retrying") for each in self._layers.values())
+
     def warning(self, text: str) -> None:
         self._put(TransferEvent("warning", text=text))
 

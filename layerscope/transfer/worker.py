@@ -19,6 +19,7 @@ from layerscope.jobs.job import CANCELLED, Job, read_job
 from layerscope.jobs.journal import Write
 from layerscope.jobs.worker import Cancellation
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, parse_reference
+from layerscope.text import visible
 from layerscope.transfer.engine_stream import StreamParser
 from layerscope.transfer.preview import layer_sizes
 from layerscope.transfer.recorder import Recorder
@@ -168,6 +169,8 @@ def _transfer(
         if pulls
         else (lambda: push(engine, reference))
     )
+    # containerd goes on with a layer that was cut; others begin it again.
+    restarts = pulls and not cancellation.ask(lambda: engine.keeps_blobs)
     stream = cancellation.ask(start)
     cancellation.on_cancel(stream.stop)
     parser = StreamParser(recorder, reference)
@@ -180,13 +183,23 @@ def _transfer(
         if not answers(engine, _ANSWER):
             raise EngineError(
                 f"The connection to the engine at {engine.host} was lost.",
-                f"Check that it still runs, then try again. {_about_cut(pulls=pulls)}",
+                f"Check that it still runs, then try again. {_about_cut(pulls=pulls)}"
+                + (f" {_own_pull(reference)} keeps those too." if restarts else ""),
             ) from None
+        # Podman does not say when it fetches a layer, but in which one it failed.
+        if restarts and (recorder.moving or "reading blob" in error.message):
+            kind = "Podman" if engine.is_podman else "Docker"
+            about = f"{kind} starts a layer that was cut again; {_own_pull(reference)} keeps it."
+            raise EngineError(error.message, f"{error.hint} {about}".lstrip()) from None
         raise error from None
     finally:
         stream.close()
     cancellation.check()
     return cancellation.ask(lambda: engine.inspect(str(reference)).id)
+
+
+def _own_pull(reference: Reference) -> str:
+    return f"`layerscope pull --via registry {visible(str(reference))}`"
 
 
 def _about_cut(*, pulls: bool, own: bool = False) -> str:

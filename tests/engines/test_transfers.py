@@ -28,6 +28,7 @@ from tests.unit.images.registry.misbehaving_registry import (
     FakeRegistry,
     Slowly,
     answer,
+    cut_after,
     fake_registry,
     noise,
     tar_of,
@@ -266,6 +267,24 @@ def test_a_pull_outlives_its_terminal(
     assert attached.returncode == 0, attached.stderr
     assert "Image    " in attached.stdout
     site.remove(name)
+
+
+@pytest.mark.parametrize("engine", ["docker-28", "podman"], indirect=True)
+def test_a_layer_that_was_cut(engine: Engine, registry: Registry, tmp_path: Path) -> None:
+    """These engines start it again, which they do not say; another way is named."""
+    site = Site(engine, registry, tmp_path)
+    with fake_registry() as fake:
+        fake.image([gzip.compress(tar_of({"large": noise(3_000_000)}))], "1")
+        fake.when("GET /v2/$", answer(200))
+        layer = max(fake.blobs, key=lambda digest: len(fake.blobs[digest]))
+        fake.when(f"GET .*{layer}", answer(403))
+        fake.when(f"GET .*{layer}", cut_after(1_000_000), 1)
+        name = f"{fake.address}/app:1"
+        run = site.run("pull", name)
+        assert run.returncode == 2
+        assert run.stderr.count("\n") == 1, run.stderr
+        assert "starts a layer that was cut again" in run.stderr, run.stderr
+        assert f"`layerscope pull --via registry {name}` keeps it." in run.stderr
 
 
 def test_an_engine_that_is_killed_in_the_middle(
