@@ -41,6 +41,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "a": _value("A", _SOURCE),
     "b": _value("B", "another image"),
     "chosen": _value("ENGINE", "a name that `layerscope engines` lists, or an address"),
+    "container": _value("CONTAINER", "a container, by name or id"),
     "context": _value("CONTEXT", "folder of the build context"),
     "destination": _value(
         "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
@@ -48,6 +49,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "file": _value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
     "id": _value("ID", "the job's id"),
     "image": _value("SOURCE", _SOURCE, nargs="?"),
+    "image_name": _value("NAME", "the image's name: [HOST/]NAME[:TAG]", nargs="?"),
     "images": _value("IMAGE", "a name or an id", nargs="+"),
     "names": _value("IMAGE", "names of images; all by default", nargs="*", default=[]),
     "name": _value("NAME", "[HOST/]NAME[:TAG], of Docker Hub without HOST"),
@@ -85,6 +87,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "AGE", "only what was made, or last used, that long ago: 30d, 12h, 2w", type=_age
     ),
     "--unused": _switch("images that no container uses, with or without a tag"),
+    "--author": _value("NAME", "who made it"),
     "--bases": _switch("look base images up in the engine or a registry"),
     "--build-arg": _repeated(
         "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
@@ -95,6 +98,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "needs no engine",
         default="",
     ),
+    "--change": _repeated("INSTRUCTION", "a line of a Dockerfile, such as CMD or ENV, to apply"),
     "--color": _choice(
         *("auto", "always", "never"),
         text="auto, the default: color on a terminal, unless NO_COLOR is set",
@@ -134,6 +138,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--layer": _value("N", "a layer; the base is layer 0", type=int),
     "--log": _value("FILE", "append unexpected errors, with tracebacks, to FILE"),
     "--lowest-efficiency": _value("FRACTION", "visible ÷ shipped bytes, at least"),
+    "--message": _value("TEXT", "a note in the image's history"),
     "--network": _value("MODE", "of RUN steps: default, host, none"),
     "--no-buildkit": _unless("buildkit", "do not run docker buildx"),
     "--no-builds": _unless("builds", "do not report what the last build of FILE wasted"),
@@ -142,6 +147,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "compare", "do not compare content to tell copied files from rewritten ones"
     ),
     "--no-hadolint": _unless("hadolint", "do not run hadolint"),
+    "--no-pause": _unless("pause", "do not pause the container meanwhile"),
     "--no-mouse": _switch("leave the mouse to the terminal"),
     "-o --output": _value("DIR", "the folder to write to", required=True),
     "-p --patch": _switch("show unified diffs between versions, which patch accepts"),
@@ -300,6 +306,19 @@ COMMANDS: dict[str, Command] = {
         ("images", "--dry-run", "--yes", "--json"),
         examples=("layerscope rm --dry-run debian:11", "layerscope rm --yes debian:11"),
         no="an image stays, or the removal was not confirmed",
+    ),
+    "commit": Command(
+        "make an image of a container, after a look at what that adds",
+        (
+            *("container", "image_name"),
+            *("--message", "--author", "--change", "--no-pause", "--force"),
+            *("--export", "--no-cache", "--dry-run", "--yes", "--json"),
+        ),
+        examples=(
+            "layerscope commit --dry-run web",
+            "layerscope commit --change 'CMD [\"nginx\"]' web web:fixed",
+        ),
+        no="it was not confirmed, or another image has the name",
     ),
     "tag": Command(
         "give an image of the engine another name",
@@ -486,7 +505,7 @@ _ACTIONS["jobs"] = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm tag untag prune engines",
+    "images of an engine": "images ps rm tag untag prune commit engines",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

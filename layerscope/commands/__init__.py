@@ -15,7 +15,7 @@ _MODULES = {
     "image": "inspect waste packages files history cat extract diff ci",
     "engine": "images ps find",
     "removing": "rm untag prune",
-    "making": "tag",
+    "making": "tag commit",
     "engines": "engines",
     "registry": "search tags drift login logout",
     "dockerfiles": "lint dockerfile",

@@ -130,6 +130,12 @@ def _images(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     return dict.fromkeys(_in_time(image_names()), "")
 
 
+def _containers(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
+    from layerscope.engines.named import container_names
+
+    return dict.fromkeys(_in_time(container_names()), "")
+
+
 def _jobs(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     from layerscope.jobs.folder import all_jobs
 
@@ -231,8 +237,9 @@ _VALUES: dict[str, Values] = {
     **dict.fromkeys(("config", "file", "ignorefile", "log"), _files),
     **dict.fromkeys(("context", "output"), _folders),
     **dict.fromkeys(("chosen", "engine"), _engines),
+    "container": _containers,
     "id": _jobs,
-    **dict.fromkeys(("destination", "images", "name", "names", "new_name"), _images),
+    **dict.fromkeys(("destination", "images", "name", "names", "new_name", "image_name"), _images),
     "layer": _layers,
     "platform": _platforms,
     "target": _stages,

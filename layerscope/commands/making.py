@@ -1,14 +1,17 @@
-"""Makes images and names of them in an engine: tag."""
+"""Makes images of an engine, and names of them: tag, commit."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from layerscope.commands.asking import agreed, may_ask
+from layerscope.commands.asking import agreed, check_may_ask, may_ask
+from layerscope.commands.opening import opened
 from layerscope.errors import UsageError
+from layerscope.output import write_lines
 from layerscope.reports.progress import shown_progress
 from layerscope.text import short_id, visible
 
@@ -18,12 +21,12 @@ if TYPE_CHECKING:
 
 def tag(arguments: argparse.Namespace) -> int:
     """Returns 1 if another image has the name and keeps it; else 0."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.naming import give_name, plan_name
     from layerscope.engines.resolve import name_in_engine
 
     image = name_in_engine(arguments.source)
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         with shown_progress("Asking the engine"):
             naming = plan_name(engine, image, arguments.new_name)
         if not may_take(naming, arguments.force):
@@ -32,6 +35,55 @@ def tag(arguments: argparse.Namespace) -> int:
         give_name(engine, naming)
     already = " already" if naming.done else ""
     _say(f"Image {short_id(naming.id)} is{already} {visible(naming.name)}.")
+    return 0
+
+
+def commit(arguments: argparse.Namespace) -> int:
+    """Returns 1 if the user did not want it; else 0."""
+    from layerscope.dockerfile.syntax.commit_change import checked_change
+    from layerscope.engines.committing import commit as commit_container
+    from layerscope.engines.docker import connect
+    from layerscope.engines.engine import CommitRequest
+    from layerscope.engines.naming import plan_new, whole_name
+    from layerscope.images.containers.written import written
+    from layerscope.images.files.contents import Contents
+    from layerscope.reports.commit_report import commit_document, commit_text, committed_sentence
+
+    changes = tuple(map(checked_change, arguments.change))
+    name = whole_name(arguments.image_name) if arguments.image_name else ""
+    check_may_ask(arguments, "A commit")
+    given = arguments.container.removeprefix("container:")
+    with closing(connect()) as engine:
+        container = engine.inspect_container(given)
+        reading = argparse.Namespace(**vars(arguments), platform=None, insecure=False)
+        with opened(f"container:{container.id}", reading) as (loaded, reader):
+            with shown_progress("Looking at what it has written"):
+                found = written(loaded, Contents(reader))
+            layer = loaded.stack.height - 1
+        shown, image = container.name.removeprefix("/"), container.config.image
+        if not arguments.json:
+            write_lines(commit_text(shown, image, found, layer))
+        made = None
+        if not arguments.dry_run:
+            naming = plan_new(engine, name) if name else None
+            if naming is not None and not may_take(naming, arguments.force):
+                _say("Nothing was committed.")
+                return 1
+            what = f"as {visible(name)}" if name else "without a name"
+            if not (arguments.yes or agreed(f"Commit it {what}? (y/N) ")):
+                _say("Nothing was committed.")
+                return 1
+            if engine.is_podman and arguments.message:
+                _say("layerscope: Podman keeps no message with an image.")
+            request = CommitRequest(
+                name, arguments.message or "", arguments.author or "", arguments.pause, changes
+            )
+            with shown_progress("Committing"):
+                made = commit_container(engine, container.id, container.image, request, naming)
+            if not arguments.json:
+                write_lines(["", committed_sentence(made)])
+        if arguments.json:
+            write_lines([json.dumps(commit_document(shown, image, found, made))])
     return 0
 
 

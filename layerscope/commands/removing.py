@@ -17,14 +17,14 @@ from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    from layerscope.engines.docker import DockerEngine
+    from layerscope.engines.engine import Engine
     from layerscope.images.reclaim import Plan
 
 
 def rm(arguments: argparse.Namespace) -> int:
     """Returns 1 if something that was named stays, or the user did not want it; else 0."""
 
-    def planned(engine: DockerEngine) -> Plan:
+    def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import find_images, holdings_of
         from layerscope.images.reclaim import plan
 
@@ -39,7 +39,7 @@ def rm(arguments: argparse.Namespace) -> int:
 def untag(arguments: argparse.Namespace) -> int:
     """Asks only if an image would go with its name. Returns as `rm`."""
 
-    def planned(engine: DockerEngine) -> Plan:
+    def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import find_images, holdings_of
         from layerscope.images.reclaim import plan
 
@@ -61,7 +61,7 @@ def untag(arguments: argparse.Namespace) -> int:
 def prune(arguments: argparse.Namespace) -> int:
     """Returns 1 if the user did not want it; else 0, also if there is nothing to remove."""
 
-    def planned(engine: DockerEngine) -> Plan:
+    def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import holdings_of
         from layerscope.images import pruning
 
@@ -88,11 +88,9 @@ def prune(arguments: argparse.Namespace) -> int:
     return 1 if _carried_out(arguments, planned) is None else 0
 
 
-def _carried_out(
-    arguments: argparse.Namespace, planned: Callable[[DockerEngine], Plan]
-) -> Plan | None:
+def _carried_out(arguments: argparse.Namespace, planned: Callable[[Engine], Plan]) -> Plan | None:
     """Shows a plan, asks, and removes what was shown; None if the user did not want it."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.removal import Space, remove
     from layerscope.reports.removal_report import (
         done_sentence,
@@ -101,7 +99,7 @@ def _carried_out(
         plan_text,
     )
 
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         with shown_progress("Asking the engine"):
             plan = planned(engine)
         freed = None

@@ -85,8 +85,9 @@ class Client(docker.APIClient):  # type: ignore[misc]
         return self._result(self._get(self._url(path, *names), params=parameters), True)
 
     def post_json(self, path: str, body: Any = None, **parameters: str | Sequence[str]) -> Any:
-        """Posts to a path; returns the JSON of the answer."""
-        return self._result(self._post_json(self._url(path), data=body, params=parameters), True)
+        """Posts to a path; returns the JSON of the answer, however long that takes."""
+        url = self._url(path)
+        return self._result(self._post_json(url, body, params=parameters, timeout=None), True)
 
     def open_stream(
         self, path: str, name: str = "", parameters: Mapping[str, str | bytes] | None = None

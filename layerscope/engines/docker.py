@@ -12,7 +12,7 @@ from docker.errors import DockerException, NotFound
 
 from layerscope.engines.address import Address, current_address
 from layerscope.engines.client import Client
-from layerscope.engines.engine import ContainerSummary, Engine, Events, Stream
+from layerscope.engines.engine import CommitRequest, ContainerSummary, Engine, Events, Stream
 from layerscope.engines.errors import checked, translated, unreachable
 from layerscope.engines.events import events_of
 from layerscope.engines.folders import FolderEngine, is_folder
@@ -21,6 +21,7 @@ from layerscope.errors import EngineError, MissingImageError, NotFoundError
 from layerscope.images.answers import (
     ABSENT,
     Change,
+    Committed,
     DiskUsage,
     FoundRepository,
     HistoryAnswer,
@@ -124,6 +125,24 @@ class DockerEngine(Engine):
         with self._asking():
             # Podman does not move a name without `force`.
             self.client.tag(identifier, repository, tag, force=True)
+
+    def commit(self, container: str, request: CommitRequest) -> str:
+        repository, _, tag = request.name.rpartition(":")
+        with translated(self.host):
+            try:
+                answer = self.client.post_json(
+                    "/commit",
+                    container=container,
+                    repo=repository,
+                    tag=tag,
+                    comment=request.message,
+                    author=request.author,
+                    pause=str(int(request.pause)),
+                    changes=request.changes,
+                )
+            except NotFound:
+                raise NotFoundError(f"There is no container {short_id(container)}.") from None
+            return with_algorithm(checked(answer, Committed, self.host).id)
 
     def remove_container(self, identifier: str) -> None:
         with self._asking():

@@ -38,6 +38,17 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """What `docker commit` is asked for."""
+
+    name: str = ""  # `repository:tag` that the image gets; empty for none.
+    message: str = ""
+    author: str = ""
+    pause: bool = True  # Whether the container is paused meanwhile.
+    changes: tuple[str, ...] = ()  # Instructions such as `CMD ["sh"]`.
+
+
+@dataclass(frozen=True, slots=True)
 class EngineEvent:
     """Something that has changed in an engine."""
 
@@ -129,6 +140,10 @@ class Engine:
         """Gives an image a name `repository:tag`, and takes it from the image that has it."""
         raise self._unsupported("name images")
 
+    def commit(self, container: str, request: CommitRequest) -> str:
+        """Makes an image of a container, and returns its id. Raises NotFoundError."""
+        raise self._unsupported("commit containers")
+
     def remove_container(self, identifier: str) -> None:
         """Removes a container that does not run; its volumes stay. Raises NotFoundError."""
         raise self._unsupported("remove containers")
@@ -144,6 +159,11 @@ class Engine:
     def layers_size(self) -> int | None:
         """Bytes that the layers of all images take, each once; None if the engine does not say."""
         return None
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether `layers_size` has containers and build cache, too."""
+        return self.keeps_blobs
 
     def freed_by(self, ids: Collection[str]) -> int | None:
         """Bytes that removing images frees exactly; None if that must be worked out."""

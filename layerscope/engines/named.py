@@ -26,7 +26,7 @@ def sources(text: str) -> Iterator[str]:
             yield from (f"{transport}:{path}" for path in files_below(rest))
             return
         if transport == "container":
-            yield from (f"container:{name}" for name in _container_names())
+            yield from (f"container:{name}" for name in container_names())
             return
         if transport == "embedded":
             from layerscope.engines.embedded.engine import EmbeddedEngine
@@ -54,7 +54,8 @@ def image_names() -> Iterator[str]:
         yield from (image.name for image in engine.images() if image.name)
 
 
-def _container_names() -> Iterator[str]:
+def container_names() -> Iterator[str]:
+    """The names of the current engine's containers. Raises EngineError if it does not answer."""
     from layerscope.engines.docker import connect
 
     with closing(connect()) as engine:

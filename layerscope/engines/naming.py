@@ -23,7 +23,7 @@ class Naming:
 
     @property
     def done(self) -> bool:
-        return self.held_by == self.id
+        return bool(self.id) and self.held_by == self.id
 
     @property
     def taken(self) -> bool:
@@ -56,6 +56,11 @@ def plan_name(engine: Engine, image: str, text: str) -> Naming:
     """Finds out who has a name now. Raises NotFoundError if there is no such image."""
     name = whole_name(text)
     return _planned(engine, with_algorithm(engine.inspect(image).id), name)
+
+
+def plan_new(engine: Engine, name: str) -> Naming:
+    """The same for an image that is yet to be made; `name` is whole."""
+    return _planned(engine, "", name)
 
 
 def _planned(engine: Engine, identifier: str, name: str) -> Naming:

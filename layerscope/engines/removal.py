@@ -202,8 +202,7 @@ class Space:
                 after = self._engine.layers_size()
                 # Something else may have been pulled or built meanwhile.
                 layers = None if after is None else max(0, self._before - after)
-                # Where containerd has them, containers and build cache are among its layers.
-                also = 0 if self._engine.keeps_blobs else self.others
+                also = 0 if self._engine.counts_all else self.others
                 return None if layers is None else layers + also
             if self._sizes is not None:
                 with closing(LocalStore(self._engine)) as store:

@@ -133,7 +133,7 @@ def name_in_engine(source: str) -> str:
     elif transport == "container" and colon:
         raise UsageError(
             f"{visible(source)} is a container, not an image.",
-            "Commit the container, and name the image that this makes.",
+            "`layerscope commit` makes an image of a container.",
         )
     elif (colon and transport in TRANSPORTS and not rest[:1].isdigit()) or _looks_like_path(source):
         raise UsageError(

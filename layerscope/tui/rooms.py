@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from layerscope.tui import (
     build,
+    commit,
     compare,
     content,
     dialogs,
@@ -44,6 +45,7 @@ ROOMS: tuple[Room, ...] = (
     waste.ROOM,
     remove.ROOM,
     naming.ROOM,
+    commit.ROOM,
     engines.ROOM,
     editor.ROOM,
     build.ROOM,

@@ -16,7 +16,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> RemovingEngine:
     from layerscope.engines import docker
 
     found = RemovingEngine()
-    monkeypatch.setattr(docker, "connect", lambda: found)
+    monkeypatch.setattr(docker, "connect_any", lambda: found)
     return found
 
 

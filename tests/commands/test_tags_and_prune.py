@@ -16,7 +16,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> PruningEngine:
     from layerscope.engines import docker
 
     found = PruningEngine()
-    monkeypatch.setattr(docker, "connect", lambda: found)
+    monkeypatch.setattr(docker, "connect_any", lambda: found)
     return found
 
 
@@ -45,7 +45,7 @@ def test_an_image_gets_another_name(run: Run, engine: PruningEngine) -> None:
         ("hello", f"app@sha256:{'a' * 64}", "has a digest"),
         ("hello", "a:b:c", "is not a name"),
         ("nobody", "app", "no image"),
-        ("container:web", "app", "Commit the container"),
+        ("container:web", "app", "layerscope commit"),
         ("docker-archive:image.tar", "app", "not in the engine"),
         ("./image.tar", "app", "not in the engine"),
         ("docker://debian", "app", "not in the engine"),

@@ -203,6 +203,10 @@ class EmbeddedEngine(Engine):
     def layers_size(self) -> int:
         return sum(self.store.sizes().values())
 
+    @property
+    def counts_all(self) -> bool:
+        return True
+
     def freed_by(self, ids: Collection[str]) -> int:
         store, entries = self.store.files(), self.store.entries()
         going = {each.descriptor.digest for each in self.kept() if each.id in ids}

@@ -96,6 +96,14 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             "*",
         ),
         Key(
+            "containers.commit",
+            "K",
+            "screen.visit('commit')",
+            "Commit…",
+            "Make an image of the container, after a look at what that adds",
+            hint="*",
+        ),
+        Key(
             "containers.prune",
             "W",
             "screen.visit('prune')",

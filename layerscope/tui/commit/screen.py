@@ -1,0 +1,216 @@
+"""What a container would add to an image; commits it, and goes to the new layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.widget import Widget
+
+from layerscope.errors import NotFoundError
+from layerscope.filesystem.change import Change
+from layerscope.filesystem.changeset import EntryType
+from layerscope.text import docker_size, short_name, visible
+from layerscope.tui.destinations import Goal, Place
+from layerscope.tui.dialogs.prompt import PromptScreen
+from layerscope.tui.dialogs.question import QuestionScreen
+from layerscope.tui.keys import common
+from layerscope.tui.keys.key import Key
+from layerscope.tui.rows.columns import Cell, Column, ColumnList
+from layerscope.tui.rows.facts import Fact, Facts
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.work import Problem, Task
+
+if TYPE_CHECKING:
+    from layerscope.engines.committing import Committed
+    from layerscope.engines.engine import ContainerSummary
+    from layerscope.engines.naming import Naming
+    from layerscope.images.containers.written import Written
+
+_STYLES = {Change.ADDED: "added", Change.MODIFIED: "modified", Change.REMOVED: "removed"}
+
+
+class _Look(NamedTuple):
+    """A container, and what it has written."""
+
+    container: ContainerSummary
+    changes: Sequence[Written]
+
+
+def _size(each: Written) -> Cell:
+    return (docker_size(each.size) if each.size else ""), "text"
+
+
+def _path(each: Written) -> Cell:
+    slash = "/" if each.kind is EntryType.DIR else ""
+    return f"/{visible(each.path)}{slash}", "warning" if each.unwanted else "text"
+
+
+class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit adds"):
+    COLUMNS: ClassVar[Sequence[Column[Written]]] = (
+        Column(
+            "change",
+            "",
+            1,
+            lambda each: (each.change.letter, _STYLES.get(each.change, "text")),
+            sort=lambda each: each.change,
+        ),
+        Column(
+            "size",
+            "SIZE",
+            8,
+            _size,
+            "right",
+            kept=True,
+            sort=lambda each: each.size,
+            descending=True,
+        ),
+        Column("path", "PATH", 20, _path, flex=True, sort=lambda each: each.path),
+        Column(
+            "unwanted",
+            "SHOULD NOT GO IN",
+            16,
+            lambda each: (each.unwanted, "warning"),
+            grow=True,
+            share=2 / 5,
+            optional=True,
+            sort=lambda each: each.unwanted or None,
+        ),
+    )
+    NAME = "path"
+
+    def __init__(self) -> None:
+        super().__init__("commit", "Changes", sorted_by="size")
+        self.set_placeholder(("Looking at what it has written…", "muted"))
+
+    def same(self, one: Written, other: Written) -> bool:
+        return one.path == other.path
+
+
+class CommitScreen(PromptScreen, screen="commit", heading="What a commit adds"):
+    CSS_PATH = "commit.tcss"
+
+    def _not_now(self) -> str:
+        if self.work.busy("commit"):
+            return "It is being committed."
+        return "" if self._look is not None else "What it has written is not known yet."
+
+    KEYS = (
+        common.back_key("commit", "escape,q"),
+        Key("commit.yes", "enter", "commit", "Commit…", "Commit the container", _not_now, "*"),
+        *common.sort_keys("commit", hint="commit"),
+        *common.pane_keys("commit"),
+    )
+
+    def __init__(self, place: Place, name: str) -> None:
+        super().__init__()
+        self._from = place
+        self._called = name
+        self._look: _Look | None = None
+        self._list = WrittenList()
+        self._facts = Facts("commit-facts")
+
+    @property
+    def panes(self) -> Sequence[Widget]:
+        return (self._list, self._facts)
+
+    def on_mount(self) -> None:
+        self.title_bar.set_image(visible(self._called), "what a commit adds")
+        self.go(self._list)
+        self.work.start("look", self._looked_at, self._show, failed=self._not_seen)
+
+    def _looked_at(self, task: Task[None]) -> _Look:
+        from layerscope.images.cache.changesets import ChangesetCache
+        from layerscope.images.containers.written import written
+        from layerscope.images.files.contents import Contents
+        from layerscope.images.loading import load
+
+        assert self._from.connector is not None  # noqa: S101
+        there = self._from.connector().containers()
+        container = next((each for each in there if each.name == self._called), None)
+        if container is None:
+            raise NotFoundError("The container is gone.", "Reload the list.")
+        reader = self._from.opener(f"container:{container.id}", task.progress)
+        contents = Contents(reader)
+        try:
+            cache = ChangesetCache() if self._from.cache else None
+            loaded = load(reader, task.progress, cache=cache)
+            return _Look(container, written(loaded, contents, task.check))
+        finally:
+            contents.close()
+
+    def _show(self, look: _Look) -> None:
+        from layerscope.reports.commit_report import alternative, summary, unwanted_summary
+
+        self._look = look
+        self._list.set_placeholder(("It has changed nothing.", "muted"))
+        self._list.show([each for each in look.changes if not each.minor])
+        facts = [Fact("Adds", summary(look.changes))]
+        if text := unwanted_summary(look.changes):
+            facts.append(Fact("Warning", text, "warning"))
+        if look.container.state == "running":
+            facts.append(Fact("Running", "What it writes until the commit goes in, too.", "muted"))
+        facts.append(Fact("Instead", alternative(self._called).replace("`", ""), "muted"))
+        self._facts.show(facts)
+        image = short_name(look.container.image or look.container.image_id)
+        self.title_bar.set_right(f"of {image}")
+        self.refresh_bindings()
+
+    def _not_seen(self, problem: Problem) -> None:
+        if not problem.cancelled:
+            self._list.set_placeholder((problem.message, "warning"), (problem.hint, "text"))
+
+    # The commit.
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        message.stop()
+        self.action_commit()
+
+    def action_commit(self) -> None:
+        if reason := self._not_now():
+            self.say(reason)
+        else:
+            self.ask("Commit as ", "", "[HOST/]NAME[:TAG]; esc commits nothing", self._named)
+
+    def _named(self, text: str) -> None:
+        def find(_: object) -> Naming:
+            from layerscope.engines.naming import plan_new, whole_name
+
+            assert self._from.connector is not None  # noqa: S101
+            return plan_new(self._from.connector(), whole_name(text.strip()))
+
+        self.work.start("name", find, self._check)
+
+    def _check(self, naming: Naming) -> None:
+        def answered(letter: str | None) -> None:
+            if letter == "y":
+                self._commit(naming)
+
+        if naming.taken:
+            answers = (("y", "Move the name to the new image"), ("n", "Commit nothing"))
+            self.app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
+        else:
+            self._commit(naming)
+
+    def _commit(self, naming: Naming) -> None:
+        look = self._look
+        assert look is not None  # noqa: S101
+
+        def commit(_: object) -> Committed:
+            from layerscope.engines.committing import commit as committed
+            from layerscope.engines.engine import CommitRequest
+
+            assert self._from.connector is not None  # noqa: S101
+            request = CommitRequest(naming.name)
+            engine, container = self._from.connector(), look.container
+            return committed(engine, container.id, container.image_id, request, naming)
+
+        self.say("Committing…")
+        self.work.start("commit", commit, self._done)
+
+    def _done(self, made: Committed) -> None:
+        from layerscope.reports.commit_report import committed_sentence
+
+        self.dismiss(None)
+        self._from.go(Goal(source=f"docker-daemon:{made.name}", layer=made.layer))
+        self._from.changed(committed_sentence(made))
