@@ -77,6 +77,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "take what is not given from the last build of the Dockerfile, except --no-cache and --pull"
     ),
     "--all-tags": _switch("all tags of the repository"),
+    "--all-engines": _switch("images of all engines: which engine has which, and what others lack"),
     "--all": _switch("all images of the current engine instead, those that waste most first"),
     "--ascii": _switch("draw with ASCII only") | {"default": None},
     "--build-cache": _switch("build cache that is not in use and that no image shares"),
@@ -282,14 +283,20 @@ COMMANDS: dict[str, Command] = {
     "images": Command(
         "images of the current engine, or of a data folder",
         (
-            ("image", "docker-root:DIR, containerd-root:DIR or containers-storage:[DIR]"),
-            *(*_READING, "--wasted", "--index", "--json"),
+            (
+                "image",
+                "docker-root:DIR, containerd-root:DIR or containers-storage:[DIR]; with "
+                "--all-engines, a name or an id",
+            ),
+            *(*_READING, "--wasted", "--index", "--all-engines", "--json"),
         ),
         examples=(
             "layerscope images",
             "layerscope images --wasted",
+            "layerscope images --all-engines app:1",
             "layerscope images containerd-root:/var/lib/containerd",
         ),
+        no="--all-engines: no engine has the image",
     ),
     "ps": Command(
         "containers of the current engine, and what each has written",

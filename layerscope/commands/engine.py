@@ -14,7 +14,7 @@ from layerscope.commands.opening import opened
 from layerscope.errors import PlatformMissingError, UsageError, failures_ignored
 from layerscope.output import write_lines, write_report
 from layerscope.reports.progress import shown_progress
-from layerscope.text import plural
+from layerscope.text import plural, visible
 
 if TYPE_CHECKING:
     from layerscope.engines.find_files import Finder, Match
@@ -28,6 +28,8 @@ def images(arguments: argparse.Namespace) -> int:
     from layerscope.engines.resolve import list_images
     from layerscope.reports.images_report import images_document, images_text
 
+    if arguments.all_engines:
+        return _fleet(arguments)
     if arguments.wasted:
         if arguments.image:
             raise UsageError("--wasted is for images of the current engine.", "Leave out SOURCE.")
@@ -38,6 +40,24 @@ def images(arguments: argparse.Namespace) -> int:
         found = list_images(arguments.image)
     write_report(arguments.json, images_document, images_text, found)
     return 0
+
+
+def _fleet(arguments: argparse.Namespace) -> int:
+    """`images --all-engines`: returns 1 if no engine has the image that is named; else 0."""
+    from layerscope.engines.fleet import find_fleet
+    from layerscope.engines.known import distinct, known_engines
+    from layerscope.reports.fleet_report import Listed, fleet_document, fleet_text
+
+    if arguments.wasted or arguments.index:
+        raise UsageError("--wasted and --index are for images of the current engine.")
+    with shown_progress("Asking the engines"):
+        fleet = find_fleet(distinct(known_engines()))
+    name = arguments.image
+    found = [each for each in fleet.images if not name or each.is_named(name)]
+    if name and not found:
+        print(f"layerscope: No engine has an image {visible(name)}.", file=sys.stderr)
+    write_report(arguments.json, fleet_document, fleet_text, Listed(fleet, found, bool(name)))
+    return 1 if name and not found else 0
 
 
 def ps(arguments: argparse.Namespace) -> int:

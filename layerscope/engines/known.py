@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,14 @@ def known_engines() -> list[KnownEngine]:
     if all(each.name != chosen for each in found) and chosen != AUTO:
         found.append(_known(chosen, "chosen"))
     return _with_current(found, chosen)
+
+
+def distinct(engines: Sequence[KnownEngine]) -> list[KnownEngine]:
+    """The engines, each address once: the current engine, or else the first of its address."""
+    found: dict[str, KnownEngine] = {}
+    for each in sorted(engines, key=lambda each: not each.current):
+        found.setdefault(_real(each.address) or each.name, each)
+    return [each for each in engines if each in found.values()]
 
 
 def _known(name: str, kind: str) -> KnownEngine:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from layerscope.engines.docker import DockerEngine, connect_any
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import FolderEngine
 from layerscope.engines.known import KnownEngine
@@ -21,6 +23,8 @@ from layerscope.images.stores.podman import PodmanStore
 from layerscope.text import visible
 
 PATIENCE = 10.0  # Seconds that all engines together have to answer.
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,60 +40,81 @@ class EngineState:
     done: bool = False  # Whether nothing more will be known.
 
 
-def states(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterator[EngineState]:
-    """Yields each engine's state whenever more of it is known, at the end with `done`.
+def asked(
+    engines: Sequence[KnownEngine],
+    ask: Callable[[KnownEngine], Iterator[Answer]],
+    patience: float = PATIENCE,
+) -> Iterator[tuple[int, Answer | LayerscopeError | None]]:
+    """Asks engines side by side; yields the number of an engine with what it has answered.
 
-    No engine holds up another, and one that has not answered in time is reported so.
+    At the end of its answers an engine is yielded with None, or with what went wrong. No engine
+    holds up another: one that has not ended in time ends with an error.
     """
-    news: queue.SimpleQueue[tuple[int, EngineState]] = queue.SimpleQueue()
-    pending = {at: EngineState(engine) for at, engine in enumerate(engines)}
+    news: queue.SimpleQueue[tuple[int, Answer | LayerscopeError | None]] = queue.SimpleQueue()
+    pending = dict(enumerate(engines))
 
-    def ask(at: int, engine: KnownEngine) -> None:
-        state = EngineState(engine)
+    def listen(at: int, engine: KnownEngine) -> None:
+        end: LayerscopeError | None = None
         try:
-            for state in _answers(engine):
-                news.put((at, state))
-        except Exception as error:
-            problem: LayerscopeError = EngineError(f"{engine.shown} sent an invalid answer.")
-            problem = error if isinstance(error, LayerscopeError) else problem
-            # What it has said before stays; measuring may be what failed.
-            state = state if state.version else replace(state, problem=problem)
-        news.put((at, replace(state, done=True)))
+            for answer in ask(engine):
+                news.put((at, answer))
+        except LayerscopeError as error:
+            end = error
+        except Exception:
+            end = EngineError(f"{engine.shown} sent an invalid answer.")
+        news.put((at, end))
 
-    for at, state in pending.items():
+    for at, engine in pending.items():
         name = f"layerscope-probe-{at}"
-        threading.Thread(target=ask, args=(at, state.engine), name=name, daemon=True).start()
+        threading.Thread(target=listen, args=(at, engine), name=name, daemon=True).start()
     end = time.monotonic() + patience
     while pending:
         try:
-            at, state = news.get(timeout=max(0.0, end - time.monotonic()))
+            at, answer = news.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             break
-        pending[at] = state
-        if state.done:
+        if answer is None or isinstance(answer, LayerscopeError):
             del pending[at]
-        yield state
-    for state in pending.values():
-        if not state.version:
-            silent = EngineError(
-                f"The engine at {state.engine.shown} has not answered within {patience:g} seconds.",
+        yield at, answer
+    for at, engine in pending.items():
+        yield (
+            at,
+            EngineError(
+                f"The engine at {engine.shown} has not answered within {patience:g} seconds.",
                 "Check that it runs and can be reached.",
-            )
-            state = replace(state, problem=silent)
-        yield replace(state, done=True)
+            ),
+        )
+
+
+def states(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterator[EngineState]:
+    """Yields each engine's state whenever more of it is known, at the end with `done`."""
+    found = [EngineState(engine) for engine in engines]
+    for at, answer in asked(engines, _answers, patience):
+        if isinstance(answer, EngineState):
+            found[at] = answer
+        else:
+            # What it has said before stays; measuring may be what failed.
+            problem = None if found[at].version else answer
+            found[at] = replace(found[at], problem=problem, done=True)
+        yield found[at]
+
+
+def connected(engine: KnownEngine) -> DockerEngine | FolderEngine | EmbeddedEngine:
+    """Connects to an engine; raises LayerscopeError."""
+    if engine.problem is not None or engine.address is None:
+        raise engine.problem or EngineError(f"{engine.name} has no address.")
+    return connect_any(engine.address)
 
 
 def _answers(engine: KnownEngine) -> Iterator[EngineState]:
-    if engine.problem is not None or engine.address is None:
-        raise engine.problem or EngineError(f"{engine.name} has no address.")
-    with closing(connect_any(engine.address)) as connected:
-        folder = isinstance(connected, FolderEngine)
-        version = "data folder" if folder else connected.name
-        state = EngineState(engine, version, _store(connected))
-        state = replace(state, images=len({image.id for image in connected.images()}))
+    with closing(connected(engine)) as opened:
+        folder = isinstance(opened, FolderEngine)
+        version = "data folder" if folder else opened.name
+        state = EngineState(engine, version, _store(opened))
+        state = replace(state, images=len({image.id for image in opened.images()}))
         yield state
         # Takes long where there is much.
-        yield replace(state, disk=_disk(connected))
+        yield replace(state, disk=_disk(opened))
 
 
 def _store(engine: Engine) -> str:

@@ -69,6 +69,14 @@ def inspect_platform(
     return inspected, chosen, tuple(dict.fromkeys((chosen, *offered)))
 
 
+def layer_sizes(history: Sequence[HistoryAnswer], layers: int) -> tuple[int | None, ...]:
+    """The sizes of an image's layers in bytes, base first; None where the history does not say."""
+    sizes = [entry.size for entry in reversed(history)]
+    entries = zip(_history(history, layers), sizes, strict=True)
+    known = {entry.layer: size for entry, size in entries if entry.layer is not None}
+    return tuple(known.get(layer) for layer in range(layers))
+
+
 def _history(entries: Sequence[HistoryAnswer], layers: int) -> tuple[HistoryEntry, ...]:
     """The engine's history, which does not say which entries made a layer.
 

@@ -1,0 +1,135 @@
+"""The images of all engines in one list: which engine has which, and what the others lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from layerscope.engines.folders import FolderEngine
+from layerscope.engines.known import KnownEngine
+from layerscope.engines.probing import asked, connected
+from layerscope.errors import LayerscopeError, NotFoundError
+from layerscope.images.archives.save_format import same_reference
+from layerscope.images.described import layer_sizes
+from layerscope.images.summary import NONE, unix_time
+
+PATIENCE = 60.0  # Seconds that all engines together have to describe their images.
+_SHORTEST_ID = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An image in one engine."""
+
+    id: str  # Its id there: the digest of its configuration or, with containerd, of its manifest.
+    names: tuple[str, ...]  # `repository:tag`
+    digests: tuple[str, ...]  # `repository@digest`, as it was pulled or pushed.
+    created: int  # Unix time.
+    layers: tuple[str, ...]  # The diff_ids of its layers, base first.
+    sizes: tuple[int | None, ...]  # Their sizes in bytes; None where the engine does not say.
+
+
+@dataclass(frozen=True, slots=True)
+class FleetImage:
+    """What engines have that has the same layers and was created at the same time."""
+
+    holdings: Mapping[str, Holding]  # By the name of the engine.
+
+    @property
+    def first(self) -> Holding:
+        return next(iter(self.holdings.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in self.holdings.values() for name in each.names))
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The sizes of its layers, from the first engine that knows them."""
+        several = zip(*(each.sizes for each in self.holdings.values()), strict=True)
+        return tuple(next((s for s in sizes if s is not None), None) for sizes in several)
+
+    @property
+    def size(self) -> int | None:
+        """The size of all layers; None if that of one is not known."""
+        return total(self.sizes)
+
+    def is_named(self, name: str) -> bool:
+        """Whether it has a name, an id, or an id that begins so."""
+        digits = name.removeprefix("sha256:")
+        ids = (each.id.removeprefix("sha256:") for each in self.holdings.values())
+        return any(same_reference(name, own) for own in self.names) or (
+            len(digits) >= _SHORTEST_ID and any(own.startswith(digits) for own in ids)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    engines: Sequence[KnownEngine]
+    images: Sequence[FleetImage]  # The newest first.
+    #: Why engines could not be asked, or not about all of their images, by name.
+    problems: Mapping[str, LayerscopeError] = field(default_factory=dict)
+
+    def lacking(self, image: FleetImage) -> Iterator[tuple[str, list[int]]]:
+        """The engines that lack an image, each with the numbers of the layers that it lacks."""
+        for engine in self.engines:
+            if engine.name not in image.holdings and engine.name not in self.problems:
+                there = self._layers(engine.name)
+                layers = enumerate(image.first.layers)
+                yield engine.name, [at for at, layer in layers if layer not in there]
+
+    def _layers(self, engine: str) -> set[str]:
+        held = (each.holdings[engine] for each in self.images if engine in each.holdings)
+        return {layer for each in held for layer in each.layers}
+
+
+def total(sizes: Sequence[int | None]) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Fleet:
+    """Asks engines side by side what images they have."""
+    images: dict[object, dict[str, Holding]] = {}
+    problems = {}
+    for at, answer in asked(engines, _holdings, patience):
+        name = engines[at].name
+        if isinstance(answer, LayerscopeError):
+            problems[name] = answer
+        elif answer is not None:
+            key = (answer.layers, answer.created) if answer.layers else answer.id
+            images.setdefault(key, {})[name] = answer
+    order = {engine.name: at for at, engine in enumerate(engines)}
+    found = [
+        FleetImage(dict(sorted(holdings.items(), key=lambda item: order[item[0]])))
+        for holdings in images.values()
+    ]
+    found.sort(key=lambda image: (-image.first.created, image.names, image.first.id))
+    return Fleet(engines, found, problems)
+
+
+def _holdings(engine: KnownEngine) -> Iterator[Holding]:
+    with closing(connected(engine)) as opened:
+        names: dict[str, list[str]] = {}
+        for summary in opened.images():
+            own = names.setdefault(summary.id, [])
+            if NONE not in (summary.repository, summary.tag):
+                own.append(summary.name)
+        for identifier, own in names.items():
+            try:
+                if isinstance(opened, FolderEngine):
+                    with closing(opened.open(identifier, "")) as reader:
+                        image = reader.image
+                    layers = tuple(layer.diff_id for layer in image.layers)
+                    sizes: tuple[int | None, ...] = (None,) * len(layers)
+                    digests: tuple[str, ...] = ()
+                    created = unix_time(image.created)
+                else:
+                    inspected = opened.inspect(identifier)
+                    layers, digests = inspected.layers, inspected.digests
+                    sizes = layer_sizes(opened.history(identifier), len(layers))
+                    created = unix_time(inspected.created)
+            except NotFoundError:
+                continue  # Removed since.
+            yield Holding(identifier, tuple(own), digests, created, layers, sizes)
