@@ -11,8 +11,10 @@ from layerscope.errors import LayerscopeError, UsageError
 from layerscope.jobs.job import Job
 from layerscope.transfer.request import KINDS, TransferRequest, reference_of, start_transfer
 from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.dialogs.text_entry import TextEntry
 from layerscope.tui.keys.key import Key
+from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.format import cut
 from layerscope.tui.session import Connector
 from layerscope.tui.work import Problem, Task
@@ -28,7 +30,14 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
     """`enter` shows what would be transferred, and then starts it."""
 
     ANSWERS = "enter shows what would move, esc goes back"
-    KEYS = (Key("transfer_dialog.back", "escape", "dismiss(None)", "Back"),)
+
+    def _no_login(self) -> str:
+        return "" if self._login else "The registry wants no login."
+
+    KEYS = (
+        Key("transfer_dialog.back", "escape", "dismiss(None)", "Back"),
+        Key("transfer_dialog.login", "ctrl+g", "login", "Log in", "", _no_login),
+    )
 
     def __init__(self, kind: str, name: str, connector: Connector) -> None:
         super().__init__(_TITLES[kind], hint="NAME[:TAG] of Docker Hub, or HOST/NAME[:TAG]")
@@ -36,6 +45,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
         self._name = name
         self._connector = connector
         self._seen: str | None = None  # The name whose preview is shown.
+        self._login = ""  # The registry that wants a login.
 
     def body(self) -> ComposeResult:
         yield TextEntry(id="transfer-name", value=self._name, placeholder="debian:bookworm")
@@ -60,6 +70,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
             self._preview(name)
 
     def _preview(self, name: str) -> None:
+        self._login = ""
         self.show_hint("Asking the registry…")
         self.work.start(
             "preview",
@@ -91,14 +102,23 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
     def _failed(self, name: str, problem: Problem) -> None:
         if problem.cancelled:
             return
-        self.show_hint(str(problem))
+        self._login = problem.login
+        self.show_hint(problem.message if problem.login else str(problem))
         try:
             reference_of(name)
         except UsageError:
             return
         # The engine may have a way to the registry, or a login, that this program lacks.
         self._seen = name
-        self.show_keys(f"enter {_VERBS[self._kind]} it all the same, esc goes back")
+        login = f"{key_of(self, 'transfer_dialog.login')} logs in, " if problem.login else ""
+        self.show_keys(f"{login}enter {_VERBS[self._kind]} it all the same, esc goes back")
+
+    def action_login(self) -> None:
+        def ended(changed: bool | None) -> None:
+            if changed:
+                self._preview(self.query_one(Input).value.strip())
+
+        self.app.push_screen(LoginScreen(self._login), ended)
 
     def _start(self, name: str) -> None:
         try:

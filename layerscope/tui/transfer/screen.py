@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -10,6 +11,7 @@ from textual.widget import Widget
 
 from layerscope.jobs.job import Job, State
 from layerscope.jobs.launch import cancel
+from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.reports.transfer_report import total_parts
 from layerscope.text import docker_size, one_line, short_id, visible
 from layerscope.transfer.events import TransferEvent
@@ -19,6 +21,7 @@ from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
+from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
 from layerscope.tui.rows.facts import Fact, Facts
 from layerscope.tui.rows.format import bar, duration
@@ -27,6 +30,8 @@ from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
 from layerscope.tui.work import Task
 
+#: What registries and engines say where a login is missing or wrong.
+_REFUSED = re.compile(r"\b401\b|unauthorized|authentication required|denied|no basic auth", re.I)
 #: Seconds between two paintings, and two looks at the speed.
 _PERIOD = 0.5
 _BAR = 20
@@ -111,6 +116,11 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
     def place(self) -> Place | None:
         return self._from
 
+    @property
+    def registry(self) -> str:
+        name = self._job.title
+        return parse_reference(name).domain if is_reference(name) else ""
+
     def shows_job(self, identifier: str) -> bool:
         return identifier == self._job.id
 
@@ -172,7 +182,12 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
             goes_on = "It goes on when you leave this screen; J lists all jobs."
             return [*facts, Fact("Job", f"{self._job.id}. {goes_on}", "muted")]
         if end.event == "failed":
-            return [*facts, Fact("Failed", one_line(end.text or ""), "removed")]
+            text = one_line(end.text or "")
+            facts.append(Fact("Failed", text, "removed"))
+            if _REFUSED.search(text):
+                key, kind = key_of(self, "app.login"), self._job.kind
+                facts.append(Fact("Log in", f"Press {key} to log in, then {kind} it again."))
+            return facts
         if end.image:
             facts.append(Fact("Image", short_id(end.image)))
         if end.digest:

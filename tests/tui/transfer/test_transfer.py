@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.errors import RegistryError
+from layerscope.errors import LoginError, RegistryError
 from layerscope.images.image import Layer
 from layerscope.images.registry.pull_estimate import PullEstimate
 from layerscope.jobs.job import Job
@@ -18,6 +18,7 @@ from layerscope.oci.distribution import PullLimit
 from layerscope.oci.platform import Platform
 from layerscope.transfer.preview import PullPreview, PushPreview
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.transfer.dialog import TransferDialog
 from layerscope.tui.transfer.screen import TransferScreen
 from tests.tui import fakes
@@ -240,6 +241,41 @@ async def test_a_registry_that_does_not_answer_leaves_it_to_the_engine(
         await ui.press("<", *"No such:name", "enter")
         await ui.until(lambda: "is not the name of an image" in ui.text)
         assert "all the same" not in ui.text
+
+
+async def test_a_registry_that_wants_a_login_is_asked_again_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from layerscope.transfer import preview
+
+    asked: list[str] = []
+
+    def look(_: object, reference: object, **__: object) -> PullPreview:
+        asked.append(str(reference))
+        if len(asked) == 1:
+            raise LoginError("ghcr.io requires a login (401).", "", "ghcr.io")
+        return pull_preview()
+
+    monkeypatch.setattr(preview, "preview_pull", look)
+    async with running() as ui:
+        await ui.press("<", *"ghcr.io/app", "enter")
+        await ui.until(lambda: "requires a login (401)" in ui.text)
+        assert "^g logs in, enter pulls it all the same" in ui.text
+        await ui.press("ctrl+g")
+        await ui.until(lambda: isinstance(ui.app.screen, LoginScreen))
+        ui.at(LoginScreen).dismiss(True)
+        await ui.until(lambda: "enter pulls it" in ui.text and "would fetch" in ui.text)
+        assert len(asked) == 2
+
+
+async def test_a_transfer_that_was_refused_says_which_key_logs_in(pull: FakePull) -> None:
+    async with running() as ui:
+        screen = await watch(ui, pull)
+        pull.sample()
+        pull.write("failed", text="unauthorized: authentication required")
+        pull.end(2)
+        await ui.until(lambda: "Press I to log in, then pull it again." in ui.text)
+        assert screen.registry == "registry.example.com"
 
 
 async def test_a_push_is_of_the_image_under_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,29 @@ def test_another_digest_is_behind(registry: FakeRegistry) -> None:
     assert list(drift_text([found]))[-1] == "1 of 1 image or their containers are behind."
 
 
+def test_how_much_newer_the_registry_is(registry: FakeRegistry) -> None:
+    # The image of the engine is of 2023-11-14.
+    manifest = registry.image(
+        [gzip.compress(tar_of({"b": b"x"}))], "new", created="2023-11-26T23:00:00Z"
+    )
+    registry.index([{**manifest, "platform": {"os": "linux", "architecture": "amd64"}}], "both")
+    engine = FakeEngine()
+    engine.add(f"{registry.address}/app:new", OTHER)
+    engine.add(f"{registry.address}/app:both", OTHER)
+    engine.add(f"{registry.address}/app:1", OTHER)
+    new, both, unknown = find_drift(engine)
+    assert new.remote_created == both.remote_created == 1_701_039_600
+    assert new.seconds_behind == 1_039_600
+    assert unknown.seconds_behind is None
+    assert ["behind 12 days" in line for line in drift_text([new, unknown])][1:3] == [True, False]
+    assert drift_document([new])["images"][0]["remote_created"] == "2023-11-26T23:00:00Z"
+    # What was fetched is cached: a second look is no pull.
+    asked = len(registry.asked)
+    find_drift(engine)
+    methods = {each.method for each in registry.asked[asked:] if "manifests" in each.path}
+    assert methods == {"HEAD"}
+
+
 def test_an_index_is_compared_with_the_manifest_of_the_platform(registry: FakeRegistry) -> None:
     manifest = registry.image([gzip.compress(tar_of({"b": b"x"}))], "amd64")
     registry.index([{**manifest, "platform": {"os": "linux", "architecture": "amd64"}}], "both")
