@@ -150,8 +150,16 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
         self.dismiss(False)
 
     def action_take(self) -> None:
-        # Keys that were pressed before are on their way to the field.
-        (self.focused or self).call_later(self._take)
+        """Goes to the next field; logs in from the last.
+
+        The focus moves at once: keys that follow, such as a password, must not reach this field.
+        """
+        password = self._entry("password")
+        if self.focused is password:
+            # Keys that were pressed before are on their way to the fields.
+            self._entry("user").call_later(password.call_later, self._take)
+        else:
+            self.action_field(1)
 
     def _take(self) -> None:
         """Goes to the first field that lacks a text, or logs in."""

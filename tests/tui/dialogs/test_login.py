@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.dialogs.login import LoginScreen
@@ -142,6 +143,19 @@ async def test_what_is_no_registry_is_said_and_docker_hub_is_the_default(
         await ui.until(lambda: "a b is not the address of a registry" in said(ui))
         await ui.press("escape")
         assert ui.app.screen is ui.main
+
+
+async def test_a_password_typed_ahead_is_not_shown(
+    drive: Drive, home: Path, registry: FakeRegistry
+) -> None:
+    async with drive(None) as ui:
+        await ask(ui, registry)
+        keys = ["enter", *USER, "enter", *PASSWORD, "enter"]
+        for key in keys:
+            name = "space" if key == " " else key
+            ui.app.post_message(events.Key(name, key if len(key) == 1 else None))
+        await ui.until(lambda: ui.app.screen is ui.main)
+        assert list(config(home)["auths"]) == [registry.address]
 
 
 async def test_a_password_is_not_copied(drive: Drive, home: Path) -> None:
