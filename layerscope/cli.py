@@ -172,6 +172,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "file of layerscope",
     ),
     "-t --tag": _repeated("NAME[:TAG]", "a name for the image"),
+    "--stdio": _switch("speak the protocol on standard input and output; required"),
     "--target": _value("STAGE", "the stage to build; the last by default"),
     "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
     "-u --username": _value("USER", "the user name; without it, asks, or checks a kept login"),
@@ -307,6 +308,11 @@ COMMANDS: dict[str, Command] = {
         "engines of this host, of contexts and of connections; which one is used",
         ("--json",),
         examples=("layerscope engines", "layerscope engines use podman"),
+    ),
+    "serve": Command(
+        "answer requests of a layerscope on another host, which starts this over ssh",
+        ("--stdio",),
+        examples=("layerscope serve --stdio < requests > answers",),
     ),
     "rm": Command(
         "remove images, after showing what that frees and asking",
@@ -512,7 +518,7 @@ _ACTIONS["jobs"] = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm tag untag prune commit engines",
+    "images of an engine": "images ps rm tag untag prune commit engines serve",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

@@ -16,7 +16,7 @@ _MODULES = {
     "engine": "images ps find",
     "removing": "rm untag prune",
     "making": "tag commit",
-    "engines": "engines",
+    "engines": "engines serve",
     "registry": "search tags drift login logout",
     "dockerfiles": "lint dockerfile",
     "building": "build",

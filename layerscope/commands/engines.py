@@ -1,4 +1,4 @@
-"""Which engines there are, and which one is used: engines."""
+"""Which engines there are, which one is used, and images for other hosts: engines, serve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from layerscope.config import ENGINE, keep
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, UsageError
 from layerscope.output import write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
@@ -57,4 +57,16 @@ def _use(name: str) -> int:
     except LayerscopeError as error:
         # It may be started later.
         print(f"layerscope: {error}", file=sys.stderr)
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serves the protocol of `engines.remote.protocol` until stdin ends."""
+    from layerscope.engines.remote.server import serve as serve_images
+    from layerscope.images.cache.changesets import ChangesetCache
+
+    if not arguments.stdio or sys.stdin is None or sys.stdin.isatty():
+        hint = "A layerscope on another host starts it, for images behind ssh://."
+        raise UsageError("serve needs --stdio, and another program at its other end.", hint)
+    serve_images(sys.stdin.buffer, sys.stdout.buffer, ChangesetCache())
     return 0

@@ -42,13 +42,15 @@ def opened(
 ) -> Iterator[tuple[Loaded, ImageReader]]:
     """An image whose layers have been read; files can be read inside the block."""
     from layerscope.images.cache.changesets import ChangesetCache
-    from layerscope.images.loading import load
+    from layerscope.images.loading import is_cached, load, price_text
 
     with ExitStack() as stack:
         with shown_progress() as progress:
             reader = open_reader(source, arguments, progress, platform)
             stack.callback(reader.close)
             cache = None if arguments.no_cache else ChangesetCache()
+            if reader.price and not is_cached(reader, cache):
+                print(f"layerscope: {price_text(reader)}", file=sys.stderr)
             loaded = load(reader, progress, cache=cache)
         # `inspect` shows it in its report.
         if loaded.image.missing and arguments.command != "inspect":

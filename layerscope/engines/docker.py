@@ -58,6 +58,7 @@ class DockerEngine(Engine):
     """A Docker-compatible engine; `client` is for requests in other modules of this package."""
 
     def __init__(self, address: Address, client: Client) -> None:
+        self.address = address
         self.host = address.shown
         self.client = client
         version = checked(client.version(), Version, self.host)

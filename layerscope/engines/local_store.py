@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerscope.engines.docker import connect_any
+from layerscope.engines.docker import DockerEngine, connect_any
 from layerscope.engines.engine import Engine
 from layerscope.errors import (
     BadInputError,
@@ -72,7 +72,23 @@ def open_with(
             return store.open(reader.image, reader.inspected, source, platform)
     except NoFastWay as reason:
         reader.why = str(reason)
+    if not is_local(engine):
+        reader.price = reader.inspected.size
+    if export or not isinstance(engine, DockerEngine) or not is_ssh(engine):
         return reader
+    # Not at the top: few engines are behind ssh.
+    from layerscope.engines.remote.peer import NoPeer
+    from layerscope.engines.remote.reader import RemoteReader
+
+    try:
+        return RemoteReader(engine.address, reader)
+    except NoPeer as reason:
+        reader.why = f"the engine is on another host, and {reason}"
+        return reader
+
+
+def is_ssh(engine: DockerEngine) -> bool:
+    return engine.address.host.startswith("ssh://")
 
 
 def is_local(engine: Engine) -> bool:

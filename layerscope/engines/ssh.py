@@ -36,6 +36,7 @@ _MOMENT = 2.0  # Seconds that ssh may take to report why a connection was lost.
 class SshHost:
     address: str  # The address, safe to show.
     command: tuple[str, ...]  # The command line that connects to its engine.
+    serve: tuple[str, ...]  # The one that starts the layerscope there.
     trial: str  # A command line for the user to try.
 
 
@@ -75,7 +76,17 @@ def ssh_host(address: str, identity: str = "") -> SshHost:
     line = shlex.join([*remote, "system", "dial-stdio"])
     whom = f"{unquote(parts.username)}@{host}" if parts.username else host
     trial += [whom, *remote, "version"]
-    return SshHost(shown, ("ssh", *options, "--", host, line), " ".join(trial))
+    ssh = ("ssh", *options, "--", host)
+    engine = f"unix://{parts.path}" if parts.path not in ("", "/") else "auto"
+    # A login over ssh may lack where pip and pipx install for a user.
+    serve = ["sh", "-c", 'PATH="$PATH:$HOME/.local/bin:/usr/local/bin"; exec layerscope "$@"']
+    serve += ["layerscope", "--engine", engine, "serve", "--stdio"]
+    return SshHost(shown, (*ssh, line), (*ssh, shlex.join(serve)), " ".join(trial))
+
+
+def ssh_environment() -> dict[str, str]:
+    """The environment for ssh: the libraries of a bundled Python are not for it."""
+    return {name: value for name, value in os.environ.items() if name != _LIBRARIES}
 
 
 class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
@@ -116,8 +127,7 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
-                # The libraries of a bundled Python are not for ssh.
-                env={name: value for name, value in os.environ.items() if name != _LIBRARIES},
+                env=ssh_environment(),
                 # A ctrl+c in the terminal is for this process.
                 start_new_session=True,
             )

@@ -55,14 +55,14 @@ def dump_changeset(changeset: Changeset) -> bytes:
     return header + compressed
 
 
-def load_changeset(data: bytes) -> Changeset:
-    """Reads what `dump_changeset` wrote.
+def load_changeset(data: bytes, most: int = _MAX_LENGTH) -> Changeset:
+    """Reads what `dump_changeset` wrote, `most` bytes uncompressed.
 
     Raises ChangesetFileError if it is damaged, or of another version.
     """
     try:
         magic, version, checksum, length = _HEADER.unpack_from(data)
-        if magic != _MAGIC or version != VERSION or length > _MAX_LENGTH:
+        if magic != _MAGIC or version != VERSION or length > most:
             raise ChangesetFileError("not a changeset of this version")
         compressed = memoryview(data)[_HEADER.size :]
         if zlib.crc32(compressed) != checksum:

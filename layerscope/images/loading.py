@@ -17,6 +17,7 @@ from layerscope.images.files.digests import settle
 from layerscope.images.image import Image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.text import docker_size, short_name
 
 #: A new stack is made of the layers read so far after this multiple of the time that it takes.
 _PATIENCE = 20.0
@@ -101,6 +102,21 @@ def load(
         if cacheable and not reader.image.missing:
             cache.put_stack(known, loaded.stack)
     return loaded
+
+
+def is_cached(reader: ImageReader, cache: ChangesetCache | None) -> bool:
+    """Whether all layers of an image are in the cache."""
+    keys = [reader.cache_key(layer.index) for layer in reader.image.layers]
+    return cache is not None and all(key is not None and cache.has(key) for key in keys)
+
+
+def price_text(reader: ImageReader) -> str:
+    """Says what an export from another host costs; safe to show."""
+    name = short_name(reader.image.reference)
+    return (
+        f"{name} must be exported from another host, which transfers {docker_size(reader.price)}. "
+        "A layerscope there would send a few megabytes."
+    )
 
 
 def _from_stack(

@@ -37,6 +37,7 @@ class ImageReader(ABC):
     way: str  # How the image is read, for people: `archive`, `export`.
     #: Why no faster way was possible, as the end of a sentence; empty if this is the fastest.
     why = ""
+    price = 0  # Bytes that an engine on another host would send, if layers must be exported.
     fetches = False  # Whether its layers come from an engine's export or a registry, which is slow.
 
     @abstractmethod

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from layerscope.images.reader import ImageReader
 
 
+#: Bytes of an export from another host that nobody has to agree to.
+_ASKED_FROM = 50_000_000
+_LOOK = 0.1  # Seconds between two looks at whether reading is to stop.
+
 #: What the places are called that transports open, apart from engines.
 KINDS = {
     "docker": "registry",
@@ -60,6 +64,8 @@ class Session:
         changed: Callable[[Session], object],  # Called there when more is known of the image.
         platform: str | None = None,
         cache: bool = True,  # Whether layers are taken from the cache and kept there.
+        #: Asks there whether a large export from another host may begin; see `agree`.
+        ask: Callable[[Session, str], object] | None = None,
     ) -> None:
         self.source = source  # What was asked for.
         self.platform = platform  # For which platform; None for this host's.
@@ -78,6 +84,9 @@ class Session:
         self._free = threading.Event()
         self._opener = opener
         self._cache = cache
+        self._ask = ask
+        self._agreed = threading.Event()
+        self._deliver = deliver
         self._rate = Rate()
         self._work = Work(deliver, lambda _: None)
         self._work.start(
@@ -86,6 +95,10 @@ class Session:
 
     def cancel(self) -> None:
         self.progress.cancel()
+
+    def agree(self) -> None:
+        """Lets the export begin that was asked about."""
+        self._agreed.set()
 
     def close(self) -> None:
         self._work.leave()
@@ -156,9 +169,13 @@ class Session:
             task.report(self)
             # Not at the top: numpy need not be there for the first paint.
             from layerscope.images.cache.changesets import ChangesetCache
-            from layerscope.images.loading import load
+            from layerscope.images.loading import is_cached, load, price_text
 
             cache = ChangesetCache() if self._cache else None
+            if self._ask and reader.price > _ASKED_FROM and not is_cached(reader, cache):
+                self._deliver(self._ask, self, price_text(reader))
+                while not self._agreed.wait(_LOOK):
+                    self.progress.check()
             loaded = load(reader, self.progress, partial(self._update, task), cache)
             # For the first filter; of a million entries it takes longer than a key should.
             loaded.stack.tree.joined_names()

@@ -42,6 +42,8 @@ BUDGETS = {
     "folder-or-save": Budget("the same", "docker save > /dev/null", "×", 1.5),
     "export": Budget("inspect an engine's export", "docker save > /dev/null", "×", 1.5),
     "containerd": Budget("inspect a gzip blob of containerd", "gunzip -c | tar tvf -", "×", 1.5),
+    "ssh": Budget("inspect over ssh: received, with layerscope there", "", "MB", 5, 5),
+    "ssh-export": Budget("what an export would transfer", "", "MB", None),
     # Other images.
     "million": Budget("inspect 1,000,000 entries", "tar tvf of each layer", "×", 1.5),
     "million-cached": Budget(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from layerscope.engines.remote.reader import RemoteReader
+from layerscope.engines.resolve import open_image
+from layerscope.images.loading import load
+from layerscope.images.progress import Progress
 from tests.benchmarks.budgets import Table
 from tests.benchmarks.measure import compare, environment, layerscope, output, run
 from tests.benchmarks.reference import (
@@ -19,7 +24,8 @@ from tests.benchmarks.reference import (
 )
 from tests.benchmarks.synthetic import GZIPPED_TAG, gzipped
 from tests.engines.docker_daemon import DockerDaemon
-from tests.engines.harness import EngineUnavailable
+from tests.engines.harness import SYSTEM_PATH, EngineUnavailable
+from tests.engines.remote import SshServer, write_program
 
 #: What a listing needs of each entry, as one line.
 _LINE = r"%y %m %U %G %s %T@ %p %l\n"
@@ -65,6 +71,26 @@ def test_export(engine: DockerDaemon, table: Table) -> None:
     seconds = min(run(local, env) for _ in range(3))
     note = f"{seconds:.2f} s by {ratio.floor:.2f} s"
     table.record("folder-or-save", seconds / ratio.floor, note=note)
+
+
+def test_over_ssh(
+    engine: DockerDaemon, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "there/layerscope")
+    path = f"{tmp_path}/there:{SYSTEM_PATH}"
+    try:
+        running = SshServer(engine.host, path)
+    except EngineUnavailable as error:
+        pytest.skip(f"no sshd can be had here: {error}")
+    with running:
+        monkeypatch.setenv("DOCKER_HOST", running.host)
+        monkeypatch.setenv("PATH", f"{running.bin}:{path}")
+        with closing(open_image(f"docker-daemon:{REFERENCE}")) as reader:
+            assert isinstance(reader, RemoteReader)
+            loaded = load(reader, Progress())
+            table.record("ssh", reader.received / 1e6)
+    assert sum(map(len, loaded.changesets.values())) >= reference_figures().entries
+    table.record("ssh-export", reference_figures().bytes / 1e6)
 
 
 def test_containerd_store(table: Table) -> None:

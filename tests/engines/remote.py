@@ -7,9 +7,11 @@ import ipaddress
 import os
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.command import ROOT
 from tests.engines.builds import Site
 from tests.engines.harness import EngineUnavailable, Service, find_program, need_root
 
@@ -106,6 +108,16 @@ class SshServer(Service):
     def _listens(self) -> bool:
         with socket.socket() as asked:
             return not asked.connect_ex(("127.0.0.1", self.port))
+
+
+def write_program(path: Path) -> None:
+    """Write a `layerscope` that is this one, with a cache of its own."""
+    path.parent.mkdir()
+    path.write_text(
+        f"#!/bin/sh\nexport PYTHONPATH={ROOT} XDG_CACHE_HOME={path.parent}\n"
+        f'exec {sys.executable} -m layerscope "$@"\n'
+    )
+    path.chmod(0o755)
 
 
 def write_certificates(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -15,8 +16,16 @@ import pytest
 
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.fixtures import service
+from tests.engines.harness import SYSTEM_PATH, Engine
 from tests.engines.images import busybox_base
-from tests.engines.remote import RemoteSite, SshServer, free_port, write_certificates
+from tests.engines.remote import (
+    RemoteSite,
+    SshServer,
+    free_port,
+    write_certificates,
+    write_program,
+)
+from tests.truth.command import output
 
 Way = dict[str, str]
 
@@ -180,3 +189,46 @@ def test_a_context_that_is_not_there(plain: Remote, tmp_path: Path) -> None:
     asked = site.run("images")
     assert (asked.returncode, asked.stdout) == (2, "")
     assert "There is no Docker context no-such." in asked.stderr
+
+
+# --- layerscope on the other side ---
+
+
+@pytest.fixture(params=["with", "without"])
+def other_side(
+    request: pytest.FixtureRequest, docker_debian: Engine, tmp_path: Path
+) -> Iterator[RemoteSite]:
+    """An engine behind ssh, with or without a layerscope there."""
+    path = str(tmp_path / "there")
+    if request.param == "with":
+        write_program(tmp_path / "there/layerscope")
+    with service("sshd", lambda: SshServer(docker_debian.host, f"{path}:{SYSTEM_PATH}")) as server:
+        way = {"DOCKER_HOST": server.host, "PATH": str(server.bin)}
+        yield RemoteSite(docker_debian, request.param, tmp_path, way)
+
+
+def test_the_layerscope_there_reads(other_side: RemoteSite) -> None:
+    base = busybox_base(other_side.engine)
+    local = [
+        output(*words, engine=other_side.engine) for words in (("files", base), ("inspect", base))
+    ]
+    files, inspected = (other_side.run(*words, base) for words in (["files"], ["inspect"]))
+    assert files.stdout == local[0]
+    assert inspected.returncode == 0
+    if other_side.builder == "with":
+        assert "layerscope at ssh://root@127.0.0.1" in inspected.stdout
+        assert files.stderr == inspected.stderr == ""
+    else:
+        assert "and layerscope is not installed there" in inspected.stdout
+        assert f"{base} must be exported from another host, which transfers" in files.stderr
+        assert inspected.stderr == ""  # It is in the cache now.
+    read = [
+        subprocess.run(
+            [*other_side.command("cat"), base, "/bin/busybox"],
+            env=environment,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for environment in (other_side.environment, {**os.environ, **other_side.engine.env})
+    ]
+    assert read[0] == read[1] == Path("/bin/busybox").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 from textual.app import ComposeResult
@@ -21,6 +22,7 @@ from layerscope.tui.explore.engine_list import EngineList
 from layerscope.tui.explore.explorer import ExplorerSpot
 from layerscope.tui.explore.failures import Failures
 from layerscope.tui.explore.panes import PanedScreen
+from layerscope.tui.explore.price import ask_price
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
@@ -293,8 +295,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.refresh_bindings()
 
     def action_reload(self) -> None:
-        self.say("Asking the engine again…")
-        self.engine.list()
+        self.images_changed("Asking the engine again…")
 
     def engine_chosen(self, sentence: str) -> None:
         """Shows another engine. An image of the one before is closed: both may have its name."""
@@ -334,9 +335,8 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.images.set_open(source, "")
         self.explorer.begin(source)
         platform = platform or self._platform
-        self.session = Session(
-            source, self._opener, self.call_later, self._session_changed, platform, self._cache
-        )
+        of = (source, self._opener, self.call_later, self._session_changed)
+        self.session = Session(*of, platform, self._cache, partial(ask_price, self.app))
         self._sessions.append(self.session)
         self._close_others()
         self._watch()

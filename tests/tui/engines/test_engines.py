@@ -16,6 +16,7 @@ from layerscope.engines.probing import EngineState
 from layerscope.errors import EngineError
 from layerscope.images.summary import ImageSummary
 from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.engines import screen
 from layerscope.tui.engines.screen import EnginesScreen
 from layerscope.tui.explore.screen import MainScreen
@@ -162,3 +163,26 @@ def test_picture(size: Size, picture: Picture) -> None:
         await ui.press("j", "j")
 
     picture(made(), size, before)
+
+
+class _Far(fakes.FakeReader):
+    """An image that an engine on another host must export."""
+
+    price = 3_900_000_000
+
+
+@pytest.mark.parametrize("letter", ["t", "c", "escape"])
+async def test_the_price_of_an_export_is_asked_about(letter: str) -> None:
+    opener = fakes.opener(_Far())
+    app = LayerscopeApp("hello:latest", opener, connect, clock=lambda: fakes.NOW)
+    async with app.run_test(size=(80, 24)) as pilot:
+        ui = Driven(app, pilot)
+        await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen))
+        text = " ".join(ui.text.replace("│", " ").split())
+        assert "hello:latest must be exported from another host, which transfers 3.9GB." in text
+        assert ui.main.session is not None
+        assert ui.main.session.loaded is None
+        await ui.press(letter)
+        await ui.until(ui.over)
+        session = ui.main.session
+        assert (session is not None and session.loaded is not None) == (letter == "t")

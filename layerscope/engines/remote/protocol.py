@@ -1,0 +1,80 @@
+"""The protocol of `layerscope serve --stdio`, on the stdin and stdout of a process.
+
+A message is a JSON object and bytes: two lengths of four bytes, most significant first, then both.
+The server first writes `MAGIC` and a hello: `{"protocol": 1, "version": …, "changesets": …}`, the
+last being the version of the form of changesets. It answers one request after another; all its
+answers to one have the request's `id`, and the last one has `end`:
+
+    {"id", "request": "images"}               → {"images": [{repository, tag, id, …}]}
+    {"id", "request": "open", "name", "platform"}
+                                              → {"layers": [diff_id, …], "way", "why"} and the
+                                                configuration
+    {"id", "request": "changesets", "diff_ids"}
+                                              → {"diff_id"} and a changeset as the cache has it, for
+                                                each; {"done", "total", "what"} meanwhile
+    {"id", "request": "contents", "files": [[layer, path], …]}
+                                              → {"file": number}, then its pieces as bytes or as
+                                                {"hole": bytes}; or {"file": number, "error"}
+    {"request": "cancel"}                     ends the present request early
+
+`changesets` and `contents` are about the image that was opened last. Paths are base64. An error is
+`{"error": sentence, "hint": …}`. Neither side trusts a length.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from layerscope.errors import LayerscopeError
+
+PROTOCOL = 1
+MAGIC = b"layerscope serve\n"
+
+_HEADER = struct.Struct(">II")
+#: Most bytes of a message's JSON and of its bytes; a changeset of a million entries takes 20 MB.
+_MOST_JSON, MOST_DATA = 64 << 20, 512 << 20
+
+Message = tuple[dict[str, Any], bytes]
+
+
+class ProtocolError(LayerscopeError):
+    """The other side does not follow the protocol."""
+
+
+def packed(document: dict[str, Any], data: bytes = b"") -> bytes:
+    text = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return _HEADER.pack(len(text), len(data)) + text + data
+
+
+def read_message(read: Callable[[int], bytes]) -> Message | None:
+    """Reads a message; None at the end. `read` returns fewer bytes only at the end.
+
+    Raises ProtocolError if it is not a message, or larger than any that is meant.
+    """
+    header = read(_HEADER.size)
+    if not header:
+        return None
+    if len(header) < _HEADER.size:
+        raise ProtocolError("A message is cut short.")
+    length, size = _HEADER.unpack(header)
+    if length > _MOST_JSON or size > MOST_DATA:
+        raise ProtocolError(f"A message claims {length + size} bytes, which is too much.")
+    text, data = read(length), read(size)
+    if len(text) < length or len(data) < size:
+        raise ProtocolError("A message is cut short.")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("A message is not JSON.") from None
+    if not isinstance(document, dict):
+        raise ProtocolError("A message is not a JSON object.")
+    return document, data
+
+
+def summary_document(summary: Any) -> dict[str, Any]:
+    """An `ImageSummary` as JSON."""
+    return asdict(summary)
