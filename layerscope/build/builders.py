@@ -25,8 +25,6 @@ TITLES = {
     "embedded": "the embedded builder",
 }
 
-_NO_SECRETS = {"embedded": "The embedded builder does not support secrets; BuildKit does."}
-
 
 @dataclass(frozen=True, slots=True)
 class Builders:
@@ -68,7 +66,7 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
             name: f"{engine.name} does not have {TITLES[name]}." for name in ("classic", "buildkit")
         }
         old = f"The API of {engine.name} does not support secrets; Podman 4.0 does."
-        no_secrets = _NO_SECRETS if takes_secrets(engine) else {**_NO_SECRETS, "podman": old}
+        no_secrets = {} if takes_secrets(engine) else {"podman": old}
         why = f"{engine.name} has no other builder."
         return Builders(engine.name, engine.platform, "podman", why, lacks, no_secrets)
     missing = {"podman": f"{engine.name} does not have {TITLES['podman']}."}
@@ -77,7 +75,7 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
         missing["buildkit"] = "BuildKit needs a docker command with buildx, which is not installed."
     why = "docker has buildx." if buildx else "docker with buildx is not installed."
     classic = "The classic builder does not support secrets; BuildKit does."
-    no_secrets = {**_NO_SECRETS, "classic": classic}
+    no_secrets = {"classic": classic}
     auto = "buildkit" if buildx else "classic"
     return Builders(engine.name, engine.platform, auto, why, missing, no_secrets)
 
@@ -87,7 +85,7 @@ def embedded_builders() -> Builders:
     why = "No engine is set up."
     missing = dict.fromkeys(("classic", "buildkit", "podman"), why)
     platform = str(host_platform())
-    return Builders("The embedded store", platform, "embedded", why, missing, _NO_SECRETS)
+    return Builders("The embedded store", platform, "embedded", why, missing, {})
 
 
 #: The minor version of the BuildKit (0.x) in Docker, from a version of Docker on.

@@ -175,6 +175,8 @@ def _build_embedded(
     from layerscope.build.embedded.builder import build_embedded
     from layerscope.engines.embedded.engine import EmbeddedEngine
 
+    secrets = {secret.id: secret.value() for secret in map(parse_secret, request.secrets)}
+    recorder.mask = Mask(secrets.values())
     prepared = _prepare(job, request, "embedded", None, recorder, cancellation)
     with _keeping_inputs(EmbeddedEngine(), job, request, prepared, cancellation):
         return build_embedded(
@@ -185,6 +187,7 @@ def _build_embedded(
             images,
             recorder,
             cancellation,
+            secrets,
         )
 
 

@@ -19,7 +19,7 @@ from layerscope.engines.resolve import open_image
 from layerscope.filesystem.changeset import EntryType
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
-from tests.engines.harness import Engine
+from tests.engines.harness import Engine, find_program
 from tests.engines.listings import use
 from tests.unit.build.embedded.building import Built, Workshop
 
@@ -205,8 +205,8 @@ def configuration(source: str) -> dict[str, Any]:
         return {**found, "author": raw.get("author") or None, "os": raw["os"]}
 
 
-def merged(source: str) -> list[tuple[Any, ...]]:
-    """The merged view, with the times of what a build does not make itself."""
+def merged(source: str, *, times: bool = True) -> list[tuple[Any, ...]]:
+    """The merged view, with the times of files that a build only copies."""
     with closing(open_image(source)) as reader:
         stack = load(reader, Progress()).stack
         found = []
@@ -216,7 +216,7 @@ def merged(source: str) -> list[tuple[Any, ...]]:
             link = stack.link(int(stack.inodes[row])) if kind is EntryType.SYMLINK else None
             columns = ("modes", "uids", "gids", "sizes")
             values = [int(getattr(stack, name)[row]) for name in columns]
-            mtime = int(stack.mtimes[row]) if kind is EntryType.FILE else None
+            mtime = int(stack.mtimes[row]) if times and kind is EntryType.FILE else None
             found.append((path, kind.label, *values, link, mtime))
         return found
 
@@ -275,3 +275,115 @@ def test_random_dockerfiles_give_what_the_classic_builder_gives(
     chance = random.Random(seed)
     write_context(workshop.context, chance)
     compare(docker_debian, workshop, random_dockerfile(chance), f"random-{seed}:1")
+
+
+def test_an_engine_loads_the_image_with_its_id_and_history(
+    docker_debian: Engine, workshop: Workshop, tmp_path: Path
+) -> None:
+    workshop.write({"a.txt": "a"})
+    built = workshop.built(
+        'FROM scratch\nENV A=b\nCOPY a.txt /d/\nWORKDIR /d\nEXPOSE 80\nCMD ["x", "y"]\n',
+        tags=("embedded/loads:1",),
+    )
+    read, stop = workshop.engine.export("embedded/loads:1")
+    docker_debian.docker("load", stdin=b"".join(iter(lambda: read(1 << 20), b"")))
+    stop()
+    said = docker_debian.docker("image", "inspect", "--format", "{{.Id}}", "embedded/loads:1")
+    assert said.stdout.decode().strip() == built.image
+    shown = docker_debian.docker(
+        "history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Size}}", "embedded/loads:1"
+    )
+    assert shown.stdout.decode().splitlines() == [
+        'CMD ["x" "y"]|0B',
+        "EXPOSE [80/tcp]|0B",
+        "WORKDIR /d|0B",
+        "COPY a.txt /d/ # buildkit|1B",
+        "ENV A=b|0B",
+    ]
+
+
+COMMANDS = r"""FROM scratch AS base
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+COPY etc /etc
+FROM base
+ARG V=1
+ENV A=b
+RUN echo "V=$V A=$A" > /out && mkdir -p /srv/app && echo data > /srv/app/file
+RUN chown -R app:app /srv && chmod 4755 /srv/app/file && ln /out /hard
+RUN true
+RUN rm /out && mkdir -m 775 /srv/app2 && chown app /srv/app2 && mv /srv/app/file /srv/app2/moved
+RUN rm -r /srv/app && mkdir /srv/app && ln -s ../app2 /srv/app/link
+USER app
+WORKDIR /srv/app2
+RUN id -u > /tmp/id || id -u > mine; pwd >> mine
+SHELL ["/bin/busybox", "ash", "-c"]
+RUN echo $0 "$A" > shell
+"""
+
+
+def test_commands_change_what_the_classic_builder_says(
+    docker_debian: Engine, workshop: Workshop
+) -> None:
+    workshop.write(
+        {
+            "busybox": find_program("busybox").read_bytes(),
+            "etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/srv:/bin/sh\n",
+            "etc/group": "root:x:0:\napp:x:1000:\n",
+        }
+    )
+    (workshop.context / "busybox").chmod(0o755)
+    built = workshop.built(COMMANDS, tags=("commands:1",))
+    command = ("build", "-t", "commands:1", str(workshop.context))
+    docker_debian.docker(*command, env={"DOCKER_BUILDKIT": "0"})
+    assert configuration("embedded:commands:1") == configuration("docker-daemon:commands:1")
+    ours, theirs = (set(merged(f"{way}:commands:1", times=False)) for way in _WAYS)
+    assert not ours ^ theirs, f"{sorted(ours - theirs)}\n{sorted(theirs - ours)}"
+    # A command that changes nothing makes no layer, and all of them are cache hits again.
+    history = workshop.config(built.image)["history"]
+    empty = [each["created_by"] for each in history if each.get("empty_layer")]
+    assert any("true # buildkit" in each for each in empty)
+    again = workshop.built(COMMANDS)
+    assert again.image == built.image
+    assert len(again.cached) == COMMANDS.count("\n") - 2
+
+
+def test_mounts_of_a_command_leave_nothing_in_its_layer(
+    docker_debian: Engine, workshop: Workshop
+) -> None:
+    workshop.write({"busybox": find_program("busybox").read_bytes(), "d/f": "in the context"})
+    (workshop.context / "busybox").chmod(0o755)
+    base = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nENV PATH=/bin\nARG S=1\n"
+    mounts = (
+        "--mount=type=cache,target=/cache --mount=type=bind,source=d,target=/mnt "
+        "--mount=type=tmpfs,target=/t --mount=type=secret,id=token,env=TOKEN"
+    )
+    script = "busybox cat /mnt/f; busybox touch /t/x; echo $TOKEN; echo $S >> /cache/c"
+    built = workshop.built(
+        f"{base}RUN {mounts} {script}; busybox cp /cache/c /copied\n",
+        secrets_={"token": b"the-value"},
+    )
+    log = [each["text"] for each in built.events if each["event"] == "log"]
+    assert log == ["in the contextthe-value"]
+    layer_paths = set(workshop.files(built.image)) - {"/bin", "/bin/busybox", "/bin/sh"}
+    assert layer_paths == {"/copied"}
+    # The cache is kept, and another content of the context is another step.
+    workshop.write({"d/f": "changed"})
+    other = workshop.built(f"{base}RUN {mounts} {script}; busybox cp /cache/c /copied\n")
+    assert workshop.files(other.image)["/copied"][4] == b"1\n1\n"
+
+
+def test_a_command_that_fails_ends_the_build_with_its_code(
+    docker_debian: Engine, workshop: Workshop
+) -> None:
+    workshop.write({"busybox": find_program("busybox").read_bytes()})
+    (workshop.context / "busybox").chmod(0o755)
+    built = workshop.build(
+        "FROM scratch\nCOPY busybox /bin/sh\nRUN echo before; exit 7\nRUN echo after\n"
+    )
+    assert built.failed == 3
+    (failed,) = [each for each in built.events if each["event"] == "step_failed"]
+    assert failed["exit_code"] == 7
+    assert "ended with code 7" in built.problem
+    missing = workshop.build('FROM scratch\nCOPY busybox /bin/sh\nRUN ["/nothing"]\n')
+    assert missing.failed == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +47,7 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.oci.manifest import OCI_CONFIG, describe, json_bytes
 from layerscope.oci.platform import Platform, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
+from layerscope.sandbox.running import Base
 from layerscope.text import visible
 
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -61,6 +62,7 @@ def build_embedded(
     images: StepImages,
     recorder: Recorder,
     cancellation: Cancellation,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> str:
     """Builds an image in the embedded store, and returns its id.
 
@@ -69,7 +71,7 @@ def build_embedded(
     store = images.store
     with store.lease() as lease, closing(Layers(store)) as layers:
         build = _Build(lease, layers, request, document, plan, images, recorder, cancellation)
-        build.context = ContextSource(context)
+        build.context, build.secrets = ContextSource(context), secrets or {}
         return build.run()
 
 
@@ -97,13 +99,17 @@ class _Build:
         cancellation: Cancellation,
     ) -> None:
         self.context: ContextSource
+        self.secrets: Mapping[str, bytes]
         self._store, self._lease, self._layers = images.store, lease, layers
         self._document, self._plan = document, plan
         self._request, self._images = request, images
         self._recorder, self._cancellation = recorder, cancellation
-        progress = Progress()
-        cancellation.on_cancel(progress.cancel)
-        self._bases = Bases(EmbeddedEngine(self._store), lease, request.pull, progress)
+        self._progress = Progress()
+        cancellation.on_cancel(self._progress.cancel)
+        self._bases = Bases(EmbeddedEngine(self._store), lease, request.pull, self._progress)
+        self._sandbox_folder = self._store.folder / "sandbox"
+        self._needed: list[int] = []
+        self._commands_checked = False
         self._cache = BuildCache(self._store)
         given = request.known_arguments
         self._epoch = _epoch(given)
@@ -125,7 +131,7 @@ class _Build:
         if target is None:
             raise BuildFailedError("The build failed: There is no FROM.", "Begin with FROM.")
         self._above.setdefault("TARGETSTAGE", self._found.stages[target].name or "default")
-        needed = sorted(self._found.needed(target))
+        self._needed = needed = sorted(self._found.needed(target))
         for index in needed:
             self._check_sources(self._found.stages[index])
         for instruction in self._found.above:
@@ -172,7 +178,7 @@ class _Build:
             step = self._steps[instruction.index + 1]
             self._start(step)
             with _Failing(self, step):
-                cached = self._execute(instruction, current)
+                cached = self._execute(instruction, current, step)
             self._commit(step, current, cached)
 
     def _start(self, step: Step) -> None:
@@ -224,7 +230,7 @@ class _Build:
                 found = parsed.instructions
                 if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
                     raise StepError(f"ONBUILD cannot run {visible(text)}.")
-                cached = self._execute(found[0], stage)
+                cached = self._execute(found[0], stage, step)
             self._commit(step, stage, cached)
 
     def fail(self, step: Step, error: Exception, code: int | None) -> BuildFailedError:
@@ -233,8 +239,12 @@ class _Build:
 
     # Steps.
 
-    def _execute(self, instruction: Instruction, stage: _Stage) -> bool:
+    def _execute(self, instruction: Instruction, stage: _Stage, step: Step) -> bool:
         """Executes an instruction, and adds what it makes; returns whether it was a cache hit."""
+
+        def log(text: str) -> None:
+            self._recorder.log(step.number, text, step.trigger)
+
         for fault in instruction.faults:
             # What only looks like JSON is read as text.
             if fault.kind is not FaultKind.JSON_INVALID:
@@ -247,7 +257,7 @@ class _Build:
         if keyword in ("COPY", "ADD"):
             return self._copy(instruction, stage)
         if keyword == "RUN":
-            raise StepError("The embedded builder cannot run commands.", "Choose another builder.")
+            return self._run_command(instruction, stage, log)
         raise StepError(f"{visible(keyword)} is not an instruction.")
 
     def _configure(self, instruction: Instruction, stage: _Stage) -> bool:
@@ -258,7 +268,7 @@ class _Build:
         stage.has_cmd |= instruction.keyword == "CMD"
         text = METADATA[instruction.keyword](instruction, stage.state, stage.scope)
         place = _digest(before, text)
-        return self._add(stage, text, place, place, None)
+        return self._add(stage, text, place, place, None, self._hit(place))
 
     def _change_folder(self, instruction: Instruction, stage: _Stage) -> bool:
         before = stage.state.key
@@ -298,6 +308,48 @@ class _Build:
             hit = self._same(place, made)
             return self._add(stage, step.text, place, key, made, hit)
 
+    def _run_command(
+        self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
+    ) -> bool:
+        from layerscope.build.embedded.commands import RunStep, Surroundings, layer_of
+
+        around = Surroundings(
+            self.context,
+            self._sandbox_folder,
+            self.secrets,
+            self._request.network,
+            log,
+            self._progress,
+        )
+        step = RunStep(instruction, stage.state, stage.scope, around)
+        place = _digest(stage.state.key, step.text)
+        key = _digest(place, *step.stamps, str(self._epoch))
+        hit = self._hit(key)
+        if hit is not None:
+            return self._add(stage, step.text, place, key, None, hit)
+        if stage.entry is None:
+            self._store_image(stage)
+        with closing(self._images.open(stage.image)) as reader:
+            base = Base(self._layers.stack(stage.state.layers), reader)
+            with step.ran(base) as outcome:
+                found = layer_of(outcome, self._lease, self._epoch, self._cancellation.check)
+                outcome.keep()
+        layer = None if found is None else StoredLayer.made(*found)
+        return self._add(stage, step.text, place, key, layer)
+
+    def _check_commands(self) -> None:
+        """Raises LayerscopeError, before anything is made, if a RUN could not be executed."""
+        if self._commands_checked:
+            return
+        self._commands_checked = True
+        instructions = (
+            each for index in self._needed for each in self._found.stages[index].instructions
+        )
+        if any(each.keyword == "RUN" for each in instructions):
+            from layerscope.sandbox.rungs import best_rung
+
+            best_rung(self._sandbox_folder)
+
     def _origin(self, instruction: Instruction) -> Any:
         """What `--from` names: a stage, or an image."""
         flag = instruction.flag("from")
@@ -335,7 +387,10 @@ class _Build:
     def _hit(self, key: str) -> CachedStep | None:
         """A step that was made before, with its layer; None if there is none."""
         step = None if self._request.no_cache else self._cache.find(key)
-        return step if step is not None and self._has_layer(step) else None
+        if step is not None and self._has_layer(step):
+            return step
+        self._check_commands()
+        return None
 
     def _has_layer(self, step: CachedStep) -> bool:
         return not step.layer or self._lease.claim(step.layer) == step.size
@@ -364,17 +419,16 @@ class _Build:
         text: str,
         place: str,
         key: str,
-        made: Written | None,
+        made: Written | StoredLayer | None,
         hit: CachedStep | None = None,
     ) -> bool:
         """Adds what a step made, or a hit, to its stage; returns whether it was a hit."""
-        hit = hit or (self._hit(key) if made is None else None)
         if hit is not None:
             layer = StoredLayer.made(hit.layer, hit.size) if hit.layer else None
             created = hit.created
         else:
             created = time_of(self._epoch)
-            layer = self._write(made) if made is not None and len(made.changeset) else None
+            layer = made if isinstance(made, StoredLayer) else self._write(made)
         state = stage.state
         state.add(text, layer, created)
         self._store_image(stage)
@@ -393,7 +447,9 @@ class _Build:
         )
         return hit is not None
 
-    def _write(self, made: Written) -> StoredLayer:
+    def _write(self, made: Written | None) -> StoredLayer | None:
+        if made is None or not len(made.changeset):
+            return None
         pieces = layer_pieces(made.changeset, made.content)
         try:
             return StoredLayer.made(*add_layer(self._lease, pieces, self._cancellation.check))

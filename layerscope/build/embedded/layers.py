@@ -82,12 +82,15 @@ class Layers:
 
     def source(self, layers: Sequence[StoredLayer], key: str) -> ImageSource:
         """The merged view of layers."""
-        stack = Stack([self.changeset(layer) for layer in layers])
+        stack = self.stack(layers)
 
         def read(layer: int, changeset: Changeset, row: int) -> Pieces:
             return self.content(layers[layer], changeset, row)
 
         return ImageSource(stack, read, key)
+
+    def stack(self, layers: Sequence[StoredLayer]) -> Stack:
+        return Stack([self.changeset(layer) for layer in layers])
 
     def content(self, layer: StoredLayer, changeset: Changeset, row: int) -> Pieces:
         return stored_content(self._fd(layer), changeset, row)

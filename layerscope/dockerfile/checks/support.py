@@ -61,14 +61,6 @@ def _flag(name: str, *keywords: str, values: str = "") -> Finder:
     return find
 
 
-def _keyword(name: str) -> Finder:
-    def find(instruction: Instruction, _: Mapping[str, str]) -> Iterator[Span]:
-        if instruction.keyword == name:
-            yield instruction.head
-
-    return find
-
-
 def _mount(kind: str, which: Callable[[MountField], bool] | None = None) -> Finder:
     """A type of mount, or some of its fields."""
 
@@ -122,9 +114,20 @@ _GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^?#]+\.git/?(?:[#?]|\Z)", re.I
 _BOTH = ("ADD", "COPY")
 
 FEATURES: tuple[Feature, ...] = (
-    Feature("RUN", _keyword("RUN"), classic=True, embedded=False),
     Feature("heredocs", _heredocs, (1, 4), (1, 3), (4, 8)),
-    *(Feature(f"RUN --mount=type={kind}", _mount(kind), (1, 2)) for kind in MOUNTS),
+    *(
+        Feature(f"RUN --mount=type={kind}", _mount(kind), (1, 2), embedded=kind != "ssh")
+        for kind in MOUNTS
+    ),
+    *(
+        Feature(
+            f"`from` in a {kind} mount",
+            _mount(kind, lambda field: field.key == "from"),
+            (1, 2),
+            embedded=False,
+        )
+        for kind in ("bind", "cache")
+    ),
     Feature("the size of a tmpfs", _mount("tmpfs", lambda f: f.key == "size"), (1, 4), None, None),
     Feature(
         "a secret as a variable", _mount("secret", lambda f: f.key == "env"), (1, 10), None, (6, 0)

@@ -109,6 +109,8 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         return "The build is still running; ctrl+k stops it." if self._building else ""
 
     def _no_shell(self) -> str:
+        if self.request is not None and self.request.builder == "embedded":
+            return "No engine has this image, so there is no container for a shell."
         return "" if self._last_image else "No step has been committed yet that a shell can run in."
 
     def _no_dockerfile(self) -> str:

@@ -65,7 +65,13 @@ class Workshop:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data if isinstance(data, bytes) else data.encode())
 
-    def build(self, dockerfile: str | bytes, **request: Any) -> Built:
+    def build(
+        self,
+        dockerfile: str | bytes,
+        *,
+        secrets_: Mapping[str, bytes] | None = None,
+        **request: Any,
+    ) -> Built:
         data = dockerfile if isinstance(dockerfile, bytes) else dockerfile.encode()
         path = self.context / "Dockerfile"
         path.write_bytes(data)
@@ -79,7 +85,7 @@ class Workshop:
         context = read_context(self.context, path, "embedded")
         try:
             image = build_embedded(
-                wanted, document, plan, context, images, recorder, Cancellation()
+                wanted, document, plan, context, images, recorder, Cancellation(), secrets_
             )
         except BuildFailedError as error:
             recorder.drain()

@@ -172,8 +172,6 @@ def test_triggers_of_a_base_run_once(shop: Workshop) -> None:
         if each["event"] == "step_committed"
     ]
     assert steps == [(1, 0), (1, 1), (1, 2), (2, 0)]
-    shop.built("FROM scratch\nONBUILD RUN x\n", tags=("runs:1",))
-    assert "cannot run" in shop.build("FROM runs:1\n").problem
 
 
 def test_a_dockerfile_that_changes_nothing_is_its_base(shop: Workshop) -> None:

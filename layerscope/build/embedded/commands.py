@@ -1,0 +1,337 @@
+"""RUN: a command in the sandbox, with its mounts, whose changes become a layer."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import posixpath
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layerscope.build.embedded.metadata import Scope, StepError, clean, command_of, shell_of
+from layerscope.build.embedded.sources import ContextSource, Node, resolve, stored_content
+from layerscope.build.embedded.state import State
+from layerscope.dockerfile.context.ignore import in_context
+from layerscope.dockerfile.syntax.document import Form, Instruction
+from layerscope.dockerfile.syntax.grammar import PREDEFINED_ARGS
+from layerscope.dockerfile.syntax.mounts import Mount as WrittenMount
+from layerscope.dockerfile.syntax.mounts import mounts_of
+from layerscope.engines.embedded.store import Lease
+from layerscope.filesystem.layer_tar import layer_pieces
+from layerscope.images.progress import Progress
+from layerscope.sandbox.running import Base, Command, Outcome, Sandbox
+from layerscope.sandbox.task import Mount, MountKind
+from layerscope.text import decode, visible
+
+if TYPE_CHECKING:
+    from layerscope.build.embedded.layers import Check
+
+_READ = 1 << 16
+_LEAST_WIDTH = 100  # Characters of a command in an error.
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a command can use beside the image below it."""
+
+    context: ContextSource
+    folder: Path  # For caches, and for what lives as long as the step.
+    secrets: Mapping[str, bytes]
+    network: str  # What the build asks for; empty for the host's.
+    log: Log
+    progress: Progress
+
+
+class RunStep:
+    """Raises StepError, in all methods, for what cannot be done."""
+
+    def __init__(
+        self, instruction: Instruction, state: State, scope: Scope, around: Surroundings
+    ) -> None:
+        self._instruction, self._state, self._around = instruction, state, around
+        self._scope = scope
+        self.command = _command(instruction, state)
+        if not self.command:
+            raise StepError("RUN has no command.", "Write RUN COMMAND.")
+        declared = scope.arguments.items()
+        #: Build arguments that the command sees.
+        self._arguments = {
+            name: value
+            for name, value in declared
+            if value is not None and name not in state.variables
+        }
+        self._mounts = list(mounts_of(instruction))
+
+    @property
+    def text(self) -> str:
+        """Its entry in the history."""
+        given = "".join(f" {name}={value}" for name, value in self._arguments.items())
+        arguments = f"|{len(self._arguments)}{given} " if self._arguments else ""
+        return clean(f"RUN {arguments}{' '.join(self.command)} # buildkit")
+
+    @property
+    def stamps(self) -> Iterator[str]:
+        """What its layer depends on besides; the content of files of the context is read."""
+        network = self._instruction.flag("network")
+        yield network.value or "" if network is not None else ""
+        for mount in self._mounts:
+            yield ",".join(f"{field.key}={field.value}" for field in mount.fields)
+            if mount.type == "bind":
+                yield _content(self._around.context, self._bound(mount))
+
+    @contextmanager
+    def ran(self, base: Base) -> Iterator[Outcome]:
+        """Runs the command, and yields what it changed. Raises LayerscopeError as the sandbox."""
+        around = self._around
+        with ExitStack() as stack:
+            environment: dict[str, str] = {}
+            mounts = [self._mount(mount, stack, environment) for mount in self._mounts]
+            proxies = {
+                name: value for name, value in self._scope.given.items() if name in PREDEFINED_ARGS
+            }
+            command = Command(
+                arguments=self.command,
+                env={**proxies, **self._arguments, **self._state.variables, **environment},
+                user=str(self._state.config.get("User") or ""),
+                workdir=self._state.workdir,
+                mounts=[mount for mount in mounts if mount is not None],
+                network=self._network(),
+                hostname="buildkitsandbox",
+            )
+            sandbox = Sandbox(around.folder)
+            streams = stack.enter_context(_logged(around.log))
+            outcome = stack.enter_context(
+                sandbox.ran(base, command, streams=streams, progress=around.progress)
+            )
+            if outcome.code:
+                shown = " ".join(self.command)
+                if len(shown) > _LEAST_WIDTH:
+                    shown = shown[:_LEAST_WIDTH] + "…"
+                raise StepError(
+                    f"The command {visible(shown)} ended with code {outcome.code}.",
+                    code=outcome.code,
+                )
+            yield outcome
+
+    def _network(self) -> bool:
+        flag = self._instruction.flag("network")
+        wanted = flag.value or "" if flag is not None else self._around.network
+        if wanted not in ("", "default", "host", "none"):
+            raise StepError(
+                f"There is no network {visible(wanted)} without an engine.", "Use host or none."
+            )
+        return wanted != "none"
+
+    # Mounts.
+
+    def _mount(
+        self, mount: WrittenMount, stack: ExitStack, environment: dict[str, str]
+    ) -> Mount | None:
+        if mount.type == "secret":
+            return self._secret(mount, stack, environment)
+        target = self._value(mount, "target")
+        if not target:
+            raise StepError(f"A mount of type {visible(mount.type)} has no target.")
+        target = posixpath.normpath(posixpath.join("/", self._state.workdir, target))
+        if mount.type == "tmpfs":
+            return Mount(MountKind.TMPFS, target)
+        if mount.type == "cache":
+            return Mount(MountKind.CACHE, target, str(self._cache(mount, target, stack)))
+        if mount.type == "bind":
+            return self._bind(mount, target, stack)
+        raise StepError(f"There are no mounts of type {visible(mount.type)}.")
+
+    def _value(self, mount: WrittenMount, key: str) -> str:
+        field = mount.field(key)
+        return (
+            "" if field is None or not field.value else self._scope.text(self._state, field.value)
+        )
+
+    def _cache(self, mount: WrittenMount, target: str, stack: ExitStack) -> Path:
+        name = self._value(mount, "id") or target
+        folder = self._around.folder / "caches" / hashlib.sha256(name.encode()).hexdigest()[:32]
+        if self._value(mount, "sharing") == "private":
+            folder = stack.enter_context(_temporary(self._around.folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        mode = self._value(mount, "mode") or "0755"
+        try:
+            folder.chmod(int(mode, 8) & 0o7777)
+        except ValueError:
+            raise StepError(f"mode={visible(mode)} is not a mode.") from None
+        if self._value(mount, "sharing") == "locked":
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        return folder
+
+    def _bound(self, mount: WrittenMount) -> bytes:
+        """The path in the context that is mounted."""
+        text = self._value(mount, "source") or "."
+        path = in_context(text)
+        real, node = resolve(self._around.context, b"" if path == "." else os.fsencode(path))
+        if node is None:
+            raise StepError(f"{visible(text)} is not in the build context.")
+        return real
+
+    def _bind(self, mount: WrittenMount, target: str, stack: ExitStack) -> Mount:
+        """A copy of what is sent: that can be less than the folder has, and may be written to."""
+        path = self._bound(mount)
+        folder = stack.enter_context(_temporary(self._around.folder))
+        copied = folder / "source"
+        _copy(self._around.context, path, copied)
+        write = mount.field("readwrite")
+        writable = write is not None and (write.value or "true") == "true"
+        return Mount(MountKind.CACHE if writable else MountKind.BIND, target, str(copied))
+
+    def _secret(
+        self, mount: WrittenMount, stack: ExitStack, environment: dict[str, str]
+    ) -> Mount | None:
+        target = self._value(mount, "target")
+        name = self._value(mount, "id") or posixpath.basename(target)
+        value = self._around.secrets.get(name)
+        required = mount.field("required")
+        if value is None:
+            if required is not None and (required.value or "true") == "true":
+                raise StepError(f"The secret {visible(name)} is needed.", "Pass it with --secret.")
+            return None
+        variable = self._value(mount, "env")
+        if variable:
+            environment[variable] = value.decode("utf-8", "surrogateescape")
+            if not target:
+                return None
+        file = stack.enter_context(_temporary(self._around.folder)) / "secret"
+        file.touch(0o600)
+        file.write_bytes(value)
+        file.chmod(0o444 if self._state.config.get("User") else 0o400)
+        return Mount(MountKind.SECRET, target or f"/run/secrets/{name}", str(file))
+
+
+def _command(instruction: Instruction, state: State) -> list[str]:
+    heredocs = instruction.heredocs
+    if instruction.form is Form.EXEC or not heredocs:
+        command = command_of(instruction, state)
+        return command if instruction.arguments.strip() else []
+    text = instruction.arguments.strip()
+    first = heredocs[0]
+    if len(heredocs) == 1 and text.startswith("<<") and len(text.split()) == 1:
+        return [*shell_of(state), clean(_script(first.content))]
+    pieces = [text, *(f"{each.content}{each.name}" for each in heredocs)]
+    return [*shell_of(state), clean("\n".join(pieces))]
+
+
+def _script(content: str) -> str:
+    """A script as a shell's command; one with an interpreter of its own is given to that."""
+    if not content.startswith("#!"):
+        return content
+    mark = "EOF_" + hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    interpreter = content[2:].partition("\n")[0].strip()
+    return f"{interpreter} /dev/fd/3 3<<'{mark}'\n{content}{mark}\n"
+
+
+def layer_of(
+    outcome: Outcome, lease: Lease, latest: int | None, check: Check
+) -> tuple[str, int] | None:
+    """Adds what a command changed to the store; returns its diff_id and size, None for nothing."""
+    changeset = outcome.changeset()
+    if not len(changeset):
+        return None
+    fd = outcome.file.fileno()
+    if latest is not None and (changeset.mtimes > latest).any():
+        from layerscope.build.embedded.layers import add_layer
+
+        clamped = replace(changeset, mtimes=np.minimum(changeset.mtimes, latest))
+        pieces = layer_pieces(clamped, lambda row: stored_content(fd, changeset, row))
+        return add_layer(lease, pieces, check)
+    place = 0
+
+    def read(size: int) -> bytes:
+        nonlocal place
+        check()
+        piece = os.pread(fd, min(size, outcome.size - place), place)
+        place += len(piece)
+        return piece
+
+    return lease.add(read)
+
+
+def _tree(context: ContextSource, path: bytes) -> Iterator[tuple[bytes, Node]]:
+    node = context.find(path)
+    if node is not None:
+        yield b"", node
+        if node.is_folder:
+            yield from context.below(path)
+
+
+def _content(context: ContextSource, path: bytes) -> str:
+    """A digest of the files at and below a path."""
+    digest = hashlib.sha256()
+    for inner, each in _tree(context, path):
+        digest.update(b"%s\0%d %d %d\0%s\0" % (inner, each.kind, each.mode, each.size, each.link))
+        for piece in each.content() if each.content is not None else ():
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _copy(context: ContextSource, path: bytes, target: Path) -> None:
+    folders: list[tuple[Path, int]] = []
+    for inner, each in _tree(context, path):
+        place = target / decode(inner) if inner else target
+        if each.is_folder:
+            place.mkdir(exist_ok=True)
+            folders.append((place, each.mode))
+        elif each.link:
+            place.symlink_to(os.fsdecode(each.link))
+        elif each.content is not None:
+            with place.open("wb") as file:
+                for piece in each.content():
+                    file.write(piece)
+            place.chmod(each.mode)
+            os.utime(place, (each.mtime, each.mtime))
+    for place, mode in reversed(folders):
+        place.chmod(mode | 0o700)
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    import tempfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="mount-", dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _logged(log: Log) -> Iterator[tuple[int, int, int]]:
+    """Streams of a command, whose output goes to a log."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    out, into = os.pipe2(os.O_CLOEXEC)
+
+    def read() -> None:
+        import codecs
+
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while piece := os.read(out, _READ):
+            log(decoder.decode(piece))
+
+    thread = threading.Thread(target=read, name="layerscope-output", daemon=True)
+    thread.start()
+    try:
+        yield null, into, into
+    finally:
+        os.close(into)
+        thread.join()
+        os.close(out)
+        os.close(null)
