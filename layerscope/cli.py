@@ -179,7 +179,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--to": _value(
         "TARGET",
         "with --via registry: docker-archive:PATH, oci-archive:PATH or oci:DIR, each with [:REF]; "
-        "the current engine by default",
+        "or embedded:[NAME], layerscope's own store; the current engine by default",
     ),
     "--via": _choice(
         "engine",

@@ -152,6 +152,12 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return _base(environment, "XDG_DATA_HOME", ".local/share") / "layerscope"
 
 
+def store_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Layerscope's own images: LAYERSCOPE_STORE, or `store` in the data folder."""
+    named = environment.get("LAYERSCOPE_STORE")
+    return Path(named).expanduser().absolute() if named else data_folder(environment) / "store"
+
+
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Jobs and unsaved texts: under `$XDG_STATE_HOME` or `~/.local/state`."""
     return _base(environment, "XDG_STATE_HOME", ".local/state") / "layerscope"

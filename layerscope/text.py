@@ -32,7 +32,7 @@ for _power, _letter in enumerate("kmgt", start=1):
 COLORS = re.compile("\x1b\\[[0-9;:]*m")
 
 #: In place of a name, for an image without one.
-_ID = re.compile("(docker-daemon:)?(sha256:)?[0-9a-f]{64}")
+_ID = re.compile("(docker-daemon:|embedded:)?(sha256:)?[0-9a-f]{64}")
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 

@@ -37,7 +37,7 @@ def images(arguments: argparse.Namespace) -> int:
     if arguments.index:
         raise UsageError("--index needs --wasted.")
     with shown_progress("Asking the engine"):
-        found = list_images(arguments.image)
+        found = list_images(arguments.image, _warn)
     write_report(arguments.json, images_document, images_text, found)
     return 0
 
@@ -61,10 +61,10 @@ def _fleet(arguments: argparse.Namespace) -> int:
 
 
 def ps(arguments: argparse.Namespace) -> int:
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.reports.containers_report import containers_document, containers_text
 
-    with shown_progress("Asking the engine"), closing(connect()) as engine:
+    with shown_progress("Asking the engine"), closing(connect_any()) as engine:
         containers = engine.containers(sizes=True)
     write_report(arguments.json, containers_document, containers_text, containers)
     return 0
@@ -72,7 +72,7 @@ def ps(arguments: argparse.Namespace) -> int:
 
 def _wasted_images(arguments: argparse.Namespace) -> int:
     """`images --wasted`: what each image of the engine wastes."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images
     from layerscope.engines.measure_worker import sizes_of
     from layerscope.reports.wasted_images_report import (
@@ -82,7 +82,7 @@ def _wasted_images(arguments: argparse.Namespace) -> int:
     )
 
     sizes: dict[str, ImageSizes] = {}
-    with closing(connect()) as engine, shown_progress("Asking the engine") as progress:
+    with closing(connect_any()) as engine, shown_progress("Asking the engine") as progress:
         described = list(engine_images(engine, arguments.platform))
         for image, _ in described:
             with failures_ignored():  # It is listed as not measured.
@@ -97,7 +97,7 @@ def _wasted_images(arguments: argparse.Namespace) -> int:
 
 def all_waste(arguments: argparse.Namespace) -> int:
     """`waste --all`: what each image of the engine wastes, and why."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images
     from layerscope.engines.measure_worker import read_image
     from layerscope.filesystem.waste_causes import find_causes
@@ -111,7 +111,7 @@ def all_waste(arguments: argparse.Namespace) -> int:
 
     # Of each image, what is written is kept, and not its layers.
     reports: dict[str, tuple[int, Any]] = {}
-    with closing(connect()) as engine, shown_progress("Asking the engine") as progress:
+    with closing(connect_any()) as engine, shown_progress("Asking the engine") as progress:
         described = list(engine_images(engine, arguments.platform))
         listed = {each.summary.id: each for each in listed_images(engine.images(), described, {})}
         for image, _ in described:
@@ -184,12 +184,12 @@ def _find_everywhere(
     arguments: argparse.Namespace, wanted: Finder, progress: Progress
 ) -> Iterator[tuple[Iterator[Match], bool]]:
     """Matches in each image of the engine, and whether all its layers were known."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images, find_in, known_layers
     from layerscope.images.cache.changesets import ChangesetCache
 
     cache = ChangesetCache()
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         for image, containers in engine_images(engine, arguments.platform):
             progress.what = f"Searching {image.reference}"
             changesets: Mapping[int, Changeset] = known_layers(image, cache)

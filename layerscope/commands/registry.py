@@ -68,12 +68,12 @@ def tags(arguments: argparse.Namespace) -> int:
 
 def drift(arguments: argparse.Namespace) -> int:
     """Compares images with their registries; returns 1 if something is behind."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.drift import find_drift
     from layerscope.reports.drift_report import drift_document, drift_text
     from layerscope.reports.progress import shown_progress
 
-    with shown_progress("Asking the registries"), closing(connect()) as engine:
+    with shown_progress("Asking the registries"), closing(connect_any()) as engine:
         found = find_drift(engine, arguments.names, insecure=arguments.insecure)
     write_report(arguments.json, drift_document, drift_text, found)
     return 1 if any(each.is_behind for each in found) else 0

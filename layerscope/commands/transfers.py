@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 
 
 def pull(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.resolve import is_place
     from layerscope.transfer.request import PULL
 
+    if is_place(arguments.name):
+        return _pull_source(arguments)
     reference = _reference(arguments)
     if not arguments.dry_run:
         return _start(PULL, reference, arguments)
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.reports.transfer_report import pull_document, pull_text
     from layerscope.transfer.preview import preview_own_pull, preview_pull
 
     target = _target(arguments)
     with shown_progress("Asking the registry"), ExitStack() as stack:
-        engine = None if target else stack.enter_context(closing(connect()))
+        engine = None if target else stack.enter_context(closing(connect_any()))
         platform, insecure = arguments.platform, arguments.insecure
         if engine is None or arguments.via == "registry":
             found = preview_own_pull(engine, reference, platform, target=target, insecure=insecure)
@@ -42,15 +45,18 @@ def pull(arguments: argparse.Namespace) -> int:
 
 
 def push(arguments: argparse.Namespace) -> int:
+    from layerscope.engines.address import current_address
     from layerscope.transfer.request import PUSH
 
+    if current_address().own_store:
+        arguments.via = "registry"  # There is no other way.
     source = _source(arguments)
     reference = _reference(arguments)
     if reference.digest is not None:
         raise UsageError("A push has a tag, not a digest.", "Write NAME:TAG.")
     if not arguments.dry_run:
         return _start(PUSH, reference, arguments, source)
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.reports.transfer_report import push_document, push_text
     from layerscope.transfer.preview import preview_own_push, preview_push
 
@@ -59,7 +65,7 @@ def push(arguments: argparse.Namespace) -> int:
         if source:
             found = preview_own_push(source, reference, insecure=insecure)
         else:
-            engine = stack.enter_context(closing(connect()))
+            engine = stack.enter_context(closing(connect_any()))
             found = preview_push(engine, reference, insecure=insecure)
     write_report(arguments.json, push_document, push_text, found)
     return 0
@@ -70,7 +76,6 @@ def _source(arguments: argparse.Namespace) -> str:
 
     The name that it gets goes where `_reference` finds it.
     """
-    from layerscope.engines.docker import connect
     from layerscope.transfer.push_sources import named_source, opened_source
 
     source, destination = arguments.source, arguments.destination
@@ -85,7 +90,7 @@ def _source(arguments: argparse.Namespace) -> str:
     if arguments.all_tags and (place or destination):
         raise UsageError("--all-tags is for images of the engine.", "Leave it out.")
     if place and not destination:
-        with opened_source(place, connect, lambda: None) as (_, name):
+        with opened_source(place, None, lambda: None) as (_, name):
             if not name:
                 raise UsageError(
                     f"{visible(source)} does not name its image.",
@@ -101,7 +106,7 @@ def _start(
     arguments: argparse.Namespace,
     source: str = "",
 ) -> int:
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.images.platforms import wanted_platform
     from layerscope.transfer.push_sources import is_file
     from layerscope.transfer.request import TransferRequest, start_transfer
@@ -120,19 +125,50 @@ def _start(
         source=source,
     )
     if not target and not is_file(source):
-        connect().close()  # Without an engine, there is no job.
+        connect_any().close()  # Without an engine, there is no job.
     return start_and_follow(lambda: start_transfer(kind, request), arguments)
+
+
+def _pull_source(arguments: argparse.Namespace) -> int:
+    """Copies an image from any place into layerscope's own store."""
+    from layerscope.engines.address import EMBEDDED
+    from layerscope.engines.docker import connect_any
+    from layerscope.images.platforms import wanted_platform
+    from layerscope.transfer.request import PULL, TransferRequest, start_transfer
+    from layerscope.transfer.targets import parse_place
+
+    if arguments.dry_run or arguments.all_tags:
+        option = "--dry-run" if arguments.dry_run else "--all-tags"
+        raise UsageError(f"{option} is for images in a registry.", f"Leave out {option}.")
+    place = parse_place(arguments.to) if arguments.to else None
+    if place is None:
+        with closing(connect_any()) as engine:
+            own = engine.own_store
+    if not (own if place is None else place.form == EMBEDDED):
+        raise UsageError(
+            f"{visible(arguments.name)} is not in a registry.",
+            "To copy it into layerscope's own store, add --to embedded: or --to embedded:NAME.",
+        )
+    request = TransferRequest(
+        arguments.name,
+        platform=str(wanted_platform(arguments.platform)) if arguments.platform else "",
+        insecure=arguments.insecure,
+        source=arguments.name,
+        target=str(place or f"{EMBEDDED}:"),
+    )
+    return start_and_follow(lambda: start_transfer(PULL, request), arguments)
 
 
 def _target(arguments: argparse.Namespace) -> str:
     """Where a pull goes, checked; empty for the engine. Raises UsageError."""
     if not getattr(arguments, "to", None):
         return ""
-    if arguments.via != "registry":
-        raise UsageError("An engine pulls into itself.", "Add --via registry.")
+    from layerscope.engines.address import EMBEDDED
     from layerscope.transfer.targets import check_place, parse_place
 
     place = parse_place(arguments.to)
+    if arguments.via != "registry" and place.form != EMBEDDED:
+        raise UsageError("An engine pulls into itself.", "Add --via registry.")
     if arguments.all_tags and place.ref:
         raise UsageError("--all-tags gives each image its own name.", "Leave out :REF.")
     check_place(place)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.bounded import open_regular, read_file
-from layerscope.config import ENGINE, home, load
+from layerscope.config import ENGINE, home, load, store_folder
 from layerscope.engines.folders import is_folder
 from layerscope.engines.podman_connections import podman_connections
 from layerscope.errors import EngineError
@@ -22,11 +22,13 @@ from layerscope.records import Record, parse, read
 from layerscope.text import visible
 
 DOCKER_SOCKET = "/var/run/docker.sock"
-EMBEDDED = "embedded"  # Our own store.
+EMBEDDED = "embedded"  # The name of layerscope's own store, and its transport.
 AUTO = "auto"  # The engine that the docker command would use.
 PODMAN = "podman:"  # What precedes the name of a connection of Podman.
 _MOST_CONTEXTS = 1000
 
+_DEFAULT = "the default socket"
+NO_ENGINE = "no engine was found"  # Why our own store is used that nobody has chosen.
 _LIST = "`layerscope engines` lists the engines."
 _DEFAULT = "the default socket"  # What chose an address, if nothing else did.
 _HINT = "Check it with `docker context ls`, or set DOCKER_HOST."
@@ -42,7 +44,11 @@ class Address:
     @property
     def listens(self) -> bool:
         """Whether it is that of a process, and not a data folder or our own store."""
-        return not is_folder(self.host) and self.host != f"{EMBEDDED}:"
+        return not is_folder(self.host) and not self.own_store
+
+    @property
+    def own_store(self) -> bool:
+        return self.host.startswith(f"{EMBEDDED}:")
 
     @property
     def shown(self) -> str:
@@ -181,19 +187,21 @@ def has_engine() -> bool:
 def engine_address(name: str) -> Address:
     """Where an engine listens.
 
-    `name` is `auto`, `default`, a Docker context, `podman:CONNECTION`, a name of `local_sockets`,
-    an address, `embedded`, or a data folder as a source.
+    `name` is `auto`, `default`, `embedded`, a Docker context, `podman:CONNECTION`, a name of
+    `local_sockets`, an address, or a data folder as a source.
 
     Raises EngineError if there is no such engine, or its settings are invalid.
     """
     if name == AUTO:
         if not os.environ.get("DOCKER_HOST") and (context := current_context()) is not None:
             return _address_of(context)
-        return default_address()
+        address = default_address()
+        # Whoever has no engine has at least our own store.
+        return address if _may_listen(address) else _own_store(NO_ENGINE)
     if name == "default":
         return default_address()
     if name.rstrip(":") == EMBEDDED:
-        return Address(f"{EMBEDDED}:", None, "layerscope's own store")
+        return _own_store("its name")
     if is_folder(name):
         return Address(name, None, "its folder")
     if "://" in name:
@@ -215,6 +223,14 @@ def engine_address(name: str) -> Address:
     if context is None:
         raise EngineError(f"The Docker context {visible(name)} has no engine.", _LIST)
     return _address_of(context)
+
+
+def _own_store(why: str) -> Address:
+    return Address(f"{EMBEDDED}:{store_folder()}", None, why)
+
+
+def _may_listen(address: Address) -> bool:
+    return address.why != _DEFAULT or Path(address.host.removeprefix("unix://")).exists()
 
 
 def default_address() -> Address:
@@ -250,7 +266,7 @@ def command_environment() -> dict[str, str]:
             found.pop("DOCKER_HOST", None)
         return found
     address = engine_address(name)
-    if not address.listens:
+    if is_folder(name) or name == EMBEDDED:
         return found
     found.pop("DOCKER_CONTEXT", None)
     found["DOCKER_HOST"] = found["CONTAINER_HOST"] = address.host

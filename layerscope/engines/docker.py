@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from docker.errors import DockerException, NotFound
 
-from layerscope.engines.address import Address, current_address
+from layerscope.engines.address import NO_ENGINE, Address, current_address, default_address
 from layerscope.engines.client import Client
 from layerscope.engines.engine import CommitRequest, ContainerSummary, Engine, Events, Stream
 from layerscope.engines.errors import checked, translated, unreachable
@@ -41,12 +42,10 @@ from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
 from layerscope.records import replace
 from layerscope.text import short_id, visible
 
-if TYPE_CHECKING:
-    from layerscope.engines.embedded.engine import EmbeddedEngine
-
 T = TypeVar("T")
 
 _ID = re.compile("[0-9a-f]{12,64}")  # What is more likely an id than a name.
+_NO_ENGINE = "No engine was found, so this is layerscope's own store."
 _THINKING = 60  # Seconds within which it answers what it may have to compute first, such as sizes.
 _API_SHARED_SIZE = (1, 42)  # The first version of the API whose image list can have shared sizes.
 _API_DISK_USAGE_TYPES = (1, 42)  # The first that can measure images alone.
@@ -297,6 +296,8 @@ def connect(address: Address | None = None) -> DockerEngine:
     Raises EngineError if there is none, access is denied, or it does not answer.
     """
     address = address or current_address()
+    if address.why == NO_ENGINE:
+        raise unreachable(default_address(), FileNotFoundError(errno.ENOENT, ""))
     if not address.listens:
         raise EngineError(
             f"This needs an engine that runs; {address.shown} is a store of images.",
@@ -318,7 +319,7 @@ def connect(address: Address | None = None) -> DockerEngine:
     return engine
 
 
-def connect_any(address: Address | None = None) -> DockerEngine | FolderEngine | EmbeddedEngine:
+def connect_any(address: Address | None = None) -> Engine:
     """As `connect`, also if it is a data folder, which can only be read, or our own store."""
     address = address or current_address()
     if address.listens:
@@ -328,7 +329,7 @@ def connect_any(address: Address | None = None) -> DockerEngine | FolderEngine |
     # Not at the top: a build does not wait for numpy.
     from layerscope.engines.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine()
+    return EmbeddedEngine(notice=_NO_ENGINE if address.why == NO_ENGINE else "")
 
 
 def _name(version: Version) -> str:

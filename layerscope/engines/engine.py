@@ -64,6 +64,8 @@ Events = tuple[Iterator[EngineEvent], Callable[[], object]]
 class Engine:
     host: str  # Where it listens.
     name: str  # What it is, with its version.
+    notice: str = ""  # What users should know of it when it is listed; safe to show.
+    own_store: bool = False  # Whether it is layerscope's own store.
     transport: str = "docker-daemon"  # What precedes its images' names in a source.
     platform: str = ""  # The platform that it builds for by default, such as `linux/amd64`.
 
@@ -119,7 +121,7 @@ class Engine:
     def open(self, name: str, source: str, platform: str | None = None) -> ImageReader | None:
         """Opens an image where the engine keeps it; None if it must be found on disk, or exported.
 
-        `source` is what the reader's image is to be called.
+        `source` is what the reader's image is to be called, if the engine has no name of its own.
         """
         return None
 

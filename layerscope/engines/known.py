@@ -65,6 +65,7 @@ def known_engines() -> list[KnownEngine]:
             add(name, "socket")
     for socket in daemon_sockets():
         add(f"unix://{socket}", "daemon")
+    add(EMBEDDED, "own store")
     for folder in default_folders():
         add(folder, "data folder")
     add(EMBEDDED, "own store")

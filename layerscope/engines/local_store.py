@@ -92,8 +92,8 @@ def is_ssh(engine: DockerEngine) -> bool:
 
 
 def is_local(engine: Engine) -> bool:
-    """Whether an engine listens on a socket of this host."""
-    return engine.host.startswith(("unix://", "http+unix://"))
+    """Whether an engine listens on a socket of this host, or needs none."""
+    return engine.own_store or engine.host.startswith(("unix://", "http+unix://"))
 
 
 class LocalStore:

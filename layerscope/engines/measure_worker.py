@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from layerscope.engines.described import engine_image
-from layerscope.engines.docker import connect
+from layerscope.engines.docker import connect_any
 from layerscope.engines.engine import Engine
 from layerscope.engines.local_store import is_local, open_with
 from layerscope.engines.measuring import MeasuredImage
@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
     os.nice(_NICE)
     if not end_with_parent(int(parent)):
         return
-    engine = connect()
+    engine = connect_any()
     for identifier in ids:
         try:
             image = engine_image(engine, identifier)

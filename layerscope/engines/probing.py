@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from layerscope.engines.docker import DockerEngine, connect_any
-from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import FolderEngine
 from layerscope.engines.known import KnownEngine
@@ -99,7 +98,7 @@ def states(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterat
         yield found[at]
 
 
-def connected(engine: KnownEngine) -> DockerEngine | FolderEngine | EmbeddedEngine:
+def connected(engine: KnownEngine) -> Engine:
     """Connects to an engine; raises LayerscopeError."""
     if engine.problem is not None or engine.address is None:
         raise engine.problem or EngineError(f"{engine.name} has no address.")

@@ -70,7 +70,8 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
     hidden = bool(users) or any(step.shared for step in steps)
     measure = _Measure(engine, images, whole)
     steps = steps if cache else ()
-    return Holdings(images, measure, hidden, stopped, steps, rough=engine.keeps_blobs)
+    rough = engine.keeps_blobs and not engine.own_store
+    return Holdings(images, measure, hidden, stopped, steps, rough, engine.freed_by)
 
 
 class _Measure:
@@ -175,7 +176,8 @@ def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[s
         yield f"Removed {short_id(image.id)}"
     for step in plan.cache:
         reclaimed = engine.remove_cached(step.id)
-        if space is not None:
+        # Our own store measures it with the rest.
+        if space is not None and not engine.own_store:
             space.others += reclaimed
         yield f"Removed build cache {visible(step.id)}"
 

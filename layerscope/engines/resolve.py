@@ -143,27 +143,38 @@ def name_in_engine(source: str) -> str:
     return source
 
 
+def is_place(source: str) -> bool:
+    """Whether a source names a file, a folder or a transport, other than a registry."""
+    transport, colon, rest = source.partition(":")
+    # `docker:27` is the name of an image, and `dir:27` may be one too.
+    named = bool(colon) and transport in TRANSPORTS and not rest[:1].isdigit()
+    return (named and transport != "docker") or _looks_like_path(source)
+
+
 def engine_has(name: str) -> bool:
     """Whether the current engine has an image of this name; not if it does not answer."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
 
     try:
-        with closing(connect()) as engine:
+        with closing(connect_any()) as engine:
             engine.inspect(name)
     except LayerscopeError:
         return False
     return True
 
 
-def list_images(source: str | None) -> Sequence[ImageSummary]:
+def list_images(source: str | None, say: Callable[[str], object] = bool) -> Sequence[ImageSummary]:
     """The images of a data folder or the current engine, newest first, a line for each name.
 
-    Raises LayerscopeError if it does not exist, or cannot be read.
+    `say` receives what users should know about that. Raises LayerscopeError if it does not exist,
+    or cannot be read.
     """
     if source is None or source.rstrip(":") == EMBEDDED:
         from layerscope.engines.docker import connect_any
 
         with closing(connect_any(engine_address(source or chosen_engine()))) as engine:
+            if engine.notice:
+                say(engine.notice)
             return engine.images(sizes=True)
     if not is_folder(source):
         forms = "docker-root:DIR, containerd-root:DIR, containers-storage:[DIR] or embedded:"

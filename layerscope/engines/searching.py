@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from layerscope.engines.docker import connect
+from layerscope.engines.docker import connect_any
 from layerscope.errors import RegistryError, failures_ignored
 from layerscope.images.registry.client import Check, no_check
 from layerscope.images.registry.search import Hit, hit_of, search
@@ -19,7 +19,7 @@ def search_anywhere(
         return search(term, domain, limit, insecure=insecure, check=check)
     except RegistryError as error:
         whole = term if domain == DEFAULT_DOMAIN else f"{domain}/{term}"
-        with failures_ignored(), closing(connect()) as engine:
+        with failures_ignored(), closing(connect_any()) as engine:
             prefix = "" if domain == DEFAULT_DOMAIN else f"{domain}/"
             return [hit_of(found, prefix) for found in engine.search(whole, limit)]
         raise error from None

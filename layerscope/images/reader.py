@@ -91,13 +91,14 @@ class ImageReader(ABC):
         for row in rows:
             yield layer, row, pieces(row)
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         """Read functions over the tars of layers, uncompressed and byte for byte.
 
         `wanted` are diff_ids. Layers come in the order that suits the place, equal ones perhaps
-        once; where their names come last, others are among them: digests show what they are. Each
-        must be read to its end, or not at all. Then `image.document` is known, too. Raises
-        LayerscopeError if a layer cannot be read, or is not kept as its tar.
+        once, each with the diff_id that it should have. Where names come last, that is empty, and
+        other tars are among them: digests show what they are. Each must be read to its end, or not
+        at all. Then `image.document` is known, too. Raises LayerscopeError if a layer cannot be
+        read, or is not kept as its tar.
         """
         raise BadInputError(
             visible(self.image.source), None, "its layers cannot be copied", "Open its image."

@@ -7,7 +7,7 @@ it. A layer is removed with the last image that has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -144,6 +144,9 @@ class Holdings:
             found.setdefault(image.parent, set()).add(image.id)
         return found
 
+    #: Returns exactly what removing images frees, by their ids; None if only `measure` knows.
+    exact: Callable[[Collection[str]], int | None] = lambda _: None
+
 
 def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
     """Works out what removing some images would do.
@@ -233,6 +236,9 @@ def _freed(
             least += size.least
             bounded = bounded and size.most is not None
             most += size.most or 0
+    exact = holdings.exact(going)
+    if exact is not None:
+        return tuple(layers), Bounds(exact, exact)
     if holdings.hidden_users and layers:
         return tuple(layers), Bounds(0, most) if bounded else Bounds(0, None)
     return tuple(layers), Bounds(least, most if bounded else None)

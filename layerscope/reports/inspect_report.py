@@ -195,10 +195,10 @@ def pull_lines(image: Image) -> Iterator[str]:
     size = docker_size(pull_estimate(layers, ()).total)
     count = plural(len(layers), "layer")
     try:
-        from layerscope.engines.docker import connect
+        from layerscope.engines.docker import connect_any
         from layerscope.engines.local_layers import local_layers
 
-        with closing(connect()) as engine:
+        with closing(connect_any()) as engine:
             local = local_layers(engine)
     except LayerscopeError:
         yield f"A pull fetches {size}, in {count}. Without an engine, it is unknown what is here."

@@ -169,11 +169,10 @@ def preview_own_push(
     source: str, reference: Reference, *, insecure: bool = False, check: Check = no_check
 ) -> PushPreview:
     """The same of a push by our own client: asks the registry for each layer."""
-    from layerscope.engines.docker import connect
     from layerscope.transfer.push_sources import opened_source
     from layerscope.transfer.registry_push import layers_there
 
-    with opened_source(source, connect, check) as (image, _):
+    with opened_source(source, None, check) as (image, _):
         there = layers_there(image, reference, insecure=insecure, check=check)
         with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
             now = client.manifest_digest(reference.tag or "", check)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from layerscope.config import cache_folder
-from layerscope.engines.docker import DockerEngine
+from layerscope.engines.address import EMBEDDED
+from layerscope.engines.docker import connect_any
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import split_archive
 from layerscope.engines.resolve import TRANSPORTS, is_path
@@ -68,13 +70,21 @@ def is_file(source: str) -> bool:
 
 @contextmanager
 def opened_source(
-    source: str, connect: Callable[[], DockerEngine], check: Check
+    source: str, engine: Engine | None, check: Check
 ) -> Iterator[tuple[PackedImage, str]]:
-    """An image to push, while the block runs, and its name in the source, if it has one."""
+    """An image to push, while the block runs, and its name in the source, if it has one.
+
+    `engine` has it if it is not in a file; by default the current engine.
+    """
     found = file_source(source)
     if found is None:
-        with _exported(source, connect, check) as file, closing(_archive(file, source)) as archive:
-            yield unpacked(archive, None, source)
+        with _engine_of(source, engine) as (holder, name):
+            if isinstance(holder, EmbeddedEngine):
+                with holder.held(name) as image:
+                    yield image, next(iter(image.tags), "")
+                return
+            with _exported(holder, name, check) as file, closing(_archive(file, source)) as archive:
+                yield unpacked(archive, None, source)
         return
     path, wanted = found
     name = visible(str(path))
@@ -98,17 +108,30 @@ def opened_source(
 
 
 @contextmanager
-def _exported(
-    source: str, connect: Callable[[], DockerEngine], check: Check
-) -> Iterator[IO[bytes]]:
+def _engine_of(source: str, engine: Engine | None) -> Iterator[tuple[Engine, str]]:
+    """The engine that has an image, and the image's name there."""
     transport, _, rest = source.partition(":")
-    engine: Engine
-    if transport == "embedded":
-        from layerscope.engines.embedded.engine import EmbeddedEngine
+    if transport == EMBEDDED:
+        yield EmbeddedEngine(), rest
+        return
+    name = source.removeprefix("docker-daemon:")
+    if engine is not None:
+        yield engine, name
+        return
+    with closing(connect_any()) as connected:
+        yield connected, name
 
-        engine, name = EmbeddedEngine(), rest
-    else:
-        engine, name = connect(), source.removeprefix("docker-daemon:")
+
+def note_pushed(source: str, engine: Engine | None, identifier: str, digest: str) -> None:
+    """Remembers what an image of our own store is in its registry: `NAME@DIGEST`."""
+    if file_source(source) is None:
+        with _engine_of(source, engine) as (holder, _):
+            if isinstance(holder, EmbeddedEngine):
+                holder.note_digest(identifier, digest)
+
+
+@contextmanager
+def _exported(engine: Engine, name: str, check: Check) -> Iterator[IO[bytes]]:
     # A missing image is said so before an export begins.
     engine.inspect(name)
     read, end = engine.export(name)

@@ -20,7 +20,9 @@ class TransferRequest(Record, frozen=True):
     insecure: bool = False  # Whether the registry may be used without TLS.
     via: Literal["engine", "registry"] = "engine"  # Who does it: the engine, or our own client.
     target: str = ""  # Where a pull by our own client goes; empty for the engine.
-    source: str = ""  # What our own client pushes; empty for the engine's image of that name.
+    #: Where a push takes the image from, or a pull that is not from its registry; empty for the
+    #: usual place.
+    source: str = ""
 
 
 _WORKER = "layerscope.transfer.worker"

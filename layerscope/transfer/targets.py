@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from layerscope.config import store_folder
+from layerscope.engines.address import EMBEDDED
 from layerscope.engines.docker import DockerEngine
+from layerscope.engines.embedded.importing import Importer
+from layerscope.engines.embedded.store import Store
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import split_archive
 from layerscope.engines.local_layers import local_layers
@@ -24,12 +29,15 @@ from layerscope.images.archives.writing import (
     write_layout,
 )
 from layerscope.images.image import Image
+from layerscope.images.layer_stream import Read, tar_reader
 from layerscope.images.registry.client import Check
 from layerscope.images.registry.pull_estimate import pull_estimate
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.manifest import Descriptor
+from layerscope.oci.config import parse_config
+from layerscope.oci.manifest import MAX_DOCUMENT, Descriptor
 from layerscope.oci.reference import Reference, parse_reference
-from layerscope.text import visible
+from layerscope.records import go_json
+from layerscope.text import short_id, visible
 
 FORMS = ("docker-archive", "oci-archive", "oci")
 
@@ -38,34 +46,46 @@ FORMS = ("docker-archive", "oci-archive", "oci")
 class Place:
     """What a user names as the target: `docker-archive:PATH[:REF]` and so on."""
 
-    form: str  # One of `FORMS`.
+    form: str  # One of `FORMS`, or `embedded`.
     path: Path
     ref: str  # The name that the image gets there; empty for the one that it is pulled by.
 
     def __str__(self) -> str:
+        if self.form == EMBEDDED:
+            return f"{EMBEDDED}:{self.ref}"
         return f"{self.form}:{self.path}" + (f":{self.ref}" if self.ref else "")
 
 
 def parse_place(text: str) -> Place:
     """The place in a target; its path is made absolute. Raises UsageError."""
     form, _, rest = text.partition(":")
+    if form == EMBEDDED:
+        return Place(EMBEDDED, store_folder(), rest and _name(rest))
     for known in FORMS:
         if form == known and rest:
             path, ref = split_archive(rest)
             if ref and known == "docker-archive":
-                try:
-                    parse_reference(ref)
-                except ValueError:
-                    raise UsageError(f"{visible(ref)} is not the name of an image.") from None
+                _name(ref)
             return Place(known, path.absolute(), ref or "")
     raise UsageError(
         f"{visible(text)} is no place for an image.",
-        "Write docker-archive:PATH, oci-archive:PATH or oci:DIR, with :REF for its name there.",
+        "Write docker-archive:PATH, oci-archive:PATH, oci:DIR, each with :REF for its name there, "
+        "or embedded:NAME.",
     )
+
+
+def _name(text: str) -> str:
+    """A name with its tag; raises UsageError if it is not one that an image can have."""
+    try:
+        return str(replace(parse_reference(text), digest=None))
+    except ValueError:
+        raise UsageError(f"{visible(text)} is not the name of an image.") from None
 
 
 def check_place(place: Place) -> None:
     """Raises UsageError if something is in the way."""
+    if place.form == EMBEDDED:
+        return
     if place.form == "oci":
         is_layout(place.path)
     else:
@@ -92,6 +112,9 @@ class Target:
     def finish(self) -> str:
         """Completes the target; returns where that is, for users; empty for the engine."""
         return ""
+
+    def close(self) -> None:
+        """Lets go of what it needs until all images are there."""
 
 
 class FileTarget(Target):
@@ -131,10 +154,62 @@ class FileTarget(Target):
         return self.name
 
 
+class StoreTarget(Target):
+    """layerscope's own store, which keeps layers uncompressed, as their diff_ids name them."""
+
+    name = f"{EMBEDDED}:"  # With what it has taken last, as a source.
+
+    def __init__(self, ref: str, cancellation: Cancellation) -> None:
+        self._ref = ref
+        self._cancellation = cancellation
+        self._stack = ExitStack()
+        self._importer = self._stack.enter_context(Importer(Store()))
+
+    def whole_index(self) -> bool:
+        return True  # So that the digest that it was pulled by is known later.
+
+    def lacks(self, image: Image, layers: Sequence[Descriptor], check: Check) -> tuple[bool, ...]:
+        return tuple(not self._importer.has(layer.diff_id) for layer in image.layers)
+
+    def put(self, image: PackedImage, reference: Reference) -> str:
+        blobs = {blob.digest: blob for blob in image.blobs}
+        with blobs[image.config.digest].opened() as read:
+            document = b"".join(iter(partial(read, MAX_DOCUMENT), b""))
+        wanted = set(parse_config(go_json(document)).diff_ids)
+        for layer in image.layers:
+            if (blob := blobs.get(layer.digest)) is not None:
+                with blob.opened() as read:
+                    tar = tar_reader(self._checked(read), str(reference), layer.digest)
+                    self._importer.add_layer(tar, wanted)
+        pulled = f"{reference.repository}@{image.top.digest}"
+        name = parse_reference(self._ref) if self._ref else reference
+        # As with `docker pull`, a digest names an image, and moves no tag.
+        named = None if name.tag is None else replace(name, digest=None)
+        found = self._importer.finish(document, named, f"docker://{reference}", pulled)
+        self.name = f"{EMBEDDED}:{named or short_id(found)}"
+        return found
+
+    def finish(self) -> str:
+        return self.name
+
+    def _checked(self, read: Read) -> Read:
+        def checked(size: int) -> bytes:
+            self._cancellation.check()
+            return read(size)
+
+        return checked
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 def target_of(text: str, engine: Engine | None, cancellation: Cancellation) -> Target:
     """The target of that name; the engine without one. Raises LayerscopeError."""
-    if text:
-        return FileTarget(parse_place(text), cancellation)
+    place = parse_place(text) if text else None
+    if place is not None and place.form != EMBEDDED:
+        return FileTarget(place, cancellation)
+    if place is not None or (engine is not None and engine.own_store):
+        return StoreTarget(place.ref if place is not None else "", cancellation)
     if not isinstance(engine, DockerEngine):
         raise EngineError("There is no engine that could load the image.", "Name a target: --to.")
     return EngineTarget(engine, cancellation)

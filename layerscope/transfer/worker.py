@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 from layerscope.engines.address import current_address
 from layerscope.engines.builds import answers
-from layerscope.engines.docker import DockerEngine, connect
+from layerscope.engines.docker import DockerEngine, connect_any
+from layerscope.engines.engine import Engine
 from layerscope.engines.transfers import pull, push
 from layerscope.engines.waiting import waits_reported
 from layerscope.errors import Cancelled, EngineError, LayerscopeError, failures_ignored
@@ -25,6 +26,7 @@ from layerscope.transfer.preview import layer_sizes
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.request import KINDS, PULL, TransferRequest
 
+_CHOOSE = "Choose one with --engine; `layerscope engines` lists them."
 _ANSWER = 2.0  # Seconds within which a running engine answers.
 
 
@@ -40,20 +42,29 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
     cancellation.waits_for = f"The engine at {current_address().shown}"
     pulls = job.kind == PULL.name
     own = request.via == "registry"
+    # Not at the top: an engine's transfer needs little of it.
+    from layerscope.transfer.push_sources import is_file
+    from layerscope.transfer.source_pull import pull_source
+
     try:
         with waits_reported(recorder.warning), ExitStack() as stack:
-
-            def engine() -> DockerEngine:
-                return stack.enter_context(closing(cancellation.ask(connect)))
-
-            if own and pulls:
+            engine: Engine | None = None
+            if not (request.target or is_file(request.source)):
+                engine = stack.enter_context(closing(cancellation.ask(connect_any)))
+                own = own or engine.own_store
+            if engine is None or engine.own_store:
+                cancellation.waits_for = ""
+            where = ""
+            if pulls and request.source:
+                name, where = pull_source(request, recorder, cancellation)
+            elif pulls and own:
                 name, where = _pull_by_registry(request, engine, recorder, cancellation)
             elif own:
-                where = ""
                 name = _push_by_registry(request, engine, recorder, cancellation)
+            elif isinstance(engine, DockerEngine):
+                name = _by_engine(request, engine, recorder, cancellation, pulls=pulls)
             else:
-                where = ""
-                name = _by_engine(request, engine(), recorder, cancellation, pulls=pulls)
+                raise EngineError("There is no engine that could do this.", _CHOOSE)
     except Cancelled:
         recorder.failed(f"Cancelled. {_about_cut(pulls=pulls, own=own)}")
         return CANCELLED
@@ -85,7 +96,7 @@ def _by_engine(
 
 def _pull_by_registry(
     request: TransferRequest,
-    engine: Callable[[], DockerEngine],
+    engine: Engine | None,
     recorder: Recorder,
     cancellation: Cancellation,
 ) -> tuple[str, str]:
@@ -93,33 +104,30 @@ def _pull_by_registry(
     from layerscope.transfer.registry_pull import pull_by_registry
     from layerscope.transfer.targets import target_of
 
-    if request.target:
-        cancellation.waits_for = ""
-    target = target_of(request.target, None if request.target else engine(), cancellation)
-    references = _to_pull(request, cancellation)
-    return pull_by_registry(references, request, target, recorder, cancellation)
+    with closing(target_of(request.target, engine, cancellation)) as target:
+        references = _to_pull(request, cancellation)
+        return pull_by_registry(references, request, target, recorder, cancellation)
 
 
 def _push_by_registry(
     request: TransferRequest,
-    engine: Callable[[], DockerEngine],
+    engine: Engine | None,
     recorder: Recorder,
     cancellation: Cancellation,
 ) -> str:
-    from layerscope.transfer.push_sources import opened_source
+    from layerscope.transfer.push_sources import note_pushed, opened_source
     from layerscope.transfer.registry_push import push_by_registry
 
     references = [parse_reference(request.reference)]
-    if request.all_tags:
-        references = list(_to_push(request, engine(), cancellation))
-    elif request.source:
-        cancellation.waits_for = ""
+    if request.all_tags and engine is not None:
+        references = list(_to_push(request, engine, cancellation))
     name = ""
     for reference in references:
         recorder.started(str(reference))
         source = request.source or str(reference)
         with opened_source(source, engine, cancellation.check) as (image, _):
             name = push_by_registry(image, reference, request, recorder, cancellation)
+        note_pushed(source, engine, name, f"{reference.repository}@{recorder.digest}")
     return name
 
 
@@ -132,7 +140,7 @@ def _to_pull(request: TransferRequest, cancellation: Cancellation) -> Iterator[R
 
 
 def _to_push(
-    request: TransferRequest, engine: DockerEngine, cancellation: Cancellation
+    request: TransferRequest, engine: Engine, cancellation: Cancellation
 ) -> Iterator[Reference]:
     reference = parse_reference(request.reference)
     if not request.all_tags:
@@ -205,7 +213,7 @@ def _own_pull(reference: Reference) -> str:
 def _about_cut(*, pulls: bool, own: bool = False) -> str:
     """What becomes of what was transferred already."""
     if pulls and own:
-        return "What was fetched is kept; the next pull with --via registry goes on from there."
+        return "What was fetched is kept; the next attempt goes on from there."
     if pulls:
         return "Complete layers stay; the engine starts the others again."
     return "Layers that the registry has are not pushed again."

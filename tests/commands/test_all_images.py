@@ -79,8 +79,8 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ExportingEngine:
     """The layers of three of its images are in the cache, and nothing else."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = ExportingEngine()
-    monkeypatch.setattr(docker, "connect", lambda: found)
-    monkeypatch.setattr(local_store, "connect", lambda: found)
+    monkeypatch.setattr(docker, "connect_any", lambda: found)
+    monkeypatch.setattr(local_store, "connect_any", lambda: found)
     cache = ChangesetCache()
     for diff_id, entries in CONTENT.items():
         cache.put(diff_id, changeset(*entries))

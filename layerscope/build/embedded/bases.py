@@ -11,7 +11,7 @@ from layerscope.build.embedded.metadata import StepError
 from layerscope.build.embedded.state import State, StoredLayer
 from layerscope.engines.embedded.contents import EmbeddedReader
 from layerscope.engines.embedded.engine import EmbeddedEngine
-from layerscope.engines.embedded.importing import import_image
+from layerscope.engines.embedded.importing import LayerState, import_image
 from layerscope.engines.embedded.store import Lease
 from layerscope.errors import LayerscopeError, NotFoundError, PlatformMissingError
 from layerscope.images.progress import Progress
@@ -89,11 +89,11 @@ class Bases:
         with closing(RegistryReader(f"docker://{name}", self.progress, platform=wanted)) as reader:
             last = 0.0
 
-            def on_layer(diff_id: str, current: int, total: int | None) -> None:
+            def on_layer(diff_id: str, state: LayerState, current: int) -> None:
                 nonlocal last
-                if total is not None or time.monotonic() > last + _PERIOD:
+                if state != "downloading" or time.monotonic() > last + _PERIOD:
                     last = time.monotonic()
-                    done = "complete" if total is not None else docker_size(current)
+                    done = docker_size(current) if state == "downloading" else "complete"
                     say(f"{short_id(diff_id)}: {done}")
 
             pulled = f"{reference.repository}@{reader.digest}" if reader.digest else ""

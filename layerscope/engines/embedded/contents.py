@@ -24,7 +24,7 @@ from layerscope.oci.manifest import (
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.records import go_json
 
-#: The annotation of an entry that says where it was pulled from: `NAME@DIGEST`, several in lines.
+#: The annotation of an entry that says where it is in registries: `NAME@DIGEST`, with blanks.
 PULLED = "io.layerscope.pulled"
 
 Document = dict[str, Any]
@@ -125,6 +125,12 @@ def named(entry: Document, reference: Reference | None) -> Document:
         annotations[FULL_NAME] = f"{reference.domain}/{reference.path}:{reference.tag}"
     bare = {key: value for key, value in entry.items() if key != "annotations"}
     return {**bare, "annotations": annotations} if annotations else bare
+
+
+def note_pulled(entry: Document, digest: str) -> None:
+    """Adds `NAME@DIGEST` to where an entry is in registries."""
+    known = dict.fromkeys([*_pulled(entry), digest])
+    entry["annotations"] = {**(entry.get("annotations") or {}), PULLED: " ".join(known)}
 
 
 def give_name(entries: list[Document], entry: Document, reference: Reference | None) -> None:

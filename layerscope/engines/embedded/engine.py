@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.build_cache import (
@@ -21,6 +21,7 @@ from layerscope.engines.embedded.contents import (
     kept_images,
     name_of,
     named,
+    note_pulled,
     open_entry,
     reached,
     take_name,
@@ -41,7 +42,7 @@ from layerscope.images.answers import (
     RootFs,
 )
 from layerscope.images.archives.save_format import same_reference
-from layerscope.images.archives.writing import archive_pieces
+from layerscope.images.archives.writing import PackedImage, archive_pieces
 from layerscope.images.image import history_of
 from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import ImageSummary, StoredImage, summaries, unix_time
@@ -56,10 +57,12 @@ _POLL = 1.0  # Seconds between two looks at the index.
 
 class EmbeddedEngine(Engine):
     transport = EMBEDDED
+    own_store = True
     name = "The embedded store"
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, *, notice: str = "") -> None:
         self.store = store or Store()
+        self.notice = notice
         self.host = f"{EMBEDDED}:{self.store.file}"
         self.platform = str(host_platform())
         self._known: tuple[object, list[Kept]] | None = None
@@ -189,16 +192,37 @@ class EmbeddedEngine(Engine):
         kept = self.find(name)
         entry = kept.descriptor.document
         reference = next((own for own in kept.names if same_reference(own, name)), kept.reference)
-        source = source or f"{EMBEDDED}:{reference}"
+        # That always opens it, whatever the current engine.
+        source = f"{EMBEDDED}:{reference}"
         return open_entry(self.store.files(), entry, platform, source, reference)
 
     def export(self, name: str, platform: Platform | None = None) -> Stream:
-        with closing(self.open(name, "", None if platform is None else str(platform))) as reader:
-            kept = self.find(name)
-            tags = () if kept.id == name else self._names_of(kept)
-            packed = pack(self.store, reader, tags)
-        pieces = archive_pieces([packed], docker=True)
+        pieces = archive_pieces([self.packed(name, platform)], docker=True)
         return reader_of_pieces(pieces), pieces.close
+
+    def packed(self, name: str, platform: Platform | None = None) -> PackedImage:
+        """An image as its blobs, with all its names, or none if it is asked for by its id."""
+        kept = self.find(name)
+        tags = () if kept.id == name else self._names_of(kept)
+        with closing(self.open(name, "", None if platform is None else str(platform))) as reader:
+            return pack(self.store, reader, tags)
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[PackedImage]:
+        """The same, and nobody removes its blobs as long as the block lasts."""
+        with self.store.lease() as lease:
+            packed = self.packed(name)
+            for blob in packed.blobs:
+                lease.claim(blob.digest)
+            yield packed
+
+    def note_digest(self, identifier: str, digest: str) -> None:
+        """Remembers what an image is called in a registry: `NAME@DIGEST`."""
+        digests = {each.descriptor.digest for each in self.kept() if each.id == identifier}
+        with self.store.changed() as change:
+            for entry in change.entries:
+                if entry["digest"] in digests:
+                    note_pulled(entry, digest)
 
     def layers_size(self) -> int:
         return sum(self.store.sizes().values())
@@ -284,6 +308,7 @@ class EmbeddedEngine(Engine):
         return change.freed
 
     def _unused(self) -> dict[str, int]:
+        """The blobs that neither an image nor an earlier build needs."""
         needed = [*self.store.entries(), *cached_entries(self.store)]
         used = reached(self.store.files(), needed)
         return {digest: size for digest, size in self.store.sizes().items() if digest not in used}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Literal, Self
 
 from layerscope.engines.embedded.contents import PULLED, give_name
-from layerscope.engines.embedded.store import Lease, Read, Store
+from layerscope.engines.embedded.store import Read, Store
 from layerscope.errors import BadInputError, LayerscopeError
-from layerscope.images.image import Image, missing_text
+from layerscope.images.image import missing_text
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.oci.config import ConfigError, parse_config
 from layerscope.oci.manifest import (
     OCI_CONFIG,
     OCI_LAYERS,
@@ -19,10 +23,87 @@ from layerscope.oci.manifest import (
     image_manifest,
 )
 from layerscope.oci.reference import Reference
+from layerscope.records import go_json
 from layerscope.text import visible
 
-#: Receives a layer's diff_id, its bytes so far, and its size once all of them are there.
-OnLayer = Callable[[str, int, int | None], object]
+LayerState = Literal["exists", "downloading", "done"]
+#: Receives the diff_id of a layer, empty while it is not known; what happens to it; and how many of
+#: its bytes are here.
+OnLayer = Callable[[str, LayerState, int], object]
+
+
+class Importer:
+    """An image that comes into the store: first its layers, then the rest under its name.
+
+    What was added and claimed stays as long as the block lasts; what is not part of an image then
+    is garbage, which the next attempt can still use.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held = store.lease()
+        self.sizes: dict[str, int] = {}  # Of the layers that are there, by diff_id.
+
+    def __enter__(self) -> Self:
+        self._lease = self._held.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._held.__exit__(kind, error, trace)
+
+    def has(self, diff_id: str) -> bool:
+        """Whether a layer is there, which nobody removes then."""
+        if diff_id not in self.sizes:
+            size = self._lease.claim(diff_id)
+            if size is None:
+                return False
+            self.sizes[diff_id] = size
+        return True
+
+    def add_layer(self, read: Read, wanted: Sequence[str] | set[str]) -> str:
+        """Adds an uncompressed layer if its diff_id is wanted; returns that."""
+        diff_id, size = self._lease.add(read, wanted)
+        if diff_id in wanted:
+            self.sizes[diff_id] = size
+        return diff_id
+
+    def finish(
+        self, document: bytes, reference: Reference | None, source: str, pulled: str = ""
+    ) -> str:
+        """Adds the image of a configuration, and returns its id: the digest of that.
+
+        `source` is where it comes from, for errors, and `pulled` its `NAME@DIGEST` in a registry.
+        Raises LayerscopeError if a layer is not there.
+        """
+        try:
+            image = parse_config(go_json(document))
+        except (ConfigError, ValueError):
+            problem = "it does not hold the image's configuration"
+            raise BadInputError(visible(source), None, problem, "Save it, and load that.") from None
+        for index, diff_id in enumerate(image.diff_ids):
+            if not self.has(diff_id):
+                problem = f"layer {index} is not the one that the configuration names"
+                raise BadInputError(visible(source), None, f"{problem}, {visible(diff_id)}")
+        config = self._lease.add_document(document, describe(document, OCI_CONFIG))
+        layers = [
+            Descriptor(OCI_LAYERS[None], diff_id, self.sizes[diff_id], {})
+            for diff_id in image.diff_ids
+        ]
+        data = image_manifest(config, layers)
+        both = image.os and image.architecture
+        platform = f"{image.os}/{image.architecture}" if both else None
+        manifest = self._lease.add_document(data, describe(data, OCI_MANIFEST, platform))
+        entry = manifest.document
+        if pulled:
+            entry["annotations"] = {PULLED: pulled}
+        with self._store.changed() as change:
+            give_name(change.entries, entry, reference)
+        return config.digest
 
 
 def import_image(
@@ -33,11 +114,12 @@ def import_image(
     on_layer: OnLayer = lambda *_: None,
     pulled: str = "",
 ) -> str:
-    """Adds an image under a name, or none, and returns its id: the digest of its configuration.
+    """Adds an image under a name, or none, and returns its id.
+
+    `pulled` is its `NAME@DIGEST` in a registry.
 
     Layers that the store has are not read. A layer counts if its digest is the diff_id that the
-    configuration names, so what arrives is what was meant. `pulled` is `NAME@DIGEST` in its
-    registry.
+    configuration names, so what arrives is what was meant.
 
     Raises LayerscopeError if the image is incomplete or damaged, or there is no room; layers that
     were complete stay, for the next attempt.
@@ -45,68 +127,30 @@ def import_image(
     image = reader.image
     if image.missing:
         raise LayerscopeError(f"{missing_text(image)} It cannot be copied without them.")
-    with store.lease() as lease:
-        sizes = _import_layers(lease, reader, progress, on_layer)
-        image = reader.image
-        config = describe(_document(image), OCI_CONFIG)
-        layers = [
-            Descriptor(OCI_LAYERS[None], layer.diff_id, sizes[layer.diff_id], {})
-            for layer in image.layers
-        ]
-        data = image_manifest(config, layers)
-        lease.add_document(image.document, config)
-        manifest = lease.add_document(data, describe(data, OCI_MANIFEST, _platform(image)))
-        entry = manifest.document
-        if pulled:
-            entry["annotations"] = {PULLED: pulled}
-        with store.changed() as change:
-            give_name(change.entries, entry, reference)
-    return config.digest
+    with Importer(store) as importer:
+        wanted = {layer.diff_id for layer in image.layers if not importer.has(layer.diff_id)}
+        for diff_id, size in importer.sizes.items():
+            on_layer(diff_id, "exists", size)
+        # Some places know the configuration only once all has been read.
+        if wanted or not image.document:
+            for meant, read in reader.tars(progress, wanted):
+                watched = _watched(read, progress, partial(on_layer, meant, "downloading"))
+                diff_id = importer.add_layer(watched, wanted)
+                if diff_id in wanted:
+                    on_layer(diff_id, "done", importer.sizes[diff_id])
+        return importer.finish(reader.image.document, reference, image.source, pulled)
 
 
-def _import_layers(
-    lease: Lease, reader: ImageReader, progress: Progress, on_layer: OnLayer
-) -> dict[str, int]:
-    """Adds the layers that are not there; returns the sizes of all of them by diff_id."""
-    layers = reader.image.layers
-    sizes: dict[str, int] = {}
-    for layer in layers:
-        size = lease.claim(layer.diff_id)
-        if size is not None and layer.diff_id not in sizes:
-            on_layer(layer.diff_id, size, size)
-            sizes[layer.diff_id] = size
-    wanted = {layer.diff_id for layer in layers} - sizes.keys()
-    # Some places know the configuration only once all has been read.
-    if wanted or not reader.image.document:
-        for read in reader.tars(progress, wanted):
-            digest, size = lease.add(_watched(read, progress), wanted)
-            if digest in wanted:
-                on_layer(digest, size, size)
-                sizes[digest] = size
-    for layer in layers:
-        if layer.diff_id not in sizes:
-            problem = f"layer {layer.index} is not the one that the configuration names"
-            raise BadInputError(
-                visible(reader.image.source), None, f"{problem}, {visible(layer.diff_id)}"
-            )
-    return sizes
+def _watched(read: Read, progress: Progress, report: Callable[[int], object]) -> Read:
+    before = progress.done
+    done = 0
 
-
-def _watched(read: Read, progress: Progress) -> Read:
     def watched(size: int) -> bytes:
+        nonlocal done
         piece = read(size)
-        progress.advance(progress.done + len(piece))
+        done += len(piece)
+        progress.advance(before + done)
+        report(done)
         return piece
 
     return watched
-
-
-def _document(image: Image) -> bytes:
-    if not image.document:
-        problem = "it does not hold the image's configuration"
-        raise BadInputError(visible(image.source), None, problem, "Save the image, and load that.")
-    return image.document
-
-
-def _platform(image: Image) -> str | None:
-    return f"{image.os}/{image.architecture}" if image.os and image.architecture else None

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.bounded import read_file
-from layerscope.config import data_folder
+from layerscope.config import store_folder
 from layerscope.engines.waiting import patiently
 from layerscope.errors import EngineError, LayerscopeError
 from layerscope.images.archives.blob_store import (
@@ -46,8 +46,6 @@ from layerscope.oci.manifest import (
 from layerscope.text import visible
 from layerscope.writing import failure, new_file, write_all
 
-STORE = "LAYERSCOPE_STORE"  # The variable that names another folder.
-
 _LAYOUT, _VERSION = "oci-layout", b'{"imageLayoutVersion":"1.0.0"}'
 _BLOBS, _LEASES = "blobs/sha256", "leases"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -60,12 +58,6 @@ _HINT = "Make room: `layerscope prune` shows what can go. Or set LAYERSCOPE_STOR
 
 Read = Callable[[int], bytes]
 Document = dict[str, Any]
-
-
-def store_folder() -> Path:
-    """Where the store is: LAYERSCOPE_STORE, or `store` in the user's data folder."""
-    named = os.environ.get(STORE)
-    return Path(named).expanduser() if named else data_folder() / "store"
 
 
 @dataclass(slots=True)

@@ -158,7 +158,7 @@ class RemoteReader(ImageReader):
             if answers is not None:
                 answers.close()
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         """Whole layers are exported by the engine."""
         yield from self._export.tars(progress, wanted)
         self.image = replace(self.image, document=self._export.image.document)

@@ -80,15 +80,13 @@ class _StreamedReader(ImageReader):
             self._archive.reopen, self._archive.uncompressed, names, wanted
         )
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         names = {
-            name
+            name: layer.diff_id
             for (name, _), layer in zip(self._read, self.image.layers, strict=True)
             if layer.diff_id in wanted
         }
-        yield from tars_in_stream(
-            self._archive.reopen, self._archive.uncompressed, names.__contains__
-        )
+        yield from tars_in_stream(self._archive.reopen, self._archive.uncompressed, names.get)
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         return None

@@ -110,7 +110,7 @@ class EngineExportReader(ImageReader):
             if index not in given and index not in known:
                 yield index, changeset
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         """See `ImageReader.tars`; names of layers come last in old exports."""
         image = self.image
         documents: dict[str, bytes] = {}
@@ -121,7 +121,7 @@ class EngineExportReader(ImageReader):
                 if list(parse_config(go_json(data)).diff_ids) == diff_ids:
                     documents[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
 
-        yield from tars_in_stream(self._exported, self._file, lambda _: True, take)
+        yield from tars_in_stream(self._exported, self._file, lambda _: "", take)
         # containerd's ids are those of manifests.
         found = documents.get(image.id) or next(iter(documents.values()), b"")
         self.image = replace(image, document=found)

@@ -254,12 +254,13 @@ def contents_in_stream(
 def tars_in_stream(
     reopen: Reopen,
     file: str,
-    wanted: Callable[[str], bool],
+    wanted: Callable[[str], str | None],
     document: Callable[[bytes], object] = bool,
-) -> Iterator[Read]:
-    """`ImageReader.tars` of an archive that is read again: entries that are wanted by name.
+) -> Iterator[tuple[str, Read]]:
+    """`ImageReader.tars` of an archive that is read again.
 
-    All that looks like a JSON document goes to `document`.
+    `wanted` has the diff_id of an entry by its name, and None for others. All that looks like a
+    JSON document goes to `document`.
     """
     try:
         with reopen() as read:
@@ -273,7 +274,10 @@ def tars_in_stream(
                 is_tar = len(start) == 512 and checksum_matches(start)
                 if size <= MAX_DOCUMENT and start[:1] == b"{" and not is_tar:
                     document(source.read(offset, size))
-                elif wanted(name) and (is_tar or _may_be_layer(name, size, start)):
-                    yield tar_reader(whole_reader(source.part(offset, size), size), file, name)
+                elif (is_tar or _may_be_layer(name, size, start)) and (
+                    diff_id := wanted(name)
+                ) is not None:
+                    stored = whole_reader(source.part(offset, size), size)
+                    yield diff_id, tar_reader(stored, file, name)
     except (TarError, TruncatedError) as error:
         raise BadInputError(file, error.offset, "the archive has changed or ended early") from None

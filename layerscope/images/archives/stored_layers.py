@@ -91,11 +91,12 @@ class StoredLayersReader(ImageReader):
                 # Its file is gone: all other errors are raised by the pieces.
                 yield from unreadable(number, rows, error)
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         for stored, layer in zip(self._layers, self.image.layers, strict=True):
             if layer.diff_id in wanted and not layer.missing:
                 with self._store.opened(stored.file) as (source, size, _):
-                    yield tar_reader(whole_reader(source, size), self._store.file, stored.name)
+                    read = whole_reader(source, size)
+                    yield layer.diff_id, tar_reader(read, self._store.file, stored.name)
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         with self._store.opened(self._layers[layer].file) as (source, _, _):

@@ -183,12 +183,12 @@ class RegistryReader(ImageReader):
                 with closing(self._blob(layer)) as blob:
                     yield from whole_contents(layer, blob, changeset, streamed, self._name(), what)
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         for layer in self.image.layers:
             if layer.diff_id in wanted:
                 name = f"{self._name()}, {self._what(layer.index)}"
                 with closing(self._blob(layer.index, progress.check)) as blob:
-                    yield tar_reader(blob.read, name, layer.diff_id)
+                    yield layer.diff_id, tar_reader(blob.read, name, layer.diff_id)
                     blob.verify()
 
     def close(self) -> None:

@@ -199,8 +199,8 @@ class FolderReader(FolderLayers, ImageReader):
                 self._walked.add(index)
             yield index, changeset
 
-    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[Read]:
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
         for folder, layer in zip(self._folders, self.image.layers, strict=True):
             if layer.diff_id in wanted:
                 with closing(folder.tar()) as pieces:
-                    yield reader_of_pieces(pieces)
+                    yield layer.diff_id, reader_of_pieces(pieces)

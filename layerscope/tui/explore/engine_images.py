@@ -80,6 +80,7 @@ class EngineImages:
     name: str = ""  # What the engine is called, safe to show; empty until it has answered.
     _problem: Problem | None = None
     _engine: Engine | None = None
+    _notice: str = ""  # What was said about the engine when it was listed.
     _tries: int = 0  # How often it is still asked before a problem is shown.
     _due: bool = False  # Whether it is about to be asked what has changed.
     _facts: dict[str, ImageFacts] = field(default_factory=dict)  # By id of the image.
@@ -136,7 +137,13 @@ class EngineImages:
     def _listed(self, listed: _Listed) -> None:
         engine, images = self._engine, _ = listed
         self.name, self._problem, self._tries = visible(engine.name), None, _TRIES
-        self._images.set_listed(images, self._clock(), None)
+        if engine.own_store:
+            self._images.set_stored(images, self._clock(), engine.notice)
+        else:
+            self._images.set_listed(images, self._clock(), None)
+        if images and engine.notice != self._notice:
+            self._say(engine.notice)
+        self._notice = engine.notice
         self._changed()
         self._list_containers()
         ids = frozenset(image.id for image in images)

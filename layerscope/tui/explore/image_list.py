@@ -210,6 +210,14 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
     ) -> None:
         self.set_placeholder(*self._without_images(problem))
+        self._show_listed(images, now)
+
+    def set_stored(self, images: Sequence[ImageSummary], now: float, notice: str) -> None:
+        """Shows the images of our own store; `notice` says why that one."""
+        self.set_placeholder(*self._empty_store(notice))
+        self._show_listed(images, now)
+
+    def _show_listed(self, images: Sequence[ImageSummary], now: float) -> None:
         before, row = self.item, self.cursor
         lines: dict[str, list[ImageSummary]] = {}
         for line in images:
@@ -236,6 +244,20 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         press += f", {key_of(self, 'main.engines')} for other engines:"
         lines += [("", "text"), (press, "text")]
         lines += [(line, "muted") for line in source_lines(without_engine=True)]
+        keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
+        return [*lines, ("", "text"), (keys, "muted")]
+
+    def _empty_store(self, notice: str) -> list[tuple[str, str]]:
+        """What can be done from an empty store of our own, as lines and their styles."""
+        ways = {
+            "main.open": "opens an archive, or looks into a registry without a pull",
+            "images.pull": "pulls an image into the store",
+            "main.edit": "writes a Dockerfile",
+            "main.reload": "looks for an engine again, once Docker or Podman runs",
+        }
+        lines = [(notice, "text")] if notice else []
+        lines += [("The embedded store has no images yet.", "text"), ("", "text")]
+        lines += [(f"{key_of(self, key):<3} {does}", "muted") for key, does in ways.items()]
         keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
         return [*lines, ("", "text"), (keys, "muted")]
 
@@ -310,7 +332,8 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     def is_open(self, row: ImageRow) -> bool:
         source, identifier = self._open
         names = {line.name or line.id for line in row.image.lines}
-        return identifier == row.image.first.id or source.removeprefix("docker-daemon:") in names
+        name = source.removeprefix("docker-daemon:").removeprefix("embedded:")
+        return identifier == row.image.first.id or name in names
 
     @property
     def source(self) -> str:

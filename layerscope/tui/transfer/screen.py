@@ -205,7 +205,9 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
 
     def action_open(self) -> None:
         self.dismiss(None)
-        self._from.go(Goal(source=f"docker-daemon:{self._state.image or self._job.title}"))
+        end = self._state.end
+        place = end.text if end is not None else None  # Where our own client has put it.
+        self._from.go(Goal(source=place or f"docker-daemon:{self._state.image or self._job.title}"))
 
     def action_cancel(self) -> None:
         self.say(f"Stopping the {self._job.kind}…")

@@ -258,3 +258,30 @@ async def test_the_title_has_the_short_id_of_an_image_without_a_name(drive: Driv
     async with drive(name, reader=reader) as ui:
         assert ui.lines[0].split()[:2] == ["layerscope", "0123456789ab"]
         assert "0123456789abcd" not in ui.lines[0]
+
+
+class _Store(fakes.FakeEngine):
+    name, own_store = "The embedded store", True
+    notice = "No engine was found, so this is layerscope's own store."
+
+
+async def test_an_empty_store_of_our_own_says_what_can_be_done_from_here(drive: Drive) -> None:
+    async with drive(None, engine=_Store([]), size=(80, 24)) as ui:
+        for text in (
+            "No engine was found, so this is layerscope's own store.",
+            "The embedded store has no images yet.",
+            "o   opens an archive, or looks into a registry without a pull",
+            "<   pulls an image into the store",
+            "e   writes a Dockerfile",
+            "R   looks for an engine again, once Docker or Podman runs",
+        ):
+            assert text in ui.text
+        await ui.press("o")
+        assert "Open an image" in ui.text
+
+
+async def test_a_store_of_our_own_with_images_says_once_why_it_is_shown(drive: Drive) -> None:
+    async with drive(None, engine=_Store(fakes.IMAGES)) as ui:
+        await ui.until(lambda: _Store.notice in ui.text)
+        assert "hello" in ui.text
+        assert "The embedded store" in ui.text

@@ -99,13 +99,9 @@ def test_two_references_are_the_same_image_with_defaults_filled_in() -> None:
         ("docker:", "Write docker://HOST/NAME:TAG."),
         (
             "foo:bar:baz",
-            "foo is not a transport that layerscope knows. It knows container, dir, docker,",
+            "foo is not a transport that layerscope knows. It knows container, containerd-root,",
         ),
         ("ftp://x/y", "ftp is not a transport"),
-        (
-            "containers-storage:debian:12",
-            "layerscope does not read containers-storage: sources yet.",
-        ),
         ("Debian", "Debian is neither a file nor the name of an image. Write NAME:TAG, or"),
         ("UPPER:tag", "UPPER:tag is neither a file nor"),
         ("localhost:5000/Foo:1", "localhost:5000/Foo:1 is neither a file nor"),

@@ -128,10 +128,7 @@ class Pusher:
         recorder = Recorder(lambda event: self.events.append(dict(event)))
         cancellation = Cancellation()
 
-        def no_engine() -> Any:
-            raise AssertionError
-
-        with opened_source(source, no_engine, cancellation.check) as (image, _):
+        with opened_source(source, None, cancellation.check) as (image, _):
             found = push_by_registry(image, reference, request, recorder, cancellation)
         recorder.finished(found)
         return found

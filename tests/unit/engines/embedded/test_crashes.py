@@ -124,8 +124,8 @@ def test_an_import_that_fails_keeps_whole_layers_for_the_next_attempt(tmp_path: 
     engine = EmbeddedEngine(Store(tmp_path / "store"))
     taken: list[str] = []
 
-    def stop_at_second(diff_id: str, _: int, __: int | None) -> None:
-        taken.append(diff_id)
+    def stop_at_second(diff_id: str, state: str, _: int) -> None:
+        taken.extend([diff_id] * (state == "done"))
         if len(taken) == 2:
             raise LayerscopeError("Stopped.")
 

@@ -1,0 +1,67 @@
+"""A pull into layerscope's own store from any place that an image can be read from."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+from layerscope.engines.embedded.importing import import_image
+from layerscope.engines.embedded.store import Store
+from layerscope.engines.resolve import open_image
+from layerscope.errors import UsageError
+from layerscope.images.image import Image
+from layerscope.images.progress import Progress
+from layerscope.jobs.worker import Cancellation
+from layerscope.oci.distribution import is_digest
+from layerscope.oci.reference import Reference, parse_reference
+from layerscope.text import short_id, visible
+from layerscope.transfer.events import State
+from layerscope.transfer.recorder import Recorder
+from layerscope.transfer.registry_pull import row_of
+from layerscope.transfer.request import TransferRequest
+from layerscope.transfer.targets import parse_place
+
+
+def pull_source(
+    request: TransferRequest, recorder: Recorder, cancellation: Cancellation
+) -> tuple[str, str]:
+    """Returns the id of the image, and its name in the store as a source.
+
+    Raises LayerscopeError if it cannot be read; layers that were complete stay.
+    """
+    recorder.started(request.source)
+    progress = Progress()
+    cancellation.on_cancel(progress.cancel)
+    reader = open_image(
+        request.source,
+        progress,
+        platform=request.platform or None,
+        insecure=request.insecure,
+    )
+
+    def report(diff_id: str, state: State, current: int) -> None:
+        if diff_id:
+            if state == "done":
+                recorder.expect({row_of(diff_id): current})
+            total = current if state != "downloading" else None
+            recorder.layer(row_of(diff_id), state, current, total)
+
+    with closing(reader):
+        name = _name(request, reader.image)
+        identifier = import_image(Store(), reader, name, progress, report)
+    return identifier, f"embedded:{name or short_id(identifier)}"
+
+
+def _name(request: TransferRequest, image: Image) -> Reference | None:
+    """The name that the user gives, or the one that the image has; None for an image without one.
+
+    Raises UsageError if its name is not one that an image can have.
+    """
+    ref = parse_place(request.target).ref if request.target else ""
+    if not ref and (is_digest(image.reference) or image.reference == image.id):
+        return None
+    with suppress(ValueError):
+        reference = parse_reference(ref or image.reference)
+        return None if reference.tag is None else reference
+    raise UsageError(
+        f"{visible(image.reference)} is not a name for an image.", "Name it: --to embedded:NAME."
+    )
