@@ -15,6 +15,7 @@ from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Cell, Column
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
+from layerscope.tui.rows.format import tail
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import ELLIPSIS
 from layerscope.tui.work import Problem, Task
@@ -50,10 +51,11 @@ def _state(row: _Row) -> Cell:
     return f"{state} {row.behind}".rstrip(), _STYLES.get(state, "muted")
 
 
-def _rank(row: _Row) -> tuple[int, int] | None:
-    if row.drift is None:
+def _rank(row: _Row) -> tuple[bool, int, int] | None:
+    drift = row.drift
+    if drift is None:
         return None
-    return _ORDER.index(row.drift.state.value), -(row.drift.seconds_behind or 0)
+    return not drift.is_behind, _ORDER.index(drift.state.value), -(drift.seconds_behind or 0)
 
 
 def _local(row: _Row) -> str:
@@ -62,7 +64,8 @@ def _local(row: _Row) -> str:
 
 def _older(row: _Row) -> str:
     found = [] if row.drift is None else row.drift.containers
-    return ", ".join(visible(container.name) for container, current in found if not current)
+    names = ", ".join(visible(container.name) for container, current in found if not current)
+    return f"older: {names}" if names else ""
 
 
 class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
@@ -87,6 +90,7 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
             grow=True,
             flex=True,
             sort=lambda row: row.name,
+            pieces=lambda row, width: [(tail(visible(row.name), width), "text")],
         ),
         Column("state", "STATE", 17, _state, kept=True, sort=_rank),
         Column(
@@ -114,8 +118,8 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
         ),
         Column(
             "containers",
-            "OLDER CONTAINERS",
-            16,
+            "CONTAINERS",
+            10,
             lambda row: (_older(row), "warning"),
             grow=True,
             share=1 / 4,

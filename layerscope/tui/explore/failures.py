@@ -63,7 +63,7 @@ class Failures:
                 self._open(f"docker://{name}")
 
         answers = [
-            ("p", f"Pull it from {registry}, after a look at what that would fetch"),
+            ("p", f"Pull it from {registry}"),
             ("l", f"Look at it in {registry}, without a pull"),
         ]
         self._ask(f"Cannot open {visible(name)}", problem.message, answers, take)

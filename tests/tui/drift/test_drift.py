@@ -12,6 +12,7 @@ from layerscope.engines.engine import ContainerSummary
 from layerscope.images.answers import Inspected
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
+from layerscope.text import visible
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.compare.screen import CompareScreen
 from layerscope.tui.drift.screen import DriftScreen
@@ -68,16 +69,22 @@ def registry(
 ) -> Iterator[FakeRegistry]:
     no_logins(tmp_path_factory.mktemp("home"), monkeypatch)
     with fake_registry() as found:
-        for tag, created in (("behind", "2024-05-04"), ("current", "2024-05-01")):
-            layer = gzip.compress(tar_of({tag: b"x"}), mtime=0)
-            found.image([layer], tag, created=f"{created}T12:00:00Z")
-        found.when("manifests/secret", answer(403))
+        fill(found)
         yield found
+
+
+def fill(registry: FakeRegistry) -> str:
+    """Puts images into a registry; returns the digest of the one that is current."""
+    for tag, created in (("behind", "2024-05-04"), ("current", "2024-05-01")):
+        layer = gzip.compress(tar_of({tag: b"x"}), mtime=0)
+        registry.image([layer], tag, created=f"{created}T12:00:00Z")
+    registry.when("manifests/secret", answer(403))
+    return digest_of(registry.manifests["current"][1])
 
 
 @pytest.fixture
 def engine(registry: FakeRegistry) -> PulledEngine:
-    return PulledEngine(registry.address, digest_of(registry.manifests["current"][1]))
+    return PulledEngine(registry.address, fill(registry))
 
 
 def row(ui: Driven, pane: str, name: str) -> str:
@@ -184,8 +191,7 @@ def test_pictures(
     picture: Picture, engine: PulledEngine, size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("layerscope.tui.drift.screen.time.time", lambda: fakes.NOW)
-    # Its port is another one each time.
-    monkeypatch.setattr("layerscope.tui.drift.screen.visible", lambda text: _still(text, engine))
+    show_as_example(engine, monkeypatch)
     opener = fakes.opener(fakes.FakeReader())
     app = LayerscopeApp(None, opener, lambda: engine, clock=lambda: fakes.NOW)
 
@@ -196,5 +202,10 @@ def test_pictures(
     picture(app, size, before)
 
 
-def _still(text: str, engine: PulledEngine) -> str:
-    return text.replace(engine.registry, "registry.example.com")
+def show_as_example(engine: PulledEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives the registry one name in pictures: its port is another one each time."""
+
+    def shown(text: str) -> str:
+        return visible(text.replace(engine.registry, "registry.example.com"))
+
+    monkeypatch.setattr("layerscope.tui.drift.screen.visible", shown)

@@ -1,0 +1,78 @@
+"""Makes the pictures of screens that ask registries: `python -m screenshots.registries`.
+
+The registries are servers of the tests, which answer as Docker Hub and a registry do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+# Pictures have the theme's colors, whatever the terminal.
+os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
+
+import pytest
+
+from layerscope.tui.app import LayerscopeApp
+from screenshots.builds import write
+from tests.tui import fakes
+from tests.tui.conftest import Driven
+from tests.tui.drift.test_drift import PulledEngine, check, fill, show_as_example
+from tests.tui.registries import NginxEngine, no_logins, serve_hub
+from tests.tui.search.test_search import search, tags
+from tests.unit.images.registry.misbehaving_registry import fake_registry
+
+Size = tuple[int, int]
+
+
+async def shoot(
+    name: str, size: Size, engine: fakes.FakeEngine, before: Callable[[Driven], Awaitable[None]]
+) -> None:
+    opener = fakes.opener(fakes.FakeReader())
+    app = LayerscopeApp(None, opener, lambda: engine, clock=lambda: fakes.NOW)
+    async with app.run_test(size=size) as pilot:
+        ui = Driven(app, pilot)
+        await ui.until(lambda: "hello" in ui.text)
+        await before(ui)
+        await ui.rest()
+        write(name, app.export_screenshot(title="layerscope"))
+
+
+async def searched(ui: Driven) -> None:
+    await search(ui, "nginx")
+
+
+async def tagged(ui: Driven) -> None:
+    await searched(ui)
+    await tags(ui)
+
+
+async def asked(ui: Driven) -> None:
+    await ui.press("I", "shift+tab", "ctrl+u", *"ghcr.io", "tab", *"gordon", "tab", *"secret")
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        fake_registry() as registry,
+    ):
+        no_logins(Path(folder), patch)
+        patch.setattr("layerscope.images.registry.tags.pulls_left", lambda *_, **__: None)
+        for module in ("search.tags", "drift.screen"):
+            patch.setattr(f"layerscope.tui.{module}.time.time", lambda: fakes.NOW)
+        serve_hub(registry, patch)
+        asyncio.run(shoot("search-120x40", (120, 40), NginxEngine(), searched))
+        asyncio.run(shoot("tags-120x40", (120, 40), NginxEngine(), tagged))
+        engine = PulledEngine(registry.address, fill(registry))
+        show_as_example(engine, patch)
+        asyncio.run(shoot("drift-120x40", (120, 40), engine, check))
+        patch.setenv("DOCKER_CONFIG", "/home/gordon/.docker")
+        asyncio.run(shoot("login-80x24", (80, 24), NginxEngine(), asked))
+
+
+if __name__ == "__main__":
+    main()
