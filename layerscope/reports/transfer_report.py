@@ -50,7 +50,7 @@ class TransferText:
     def status(self) -> str:
         if self._state.end is not None:
             return ""
-        return " · ".join(total_parts(self._state, self._clock())) or "Waiting for the engine…"
+        return " · ".join(total_parts(self._state, self._clock())) or "Waiting for the first layer…"
 
     def failure(self, event: TransferEvent) -> str:
         return one_line(event.text or "It failed.")

@@ -75,8 +75,8 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
             kind = PasswordEntry if name == "password" else FieldEntry
             value = self._registry if name == "registry" else ""
             hint = "docker.io" if name == "registry" else ""
-            with Horizontal(classes="login-row"):
-                yield Static(Content(name.capitalize()), classes="login-label")
+            with Horizontal(classes="field-row"):
+                yield Static(Content(name.capitalize()), classes="field-label")
                 yield kind(id=f"login-{name}", value=value, placeholder=hint,
                            password=name == "password")  # fmt: skip
         yield self._info

@@ -71,7 +71,7 @@ class LayerRows(ColumnList[Row], screen="transfer", heading="Transfers"):
 
     def __init__(self) -> None:
         super().__init__("transfer", "Layers")
-        self.set_placeholder(("Waiting for the engine…", "muted"))
+        self.set_placeholder(("Waiting for the first layer…", "muted"))
 
     def same(self, one: Row, other: Row) -> bool:
         return one.id == other.id
@@ -192,6 +192,8 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
             facts.append(Fact("Image", short_id(end.image)))
         if end.digest:
             facts.append(Fact("Digest", visible(end.digest)))
+        if end.text:
+            facts.append(Fact("Written", one_line(end.text)))
         if end.seconds is not None:
             facts.append(Fact("Took", duration(end.seconds)))
         return facts

@@ -91,7 +91,7 @@ async def watch(ui: Watched, job: FakePull) -> TransferScreen:
 async def test_a_row_for_each_layer_and_one_total(pull: FakePull) -> None:
     async with running() as ui:
         await watch(ui, pull)
-        assert "Waiting for the engine" in ui.text
+        assert "Waiting for the first layer" in ui.text
         pull.sample()
         await ui.until(lambda: C in ui.text)
         rows = ui.pane("transfer")
@@ -136,7 +136,7 @@ async def test_one_that_moves_nothing_does_not_wait(pull: FakePull) -> None:
         pull.write("finished", image="sha256:" + "5" * 64, seconds=0.1)
         pull.end()
         await ui.until(lambda: "No layer was moved." in ui.text)
-        assert "Waiting for the engine" not in ui.text
+        assert "Waiting for the first layer" not in ui.text
 
 
 async def test_one_whose_process_was_killed(pull: FakePull) -> None:
@@ -222,6 +222,60 @@ async def test_what_a_pull_would_fetch_is_shown_before_it_starts(
         await ui.press("enter")
         await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
         assert started == [f"pull {NAME}"]
+
+
+async def test_our_own_client_can_do_it(
+    pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.transfer import preview
+    from layerscope.tui.transfer import dialog
+
+    started: list[Any] = []
+
+    def start(kind: Any, asked: Any) -> Any:
+        started.append(asked)
+        return pull.job
+
+    monkeypatch.setattr(preview, "preview_own_pull", lambda *_, **__: pull_preview(kept=7_000_000))
+    monkeypatch.setattr(dialog, "start_transfer", start)
+    async with running() as ui:
+        await ui.press("<", *NAME)
+        assert "The engine does it." in ui.text
+        await ui.press("ctrl+r")
+        assert "layerscope does it" in ui.text
+        await ui.press("enter")
+        await ui.until(lambda: "7MB of them are kept" in ui.text)
+        # A target asks for another look; what is no target is said.
+        await ui.press("tab", *"nowhere", "enter")
+        assert "is no place for an image" in ui.text
+        await ui.press(*["backspace"] * 7, *f"oci:{tmp_path}/x", "ctrl+r")
+        assert "layerscope does it" in ui.text
+        await ui.press("enter")
+        await ui.until(lambda: "enter pulls it" in ui.text)
+        assert started == []
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    (asked,) = started
+    assert (asked.reference, asked.via) == (NAME, "registry")
+    assert asked.target == f"oci:{tmp_path}/x"
+
+
+async def test_what_was_written_to_a_file_is_opened_there(tmp_path: Path) -> None:
+    target = "oci:/images/layout"
+
+    class ToLayout(FakePull):
+        def spec(self, title: str) -> dict[str, Any]:
+            return {"reference": title, "via": "registry", "target": target}
+
+    job = ToLayout(tmp_path, title=NAME)
+    async with running() as ui:
+        await watch(ui, job)
+        job.sample()
+        job.write("finished", image="sha256:" + "5" * 64, text=target, seconds=1.0)
+        job.end()
+        await ui.until(lambda: "Written" in ui.text and target in ui.text)
+        await ui.press("enter")
+        assert ui.given == [target]
 
 
 async def test_a_registry_that_does_not_answer_leaves_it_to_the_engine(
@@ -315,3 +369,16 @@ def test_a_pull_in_themes(picture: Picture, tmp_path: Path, look: Look) -> None:
 @sizes((80, 24), (40, 12))
 def test_a_push_in_sizes(picture: Picture, tmp_path: Path, size: Size) -> None:
     picture(made(), size, shown(FakePush(tmp_path, title=NAME)))
+
+
+@sizes((80, 24), (120, 40))
+def test_the_question(picture: Picture, size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.transfer import preview
+
+    monkeypatch.setattr(preview, "preview_pull", lambda *_, **__: pull_preview())
+
+    async def before(ui: Driven) -> None:
+        await ui.press("<", *NAME, "enter")
+        await ui.until(lambda: "enter pulls it" in ui.text)
+
+    picture(made(), size, before)
