@@ -21,6 +21,7 @@ from layerscope.parser import age as _age
 from layerscope.parser import choice as _choice
 from layerscope.parser import number as _number
 from layerscope.parser import repeated as _repeated
+from layerscope.parser import size as _size
 from layerscope.parser import switch as _switch
 from layerscope.parser import unless as _unless
 from layerscope.parser import value as _value
@@ -66,6 +67,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "term": _value("TERM", "part of a name; HOST/TERM searches another registry than Docker Hub"),
     "sources": _value("SOURCE", "images to search instead", nargs="*", default=[]),
     "topic": _value("TOPIC", "without it, all topics", nargs="?"),
+    "command_line": _value(
+        "COMMAND", "what to run instead of the image's own command", nargs=argparse.REMAINDER
+    ),
     "what": _choice(
         *("show", "path"),
         text="show, the default; or path: where the settings file is",
@@ -106,6 +110,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "--config": _value("FILE", "a layerscope.toml, pyproject.toml or .dive-ci to read"),
     "--context": _value("DIR", "the build context; FILE's folder by default"),
+    "-e --env": _repeated("NAME[=VALUE]", "a variable; without =, as it is in the environment"),
     "--describe": _switch("show what kind of file it is instead"),
     "-d --detach": _switch("print the job's id, and do not wait"),
     "--dry-run": _switch("show what would be done, and do nothing"),
@@ -140,6 +145,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--log": _value("FILE", "append unexpected errors, with tracebacks, to FILE"),
     "--lowest-efficiency": _value("FRACTION", "visible ÷ shipped bytes, at least"),
     "--message": _value("TEXT", "a note in the image's history"),
+    "--memory": _value("SIZE", "memory that the command may take, such as 512MB", type=_size),
     "--network": _value("MODE", "of RUN steps: default, host, none"),
     "--no-buildkit": _unless("buildkit", "do not run docker buildx"),
     "--no-builds": _unless("builds", "do not report what the last build of FILE wasted"),
@@ -154,6 +160,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "-p --patch": _switch("show unified diffs between versions, which patch accepts"),
     "--password-stdin": _switch("read the password from standard input"),
     "--official": _switch("only Docker Official Images"),
+    "--processes": _value("N", "how many processes it may have", type=_number),
     "--path": _value("PATH", "show a unified diff of this path only"),
     "--plain-text": _switch(
         "keep it in Docker's config.json, even if there is a credential helper"
@@ -161,6 +168,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--platform": _value(
         "OS/ARCH[/VARIANT]", "the platform to choose if there are several; this host's by default"
     ),
+    "--sandbox": _switch("without an engine, with what this host allows"),
+    "--save-changes": _value("FILE", "write what the command changed to FILE, a layer's tar"),
+    "--timeout": _value("SECONDS", "stop the command after this time", type=_number),
+    "--workdir": _value("DIR", "the folder to run in; the image's by default"),
     "--pull": _switch("look for newer base images"),
     "--registry": _value("HOST", "the registry to search; Docker Hub by default"),
     "--stars": _value("N", "only repositories with at least N stars", type=_number),
@@ -175,6 +186,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--stdio": _switch("speak the protocol on standard input and output; required"),
     "--target": _value("STAGE", "the stage to build; the last by default"),
     "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
+    "--user": _value("USER", "NAME, UID, NAME:GROUP or UID:GID; the image's by default"),
     "-u --username": _value("USER", "the user name; without it, asks, or checks a kept login"),
     "--to": _value(
         "TARGET",
@@ -462,6 +474,21 @@ COMMANDS: dict[str, Command] = {
         examples=("layerscope jobs", "layerscope jobs attach 3", "layerscope jobs cancel 3"),
         no="with attach: the build failed; with cancel: the job had already ended",
     ),
+    "run": Command(
+        "run a command on an image, and show what it changes",
+        (
+            *("source", "command_line", "--sandbox", *_READING),
+            ("--layer", "run it on layer N and those below"),
+            *("--user", "--workdir", "-e --env"),
+            ("--network", "host, the default, or none"),
+            *("--timeout", "--memory", "--processes", "--save-changes", "--json"),
+        ),
+        examples=(
+            "layerscope run --sandbox docker-archive:app.tar",
+            "layerscope run --sandbox docker://debian:12 apt-get update",
+        ),
+        no="the command ended with another code than 0",
+    ),
     "tui": Command(
         "the TUI",
         ("image", *_READING, "--theme", "--ascii", "--no-mouse"),
@@ -518,7 +545,7 @@ _ACTIONS["jobs"] = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm tag untag prune commit engines serve",
+    "images of an engine": "images ps run rm tag untag prune commit engines serve",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

@@ -158,6 +158,11 @@ def store_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(named).expanduser().absolute() if named else data_folder(environment) / "store"
 
 
+def sandbox_folder() -> Path:
+    """Unpacked layers, for commands that are run without an engine; in the cache."""
+    return cache_folder() / "sandbox"
+
+
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Jobs and unsaved texts: under `$XDG_STATE_HOME` or `~/.local/state`."""
     return _base(environment, "XDG_STATE_HOME", ".local/state") / "layerscope"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from layerscope.errors import UsageError
-from layerscope.text import visible
+from layerscope.text import parse_size, visible
 
 
 def named(text: str) -> str:
@@ -32,6 +32,13 @@ def age(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}[match[2]]
+
+
+def size(text: str) -> int:
+    found = parse_size(named(text))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MB")
+    return found
 
 
 def value(metavar: str, text: str, **more: Any) -> dict[str, Any]:

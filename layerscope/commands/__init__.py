@@ -22,6 +22,7 @@ _MODULES = {
     "building": "build",
     "jobs": "jobs",
     "transfers": "pull push",
+    "sandbox": "run",
     "completion": "completion",
     "program": "config help tui version",
 }

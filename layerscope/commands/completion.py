@@ -234,7 +234,7 @@ def _reader(arguments: argparse.Namespace) -> ImageReader:
 _VALUES: dict[str, Values] = {
     **dict.fromkeys(("a", "b", "image", "source", "sources"), _sources),
     **dict.fromkeys(("path", "paths"), _paths),
-    **dict.fromkeys(("config", "file", "ignorefile", "log"), _files),
+    **dict.fromkeys(("config", "file", "ignorefile", "log", "save_changes"), _files),
     **dict.fromkeys(("context", "output"), _folders),
     **dict.fromkeys(("chosen", "engine"), _engines),
     "container": _containers,

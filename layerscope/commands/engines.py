@@ -22,9 +22,11 @@ def engines(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from layerscope.config import sandbox_folder
     from layerscope.engines.known import known_engines
     from layerscope.engines.probing import states
     from layerscope.reports.engines_report import engines_document, engines_text
+    from layerscope.sandbox.rungs import rungs
 
     known = known_engines()
     found: dict[str, EngineState] = {}
@@ -32,7 +34,9 @@ def _list(arguments: argparse.Namespace) -> int:
         for state in states(known):
             found[state.engine.name] = state
     ordered = [found[each.name] for each in known]
-    write_report(arguments.json, engines_document, engines_text, ordered)
+    with shown_progress("Looking for a way to run commands"):
+        ladder = rungs(sandbox_folder())
+    write_report(arguments.json, engines_document, engines_text, ordered, ladder)
     return 0
 
 

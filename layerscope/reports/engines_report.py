@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.reports.color import sized
 from layerscope.reports.layout import table
+from layerscope.reports.sandbox_report import ladder_document, ladder_text
 from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.engines.probing import EngineState
+    from layerscope.sandbox.rungs import Tried
 
 
-def engines_document(states: Sequence[EngineState]) -> dict[str, Any]:
+def engines_document(states: Sequence[EngineState], ladder: Sequence[Tried]) -> dict[str, Any]:
     """The object of `engines --json`; `problem` says why an engine cannot be used, or is null."""
     return {
         "schema": "layerscope.engines/1",
@@ -31,10 +33,11 @@ def engines_document(states: Sequence[EngineState]) -> dict[str, Any]:
             }
             for state in states
         ],
+        "sandbox": ladder_document(ladder),
     }
 
 
-def engines_text(states: Sequence[EngineState]) -> Iterator[str]:
+def engines_text(states: Sequence[EngineState], ladder: Sequence[Tried]) -> Iterator[str]:
     rows = [(" ", "NAME", "ENGINE", "STORE", "IMAGES", "DISK", "ADDRESS")]
     rows += [
         (
@@ -54,3 +57,5 @@ def engines_text(states: Sequence[EngineState]) -> Iterator[str]:
         yield ""
     for state in problems:
         yield f"{visible(state.engine.name)}: {state.problem}"
+    yield ""
+    yield from ladder_text(ladder)

@@ -53,13 +53,17 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.umask(0o022)
     with channel.makefile("rb") as lines:
-        task = msgspec.json.decode(lines.readline(), type=Task)
         try:
+            task = msgspec.json.decode(lines.readline(), type=Task)
             result = _Worker(task, channel, lines).result()
         except Failed as error:
             result = Result(error=str(error), no_command=error.no_command)
         except OSError as error:
-            result = Result(error=f"The sandbox cannot be made: {error}.")
+            result = Result(error=f"The sandbox cannot be made: {visible(str(error))}.")
+        except Exception as error:
+            # A traceback would be taken for the command's.
+            text = visible(str(error)).rstrip(".")
+            result = Result(error=f"The sandbox failed, {type(error).__name__}: {text}.")
         with suppress(OSError):
             channel.sendall(msgspec.json.encode(result) + b"\n")
 
@@ -311,7 +315,7 @@ def _first_process(task: Task, channel: socket.socket, gate: int, writing: int) 
         except Failed as error:
             result = Result(error=str(error), no_command=error.no_command)
         except OSError as error:
-            result = Result(error=f"The sandbox cannot be made: {error}.")
+            result = Result(error=f"The sandbox cannot be made: {visible(str(error))}.")
         os.write(writing, msgspec.json.encode(result))
     finally:
         os._exit(0)

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,23 @@ def users() -> list[Item]:
 
 def by_path(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {entry["path"]: entry for entry in entries}
+
+
+def running(marker: str) -> list[str]:
+    """Processes with a marker among their arguments, but this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if marker.encode() in line:
+            found.append(str(path))
+    return found
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -7,7 +7,6 @@ import os
 import signal
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from tests.engines.sandboxes import (
     as_user,
     base_items,
     by_path,
+    running,
+    until,
     user_with_ids,
     users,
     write_image,
@@ -285,19 +286,6 @@ def test_what_a_command_leaves_running_ends_with_it(
     assert running(marker) == []
 
 
-def running(marker: str) -> list[str]:
-    """Processes with a marker among their arguments, but this one."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if marker.encode() in line:
-            found.append(str(path))
-    return found
-
-
 @pytest.mark.parametrize("case", [each for each in CASES if each.number in (0, 1, 4, 5, 7)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.timeout(120)
@@ -335,13 +323,6 @@ def test_nothing_is_left_of_what_is_stopped(
         assert sandboxes.ask(user, {**given, "command": ["true"]})["code"] == 0
     assert not list(place.glob("*/run-*"))
     assert str(place) not in Path("/proc/self/mountinfo").read_text()
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("user", "rung"), [("0", RungName.CHROOT), ("1000", RungName.PROOT)])

@@ -1,0 +1,132 @@
+"""Runs a command on an image without an engine: run --sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from layerscope.commands.opening import layer_of, opened
+from layerscope.commands.stopping import as_interrupt
+from layerscope.errors import UsageError
+from layerscope.output import write_lines
+from layerscope.reports.progress import shown_progress
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.sandbox.running import Command
+
+_PIECE = 1 << 20
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if not arguments.sandbox:
+        raise UsageError(
+            "run needs --sandbox.", "With an engine, its own command runs images, as `docker run`."
+        )
+    return run_in_sandbox(arguments)
+
+
+def run_in_sandbox(arguments: argparse.Namespace) -> int:
+    """Runs the command, and shows what it changed; returns 1 if it failed, else 0."""
+    from layerscope.config import sandbox_folder
+    from layerscope.filesystem.stack import Stack
+    from layerscope.images.image import missing_text
+    from layerscope.reports.sandbox_report import Ran, sandbox_document, sandbox_text
+    from layerscope.sandbox.running import Base, Sandbox
+
+    save = Path(arguments.save_changes) if arguments.save_changes else None
+    if save is not None and os.path.lexists(save):
+        raise _exists(save)
+    with as_interrupt(signal.SIGTERM, signal.SIGHUP), opened(arguments.source, arguments) as image:
+        loaded, reader = image
+        if missing := missing_text(loaded.image):
+            raise UsageError(missing, "A command needs all layers.")
+        layer = layer_of(arguments, loaded)
+        stack = loaded.stack
+        if layer is not None:
+            stack = Stack(stack.changesets[: layer + 1])
+        command = command_of(loaded.image.config, arguments)
+        # With --json, stdout is for that alone.
+        streams = (0, 2, 2) if arguments.json else (0, 1, 2)
+        with shown_progress("Looking for a way to run commands"):
+            sandbox = Sandbox(sandbox_folder())
+        with sandbox.ran(Base(stack, reader), command, streams=streams) as outcome:
+            stack = Stack([*stack.changesets, outcome.changeset()])
+            ran = Ran(
+                command.arguments,
+                outcome.code,
+                sandbox.rung,
+                stack,
+                outcome.diff_id,
+                outcome.size,
+                "" if save is None else str(save),
+            )
+            if save is not None:
+                _save(outcome.file, save)
+    if arguments.json:
+        write_lines([json.dumps(sandbox_document(ran))])
+    else:
+        # stdout has what the command wrote.
+        for line in sandbox_text(ran):
+            print(line, file=sys.stderr)
+    return 1 if ran.code else 0
+
+
+def command_of(config: Mapping[str, Any], arguments: argparse.Namespace) -> Command:
+    """What is run, from an image's configuration and what replaces parts of it, as Docker does."""
+    from layerscope.sandbox.running import Command
+
+    about = config.get("config") or {}
+    entrypoint = _strings(about.get("Entrypoint"))
+    given = list(arguments.command_line)
+    words = [*entrypoint, *(given or _strings(about.get("Cmd")))] or ["sh"]
+    env = dict(each.partition("=")[::2] for each in _strings(about.get("Env")))
+    for each in arguments.env:
+        name, equals, text = each.partition("=")
+        if equals or name in os.environ:
+            env[name] = text if equals else os.environ[name]
+    terminal = not arguments.json and os.isatty(0) and os.isatty(1)
+    if terminal and "TERM" in os.environ:
+        env.setdefault("TERM", os.environ["TERM"])
+    return Command(
+        arguments=words,
+        env=env,
+        user=arguments.user or str(about.get("User") or ""),
+        workdir=arguments.workdir or str(about.get("WorkingDir") or "/"),
+        network=arguments.network != "none",
+        seconds=arguments.timeout,
+        memory=arguments.memory or 0,
+        processes=arguments.processes or 0,
+        terminal=terminal,
+    )
+
+
+def _strings(value: object) -> Sequence[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _save(layer: IO[bytes], path: Path) -> None:
+    from layerscope.errors import LayerscopeError
+    from layerscope.writing import failure, whole_file, write_all
+
+    layer.seek(0)
+    try:
+        with whole_file(path, mode=0o644) as fd:
+            while piece := layer.read(_PIECE):
+                write_all(fd, piece)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(path))) from None
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(
+        f"{visible(str(path))} exists, and nothing is overwritten.", "Choose another name."
+    )

@@ -1,0 +1,157 @@
+"""What a command changed in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.stack import Stack
+from layerscope.reports.color import marked, sized
+from layerscope.reports.entry import aspect_words, version_document
+from layerscope.reports.files_report import listed_rows
+from layerscope.sandbox.rung import Rung
+from layerscope.sandbox.rungs import Tried
+from layerscope.text import decode, docker_size, listed, plural, visible
+
+#: How many changes the text lists.
+_MOST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that was run, on all layers of a stack but the last, which it made."""
+
+    command: Sequence[str]
+    code: int
+    rung: Rung
+    stack: Stack
+    diff_id: str
+    size: int  # Bytes of the layer's tar.
+    saved: str = ""  # The file that the layer was written to.
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    change: Change
+    row: int  # Of what was removed, the version that was there.
+    size: int  # Bytes, of a removed folder with all that was in it.
+
+
+def _changes(stack: Stack) -> list[_Changed]:
+    """What the last layer changes, largest first; of removed trees, the top only."""
+    layer = stack.height - 1
+    found = [
+        _Changed(change, row, int(stack.sizes[row]))
+        for row in listed_rows(stack, layer).tolist()
+        if (change := Change(int(stack.changes[row]))) in (Change.ADDED, Change.MODIFIED)
+        and stack.kinds[row] < EntryType.WHITEOUT
+    ]
+    tops: list[_Changed] = []
+    end = 0  # Past the nodes of the last of them.
+    for row in stack.removed(layer).tolist():
+        node = int(stack.nodes[row])
+        size = int(stack.sizes[row])
+        if tops and node < end:
+            tops[-1] = _Changed(Change.REMOVED, tops[-1].row, tops[-1].size + size)
+        else:
+            tops.append(_Changed(Change.REMOVED, row, size))
+            end = int(stack.tree.ends[node])
+    return sorted([*found, *tops], key=lambda each: -each.size)
+
+
+def _count(changes: Sequence[_Changed], change: Change) -> int:
+    return sum(each.change is change for each in changes)
+
+
+def _path(stack: Stack, row: int) -> bytes:
+    return b"/" + stack.tree.path(int(stack.nodes[row]))
+
+
+def sandbox_document(ran: Ran) -> dict[str, Any]:
+    """The object of `run --sandbox --json`."""
+    stack, changes = ran.stack, _changes(ran.stack)
+    return {
+        "schema": "layerscope.run/1",
+        "command": list(ran.command),
+        "exit_code": ran.code,
+        "sandbox": rung_document(ran.rung),
+        "diff_id": ran.diff_id,
+        "size": stack.layer_size(stack.height - 1),
+        "saved": ran.saved or None,
+        **{
+            change.label: _count(changes, change)
+            for change in (Change.ADDED, Change.MODIFIED, Change.REMOVED)
+        },
+        "changes": [
+            {
+                "path": decode(_path(stack, each.row)),
+                "change": each.change.label,
+                "aspects": aspect_words(Aspect(int(stack.aspects[each.row])))
+                if each.change is Change.MODIFIED
+                else [],
+                **version_document(stack, each.row),
+                "size": each.size,
+            }
+            for each in changes
+        ],
+    }
+
+
+def rung_document(rung: Rung) -> dict[str, Any]:
+    return {
+        "name": str(rung.name),
+        "overlay": rung.overlay,
+        "loses": list(rung.loses),
+        "better": rung.better or None,
+    }
+
+
+def sandbox_text(ran: Ran) -> Iterator[str]:
+    stack, changes = ran.stack, _changes(ran.stack)
+    counts = [
+        f"{_count(changes, change)} {change.label}"
+        for change in (Change.ADDED, Change.MODIFIED, Change.REMOVED)
+        if _count(changes, change)
+    ]
+    if ran.code:
+        yield f"The command ended with code {ran.code}."
+    if not changes:
+        yield "It changed nothing."
+    else:
+        size = docker_size(stack.layer_size(stack.height - 1))
+        paths = plural(len(changes), "path")
+        yield f"It changed {paths}: {', '.join(counts)}; {size} in its layer."
+    for each in changes[:_MOST]:
+        more = ""
+        if each.change is Change.MODIFIED:
+            words = aspect_words(Aspect(int(stack.aspects[each.row])))
+            more = f"  ({', '.join(words)})" if words else ""
+        kind = EntryType(int(stack.types[each.row]))
+        slash = "/" if kind is EntryType.DIR else ""
+        path = visible(_path(stack, each.row)) + slash
+        yield f"{marked(each.change.letter)}  {sized(each.size, 8)}  {path}{more}"
+    if len(changes) > _MOST:
+        yield f"… and {len(changes) - _MOST} more, smaller ones; --json lists all."
+    if lost := ran.rung.loses:
+        yield f"Sandbox: {ran.rung.name}; {listed(lost)}. {ran.rung.better}".rstrip()
+    if ran.saved:
+        yield f"{visible(ran.saved)} has the layer, {ran.diff_id}."
+
+
+def ladder_document(tried: Sequence[Tried]) -> dict[str, Any] | None:
+    """The way that this host has to run commands without an engine; None without one."""
+    return rung_document(tried[-1].rung) if tried[-1].works else None
+
+
+def ladder_text(tried: Sequence[Tried]) -> Iterator[str]:
+    """The same, or why there is none, and what would be better."""
+    rung = tried[-1].rung
+    if tried[-1].works:
+        lost = listed(rung.loses) or "nothing is lost"
+        yield f"Sandbox: {rung.name}; {lost}. {rung.better}".rstrip()
+        return
+    reasons = {str(each.rung.name): each.why for each in tried}
+    yield "Sandbox: none (" + "; ".join(f"{name}: {why}" for name, why in reasons.items()) + ")."
