@@ -112,6 +112,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--context": _value("DIR", "the build context; FILE's folder by default"),
     "-e --env": _repeated("NAME[=VALUE]", "a variable; without =, as it is in the environment"),
     "--describe": _switch("show what kind of file it is instead"),
+    "--demo": _switch("build a small image without any engine, and see what its layers show"),
     "-d --detach": _switch("print the job's id, and do not wait"),
     "--dry-run": _switch("show what would be done, and do nothing"),
     "--engine": _value(
@@ -491,9 +492,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "tui": Command(
         "the TUI",
-        ("image", *_READING, "--theme", "--ascii", "--no-mouse"),
+        ("image", *_READING, "--theme", "--ascii", "--no-mouse", "--demo"),
         examples=(
             "layerscope",
+            "layerscope --demo",
             "layerscope debian:12",
             "layerscope --theme light docker://ghcr.io/org/app:1",
         ),

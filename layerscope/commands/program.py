@@ -51,6 +51,7 @@ def tui(arguments: argparse.Namespace) -> int:
         cache=not arguments.no_cache,
         insecure=arguments.insecure,
         second=second,
+        demo=arguments.demo,
     )
     return code
 

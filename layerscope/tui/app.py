@@ -114,6 +114,7 @@ class LayerscopeApp(BaseApp):
         #: Measures images that nobody has opened; by default in another process, where the
         #: connector is the default one.
         measurer: Measurer | None = None,
+        demo: bool = False,  # Whether to build the demo, and show its tour.
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
         self.bug = ""  # What to report if an unexpected error ended the app.
@@ -129,6 +130,7 @@ class LayerscopeApp(BaseApp):
         self._main = MainScreen(source, opener, connector, clock, platform, cache, measurer)
         self._notice = notice
         self._first = first
+        self._demo = demo
         self._jobs: JobWatch | None = None
         self.seen_ends = set()
         self.keymap = dict(keymap or {})
@@ -157,6 +159,8 @@ class LayerscopeApp(BaseApp):
         threading.Thread(target=remove_dead_folders, name="layerscope-rest", daemon=True).start()
         if self._notice:
             self._main.say(self._notice)
+        elif self._demo:
+            self.call_after_refresh(self.action_demo)
         elif self._first:
             # With the names of keys, which panes know once they are there.
             self.call_after_refresh(self._show_tips)
@@ -260,6 +264,9 @@ class LayerscopeApp(BaseApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers besides everything that has a key."""
         yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
+        yield SystemCommand(
+            "Demo", "Build a small image without an engine: what its layers show", self.action_demo
+        )
 
     def get_key_display(self, binding: Binding) -> str:
         """What a key is called; in words where a terminal has no signs for it."""
@@ -308,6 +315,9 @@ class LayerscopeApp(BaseApp):
                 screen.logged_in()
 
         self.push_screen(LoginScreen(registry), ended)
+
+    def action_demo(self) -> None:
+        self._main.action_visit("demo")
 
     def action_jump(self) -> None:
         from layerscope.tui.keys.jump import JumpScreen, Target, targets
@@ -369,6 +379,7 @@ def run(
     cache: bool = True,  # Whether what was read before is used, and what is read is kept.
     insecure: bool = False,  # Whether registries may lack TLS or a valid certificate.
     second: SecondProcess | None = None,  # A process started ahead to read layers too.
+    demo: bool = False,  # Whether to build the demo, and show its tour.
 ) -> int:
     """Runs the terminal UI; returns the exit code."""
     problem = _unusable()
@@ -394,6 +405,7 @@ def run(
         keymap=keymap,
         notice=notice_of(settings.warnings),
         first=not settings.warnings and is_first_start(),
+        demo=demo,
     )
     app.wrap, app.line_numbers = settings.values["wrap"], settings.values["line-numbers"]
     app.insecure = insecure

@@ -90,6 +90,11 @@ BUDGETS = {
     "build-screen-100000": Budget("TUI: memory, 100,000 lines of a log", "", "MB", 150, 250),
     "build-screen-1000000": Budget("TUI: memory, 1,000,000 lines", "", "MB", 150, 250),
     "build-bytes": Budget("TUI: a build prints 200 lines a second", "", "KB/s", 20, 40),
+    # Builds without an engine.
+    "embedded-many": Budget("COPY of 100,000 files, embedded", "the faster docker build", "×", 1),
+    "embedded-large": Budget("COPY of 2 GB, embedded", "the faster docker build", "×", 1),
+    "embedded-commands": Budget("30 RUN of true, embedded", "the faster docker build", "×", 1),
+    "embedded-cached": Budget("a fully cached build, embedded", "", "s", 0.5),
     # An image so small that dive answers at once; the note has what layerscope needs there.
     "dive-cursor": Budget("dive: move the cursor", "", "bytes", None),
     "dive-page": Budget("dive: page", "", "bytes", None),

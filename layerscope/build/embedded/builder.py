@@ -47,7 +47,6 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.oci.manifest import OCI_CONFIG, describe, json_bytes
 from layerscope.oci.platform import Platform, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
-from layerscope.sandbox.running import Base
 from layerscope.text import visible
 
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -311,7 +310,9 @@ class _Build:
     def _run_command(
         self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
     ) -> bool:
+        # Not at the top: most steps need no sandbox.
         from layerscope.build.embedded.commands import RunStep, Surroundings, layer_of
+        from layerscope.sandbox.running import Base
 
         around = Surroundings(
             self.context,

@@ -25,11 +25,11 @@ from layerscope.build.embedded.sources import (
     DataSource,
     EmptySource,
     Node,
-    Pieces,
     Source,
     is_wild,
     matching,
     resolve,
+    whole,
 )
 from layerscope.build.embedded.state import State
 from layerscope.build.fields import REMOTE
@@ -190,7 +190,7 @@ class CopyStep:
             if heredoc.expand:
                 text = self._scope.expansion(self._state, text, quotes=False).text
             data = text.encode("utf-8", "surrogateescape")
-            content = partial(_whole, data)
+            content = partial(whole, data)
             node = Node(EntryType.FILE, 0o644, 0, 0, len(data), EPOCH, content)
             name = heredoc.name.encode("utf-8", "surrogateescape")
             heredocs[name] = node, hashlib.sha256(data).hexdigest()
@@ -250,10 +250,6 @@ class CopyStep:
             name = visible(flag.value or "") if flag is not None else "the image"
             return StepError(f"{visible(text)} is not in {name}.")
         return missing(self._world.context, text, path)
-
-
-def _whole(data: bytes) -> Pieces:
-    return (data,)
 
 
 def _above(source: Source, path: bytes, skip: int) -> Iterator[tuple[bytes, Node]]:

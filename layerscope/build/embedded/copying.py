@@ -202,7 +202,7 @@ class _Entries:
         ordered = sorted(self._found.items(), key=lambda found: found[0].replace(b"/", b"\0"))
         paths = [path for path, _ in ordered]
         nodes = [node for _, node in ordered]
-        changeset = Changeset.empty() if not paths else _columns(paths, nodes)
+        changeset = Changeset.empty() if not paths else columns(paths, nodes)
         contents: dict[int, Callable[[], Pieces]] = {}
         first: dict[object, int] = {}
         for row, node in enumerate(nodes):
@@ -226,7 +226,7 @@ class _Entries:
         return Written(changeset, contents)
 
 
-def _columns(paths: list[bytes], nodes: list[Node]) -> Changeset:
+def columns(paths: list[bytes], nodes: list[Node]) -> Changeset:
     kinds, modes, uids, gids, sizes, mtimes, *_ = zip(*nodes, strict=True)
     unknown = np.full(len(paths), -1, np.int64)
     return Changeset(

@@ -28,13 +28,15 @@ _PIECE = 1 << 20
 _MOST_LINKS = 40  # Linux follows as many before it fails with ELOOP.
 _WILD = re.compile(r"[*?\[\\]")
 
+#: As plain numbers, since there may be many files.
+_DIR = int(EntryType.DIR)
 _KINDS = {
-    stat.S_IFREG: EntryType.FILE,
-    stat.S_IFDIR: EntryType.DIR,
-    stat.S_IFLNK: EntryType.SYMLINK,
-    stat.S_IFIFO: EntryType.FIFO,
-    stat.S_IFCHR: EntryType.CHAR,
-    stat.S_IFBLK: EntryType.BLOCK,
+    stat.S_IFREG: int(EntryType.FILE),
+    stat.S_IFDIR: _DIR,
+    stat.S_IFLNK: int(EntryType.SYMLINK),
+    stat.S_IFIFO: int(EntryType.FIFO),
+    stat.S_IFCHR: int(EntryType.CHAR),
+    stat.S_IFBLK: int(EntryType.BLOCK),
 }
 
 Pieces = Iterable[bytes]
@@ -57,10 +59,10 @@ class Node(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        return self.kind == EntryType.DIR
+        return self.kind == _DIR
 
 
-FOLDER = Node(EntryType.DIR, 0o755, 0, 0, 0, 0)
+FOLDER = Node(_DIR, 0o755, 0, 0, 0, 0)
 
 
 class Source(Protocol):
@@ -382,6 +384,11 @@ def _sparse(fd: int, size: int, offset: int, extents: Sequence[tuple[int, int]])
         offset += length
         reached = start + length
     yield from filled([Hole(size - reached)])
+
+
+def whole(data: bytes) -> Pieces:
+    """Content that is in memory."""
+    return (data,)
 
 
 class DataSource:

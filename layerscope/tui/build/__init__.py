@@ -57,6 +57,31 @@ def _again(app: App[Any], place: Place) -> None:
     _start(app, place.request, place)
 
 
+def _demo(app: App[Any], place: Place) -> None:
+    """Builds the demo, and shows it with its tour."""
+    from layerscope.jobs.job import Job
+    from layerscope.tui.base_screen import AppScreen
+    from layerscope.tui.build.tour import TourScreen
+    from layerscope.tui.work import Task
+
+    screen = app.screen
+    assert isinstance(screen, AppScreen)  # noqa: S101
+
+    def begin(_: Task[Job]) -> Job:
+        # Imported in this thread: numpy comes after the first paint.
+        from layerscope.build.embedded.demo import prepare_demo
+        from layerscope.build.request import start_build
+
+        return start_build(prepare_demo())
+
+    def begun(job: Job) -> None:
+        screen.say("")
+        app.push_screen(TourScreen(job, place))
+
+    screen.say("Making the demo…")
+    screen.work.start("demo", begin, begun)
+
+
 def _show(app: App[Any], place: Place) -> None:
     from layerscope.tui.build.screen import BuildScreen
 
@@ -70,6 +95,7 @@ ROOM = Room(
     {
         "build": Destination(_ask),
         "build_again": Destination(_again),
+        "demo": Destination(_demo),
         "build_job": Destination(_show),
     },
 )

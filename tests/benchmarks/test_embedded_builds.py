@@ -1,0 +1,97 @@
+"""Builds without an engine, against `docker build` with both of its builders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.budgets import Table
+from tests.benchmarks.measure import Ratio, compare, environment, layerscope, run
+from tests.benchmarks.test_builds import engine as engine
+from tests.benchmarks.test_builds import env_of
+from tests.engines.docker_daemon import DockerDaemon
+from tests.engines.harness import find_program
+
+_FOLDERS, _FILES = 100, 1_000
+_LARGE = 2_000_000_000
+
+
+@pytest.fixture
+def own_env(tmp_path: Path) -> Iterator[Mapping[str, str]]:
+    folders = {
+        "LAYERSCOPE_STORE": str(tmp_path / "store"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    yield environment(**folders)
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def against_docker(
+    engine: DockerDaemon, context: Path, own_env: Mapping[str, str], tmp_path: Path
+) -> Ratio:
+    """Our time by that of the faster of Docker's builders."""
+    own = layerscope("build", "--builder", "embedded", "--no-cache", "-q", context)
+    ratios = []
+    for buildkit in ("0", "1"):
+        env = env_of(engine, tmp_path, DOCKER_BUILDKIT=buildkit)
+        theirs = engine.command("build", "--no-cache", "-q", context)
+        ratios.append(
+            compare(partial(run, own, own_env), partial(run, theirs, env), rounds=1, warm=False)
+        )
+    return max(ratios, key=lambda ratio: ratio.value)
+
+
+def test_copy_of_many_files(
+    engine: DockerDaemon, table: Table, own_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    context = tmp_path / "context"
+    for folder in range(_FOLDERS):
+        (context / f"f/{folder}").mkdir(parents=True)
+        for file in range(_FILES):
+            (context / f"f/{folder}/{file}.txt").write_bytes(b"content of a file\n" * 20)
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY f /f\n")
+    ratio = against_docker(engine, context, own_env, tmp_path)
+    table.record("embedded-many", ratio.value, note=ratio.note)
+
+
+def test_copy_of_a_large_file(
+    engine: DockerDaemon, table: Table, own_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    with (context / "large").open("wb") as file:
+        for _ in range(_LARGE // 1_000_000):
+            file.write(os.urandom(1_000_000))
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY large /large\n")
+    ratio = against_docker(engine, context, own_env, tmp_path)
+    table.record("embedded-large", ratio.value, note=ratio.note)
+
+
+def test_commands(
+    engine: DockerDaemon, table: Table, own_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    shutil.copy(find_program("busybox"), context / "busybox")
+    steps = "".join(f'RUN ["/bin/busybox", "true", "{number}"]\n' for number in range(30))
+    (context / "Dockerfile").write_text(f"FROM scratch\nCOPY busybox /bin/\n{steps}")
+    ratio = against_docker(engine, context, own_env, tmp_path)
+    table.record("embedded-commands", ratio.value, note=ratio.note)
+
+
+def test_a_cached_build(table: Table, own_env: Mapping[str, str], tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    for number in range(10):
+        (context / f"{number}.txt").write_text(str(number))
+    copies = "".join(f"COPY {number}.txt /\n" for number in range(10))
+    (context / "Dockerfile").write_text(f"FROM scratch\nENV A=b\n{copies}CMD x\n")
+    own = partial(run, layerscope("build", "--builder", "embedded", "-q", context), own_env)
+    own()
+    table.record("embedded-cached", min(own() for _ in range(5)))
