@@ -53,7 +53,12 @@ class FleetImage:
     @property
     def size(self) -> int | None:
         """The size of all layers; None if that of one is not known."""
-        return total(self.sizes)
+        return self.size_of(range(len(self.sizes)))
+
+    def size_of(self, layers: Sequence[int]) -> int | None:
+        """The size of layers, by number; None if that of one is not known."""
+        sizes = [self.sizes[layer] for layer in layers]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def is_named(self, name: str) -> bool:
         """Whether it has a name, an id, or an id that begins so."""
@@ -82,11 +87,6 @@ class Fleet:
     def _layers(self, engine: str) -> set[str]:
         held = (each.holdings[engine] for each in self.images if engine in each.holdings)
         return {layer for each in held for layer in each.layers}
-
-
-def total(sizes: Sequence[int | None]) -> int | None:
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
 
 
 def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Fleet:

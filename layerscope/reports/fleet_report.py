@@ -52,7 +52,7 @@ def fleet_document(listed: Listed) -> dict[str, Any]:
                 ],
                 "engines": [_holding(name, held) for name, held in image.holdings.items()],
                 "missing_from": [
-                    {"engine": name, "layers": layers, "size": _bytes(image, layers)}
+                    {"engine": name, "layers": layers, "size": image.size_of(layers)}
                     for name, layers in fleet.lacking(image)
                 ],
             }
@@ -99,12 +99,7 @@ def fleet_text(listed: Listed, now: float | None = None) -> Iterator[str]:
 def _lacks(fleet: Fleet, image: FleetImage) -> Iterator[str]:
     several = len(image.first.layers)
     for name, layers in fleet.lacking(image):
-        size = _bytes(image, layers)
+        size = image.size_of(layers)
         how_large = "" if size is None else f", {sized(size)}"
         lacks = f"lacks {len(layers)} of {plural(several, 'layer', 'layers')}{how_large}"
         yield f"{visible(name)} {lacks} of {short_id(image.first.id)}."
-
-
-def _bytes(image: FleetImage, layers: Sequence[int]) -> int | None:
-    sizes = [image.sizes[layer] for layer in layers]
-    return None if None in sizes else sum(size for size in sizes if size is not None)

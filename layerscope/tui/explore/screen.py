@@ -177,6 +177,13 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "Show all engines, and use another one",
             hint="images containers",
         ),
+        Key(
+            "main.fleet",
+            "H",
+            "visit('fleet')",
+            "All engines",
+            "Show the images of all engines: which has which",
+        ),
         Key("main.reload", "R", "reload", "Reload images"),
         *common.pane_keys(
             "main",

@@ -1,0 +1,186 @@
+"""The screen that shows which engine has which image, and what the others lack."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from layerscope.config import ENGINE
+from layerscope.text import docker_age, docker_size, plural, short_id, visible
+from layerscope.tui.destinations import Goal, Place
+from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
+from layerscope.tui.keys.key import Key
+from layerscope.tui.rows.columns import Column
+from layerscope.tui.rows.facts import Fact
+from layerscope.tui.rows.filtered import FilteredList
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.work import Task
+
+if TYPE_CHECKING:
+    from layerscope.engines.fleet import Fleet, FleetImage
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    image: FleetImage
+    name: str
+    engines: str
+    age: str
+    missing_from: int  # How many engines lack it.
+
+
+class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engines"):
+    NOUN = ("image", "images")
+    KEYS = (
+        Key(
+            "fleet.open",
+            "enter",
+            "choose",
+            "Layers",
+            "Use the engine that has the image, and show its layers",
+            lambda self: "" if self.items else "There is no image here.",
+            "*",
+        ),
+    )
+    COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
+        Column(
+            "name",
+            "IMAGE",
+            12,
+            lambda row: (row.name, "text" if row.image.names else "muted"),
+            grow=True,
+            flex=True,
+            sort=lambda row: row.name,
+        ),
+        Column("id", "ID", 12, lambda row: (short_id(row.image.first.id), "muted"), from_width=100),
+        Column(
+            "created",
+            "CREATED",
+            9,
+            lambda row: (row.age, "muted"),
+            grow=True,
+            most=16,
+            sort=lambda row: -row.image.first.created,
+        ),
+        Column(
+            "size",
+            "SIZE",
+            7,
+            lambda row: ("" if row.image.size is None else docker_size(row.image.size), "text"),
+            "right",
+            sort=lambda row: None if row.image.size is None else -row.image.size,
+        ),
+        Column(
+            "engines",
+            "ENGINES",
+            14,
+            lambda row: (row.engines, "accent"),
+            grow=True,
+            share=1 / 3,
+            kept=True,
+            sort=lambda row: row.engines,
+        ),
+        Column(
+            "missing",
+            "LACKED BY",
+            9,
+            lambda row: (str(row.missing_from or ""), "warning"),
+            "right",
+            sort=lambda row: -row.missing_from,
+        ),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("fleet", "Images of all engines", sorted_by="name")
+
+    def same(self, one: _Row, other: _Row) -> bool:
+        return one.image == other.image
+
+
+class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
+    KEYS = (
+        Key("fleet.reload", "R", "reload", "Ask again", "", None, "fleet"),
+        *list_keys("fleet"),
+    )
+
+    def __init__(self, place: Place) -> None:
+        self.rows = FleetList()
+        super().__init__(self.rows)
+        self._from = place
+        self._fleet: Fleet | None = None
+
+    def on_mount(self) -> None:
+        self.title_bar.set_image("Images of all engines", "")
+        self.go(self.list)
+        self.action_reload()
+
+    def action_reload(self) -> None:
+        def ask(_: Task[None]) -> Fleet:
+            from layerscope.engines.fleet import find_fleet
+            from layerscope.engines.known import distinct, known_engines
+
+            return find_fleet(distinct(known_engines()))
+
+        self.list.set_placeholder(("Asking the engines…", "muted"))
+        self.title_bar.set_right("Asking the engines", "accent")
+        self.work.start("fleet", ask, self._show)
+
+    def _show(self, fleet: Fleet) -> None:
+        self._fleet, now = fleet, time.time()
+        self.title_bar.set_right("")
+        self.list.set_placeholder(("No engine has an image.", "text"))
+        rows = [
+            _Row(
+                image,
+                visible(", ".join(image.names)) or short_id(image.first.id),
+                visible(", ".join(image.holdings)),
+                docker_age(image.first.created, now),
+                sum(1 for _ in fleet.lacking(image)),
+            )
+            for image in fleet.images
+        ]
+        note = f"of {plural(len(fleet.engines) - len(fleet.problems), 'engine', 'engines')}"
+        if fleet.problems:
+            note += f"; not reached: {visible(', '.join(fleet.problems))}"
+        self.rows.fill(rows, note)
+        self.show_facts()
+
+    def row_facts(self) -> Sequence[Fact]:
+        row = self.rows.item
+        if self._fleet is None or row is None:
+            return []
+        facts = []
+        for engine, held in row.image.holdings.items():
+            facts.append(
+                Fact(visible(engine), f"{short_id(held.id)} {visible(', '.join(held.names))}")
+            )
+            facts += [Fact("", visible(digest), "muted") for digest in held.digests]
+        for engine, layers in self._fleet.lacking(row.image):
+            count = f"lacks {len(layers)} of {plural(len(row.image.first.layers), 'layer')}"
+            size = row.image.size_of(layers)
+            text = count if size is None else f"{count}, {docker_size(size)}"
+            facts.append(Fact(visible(engine), text, "warning"))
+        return facts
+
+    @property
+    def place(self) -> Place:
+        return replace(
+            self._from, session=None, view=None, pane="fleet", source="",
+            text=lambda: self.list.row_text,
+        )  # fmt: skip
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        message.stop()
+        row = self.rows.item
+        if message.view is not self.list or row is None or self._fleet is None:
+            return
+        current = next((each.name for each in self._fleet.engines if each.current), "")
+        if current not in row.image.holdings:
+            engine = next(iter(row.image.holdings))
+            # As a variable, since jobs and other processes that are started from here use it too.
+            os.environ[ENGINE] = current = engine
+            self._from.switched(f"{visible(engine)} is used until you quit.")
+        self._from.go(Goal(source=row.image.holdings[current].id))

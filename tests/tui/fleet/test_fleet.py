@@ -1,0 +1,101 @@
+"""The images of all engines in the TUI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from layerscope.config import ENGINE
+from layerscope.engines import fleet, known
+from layerscope.engines.address import Address
+from layerscope.engines.fleet import Fleet, FleetImage, Holding
+from layerscope.engines.known import KnownEngine
+from layerscope.errors import EngineError
+from layerscope.tui.app import LayerscopeApp
+from layerscope.tui.explore.screen import MainScreen
+from layerscope.tui.fleet.screen import FleetScreen
+from tests.tui import fakes
+from tests.tui.conftest import Driven
+from tests.tui.pictures import Picture, Size, sizes
+
+ENGINES = [
+    KnownEngine("default", "default", Address("unix:///d", None, ""), current=True),
+    KnownEngine("no\x1bde", "Docker context", Address("ssh://me@node", None, "")),
+    KnownEngine("gone", "Docker context", Address("ssh://me@gone", None, "")),
+]
+
+
+def held(name: str, digit: str, *sizes: int) -> Holding:
+    layers = tuple(f"sha256:{number}" for number in range(len(sizes)))
+    created = int(fakes.NOW) - 3 * fakes.DAY
+    return Holding(f"sha256:{digit * 64}", (name,), (f"{name}@sha256:ab",), created, layers, sizes)
+
+
+FLEET = Fleet(
+    ENGINES,
+    [
+        FleetImage({"default": held("app:2", "2", 70_000_000, 5_000_000, 1_000_000)}),
+        FleetImage({name: held("app:1", "1", 70_000_000) for name in ("default", "no\x1bde")}),
+        FleetImage({"no\x1bde": held("evil\x1b[31m:1", "3", 70_000_000, 5_000_000)}),
+    ],
+    {"gone": EngineError("The engine at ssh://me@gone has not answered within 60 seconds.")},
+)
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(ENGINE, "auto")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(known, "known_engines", lambda: ENGINES)
+    monkeypatch.setattr(fleet, "find_fleet", lambda _: FLEET)
+    monkeypatch.setattr("layerscope.tui.fleet.screen.time.time", lambda: fakes.NOW)
+
+
+def made() -> LayerscopeApp:
+    opener = fakes.opener(fakes.FakeReader())
+    return LayerscopeApp(None, opener, fakes.FakeEngine, clock=lambda: fakes.NOW)
+
+
+async def show(ui: Driven) -> FleetScreen:
+    await ui.until(lambda: "debian" in ui.text)
+    await ui.press("H")
+    await ui.until(lambda: "app:2" in ui.text)
+    return ui.at(FleetScreen)
+
+
+async def test_which_engine_has_what_and_what_others_lack() -> None:
+    app = made()
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Driven(app, pilot)
+        await show(ui)
+        rows = ui.pane("fleet")
+        assert "default, no\\ede" in next(row for row in rows if "app:1" in row)
+        assert "3 images, of 2 engines; not reached: gone" in ui.text
+        await ui.press("/", *"app:2", "enter")
+        await ui.until(lambda: "no\\ede     lacks 1 of 3 layers, 1MB" in ui.text)
+        await ui.press("escape", "escape")
+        ui.at(MainScreen)
+
+
+async def test_an_image_opens_in_the_engine_that_has_it() -> None:
+    app = made()
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Driven(app, pilot)
+        await show(ui)
+        await ui.press("/", *"evil", "enter", "enter")
+        await ui.until(lambda: isinstance(ui.app.screen, MainScreen))
+        assert os.environ[ENGINE] == ENGINES[1].name
+        await ui.until(lambda: ui.main.session is not None)
+        assert ui.main.session is not None
+        assert ui.main.session.source == f"sha256:{'3' * 64}"
+
+
+@sizes((80, 24), (120, 40))
+def test_picture(size: Size, picture: Picture) -> None:
+    async def before(ui: Driven) -> None:
+        await show(ui)
+        await ui.press("j")
+
+    picture(made(), size, before)
