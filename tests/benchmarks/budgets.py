@@ -44,6 +44,10 @@ BUDGETS = {
     "containerd": Budget("inspect a gzip blob of containerd", "gunzip -c | tar tvf -", "×", 1.5),
     "ssh": Budget("inspect over ssh: received, with layerscope there", "", "MB", 5, 5),
     "ssh-export": Budget("what an export would transfer", "", "MB", None),
+    # By our own client; nothing is there yet.
+    "pull": Budget("pull --via registry into a layout", "skopeo copy", "×", 1.1),
+    "pull-engine": Budget("pull --via registry into Docker", "docker pull", "×", 1.1),
+    "push": Budget("push --via registry of an archive", "skopeo copy", "×", 1.1),
     # Other images.
     "million": Budget("inspect 1,000,000 entries", "tar tvf of each layer", "×", 1.5),
     "million-cached": Budget(
