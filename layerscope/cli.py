@@ -43,6 +43,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "b": _value("B", "another image"),
     "chosen": _value("ENGINE", "a name that `layerscope engines` lists, or an address"),
     "container": _value("CONTAINER", "a container, by name or id"),
+    "below": _value("PATH", "only this path and what is below it", nargs="?"),
     "context": _value("CONTEXT", "folder of the build context"),
     "destination": _value(
         "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
@@ -236,8 +237,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "files": Command(
         "the merged view, or one layer's changes",
-        ("source", *_READING, ("--layer", "the changes of layer N"), "--json-lines"),
+        ("source", "below", *_READING, ("--layer", "the changes of layer N"), "--json-lines"),
         examples=(
+            "layerscope files debian:12 /etc/apt",
             "layerscope files --layer 2 debian:12",
             "layerscope files --json-lines image.tar | jq -r .path",
         ),
@@ -663,6 +665,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     name, rest = _chosen(arguments)
     parser = parser_of(name)
     parsed, unknown = parser.parse_known_args(rest)
+    if unknown and not any(parser.inner()):
+        # An optional argument may also stand behind options.
+        parsed, unknown = parser.parse_known_intermixed_args(rest)
     if name == "tui" and rest is arguments and parsed.image is not None:
         _check_command(parsed.image, unknown)
     if unknown:

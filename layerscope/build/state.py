@@ -19,6 +19,7 @@ from layerscope.build.events import BuildEvent
 from layerscope.build.log_lines import LogLines
 from layerscope.build.request import BUILD
 from layerscope.jobs.journal import LONGEST
+from layerscope.text import COLORS, one_line
 
 _CHUNK = 1 << 18
 #: The beginning of a log line's event, with or without a step.
@@ -161,6 +162,14 @@ class BuildState:
             if place < len(step.log) and step.log[place] == offset:
                 return step.label
         return ""
+
+    def why_failed(self, step: BuildStep) -> str:
+        """The last line that a failed step printed, which says more than that it failed."""
+        last = len(step.log)
+        lines = self.log_lines.lines(step.log, max(0, last - 9), last)
+        printed = [one_line(COLORS.sub("", text)) for text in lines]
+        said = one_line(step.ended.text or "") if step.ended is not None else ""
+        return next((text for text in reversed(printed) if text), said)
 
     def stop(self) -> None:
         for step in self.all_steps:

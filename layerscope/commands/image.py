@@ -80,11 +80,13 @@ def packages(arguments: argparse.Namespace) -> int:
 
 
 def files(arguments: argparse.Namespace) -> int:
+    from layerscope.filesystem.lookup import clean_user_path
     from layerscope.reports.files_report import json_lines, text_lines
 
+    path = clean_user_path(arguments.below or "")
     with opened(arguments.source, arguments) as (loaded, _):
         lines = json_lines if arguments.json_lines else text_lines
-        write_lines(lines(loaded.stack, layer_of(arguments, loaded)))
+        write_lines(lines(loaded.stack, layer_of(arguments, loaded), path))
     return 0
 
 

@@ -133,7 +133,8 @@ def config_differences(
         if one.get(key) != other.get(key):
             yield key, one.get(key), other.get(key)
     inner = [side.get("config") or {} for side in (one, other)]
-    for key in sorted(inner[0].keys() | inner[1].keys()):
+    # Docker's classic builder notes the image of the step before, which no container sees.
+    for key in sorted((inner[0].keys() | inner[1].keys()) - {"Image"}):
         values = [side.get(key) for side in inner]
         if key == "Env":
             values = [_environment(value) for value in values]

@@ -143,7 +143,9 @@ def difference_text(
         parts.append(f"type {both(lambda stack, row: EntryType(int(stack.types[row])).label)}")
     if aspects & Aspect.CONTENT:
         same_size = first.sizes[one] == second.sizes[other]
-        parts.append("content" if same_size else f"size {both(lambda s, row: int(s.sizes[row]))}")
+        parts.append(
+            "content" if same_size else f"size {both(lambda s, row: int(s.sizes[row]))} bytes"
+        )
     if aspects & Aspect.OWNER:
         parts.append(f"owner {both(lambda stack, row: f'{stack.uids[row]}:{stack.gids[row]}')}")
     if aspects & Aspect.MODE:

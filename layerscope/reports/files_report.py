@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii as quote
 
 import numpy as np
 
+from layerscope.errors import NotFoundError
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType, Int32
 from layerscope.filesystem.stack import Stack
@@ -18,8 +19,27 @@ from layerscope.text import decode, visible
 _SLICE = 8192  # Rows that become Python objects at a time.
 
 
-def listed_rows(stack: Stack, layer: int | None) -> Int32:
-    """The rows of a layer's changes, or of the merged view, by path, without the root folder."""
+def listed_rows(stack: Stack, layer: int | None, path: bytes = b"") -> Int32:
+    """The rows of a layer's changes, or of the merged view, by path, without the root folder.
+
+    With a path, those at it and below it. Raises NotFoundError if there are none.
+    """
+    rows = _all_rows(stack, layer)
+    if not path:
+        return rows
+    node = stack.tree.find(path)
+    if node is not None:
+        nodes = stack.nodes[rows]
+        rows = rows[(nodes >= node) & (nodes < stack.tree.ends[node])]
+    if node is None or not len(rows):
+        where = "The merged view has no" if layer is None else f"Layer {layer} does not change"
+        raise NotFoundError(
+            f"{where} /{visible(path)}.", "`layerscope files` without a path lists all."
+        )
+    return rows
+
+
+def _all_rows(stack: Stack, layer: int | None) -> Int32:
     if layer is None:
         merged = stack.union(stack.height - 1)
         below_root: Int32 = merged[stack.nodes[merged] != 0]
@@ -30,12 +50,12 @@ def listed_rows(stack: Stack, layer: int | None) -> Int32:
     return ordered
 
 
-def json_lines(stack: Stack, layer: int | None) -> Iterator[str]:
+def json_lines(stack: Stack, layer: int | None, path: bytes = b"") -> Iterator[str]:
     merged = layer is None
     labels = [kind.label for kind in EntryType]
     changes = ["null" if merged else f'"{change.label}"' for change in Change]
     kinds = stack.types if merged else stack.kinds
-    rows = listed_rows(stack, layer)
+    rows = listed_rows(stack, layer, path)
     for start in range(0, len(rows), _SLICE):
         part = rows[start : start + _SLICE]
         paths = stack.tree.paths(stack.nodes[part].tolist())
@@ -71,9 +91,9 @@ def _marks(stack: Stack, row: int) -> str:
     return marks + (f', "suspicious": {quote(suspicious)}' if suspicious else "")
 
 
-def text_lines(stack: Stack, layer: int | None) -> Iterator[str]:
+def text_lines(stack: Stack, layer: int | None, path: bytes = b"") -> Iterator[str]:
     merged = layer is None
-    for row in listed_rows(stack, layer).tolist():
+    for row in listed_rows(stack, layer, path).tolist():
         kind = EntryType(int((stack.types if merged else stack.kinds)[row]))
         mark = "" if merged else f"{marked(Change(int(stack.changes[row])).letter)} "
         size = int(stack.sizes[row])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -130,7 +131,8 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     image, waste = loaded.image, measure(loaded.stack)
     width = terminal_width()
     yield f"{visible(image.reference)}  {short_id(image.id)}"
-    created = visible(image.created or "unknown")
+    # To the second: engines note billionths of one.
+    created = re.sub(r"T([\d:]{8})(\.\d+)?Z$", r" \1 UTC", visible(image.created or "unknown"))
     others = other_platforms(image)
     also = f" (also: {others})" if others else ""
     own = visible(str(own_platform(image) or "unknown"))
@@ -175,7 +177,7 @@ def _layer_line(loaded: Loaded, waste: Waste, index: int) -> str:
         return f"{index:>5} {'missing':>8} {'-':>8} {'-':>7} {'-':>7} {'-':>7}  {text}"
     numbers = loaded.stack.counts(index)
     counts = " ".join(
-        by_change(f"{numbers[change]:>7}", change) if numbers[change] else f"{0:>7}"
+        by_change(f"{numbers[change]:>7,}", change) if numbers[change] else f"{0:>7}"
         for change in _KINDS
     )
     size, wasted = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.reports.diff_report import value_text
+from layerscope.reports.diff_report import config_differences, value_text
 from tests.archives import folder, layer_tar, text, whiteout, write_archive
 from tests.commands.conftest import Run
 
@@ -193,6 +193,11 @@ def test_diff_can_leave_out_what_differs_in_its_time_only(run: Run, tmp_path: Pa
     assert "No differences." in answer.out
     assert run("diff", first, later, "--exit-code").code == 1
     assert run("diff", first, later, "--ignore-time", "--path", "/f").code == 2
+
+
+def test_the_step_that_an_image_was_built_on_is_no_difference() -> None:
+    one, other = ({"config": {"Image": f"sha256:{x}", "User": x}} for x in "ab")
+    assert list(config_differences(one, other)) == [("User", "a", "b")]
 
 
 @pytest.mark.parametrize(

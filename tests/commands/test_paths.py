@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
@@ -54,6 +55,22 @@ def test_history_of_a_path_that_no_layer_has_is_an_error(run: Run, image: Path) 
     answer = run("history", image, "/nobody")
     assert (answer.code, answer.out) == (2, "")
     assert "No layer of example.test/one:1 has /nobody." in answer.err
+
+
+def test_files_at_a_path_and_below_it(run: Run, image: Path) -> None:
+    def listed(*arguments: str) -> list[str]:
+        lines = run("files", image, "--json-lines", *arguments).out.splitlines()
+        return [json.loads(line)["path"] for line in lines]
+
+    assert listed("/app/config") == ["/app/config"]
+    assert listed("app/") == ["/app", *(f"/app/{x}" for x in ("config", "data", "loop", "twin"))]
+    assert listed("/") == listed()
+    assert "/app/gone" in listed("--layer", "1", "/app")
+    for arguments in (("/nobody",), ("--layer", "1", "/app/loop")):
+        answer = run("files", image, *arguments)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("layerscope: ")
+        assert arguments[-1] in answer.err
 
 
 def test_cat_prints_the_version_of_a_layer(run: Run, image: Path) -> None:

@@ -116,7 +116,7 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
     def __init__(self, known: BuildRequest | None = None) -> None:
         super().__init__()
         self._folder = Path.cwd()
-        first = WrittenBuild(".") if known is None else written_of(known, self._folder)
+        first = WrittenBuild("") if known is None else written_of(known, self._folder)
         self.known = Known(first)  # What is known about the fields.
         self._first = first
         self._at = "context"

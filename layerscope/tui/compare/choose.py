@@ -29,6 +29,7 @@ class CompareWithScreen(PaletteScreen):
             assert place.session is not None  # noqa: S101 - or there would be nothing to compare
             self._first = place.session
             name = place.session.name()[0]
+        self._name = name
         hint = f"Compare {cut(name, 30)} with an image, or ./image.tar"
         super().__init__(hint, [])
         self.listed = False  # Whether the engine has answered.
@@ -45,10 +46,12 @@ class CompareWithScreen(PaletteScreen):
     def _list(self, found: Sequence[ImageSummary]) -> None:
         self.listed = True
         now = time.time()
-        images = sorted(found, key=lambda image: -image.created)
+        others = [each for each in found if short_name(each.name or each.id) != self._name]
+        images = sorted(others, key=lambda image: -image.created)
         self._sources = [image.name or image.id for image in images]
         if not images:
-            self.set_placeholder(("The engine has no images. Type a source.", "muted"))
+            no_other = f"The engine has no {'other image' if found else 'images'}. Type a source."
+            self.set_placeholder((no_other, "muted"))
         self.show([_entry(image, now) for image in images])
 
     def report(self, problem: Problem) -> None:

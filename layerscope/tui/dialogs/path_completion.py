@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.suggester import Suggester
 
 _TRANSPORTS = ("docker-archive:", "oci-archive:", "oci:", "dir:", "docker-root:")
-_BEGINNINGS = ("/", "./", "../", "~")
+_BEGINNINGS = ("/", "./", "../", "~")  # What follows is a path, whatever it ends with.
 
 
 def completed(text: str, names: Sequence[str] = ()) -> str | None:
@@ -21,12 +21,16 @@ def completed(text: str, names: Sequence[str] = ()) -> str | None:
         return min(fitting)
     transport = next((name for name in _TRANSPORTS if text.startswith(name)), "")
     path = text[len(transport) :]
-    if not transport and not path.startswith(_BEGINNINGS):
+    if not path and not transport:
         return None
     # Not at the top: this runs in a thread, and the dialog need not wait for what it imports.
     from layerscope.engines.named import files_below
+    from layerscope.engines.resolve import ARCHIVES
 
-    name = min(files_below(path), default="")
+    files = files_below(path)
+    if not transport and not path.startswith(_BEGINNINGS):
+        files = (file for file in files if file.endswith(("/", *ARCHIVES)))
+    name = min(files, default="")
     return transport + name if len(name) > len(path) else None
 
 

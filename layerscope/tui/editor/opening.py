@@ -80,9 +80,8 @@ def start_at_step(place: Place) -> Start | None:
     if state is not None:
         line = _line_now(path, state, step, line)
     notice = ""
-    if step.state is StepState.FAILED:
-        text = step.ended.text if step.ended is not None else ""
-        notice = f"Step {step.label} failed: {one_line(text or '')}"
+    if step.state is StepState.FAILED and state is not None:
+        notice = f"Step {step.label} failed: {state.why_failed(step)}"
     return Start(path, line=line, notice=notice)
 
 

@@ -1,4 +1,4 @@
-"""Pane 4: the image, the layer under the cursor, and where bytes are wasted."""
+"""Pane 4: the path and the layer under the cursor, the image, and where bytes are wasted."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Details(MadeRows):
         self._glance: Glance | None = None
         self._path = ""
         self._about_path: Sequence[tuple[str, str]] = ()
+        self._about_files = False
         self._problem = ""
         self._now = 0.0
 
@@ -78,6 +79,13 @@ class Details(MadeRows):
             self._path, self._about_path = path, facts
             self.update()
 
+    def set_about_files(self, about_files: bool) -> None:
+        """Begins with what is at the path, or leaves that out: the cursor of the layers leads."""
+        if about_files != self._about_files:
+            self._about_files = about_files
+            self.top = 0
+            self.update()
+
     def set_glance(self, glance: Glance | None) -> None:
         """Shows what the layer did to packages, once that is known."""
         if glance is not self._glance:
@@ -103,7 +111,8 @@ class Details(MadeRows):
         if self._problem:
             lines += [[(f" {text}", colors.warning)] for text in wrap(self._problem, width - 2)]
             lines.append([])
-        lines += [*self._file_lines(width, colors), []]
+        if self._about_files:
+            lines += [*self._file_lines(width, colors), []]
         if self._step is not None:
             lines += [*self._step_lines(self._image, self._step, width, colors), []]
         lines += self._image_lines(self._image, width, colors)
@@ -170,7 +179,7 @@ class Details(MadeRows):
                 for text in suspicious:
                     lines += _fact("Suspicious", text, width, colors)
             lines += self._glance_lines(step.layer, width, colors)
-            ids = (layer.diff_id, layer.digest or "not known")
+            ids = (layer.diff_id or "none", layer.digest or "not known")
         for label, text in zip(("Diff id", "Digest"), ids, strict=True):
             lines += _digest(label, text, width, colors)
         command = _fact("Command", step.instruction, width, colors)
@@ -263,4 +272,5 @@ def _created(created: str | None, now: float) -> str:
         return visible(created or "unknown")
     if moment.tzinfo is None or moment.year < 1971:
         return "not recorded"
-    return f"{moment:%Y-%m-%d %H:%M} ({docker_age(moment.timestamp(), now)})"
+    age = docker_age(moment.timestamp(), now)
+    return f"{moment:%Y-%m-%d %H:%M} ({age[:1].lower()}{age[1:]})"

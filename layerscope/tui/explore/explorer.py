@@ -58,6 +58,7 @@ class Explorer:
     union: bool = False  # Whether the tree shows the union up to the layer.
     #: Whether the cursor follows the layers as they arrive, until the user moves it.
     follow: bool = True
+    _about_files: bool = False  # Whether the details begin with what is at the path.
     filter_text: str = ""  # The filter of the tree as it was typed.
     _shown_filter: str = ""
     _filter_problem: str = ""
@@ -162,6 +163,11 @@ class Explorer:
             make = partial(self._view, self._stack, step.layer, self.union)
             self._files.show(self._stack, make)
 
+    def entered(self, *, files: bool) -> None:
+        """Notes which cursor the user moves: that of the files, or that of the layers."""
+        self._about_files = files
+        self.path_moved()
+
     def path_moved(self) -> None:
         """Shows what is under the cursor of the files, once it rests there: moving costs less."""
         if self._resting is not None:
@@ -170,6 +176,7 @@ class Explorer:
 
     def _show_path(self) -> None:
         self._resting = None
+        self._details.set_about_files(self._about_files)
         view, node = self._files.view, self._files.node
         if view is None or node is None:
             self._details.set_path("", ())

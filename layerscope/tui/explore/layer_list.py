@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BAR = 8
 #: Cells from which there is room for what is wasted, for the bar, and for the counts.
-_WITH_WASTE, _WITH_BAR, _WITH_COUNTS = 84, 66, 46
+_WITH_WASTE, _WITH_BAR, _WITH_COUNTS = 46, 66, 84
 
 #: What is known of a layer: its size, its changes, and what is suspicious.
 LayerFacts: TypeAlias = tuple[int, dict[Change, int], tuple[str, ...]]

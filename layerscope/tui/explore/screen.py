@@ -296,6 +296,8 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     def entered(self, pane: RowView) -> None:
         if pane is self.containers:
             self.engine.look_at_containers()
+        if pane is self.files or pane is self.layer_list:
+            self.explorer.entered(files=pane is self.files)
 
     def _engine_answered(self) -> None:
         self._show_title()

@@ -43,7 +43,9 @@ class MessageLine(Widget):
             self.say("")
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        return max((cells(line) + 2 for line in self._lines(container.width)), default=0)
+        needed = max((cells(line) + 2 for line in self._lines(container.width)), default=0)
+        # Behind a long one, nothing is left of what it covers.
+        return container.width if 4 * needed > 3 * container.width else needed
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines(container.width))

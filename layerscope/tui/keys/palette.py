@@ -200,6 +200,7 @@ class PaletteScreen(AppModal[int | None], screen="palette", heading="In the pale
     """Asks for an entry; returns its place."""
 
     CSS_PATH = Path(__file__).with_name("palette.tcss")
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (104, "-wide")]  # noqa: RUF012
     KEYS = (
         Key("palette.back", "escape", "leave", "Back"),
         *common.step_keys(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.style import Style
 
 from layerscope.text import docker_size, visible
-from layerscope.tui.rows.format import Heading, Line, bar, cut, left, mode, moment, percent, right
+from layerscope.tui.rows.format import Heading, Line, bar, cut, left, mode, moment, right
 from layerscope.tui.terminal.glyphs import ASCENDING, CLOSED, DESCENDING, DOT, OPEN
 from layerscope.tui.terminal.theme import Palette
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from layerscope.patterns import PathPattern
 
 _CHANGED_BELOW = DOT
-_BAR = 10
-#: Cells from which there is room for a bar, and from which a pane alone on the screen has one.
-_WITH_BAR, _WITH_BAR_ALONE = 90, 60
+_PER_CENT, _BAR = 5, 10
+#: Cells from which there is room for per cent and a bar. A pane that is alone on the screen has
+#: more rows to send, and no bar unless it is wide.
+_WITH_BAR, _ALONE_WITH_SHARE, _ALONE_WITH_BAR = 90, 60, 124
 _SYMLINK, _DIR, _CHAR, _BLOCK, _HARDLINK = 2, 3, 4, 5, 1
 _REMOVED = 3
 
@@ -56,7 +57,8 @@ class FileRows:
 
         line.append((" ", colors.muted))
         for key, size in self._columns(width):
-            title(self.TITLES[key], key, size, key not in ("mode", "owner", "share", "modified"))
+            name = "Share" if size == _PER_CENT else self.TITLES[key]
+            title(name, key, size, key not in ("mode", "owner", "share", "modified"))
         # The letters have no heading of their own, except to say that they sort the rows.
         title("Kind" if sort == "change" else "", "change", self._kind_width, False)
         title(" Name", "name", 12, False)
@@ -137,7 +139,7 @@ class FileRows:
         return left(moment(int(stack.mtimes[version])), size)
 
     def _share(self, node: int, size: int) -> str:
-        """A bar and per cent: how much of the folder above this is, as in ncdu."""
+        """Per cent and a bar: how much of the folder above this is, as in ncdu."""
         view = self.rows.view
         above = int(self.rows.tree.parents[node])
         own, total = int(view.sizes[node]), int(view.sizes[above])
@@ -145,20 +147,21 @@ class FileRows:
         gone = int(view.changes[node]) == _REMOVED != int(view.changes[above])
         if gone or not own or not total:
             return " " * size
-        return f"{bar(own / total, _BAR)} {right(percent(own / total), size - _BAR - 1)}"
+        share = own / total
+        per_cent = right(f"{100 if share >= 1 else min(99, round(100 * share))}%", _PER_CENT)
+        return per_cent if size == _PER_CENT else f"{per_cent} {bar(share, _BAR)}"
 
     def _columns(self, width: int) -> list[tuple[str, int]]:
         columns = []
-        shares = width >= (_WITH_BAR_ALONE if self.alone else _WITH_BAR)
-        roomy = width >= _WITH_BAR or not shares
-        if width >= 54 and roomy:
+        if width >= 54:
             columns.append(("mode", 10))
-        if width >= 44 and roomy:
+        if width >= 44:
             columns.append(("owner", self._owner_width()))
         columns.append(("size", 7))
-        if shares:
-            columns.append(("share", _BAR + 7))
-        # A page of a pane that is alone has more rows, which have to be sent.
+        if width >= (_ALONE_WITH_BAR if self.alone else _WITH_BAR):
+            columns.append(("share", _PER_CENT + 1 + _BAR))
+        elif self.alone and width >= _ALONE_WITH_SHARE:
+            columns.append(("share", _PER_CENT))
         if width >= (124 if self.alone else 104) or self.rows.sort.value == "modified":
             columns.append(("modified", 16))
         return columns

@@ -83,13 +83,10 @@ def facts_of(row: WasteRow | None, image: Image) -> list[Fact]:
         return [Fact("", MEANINGS[row.cause])]
     finding = row.finding
     what = title_of(finding) if row.path is None else path_text(row.path)
-    facts = [
-        Fact("Remedy", remedy(finding, image), "strong"),
-        Fact("Where", what),
-        Fact("Written by", step(finding.wrote)),
-    ]
+    facts = [Fact("Written by", step(finding.wrote))]
     if finding.hidden_by is not None:
         facts.append(Fact("Hidden by", step(finding.hidden_by)))
+    facts += [Fact("Remedy", remedy(finding, image), "strong"), Fact("Where", what)]
     changed = changed_of(finding)
     if changed:
         facts.append(Fact("Changed", changed, "warning"))

@@ -110,9 +110,14 @@ def test_paths_are_completed_as_a_shell_does(folder: Path, typed: str, rest: str
         assert completed(f"{transport}{folder}{typed}") == expected
 
 
-def test_names_of_images_are_no_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_needs_no_beginning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert completed("im") is None
+    assert completed("im") == "image.tar"
+    assert completed("im", ["imagemagick:7"]) == "imagemagick:7"
+    assert completed("images") == "images/"
+    (folder / "notes.txt").write_bytes(b"")
+    assert completed("notes") is None
+    assert completed("./notes") == "./notes.txt"
     assert completed("docker://im") is None
     assert completed("./im") == "./image.tar"
     assert completed("oci:im") == "oci:image.tar"

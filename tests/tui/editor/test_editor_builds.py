@@ -109,6 +109,8 @@ async def test_a_failed_step_leads_to_its_line_in_the_editor(
             for event in (
                 {"event": "step_started", "step": 3, "steps": 4, "line": 2}
                 | {"instruction": "RUN rm -rf /var/lib/apt/lists"},
+                {"event": "log", "step": 3, "text": "rm: cannot remove it\n"},
+                {"event": "log", "step": 3, "text": "\n"},
                 {"event": "step_failed", "step": 3, "text": "exit code 1", "seconds": 1.0},
             ):
                 journal.write(json.dumps(event) + "\n")
@@ -117,7 +119,7 @@ async def test_a_failed_step_leads_to_its_line_in_the_editor(
         await ui.on(EditorScreen)
         # The file has changed since: the instruction counts, not the number of its line.
         assert ui.cursor == (2, 0)
-        await ui.says("Step 3 failed: exit code 1")
+        await ui.says("Step 3 failed: rm: cannot remove it")
 
 
 async def test_a_step_leads_to_the_editor_from_elsewhere_too(here: Path) -> None:

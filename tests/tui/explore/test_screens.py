@@ -66,9 +66,26 @@ async def test_details_take_turns_with_files_where_there_is_no_room(drive: Drive
         await ui.press("G", "j")
         assert "Wasted, largest first" in ui.text
         await ui.press("g")
-        assert " File" in ui.text
+        assert " Layer " in ui.text
         await ui.press("escape")
         assert shown(ui) == ["layers", "files"]
+
+
+async def test_details_are_about_the_cursor_that_the_user_moves(drive: Drive) -> None:
+    async with drive() as ui:
+        await ui.until(lambda: "Efficiency" in ui.text)
+        first, *rest = ui.pane("details")
+        assert first.startswith(" Layer 3")
+        # All of the image is in sight, too.
+        assert any(line.startswith(" Efficiency") for line in rest)
+        await ui.press("3")
+        await ui.until(lambda: ui.pane("details")[0].startswith(" File /"))
+        # They stay as they are while they are read.
+        await ui.press("4")
+        await ui.rest()
+        assert ui.pane("details")[0].startswith(" File /")
+        await ui.press("2")
+        await ui.until(lambda: ui.pane("details")[0].startswith(" Layer 3"))
 
 
 async def test_resizing_keeps_everything_usable(drive: Drive) -> None:

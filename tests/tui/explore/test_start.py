@@ -43,7 +43,7 @@ async def test_low_windows_leave_room_for_files(drive: Drive, size: tuple[int, i
         assert len(ui.pane("layers")) == 4
         assert len(ui.pane("files")) >= 5
         await ui.press("4")
-        assert ui.pane("details")[0].startswith(" File")
+        assert ui.pane("details")[0].startswith(" Layer")
 
 
 @pytest.mark.parametrize("size", [(60, 12), (40, 10), (20, 6)])
@@ -63,9 +63,10 @@ async def test_the_lowest_windows_show_one_pane(drive: Drive, size: tuple[int, i
 
 async def test_layers_give_up_columns_before_instructions(drive: Drive) -> None:
     for width, parts, missing in (
-        (80, "A M R Instruction", ""),
-        (60, "A M R Instruction", "━"),
-        (44, "# Size Instruction", "A     M"),
+        (120, "# Size Wasted A M R Instruction", ""),
+        (80, "# Size Wasted Instruction", "A     M"),
+        (60, "# Size Wasted Instruction", "━"),
+        (44, "# Size Instruction", "Wasted"),
     ):
         async with drive(size=(width, 24)) as ui:
             lines = ui.pane("layers")

@@ -108,6 +108,16 @@ class RemovingEngine(fakes.FakeEngine):
         self.removed.append(name)
 
 
+async def test_in_few_lines_the_size_and_the_keys_stay_in_sight(drive: Drive) -> None:
+    async with drive(None, size=(40, 12), engine=RemovingEngine()) as ui:
+        await ui.press("A", "D")
+        await ui.until(lambda: "frees" in ui.text)
+        for text in ("This removes 4 images, and frees", "y removes them, esc goes back"):
+            assert text in " ".join(ui.text.replace("│", " ").split())
+        await ui.press("escape", "o")
+        assert "esc goes back" in " ".join(ui.text.replace("│", " ").split())
+
+
 async def test_marks_are_counted_with_the_bytes_that_they_would_free(drive: Drive) -> None:
     async with drive(None, engine=RemovingEngine()) as ui:
         await ui.press("space")

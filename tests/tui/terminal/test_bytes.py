@@ -120,6 +120,7 @@ async def test_bytes_per_key(big: list[Changeset], monkeypatch: pytest.MonkeyPat
         for name, keys in (
             ("layer", ["j"]),
             ("files", ["G", "3", "E"]),
+            ("first", ["j"]),
             ("down", ["j"]),
             ("page", ["pagedown"]),
             ("end", ["G"]),
@@ -131,6 +132,7 @@ async def test_bytes_per_key(big: list[Changeset], monkeypatch: pytest.MonkeyPat
                 app.simulate_key(key)
             spent[name] = await settle(app)
         # The design allows 120, 400, 500 and 1,700; dive needs 168, 632, 411 to 522 and 2,984.
+        assert spent["first"] <= 120
         assert spent["down"] <= 100
         assert spent["up"] <= 100
         assert max(spent["pane"], spent["back"]) <= 400
@@ -275,17 +277,45 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@looks("dark", "16", "ascii")
-@pytest.mark.usefixtures("restless")
-async def test_bytes_of_a_change_of_layer(web: Path, look: Look) -> None:
-    app = Counting(
+def web_app(web: Path, **options: Any) -> Counting:
+    return Counting(
         str(web),
         lambda source, progress, platform=None: open_image(source, Progress()),
         fakes.connector(),
         clock=lambda: fakes.NOW,
-        theme=look.theme,
-        glyphs=look.glyphs,
+        **options,
     )
+
+
+@pytest.mark.usefixtures("restless")
+async def test_bytes_of_a_page_of_a_tree_with_the_screen_to_itself(web: Path) -> None:
+    app = web_app(web)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await Driven(app, pilot).started()
+        for key in ("t", "3", "E", "z", "g"):
+            app.simulate_key(key)
+            await settle(app)
+        spent = []
+        for key in ["pagedown"] * 4 + ["pageup"] * 4:
+            app.simulate_key(key)
+            spent.append(await settle(app))
+    assert median(spent) <= 1_700
+
+
+async def test_bytes_of_a_change_of_pane_that_the_details_follow(web: Path) -> None:
+    app = web_app(web)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await Driven(app, pilot).started()
+        await settle(app)
+        for key in ("3", "2"):
+            app.simulate_key(key)
+            assert await settle(app) <= 1_300
+
+
+@looks("dark", "16", "ascii")
+@pytest.mark.usefixtures("restless")
+async def test_bytes_of_a_change_of_layer(web: Path, look: Look) -> None:
+    app = web_app(web, theme=look.theme, glyphs=look.glyphs)
     if look.theme.endswith(("terminal", "plain")):
         app.color_system = ColorSystem.STANDARD
     async with app.run_test(size=(120, 40)) as pilot:

@@ -199,7 +199,7 @@ async def test_in_few_lines_rows_go_before_details(at: At, size: tuple[int, int]
         assert [row.split()[0] for row in rows[:3]] == ["45kB", "45kB", "1kB"]
         await ui.press("tab")
         assert ui.focus == "waste-facts"
-        assert "Remedy" in ui.pane("waste-facts")[0]
+        assert "Written by" in ui.pane("waste-facts")[0]
         assert not ui.app.screen.query_one("#waste").display
         await ui.press("shift+tab")
         assert ui.pane("waste")[0] == header
