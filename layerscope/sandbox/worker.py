@@ -38,7 +38,6 @@ from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.filesystem.changeset import Changeset
-    from layerscope.images.pieces import Piece
 
 _RUNS = {
     Way.NAMESPACES: run_in_namespaces,
@@ -220,7 +219,7 @@ class _Worker:
         if self._task.save >= 0:
             # While the command runs, there is time for what is needed afterwards.
             import layerscope.filesystem.disk_changeset
-            import layerscope.images.files.layer_tar  # noqa: F401
+            import layerscope.filesystem.layer_tar  # noqa: F401
         said, stopped = b"", False
         watched: list[int] = [reading, self._channel.fileno()]
         while True:
@@ -257,9 +256,9 @@ class _Worker:
         if result.code is None or self._task.save < 0:
             return result
         from layerscope.filesystem.disk_walk import open_below
-        from layerscope.images.files.layer_tar import write_layer
+        from layerscope.filesystem.layer_tar import layer_pieces
         from layerscope.images.files.located import Located
-        from layerscope.images.pieces import pieces_of
+        from layerscope.images.pieces import filled, pieces_of
 
         top, changeset, copied = changes()
         self._restore(changeset, copied)
@@ -267,23 +266,19 @@ class _Worker:
             if _CAPABILITY in own:
                 own[_CAPABILITY] = revision_2(own[_CAPABILITY])
 
-        def content(row: int) -> Iterator[Piece]:
+        def content(row: int) -> Iterator[bytes]:
             path = changeset.path(row)
             with _readable(self._merged, path, self._task.way):
                 fd = open_below(top, path)
             with closing(Located.of_file(fd, "")) as located:
-                yield from pieces_of(located)
+                yield from filled(pieces_of(located))
 
         digest, size = hashlib.sha256(), 0
         with open(self._task.save, "wb", buffering=1 << 20, closefd=False) as file:
-
-            def write(data: bytes) -> None:
-                nonlocal size
-                digest.update(data)
-                size += len(data)
-                file.write(data)
-
-            write_layer(changeset, content, write)
+            for piece in layer_pieces(changeset, content):
+                digest.update(piece)
+                size += len(piece)
+                file.write(piece)
         diff_id = f"sha256:{digest.hexdigest()}"
         return msgspec.structs.replace(result, diff_id=diff_id, size=size)
 
