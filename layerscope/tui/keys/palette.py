@@ -43,7 +43,7 @@ class Entry:
 
 #: Words of this program, and others that users may look for.
 _ALIKE = {
-    "archive": "tar registry pull hub",
+    "archive": "tar",
     "cancel": "stop abort kill",
     "compare": "diff difference",
     "containers": "container ps",

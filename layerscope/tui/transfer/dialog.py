@@ -125,7 +125,10 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
             check_place(place)
             target = str(place)
         return TransferRequest(
-            str(reference_of(name)), via="registry" if own else "engine", target=target
+            str(reference_of(name)),
+            insecure=self.base_app.insecure,
+            via="registry" if own else "engine",
+            target=target,
         )
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -160,14 +163,19 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
         from layerscope.transfer.preview import preview_own_pull, preview_pull, preview_push
 
         reference = reference_of(asked.reference)
+        insecure = asked.insecure
         with ExitStack() as stack:
             engine = None if asked.target else stack.enter_context(closing(self._connector()))
             if engine is None or (self._kind == "pull" and asked.via == "registry"):
-                found = preview_own_pull(engine, reference, target=asked.target, check=task.check)
+                found = preview_own_pull(
+                    engine, reference, target=asked.target, insecure=insecure, check=task.check
+                )
                 return list(pull_text(found))
             if self._kind == "pull":
-                return list(pull_text(preview_pull(engine, reference, check=task.check)))
-            return list(push_text(preview_push(engine, reference, check=task.check)))
+                pull = preview_pull(engine, reference, insecure=insecure, check=task.check)
+                return list(pull_text(pull))
+            push = preview_push(engine, reference, insecure=insecure, check=task.check)
+            return list(push_text(push))
 
     def _show(self, typed: _Typed, lines: list[str]) -> None:
         self._seen = typed

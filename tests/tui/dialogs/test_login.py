@@ -116,15 +116,38 @@ async def test_logging_out_says_what_goes_and_asks(
 
 
 @pytest.mark.parametrize(("answer", "kept"), [("k", True), ("n", False), ("escape", False)])
-async def test_a_helper_that_fails_leaves_a_choice(
-    drive: Drive, home: Path, registry: FakeRegistry, answer: str, kept: bool
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("", "docker-credential-odd is not installed"),
+        ("exit 1", "docker-credential-odd failed"),
+        ("cat >/dev/null; exec sleep 60", "docker-credential-odd took longer than"),
+        ("cat >/dev/null; echo credentials not found; [ $1 = store ]", "did not keep it"),
+    ],
+    ids=["missing", "fails", "hangs", "forgets"],
+)
+async def test_a_helper_that_does_not_work_leaves_a_choice(
+    drive: Drive,
+    home: Path,
+    registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    says: str,
+    answer: str,
+    kept: bool,
 ) -> None:
-    (home / "config.json").write_text('{"credsStore": "none-such"}')
+    monkeypatch.setattr("layerscope.images.registry.credentials._HELPER_PATIENCE", 0.2)
+    (home / "config.json").write_text('{"credsStore": "odd"}')
+    if script:
+        program = home / "bin/docker-credential-odd"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
     async with drive(None) as ui:
         await ask(ui, registry)
-        assert "kept by docker-credential-none-such" in said(ui)
+        assert "kept by docker-credential-odd" in said(ui)
         await log_in(ui)
-        await ui.until(lambda: "is not installed" in said(ui))
+        await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen) and says in said(ui))
         await ui.press(answer)
         if kept:
             await ui.until(lambda: ui.app.screen is ui.main)
