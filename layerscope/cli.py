@@ -105,6 +105,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         default="",
     ),
     "--change": _repeated("INSTRUCTION", "a line of a Dockerfile, such as CMD or ENV, to apply"),
+    "--builder-instance": _value(
+        "NAME", "with BuildKit: the builder, as `layerscope engines builders` names it"
+    ),
     "--color": _choice(
         *("auto", "always", "never"),
         text="auto, the default: color on a terminal, unless NO_COLOR is set",
@@ -457,7 +460,8 @@ COMMANDS: dict[str, Command] = {
     "build": Command(
         "build an image, and show what each step adds",
         (
-            *("context", "-t --tag", "-f --file", "--builder", "--target", "--build-arg"),
+            *("context", "-t --tag", "-f --file", "--builder", "--builder-instance"),
+            *("--target", "--build-arg"),
             ("--platform", "such as linux/arm64; the engine's own by default"),
             *("--label", ("--no-cache", "run every step"), "--pull", "--network", "--secret"),
             *("--ignorefile", "--export", "--again"),
@@ -527,6 +531,11 @@ COMMANDS: dict[str, Command] = {
 _ACTIONS: dict[str, dict[str, Command]] = {}
 _ACTIONS["engines"] = {
     "list": Command("all engines, and what each has", (), ("layerscope engines list --json",)),
+    "builders": Command(
+        "the builders that buildx knows, and their states",
+        ("--json",),
+        ("layerscope engines builders", "layerscope build --builder-instance far ."),
+    ),
     "use": Command(
         "use an engine from now on; auto is the one that docker would use",
         ("chosen",),

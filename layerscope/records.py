@@ -110,6 +110,14 @@ def parse(data: bytes, kind: type[T]) -> T:
         raise ValueError("too deeply nested") from None
 
 
+def lenient_file(path: Path, kind: type[T]) -> T | None:
+    """As `read`, for a file that a Go program writes."""
+    try:
+        return lenient(json.loads(read_file(path)), kind)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def read(path: Path, kind: type[T], most: int = SMALL) -> T | None:
     """The record in a file, or None if it is missing, unreadable, too large or damaged."""
     try:

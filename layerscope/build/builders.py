@@ -11,6 +11,7 @@ from layerscope.build.buildkit import buildx_builder, has_buildx
 from layerscope.build.request import BUILDERS
 from layerscope.dockerfile.checks.support import Builder, Unsupported, unsupported
 from layerscope.dockerfile.syntax.document import Document
+from layerscope.engines.address import chosen_engine
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.podman_builds import takes_secrets
 from layerscope.errors import UsageError
@@ -138,13 +139,14 @@ def refused(
     document: Document,
     target: str = "",
     arguments: Mapping[str, str] | None = None,
+    instance: str = "",
 ) -> list[Unsupported]:
-    """What a builder cannot do of what a build needs."""
+    """What a builder cannot do of what a build needs; `instance` is that of buildx."""
     found = unsupported(document, known_builder(builders, name), target, arguments)
     if not found or name != "buildkit":
         return found
     # Asked only now, since it takes a while: the builder may not be the engine's own.
-    driver, minor = buildx_builder()
+    driver, minor = buildx_builder(instance, chosen_engine())
     if minor >= min(_BUILDKITS.values()):
         exact = Builder(name, f"BuildKit 0.{minor}", _frontend(minor))
         return unsupported(document, exact, target, arguments)

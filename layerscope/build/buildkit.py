@@ -40,15 +40,22 @@ def has_buildx() -> bool:
 
 
 @functools.cache
-def buildx_builder() -> tuple[str, int]:
-    """The driver of the current buildx builder, and the minor version of its BuildKit.
+def buildx_builder(instance: str = "", engine: str = "") -> tuple[str, int]:
+    """The driver of a buildx builder, and the minor version of its BuildKit.
 
-    Empty and 0 if they are not known.
+    An empty `instance` is the current one, which depends on the engine. Empty and 0 if they are
+    not known.
     """
-    text = (_output("docker", "buildx", "inspect") or b"").decode(errors="replace")
+    output = buildx_output("inspect", *([instance] if instance else []))
+    text = (output or b"").decode(errors="replace")
     driver = re.search(r"^Driver: *(\S+)", text, re.MULTILINE)
     version = re.search(r"^BuildKit(?: version)?: *v?0\.(\d+)", text, re.MULTILINE)
     return driver[1] if driver else "", int(version[1]) if version else 0
+
+
+def buildx_output(*arguments: str) -> bytes | None:
+    """What `docker buildx` prints for the current engine; None if it is not there, or fails."""
+    return _output("docker", "buildx", *arguments)
 
 
 def _output(name: str, *arguments: str) -> bytes | None:
@@ -158,6 +165,7 @@ def _arguments(request: BuildRequest, iid: Path) -> list[str]:
     arguments += [f"--label={name}={value}" for name, value in (request.labels or {}).items()]
     arguments += [f"--secret={secret}" for secret in request.secrets]
     values = {"target": request.target, "platform": request.platform, "network": request.network}
+    values["builder"] = request.instance
     arguments += [f"--{flag}={value}" for flag, value in values.items() if value]
     arguments += ["--no-cache"] * request.no_cache + ["--pull"] * request.pull
     return [*arguments, "--", request.context]

@@ -22,7 +22,7 @@ from layerscope.build.fields import (
     words_of,
 )
 from layerscope.build.offer import Offer, offer_of, read_offer
-from layerscope.build.request import BUILDERS, BuildRequest
+from layerscope.build.request import BUILDERS, BuildRequest, split_builder
 from layerscope.build.secrets import Secret, parse_secrets
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.text import visible
@@ -118,13 +118,14 @@ def check_build(
     platform = take("platform", lambda: platform_of(written.platform), "")
     network = take("network", lambda: network_of(written.network), "")
     rules = take("ignore_file", lambda: file_of(written.ignore_file, folder), "")
-    builder = take("builder", lambda: _builder(written.builder, builders), "auto")
+    builder, instance = take("builder", lambda: _builder(written.builder, builders), ("auto", ""))
     if found.problems or root is None:
         return found
     found.request = BuildRequest(
         context=str(root),
         dockerfile="-" if found.dockerfile is None else str(found.dockerfile),
         builder=builder,
+        instance=instance,
         tags=tags,
         target=target,
         platform=platform,
@@ -180,7 +181,7 @@ def written_of(request: BuildRequest, folder: Path | None = None) -> WrittenBuil
         secrets=request.secrets,
         platform=request.platform,
         network=request.network,
-        builder=request.builder,
+        builder=f"{request.builder}:{request.instance}".removesuffix(":"),
         ignore_file=_short(request.ignore_file, folder),
         export=request.export,
     )
@@ -214,14 +215,19 @@ def _short(path: str, folder: Path | None) -> str:
 
 def _known(text: str, builders: Builders | None) -> str:
     """The builder that a text means; `auto` or any text if that is not known."""
-    builder = text.strip().lower() or "auto"
+    builder, _ = split_builder(text)
     return builder if builders is None else builders.resolve(builder)
 
 
-def _builder(text: str, builders: Builders | None) -> str:
-    builder = text.strip().lower() or "auto"
+def _builder(text: str, builders: Builders | None) -> tuple[str, str]:
+    builder, instance = split_builder(text)
     if builder not in BUILDERS:
         raise UsageError(f"There is no builder {visible(text)}.", f"One of {', '.join(BUILDERS)}.")
     if builders is not None:
         builders.chosen(builder)
-    return builder
+    if instance and (builder != "buildkit" or instance.startswith("-")):
+        raise UsageError(
+            f"{visible(text)} is no builder.",
+            "With BuildKit, a colon and the name of a builder of buildx may follow.",
+        )
+    return builder, instance

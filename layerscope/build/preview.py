@@ -61,7 +61,9 @@ def preview(checked: CheckedBuild, stopped: Callable[[], None] | None = None) ->
             builders.chosen(request.builder)
             problem = builders.without_secrets(request.builder) if request.secrets else ""
         if document is not None and builder in BUILDERS[1:]:
-            lacks = refused(builders, builder, document, request.target, arguments)
+            lacks = refused(
+                builders, builder, document, request.target, arguments, request.instance
+            )
             problem = problem or " ".join(each.sentence for each in lacks[:1])
     except LayerscopeError as error:
         problem = str(error)

@@ -14,6 +14,12 @@ from layerscope.records import Record, replace
 BUILDERS = ("auto", "classic", "buildkit", "podman", "embedded")
 
 
+def split_builder(text: str) -> tuple[str, str]:
+    """Splits `BUILDER` or `buildkit:INSTANCE`; an empty text is `auto`."""
+    builder, _, instance = text.strip().partition(":")
+    return builder.lower() or "auto", instance
+
+
 class BuildRequest(Record, frozen=True):
     context: str  # Folder of the build context, absolute.
     dockerfile: str  # The Dockerfile, absolute; `-` if its text is given.
@@ -37,6 +43,7 @@ class BuildRequest(Record, frozen=True):
     #: Where the engine listens, so that a build is compared with others of that engine;
     #: `start_build` fills it in.
     engine: str = ""
+    instance: str = ""  # With `buildkit`, the builder of buildx; empty for its current one.
 
     @property
     def known_arguments(self) -> dict[str, str]:

@@ -132,7 +132,7 @@ def _prepare(
     document = parse(data.decode("utf-8", "surrogateescape"))
     arguments = request.known_arguments
     check_files(builder, dockerfile, request.ignore_file)
-    for each in refused(builders, builder, document, request.target, arguments):
+    for each in refused(builders, builder, document, request.target, arguments, request.instance):
         raise UsageError(each.sentence, each.hint)
 
     def closed(path: str) -> None:

@@ -71,11 +71,21 @@ def _check(arguments: argparse.Namespace) -> CheckedBuild:
 def _builders(written: WrittenBuild) -> Builders | None:
     """The engine's builders, if the Dockerfile to be built depends on them."""
     from layerscope.build.preview import engine_builders
+    from layerscope.build.request import split_builder
     from layerscope.dockerfile.context.conventions import has_both
 
     if written.dockerfile or written.text is not None or not has_both(Path(written.context)):
         return None
-    return engine_builders(written.builder)[0]
+    return engine_builders(split_builder(written.builder)[0])[0]
+
+
+def _builder(arguments: argparse.Namespace) -> str:
+    builder, instance = arguments.builder, arguments.builder_instance
+    if instance is None:
+        return str(builder)
+    if builder not in ("", "auto", "buildkit"):
+        raise UsageError("--builder-instance is for BuildKit.", f"Leave out --builder {builder}.")
+    return f"buildkit:{instance}"
 
 
 def _written(arguments: argparse.Namespace) -> WrittenBuild:
@@ -92,7 +102,7 @@ def _written(arguments: argparse.Namespace) -> WrittenBuild:
         secrets=arguments.secret,
         platform=arguments.platform or "",
         network=arguments.network or "",
-        builder=arguments.builder,
+        builder=_builder(arguments),
         no_cache=arguments.no_cache,
         pull=arguments.pull,
         ignore_file=arguments.ignorefile or "",

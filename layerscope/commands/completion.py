@@ -124,6 +124,12 @@ def _engines(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     return {"auto": "the one docker would use"} | {e.name: e.kind for e in known_engines()}
 
 
+def _instances(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
+    from layerscope.build.instances import known_instances
+
+    return {each.name: each.driver for each in known_instances()}
+
+
 def _images(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     from layerscope.engines.named import image_names
 
@@ -238,6 +244,7 @@ _VALUES: dict[str, Values] = {
     **dict.fromkeys(("context", "output"), _folders),
     **dict.fromkeys(("chosen", "engine"), _engines),
     "container": _containers,
+    "builder_instance": _instances,
     "id": _jobs,
     **dict.fromkeys(("destination", "images", "name", "names", "new_name", "image_name"), _images),
     "layer": _layers,

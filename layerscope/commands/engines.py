@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 def engines(arguments: argparse.Namespace) -> int:
+    if arguments.action == "builders":
+        return _builders(arguments)
     return _use(arguments.chosen) if arguments.action == "use" else _list(arguments)
 
 
@@ -37,6 +39,16 @@ def _list(arguments: argparse.Namespace) -> int:
     with shown_progress("Looking for a way to run commands"):
         ladder = rungs(sandbox_folder())
     write_report(arguments.json, engines_document, engines_text, ordered, ladder)
+    return 0
+
+
+def _builders(arguments: argparse.Namespace) -> int:
+    from layerscope.build.instances import instance_states
+    from layerscope.reports.builders_report import builders_document, builders_text
+
+    with shown_progress("Asking the builders"):
+        found = instance_states()
+    write_report(arguments.json, builders_document, builders_text, found)
     return 0
 
 

@@ -73,6 +73,7 @@ def preview_document(seen: Preview) -> dict[str, Any]:
         "network": request.network or None,
         "builder": {
             "asked": request.builder,
+            "instance": request.instance or None,
             "chosen": seen.builder or None,
             "why": builders.why if builders else "",
             "engine": builders.engine if builders else None,
@@ -92,6 +93,8 @@ def preview_text(seen: Preview) -> Iterator[str]:
     if builders is not None and seen.builder:
         title = TITLES[seen.builder]
         why = f": {builders.why}" if request.builder == "auto" else f", of {builders.engine}."
+        if request.instance:
+            why = f", {visible(request.instance)} of buildx."
         yield f"Builder     {title[0].upper()}{title[1:]}{why}"
     if seen.problem:
         yield f"Problem     {seen.problem}"

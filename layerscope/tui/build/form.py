@@ -22,7 +22,7 @@ from layerscope.build.check import MANY, CheckedBuild, WrittenBuild, check_build
 from layerscope.build.fields import dockerfiles_in
 from layerscope.build.known_builds import last_build
 from layerscope.build.offer import Offer, read_offer
-from layerscope.build.request import BUILD, BuildRequest
+from layerscope.build.request import BUILD, BuildRequest, split_builder
 from layerscope.dockerfile.context.context import Context, read_context
 from layerscope.dockerfile.context.conventions import Conventions, conventions
 from layerscope.errors import LayerscopeError
@@ -36,6 +36,7 @@ from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
     from layerscope.build.builders import Builders
+    from layerscope.build.instances import BuilderInstance
 
 #: Name, label, and what is shown while it is empty.
 FIELDS = (
@@ -152,7 +153,14 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
     def on_mount(self) -> None:
         self.title_bar.set_image("Build an image", "")
         self.work.start("builders", _ask_engine, self._builders_known, failed=self._no_builders)
+        self.work.start(
+            "instances", _ask_buildx, self._instances_known, report=self._instances_known
+        )
         self._check()
+
+    def _instances_known(self, found: list[BuilderInstance]) -> None:
+        self.known.instances = found
+        self._show()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -215,11 +223,11 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
     def _builder(self) -> str:
         """The chosen builder; empty until the engine answers."""
         builders, chosen = self.known.builders, self.known.written.builder
-        return "" if builders is None else builders.resolve(chosen.strip().lower())
+        return "" if builders is None else builders.resolve(split_builder(chosen)[0])
 
     def _without_secrets(self, builder: str) -> str:
         builders = self.known.builders
-        return "" if builders is None else builders.without_secrets(builder or "auto")
+        return "" if builders is None else builders.without_secrets(split_builder(builder)[0])
 
     # Background work.
 
@@ -354,6 +362,13 @@ def _ask_engine(_: Task[None]) -> tuple[Builders | None, str]:
     from layerscope.build.preview import engine_builders
 
     return engine_builders()
+
+
+def _ask_buildx(task: Task[list[BuilderInstance]]) -> list[BuilderInstance]:
+    from layerscope.build.instances import instance_states, known_instances
+
+    task.report(known_instances())
+    return instance_states()
 
 
 def _relative(path: Path, folder: Path) -> str:

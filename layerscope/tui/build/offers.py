@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layerscope.build.fields import NETWORKS
-from layerscope.build.request import BUILDERS
+from layerscope.build.request import BUILDERS, split_builder
 from layerscope.build.secrets import HOW
-from layerscope.text import docker_size, visible
+from layerscope.text import docker_size, one_line, visible
 from layerscope.tui.build.offer_list import OfferRow
 from layerscope.tui.rows.format import plural, right
 
 if TYPE_CHECKING:
     from layerscope.build.builders import Builders
     from layerscope.build.check import WrittenBuild
+    from layerscope.build.instances import BuilderInstance
     from layerscope.build.offer import Offer
     from layerscope.dockerfile.context.context import Context
     from layerscope.errors import LayerscopeError
@@ -35,6 +36,7 @@ class Known:
     context_problem: str = ""  # Why it cannot be read.
     builders: Builders | None = None  # The engine's builders; None until it has answered.
     engine_problem: str = ""  # Why it does not answer.
+    instances: Sequence[BuilderInstance] = ()  # The builders that buildx knows.
     dockerfiles: tuple[str, ...] = ()  # Names of Dockerfiles in the context.
     problems: dict[str, LayerscopeError] = field(default_factory=dict)  # What is wrong, by field.
     lacks: tuple[object, str] = (None, "")  # What `_lacks` found, and for what.
@@ -185,6 +187,14 @@ def _builder(known: Known) -> Iterator[OfferRow]:
         if name == "auto" and builders is not None:
             detail = f"{TITLES[builders.auto]}: {builders.why}"
         yield OfferRow(name, detail, "" if name == "auto" else name)
+    if builders is None or "buildkit" not in builders.missing:
+        for each in known.instances:
+            name = f"buildkit:{each.name}"
+            facts = filter(
+                None, (each.driver, each.state, each.problem or ", ".join(each.endpoints))
+            )
+            detail = one_line(", ".join(facts))
+            yield OfferRow(visible(name), detail, name, "faint" if each.problem else "text")
 
 
 def _no_cache(known: Known) -> Iterator[OfferRow]:
@@ -251,7 +261,7 @@ def _lacks(known: Known, builders: Builders) -> str:
     from layerscope.build.builders import known_builder
     from layerscope.dockerfile.checks.support import unsupported
 
-    name = builders.resolve(known.written.builder.strip().lower())
+    name = builders.resolve(split_builder(known.written.builder)[0])
     document = known.offer.document if known.offer is not None else None
     # What BuildKit can do depends on a builder that is not asked here.
     if document is None or name not in ("classic", "podman", "embedded"):
@@ -265,7 +275,7 @@ def _lacks(known: Known, builders: Builders) -> str:
 
 def _secrets_note(known: Known) -> tuple[str, bool]:
     if known.builders is not None:
-        why = known.builders.without_secrets(known.written.builder or "auto")
+        why = known.builders.without_secrets(split_builder(known.written.builder)[0])
         if why:
             return why, False
     given = {text.partition(",")[0] for text in known.written.secrets}

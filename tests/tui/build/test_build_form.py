@@ -12,7 +12,8 @@ import pytest
 from textual import events
 from textual.keys import _character_to_key
 
-from layerscope.build import preview
+from layerscope.build import instances, preview
+from layerscope.build.instances import BuilderInstance
 from layerscope.build.request import BuildRequest
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.build.form import BuildForm
@@ -32,6 +33,10 @@ RUN --mount=type=secret,id=npm,required make
 FROM scratch AS web
 COPY --from=build /x /
 """
+INSTANCES = [
+    BuilderInstance("far", "remote", ("tcp://far:1234",), "running"),
+    BuilderInstance("broken\x1b[31m", "kubernetes", (), "error", "no\nsuch pod"),
+]
 SIZES = sizes((80, 24), (120, 40))
 
 
@@ -41,6 +46,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("TOKEN", "hush-hush")
     monkeypatch.setattr(preview, "engine_builders", lambda *_: (DOCKER, ""))
+    monkeypatch.setattr(instances, "known_instances", lambda: INSTANCES[:1])
+    monkeypatch.setattr(instances, "instance_states", lambda: INSTANCES)
     folder = tmp_path / "context"
     (folder / "node_modules").mkdir(parents=True)
     (folder / "src").mkdir()
@@ -240,11 +247,12 @@ async def test_a_builder_without_secrets_says_so_in_their_place() -> None:
         await ui.press(*["tab"] * 5)
         await ui.type("id=token,env=TOKEN")
         await ui.press("tab", "tab", "tab", "ctrl+n")
-        assert ui.offers == [
-            " auto      BuildKit: docker has buildx.",
-            " classic   the classic builder",
-            " buildkit  BuildKit",
-            " podman    Docker 28 does not have Podman's builder.",
+        assert [line.split(maxsplit=1) for line in ui.offers][:5] == [
+            ["auto", "BuildKit: docker has buildx."],
+            ["classic", "the classic builder"],
+            ["buildkit", "BuildKit"],
+            ["podman", "Docker 28 does not have Podman's builder."],
+            ["embedded", "the embedded builder"],
         ]
         await ui.press("j", "enter")
         assert ui.note("Secrets") == NO_SECRETS["classic"]
@@ -263,6 +271,20 @@ async def test_a_missing_builder_is_reported() -> None:
         assert ui.note("Builder").endswith(MISSING["podman"])
         await ui.press("enter")
         assert ui.result == "open"
+
+
+async def test_a_builder_of_buildx_is_chosen() -> None:
+    async with form() as ui:
+        await ui.press("up", "up", "up", "up")
+        await ui.until(lambda: any("buildkit:broken" in line for line in ui.offers))
+        (far,) = (line for line in ui.offers if "buildkit:far" in line)
+        assert "remote, running, tcp://far:1234" in far
+        (broken,) = (line for line in ui.offers if "buildkit:broken" in line)
+        assert "broken\\e[31m" in broken
+        assert "no such pod" in broken
+        await ui.type("buildkit:far")
+        await ui.press("enter")
+        assert (requested(ui).builder, requested(ui).instance) == ("buildkit", "far")
 
 
 async def test_an_engine_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,11 +149,11 @@ def test_the_buildx_builder_decides_what_buildkit_can_do(monkeypatch: pytest.Mon
     document = parse("FROM scratch\nCOPY --parents a /\n")
     docker = Builders("Docker 28.5.2", "", "buildkit", "", {}, {})
     for answer, count in {("docker", 0): 1, ("docker", 25): 1, ("docker", 26): 0}.items():
-        monkeypatch.setattr(builders, "buildx_builder", lambda answer=answer: answer)
+        monkeypatch.setattr(builders, "buildx_builder", lambda *_, answer=answer: answer)
         assert len(refused(docker, "buildkit", document)) == count
-    monkeypatch.setattr(builders, "buildx_builder", lambda: ("docker-container", 0))
+    monkeypatch.setattr(builders, "buildx_builder", lambda *_: ("docker-container", 0))
     assert refused(docker, "buildkit", document) == []
-    monkeypatch.setattr(builders, "buildx_builder", lambda: ("", 0))
+    monkeypatch.setattr(builders, "buildx_builder", lambda *_: ("", 0))
     assert [each.sentence for each in refused(docker, "buildkit", document)] == [
         "Line 2: BuildKit of Docker 28.5 does not support COPY --parents."
     ]
