@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from layerscope.config import data_folder
 from layerscope.dockerfile.context.context import read_context
 from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.embedded.contents import give_name
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.store import Store
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.jobs.worker import Cancellation
@@ -52,6 +54,9 @@ def prepare_demo() -> BuildRequest:
     except OSError as error:
         raise LayerscopeError(failure(error, str(folder)), "Make room there.") from None
     store = Store()
+    with suppress(NotFoundError):
+        # The one of the last time, which would stay without a name.
+        EmbeddedEngine(store).remove_image(IMAGE)
     _add_base(store)
     request = BuildRequest(str(folder), str(folder / "Dockerfile"), "embedded", (IMAGE,))
     _build_first_stage(store, folder)
@@ -141,5 +146,7 @@ def _build_first_stage(store: Store, folder: Path) -> None:
     recorder.hurry()
     plan = plan_of(document, "start", builder="embedded")
     context = read_context(folder, dockerfile, "embedded")
-    build_embedded(request, document, plan, context, images, recorder, Cancellation())
+    image = build_embedded(request, document, plan, context, images, recorder, Cancellation())
     recorder.drain()
+    # The cache keeps what it is made of.
+    EmbeddedEngine(store).remove_image(image)

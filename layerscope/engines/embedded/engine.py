@@ -297,7 +297,7 @@ class EmbeddedEngine(Engine):
         unused = self.garbage().items()
         return [
             *cached_layers(self.store),
-            *(CachedStep(digest, "left by work that was cut off", size) for digest, size in unused),
+            *(CachedStep(digest, "left over: no image needs it", size) for digest, size in unused),
         ]
 
     def remove_cached(self, identifier: str) -> int:

@@ -54,3 +54,5 @@ def test_it_is_built_again_with_another_last_file_only(shop: Workshop) -> None:
     steps, _ = ends(shop)
     cached = [number for number, step in steps.items() if step["event"] == "step_cached"]
     assert cached == [2, 3, 5, 6, 7]
+    # Nothing without a name is left, however often it is shown.
+    assert {image.name for image in shop.engine.images()} == {BASE, IMAGE}
