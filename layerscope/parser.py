@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from layerscope.errors import UsageError
-from layerscope.text import parse_size, visible
+from layerscope.text import listed, parse_size, visible
 
 
 def named(text: str) -> str:
@@ -121,8 +121,42 @@ class Parser(argparse.ArgumentParser):
         self.add(GENERAL, default=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
-        message = visible(f"{message[:1].upper()}{message[1:]}")
-        raise UsageError(f"{message}.", f"See {self.prog} --help.")
+        text = visible(self._sentence(message))
+        if not text.startswith(self.prog):
+            text = f"{text[:1].upper()}{text[1:]}"
+        raise UsageError(f"{text}.", f"See {self.prog} --help.")
+
+    def _sentence(self, message: str) -> str:
+        """What argparse says, as a sentence about this command."""
+        if found := re.fullmatch("the following arguments are required: (.*)", message):
+            return f"{self.prog} needs {listed(map(_long, found[1].split(', ')))}"
+        if found := re.fullmatch("unrecognized arguments: (.*)", message, re.DOTALL):
+            return self._unknown(found[1])
+        found = re.fullmatch("argument ([^:]+): (.*)", message, re.DOTALL)
+        if found is None:
+            return message
+        name, text = _long(found[1]), found[2]
+        if wrong := re.fullmatch(r"invalid choice: (.*) \(choose from (.*)\)", text, re.DOTALL):
+            choices = listed(wrong[2].replace("'", "").split(", "))
+            return f"{name} must be {choices.replace(' and ', ' or ')}, not {wrong[1]}"
+        if wrong := re.fullmatch("invalid int value: (.*)", text, re.DOTALL):
+            return f"{name} must be a whole number, not {wrong[1]}"
+        if text.startswith("expected "):
+            return f"{name} needs a value"
+        if text.startswith("ignored explicit argument"):
+            return f"{name} takes no value"
+        return f"{name}: {text}"
+
+    def _unknown(self, arguments: str) -> str:
+        name = arguments.partition(" ")[0].partition("=")[0]
+        if not name.startswith("-"):
+            return f"{self.prog} does not take {arguments}"
+        import difflib
+
+        text = f"{self.prog} has no option {name}"
+        if near := difflib.get_close_matches(name, self._option_string_actions, 1, 0.75):
+            raise UsageError(f"{visible(text)}.", f"Did you mean {near[0]}?")
+        return text
 
     def _print_message(self, message: str, file: object = None) -> None:
         """Prints a help; argparse itself would report success if stdout is full."""
@@ -156,6 +190,11 @@ class Parser(argparse.ArgumentParser):
     @property
     def usage_lines(self) -> str:
         return self.format_usage().removeprefix("usage: ").rstrip("\n")
+
+
+def _long(names: str) -> str:
+    """The last of an option's names, such as `--output` of `-o/--output`."""
+    return names.rpartition("/")[2] if names.startswith("-") else names
 
 
 def item(name: str, text: str, column: int = _COLUMN) -> str:

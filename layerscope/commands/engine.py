@@ -159,8 +159,9 @@ def find(arguments: argparse.Namespace) -> int:
             found = True
             yield json.dumps(match_document(match)) if arguments.json_lines else match_text(match)
 
-    unknown = 0
+    looked = unknown = 0
     if arguments.sources:
+        looked = len(arguments.sources)
         for name in arguments.sources:
             with opened(name, arguments) as (loaded, _):
                 write_lines(lines(find_in_loaded(loaded, wanted)))
@@ -168,8 +169,11 @@ def find(arguments: argparse.Namespace) -> int:
         with shown_progress("Asking the engine") as progress:
             for matches, complete in _find_everywhere(arguments, wanted, progress):
                 write_lines(lines(matches))
+                looked += 1
                 unknown += not complete
     _warn_of_unread(unknown)
+    if not found:
+        _warn(f"Nothing matches in {plural(looked, 'image')}.")
     if unread:
         count = plural(unread, "layer was", "layers were")
         _warn(f"{count} listed without content, so no digests are known.")

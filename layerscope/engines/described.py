@@ -12,20 +12,24 @@ from layerscope.images.platforms import check_platform
 from layerscope.text import short_id, visible
 
 
-def engine_image(engine: Engine, identifier: str, platform: str | None = None) -> Image:
-    """An image as far as an engine describes it without an export.
+def engine_image(
+    engine: Engine, identifier: str, platform: str | None = None, *, history: bool = False
+) -> Image:
+    """An image as far as an engine describes it without an export, with its history if asked.
 
     Raises PlatformMissingError if the image is not for the platform, and NotFoundError if there is
     no such image.
     """
     try:
-        inspected, _, offered = inspect_platform(engine, identifier, platform)
+        inspected, chosen, offered = inspect_platform(engine, identifier, platform)
     except PlatformMissingError as error:
         if platform is not None or not error.platforms:
             raise
-        inspected, _, offered = inspect_platform(engine, identifier, error.platforms[0])
+        inspected, chosen, offered = inspect_platform(engine, identifier, error.platforms[0])
     reference = inspected.tags[0] if inspected.tags else short_id(identifier)
-    image = described(inspected, (), reference, identifier, f"{engine.transport}:{identifier}")
+    entries = engine.history(identifier, chosen) if history else ()
+    source = f"{engine.transport}:{identifier}"
+    image = described(inspected, entries, reference, identifier, source)
     image = replace(image, platforms=offered)
     check_platform(image, platform, visible(reference))
     return image

@@ -36,7 +36,7 @@ from layerscope.images.answers import (
     Version,
 )
 from layerscope.images.reclaim import CachedStep
-from layerscope.images.summary import NONE, ImageSummary, unix_time
+from layerscope.images.summary import NONE, ImageSummary, nearest, unix_time
 from layerscope.oci.platform import Platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference
 from layerscope.records import replace
@@ -76,6 +76,11 @@ class DockerEngine(Engine):
         entries = self._images(**({"shared-size": "1"} if sizes else {}))
         if self.is_podman:
             entries = [replace(entry, shared_size=ABSENT) for entry in entries]
+        elif sizes:
+            from layerscope.engines.sharing import shared_beside_steps
+
+            beside = shared_beside_steps(self, entries)
+            entries = [replace(e, shared_size=beside.get(e.id, e.shared_size)) for e in entries]
         lines = [line for entry in entries for line in _summaries(entry, shared)]
         return sorted(lines, key=lambda line: (-line.created, line.repository, line.tag))
 
@@ -211,10 +216,16 @@ class DockerEngine(Engine):
         shown = visible(name)
         message = f"{self.name} has no image {shown}."
         missing = NotFoundError(message, "`layerscope images` lists what it has.")
-        if is_reference(name) and not _ID.fullmatch(name):
+        named = is_reference(name) and not _ID.fullmatch(name)
+        if named:
             hint = f"Pull it: layerscope pull {shown}. Or look at it: layerscope docker://{shown}."
             missing = MissingImageError(message, hint, name)
-        return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
+        try:
+            return self._inspected("/images/{0}/json", name, missing, parameters, Inspected)
+        except NotFoundError:
+            if named and (near := nearest(name, [image.name for image in self.images()])):
+                missing.hint = f"Did you mean {visible(near)}? Or pull it: layerscope pull {shown}."
+            raise
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[HistoryAnswer]:
         with self._asking():

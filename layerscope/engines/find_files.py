@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerscope.engines.described import engine_image
@@ -16,7 +16,6 @@ from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
 from layerscope.images.platforms import wanted_platform
-from layerscope.oci.config import instruction, shells
 from layerscope.patterns import filter_pattern, regex_pattern
 from layerscope.text import visible
 
@@ -115,29 +114,7 @@ def engine_images(
         containers.setdefault(container.image_id, []).append(container.name)
     for identifier in dict.fromkeys(summary.id for summary in engine.images()):
         try:
-            image = engine_image(engine, identifier, platform)
+            image = engine_image(engine, identifier, platform, history=True)
         except (PlatformMissingError, NotFoundError):
             continue  # It is for other platforms, or was removed in the meantime.
         yield image, tuple(containers.get(identifier, ()))
-
-
-def with_instructions(image: Image, engine: Engine) -> Image:
-    """An image with the instructions of its layers, if the engine's history has them.
-
-    The history does not say which entries have a layer. If as many entries have a size as there
-    are layers, those are taken.
-    """
-    platform = image.platforms[0] if len(image.platforms) > 1 else None
-    history = list(reversed(engine.history(image.id, platform)))
-    commands = [entry.created_by for entry in history]
-    sized = [
-        instruction(command, shell) or None
-        for entry, command, shell in zip(history, commands, shells(commands), strict=True)
-        if entry.size
-    ]
-    if len(sized) != len(image.layers):
-        return image
-    layers = tuple(
-        replace(layer, instruction=text) for layer, text in zip(image.layers, sized, strict=True)
-    )
-    return replace(image, layers=layers)

@@ -81,19 +81,28 @@ def _history(entries: Sequence[HistoryAnswer], layers: int) -> tuple[HistoryEntr
     """The engine's history, which does not say which entries made a layer.
 
     Those with a size did. If these are fewer than the layers, all with an instruction that makes
-    layers did. If that does not fit either, no entry gets a layer.
+    layers did. WORKDIR makes one only where there is no such folder. If nothing fits, no entry gets
+    a layer.
     """
     oldest_first = list(reversed(entries))
     commands = [entry.created_by for entry in oldest_first]
     run_by = list(shells(commands))
-    sized = made = [entry.size > 0 for entry in oldest_first]
-    if sum(made) != layers:
-        made = [
-            instruction(command, shell).partition(" ")[0] not in _EMPTY.split()
-            for command, shell in zip(commands, run_by, strict=True)
-        ]
-    if sum(made) != layers or any(s and not m for s, m in zip(sized, made, strict=True)):
-        made = [False] * len(made)
+    words = [instruction(*each).partition(" ")[0] for each in zip(commands, run_by, strict=True)]
+    sized = [entry.size > 0 for entry in oldest_first]
+    candidates = (
+        sized,
+        [word not in _EMPTY.split() for word in words],
+        [
+            has_size or word not in (*_EMPTY.split(), "WORKDIR")
+            for has_size, word in zip(sized, words, strict=True)
+        ],
+    )
+    made = [False] * len(sized)
+    for candidate in candidates:
+        fits = all(m or not s for s, m in zip(sized, candidate, strict=True))
+        if sum(candidate) == layers and fits:
+            made = candidate
+            break
     result = []
     number = 0
     for entry, command, shell, layer in zip(oldest_first, commands, run_by, made, strict=True):

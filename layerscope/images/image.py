@@ -13,6 +13,8 @@ from layerscope.text import one_line
 
 #: In place of the instruction of a layer of which the history says nothing.
 NOT_IN_HISTORY = "(not in the history)"
+#: What Docker's classic builder writes in place of the files that COPY and ADD name.
+_CHECKSUM = re.compile(r"\b((?:file|multi|dir):[0-9a-f]{12})[0-9a-f]{52}\b")
 #: What engines note about the layer that `docker import` makes.
 _IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
 
@@ -20,10 +22,11 @@ _IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
 def maker(instruction: str | None, comment: str) -> str:
     """What a history entry says about what made it, in a line that is safe on a terminal.
 
-    A comment is not an instruction, and is marked: `imported: …` or `unknown: …`.
+    Checksums are short, so that what follows can be seen. A comment is not an instruction, and is
+    marked: `imported: …` or `unknown: …`.
     """
     if own := one_line(instruction or ""):
-        return own
+        return _CHECKSUM.sub(r"\1", own)
     note = one_line(comment)
     if found := _IMPORT.fullmatch(note):
         source = found[1]

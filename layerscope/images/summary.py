@@ -28,6 +28,19 @@ class ImageSummary:
         return "" if NONE in (self.repository, self.tag) else f"{self.repository}:{self.tag}"
 
 
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The one of an engine's `repository:tag` that a name without an image may mean, or ""."""
+    import difflib
+
+    def last(reference: str) -> str:
+        return reference.rpartition("/")[2].partition(":")[0]
+
+    same = [each for each in names if last(each) == last(name)]
+    wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    found = difflib.get_close_matches(wanted, same or names, 1, 0 if same else 0.75)
+    return found[0] if found else ""
+
+
 def unix_time(created: object) -> int:
     """A time in a configuration or an engine's list, as Unix time; 0 if it is invalid.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope.engines.find_files import Match
+from layerscope.images.image import NOT_IN_HISTORY
 from layerscope.reports.color import sized
-from layerscope.text import decode, visible
+from layerscope.text import clip, decode, visible
 
 
 def match_document(match: Match) -> dict[str, Any]:
@@ -30,7 +31,9 @@ def match_text(match: Match) -> str:
         f"{visible(match.image.reference)}  layer {match.layer}  "
         f"{sized(match.size)}  {state}  /{visible(match.path)}"
     )
-    line += f"  ({match.image.layers[match.layer].made_by[:60]})"
+    made_by = match.image.layers[match.layer].made_by
+    if made_by != NOT_IN_HISTORY:
+        line += f"  ({clip(made_by, 60)})"
     if match.containers:
         line += f"  in {', '.join(visible(name) for name in match.containers)}"
     return line

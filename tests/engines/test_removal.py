@@ -97,6 +97,16 @@ def test_only_layers_that_nothing_else_has_are_freed(images: Engine) -> None:
         assert client.images(ONE)
 
 
+def test_the_list_says_what_removing_one_would_free(images: Engine) -> None:
+    """Docker counts the steps of an image's own build as images that share its layers."""
+    command = [sys.executable, "-m", "layerscope", "images", "--json"]
+    listed = json.loads(run_program(command, environment(images)).stdout)["images"]
+    unique = {f"{each['repository']}:{each['tag']}": each["unique_size"] for each in listed}
+    if images.name in EXACT:
+        assert unique[ONE] == 0
+        assert unique[TWO] == 50_003
+
+
 def test_what_was_built_on_stays_until_the_rest_is_gone(images: Engine) -> None:
     predicted, freed = removed(images, ONE)
     agrees(images, predicted, freed)

@@ -44,14 +44,10 @@ class ImageIndex:
         self._read: dict[str, tuple[Image, Mapping[int, Changeset], Stack]] = {}
 
     def all_images(self) -> list[tuple[Image, tuple[str, ...]]]:
-        from layerscope.engines.find_files import engine_images, with_instructions
+        from layerscope.engines.find_files import engine_images
 
         if self.images is None:
-            engine = self._connector()
-            self.images = [
-                (with_instructions(image, engine), containers)
-                for image, containers in engine_images(engine)
-            ]
+            self.images = list(engine_images(self._connector()))
         return self.images
 
     def known(self, image: Image) -> tuple[Image, Mapping[int, Changeset], Stack | None]:

@@ -111,7 +111,25 @@ def test_a_source_is_opened_even_if_it_looks_like_a_command(
 
 def test_wrong_options_of_the_tui_are_reported_as_such(capsys: Capsys) -> None:
     line = one_line_error(run(capsys, "debian", "--thme", "dark"))
-    assert line == "Unrecognized arguments: --thme dark. See layerscope --help."
+    assert line == "layerscope has no option --thme. Did you mean --theme?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("history", "layerscope history needs SOURCE and PATH. See layerscope history --help."),
+        ("inspect --nothing a", "layerscope inspect has no option --nothing. See layerscope insp"),
+        ("inspect --jsn a", "layerscope inspect has no option --jsn. Did you mean --json?"),
+        ("inspect a b c", "layerscope inspect does not take b c. See layerscope inspect --help."),
+        ("inspect --json=1 a", "--json takes no value. See layerscope inspect --help."),
+        ("cat a /b --layer", "--layer needs a value. See layerscope cat --help."),
+        ("cat a /b --layer x", "--layer must be a whole number, not 'x'. See layerscope cat"),
+        ("completion tcsh", "SHELL must be bash, zsh or fish, not 'tcsh'. See layerscope comp"),
+        ("tags --limit 0 a", "--limit: '0' is not a number from 1 on. See layerscope tags --help."),
+    ],
+)
+def test_wrong_usage_is_a_sentence(capsys: Capsys, arguments: str, line: str) -> None:
+    assert one_line_error(run(capsys, *arguments.split())).startswith(line)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -154,8 +172,8 @@ def test_missing_arguments_are_named(capsys: Capsys, name: str) -> None:
     ]
     if required:
         line = one_line_error(run(capsys, name))
-        names = line.removeprefix("The following arguments are required: ").partition(". See")[0]
-        named = [each.rpartition("/")[2] for each in names.split(", ")]
+        names = line.removeprefix(f"layerscope {name} needs ").partition(". See")[0]
+        named = names.replace(" and ", ", ").split(", ")
         assert [each for each in named if not each.startswith("-")] == [
             each for each in required if each != "DIR"
         ]
@@ -167,7 +185,7 @@ def test_empty_values_are_refused(capsys: Capsys, name: str) -> None:
         option = next(iter(action.option_strings), "")
         if option and action.nargs is None and action.choices is None:
             line = one_line_error(run(capsys, name, f"{option}="))
-            assert re.search("is empty|invalid int value|is not a number", line)
+            assert re.search("is empty|must be a whole number|is not a number", line)
 
 
 def test_the_usage_names_source_and_the_options_of_the_tui(capsys: Capsys) -> None:

@@ -132,6 +132,13 @@ def test_a_layer_without_an_instruction_says_so(entry: dict[str, str], made_by: 
     assert (layer.instruction is None) == (made_by != "ADD a /")
 
 
+def test_the_checksum_of_copied_files_is_short() -> None:
+    entry = {"created_by": f"/bin/sh -c #(nop) COPY file:{'0af1' * 16} in /usr/lib/ "}
+    config = parse_config({"rootfs": {"diff_ids": ["a"]}, "history": [entry]})
+    (layer,) = image_from_config(config, reference="", image_id="", source="").layers
+    assert layer.made_by == "COPY file:0af10af10af1 in /usr/lib/"
+
+
 @pytest.mark.parametrize(
     "created",
     [
