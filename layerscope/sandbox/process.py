@@ -17,12 +17,13 @@ import msgspec
 
 from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.images.progress import Progress
+from layerscope.oci.byte_source import opened
 from layerscope.programs import python_module
 from layerscope.sandbox.task import Result, Task
 from layerscope.sandbox.terminal import Relay, raw_terminal
 
 _PERIOD = 0.2  # Seconds between looks at what may stop the command.
-_PATIENCE = 20  # Seconds that a worker may take to clean up.
+_PATIENCE = 300  # Seconds that a worker may take to remove what the command wrote.
 _PIECE = 1 << 20
 
 
@@ -154,10 +155,9 @@ def perform(
     all that it started have ended too.
     """
     own, other = socket.socketpair()
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    stdin, stdout, stderr = streams or (null, null, null)
     arguments, env = python_module("layerscope.sandbox.worker", str(other.fileno()))
-    with own, other:
+    with own, other, opened(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) as null:
+        stdin, stdout, stderr = streams or (null, null, null)
         process = subprocess.Popen(  # noqa: S603 - no shell
             arguments,
             env={**env, "OPENBLAS_NUM_THREADS": "1"},
@@ -168,7 +168,6 @@ def perform(
             # Ctrl+C is for this process, which stops the worker.
             start_new_session=True,
         )
-        os.close(null)
         other.close()
         talk = _Talk(own, process, ids, (stdin, stdout), seconds, progress)
         try:
@@ -254,7 +253,9 @@ class _Talk:
             self._channel.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(_PATIENCE)
-        except BaseException:
+        except BaseException as error:
             self._process.kill()
             self._process.wait()
-            raise SandboxError("The sandbox did not end, and was killed.") from None
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise SandboxError("The sandbox did not end, and was killed.") from None
+            raise
