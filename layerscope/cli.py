@@ -51,6 +51,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "file": _value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
     "id": _value("ID", "the job's id"),
     "image": _value("SOURCE", _SOURCE, nargs="?"),
+    "archive_file": _value(
+        "FILE", "an archive of any form, an OCI image layout, or - for standard input"
+    ),
     "image_name": _value("NAME", "the image's name: [HOST/]NAME[:TAG]", nargs="?"),
     "images": _value("IMAGE", "a name or an id", nargs="+"),
     "names": _value("IMAGE", "names of images; all by default", nargs="*", default=[]),
@@ -104,6 +107,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "needs no engine",
         default="",
     ),
+    "--busybox": _value(
+        "PATH", "a static busybox of this host to run in the image, which may have no shell"
+    ),
     "--change": _repeated("INSTRUCTION", "a line of a Dockerfile, such as CMD or ENV, to apply"),
     "--builder-instance": _value(
         "NAME", "with BuildKit: the builder, as `layerscope engines builders` names it"
@@ -111,6 +117,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--color": _choice(
         *("auto", "always", "never"),
         text="auto, the default: color on a terminal, unless NO_COLOR is set",
+    ),
+    "--compression": _choice(
+        *("none", "gzip", "zstd"),
+        text="of layers; without it, as they are in a file, and none otherwise",
     ),
     "--config": _value("FILE", "a layerscope.toml, pyproject.toml or .dive-ci to read"),
     "--context": _value("DIR", "the build context; FILE's folder by default"),
@@ -131,6 +141,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         default="warning",
     ),
     "-f --file": _value("FILE", "CONTEXT/Dockerfile by default; - for standard input"),
+    "--format": _choice(
+        *("docker-archive", "oci-archive", "oci"),
+        text="docker-archive, the default: what `docker load` takes; oci is a folder",
+        default="docker-archive",
+    ),
     "--highest-size": _value("BYTES", "shipped bytes, at most"),
     "--highest-user-wasted-percent": _value(
         "FRACTION", "wasted ÷ bytes shipped above the base layer, at most"
@@ -162,6 +177,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--no-pause": _unless("pause", "do not pause the container meanwhile"),
     "--no-mouse": _switch("leave the mouse to the terminal"),
     "-o --output": _value("DIR", "the folder to write to", required=True),
+    "-o --archive": _value("FILE", "the file or folder to write; - for standard output"),
     "-p --patch": _switch("show unified diffs between versions, which patch accepts"),
     "--password-stdin": _switch("read the password from standard input"),
     "--official": _switch("only Docker Official Images"),
@@ -188,6 +204,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "file of layerscope",
     ),
     "-t --tag": _repeated("NAME[:TAG]", "a name for the image"),
+    "--shell": _value("SHELL", "which shell; bash or sh by default", dest="shell_name"),
     "--stdio": _switch("speak the protocol on standard input and output; required"),
     "--target": _value("STAGE", "the stage to build; the last by default"),
     "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
@@ -351,6 +368,23 @@ COMMANDS: dict[str, Command] = {
         ),
         no="it was not confirmed, or another image has the name",
     ),
+    "save": Command(
+        "write an image to an archive or an OCI image layout, from any source",
+        (
+            *("source", "-o --archive", "--format", "--compression"),
+            ("--force", "replace an archive that is there"),
+            *_READING,
+        ),
+        examples=(
+            "layerscope save -o app.tar app:1",
+            "layerscope save --format oci --compression zstd -o layout docker://debian:12",
+        ),
+    ),
+    "load": Command(
+        "load the images of an archive or an OCI image layout into the engine",
+        ("archive_file",),
+        examples=("layerscope load app.tar.zst", "layerscope load - < app.tar"),
+    ),
     "tag": Command(
         "give an image of the engine another name",
         (("source", "the image, by name or id"), "new_name", "--force"),
@@ -482,19 +516,24 @@ COMMANDS: dict[str, Command] = {
         no="with attach: the build failed; with cancel: the job had already ended",
     ),
     "run": Command(
-        "run a command on an image, and show what it changes",
+        "run a shell or a command in an image, a layer or a container; or with no engine at all",
         (
-            *("source", "command_line", "--sandbox", *_READING),
-            ("--layer", "run it on layer N and those below"),
+            ("source", "an image of the engine, or container:NAME; with --sandbox, any image"),
+            *("command_line", ("--layer", "as the image is with layer N on top")),
             *("--user", "--workdir", "-e --env"),
-            ("--network", "host, the default, or none"),
-            *("--timeout", "--memory", "--processes", "--save-changes", "--json"),
+            ("--network", "with --sandbox: host, the default, or none"),
+            *("--shell", "--busybox", "--sandbox", *_READING),
+            *("--timeout", "--memory", "--processes", "--save-changes"),
+            ("--json", "with --sandbox, print one JSON object"),
         ),
         examples=(
+            "layerscope run debian:12",
+            "layerscope run --layer 2 app:1 ls -l /srv",
+            "layerscope run --shell zsh container:web",
             "layerscope run --sandbox docker-archive:app.tar",
             "layerscope run --sandbox docker://debian:12 apt-get update",
         ),
-        no="the command ended with another code than 0",
+        no="with --sandbox, the command failed; else, its exit code is that of run",
     ),
     "tui": Command(
         "the TUI",
@@ -558,7 +597,7 @@ _ACTIONS["jobs"] = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps run rm tag untag prune commit engines serve",
+    "images of an engine": "images ps rm tag untag prune run commit save load engines serve",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
-def run(arguments: argparse.Namespace) -> int:
-    if not arguments.sandbox:
-        raise UsageError(
-            "run needs --sandbox.", "With an engine, its own command runs images, as `docker run`."
-        )
-    return run_in_sandbox(arguments)
-
-
 def run_in_sandbox(arguments: argparse.Namespace) -> int:
     """Runs the command, and shows what it changed; returns 1 if it failed, else 0."""
     from layerscope.config import sandbox_folder

@@ -1,9 +1,15 @@
-"""The command that runs a shell in an image, or in a container, of an engine."""
+"""Runs a shell or a command in an image, or in a container, of an engine, by its own command."""
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
+from layerscope.content.description import NotThatKind
+from layerscope.content.elf import describe_elf
 from layerscope.errors import UsageError
 from layerscope.text import short_name
 
@@ -12,6 +18,25 @@ from layerscope.text import short_name
 _SHELL = "if command -v bash >/dev/null 2>&1; then bash; else sh; fi; exit 0"
 
 _CONTAINER, _DAEMON = "container:", "docker-daemon:"
+_BUSYBOX = "/.layerscope/busybox"  # Where it is mounted: a path that no image has.
+
+#: Exit codes of docker and podman themselves: no container, or no such program in it.
+NOT_STARTED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A shell, or a command, in an image or a container."""
+
+    source: str  # `container:NAME`, `docker-daemon:NAME`, or a name or an id of an image.
+    command: tuple[str, ...] = ()  # Empty for a shell.
+    shell: str = ""  # Name or path of a shell; empty for the best that is there.
+    user: str = ""  # A name or a number, perhaps with a group; empty for the image's.
+    platform: str = ""
+    busybox: str = ""  # Path of a busybox on this host, to run in place of the image's programs.
+    terminal: bool = True  # Whether its input is a terminal.
+    workdir: str = ""  # Empty for the image's.
+    env: tuple[str, ...] = ()  # Variables: `NAME=VALUE`, or `NAME` for the value here.
 
 
 def in_engine(source: str) -> bool:
@@ -19,8 +44,8 @@ def in_engine(source: str) -> bool:
     return source.startswith((_CONTAINER, _DAEMON))
 
 
-def shell_command(source: str, *, podman: bool = False, platform: str = "") -> list[str]:
-    """The command for a shell in a new container of an image, or in a container that runs.
+def run_command(request: RunRequest, *, podman: bool = False) -> list[str]:
+    """The command that runs it in a new container of an image, or in a container that runs.
 
     Raises UsageError if neither docker nor podman is installed.
     """
@@ -31,13 +56,60 @@ def shell_command(source: str, *, podman: bool = False, platform: str = "") -> l
             "A shell needs the docker or podman command; neither is installed.",
             "Install the one of your engine.",
         )
-    if source.startswith(_CONTAINER):
-        name = source.removeprefix(_CONTAINER)
-        return [program, "exec", "--interactive", "--tty", name, "sh", "-c", _SHELL]
-    image = source.removeprefix(_DAEMON)
-    options = ["--platform", platform] if platform else []
-    run = [program, "run", "--rm", "--interactive", "--tty", *options, "--entrypoint", "sh"]
-    return [*run, image, "-c", _SHELL]
+    options = ["--interactive", *(["--tty"] if request.terminal else [])]
+    if request.user:
+        options += ["--user", request.user]
+    if request.workdir:
+        options += ["--workdir", request.workdir]
+    options += [f"--env={each}" for each in request.env]
+    what = [*request.command] or _shell(request)
+    if request.source.startswith(_CONTAINER):
+        if request.busybox:
+            raise UsageError(
+                "Nothing can be mounted into a container that exists.",
+                "Run its image, or commit the container and run that.",
+            )
+        name = request.source.removeprefix(_CONTAINER)
+        return [program, "exec", *options, name, *what]
+    if request.platform:
+        options += ["--platform", request.platform]
+    if request.busybox:
+        options += ["--volume", f"{request.busybox}:{_BUSYBOX}:ro"]
+        what = [_BUSYBOX, *(request.command or ("sh",))]
+    image = request.source.removeprefix(_DAEMON)
+    entrypoint, *rest = what
+    return [program, "run", "--rm", *options, "--entrypoint", entrypoint, image, *rest]
+
+
+def _shell(request: RunRequest) -> list[str]:
+    if request.shell:
+        return [request.shell, "-c", f"{shlex.quote(request.shell)}; exit 0"]
+    return ["sh", "-c", _SHELL]
+
+
+def find_busybox() -> str:
+    """The path of a busybox of this host that needs no libraries, or ""."""
+    found = shutil.which("busybox") or ""
+    return found if found and is_static(found) else ""
+
+
+def is_static(path: str) -> bool:
+    """Whether a program runs where there are no libraries."""
+    try:
+        with Path(path).open("rb") as file:
+            described = describe_elf(_Program(file.fileno()))
+    except (OSError, NotThatKind):
+        return False
+    return any(fact.key == "static" and fact.value is True for fact in described.facts)
+
+
+class _Program:
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size = os.fstat(fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return os.pread(self._fd, length, offset)
 
 
 def shell_place(source: str) -> str:

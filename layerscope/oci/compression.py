@@ -209,6 +209,17 @@ def gzipped(read: Read) -> Iterator[bytes]:
     yield compressor.flush()
 
 
+def zstandard_of(read: Read) -> Iterator[bytes]:
+    """The pieces of a zstd stream."""
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor().compressobj()
+    while piece := read(_IN):
+        if done := compressor.compress(piece):
+            yield done
+    yield compressor.flush()
+
+
 #: What makes gzip streams here: others make other bytes of the same layer.
 GZIP_LIBRARY = f"zlib {zlib.ZLIB_RUNTIME_VERSION} {_ZLIB_LEVEL}"
 _ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from layerscope.engines.resolve import TRANSPORTS, is_path
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.images.archives.archive_file import ArchiveFile, is_compressed, open_file
 from layerscope.images.archives.blob_store import FolderStore
+from layerscope.images.archives.packing import spooled
 from layerscope.images.archives.unpacking import unpacked
 from layerscope.images.archives.writing import PackedImage
 from layerscope.oci.byte_source import opened
@@ -145,19 +145,6 @@ def _exported(engine: Engine, name: str, check: Check) -> Iterator[IO[bytes]]:
 
 def _archive(file: IO[bytes], name: str) -> ArchiveFile:
     return ArchiveFile(os.dup(file.fileno()), visible(name))
-
-
-@contextmanager
-def spooled() -> Iterator[IO[bytes]]:
-    """A file without a name, which is gone however the process ends."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-    except OSError as error:
-        raise LayerscopeError(failure(error, str(folder)), _HINT) from None
-    with file:
-        yield file
 
 
 def copy_all(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from layerscope.errors import RegistryError
+from layerscope.images.archives.packing import spooled
 from layerscope.images.archives.unpacking import read_blob
 from layerscope.images.archives.writing import Blob, PackedImage, Read
 from layerscope.images.layer_stream import plain_reader
@@ -41,7 +42,7 @@ from layerscope.oci.reference import Reference
 from layerscope.records import go_json, text_of
 from layerscope.text import short_id, visible
 from layerscope.transfer.parallel import in_parallel
-from layerscope.transfer.push_sources import copy_all, spooled
+from layerscope.transfer.push_sources import copy_all
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.registry_pull import PATIENCE, row_of
 from layerscope.transfer.request import TransferRequest

@@ -6,8 +6,10 @@ from typing import Any
 
 from textual.app import App
 
+from layerscope.text import visible
 from layerscope.tui.base_app import app_of
 from layerscope.tui.destinations import Destination, Place, Room
+from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys.key import Keyed
 
 
@@ -65,12 +67,27 @@ def _why_no_shell(place: Place) -> str:
 
 
 def _shell(app: App[Any], place: Place) -> None:
-    from layerscope.tui.terminal.shell import run_shell
+    from layerscope.engines.shell import find_busybox
+    from layerscope.tui.terminal.shell import NO_SHELL, run_shell
 
     session = None if place.source else place.session
     podman = place.engine.startswith("Podman")
     platform = "" if session is None else session.platform or ""
-    app_of(app).say_if(run_shell(app, _shell_source(place), podman=podman, platform=platform))
+    source = _shell_source(place)
+
+    def run(busybox: str = "") -> str:
+        return run_shell(app, source, podman=podman, platform=platform, busybox=busybox)
+
+    problem = run()
+    busybox = find_busybox() if problem == NO_SHELL and not source.startswith("container:") else ""
+    if not busybox:
+        app_of(app).say_if(problem)
+        return
+    answers = (("y", f"Run {visible(busybox)} of this host in it"), ("n", "Do not"))
+    app.push_screen(
+        QuestionScreen(problem, "It is mounted into a new container, read only.", answers),
+        lambda letter: app_of(app).say_if(run(busybox) if letter == "y" else ""),
+    )
 
 
 ROOM = Room(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from layerscope.engines.shell import shell_command, shell_place
+from layerscope.engines.shell import RunRequest, run_command, shell_place
 from layerscope.errors import UsageError
 from layerscope.tui.terminal.shell import run_shell
 
@@ -58,19 +58,24 @@ def test_the_command_of_the_engine_is_preferred(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     docker, podman = str(tmp_path / "docker"), str(tmp_path / "podman")
-    assert shell_command("debian:12")[0] == docker
-    assert shell_command("debian:12", podman=True)[0] == podman
+    assert run_command(RunRequest("debian:12"))[0] == docker
+    assert run_command(RunRequest("debian:12"), podman=True)[0] == podman
     (tmp_path / "podman").unlink()
-    assert shell_command("debian:12", podman=True)[0] == docker
-    command = shell_command("docker-daemon:sha256:1", platform="linux/arm64")
+    assert run_command(RunRequest("debian:12"), podman=True)[0] == docker
+    command = run_command(RunRequest("docker-daemon:sha256:1", platform="linux/arm64"))
     assert command[1:8] == [
         *("run", "--rm", "--interactive", "--tty", "--platform", "linux/arm64", "--entrypoint"),
     ]
     assert command[9] == "sha256:1"
-    assert shell_command("container:web")[1:5] == ["exec", "--interactive", "--tty", "web"]
+    assert run_command(RunRequest("container:web"))[1:5] == [
+        "exec",
+        "--interactive",
+        "--tty",
+        "web",
+    ]
     (tmp_path / "docker").unlink()
     with pytest.raises(UsageError, match="neither is installed"):
-        shell_command("debian:12")
+        run_command(RunRequest("debian:12"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""Packs an image from any place that its layers can be read from, to save or to load it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any
+
+from layerscope.config import cache_folder
+from layerscope.errors import BadInputError, LayerscopeError
+from layerscope.images.archives.writing import Blob, PackedImage
+from layerscope.images.image import Image, missing_text
+from layerscope.images.progress import Progress
+from layerscope.images.reader import ImageReader
+from layerscope.oci.compression import gzipped, zstandard_of
+from layerscope.oci.manifest import (
+    OCI_CONFIG,
+    OCI_LAYERS,
+    OCI_MANIFEST,
+    Descriptor,
+    describe,
+    image_manifest,
+    json_bytes,
+)
+from layerscope.text import visible
+from layerscope.writing import failure
+
+Read = Callable[[int], bytes]
+_PIECE = 1 << 20
+_HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
+
+
+@contextmanager
+def packed(
+    reader: ImageReader,
+    progress: Progress,
+    compression: str | None = None,
+    layers: int | None = None,
+) -> Iterator[PackedImage]:
+    """An image with its layers in files without a name, while the block runs.
+
+    `compression` is `gzip`, `zstd`, or None for none. The configuration, and so the image's id,
+    stays as it is, unless `layers` says how many of the lowest to take. Raises LayerscopeError if a
+    layer is missing or is not what the configuration says, or there is no room.
+    """
+    if reader.image.missing:
+        raise LayerscopeError(f"{missing_text(reader.image)} It cannot be copied without them.")
+    with ExitStack() as files:
+        wanted = {layer.diff_id for layer in reader.image.layers[:layers]}
+        found: dict[str, tuple[Descriptor, Blob]] = {}
+        if wanted or not reader.image.document:
+            for _, read in reader.tars(progress, wanted):
+                file = files.enter_context(spooled())
+                diff_id, descriptor, blob = _copied(read, file, compression, progress)
+                found[diff_id] = descriptor, blob
+        image = reader.image
+        kept = image.layers[:layers]
+        for layer in kept:
+            if layer.diff_id not in found:
+                problem = f"layer {layer.index} is not the one that the configuration names"
+                raise BadInputError(visible(image.source), None, problem)
+        document = image.document if layers is None else lowest(image, layers)
+        yield _image(document, image, [found[layer.diff_id] for layer in kept])
+
+
+def bare(image: Image, layers: int) -> PackedImage:
+    """The lowest layers of an image as an image of its own, without their content.
+
+    Only an engine that has unpacked these layers can load it.
+    """
+    kept = image.layers[:layers]
+    descriptors = [Descriptor(OCI_LAYERS[None], layer.diff_id, 0, {}) for layer in kept]
+    return _image(lowest(image, layers), image, [(each, None) for each in descriptors])
+
+
+def lowest(image: Image, layers: int) -> bytes:
+    """The configuration of an image that has only the lowest layers of another one."""
+    document: dict[str, Any] = json.loads(image.document)
+    document["rootfs"] = {
+        "type": "layers",
+        "diff_ids": [layer.diff_id for layer in image.layers[:layers]],
+    }
+    history: Sequence[Mapping[str, Any]] = document.get("history") or ()
+    kept, seen = [], 0
+    for entry in history:
+        seen += not entry.get("empty_layer")
+        if seen > layers:
+            break
+        kept.append(entry)
+    if history:
+        document["history"] = kept
+    return json_bytes(document)
+
+
+def _image(
+    document: bytes, image: Image, layers: Sequence[tuple[Descriptor, Blob | None]]
+) -> PackedImage:
+    config = describe(document, OCI_CONFIG)
+    descriptors = tuple(descriptor for descriptor, _ in layers)
+    manifest = image_manifest(config, descriptors)
+    platform = f"{image.os}/{image.architecture}" if image.os and image.architecture else None
+    top = describe(manifest, OCI_MANIFEST, platform)
+    blobs = [Blob.of(top, manifest), Blob.of(config, document)]
+    blobs += [blob for _, blob in layers if blob is not None]
+    return PackedImage(top, tuple(blobs), config, descriptors)
+
+
+@contextmanager
+def spooled() -> Iterator[IO[bytes]]:
+    """A file without a name, which is gone however the process ends."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(folder)), _HINT) from None
+    with file:
+        yield file
+
+
+def _copied(
+    read: Read, file: IO[bytes], compression: str | None, progress: Progress
+) -> tuple[str, Descriptor, Blob]:
+    """Copies a layer's tar to a file; returns its diff_id, and what the file has."""
+    plain, stored, size = hashlib.sha256(), hashlib.sha256(), 0
+
+    def watched(most: int) -> bytes:
+        piece = read(most)
+        plain.update(piece)
+        progress.advance(progress.done + len(piece))
+        return piece
+
+    def pieces() -> Iterator[bytes]:
+        if compression == "gzip":
+            yield from gzipped(watched)
+        elif compression == "zstd":
+            yield from zstandard_of(watched)
+        else:
+            while piece := watched(_PIECE):
+                yield piece
+
+    try:
+        for piece in pieces():
+            file.write(piece)
+            stored.update(piece)
+            size += len(piece)
+        file.flush()
+    except OSError as error:
+        raise LayerscopeError(failure(error, str(cache_folder())), _HINT) from None
+    digest = f"sha256:{stored.hexdigest()}"
+
+    @contextmanager
+    def opened(start: int) -> Iterator[Read]:
+        place = start
+
+        def read_on(most: int) -> bytes:
+            nonlocal place
+            piece = os.pread(file.fileno(), most, place)
+            place += len(piece)
+            return piece
+
+        yield read_on
+
+    blob = Blob(digest, size, opened)
+    layer = Descriptor(OCI_LAYERS[compression], digest, size, {})
+    return f"sha256:{plain.hexdigest()}", layer, blob

@@ -1,0 +1,94 @@
+"""Loads images from files into an engine: every form that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+
+from layerscope.engines.docker import DockerEngine, with_algorithm
+from layerscope.engines.embedded.engine import EmbeddedEngine
+from layerscope.engines.embedded.importing import import_image
+from layerscope.engines.engine import Engine
+from layerscope.engines.naming import plan_new
+from layerscope.engines.resolve import open_image
+from layerscope.engines.transfers import load, loaded
+from layerscope.errors import AmbiguousError, UsageError
+from layerscope.images.archives.packing import packed
+from layerscope.images.archives.writing import PackedImage, archive_pieces, named
+from layerscope.images.progress import Progress
+from layerscope.oci.reference import Reference, parse_reference
+from layerscope.transfer.push_sources import opened_source
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    id: str
+    name: str  # Empty if it has none.
+    before: str = ""  # Id of another image that had the name before, or "".
+
+
+def load_images(engine: Engine, source: str, progress: Progress) -> Iterator[Loaded]:
+    """Loads all images of an archive or a layout. Raises LayerscopeError if one cannot be loaded.
+
+    `source` is `docker-archive:PATH` or another one of files.
+    """
+    try:
+        yield _load_one(engine, source, progress)
+    except AmbiguousError as error:
+        for choice in error.choices:
+            yield _load_one(engine, choice, progress)
+
+
+def _load_one(engine: Engine, source: str, progress: Progress) -> Loaded:
+    if isinstance(engine, EmbeddedEngine):
+        with closing(open_image(source, progress)) as reader:
+            reference = reference_of(reader.image.reference)
+            progress.what = "Loading the image"
+            identifier = import_image(engine.store, reader, reference, progress)
+        return Loaded(identifier, "" if reference is None else str(reference))
+    if not isinstance(engine, DockerEngine):
+        raise UsageError(f"{engine.name} cannot load images.", "Choose another with --engine.")
+    with _packed(engine, source, progress) as (image, name):
+        reference = reference_of(name)
+        image = named(image, reference)
+        own = image.tags[0] if image.tags else ""
+        before = plan_new(engine, own).held_by if own else ""
+        send(engine, image, progress)
+    digest = image.top.digest if engine.keeps_blobs else image.config.digest
+    identifier = with_algorithm(engine.inspect(own or digest).id)
+    return Loaded(identifier, own, before if before != identifier else "")
+
+
+@contextmanager
+def _packed(
+    engine: DockerEngine, source: str, progress: Progress
+) -> Iterator[tuple[PackedImage, str]]:
+    """An image as it is stored; unpacked for engines that may not know how its layers are packed.
+
+    Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost.
+    """
+    if engine.keeps_blobs:
+        with opened_source(source, None, progress.check) as (image, name):
+            yield image, name
+        return
+    with closing(open_image(source, progress)) as reader:
+        progress.what = "Reading the image"
+        with packed(reader, progress) as image:
+            yield image, reader.image.reference
+
+
+def send(engine: DockerEngine, image: PackedImage, progress: Progress) -> None:
+    """Gives an engine an image to load."""
+    progress.what, progress.done, progress.total = "Loading the image", 0, image.size
+    stream = load(engine, archive_pieces([image], docker=True, advance=progress.advance))
+    with closing(stream):
+        loaded(stream.messages(), engine.name)
+
+
+def reference_of(name: str) -> Reference | None:
+    """The reference that a name in an archive is; None if it is none, or has no tag."""
+    reference = None
+    with suppress(ValueError):
+        reference = parse_reference(name)
+    return None if reference is None or reference.tag is None else reference

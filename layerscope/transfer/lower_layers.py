@@ -1,0 +1,55 @@
+"""An image of the lowest layers of another one, in an engine, for as long as it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+
+from layerscope.engines.docker import DockerEngine, with_algorithm
+from layerscope.engines.resolve import open_image
+from layerscope.errors import NotFoundError, UsageError
+from layerscope.images.archives.packing import bare, packed
+from layerscope.images.progress import Progress
+from layerscope.transfer.loading import send
+
+
+@contextmanager
+def image_up_to(
+    engine: DockerEngine, source: str, layer: int, progress: Progress, platform: str | None = None
+) -> Iterator[str]:
+    """The id of an image that has the layers of another one up to a layer.
+
+    It is removed at the end, unless the engine had it before. Raises UsageError if there is no such
+    layer, and LayerscopeError if the image cannot be made.
+    """
+    with closing(open_image(source, progress, platform=platform)) as reader:
+        image, count = reader.image, len(reader.image.layers)
+        if not 0 <= layer < count:
+            last = f"The image has layers 0 to {count - 1}." if count else "It has no layers."
+            raise UsageError(f"There is no layer {layer}.", last)
+        # Docker takes an image without the layers that it has unpacked; others need all.
+        unpacked = not (engine.is_podman or engine.keeps_blobs) and bool(image.document)
+        making = (
+            nullcontext(bare(image, layer + 1))
+            if unpacked
+            else packed(reader, progress, layers=layer + 1)
+        )
+        with making as made:
+            name = made.top.digest if engine.keeps_blobs else made.config.digest
+            ours = not _has(engine, name)
+            if ours:
+                send(engine, made, progress)
+    identifier = with_algorithm(engine.inspect(name).id)
+    try:
+        yield identifier
+    finally:
+        if ours:
+            engine.remove_image(identifier)
+
+
+def _has(engine: DockerEngine, name: str) -> bool:
+    try:
+        engine.inspect(name)
+    except NotFoundError:
+        return False
+    return True

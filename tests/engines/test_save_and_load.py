@@ -1,0 +1,142 @@
+"""save and load: every form that is written is loaded again, with the same image id."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import os
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.engines.harness import Engine
+from tests.engines.images import build, busybox_base
+from tests.truth.command import environment, layerscope, run_program
+
+NAME = "layerscope.test/saved:1"
+
+
+@pytest.fixture
+def saved(engine: Engine) -> Iterator[Engine]:
+    base = busybox_base(engine)
+    build(engine, f"FROM {base}\nCOPY big /big\nENV A=b\n", {"big": os.urandom(50_000)}, NAME)
+    yield engine
+    with engine.api() as client, suppress(docker.errors.APIError):
+        client.remove_image(NAME, force=True)
+
+
+def command(engine: Engine, *arguments: str | Path, code: int = 0) -> str:
+    run = run_program(
+        [sys.executable, "-m", "layerscope", *map(str, arguments)], environment(engine)
+    )
+    assert run.returncode == code, run.stderr
+    return run.stderr
+
+
+def layers(engine: Engine) -> list[str]:
+    with engine.api() as client:
+        found: list[str] = client.inspect_image(NAME)["RootFS"]["Layers"]
+    return found
+
+
+def media_types(archive: Path) -> set[str]:
+    with tarfile.open(archive) as tar:
+
+        def document(name: str) -> dict[str, object]:
+            file = tar.extractfile(name)
+            assert file is not None
+            found: dict[str, object] = json.load(file)
+            return found
+
+        tops: Any = document("index.json")["manifests"]
+        (top,) = tops
+        manifest = document("blobs/sha256/" + top["digest"].partition(":")[2])
+        return {each["mediaType"].rpartition(".")[2] for each in manifest["layers"]}  # type: ignore[attr-defined]
+
+
+def test_what_is_saved_is_loaded_again(saved: Engine, tmp_path: Path) -> None:
+    with saved.api() as client:
+        identifier = client.inspect_image(NAME)["Id"]
+    before = layers(saved)
+    plain, zstd, layout = tmp_path / "plain.tar", tmp_path / "zstd.tar", tmp_path / "layout"
+    command(saved, "save", "-o", plain, NAME)
+    command(saved, "save", "--format=oci-archive", "--compression=zstd", "-o", zstd, NAME)
+    command(saved, "save", "--format=oci", "--compression=gzip", "-o", layout, NAME)
+    assert media_types(plain) == {"tar"}
+    assert media_types(zstd) == {"tar+zstd"}
+    packed = tmp_path / "packed.tar.xz"
+    packed.write_bytes(lzma.compress(plain.read_bytes(), preset=0))
+    for source in (plain, zstd, layout, packed):
+        with saved.api() as client:
+            client.remove_image(NAME)
+            assert not client.images(NAME)
+        said = command(saved, "load", source)
+        assert f"Loaded {NAME}" in said
+        assert layers(saved) == before
+        if saved.name != "docker-28-containerd":
+            # containerd's id is the digest of a manifest, which names the packed layers.
+            with saved.api() as client:
+                assert client.inspect_image(NAME)["Id"] == identifier
+    run = layerscope("inspect", NAME, "--json", engine=saved)
+    assert json.loads(run.stdout)["image"]["size"] > 50_000
+
+
+def test_standard_input_and_output(docker_debian: Engine, tmp_path: Path) -> None:
+    name = busybox_base(docker_debian)
+    here = environment(docker_debian)
+    import subprocess
+
+    program = [sys.executable, "-m", "layerscope"]
+    done = subprocess.run([*program, "save", name], env=here, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+        assert "manifest.json" in tar.getnames()
+    packed = gzip.compress(done.stdout, 1)
+    loaded = subprocess.run(
+        [*program, "load", "-"], env=here, input=packed, capture_output=True, check=True
+    )
+    assert b"Loaded " + name.encode() in loaded.stderr
+    assert loaded.stdout == b""
+
+
+def test_a_name_that_is_taken_over_is_reported(docker_debian: Engine, tmp_path: Path) -> None:
+    base = busybox_base(docker_debian)
+    archive = tmp_path / "one.tar"
+    build(docker_debian, f"FROM {base}\nENV ONE=1\n", {}, NAME)
+    command(docker_debian, "save", "-o", archive, NAME)
+    other = build(docker_debian, f"FROM {base}\nENV TWO=2\n", {}, NAME).id
+    said = command(docker_debian, "load", archive)
+    assert f"in place of {other[7:19]}" in said
+    with docker_debian.api() as client:
+        client.remove_image(NAME)
+        client.remove_image(other)
+
+
+def test_what_cannot_be_saved_or_loaded(docker_debian: Engine, tmp_path: Path) -> None:
+    name = busybox_base(docker_debian)
+    there = tmp_path / "there.tar"
+    there.write_text("mine")
+    for arguments, said in (
+        (("save", "-o", there, name), "already exists"),
+        (("save", "-o", tmp_path / "no" / "x.tar", name), "no folder"),
+        (("save", "--format=oci", name), "-o FILE"),
+        (("save", "--format=oci", "-o", "-", name), "-o DIR"),
+        (("save", "--compression=zstd", "-o", tmp_path / "x", name), "oci-archive"),
+        (("save", "-o", tmp_path / "x.tar", "no-such:1"), "no image"),
+        (("load", there), "the archive is truncated"),
+        (("load", tmp_path / "none.tar"), "does not exist"),
+    ):
+        error = command(docker_debian, *arguments, code=2)
+        assert said in error
+        assert error.count("\n") == 1
+    assert there.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there.tar"]
+    command(docker_debian, "save", "--force", "-o", there, name)
+    assert tarfile.is_tarfile(there)
