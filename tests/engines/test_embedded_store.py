@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import import_image
+from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
 from layerscope.images.progress import Progress
 from layerscope.oci.reference import parse_reference
@@ -19,6 +22,10 @@ from tests.archives import layer, saved
 from tests.engines.harness import SYSTEM_PATH, Engine
 from tests.engines.kitchen_sink import kitchen_sink
 from tests.engines.listings import listing, use
+from tests.engines.registry import Registry
+from tests.engines.test_registry_source import login
+from tests.engines.test_transfers import ended
+from tests.truth.command import environment, run_program
 from tests.unit.engines.embedded.images import add, archives, check, names
 
 LAYERS = (layer("bin/", ("bin/tool", b"tool" * 5000)), layer(("etc", b"etc")))
@@ -118,3 +125,44 @@ def test_umoci_accepts_the_store(store: EmbeddedEngine, tmp_path: Path) -> None:
     tool("umoci", "gc", "--layout", folder)
     assert store.layers_size() == before
     assert check(folder) == 0
+
+
+def test_there_and_back_through_a_registry_without_any_engine(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """What is pushed is compressed, and comes back as the same image; skopeo sees it too."""
+    own = ("HOME", "LAYERSCOPE_STORE", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+    settings = {name: str(tmp_path / name) for name in own}
+    settings |= {
+        "LAYERSCOPE_ENGINE": "embedded",
+        "DOCKER_CONFIG": login(tmp_path / "docker", registry),
+    }
+    user = environment(None, **settings)
+
+    def events(*arguments: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-m", "layerscope", *arguments, "--json-lines"]
+        run = run_program(command, user)
+        assert run.returncode == 0, run.stderr
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(saved(*LAYERS))
+    name = f"{registry.address}/embedded/app:{os.getpid()}"
+    identifier = events("pull", str(archive), "--to", f"embedded:{name}")[-1]["image"]
+    pushed = events("push", name)
+    assert set(ended(pushed).values()) == {"done"}
+    assert pushed[-1]["image"] == identifier
+    assert set(ended(events("push", name)).values()) == {"exists"}
+    credentials = f"{registry.user}:{registry.password}"
+    options = ("--creds", credentials, "--tls-verify=false")
+    seen = json.loads(tool("skopeo", "inspect", *options, f"docker://{name}"))
+    assert seen["Digest"] == pushed[-1]["digest"]
+    store = EmbeddedEngine(Store(tmp_path / "LAYERSCOPE_STORE"))
+    assert store.inspect(name).digests == (f"{name.rpartition(':')[0]}@{seen['Digest']}",)
+    store.remove_image(name)
+    assert store.layers_size() == 0
+    pulled = events("pull", name)
+    assert pulled[-1]["image"] == identifier
+    assert pulled[-1]["digest"] == seen["Digest"]
+    assert store.inspect(name).size == sum(map(len, LAYERS))
+    assert check(store.store.folder) == 0
