@@ -17,7 +17,8 @@ One core, two front ends. Imports only point down this list; import-linter verif
     dockerfile     syntax (parser, words), meaning (variables, stages), checks, context
                    (.dockerignore, packing), editing (completion, formatting, help)
     engines        what can list, export, build and remove images; opens what a user names as
-                   SOURCE; embedded: our own store, an OCI image layout
+                   SOURCE; embedded: our own store, an OCI image layout; remote: images
+                   of an engine behind ssh, which the layerscope there reads
     sandbox        runs one command on a stack of layers, with whatever this host allows; gives back
                    the changes
     images         Image, Layer and History, and every place an image is read from: archives,

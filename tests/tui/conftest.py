@@ -198,6 +198,13 @@ def no_hadolint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layerscope.dockerfile.checks.tools.find_hadolint", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do the builders that a form offers."""
+    for name in ("known_instances", "instance_states"):
+        monkeypatch.setattr(f"layerscope.build.instances.{name}", list)
+
+
 def _pictured(app: LayerscopeApp) -> str:
     shown: str = normalize_svg(app.export_screenshot(title=app.title, simplify=True))
     return shown
