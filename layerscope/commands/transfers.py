@@ -91,9 +91,10 @@ def _source(arguments: argparse.Namespace) -> str:
         raise UsageError("--all-tags is for images of the engine.", "Leave it out.")
     if place and not destination:
         with opened_source(place, None, lambda: None) as (_, name):
-            if not name:
+            # A tag alone, as layouts have, would be a repository of Docker Hub.
+            if "/" not in name:
                 raise UsageError(
-                    f"{visible(source)} does not name its image.",
+                    f"{visible(source)} does not say to which registry its image goes.",
                     "Add the name that it gets: [HOST/]NAME:TAG.",
                 )
             arguments.name = name

@@ -270,6 +270,41 @@ def test_what_does_not_pass_is_a_sentence(pusher: Pusher, source: str, status: i
     assert SENTENCES[status] in pusher.fails(source)
 
 
+def test_a_token_for_pushing_and_for_mounting(pusher: Pusher, source: str) -> None:
+    pusher.push(source)
+    realm = f'Bearer realm="http://{pusher.registry.address}/token",service="x"'
+    pusher.registry.when("GET /token", answer(200, b'{"token": "T"}'))
+
+    def wants_token(handler: Handler) -> bool:
+        if "/token" in handler.path or handler.headers.get("Authorization") == "Bearer T":
+            return False
+        return answer(401, WWW_Authenticate=realm)(handler)
+
+    pusher.registry.when("/v2/", wants_token)
+    pusher.push(source, "other:1")
+    assert set(pusher.ended.values()) == {"mounted"}
+    (asked,) = [each.path for each in pusher.registry.asked if "/token" in each.path]
+    assert parse_qs(urlsplit(asked).query)["scope"] == [
+        "repository:other:pull,push", "repository:app:pull"
+    ]  # fmt: skip
+
+
+def test_a_registry_that_is_away_for_a_moment(pusher: Pusher, source: str) -> None:
+    """Nothing listens there for a while, in the middle."""
+    registry = pusher.registry
+
+    def gone(handler: Handler) -> bool:
+        handler.reset()
+        registry.go_away(0.3)
+        return True
+
+    registry.when("PATCH", gone, 1)
+    registry_push.PATIENCE = Patience(read=2, tries=8, first_wait=0.05, longest_wait=0.5)
+    pusher.push(source)
+    check(pusher)
+    assert pusher.retries
+
+
 def test_413_for_a_layer(pusher: Pusher, source: str) -> None:
     pusher.registry.when("PATCH", answer(413))
     assert re.search(r"does not accept layer [0-9a-f]{12}: it is too large", pusher.fails(source))

@@ -68,13 +68,22 @@ class FakeRegistry:
         self.behaviours: list[Behaviour] = []
         self.ranges = True
         self.promise_digests = True
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._serve(0)
+
+    def _serve(self, port: int) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.server.registry = self  # type: ignore[attr-defined]
         self.thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
         self.thread.start()
+
+    def go_away(self, seconds: float) -> None:
+        """Accepts no connection for a while; called while a request is handled."""
+        port = int(self.address.rpartition(":")[2])
+        self.close()
+        threading.Timer(seconds, self._serve, [port]).start()
 
     @property
     def address(self) -> str:

@@ -64,6 +64,10 @@ def test_token_url() -> None:
     assert url("https://x/t?u=1", service="s s") == (
         "https://x/t?u=1&scope=repository%3Aa%2Fb%3Apull&service=s+s"
     )
+    both = ["repository:a/b:pull,push", "repository:c:pull"]
+    assert token_url(Challenge("bearer", {"realm": "https://x/t"}), both) == (
+        "https://x/t?scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%3Apull"
+    )
     for realm in ("", "x", "file:///etc", "http://", "https://[", "https://a:b/", "https://a/\r\n"):
         assert url(realm) is None
 
