@@ -10,6 +10,7 @@ from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.platforms import wanted_platform
 from layerscope.images.registry.client import Check, RegistryClient
 from layerscope.images.registry.kept_blobs import Fetch, KeptBlobs, State
+from layerscope.images.registry.known_blobs import KnownBlobs
 from layerscope.images.registry.manifests import FoundImage, ImageFinder
 from layerscope.images.registry.transport import Patience
 from layerscope.jobs.worker import Cancellation
@@ -67,6 +68,7 @@ class _Pull:
         self._client = client
         self._reference = reference
         self._recorder = recorder
+        self._known = KnownBlobs()
         self._cancellation = cancellation
         finder = ImageFinder(
             client,
@@ -103,7 +105,10 @@ class _Pull:
 
         def fetch(check: Check) -> Blob:
             what = f"layer {short_id(layer.digest)}"
-            return kept.fetch(Fetch(self._client, layer, what, report, check))
+            blob = kept.fetch(Fetch(self._client, layer, what, report, check))
+            # A push to another repository there can mount it.
+            self._known.seen(self._client.domain, self._client.repository, layer.digest)
+            return blob
 
         return fetch
 

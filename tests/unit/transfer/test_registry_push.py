@@ -289,7 +289,9 @@ def test_a_token_for_pushing_and_for_mounting(pusher: Pusher, source: str) -> No
     ]  # fmt: skip
 
 
-def test_a_registry_that_is_away_for_a_moment(pusher: Pusher, source: str) -> None:
+def test_a_registry_that_is_away_for_a_moment(
+    pusher: Pusher, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing listens there for a while, in the middle."""
     registry = pusher.registry
 
@@ -299,7 +301,8 @@ def test_a_registry_that_is_away_for_a_moment(pusher: Pusher, source: str) -> No
         return True
 
     registry.when("PATCH", gone, 1)
-    registry_push.PATIENCE = Patience(read=2, tries=8, first_wait=0.05, longest_wait=0.5)
+    patience = Patience(read=2, tries=8, first_wait=0.05, longest_wait=0.5)
+    monkeypatch.setattr(registry_push, "PATIENCE", patience)
     pusher.push(source)
     check(pusher)
     assert pusher.retries
