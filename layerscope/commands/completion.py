@@ -239,20 +239,9 @@ def _reader(arguments: argparse.Namespace) -> ImageReader:
 #: What completes an argument or option, by the name of its value.
 _VALUES: dict[str, Values] = {
     **dict.fromkeys(("a", "b", "image", "source", "sources"), _sources),
+    **dict.fromkeys(("below", "path", "paths"), _paths),
     **dict.fromkeys(
-        (
-            "below",
-            "path",
-            "paths",
-            "config",
-            "file",
-            "ignorefile",
-            "log",
-            "save_changes",
-            "archive",
-            "archive_file",
-        ),
-        _files,
+        ("archive", "archive_file", "config", "file", "ignorefile", "log", "save_changes"), _files
     ),
     **dict.fromkeys(("context", "output"), _folders),
     **dict.fromkeys(("chosen", "engine"), _engines),

@@ -65,7 +65,7 @@ def commit_text(
         source = visible(f"container:{container}")
         yield f"`layerscope files --layer {layer} {source}` lists all."
     yield ""
-    yield alternative(container)
+    yield ALTERNATIVE
 
 
 def _more(changes: Sequence[Written]) -> Iterator[str]:
@@ -80,10 +80,10 @@ def _line(each: Written) -> str:
     return f"{size}  {marked(each.change.letter)} /{visible(each.path)}{slash}{why}"
 
 
-def alternative(container: str) -> str:
-    """Why not to commit, in a line."""
-    name = visible(f"container:{container}")
-    return f"A Dockerfile can be read, reviewed and built again: `layerscope dockerfile {name}`."
+#: Why not to commit, in a line.
+ALTERNATIVE = (
+    "A Dockerfile can be read, reviewed and built again: write these changes into one instead."
+)
 
 
 def summary(changes: Sequence[Written]) -> str:

@@ -72,7 +72,7 @@ async def test_the_look_shows_what_goes_in_and_what_should_not(drive: Drive) -> 
         assert "R" in rows[-1]
         assert "/etc/apt/sources.list" in rows[-1]
         assert "What it writes until the commit goes in, too." in ui.text
-        assert "layerscope dockerfile container:web" in ui.text
+        assert "A Dockerfile can be read, reviewed and built again" in ui.text
         assert engine.commits == []
         await ui.press("escape")
         assert ui.app.screen is ui.main
