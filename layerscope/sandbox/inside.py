@@ -68,6 +68,7 @@ _SAME_FLAGS, _ST_RELATIME, _MS_RELATIME = 0xC0F, 4096, 1 << 21
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 _MOST_USERS = 16 << 20  # Bytes of /etc/passwd that are read.
 _PERIOD = 0.02  # Seconds between looks at PRoot.
+_STARTUP = 5  # Seconds after which it has started the command, and that may be over.
 
 Terminal = tuple[int, int]  # The end that layerscope has, and that of the command.
 
@@ -412,16 +413,18 @@ def _wait_for(child: int) -> int:
 
 def _wait_for_proot(proot: int) -> int:
     """PRoot itself waits for all processes, and ends the others when it gets SIGQUIT."""
-    first = ""
+    started = False
+    until = time.monotonic() + _STARTUP
     while True:
         pid, status = os.waitpid(proot, os.WNOHANG)
         if pid:
             return status
+        # Its one child is the command; what that leaves is adopted by the worker.
         with suppress(OSError):
-            children = Path(f"/proc/{proot}/task/{proot}/children").read_text("ascii").split()
-            first = first or (children[0] if children else "")
-            if first and first not in children:
+            child = Path(f"/proc/{proot}/task/{proot}/children").read_text("ascii").strip()
+            if not child and (started or time.monotonic() > until):
                 os.kill(proot, signal.SIGQUIT)
+            started = started or bool(child)
         time.sleep(_PERIOD)
 
 
