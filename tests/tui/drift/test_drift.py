@@ -141,7 +141,9 @@ async def test_it_is_compared_and_pulled(drive: Drive, engine: PulledEngine) -> 
         assert ui.at(CompareScreen)._sources == (f"docker-daemon:{name}", f"docker://{name}")
         await ui.press("escape", "<")
         await ui.until(lambda: isinstance(ui.app.screen, TransferDialog) and name in ui.text)
-        await ui.press("escape", "enter")
+        await ui.press("escape")
+        await ui.until(lambda: isinstance(ui.app.screen, DriftScreen))
+        await ui.press("enter")
         await ui.until(lambda: ui.app.screen is ui.main)
         assert ui.main.session is not None
         assert ui.main.session.source == name
