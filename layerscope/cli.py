@@ -144,7 +144,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--format": _choice(
         *("docker-archive", "oci-archive", "oci"),
         text="docker-archive, the default: what `docker load` takes; oci is a folder",
-        default="docker-archive",
+        default="",
     ),
     "--highest-size": _value("BYTES", "shipped bytes, at most"),
     "--highest-user-wasted-percent": _value(
@@ -228,6 +228,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "version": f"layerscope {__version__}",
         "help": "print the version",
     },
+    "--without-layers-of": _value(
+        "OTHER", "leave out the lowest layers that an image has, which is where it will be loaded"
+    ),
+    "--to-engine": _value("NAME", "load it into another engine, without a registry"),
     "--wasted": _switch("also show what each image wastes, those that waste most first"),
     "--yes": _switch("do not ask"),
 }
@@ -371,13 +375,14 @@ COMMANDS: dict[str, Command] = {
     "save": Command(
         "write an image to an archive or an OCI image layout, from any source",
         (
-            *("source", "-o --archive", "--format", "--compression"),
+            *("source", "-o --archive", "--format", "--compression", "--without-layers-of"),
             ("--force", "replace an archive that is there"),
             *_READING,
         ),
         examples=(
             "layerscope save -o app.tar app:1",
             "layerscope save --format oci --compression zstd -o layout docker://debian:12",
+            "layerscope save --without-layers-of app:1 app:2 | ssh host layerscope load -",
         ),
     ),
     "load": Command(
@@ -428,7 +433,7 @@ COMMANDS: dict[str, Command] = {
     "push": Command(
         "push an image to its registry, and show each layer's progress",
         (
-            *("source", "destination", "--all-tags", "--via"),
+            *("source", "destination", "--all-tags", "--via", "--to-engine"),
             ("--dry-run", "push nothing: show what the registry has, and what would be sent"),
             ("--json", "with --dry-run, print one JSON object"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
@@ -436,6 +441,7 @@ COMMANDS: dict[str, Command] = {
         examples=(
             "layerscope push registry.example.com:5000/app:1",
             "layerscope push --via registry oci:layout registry.example.com:5000/app:1",
+            "layerscope push --to-engine node3 app:1",
         ),
     ),
     "search": Command(

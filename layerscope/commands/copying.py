@@ -14,11 +14,12 @@ from layerscope.commands.opening import open_reader
 from layerscope.errors import UsageError
 from layerscope.output import write_bytes
 from layerscope.reports.progress import shown_progress
-from layerscope.text import docker_size, short_id, visible
+from layerscope.text import docker_size, plural, short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.images.archives.writing import PackedImage
     from layerscope.images.progress import Progress
+    from layerscope.images.reader import ImageReader
 
 _PIECE = 1 << 20
 
@@ -27,6 +28,14 @@ def save(arguments: argparse.Namespace) -> int:
     from layerscope.images.archives.writing import archive_pieces, write_archive, write_layout
 
     form, target = arguments.format, arguments.archive
+    if arguments.without_layers_of:
+        # Only a layout says what it lacks.
+        if form == "docker-archive":
+            raise UsageError(
+                "A docker-archive cannot leave out layers.", "Use --format oci-archive or oci."
+            )
+        form = form or "oci-archive"
+    form = form or "docker-archive"
     if target is None:
         if form == "oci" or sys.stdout is None or sys.stdout.isatty():
             raise UsageError("It is not said where to save the image.", "Add -o FILE.")
@@ -69,16 +78,36 @@ def _to_save(arguments: argparse.Namespace, progress: Progress) -> Iterator[Pack
     from layerscope.transfer.push_sources import file_source, opened_source
 
     source, compression = arguments.source, arguments.compression
-    stored = compression is None and not arguments.platform and _in_file(source)
+    other = arguments.without_layers_of
+    stored = compression is None and not arguments.platform and not other and _in_file(source)
     if stored and file_source(source) is not None:
         with opened_source(source, None, progress.check) as (image, name):
             yield named(image, reference_of(name))
         return
     with closing(open_reader(source, arguments, progress)) as reader:
+        omitted = _in_common(reader, other, arguments, progress) if other else 0
         progress.what = "Reading the image"
         compression = None if compression in (None, "none") else compression
-        with packed(reader, progress, compression) as image:
+        with packed(reader, progress, compression, omitted=omitted) as image:
             yield named(image, reference_of(reader.image.reference))
+
+
+def _in_common(
+    reader: ImageReader, other: str, arguments: argparse.Namespace, progress: Progress
+) -> int:
+    """How many of the lowest layers another image has; raises UsageError if it has none."""
+    from layerscope.transfer.shared_layers import in_common
+
+    ours = [layer.diff_id for layer in reader.image.layers]
+    with closing(open_reader(other, arguments, progress)) as second:
+        count = in_common(ours, [layer.diff_id for layer in second.image.layers])
+    if not count:
+        raise UsageError(
+            f"{visible(other)} and {visible(arguments.source)} share no lowest layers.",
+            "Save the whole image.",
+        )
+    _say(f"Leaving out {count} of {plural(len(ours), 'layer')}.")
+    return count
 
 
 def _in_file(source: str) -> bool:

@@ -68,6 +68,10 @@ class DockerEngine(Engine):
             int(n) for n in str(client.api_version).split(".") if n.isdecimal() and len(n) < 9
         )
 
+    @property
+    def takes_parts(self) -> bool:
+        return not (self.is_podman or self.keeps_blobs)
+
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         shared: Mapping[str, int] = {}
         # Podman's list has 0 for all; its `df` includes the steps of an image's own build.

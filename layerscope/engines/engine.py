@@ -78,6 +78,11 @@ class Engine:
         """Whether it also keeps layers as they were pulled, next to their files (containerd)."""
         return False
 
+    @property
+    def takes_parts(self) -> bool:
+        """Whether it loads an image without the layers that it has unpacked."""
+        return False
+
     def images(self, *, sizes: bool = False) -> Sequence[ImageSummary]:
         """The engine's images, newest first, a line for each name; with shared sizes if asked."""
         raise self._unsupported("list images")

@@ -10,6 +10,7 @@ from layerscope.engines.docker import DockerEngine, with_algorithm
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import import_image
 from layerscope.engines.engine import Engine
+from layerscope.engines.local_store import open_in_engine
 from layerscope.engines.naming import plan_new
 from layerscope.engines.resolve import open_image
 from layerscope.engines.transfers import load, loaded
@@ -17,8 +18,10 @@ from layerscope.errors import AmbiguousError, UsageError
 from layerscope.images.archives.packing import packed
 from layerscope.images.archives.writing import PackedImage, archive_pieces, named
 from layerscope.images.progress import Progress
+from layerscope.images.reader import ImageReader
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.transfer.push_sources import opened_source
+from layerscope.transfer.shared_layers import base_of, best_base, left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,14 @@ def _load_one(engine: Engine, source: str, progress: Progress) -> Loaded:
     if not isinstance(engine, DockerEngine):
         raise UsageError(f"{engine.name} cannot load images.", "Choose another with --engine.")
     with _packed(engine, source, progress) as (image, name):
-        reference = reference_of(name)
-        image = named(image, reference)
-        own = image.tags[0] if image.tags else ""
-        before = plan_new(engine, own).held_by if own else ""
-        send(engine, image, progress)
+        return _loaded(engine, image, name, progress)
+
+
+def _loaded(engine: DockerEngine, image: PackedImage, name: str, progress: Progress) -> Loaded:
+    image = named(image, reference_of(name))
+    own = image.tags[0] if image.tags else ""
+    before = plan_new(engine, own).held_by if own else ""
+    send(engine, image, progress)
     digest = image.top.digest if engine.keeps_blobs else image.config.digest
     identifier = with_algorithm(engine.inspect(own or digest).id)
     return Loaded(identifier, own, before if before != identifier else "")
@@ -66,16 +72,45 @@ def _packed(
 ) -> Iterator[tuple[PackedImage, str]]:
     """An image as it is stored; unpacked for engines that may not know how its layers are packed.
 
-    Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost.
+    Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost. Layers
+    that the archive leaves out are the engine's own.
     """
-    if engine.keeps_blobs:
-        with opened_source(source, None, progress.check) as (image, name):
-            yield image, name
-        return
     with closing(open_image(source, progress)) as reader:
+        if engine.keeps_blobs and not reader.image.missing:
+            with opened_source(source, None, progress.check) as (image, name):
+                yield image, name
+            return
         progress.what = "Reading the image"
-        with packed(reader, progress) as image:
+        with _whole(engine, reader, progress) as image:
             yield image, reader.image.reference
+
+
+@contextmanager
+def _whole(engine: DockerEngine, reader: ImageReader, progress: Progress) -> Iterator[PackedImage]:
+    if not reader.image.missing:
+        with packed(reader, progress) as image:
+            yield image
+        return
+    base = base_of(engine, reader.image)
+    if engine.takes_parts:
+        with packed(reader, progress, omitted=left_out(reader.image)) as image:
+            yield image
+        return
+    with (
+        closing(open_in_engine(base, f"docker-daemon:{base}")) as below,
+        packed(reader, progress, below=below) as image,
+    ):
+        yield image
+
+
+def send_to(engine: Engine, reader: ImageReader, progress: Progress) -> tuple[Loaded, int]:
+    """Loads an image of another engine; returns how many of its layers did not have to be sent."""
+    if not isinstance(engine, DockerEngine):
+        raise UsageError(f"{engine.name} cannot load images.", "Name another engine.")
+    layers = [layer.diff_id for layer in reader.image.layers]
+    there = best_base(engine, layers)[1] if engine.takes_parts else 0
+    with packed(reader, progress, omitted=there) as image:
+        return _loaded(engine, image, reader.image.reference, progress), there
 
 
 def send(engine: DockerEngine, image: PackedImage, progress: Progress) -> None:

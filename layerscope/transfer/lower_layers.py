@@ -27,8 +27,7 @@ def image_up_to(
         if not 0 <= layer < count:
             last = f"The image has layers 0 to {count - 1}." if count else "It has no layers."
             raise UsageError(f"There is no layer {layer}.", last)
-        # Docker takes an image without the layers that it has unpacked; others need all.
-        unpacked = not (engine.is_podman or engine.keeps_blobs) and bool(image.document)
+        unpacked = engine.takes_parts and bool(image.document)
         making = (
             nullcontext(bare(image, layer + 1))
             if unpacked

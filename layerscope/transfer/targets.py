@@ -220,14 +220,12 @@ class EngineTarget(Target):
         self.name = engine.name
         self._engine = engine
         self._cancellation = cancellation
-        # Docker takes an archive without the layers that it has unpacked; others need all.
-        self._by_chain = not engine.is_podman and not engine.keeps_blobs
 
     def whole_index(self) -> bool:
         return self._engine.keeps_blobs
 
     def lacks(self, image: Image, layers: Sequence[Descriptor], check: Check) -> tuple[bool, ...]:
-        if not self._by_chain:
+        if not self._engine.takes_parts:
             return super().lacks(image, layers, check)
         known = [(layer.diff_id, layer.stored_size or 0) for layer in image.layers]
         estimate = pull_estimate(known, local_layers(self._engine).images)

@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import re
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -117,6 +118,71 @@ def test_a_name_that_is_taken_over_is_reported(docker_debian: Engine, tmp_path: 
     with docker_debian.api() as client:
         client.remove_image(NAME)
         client.remove_image(other)
+
+
+def test_an_archive_without_the_layers_of_another_image(saved: Engine, tmp_path: Path) -> None:
+    base = busybox_base(saved)
+    before, bundle = layers(saved), tmp_path / "bundle.tar"
+    with saved.api() as client:
+        identifier = client.inspect_image(NAME)["Id"]
+    said = command(saved, "save", "--without-layers-of", base, "-o", bundle, NAME)
+    assert "Leaving out " in said
+    # The base is a megabyte, the layer above it 50 kB.
+    assert 50_000 < bundle.stat().st_size < 120_000
+    shown = json.loads(layerscope("inspect", bundle, "--json").stdout)["image"]
+    assert not shown["complete"]
+    with saved.api() as client:
+        client.remove_image(NAME)
+    command(saved, "load", bundle)
+    assert layers(saved) == before
+    if saved.name != "docker-28-containerd":
+        with saved.api() as client:
+            assert client.inspect_image(NAME)["Id"] == identifier
+    with saved.api() as client:
+        made = client.create_container(NAME, ["/bin/busybox", "true"])
+        client.remove_container(made["Id"])
+
+
+def test_an_archive_whose_lower_layers_are_nowhere(
+    docker_debian: Engine, podman: Engine, tmp_path: Path
+) -> None:
+    base = build(docker_debian, "FROM scratch\nCOPY a /\n", {"a": os.urandom(9)}, NAME).id
+    top = build(docker_debian, f"FROM {NAME}\nCOPY b /\n", {"b": b"b"}, NAME).id
+    bundle = tmp_path / "bundle.tar"
+    command(docker_debian, "save", "--without-layers-of", base, "-o", bundle, NAME)
+    error = command(podman, "load", bundle, code=2)
+    assert "leaves out the lowest 1 layer of the image, and Podman" in error
+    assert "has none of them" in error
+    # Our own store needs the layers, and no image with them.
+    store = {"LAYERSCOPE_STORE": str(tmp_path / "store"), "LAYERSCOPE_ENGINE": "embedded"}
+    there = {**environment(docker_debian), **store}
+    run = run_program([sys.executable, "-m", "layerscope", "load", str(bundle)], there)
+    assert run.returncode == 2
+    assert "is missing" in run.stderr
+    with docker_debian.api() as client:
+        client.remove_image(top, force=True)  # The base goes with it.
+
+
+def test_an_image_is_pushed_to_another_engine(
+    docker_debian: Engine, docker_28: Engine, podman: Engine
+) -> None:
+    base = busybox_base(docker_debian)
+    made = build(docker_debian, f"FROM {base}\nCOPY b /\n", {"b": os.urandom(50)}, NAME)
+    with docker_debian.api() as client:
+        archive = b"".join(client.get_image(base))
+    with docker_28.api() as client:
+        client.load_image(archive)
+    said = command(docker_debian, "push", NAME, "--to-engine", docker_28.host)
+    assert re.search(r": 1 of \d layers", said)
+    command(docker_debian, "push", NAME, "--to-engine", podman.host)
+    for engine in (docker_28, podman):
+        with engine.api() as client:
+            assert client.inspect_image(made.id)["Id"].endswith(made.id[7:])
+            client.remove_image(made.id, force=True)
+    with docker_debian.api() as client:
+        client.remove_image(made.id, force=True)
+    error = command(docker_debian, "push", NAME, "x:1", "--to-engine", podman.host, code=2)
+    assert "no options of registries" in error
 
 
 def test_what_cannot_be_saved_or_loaded(docker_debian: Engine, tmp_path: Path) -> None:

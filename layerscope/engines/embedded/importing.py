@@ -125,10 +125,10 @@ def import_image(
     were complete stay, for the next attempt.
     """
     image = reader.image
-    if image.missing:
-        raise LayerscopeError(f"{missing_text(image)} It cannot be copied without them.")
     with Importer(store) as importer:
         wanted = {layer.diff_id for layer in image.layers if not importer.has(layer.diff_id)}
+        if any(layer.diff_id in wanted for layer in image.missing):
+            raise LayerscopeError(f"{missing_text(image)} The store does not have them, either.")
         for diff_id, size in importer.sizes.items():
             on_layer(diff_id, "exists", size)
         # Some places know the configuration only once all has been read.

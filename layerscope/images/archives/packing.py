@@ -40,23 +40,41 @@ def packed(
     progress: Progress,
     compression: str | None = None,
     layers: int | None = None,
+    omitted: int = 0,
+    below: ImageReader | None = None,
 ) -> Iterator[PackedImage]:
     """An image with its layers in files without a name, while the block runs.
 
     `compression` is `gzip`, `zstd`, or None for none. The configuration, and so the image's id,
-    stays as it is, unless `layers` says how many of the lowest to take. Raises LayerscopeError if a
-    layer is missing or is not what the configuration says, or there is no room.
+    stays as it is, unless `layers` says how many of the lowest to take. The manifest names all
+    layers, also the lowest `omitted` ones, which have no blob and may be missing. Other missing
+    layers come from the image `below`.
+
+    Raises LayerscopeError if a layer is missing or is not what the configuration says, or there is
+    no room.
     """
-    if reader.image.missing:
+    missing = {layer.diff_id for layer in reader.image.missing if layer.index >= omitted}
+    if missing and below is None:
         raise LayerscopeError(f"{missing_text(reader.image)} It cannot be copied without them.")
+    without = {layer.diff_id for layer in reader.image.layers[:omitted]}
+    found: dict[str, tuple[Descriptor, Blob | None]] = {
+        layer.diff_id: (_plain(layer.diff_id, layer.stored_size or 0), None)
+        for layer in reader.image.missing
+        if layer.index < omitted
+    }
+    wanted = {layer.diff_id for layer in reader.image.layers[:layers]} - found.keys() - missing
     with ExitStack() as files:
-        wanted = {layer.diff_id for layer in reader.image.layers[:layers]}
-        found: dict[str, tuple[Descriptor, Blob]] = {}
-        if wanted or not reader.image.document:
-            for _, read in reader.tars(progress, wanted):
-                file = files.enter_context(spooled())
+        places = [(reader, wanted)] if wanted or not reader.image.document else []
+        if missing and below is not None:
+            places.append((below, missing))
+        for place, those in places:
+            for _, read in place.tars(progress, those):
+                file, before = files.enter_context(spooled()), progress.done
                 diff_id, descriptor, blob = _copied(read, file, compression, progress)
                 found[diff_id] = descriptor, blob
+                if diff_id in without:
+                    found[diff_id] = _plain(diff_id, progress.done - before), None
+                    file.close()
         image = reader.image
         kept = image.layers[:layers]
         for layer in kept:
@@ -73,8 +91,14 @@ def bare(image: Image, layers: int) -> PackedImage:
     Only an engine that has unpacked these layers can load it.
     """
     kept = image.layers[:layers]
-    descriptors = [Descriptor(OCI_LAYERS[None], layer.diff_id, 0, {}) for layer in kept]
-    return _image(lowest(image, layers), image, [(each, None) for each in descriptors])
+    return _image(
+        lowest(image, layers), image, [(_plain(layer.diff_id, 0), None) for layer in kept]
+    )
+
+
+def _plain(diff_id: str, size: int) -> Descriptor:
+    """A layer as its tar."""
+    return Descriptor(OCI_LAYERS[None], diff_id, size, {})
 
 
 def lowest(image: Image, layers: int) -> bytes:

@@ -108,7 +108,7 @@ def test_an_image_without_all_its_layers_is_refused(engine: EmbeddedEngine, tmp_
     del layout.files[f"blobs/{layer_blob.replace(':', '/')}"]
     path = tmp_path / "image.tar"
     path.write_bytes(layout.archive())
-    with pytest.raises(LayerscopeError, match="It cannot be copied without them"):
+    with pytest.raises(LayerscopeError, match="The store does not have them, either"):
         bring(engine.store, f"oci-archive:{path}")
     assert not engine.store.exists
 

@@ -1,0 +1,61 @@
+"""Images without the layers that the other side has, and how they become whole there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layerscope.engines.engine import Engine
+from layerscope.errors import LayerscopeError, NotFoundError
+from layerscope.images.image import Image
+from layerscope.text import plural, visible
+
+
+def in_common(layers: Sequence[str], others: Sequence[str]) -> int:
+    """How many of the lowest layers, by diff_id, two images share."""
+    pairs = zip(layers, others, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(layers), len(others)))
+
+
+def best_base(engine: Engine, layers: Sequence[str]) -> tuple[str, int]:
+    """The image of an engine that shares most of the lowest layers, and how many these are.
+
+    The id is empty if none shares any.
+    """
+    best, most = "", 0
+    for identifier in dict.fromkeys(summary.id for summary in engine.images()):
+        try:
+            count = in_common(layers, engine.inspect(identifier).layers)
+        except NotFoundError:
+            continue  # Removed since.
+        if count > most:
+            best, most = identifier, count
+    return best, most
+
+
+def left_out(image: Image) -> int:
+    """How many of the lowest layers an archive leaves out.
+
+    Raises LayerscopeError if it lacks others.
+    """
+    count = len(image.missing)
+    if any(layer.index >= count for layer in image.missing):
+        raise LayerscopeError(
+            f"{visible(image.source)} lacks layers in the middle of the image.", "Save it again."
+        )
+    return count
+
+
+def base_of(engine: Engine, image: Image) -> str:
+    """The id of an image of an engine that has the layers that an archive leaves out.
+
+    Raises LayerscopeError if there is none.
+    """
+    count = left_out(image)
+    base, there = best_base(engine, [layer.diff_id for layer in image.layers])
+    if there < count:
+        lowest = f"The archive leaves out the lowest {plural(count, 'layer')} of the image"
+        raise LayerscopeError(
+            f"{lowest}, and {engine.name} has {there or 'none'} of them.",
+            "Load or pull an image with these layers first, or save the whole image.",
+        )
+    return base
