@@ -3,7 +3,8 @@
 One core, two front ends. Imports only point down this list; import-linter verifies that:
 
     manual         the manual page
-    cli            the command line: every command and option
+    cli            the command line: every command
+    options        every argument and option
     parser         parsers, and their help
     process        a command's streams, signals and threads
     tui, commands  the Textual app, a room for each screen; what each command does

@@ -11,230 +11,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from layerscope import __version__, config, process
+from layerscope import config, process
 from layerscope.commands import command
 from layerscope.errors import Cancelled, LayerscopeError, UsageError
+from layerscope.options import OPTIONS
 from layerscope.parser import GENERAL, Command, Parser, item
-from layerscope.parser import age as _age
-from layerscope.parser import choice as _choice
-from layerscope.parser import number as _number
-from layerscope.parser import repeated as _repeated
-from layerscope.parser import size as _size
-from layerscope.parser import switch as _switch
-from layerscope.parser import unless as _unless
-from layerscope.parser import value as _value
 
 #: What a shell reports of a program that SIGPIPE ended.
 BROKEN_PIPE = 128 + signal.SIGPIPE
-
-_SOURCE = (
-    "an image: NAME[:TAG] or an id in the current engine, a file that `docker save` wrote, a "
-    "folder with an OCI image layout; or TRANSPORT:…, where TRANSPORT is container, "
-    "containerd-root, containers-storage, dir, docker, docker-archive, docker-daemon, docker-root, "
-    "embedded, oci or oci-archive (see layerscope help sources)"
-)
-
-
-#: Every argument and option.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "a": _value("A", _SOURCE),
-    "b": _value("B", "another image"),
-    "chosen": _value("ENGINE", "a name that `layerscope engines` lists, or an address"),
-    "container": _value("CONTAINER", "a container, by name or id"),
-    "below": _value("PATH", "only this path and what is below it", nargs="?"),
-    "context": _value("CONTEXT", "folder of the build context"),
-    "destination": _value(
-        "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
-    ),
-    "file": _value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
-    "id": _value("ID", "the job's id"),
-    "image": _value("SOURCE", _SOURCE, nargs="?"),
-    "archive_file": _value(
-        "FILE", "an archive of any form, an OCI image layout, or - for standard input"
-    ),
-    "image_name": _value("NAME", "the image's name: [HOST/]NAME[:TAG]", nargs="?"),
-    "images": _value("IMAGE", "a name or an id", nargs="+"),
-    "names": _value("IMAGE", "names of images; all by default", nargs="*", default=[]),
-    "name": _value("NAME", "[HOST/]NAME[:TAG], of Docker Hub without HOST"),
-    "new_name": _value("NAME", "the name that it gets: [HOST/]NAME[:TAG]"),
-    "path": _value("PATH", "a path in the image"),
-    "paths": _value("PATH", "a file or folder; / is all", nargs="+"),
-    "pattern": _value(
-        "PATTERN", "part of a path, a glob, or sha256:DIGEST of the content", type=str
-    ),
-    "shell": _choice("bash", "zsh", "fish", text="bash, zsh or fish", metavar="SHELL"),
-    "repository": _value("REPOSITORY", "[HOST/]NAME, of Docker Hub without HOST"),
-    "registry": _value("REGISTRY", "HOST[:PORT]; Docker Hub by default", nargs="?"),
-    "source": _value("SOURCE", _SOURCE),
-    "term": _value("TERM", "part of a name; HOST/TERM searches another registry than Docker Hub"),
-    "sources": _value("SOURCE", "images to search instead", nargs="*", default=[]),
-    "topic": _value("TOPIC", "without it, all topics", nargs="?"),
-    "command_line": _value(
-        "COMMAND", "what to run instead of the image's own command", nargs=argparse.REMAINDER
-    ),
-    "what": _choice(
-        *("show", "path"),
-        text="show, the default; or path: where the settings file is",
-        metavar="WHAT",
-        nargs="?",
-        default="show",
-    ),
-    "--again": _switch(
-        "take what is not given from the last build of the Dockerfile, except --no-cache and --pull"
-    ),
-    "--all-tags": _switch("all tags of the repository"),
-    "--all-engines": _switch("images of all engines: which engine has which, and what others lack"),
-    "--all": _switch("all images of the current engine instead, those that waste most first"),
-    "--ascii": _switch("draw with ASCII only") | {"default": None},
-    "--build-cache": _switch("build cache that is not in use and that no image shares"),
-    "--containers": _switch("containers that do not run; their volumes stay"),
-    "--dangling": _switch("images without a tag; the default if nothing else is named"),
-    "--force": _switch("move the name, even if another image has it"),
-    "--older-than": _value(
-        "AGE", "only what was made, or last used, that long ago: 30d, 12h, 2w", type=_age
-    ),
-    "--unused": _switch("images that no container uses, with or without a tag"),
-    "--author": _value("NAME", "who made it"),
-    "--bases": _switch("look base images up in the engine or a registry"),
-    "--build-arg": _repeated(
-        "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
-    ),
-    "--builder": _choice(
-        *("auto", "classic", "buildkit", "podman", "embedded"),
-        text="auto, the default: BuildKit if docker has buildx, else the engine's own; embedded "
-        "needs no engine",
-        default="",
-    ),
-    "--busybox": _value(
-        "PATH", "a static busybox of this host to run in the image, which may have no shell"
-    ),
-    "--change": _repeated("INSTRUCTION", "a line of a Dockerfile, such as CMD or ENV, to apply"),
-    "--builder-instance": _value(
-        "NAME", "with BuildKit: the builder, as `layerscope engines builders` names it"
-    ),
-    "--color": _choice(
-        *("auto", "always", "never"),
-        text="auto, the default: color on a terminal, unless NO_COLOR is set",
-    ),
-    "--compression": _choice(
-        *("none", "gzip", "zstd"),
-        text="of layers; without it, as they are in a file, and none otherwise",
-    ),
-    "--config": _value("FILE", "a layerscope.toml, pyproject.toml or .dive-ci to read"),
-    "--context": _value("DIR", "the build context; FILE's folder by default"),
-    "-e --env": _repeated("NAME[=VALUE]", "a variable; without =, as it is in the environment"),
-    "--describe": _switch("show what kind of file it is instead"),
-    "--demo": _switch("build a small image without any engine, and see what its layers show"),
-    "-d --detach": _switch("print the job's id, and do not wait"),
-    "--dry-run": _switch("show what would be done, and do nothing"),
-    "--engine": _value(
-        "ENGINE", "the engine: a name that `layerscope engines` lists, or an address"
-    ),
-    "--exclude": _repeated("GLOB", "paths whose waste does not count"),
-    "--exit-code": _switch("exit with 1 if they differ"),
-    "--export": _switch("make the engine export the image, even if its data folder can be read"),
-    "--fail-on": _choice(
-        *("error", "warning", "info", "never"),
-        text="exit with 1 from this severity on; warning by default",
-        default="warning",
-    ),
-    "-f --file": _value("FILE", "CONTEXT/Dockerfile by default; - for standard input"),
-    "--format": _choice(
-        *("docker-archive", "oci-archive", "oci"),
-        text="docker-archive, the default: what `docker load` takes; oci is a folder",
-        default="",
-    ),
-    "--highest-size": _value("BYTES", "shipped bytes, at most"),
-    "--highest-user-wasted-percent": _value(
-        "FRACTION", "wasted ÷ bytes shipped above the base layer, at most"
-    ),
-    "--highest-wasted-bytes": _value("BYTES", "wasted bytes, at most"),
-    "--highest-wasted-percent": _value("FRACTION", "wasted ÷ shipped bytes, at most"),
-    "--ignore-time": _switch("leave out paths that differ in their time only"),
-    "--ignorefile": _value("FILE", "the rules of the context, with Podman and the classic builder"),
-    "--image": _value("SOURCE", "an image built from FILE: also report what its steps wasted"),
-    "--index": _switch("read layers that have not been read yet"),
-    "--insecure": _switch("also read registries without TLS or with an invalid certificate"),
-    "--json": _switch("print one JSON object"),
-    "--json-lines": _switch("print one JSON object for each entry, match or event"),
-    "--limit": _value("N", "how many to list, at most", type=_number),
-    "--label": _repeated("NAME=VALUE", "a label of the image"),
-    "--layer": _value("N", "a layer; the base is layer 0", type=int),
-    "--log": _value("FILE", "append unexpected errors, with tracebacks, to FILE"),
-    "--lowest-efficiency": _value("FRACTION", "visible ÷ shipped bytes, at least"),
-    "--message": _value("TEXT", "a note in the image's history"),
-    "--memory": _value("SIZE", "memory that the command may take, such as 512MB", type=_size),
-    "--network": _value("MODE", "of RUN steps: default, host, none"),
-    "--no-buildkit": _unless("buildkit", "do not run docker buildx"),
-    "--no-builds": _unless("builds", "do not report what the last build of FILE wasted"),
-    "--no-cache": _switch("do not use or fill the cache"),
-    "--no-compare": _unless(
-        "compare", "do not compare content to tell copied files from rewritten ones"
-    ),
-    "--no-hadolint": _unless("hadolint", "do not run hadolint"),
-    "--no-pause": _unless("pause", "do not pause the container meanwhile"),
-    "--no-mouse": _switch("leave the mouse to the terminal"),
-    "-o --output": _value("DIR", "the folder to write to", required=True),
-    "-o --archive": _value("FILE", "the file or folder to write; - for standard output"),
-    "-p --patch": _switch("show unified diffs between versions, which patch accepts"),
-    "--password-stdin": _switch("read the password from standard input"),
-    "--official": _switch("only Docker Official Images"),
-    "--processes": _value("N", "how many processes it may have", type=_number),
-    "--path": _value("PATH", "show a unified diff of this path only"),
-    "--plain-text": _switch(
-        "keep it in Docker's config.json, even if there is a credential helper"
-    ),
-    "--platform": _value(
-        "OS/ARCH[/VARIANT]", "the platform to choose if there are several; this host's by default"
-    ),
-    "--sandbox": _switch("without an engine, with what this host allows"),
-    "--save-changes": _value("FILE", "write what the command changed to FILE, a layer's tar"),
-    "--timeout": _value("SECONDS", "stop the command after this time", type=_number),
-    "--workdir": _value("DIR", "the folder to run in; the image's by default"),
-    "--pull": _switch("look for newer base images"),
-    "--registry": _value("HOST", "the registry to search; Docker Hub by default"),
-    "--stars": _value("N", "only repositories with at least N stars", type=_number),
-    "-q --quiet": _switch("print only the image's id"),
-    "--regex": _switch("PATTERN is a regular expression"),
-    "--secret": _repeated(
-        "id=ID,src=FILE|env=VARIABLE",
-        "for RUN --mount=type=secret, with BuildKit and Podman; its value is in no layer, log or "
-        "file of layerscope",
-    ),
-    "-t --tag": _repeated("NAME[:TAG]", "a name for the image"),
-    "--shell": _value("SHELL", "which shell; bash or sh by default", dest="shell_name"),
-    "--stdio": _switch("speak the protocol on standard input and output; required"),
-    "--target": _value("STAGE", "the stage to build; the last by default"),
-    "--theme": _value("NAME", "auto, dark, light, terminal, plain, …"),
-    "--user": _value("USER", "NAME, UID, NAME:GROUP or UID:GID; the image's by default"),
-    "-u --username": _value("USER", "the user name; without it, asks, or checks a kept login"),
-    "--to": _value(
-        "TARGET",
-        "with --via registry: docker-archive:PATH, oci-archive:PATH or oci:DIR, each with [:REF]; "
-        "or embedded:[NAME], layerscope's own store; the current engine by default",
-    ),
-    "--via": _choice(
-        "engine",
-        "registry",
-        text="engine, the default: the engine does it; registry: layerscope's own client does, "
-        "which resumes layers that were cut",
-        metavar="WAY",
-        default="engine",
-    ),
-    "--version": {
-        "action": "version",
-        "version": f"layerscope {__version__}",
-        "help": "print the version",
-    },
-    "--without-layers-of": _value(
-        "OTHER", "leave out the lowest layers that an image has, which is where it will be loaded"
-    ),
-    "--to-engine": _value("NAME", "load it into another engine, without a registry"),
-    "--wasted": _switch("also show what each image wastes, those that waste most first"),
-    "--yes": _switch("do not ask"),
-}
 
 #: Options of every command that reads images.
 _READING = ("--platform", "--export", "--insecure", "--no-cache")
@@ -613,7 +399,7 @@ GROUPS = {
 def parser_of(name: str) -> Parser:
     """The parser of a command; the help of the TUI's lists all commands."""
     parser = (
-        _main_parser() if name == "tui" else Parser(f"layerscope {name}", COMMANDS[name], _OPTIONS)
+        _main_parser() if name == "tui" else Parser(f"layerscope {name}", COMMANDS[name], OPTIONS)
     )
     if name in _ACTIONS:
         _add_actions(parser, _ACTIONS[name])
@@ -622,7 +408,7 @@ def parser_of(name: str) -> Parser:
 
 
 def _main_parser() -> Parser:
-    parser = Parser("layerscope", COMMANDS["tui"], _OPTIONS, heading="options of the TUI")
+    parser = Parser("layerscope", COMMANDS["tui"], OPTIONS, heading="options of the TUI")
     parser.add(["--version"])
     parser.usage = f"{parser.usage_lines}\n       layerscope COMMAND …"
     lists = (
@@ -645,7 +431,7 @@ def _add_actions(parser: Parser, known_actions: dict[str, Command]) -> None:
         title="actions", dest="action", metavar="ACTION", help="list by default"
     )
     for name, known in known_actions.items():
-        actions.add_parser(name, help=known.what, known=known, table=_OPTIONS)
+        actions.add_parser(name, help=known.what, known=known, table=OPTIONS)
     # `jobs --json` and `jobs list --json`, for example, are the same.
     actions.choices["list"].add(["--json"], default=argparse.SUPPRESS)
     parser.usage = parser.usage_lines.replace("ACTION ...", "[ACTION …]")

@@ -23,6 +23,7 @@ from layerscope.tui.explore.explorer import ExplorerSpot
 from layerscope.tui.explore.failures import Failures
 from layerscope.tui.explore.panes import PanedScreen
 from layerscope.tui.explore.price import ask_price
+from layerscope.tui.explore.room_keys import ROOM_KEYS
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
@@ -150,40 +151,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "layers details",
         ),
         common.zoom_key("main", "layers files details", lambda self: self._cannot_zoom()),
-        Key(
-            "main.packages",
-            "P",
-            "visit('packages')",
-            "Packages",
-            "Show packages of the layer, setuid files, capabilities",
-        ),
-        Key("main.search", "F", "visit('search')", "Search registries…"),
-        Key("main.drift", "B", "visit('drift')", "Newer images", "Check for newer images"),
-        Key("main.find", "f", "visit('find')", "Find…", "Find a file in all images of the engine"),
-        Key(
-            "main.edit",
-            "e",
-            "visit('editor')",
-            "Edit",
-            "Edit the Dockerfile of the image or of this folder",
-        ),
-        Key("main.build", "b", "visit('build')", "Build…", "Build an image"),
-        Key("main.jobs", "J", "visit('jobs')", "Jobs", "Show builds that run or ran"),
-        Key(
-            "main.engines",
-            "O",
-            "visit('engines')",
-            "Engines",
-            "Show all engines, and use another one",
-            hint="images containers",
-        ),
-        Key(
-            "main.fleet",
-            "H",
-            "visit('fleet')",
-            "All engines",
-            "Show the images of all engines: which has which",
-        ),
+        *ROOM_KEYS,
         Key("main.reload", "R", "reload", "Reload images"),
         *common.pane_keys(
             "main",

@@ -179,7 +179,7 @@ def test_a_hostile_name_is_not_offered(here: Path) -> None:
 def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = run(capsys, "completion", "tcsh")
     assert outcome.code == 2
-    assert "choose from" in outcome.err
+    assert "must be bash, zsh or fish" in outcome.err
 
 
 # In real shells.

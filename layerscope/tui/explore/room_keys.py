@@ -1,0 +1,42 @@
+"""The keys that lead from the main screen to other rooms, whatever the row."""
+
+from __future__ import annotations
+
+from layerscope.tui.keys.key import Key
+
+ROOM_KEYS = (
+    Key(
+        "main.packages",
+        "P",
+        "visit('packages')",
+        "Packages",
+        "Show packages of the layer, setuid files, capabilities",
+    ),
+    Key("main.search", "F", "visit('search')", "Search registries…"),
+    Key("main.drift", "B", "visit('drift')", "Newer images", "Check for newer images"),
+    Key("main.find", "f", "visit('find')", "Find…", "Find a file in all images of the engine"),
+    Key(
+        "main.edit",
+        "e",
+        "visit('editor')",
+        "Edit",
+        "Edit the Dockerfile of the image or of this folder",
+    ),
+    Key("main.build", "b", "visit('build')", "Build…", "Build an image"),
+    Key("main.jobs", "J", "visit('jobs')", "Jobs", "Show builds that run or ran"),
+    Key(
+        "main.engines",
+        "O",
+        "visit('engines')",
+        "Engines",
+        "Show all engines, and use another one",
+        hint="images containers",
+    ),
+    Key(
+        "main.fleet",
+        "H",
+        "visit('fleet')",
+        "All engines",
+        "Show the images of all engines: which has which",
+    ),
+)
