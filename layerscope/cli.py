@@ -279,9 +279,9 @@ COMMANDS: dict[str, Command] = {
         no="there are problems, from the severity of --fail-on on",
     ),
     "dockerfile": Command(
-        "a Dockerfile from an image's history",
+        "a Dockerfile from an image's history, or from what a container has changed",
         ("source", *_READING, "--json"),
-        examples=("layerscope dockerfile debian:12",),
+        examples=("layerscope dockerfile debian:12", "layerscope dockerfile container:web"),
     ),
     "build": Command(
         "build an image, and show what each step adds",

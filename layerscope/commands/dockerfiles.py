@@ -194,10 +194,43 @@ def _look_up(arguments: argparse.Namespace) -> Callable[[str], BaseImage | None]
 
 
 def dockerfile(arguments: argparse.Namespace) -> int:
+    if arguments.source.startswith("container:"):
+        return _draft(arguments)
     from layerscope.reports.dockerfile_report import dockerfile_document, dockerfile_text
 
     with shown_progress() as progress:
         reader = open_reader(arguments.source, arguments, progress)
     with closing(reader):
         write_report(arguments.json, dockerfile_document, dockerfile_text, reader.image)
+    return 0
+
+
+def _draft(arguments: argparse.Namespace) -> int:
+    """A Dockerfile that does what a container has changed, as far as that can be told."""
+    from layerscope.dockerfile.meaning.draft import draft
+    from layerscope.engines.docker import connect
+    from layerscope.images.containers.written import written
+    from layerscope.images.files.contents import Contents
+    from layerscope.images.files.packages import PackageReader
+    from layerscope.reports.dockerfile_report import Drafted, draft_document, draft_text
+
+    with closing(connect()) as engine:
+        given = engine.inspect_container(arguments.source.removeprefix("container:"))
+    with (
+        opened(f"container:{given.id}", arguments) as (loaded, image),
+        shown_progress("Looking at what it has written"),
+    ):
+        contents = Contents(image)
+        packages = PackageReader(loaded.stack, contents)
+        glance = packages.glance(loaded.stack.height - 1)
+        found = draft(
+            given.config.image,
+            loaded.stack,
+            written(loaded, contents),
+            glance,
+            packages.wanted(glance),
+            packages.owned(glance),
+        )
+    drafted = Drafted(given.name.removeprefix("/"), given.id, found)
+    write_report(arguments.json, draft_document, draft_text, drafted)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 
@@ -40,6 +40,30 @@ def apk_packages(data: bytes) -> list[Package]:
         for fields in _paragraphs(data, b"P", b"V", b"I")
         if b"P" in fields
     ]
+
+
+def apk_files(data: bytes, names: Container[str]) -> set[bytes]:
+    """The paths of packages in `/lib/apk/db/installed`, without leading slash."""
+    found: set[bytes] = set()
+    folder, taken = b"", False
+    for line in data.split(b"\n"):
+        key, _, value = line.partition(b":")
+        if key == b"P":
+            taken, folder = _text(value) in names, b""
+        elif taken and key == b"F":
+            folder = value
+            found.add(value)
+        elif taken and key == b"R":
+            found.add(folder + b"/" + value if folder else value)
+    return found
+
+
+def dpkg_automatic(data: bytes) -> set[str]:
+    """Names of packages in `/var/lib/apt/extended_states` that others brought along."""
+    paragraphs = _paragraphs(data, b"Package", b"Auto-Installed")
+    return {
+        p[b"Package"] for p in paragraphs if p.get(b"Auto-Installed") == "1" and b"Package" in p
+    }
 
 
 def _paragraphs(data: bytes, *keys: bytes) -> Iterator[dict[bytes, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -65,7 +66,7 @@ def commit_text(
         source = visible(f"container:{container}")
         yield f"`layerscope files --layer {layer} {source}` lists all."
     yield ""
-    yield ALTERNATIVE
+    yield alternative(container)
 
 
 def _more(changes: Sequence[Written]) -> Iterator[str]:
@@ -80,10 +81,13 @@ def _line(each: Written) -> str:
     return f"{size}  {marked(each.change.letter)} /{visible(each.path)}{slash}{why}"
 
 
-#: Why not to commit, in a line.
-ALTERNATIVE = (
-    "A Dockerfile can be read, reviewed and built again: write these changes into one instead."
-)
+def alternative(container: str) -> str:
+    """Why not to commit, and what to do instead."""
+    source = visible(shlex.quote(f"container:{container}"))
+    return (
+        "A Dockerfile can be read, reviewed and built again: "
+        f"`layerscope dockerfile {source}` drafts one."
+    )
 
 
 def summary(changes: Sequence[Written]) -> str:

@@ -7,7 +7,7 @@ from the paths of their metadata.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,13 @@ import numpy.typing as npt
 from layerscope.content.package_lists import (
     Package,
     RpmError,
+    apk_files,
     apk_packages,
+    dpkg_automatic,
     dpkg_packages,
     rpm_packages,
 )
-from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.errors import Cancelled, LayerscopeError, failures_ignored
 from layerscope.filesystem.capabilities import ATTRIBUTE, capability_text
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
@@ -144,6 +146,54 @@ class PackageReader:
                 added += come
         privileged, changed = tuple(self.privileged(layer)), tuple(upgraded)
         return Glance(layer, _largest(added), changed, _largest(removed), privileged, tuple(notes))
+
+    def owned(self, glance: Glance) -> frozenset[bytes]:
+        """Paths of the packages that a layer added, upgraded or removed, without leading slash.
+
+        Only dpkg and apk list them.
+        """
+        found: set[bytes] = set()
+        here = {package.name for package in (*glance.added, *(new for _, new in glance.upgraded))}
+        below = {
+            package.name for package in (*glance.removed, *(old for old, _ in glance.upgraded))
+        }
+        for layer, names in ((glance.layer, here), (glance.layer - 1, below)):
+            for data in self._dpkg_lists(layer, names):
+                found |= {line.lstrip(b"/") for line in data.split(b"\n")}
+            for path, parse in _DATABASES:
+                if parse is apk_packages and names:
+                    found |= apk_files(self._read(path, layer), names)
+        return frozenset(found)
+
+    def wanted(self, glance: Glance) -> set[str]:
+        """Names of packages that were asked for, not brought along; empty if that is not known."""
+        world = self._read(b"etc/apk/world", glance.layer).split()
+        found = {re.split(rb"[<>=~@]", word)[0].decode("utf-8", "replace") for word in world}
+        automatic = dpkg_automatic(self._read(b"var/lib/apt/extended_states", glance.layer))
+        if automatic:
+            found |= {p.name for p in glance.added if p.kind == "deb"} - automatic
+        return found
+
+    def _dpkg_lists(self, layer: int, names: set[str]) -> Iterator[bytes]:
+        folder = self._stack.tree.find(b"var/lib/dpkg/info")
+        if folder is None or not names:
+            return
+        tree = self._stack.tree
+        for node in range(folder + 1, int(tree.ends[folder])):
+            path = tree.path(node)
+            if path.endswith(b".list"):
+                name = path.rpartition(b"/")[2].removesuffix(b".list").partition(b":")[0]
+                if name.decode("utf-8", "replace") in names:
+                    yield self._read(path, layer)
+
+    def _read(self, path: bytes, layer: int) -> bytes:
+        """A file in the merged view at a layer; empty if it is not there, or cannot be read."""
+        row = self._row(path, layer)
+        if row is None or self._contents is None or self._stack.types[row] != EntryType.FILE:
+            return b""
+        with failures_ignored():
+            return self._contents.read_all(self._stack, row, MOST_BYTES)
+        return b""
 
     def privileged(self, layer: int, top: int | None = None) -> list[Privileged]:
         """Files with privileges that a layer wrote and that are visible at `top`, by path."""

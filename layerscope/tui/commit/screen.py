@@ -140,7 +140,7 @@ class CommitScreen(PromptScreen, screen="commit", heading="What a commit adds"):
             contents.close()
 
     def _show(self, look: _Look) -> None:
-        from layerscope.reports.commit_report import ALTERNATIVE, summary, unwanted_summary
+        from layerscope.reports.commit_report import alternative, summary, unwanted_summary
 
         self._look = look
         self._list.set_placeholder(("It has changed nothing.", "muted"))
@@ -150,7 +150,7 @@ class CommitScreen(PromptScreen, screen="commit", heading="What a commit adds"):
             facts.append(Fact("Warning", text, "warning"))
         if look.container.state == "running":
             facts.append(Fact("Running", "What it writes until the commit goes in, too.", "muted"))
-        facts.append(Fact("Instead", ALTERNATIVE, "muted"))
+        facts.append(Fact("Instead", alternative(look.container.name), "muted"))
         self._facts.show(facts)
         image = short_name(look.container.image or look.container.image_id)
         self.title_bar.set_right(f"of {image}")

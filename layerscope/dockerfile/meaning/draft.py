@@ -1,0 +1,220 @@
+"""Drafts a Dockerfile from what a container has changed.
+
+Only the files are known, not the commands that wrote them. So packages are installed again, what
+they brought is left to them, and the rest is copied from a folder with these files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from layerscope.content.package_lists import Package
+from layerscope.filesystem.change import Change
+from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.stack import Stack
+from layerscope.images.containers.written import Written
+from layerscope.images.files.packages import Glance
+from layerscope.text import decode, visible
+
+FILES = "files"  # The folder of the build context that the changed files are extracted to.
+
+_INSTALL = {
+    "deb": "apt-get update && apt-get install -y --no-install-recommends {} && "
+    "rm -rf /var/lib/apt/lists/*",
+    "apk": "apk add --no-cache {}",
+    "rpm": "dnf install -y {} && dnf clean all",
+    "python": "pip install --no-cache-dir {}",
+    "npm": "npm install -g {}",
+    "gem": "gem install {}",
+}
+_REMOVE = {
+    "deb": "apt-get purge -y {}",
+    "apk": "apk del {}",
+    "rpm": "dnf remove -y {}",
+    "python": "pip uninstall -y {}",
+    "npm": "npm uninstall -g {}",
+    "gem": "gem uninstall {}",
+}
+#: How a version is named; the databases of distributions drop old ones, so that they get none.
+_VERSIONED = {"python": "{}=={}", "npm": "{}@{}", "gem": "{}:{}"}
+
+#: What package managers write besides the files of packages.
+_BY_PRODUCTS = re.compile(
+    rb"(?:var/lib/(?:dpkg|apt|rpm|dnf|yum|pam|systemd|ucf|python|alternatives)|usr/lib/(?:apk|sysimage)"
+    rb"|lib/apk|etc/(?:apk|alternatives|rc.\.d|systemd/system)|var/cache|var/log|run|tmp)(?:/.*)?"
+    rb"|etc/(?:ld\.so\.cache|(?:passwd|group|shadow|gshadow|subuid|subgid)-?)|.*/__pycache__(?:/.*)?"
+    rb"|.*\.pyc",
+    re.DOTALL,
+)
+#: Folders in which the package managers of languages keep what they install.
+_OF_LANGUAGES = re.compile(
+    rb"(?:.*/)?(?:site-packages|dist-packages|node_modules|gems/[^/]+)(?:/.*)?", re.DOTALL
+)
+_LANGUAGES = ("python", "npm", "gem")
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStep:
+    text: str  # An instruction.
+    notes: tuple[str, ...] = ()  # What to know about it, each a comment above it.
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    steps: tuple[DraftStep, ...]
+    files: tuple[bytes, ...]  # Paths that the steps copy, without leading slash.
+    left_out: tuple[Written, ...]  # What should not go into an image.
+
+
+def draft(
+    base: str,
+    stack: Stack,
+    changes: Sequence[Written],
+    glance: Glance,
+    wanted: Iterable[str],
+    owned: frozenset[bytes],
+) -> Draft:
+    """Drafts a Dockerfile.
+
+    `changes` are those of the topmost layer, `wanted` names of packages that were asked for rather
+    than brought along by others (empty if that is not known), and `owned` paths of packages that
+    were installed, upgraded or removed.
+    """
+    packages = list(_packages(glance, frozenset(wanted)))
+    left = [each for each in changes if not _explained(each.path, glance, owned)]
+    kept = sorted((each for each in left if not each.unwanted), key=lambda each: each.path)
+    steps = [DraftStep(f"FROM {base}"), *packages, *_removals(kept)]
+    copies = _Copies(stack, kept)
+    steps += copies.steps
+    out = tuple(each for each in left if each.unwanted and each.change is not Change.REMOVED)
+    return Draft(tuple(steps), tuple(copies.files), out)
+
+
+def _explained(path: bytes, glance: Glance, owned: frozenset[bytes]) -> bool:
+    """Whether installing packages makes the same change."""
+    touched = (*glance.added, *glance.removed, *(new for _, new in glance.upgraded))
+    if not touched:
+        return False
+    languages = any(package.kind in _LANGUAGES for package in touched)
+    return (
+        path in owned
+        or _BY_PRODUCTS.fullmatch(path) is not None
+        or (languages and _OF_LANGUAGES.fullmatch(path) is not None)
+    )
+
+
+def _packages(glance: Glance, wanted: frozenset[str]) -> Iterator[DraftStep]:
+    upgraded = [new for _, new in glance.upgraded]
+    for kind, command in _INSTALL.items():
+        added = [p for p in (*glance.added, *upgraded) if p.kind == kind]
+        if named := [p for p in added if p.name in wanted]:
+            added = named
+        if added:
+            notes = () if named or kind in _LANGUAGES else ("Some may come along with others.",)
+            yield DraftStep(_run(command.format(_names(added))), notes)
+    for kind, command in _REMOVE.items():
+        if gone := [p for p in glance.removed if p.kind == kind]:
+            yield DraftStep(_run(command.format(_names(gone))))
+
+
+def _names(packages: Iterable[Package]) -> str:
+    forms = ((_VERSIONED.get(p.kind, "{}") if p.version else "{}", p) for p in packages)
+    return " ".join(sorted({shlex.quote(form.format(p.name, p.version)) for form, p in forms}))
+
+
+def _removals(changes: Sequence[Written]) -> Iterator[DraftStep]:
+    gone = [each.path for each in changes if each.change is Change.REMOVED]
+    if gone:
+        note = "They stay in the layers below, so this makes no image smaller."
+        yield DraftStep(_run(f"rm -rf {' '.join(map(word, gone))}"), (note,))
+
+
+class _Copies:
+    """Steps that bring files back that a container added or modified."""
+
+    def __init__(self, stack: Stack, changes: Sequence[Written]) -> None:
+        self._stack = stack
+        self._changes = [each for each in changes if each.change is not Change.REMOVED]
+        self.files: list[bytes] = []
+        self.steps: list[DraftStep] = []
+        at = 0
+        while at < len(self._changes):
+            each = self._changes[at]
+            end = at + 1
+            prefix = each.path + b"/"
+            while end < len(self._changes) and self._changes[end].path.startswith(prefix):
+                end += 1
+            below = self._changes[at + 1 : end]
+            if (
+                each.kind is EntryType.DIR
+                and each.change is Change.ADDED
+                and self._alike(each, below)
+            ):
+                self._copy(each)
+                at = end
+            else:
+                self._step(each)
+                at += 1
+
+    def _owner(self, each: Written) -> tuple[int, int]:
+        return int(self._stack.uids[each.row]), int(self._stack.gids[each.row])
+
+    def _alike(self, folder: Written, below: Sequence[Written]) -> bool:
+        """Whether one COPY brings back a new folder with all that is in it."""
+        plain = (EntryType.FILE, EntryType.DIR)
+        return bool(below) and all(
+            each.kind in plain and self._owner(each) == self._owner(folder) for each in below
+        )
+
+    def _step(self, each: Written) -> None:
+        stack, path = self._stack, word(each.path)
+        owner, mode = "{}:{}".format(*self._owner(each)), int(stack.modes[each.row])
+        if each.kind is EntryType.DIR:
+            self._folder(each, owner, mode)
+        elif each.kind is EntryType.FILE:
+            self._copy(each)
+        elif each.kind is EntryType.SYMLINK:
+            target = word(stack.link(each.row) or b"", root="")
+            self.steps.append(DraftStep(_run(f"ln -snf {target} {path}")))
+        else:
+            note = f"/{visible(each.path)} is a {each.kind.label}, which no instruction copies."
+            self.steps.append(DraftStep(f"# {note}"))
+
+    def _folder(self, each: Written, owner: str, mode: int) -> None:
+        stack, path = self._stack, word(each.path)
+        below = stack.version(int(stack.nodes[each.row]), stack.height - 2)
+        if each.change is Change.ADDED or below is None:
+            self.steps.append(
+                DraftStep(_run(f"mkdir -p {path} && chown {owner} {path} && chmod {mode:o} {path}"))
+            )
+            return
+        commands = []
+        if (int(stack.uids[below]), int(stack.gids[below])) != self._owner(each):
+            commands.append(f"chown {owner} {path}")
+        if int(stack.modes[below]) != mode:
+            commands.append(f"chmod {mode:o} {path}")
+        if commands:
+            self.steps.append(DraftStep(_run(" && ".join(commands))))
+
+    def _copy(self, each: Written) -> None:
+        uid, gid = self._owner(each)
+        slash = "/" if each.kind is EntryType.DIR else ""
+        words = [f"{FILES}/{decode(each.path)}{slash}", f"/{decode(each.path)}{slash}"]
+        plain = all(re.fullmatch(r"[\w./+@%:=,-]+", word) for word in words)
+        shown = " ".join(words) if plain else json.dumps(words)
+        flag = f"--chown={uid}:{gid} " if uid or gid else ""
+        self.steps.append(DraftStep(f"COPY {flag}{shown}"))
+        self.files.append(each.path)
+
+
+def word(path: bytes, root: str = "/") -> str:
+    """A path as a word of a shell command."""
+    return shlex.quote(root + decode(path))
+
+
+def _run(command: str) -> str:
+    return f"RUN {command}"
