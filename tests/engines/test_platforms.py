@@ -92,7 +92,8 @@ def test_find_reads_images_that_are_not_for_this_host(
         none = layerscope(
             *("find", "--index", "--platform", "linux/riscv64", "only-linux-"), engine=engine
         )
-        assert (none.returncode, none.stdout, none.stderr) == (1, "", "")
+        said = "layerscope: Nothing matches in 0 images.\n"
+        assert (none.returncode, none.stdout, none.stderr) == (1, "", said)
     finally:
         engine.docker("rmi", "--force", NAME)
 

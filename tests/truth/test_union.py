@@ -14,7 +14,7 @@ from tests.engines.exports import Entry, listing_of_export
 from tests.engines.harness import Engine
 from tests.engines.images import classic_example
 from tests.engines.kitchen_sink import kitchen_sink
-from tests.truth.command import as_exported, check_same, listed, output, parse_lines
+from tests.truth.command import as_exported, check_same, layerscope, listed, output, parse_lines
 from tests.truth.relay import Relay
 
 IMAGES: dict[str, Callable[[Engine], str]] = {
@@ -51,7 +51,7 @@ def test_from_the_engine(engine: Engine, image: str) -> None:
 
 def test_from_an_engine_on_another_host(engine: Engine, image: str) -> None:
     with Relay(engine) as relay:
-        said = output("files", "--json-lines", image, DOCKER_HOST=relay.host)
+        said = from_elsewhere("files", "--json-lines", image, relay=relay)
     check_union(engine, image, said)
 
 
@@ -82,7 +82,7 @@ def test_all_ways_tell_the_same_layers(engine: Engine, image: str, tmp_path: Pat
     with Relay(engine) as relay:
         said = [
             output("inspect", "--json", image, engine=engine),
-            output("inspect", "--json", image, DOCKER_HOST=relay.host),
+            from_elsewhere("inspect", "--json", image, relay=relay),
             output("inspect", "--json", saved),
         ]
     documents = [json.loads(text) for text in said]
@@ -96,6 +96,14 @@ def test_all_ways_tell_the_same_layers(engine: Engine, image: str, tmp_path: Pat
             del layer["digest"]
     check_same(flat(documents[1]), flat(documents[0]))
     check_same(flat(documents[2]), flat(documents[0]))
+
+
+def from_elsewhere(*arguments: str, relay: Relay) -> str:
+    """Return what the program prints of an engine that seems to be on another host."""
+    run = layerscope(*arguments, DOCKER_HOST=relay.host)
+    assert run.returncode == 0, run.stderr
+    assert "must be exported from another host, which transfers" in run.stderr
+    return run.stdout
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:
