@@ -65,7 +65,7 @@ class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit
             sort=lambda each: each.size,
             descending=True,
         ),
-        Column("path", "PATH", 20, _path, flex=True, sort=lambda each: each.path),
+        Column("path", "PATH", 16, _path, flex=True, sort=lambda each: each.path),
         Column(
             "unwanted",
             "SHOULD NOT GO IN",

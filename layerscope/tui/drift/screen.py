@@ -85,7 +85,7 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
         Column(
             "name",
             "IMAGE",
-            10,
+            8,
             lambda row: (visible(row.name), "text"),
             grow=True,
             flex=True,

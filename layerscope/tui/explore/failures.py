@@ -8,11 +8,9 @@ from typing import Any
 
 from textual.app import App
 
-from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
 from layerscope.tui.dialogs.choice import ChoiceScreen
 from layerscope.tui.dialogs.dialog import MessageScreen
-from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.dialogs.question import Answer, QuestionScreen
 from layerscope.tui.work import Problem
 
@@ -53,6 +51,8 @@ class Failures:
 
     def _offer_registry(self, problem: Problem) -> None:
         """Offers to pull an image that the engine lacks, or to look at it where it is."""
+        from layerscope.oci.reference import parse_reference
+
         name = problem.missing
         registry = visible(parse_reference(name).domain)
 
@@ -69,6 +69,8 @@ class Failures:
         self._ask(f"Cannot open {visible(name)}", problem.message, answers, take)
 
     def _offer_login(self, source: str, problem: Problem) -> None:
+        from layerscope.tui.dialogs.login import LoginScreen
+
         def again(changed: bool | None) -> None:
             if changed:
                 self._open(source)

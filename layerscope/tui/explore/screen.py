@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.timer import Timer
 
-from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.text import short_name, visible
 from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
@@ -564,6 +563,8 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     @property
     def registry(self) -> str:
         """That of the image under the cursor, or of the one that is open."""
+        from layerscope.oci.reference import is_reference, parse_reference
+
         name = (self._row_source or self._source or "").removeprefix("docker://")
         return parse_reference(name).domain if is_reference(name) else ""
 

@@ -49,7 +49,7 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
         Column(
             "name",
             "IMAGE",
-            12,
+            10,
             lambda row: (row.name, "text" if row.image.names else "muted"),
             grow=True,
             flex=True,

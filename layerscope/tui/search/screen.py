@@ -98,7 +98,6 @@ class HitList(FilteredList["Hit"], screen="search", heading="Searching registrie
             10,
             lambda hit: ("official" if hit.official else "", "added"),
             optional=True,
-            kept=True,
             sort=lambda hit: hit.official,
             descending=True,
         ),

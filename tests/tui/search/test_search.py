@@ -199,7 +199,7 @@ async def test_a_login_is_offered_and_then_it_is_asked_again(
         await tags(ui)
         assert "requires a login to read team/app (401)" in ui.text
         await ui.press("I")
-        await ui.until(lambda: "as plain text" in ui.text)
+        await ui.until(lambda: "plain" in ui.text)
         await ui.press(*"gordon", "enter", *"mola mola", "enter")
         await ui.until(lambda: isinstance(ui.app.screen, TagsScreen))
         assert "Logged in to" in ui.message
