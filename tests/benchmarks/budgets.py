@@ -83,6 +83,7 @@ BUDGETS = {
     "million-echo": Budget("TUI, 1,000,000: type a filter, first byte, p95", "", "ms", 50),
     "million-filter": Budget("TUI, 1,000,000: its result, p95", "", "ms", 150 * 1_000 / 174),
     "bytes-cursor": Budget("TUI: move the cursor", "", "bytes", 120),
+    "bytes-rest": Budget("TUI: rest there, so that Details follow", "", "bytes", None),
     "bytes-page": Budget("TUI: page", "", "bytes", 1_700),
     "bytes-layer": Budget("TUI: change layer", "", "bytes", 500),
     "bytes-union-layer": Budget("TUI: change layer of the union", "", "bytes", 500),

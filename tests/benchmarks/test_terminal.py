@@ -100,7 +100,8 @@ class Typist:
     terminal: Terminal
     answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
 
-    def type(self, kind: str, *keys: str, times: int = 1, quiet: float = 0.3) -> None:
+    def type(self, kind: str, *keys: str, times: int = 1, quiet: float = 0.15) -> None:
+        """Types keys; without longer silence, each before Details follow the one before."""
         for key in keys * times:
             answer = self.terminal.ask(key, quiet=quiet)
             if answer.bytes:  # a key at the end of a list has nothing to answer
@@ -145,6 +146,7 @@ def type_files(typist: Typist) -> None:
     typist.quietly("home")
     typist.type("cursor", "j", "down", times=15)
     typist.type("cursor", "k", "up", times=15)
+    typist.type("rest", "j", "k", times=5, quiet=0.6)
     typist.type("page", "pagedown", times=15)
     typist.type("page", "pageup", times=10)
     typist.type("end", "G", "g", "end", "home", times=4)
@@ -180,13 +182,15 @@ def test_keys(reference: Path, table: Table) -> None:
         idle += terminal.listen(3.0)
         peak = terminal.peak_memory() / 1e6
         assert ready(terminal.text)
-    typist.record(table, "keys", *(kind for kind in typist.answers if kind != "filter"))
+    typist.record(
+        table, "keys", *(kind for kind in typist.answers if kind not in ("filter", "rest"))
+    )
     typist.record(table, "keys-cursor", "cursor", "scroll")
     typist.record(table, "keys-page", "page", "end")
     for kind in ("layer", "union-layer", "union", "expand", "sort", "kinds", "filter"):
         typist.record(table, f"keys-{kind}", kind)
     typist.record(table, "keys-filter-echo", "filter", echo=True)
-    for kind in ("cursor", "page", "layer", "union-layer"):
+    for kind in ("cursor", "rest", "page", "layer", "union-layer"):
         typist.record_bytes(table, f"bytes-{kind}", kind)
     table.record("tui-memory", peak)
     table.record("idle", idle, note="before and after all keys")
