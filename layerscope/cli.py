@@ -549,8 +549,7 @@ def _run(arguments: list[str]) -> int:
         logs.start(log)
         logs.begin(parsed.command)
     if parsed.engine:
-        # As a variable, since processes that are started from here use it too.
-        os.environ[config.ENGINE] = parsed.engine
+        config.use_engine(parsed.engine)
     if parsed.command not in ("tui", "config"):
         # Those two report more, such as problems with keys.
         for warning in config.load().warnings:

@@ -20,6 +20,12 @@ from layerscope.writing import write_whole
 
 ENGINE = "LAYERSCOPE_ENGINE"  # The variable that names the engine.
 
+
+def use_engine(name: str) -> None:
+    """Uses an engine from now on: a variable, since processes that are started use it too."""
+    os.environ[ENGINE] = name
+
+
 #: Keys that a terminal sends as another key, or not at all.
 _FORBIDDEN = {
     "ctrl+m": "the same as enter",

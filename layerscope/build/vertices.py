@@ -73,7 +73,7 @@ class Vertices:
         return tail
 
     def write_ended(self, *, cached: bool = False) -> None:
-        """Writes the steps that are over, if there is no image with their layers.
+        """Reports finished steps when no image has their layers.
 
         A failed build leaves only those that were `cached`.
         """

@@ -96,7 +96,7 @@ def _in_common(
     reader: ImageReader, other: str, arguments: argparse.Namespace, progress: Progress
 ) -> int:
     """How many of the lowest layers another image has; raises UsageError if it has none."""
-    from layerscope.transfer.shared_layers import in_common
+    from layerscope.images.registry.pull_estimate import in_common
 
     ours = [layer.diff_id for layer in reader.image.layers]
     with closing(open_reader(other, arguments, progress)) as second:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from layerscope.engines.folders import FolderEngine
 from layerscope.engines.known import KnownEngine
@@ -69,7 +70,7 @@ class FleetImage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fleet:
     engines: Sequence[KnownEngine]
     images: Sequence[FleetImage]  # The newest first.
@@ -80,13 +81,18 @@ class Fleet:
         """The engines that lack an image, each with the numbers of the layers that it lacks."""
         for engine in self.engines:
             if engine.name not in image.holdings and engine.name not in self.problems:
-                there = self._layers(engine.name)
+                there = self._layers.get(engine.name, set())
                 layers = enumerate(image.first.layers)
                 yield engine.name, [at for at, layer in layers if layer not in there]
 
-    def _layers(self, engine: str) -> set[str]:
-        held = (each.holdings[engine] for each in self.images if engine in each.holdings)
-        return {layer for each in held for layer in each.layers}
+    @cached_property
+    def _layers(self) -> Mapping[str, set[str]]:
+        """The diff_ids of all layers of each engine."""
+        found: dict[str, set[str]] = {}
+        for image in self.images:
+            for engine, held in image.holdings.items():
+                found.setdefault(engine, set()).update(held.layers)
+        return found
 
 
 def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Fleet:

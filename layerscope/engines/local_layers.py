@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from layerscope.engines.engine import Engine
@@ -20,12 +22,14 @@ class LocalLayers:
 
 
 def local_layers(engine: Engine) -> LocalLayers:
-    images: set[tuple[str, ...]] = set()
-    identifiers = dict.fromkeys(summary.id for summary in engine.images())
-    for identifier in list(identifiers)[:_MOST_IMAGES]:
-        try:
-            inspected = engine.inspect(identifier)
-        except NotFoundError:
-            continue  # Removed since.
-        images.add(inspected.layers)
+    images = {layers for _, layers in layers_of_images(engine, _MOST_IMAGES)}
     return LocalLayers(engine.name, tuple(images), engine.keeps_blobs)
+
+
+def layers_of_images(
+    engine: Engine, most: int | None = None
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The ids of an engine's images, or of so many at most, with their diff_ids, base first."""
+    for identifier in list(dict.fromkeys(summary.id for summary in engine.images()))[:most]:
+        with suppress(NotFoundError):  # Removed since.
+            yield identifier, engine.inspect(identifier).layers

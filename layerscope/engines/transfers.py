@@ -16,10 +16,16 @@ from layerscope.engines.docker import DockerEngine
 from layerscope.engines.errors import one_sentence, translated
 from layerscope.engines.messages import messages, stop
 from layerscope.errors import EngineError
+from layerscope.images.archives.writing import PackedImage
 from layerscope.images.registry.credentials import Credentials, find_credentials, server_of
 from layerscope.oci.reference import Reference
 
 _LONGEST = 1 << 20  # Bytes of a message.
+
+
+def loaded_name(engine: DockerEngine, image: PackedImage) -> str:
+    """What an engine finds an image by that it has loaded, whatever it is called."""
+    return image.top.digest if engine.keeps_blobs else image.config.digest
 
 
 class TransferStream:

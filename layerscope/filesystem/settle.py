@@ -241,7 +241,7 @@ class _Folder:
                 values[row] = values[inode]
 
     def _follow(self, path: bytes, row: int) -> bytes:
-        """A path with the symlinks on the way followed; the same object if there are none."""
+        """Resolves the symlinks in a path; returns the same object if it has none."""
         folder, slash, name = path.rpartition(b"/")
         if not slash:
             return path
@@ -311,7 +311,7 @@ class LayerLinks:
             self._known.clear()
 
     def follow(self, folder: bytes, offset: int) -> bytes:
-        """The path of a folder with links followed; the same object if there are none.
+        """Resolves the links in a folder's path; returns the same object if it has none.
 
         `folder` is the path, without leading and trailing slashes.
 

@@ -13,7 +13,7 @@ from layerscope.engines.engine import Engine
 from layerscope.engines.local_store import open_in_engine
 from layerscope.engines.naming import plan_new
 from layerscope.engines.resolve import open_image
-from layerscope.engines.transfers import load, loaded
+from layerscope.engines.transfers import load, loaded, loaded_name
 from layerscope.errors import AmbiguousError, UsageError
 from layerscope.images.archives.packing import packed
 from layerscope.images.archives.writing import PackedImage, archive_pieces, named
@@ -61,8 +61,7 @@ def _loaded(engine: DockerEngine, image: PackedImage, name: str, progress: Progr
     own = image.tags[0] if image.tags else ""
     before = plan_new(engine, own).held_by if own else ""
     send(engine, image, progress)
-    digest = image.top.digest if engine.keeps_blobs else image.config.digest
-    identifier = with_algorithm(engine.inspect(own or digest).id)
+    identifier = with_algorithm(engine.inspect(own or loaded_name(engine, image)).id)
     return Loaded(identifier, own, before if before != identifier else "")
 
 

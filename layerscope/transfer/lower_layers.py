@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, nullcontext
 
 from layerscope.engines.docker import DockerEngine, with_algorithm
 from layerscope.engines.resolve import open_image
+from layerscope.engines.transfers import loaded_name
 from layerscope.errors import NotFoundError, UsageError
 from layerscope.images.archives.packing import bare, packed
 from layerscope.images.progress import Progress
@@ -34,7 +35,7 @@ def image_up_to(
             else packed(reader, progress, layers=layer + 1)
         )
         with making as made:
-            name = made.top.digest if engine.keeps_blobs else made.config.digest
+            name = loaded_name(engine, made)
             ours = not _has(engine, name)
             if ours:
                 send(engine, made, progress)

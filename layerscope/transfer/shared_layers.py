@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.engines.engine import Engine
-from layerscope.errors import LayerscopeError, NotFoundError
+from layerscope.engines.local_layers import layers_of_images
+from layerscope.errors import LayerscopeError
 from layerscope.images.image import Image
+from layerscope.images.registry.pull_estimate import in_common
 from layerscope.text import plural, visible
-
-
-def in_common(layers: Sequence[str], others: Sequence[str]) -> int:
-    """How many of the lowest layers, by diff_id, two images share."""
-    pairs = zip(layers, others, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(layers), len(others)))
 
 
 def best_base(engine: Engine, layers: Sequence[str]) -> tuple[str, int]:
@@ -21,15 +17,12 @@ def best_base(engine: Engine, layers: Sequence[str]) -> tuple[str, int]:
 
     The id is empty if none shares any.
     """
-    best, most = "", 0
-    for identifier in dict.fromkeys(summary.id for summary in engine.images()):
-        try:
-            count = in_common(layers, engine.inspect(identifier).layers)
-        except NotFoundError:
-            continue  # Removed since.
-        if count > most:
-            best, most = identifier, count
-    return best, most
+    shared = {
+        identifier: in_common(layers, others) for identifier, others in layers_of_images(engine)
+    }
+    best = max(shared, key=shared.__getitem__, default="")
+    count = shared.get(best, 0)
+    return best if count else "", count
 
 
 def left_out(image: Image) -> int:

@@ -16,7 +16,7 @@ from layerscope.engines.embedded.store import Store
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import split_archive
 from layerscope.engines.local_layers import local_layers
-from layerscope.engines.transfers import load, loaded
+from layerscope.engines.transfers import load, loaded, loaded_name
 from layerscope.errors import EngineError, UsageError
 from layerscope.images.archives.writing import (
     PackedImage,
@@ -245,5 +245,5 @@ class EngineTarget(Target):
         with closing(stream):
             loaded(stream.messages(), engine.name)
         self._cancellation.check()
-        name = image.top.digest if engine.keeps_blobs else image.config.digest
+        name = loaded_name(engine, image)
         return ask(lambda: engine.inspect(image.tags[0] if image.tags else name).id)

@@ -23,7 +23,7 @@ from layerscope.build.embedded.sources import (
     is_wild,
     resolve,
 )
-from layerscope.build.embedded.state import State, StoredLayer, manifest_descriptor, time_of
+from layerscope.build.embedded.state import State, StoredLayer, time_of
 from layerscope.build.fields import REMOTE
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
@@ -44,7 +44,7 @@ from layerscope.errors import BuildFailedError, Cancelled, LayerscopeError, Usag
 from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.images.progress import Progress
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.manifest import OCI_CONFIG, describe, json_bytes
+from layerscope.oci.manifest import json_bytes
 from layerscope.oci.platform import Platform, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
@@ -459,11 +459,7 @@ class _Build:
             raise StepError(f"{path} changed its size while it was read.", "Try again.") from None
 
     def _store_image(self, stage: _Stage) -> None:
-        config, manifest = stage.state.documents()
-        self._lease.add_document(config, describe(config, OCI_CONFIG))
-        descriptor = manifest_descriptor(stage.state, manifest)
-        stage.entry = self._lease.add_document(manifest, descriptor).document
-        stage.image = describe(config, OCI_CONFIG).digest
+        stage.image, stage.entry = stage.state.stored(self._lease)
         self._images.entries[stage.image] = len(stage.state.layers), stage.entry
 
     def _finish(self, stage: _Stage) -> str:

@@ -16,7 +16,7 @@ from layerscope.build.embedded.copying import Written, columns
 from layerscope.build.embedded.images import StepImages
 from layerscope.build.embedded.layers import add_layer
 from layerscope.build.embedded.sources import FOLDER, Node, whole
-from layerscope.build.embedded.state import State, StoredLayer, manifest_descriptor
+from layerscope.build.embedded.state import State, StoredLayer
 from layerscope.build.plan import plan_of
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
@@ -30,7 +30,6 @@ from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.manifest import OCI_CONFIG, describe
 from layerscope.oci.platform import host_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.writing import failure, write_whole
@@ -113,9 +112,7 @@ def _add_base(store: Store) -> None:
             pieces = layer_pieces(layer.changeset, layer.content)
             made = StoredLayer.made(*add_layer(lease, pieces, lambda: None))
             state.add(text, made, "2026-01-01T00:00:00Z")
-        config, manifest = state.documents()
-        lease.add_document(config, describe(config, OCI_CONFIG))
-        entry = lease.add_document(manifest, manifest_descriptor(state, manifest)).document
+        _, entry = state.stored(lease)
         with store.changed() as change:
             give_name(change.entries, entry, parse_reference(BASE))
 

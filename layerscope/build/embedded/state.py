@@ -11,15 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from layerscope.dockerfile.meaning.scope import DEFAULT_PATH
-from layerscope.oci.manifest import (
-    OCI_CONFIG,
-    OCI_LAYERS,
-    OCI_MANIFEST,
-    Descriptor,
-    describe,
-    image_manifest,
-    json_bytes,
-)
+from layerscope.engines.embedded.store import Lease
+from layerscope.oci.manifest import OCI_LAYERS, Descriptor, json_bytes
 from layerscope.oci.platform import Platform
 
 _COMMENT = "buildkit.dockerfile.v0"
@@ -120,8 +113,14 @@ class State:
         self.history += (entry,)
         self.created = created
 
-    def documents(self) -> tuple[bytes, bytes]:
-        """The configuration and the manifest."""
+    def stored(self, lease: Lease) -> tuple[str, dict[str, Any]]:
+        """Adds the image to the store; returns its id, and its manifest's entry of an index."""
+        layers = [Descriptor(each.media_type, each.digest, each.size, {}) for each in self.layers]
+        identifier, manifest = lease.add_image(self.document(), layers, self._platform or None)
+        return identifier, manifest.document
+
+    def document(self) -> bytes:
+        """The configuration."""
         document = {
             **self.facts,
             "config": {key: value for key, value in self.config.items() if _says(value)},
@@ -131,18 +130,12 @@ class State:
         }
         if not self.created:
             del document["created"]
-        config = json_bytes(document)
-        layers = [Descriptor(OCI_LAYERS[None], each.diff_id, each.size, {}) for each in self.layers]
-        return config, image_manifest(describe(config, OCI_CONFIG), layers)
+        return json_bytes(document)
 
     @property
-    def platform(self) -> str:
+    def _platform(self) -> str:
         keys = (self.facts.get(key) for key in ("os", "architecture", "variant"))
         return "/".join(str(key) for key in keys if key)
-
-
-def manifest_descriptor(state: State, manifest: bytes) -> Descriptor:
-    return describe(manifest, OCI_MANIFEST, state.platform or None)
 
 
 def _says(value: object) -> bool:

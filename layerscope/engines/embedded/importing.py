@@ -14,14 +14,7 @@ from layerscope.images.image import missing_text
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.oci.config import ConfigError, parse_config
-from layerscope.oci.manifest import (
-    OCI_CONFIG,
-    OCI_LAYERS,
-    OCI_MANIFEST,
-    Descriptor,
-    describe,
-    image_manifest,
-)
+from layerscope.oci.manifest import OCI_LAYERS, Descriptor
 from layerscope.oci.reference import Reference
 from layerscope.records import go_json
 from layerscope.text import visible
@@ -89,21 +82,19 @@ class Importer:
             if not self.has(diff_id):
                 problem = f"layer {index} is not the one that the configuration names"
                 raise BadInputError(visible(source), None, f"{problem}, {visible(diff_id)}")
-        config = self._lease.add_document(document, describe(document, OCI_CONFIG))
         layers = [
             Descriptor(OCI_LAYERS[None], diff_id, self.sizes[diff_id], {})
             for diff_id in image.diff_ids
         ]
-        data = image_manifest(config, layers)
         both = image.os and image.architecture
         platform = f"{image.os}/{image.architecture}" if both else None
-        manifest = self._lease.add_document(data, describe(data, OCI_MANIFEST, platform))
+        identifier, manifest = self._lease.add_image(document, layers, platform)
         entry = manifest.document
         if pulled:
             entry["annotations"] = {PULLED: pulled}
         with self._store.changed() as change:
             give_name(change.entries, entry, reference)
-        return config.digest
+        return identifier
 
 
 def import_image(

@@ -18,7 +18,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,13 @@ from layerscope.images.archives.blob_store import (
 )
 from layerscope.oci.byte_source import opened
 from layerscope.oci.manifest import (
+    OCI_CONFIG,
     OCI_INDEX,
+    OCI_MANIFEST,
     Descriptor,
     ManifestError,
+    describe,
+    image_manifest,
     json_bytes,
     parse_descriptor,
 )
@@ -298,3 +302,11 @@ class Lease:
             pieces = iter((data, b""))
             self.add(lambda _: next(pieces))
         return descriptor
+
+    def add_image(
+        self, document: bytes, layers: Sequence[Descriptor], platform: str | None
+    ) -> tuple[str, Descriptor]:
+        """Adds a configuration and its manifest; returns the image's id and the manifest."""
+        config = self.add_document(document, describe(document, OCI_CONFIG))
+        data = image_manifest(config, layers)
+        return config.digest, self.add_document(data, describe(data, OCI_MANIFEST, platform))

@@ -19,6 +19,11 @@ class PullEstimate:
         return sum(self.present)
 
 
+def in_common(layers: Sequence[str], others: Sequence[str]) -> int:
+    """How many of the lowest layers, by diff_id, two images share."""
+    return sum(takewhile(bool, map(eq, layers, others)))
+
+
 def pull_estimate(
     layers: Sequence[tuple[str, int]], local: Iterable[Sequence[str]], *, by_blob: bool = False
 ) -> PullEstimate:
@@ -36,8 +41,7 @@ def pull_estimate(
         present = [name in have for name in names]
     else:
         # What two images share is counted from the base.
-        shared = (sum(takewhile(bool, map(eq, names, image))) for image in local)
-        common = max(shared, default=0)
+        common = max((in_common(names, image) for image in local), default=0)
         present = [index < common for index in range(len(names))]
     seen: dict[str, int] = {}
     fetched: dict[str, int] = {}

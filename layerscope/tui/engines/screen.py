@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Size
 
-from layerscope.config import ENGINE, keep
+from layerscope.config import keep, use_engine
 from layerscope.engines.known import known_engines
 from layerscope.engines.probing import EngineState, states
 from layerscope.errors import LayerscopeError
@@ -182,7 +181,6 @@ class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
         state = self._list.item
         if state is None:
             return
-        # As a variable, since jobs and other processes that are started from here use it too.
-        os.environ[ENGINE] = state.engine.name
+        use_engine(state.engine.name)
         self.dismiss(None)
         self._place.switched(f"{visible(state.engine.name)} is used {how_long}.")

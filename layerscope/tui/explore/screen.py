@@ -562,7 +562,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     @property
     def registry(self) -> str:
-        """That of the image under the cursor, or of the one that is open."""
+        """The registry of the image under the cursor, or of the open one."""
         from layerscope.oci.reference import is_reference, parse_reference
 
         name = (self._row_source or self._source or "").removeprefix("docker://")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from layerscope.config import ENGINE
+from layerscope.config import use_engine
 from layerscope.text import docker_age, docker_size, plural, short_id, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
@@ -179,8 +178,7 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
             return
         current = next((each.name for each in self._fleet.engines if each.current), "")
         if current not in row.image.holdings:
-            engine = next(iter(row.image.holdings))
-            # As a variable, since jobs and other processes that are started from here use it too.
-            os.environ[ENGINE] = current = engine
-            self._from.switched(f"{visible(engine)} is used until you quit.")
+            current = next(iter(row.image.holdings))
+            use_engine(current)
+            self._from.switched(f"{visible(current)} is used until you quit.")
         self._from.go(Goal(source=row.image.holdings[current].id))
