@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.build.embedded.state import State, StoredLayer
 from layerscope.dockerfile.meaning.reverse import reconstruct
 from layerscope.oci.config import parse_config
+from layerscope.oci.manifest import OCI_LAYERS
 from tests.unit.build.embedded.building import Workshop
 
 
@@ -231,3 +233,15 @@ def test_bytes_that_are_not_utf8_become_marks_in_documents(shop: Workshop) -> No
     document = shop.config(shop.built(b"FROM scratch\nENV A=\xff\nLABEL \xfe=1\n").image)
     assert "A=�" in document["config"]["Env"]
     json.dumps(document).encode()
+
+
+def test_a_base_that_is_stored_compressed_keeps_its_blobs(shop: Workshop) -> None:
+    state = State(
+        {"os": "linux"},
+        layers=(StoredLayer("sha256:plain", "sha256:packed", 5, OCI_LAYERS["gzip"]),),
+    )
+    with shop.store.lease() as lease:
+        _, entry = state.stored(lease)
+    path = shop.store.folder / "blobs/sha256" / entry["digest"].removeprefix("sha256:")
+    (layer,) = json.loads(path.read_bytes())["layers"]
+    assert layer == {"mediaType": OCI_LAYERS["gzip"], "digest": "sha256:packed", "size": 5}
