@@ -13,7 +13,7 @@ import struct
 import tarfile
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +32,7 @@ from layerscope.oci.manifest import OCI_INDEX, OCI_MANIFEST
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 TIME = 1_600_000_000
+PIECE = 1 << 16
 
 QUICK = Patience(connect=2, read=1, tries=3, first_wait=0.01, longest_wait=0.02)
 
@@ -47,11 +48,24 @@ class Asked:
     method: str
     path: str
     headers: Mapping[str, str]
-    sent: int = 0  # How many bytes of body it was answered with.
+    sent: int = 0  # How many bytes of body it was answered with, as far as they went.
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def range(self) -> str | None:
         return self.headers.get("Range")
+
+
+def sent_in_all(requests: Iterable[Asked]) -> int:
+    """How many bytes of body were sent, once every answer has ended.
+
+    A client may have read the last byte before the registry has noted that it went.
+    """
+    total = 0
+    for each in requests:
+        assert each.ended.wait(60), f"{each.method} {each.path} was never answered whole"
+        total += each.sent
+    return total
 
 
 Behaviour = Callable[["Handler"], bool]
@@ -245,10 +259,11 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(length)
         self.asking = Asked(self.command, self.path, dict(self.headers.items()))
         self.registry.asked.append(self.asking)
-        for behaviour in list(self.registry.behaviours):
-            if behaviour(self):
-                return
-        self.usual()
+        try:
+            if not any(behaviour(self) for behaviour in list(self.registry.behaviours)):
+                self.usual()
+        finally:
+            self.asking.ended.set()
 
     do_HEAD = do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815
 
@@ -298,9 +313,11 @@ class Handler(BaseHTTPRequestHandler):
         self.write(body)
 
     def write(self, data: bytes) -> None:
-        self.wfile.write(data)
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            self.wfile.write(piece)
+            self.asking.sent += len(piece)
         self.wfile.flush()
-        self.asking.sent += len(data)
 
     def reset(self) -> None:
         """Ends the connection so that the client gets what was sent, and then an end."""

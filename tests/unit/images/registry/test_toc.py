@@ -21,6 +21,7 @@ from tests.unit.images.registry.misbehaving_registry import (
     Handler,
     cut_after,
     fake_registry,
+    sent_in_all,
 )
 from tests.unit.images.registry.toc_layers import (
     CHUNKED,
@@ -99,7 +100,7 @@ def test_listed_by_ranges_alone(registry: FakeRegistry, write: Callable[..., Toc
     requests = layer_requests(registry, layer)
     assert len(requests) == 1
     assert all(asked.range for asked in requests)
-    assert sum(asked.sent for asked in requests) < len(layer.stored) / 4
+    assert sent_in_all(requests) < len(layer.stored) / 4
     assert reader.way == "registry, 1 of 1 layers by their table of contents"
     assert not reader.verified
 
@@ -115,7 +116,7 @@ def test_content_by_ranges(registry: FakeRegistry, write: Callable[..., TocLayer
             requests = layer_requests(registry, layer)
             assert all(asked.range for asked in requests)
             if len(item.content) < 1000:
-                assert sum(asked.sent for asked in requests) < len(layer.stored) / 3
+                assert sent_in_all(requests) < len(layer.stored) / 3
     assert content(reader, changeset, b"bin/empty") == b""
 
 
