@@ -16,7 +16,7 @@ from layerscope.tui.dialogs.prompt import PromptScreen
 from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Cell, Column, ColumnList
+from layerscope.tui.rows.columns import Cell, Column, ColumnList, size_column
 from layerscope.tui.rows.facts import Fact, Facts
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.work import Problem, Task
@@ -55,16 +55,7 @@ class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit
             lambda each: (each.change.letter, _STYLES.get(each.change, "text")),
             sort=lambda each: each.change,
         ),
-        Column(
-            "size",
-            "SIZE",
-            8,
-            _size,
-            "right",
-            kept=True,
-            sort=lambda each: each.size,
-            descending=True,
-        ),
+        size_column(lambda each: each.size, _size, width=8),
         Column("path", "PATH", 16, _path, flex=True, sort=lambda each: each.path),
         Column(
             "unwanted",

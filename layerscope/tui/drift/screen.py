@@ -12,7 +12,7 @@ from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.columns import Cell, Column, created_column
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
 from layerscope.tui.rows.format import tail
@@ -93,15 +93,7 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
             pieces=lambda row, width: [(tail(visible(row.name), width), "text")],
         ),
         Column("state", "STATE", 17, _state, kept=True, sort=_rank),
-        Column(
-            "created",
-            "CREATED",
-            9,
-            lambda row: (row.age, "muted"),
-            grow=True,
-            most=22,
-            sort=lambda row: row.drift.created if row.drift else None,
-        ),
+        created_column(lambda row: row.age, lambda row: row.drift.created if row.drift else None),
         Column(
             "local",
             "LOCAL",

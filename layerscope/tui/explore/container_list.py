@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from layerscope.text import docker_age, docker_size, short_name, visible
 from layerscope.tui.explore.engine_list import EngineList
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.columns import Cell, Column, created_column, size_column
 from layerscope.tui.terminal.glyphs import ELLIPSIS
 
 if TYPE_CHECKING:
@@ -63,27 +63,8 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             sort=lambda row: row.image,
         ),
         Column("state", "STATE", 10, _state, sort=lambda row: row.container.state),
-        Column(
-            "created",
-            "CREATED",
-            9,
-            lambda row: (row.created, "muted"),
-            grow=True,
-            most=22,
-            from_width=70,
-            sort=lambda row: row.container.created,
-            descending=True,
-        ),
-        Column(
-            "size",
-            "WRITTEN",
-            8,
-            _size,
-            align="right",
-            kept=True,
-            sort=lambda row: row.size,
-            descending=True,
-        ),
+        created_column(lambda row: row.created, lambda row: row.container.created, from_width=70),
+        size_column(lambda row: row.size, _size, title="WRITTEN", width=8),
     )
     KEYS = (
         Key(

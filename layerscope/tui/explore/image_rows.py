@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.images.summary import NONE
 from layerscope.text import docker_size, short_id, visible
-from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.columns import Cell, Column, created_column, size_column
 from layerscope.tui.rows.format import cut
 from layerscope.tui.terminal.glyphs import ELLIPSIS
 
@@ -138,16 +138,14 @@ def _sort(value: Callable[[ImageEntry], Any]) -> Callable[[ImageRow], Any]:
 def _size_column(
     key: str, width: int, value: Callable[[ImageEntry], int | None], style: str, from_width: int
 ) -> Column[ImageRow]:
-    return Column(
-        key,
-        key.upper(),
-        width,
+    return size_column(
+        _sort(value),
         _of_image(lambda image: _bytes(value(image), style)),
-        align="right",
+        key=key,
+        title=key.upper(),
+        width=width,
         from_width=from_width,
         kept=not from_width,
-        sort=_sort(value),
-        descending=True,
     )
 
 
@@ -190,16 +188,10 @@ IMAGE_COLUMNS: Sequence[Column[ImageRow]] = (
         from_width=96,
         sort=_sort(lambda image: image.first.id),
     ),
-    Column(
-        "created",
-        "CREATED",
-        9,
-        _of_image(lambda image: (image.created, "muted")),
-        grow=True,
-        most=22,
+    created_column(
+        lambda row: "" if row.nested else row.image.created,
+        _sort(lambda image: image.first.created),
         from_width=54,
-        sort=_sort(lambda image: image.first.created),
-        descending=True,
     ),
     _size_column("size", 7, lambda image: image.first.size, "text", 0),
     _size_column("wasted", 8, lambda image: image.wasted, "warning", 62),

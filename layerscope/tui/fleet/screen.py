@@ -12,7 +12,7 @@ from layerscope.text import docker_age, docker_size, plural, short_id, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Column
+from layerscope.tui.rows.columns import Column, created_column, size_column
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
 from layerscope.tui.rows.row_view import RowView
@@ -55,23 +55,8 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
             sort=lambda row: row.name,
         ),
         Column("id", "ID", 12, lambda row: (short_id(row.image.first.id), "muted"), from_width=100),
-        Column(
-            "created",
-            "CREATED",
-            9,
-            lambda row: (row.age, "muted"),
-            grow=True,
-            most=16,
-            sort=lambda row: -row.image.first.created,
-        ),
-        Column(
-            "size",
-            "SIZE",
-            7,
-            lambda row: ("" if row.image.size is None else docker_size(row.image.size), "text"),
-            "right",
-            sort=lambda row: None if row.image.size is None else -row.image.size,
-        ),
+        created_column(lambda row: row.age, lambda row: row.image.first.created, most=16),
+        size_column(lambda row: row.image.size, kept=False),
         Column(
             "engines",
             "ENGINES",

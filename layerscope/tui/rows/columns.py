@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from layerscope.text import docker_size
 from layerscope.tui.rows.format import Heading, Line, cells, left, length, right
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import ASCENDING, DESCENDING
@@ -40,6 +41,40 @@ class Column(Generic[T]):
 
     def fit(self, text: str, width: int) -> str:
         return (right if self.align == "right" else left)(text, width)
+
+
+def created_column(
+    age: Callable[[T], str],
+    created: Callable[[T], Any],
+    *,
+    most: int = 22,
+    from_width: int = 0,
+) -> Column[T]:
+    """How old something is, sorted by its time of creation, the newest first."""
+    return Column(
+        "created",
+        "CREATED",
+        9,
+        lambda item: (age(item), "muted"),
+        grow=True,
+        most=most,
+        from_width=from_width,
+        sort=created,
+        descending=True,
+    )
+
+
+def size_column(
+    size: Callable[[T], int | None], cell: Callable[[T], Cell] | None = None, **more: Any
+) -> Column[T]:
+    """A size in bytes, sorted with the largest first; empty where it is not known."""
+
+    def text(item: T) -> Cell:
+        count = size(item)
+        return "" if count is None else docker_size(count), "text"
+
+    fields = {"key": "size", "title": "SIZE", "width": 7, "kept": True, **more}
+    return Column(cell=cell or text, align="right", sort=size, descending=True, **fields)
 
 
 class ColumnList(RowView, Generic[T]):

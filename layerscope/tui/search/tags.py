@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, is_reference, parse_reference
-from layerscope.text import docker_age, docker_size, short_id, visible
+from layerscope.text import docker_age, short_id, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.choice import ChoiceScreen
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
-from layerscope.tui.rows.columns import Cell, Column
+from layerscope.tui.rows.columns import Cell, Column, created_column, size_column
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
 from layerscope.tui.rows.row_view import RowView
@@ -68,26 +68,8 @@ class TagRows(FilteredList[_Row], screen="tags", heading="Tags of a repository")
             share=1 / 2,
             sort=lambda row: row.tag.names,
         ),
-        Column(
-            "created",
-            "CREATED",
-            9,
-            lambda row: (row.age, "muted"),
-            grow=True,
-            most=22,
-            sort=lambda row: row.tag.created,
-            descending=True,
-        ),
-        Column(
-            "size",
-            "SIZE",
-            7,
-            lambda row: ("" if row.tag.size is None else docker_size(row.tag.size), "text"),
-            align="right",
-            kept=True,
-            sort=lambda row: row.tag.size,
-            descending=True,
-        ),
+        created_column(lambda row: row.age, lambda row: row.tag.created),
+        size_column(lambda row: row.tag.size),
         Column(
             "digest",
             "DIGEST",
