@@ -65,8 +65,8 @@ _NAMED = 5  # How many unreadable files are named.
 _OUTSIDE = ".layerscope.Dockerfile"
 
 
-def main() -> int:
-    return BUILD.run(sys.argv[1:], build)
+def main(arguments: list[str]) -> int:
+    return BUILD.run(arguments, build)
 
 
 def build(job: Job, request: BuildRequest, write: Write, cancellation: Cancellation) -> int:
@@ -348,4 +348,4 @@ def _open(identifier: str, export: bool) -> ImageReader:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -64,14 +64,14 @@ def _shown(job: Job) -> _Shown:
 
 def start_and_follow(start: Callable[[], Job], arguments: argparse.Namespace) -> int:
     """Starts a job, shows it to its end, and returns its exit code; an interrupt cancels it."""
-    from layerscope.jobs.launch import block_signals, cancel
+    from layerscope.jobs.launch import block_signals, cancel, forks
 
     job: Job | None = None
     try:
         # Who ends a pipeline does not want its result.
         with as_interrupt(signal.SIGTERM):
             # No signal may come between the start of the job and the assignment.
-            with block_signals(signal.SIGINT, signal.SIGTERM):
+            with block_signals(signal.SIGINT, signal.SIGTERM), forks():
                 job = start()
             if arguments.detach:
                 write_lines([job.id])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.folder import forget_old, new_folder
@@ -20,6 +23,23 @@ from layerscope.jobs.job import Job, JobRecord, State, allocate_result, read_job
 from layerscope.programs import python_module
 from layerscope.text import visible
 from layerscope.writing import remove_dead_folders, write_whole
+
+_may_fork = False
+
+
+@contextlib.contextmanager
+def forks() -> Iterator[None]:
+    """Lets jobs that the block starts be copies of this process, unless it has threads.
+
+    What has been imported here need not be imported there. It is for commands, which do little else
+    in their process.
+    """
+    global _may_fork
+    _may_fork = True
+    try:
+        yield
+    finally:
+        _may_fork = False
 
 
 def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
@@ -55,22 +75,68 @@ def _launch(folder: Path, module: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # A signal to stop waits until the process has installed its handlers.
-        command, environment = python_module(module, str(folder), str(lock))
         with (folder / "output").open("wb") as output, block_signals(signal.SIGTERM):
-            process = subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(lock,),
-                start_new_session=True,
-                env=environment,
-            )
+            begin = _fork if _may_fork and _is_alone() else _spawn
+            process, wait = begin(module, [str(folder), str(lock)], lock, output.fileno())
         # Reaps the process, which would else become a zombie.
-        threading.Thread(target=process.wait, name="layerscope-job", daemon=True).start()
-        os.pwrite(lock, str(process.pid).encode(), 0)
+        threading.Thread(target=wait, name="layerscope-job", daemon=True).start()
+        os.pwrite(lock, str(process).encode(), 0)
     finally:
         os.close(lock)
+
+
+def _spawn(
+    module: str, arguments: list[str], lock: int, output: int
+) -> tuple[int, Callable[[], object]]:
+    """Starts a new Python; returns the process's id, and what waits for its end."""
+    command, environment = python_module(module, *arguments)
+    process = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(lock,),
+        start_new_session=True,
+        env=environment,
+    )
+    return process.pid, process.wait
+
+
+def _fork(
+    module: str, arguments: list[str], lock: int, output: int
+) -> tuple[int, Callable[[], object]]:
+    """As `_spawn`, with a copy of this process."""
+    process = os.fork()
+    if not process:
+        _become(module, arguments, lock, output)
+    return process, partial(os.waitpid, process, 0)
+
+
+def _become(module: str, arguments: list[str], lock: int, output: int) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        for number in range(3):
+            os.dup2(output if number else os.open(os.devnull, os.O_RDONLY), number)
+        # What this process was started with; what Python opens does not outlive an exec.
+        for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names are wanted
+            with contextlib.suppress(OSError):
+                if number > 2 and os.get_inheritable(number):
+                    os.close(number)
+        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        code = importlib.import_module(module).main(arguments)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _is_alone() -> bool:
+    """Whether this process has one thread: a copy would lack the others, and keep their locks."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - their number is wanted
+    except OSError:
+        return False  # Only Linux says so.
 
 
 @contextlib.contextmanager

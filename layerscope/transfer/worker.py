@@ -30,10 +30,10 @@ _CHOOSE = "Choose one with --engine; `layerscope engines` lists them."
 _ANSWER = 2.0  # Seconds within which a running engine answers.
 
 
-def main() -> int:
-    job = read_job(Path(sys.argv[1]))
+def main(arguments: list[str]) -> int:
+    job = read_job(Path(arguments[0]))
     kind = None if job is None else KINDS.get(job.kind)
-    return (kind or PULL).run(sys.argv[1:], transfer)
+    return (kind or PULL).run(arguments, transfer)
 
 
 def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Cancellation) -> int:
@@ -220,4 +220,4 @@ def _about_cut(*, pulls: bool, own: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -29,6 +29,8 @@ def work(job: Job, write: Callable[[Event], None], cancellation: Cancellation) -
                 time.sleep(0.01)
         elif name == "environment":
             write({"event": "log", "text": os.environ.get(value, "")})
+        elif name == "has":
+            write({"event": "log", "text": f"{value} {hasattr(sys, value)}"})
         elif name == "fail":
             raise EngineError(value, "Try again.")
         elif name == "mistake":
@@ -45,5 +47,9 @@ def work(job: Job, write: Callable[[Event], None], cancellation: Cancellation) -
     return 0
 
 
+def main(arguments: list[str]) -> int:
+    return run(arguments, work)
+
+
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:], work))
+    sys.exit(main(sys.argv[1:]))

@@ -146,21 +146,43 @@ def test_a_job_that_is_stopped_while_it_starts_was_cancelled(delay: float) -> No
     assert texts(made)[-1] == "Cancelled."
 
 
-def test_a_job_outlives_the_session_that_started_it(tmp_path: Path) -> None:
-    code = (
-        "import sys, os, signal; from layerscope.jobs.launch import start; "
-        "do = [('sleep', 1.5), ('say', 'still here')]; "
-        f"made = start('test', 't', {MODULE!r}, {{'do': do}}); "
-        "print(made.id, flush=True); os.killpg(0, signal.SIGHUP)"
-    )
+STARTS = f"""
+import os, signal, sys, threading
+from layerscope.jobs.launch import forks, start
+sys.here = True
+if "thread" in sys.argv:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+do = [("has", "here"), ("sleep", 600)]
+with forks():
+    made = start("test", "t", {MODULE!r}, {{"do": do}})
+print(made.id, flush=True)
+os.killpg(0, signal.SIGHUP)
+"""
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_job_outlives_the_session_that_started_it(threads: int, tmp_path: Path) -> None:
+    # A pipe that the shell gave, for example.
+    reader, writer = os.pipe()
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, process_group=0
+        [sys.executable, "-c", STARTS, *["thread"] * threads],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        process_group=0,
+        pass_fds=[writer],
     )
-    assert ran.returncode == -signal.SIGHUP
+    os.close(writer)
+    assert ran.returncode == -signal.SIGHUP, ran.stderr
     made = job(ran.stdout.strip())
-    assert made.locked()
-    assert texts(made) == ["still here"]
-    assert made.state is State.FINISHED
+    # Only a process without other threads can become a job.
+    assert next(follow(made))["text"] == f"here {not threads}"
+    # Neither that pipe nor stdout is kept open by the job.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert made.state is State.RUNNING
+    assert cancel(made)
+    assert (made.state, texts(made)[-1]) == (State.CANCELLED, "Cancelled.")
 
 
 def test_a_job_ignores_a_hang_up() -> None:
