@@ -193,12 +193,12 @@ def _stages(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
 def _targets(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
     """Files and folders after the forms that a pull can write."""
     from layerscope.engines.named import files_below
-    from layerscope.transfer.targets import FORMS
+    from layerscope.engines.sources import FILES
 
     form, colon, path = prefix.partition(":")
-    if form in FORMS and colon:
+    if form in FILES and colon:
         return {f"{form}:{found}": "" for found in files_below(path)}
-    return {f"{form}:": "" for form in FORMS}
+    return {f"{form}:": "" for form in FILES}
 
 
 def _themes(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:

@@ -111,7 +111,7 @@ def _in_common(
 
 
 def _in_file(source: str) -> bool:
-    from layerscope.engines.resolve import is_path
+    from layerscope.engines.sources import is_path
 
     return is_path(source) or source.partition(":")[0] in ("docker-archive", "oci-archive", "oci")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def pull(arguments: argparse.Namespace) -> int:
-    from layerscope.engines.resolve import is_place
+    from layerscope.engines.sources import is_place
     from layerscope.transfer.request import PULL
 
     if is_place(arguments.name):
@@ -135,9 +135,8 @@ def _start(
     arguments: argparse.Namespace,
     source: str = "",
 ) -> int:
-    from layerscope.engines.docker import connect_any
+    from layerscope.engines.sources import is_file
     from layerscope.images.platforms import wanted_platform
-    from layerscope.transfer.push_sources import is_file
     from layerscope.transfer.request import TransferRequest, start_transfer
 
     platform = getattr(arguments, "platform", None)
@@ -154,6 +153,8 @@ def _start(
         source=source,
     )
     if not target and not is_file(source):
+        from layerscope.engines.docker import connect_any
+
         connect_any().close()  # Without an engine, there is no job.
     return start_and_follow(lambda: start_transfer(kind, request), arguments)
 
@@ -163,8 +164,8 @@ def _pull_source(arguments: argparse.Namespace) -> int:
     from layerscope.engines.address import EMBEDDED
     from layerscope.engines.docker import connect_any
     from layerscope.images.platforms import wanted_platform
+    from layerscope.transfer.places import parse_place
     from layerscope.transfer.request import PULL, TransferRequest, start_transfer
-    from layerscope.transfer.targets import parse_place
 
     if arguments.dry_run or arguments.all_tags:
         option = "--dry-run" if arguments.dry_run else "--all-tags"
@@ -193,7 +194,7 @@ def _target(arguments: argparse.Namespace) -> str:
     if not getattr(arguments, "to", None):
         return ""
     from layerscope.engines.address import EMBEDDED
-    from layerscope.transfer.targets import check_place, parse_place
+    from layerscope.transfer.places import check_place, parse_place
 
     place = parse_place(arguments.to)
     if arguments.via != "registry" and place.form != EMBEDDED:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from layerscope.engines.engine import Engine
+from layerscope.engines.sources import split_archive
 from layerscope.errors import EngineError, UsageError, closed_on_error
 from layerscope.images.reader import ImageReader
 from layerscope.images.stores.stored_images import StoredImages
@@ -42,23 +43,6 @@ def _storage(rest: str) -> tuple[StoredImages, str | None]:
 
     path, driver, wanted = split_storage(rest)
     return ContainersStorage(path, driver), wanted
-
-
-def split_archive(text: str) -> tuple[Path, str | None]:
-    """Splits `PATH[:REF]` at the first colon for which the path exists.
-
-    Raises UsageError if there is no path.
-    """
-    if os.path.lexists(text):
-        return Path(text), None
-    for place, character in enumerate(text):
-        if character == ":" and os.path.lexists(text[:place]):
-            return Path(text[:place]), text[place + 1 :] or None
-    path, _, wanted = text.partition(":")
-    if not path:
-        # An empty path would be the current folder.
-        raise UsageError(f"There is no path before :{visible(wanted)}.", "Write PATH:REF.")
-    return Path(path), wanted or None
 
 
 #: What opens a data folder, by the transport; it takes what follows the colon.

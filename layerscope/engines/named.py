@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from layerscope.engines.resolve import ARCHIVES, TRANSPORTS
+from layerscope.engines.sources import ARCHIVES, TRANSPORTS
 
 #: The most entries of a folder to look at.
 _MOST = 5000
@@ -21,7 +21,7 @@ def sources(text: str) -> Iterator[str]:
     """
     transport, colon, rest = text.partition(":")
     if colon and transport in TRANSPORTS:
-        form = TRANSPORTS[transport][1]
+        form = TRANSPORTS[transport]
         if form.startswith(("DIR", "PATH")):
             yield from (f"{transport}:{path}" for path in files_below(rest))
             return

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.engines.address import EMBEDDED, chosen_engine, engine_address
-from layerscope.engines.folders import is_folder, list_folder, open_in_folder, split_archive
+from layerscope.engines.folders import is_folder, list_folder, open_in_folder
+from layerscope.engines.sources import TRANSPORTS, is_path, looks_like_path, split_archive
 from layerscope.errors import (
     AmbiguousError,
     BadInputError,
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from layerscope.images.archives.compressed import CompressedArchive
     from layerscope.images.archives.oci_layout import OciLayoutReader
     from layerscope.images.summary import ImageSummary
-
-#: Ends of the names of archives.
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
 
 #: Opens an image, given what follows the transport's colon, the whole source, and the request.
 Opener = Callable[[str, str, "Request"], ImageReader]
@@ -93,10 +91,10 @@ def open_image(
 def _open(source: str, request: Request) -> ImageReader:
     transport, colon, rest = source.partition(":")
     if colon and transport in TRANSPORTS:
-        opener, form = TRANSPORTS[transport]
         if not rest:
+            form = TRANSPORTS[transport]
             raise UsageError(f"Nothing follows {transport}:.", f"Write {transport}:{form}.")
-        return opener(rest, source, request)
+        return _OPENERS[transport](rest, source, request)
     if is_path(source):
         return _open_files(Path(source), None, "", request)
     _check_name(source)
@@ -135,20 +133,12 @@ def name_in_engine(source: str) -> str:
             f"{visible(source)} is a container, not an image.",
             "`layerscope commit` makes an image of a container.",
         )
-    elif (colon and transport in TRANSPORTS and not rest[:1].isdigit()) or _looks_like_path(source):
+    elif (colon and transport in TRANSPORTS and not rest[:1].isdigit()) or looks_like_path(source):
         raise UsageError(
             f"{visible(source)} is not in the engine.", "Pull it, or load it into the engine."
         )
     _check_name(source)
     return source
-
-
-def is_place(source: str) -> bool:
-    """Whether a source names a file, a folder or a transport, other than a registry."""
-    transport, colon, rest = source.partition(":")
-    # `docker:27` is the name of an image, and `dir:27` may be one too.
-    named = bool(colon) and transport in TRANSPORTS and not rest[:1].isdigit()
-    return (named and transport != "docker") or _looks_like_path(source)
 
 
 def engine_has(name: str) -> bool:
@@ -353,36 +343,16 @@ def _open_embedded(rest: str, source: str, request: Request) -> ImageReader:
     return EmbeddedEngine().open(rest, source, request.platform)
 
 
-#: What may precede a colon in a source, and what follows it; all else is a name or a path.
-TRANSPORTS: dict[str, tuple[Opener, str]] = {
-    "container": (_open_container, "NAME"),
-    "containerd-root": (_open_data_folder, "DIR[:NAMESPACE/NAME]"),
-    "containers-storage": (_open_data_folder, "[DIR]NAME"),
-    "dir": (_open_dir, "DIR"),
-    "docker": (_open_registry, "//HOST/NAME:TAG"),
-    "docker-archive": (_open_docker_archive, "PATH[:REF]"),
-    "docker-daemon": (_open_engine, "NAME[:TAG]"),
-    "docker-root": (_open_data_folder, "DIR[:NAME]"),
-    "embedded": (_open_embedded, "NAME[:TAG]"),
-    "oci": (_open_oci, "DIR[:REF]"),
-    "oci-archive": (_open_oci, "PATH[:REF]"),
+_OPENERS: dict[str, Opener] = {
+    "container": _open_container,
+    "containerd-root": _open_data_folder,
+    "containers-storage": _open_data_folder,
+    "dir": _open_dir,
+    "docker": _open_registry,
+    "docker-archive": _open_docker_archive,
+    "docker-daemon": _open_engine,
+    "docker-root": _open_data_folder,
+    "embedded": _open_embedded,
+    "oci": _open_oci,
+    "oci-archive": _open_oci,
 }
-
-
-def is_path(source: str) -> bool:
-    """Whether a source without a transport is a file or a folder, and not a name."""
-    return _is_there(Path(source)) or _looks_like_path(source)
-
-
-def _is_there(path: Path) -> bool:
-    """Whether a file exists, or access to it is denied."""
-    try:
-        return path.exists()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-
-
-def _looks_like_path(source: str) -> bool:
-    return source.startswith(("/", "./", "../", "~")) or source.endswith(ARCHIVES)

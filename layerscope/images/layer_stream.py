@@ -9,15 +9,17 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from layerscope.errors import SAVE_AGAIN, BadInputError, LayerscopeError
-from layerscope.filesystem.changeset import Changeset
-from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.pieces import Hole, Piece
 from layerscope.oci.byte_source import ByteSource, Stream, TruncatedError, reader_of
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.tar_header import TarError
 from layerscope.text import not_expected, visible
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
 
 #: Number of a layer, row in it, and its content in pieces.
 Passed = tuple[int, int, Iterator[Piece]]
@@ -76,6 +78,9 @@ def read_layer(
 
     Raises BadInputError if the layer is damaged.
     """
+    # Not at the top, with numpy: who copies layers does not read them.
+    from layerscope.filesystem.tar_changeset import read_changeset
+
     inner = container.part(start, size)
     with _described(file, name, start):
         if size and compression_of(inner.window(0)[:6]) is None:
@@ -102,6 +107,9 @@ def read_whole(
 
     Raises BadInputError if the layer is damaged.
     """
+    from layerscope.filesystem.changeset import Changeset
+    from layerscope.filesystem.tar_changeset import read_changeset
+
     if not size:
         return Changeset.empty(), Digests(NOTHING, NOTHING)
     inner = container.part(start, size)

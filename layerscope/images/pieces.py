@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from layerscope.filesystem.changeset import Changeset
 from layerscope.writing import write_all
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
 
 _PIECE = 1 << 20
 _ZEROS = bytes(_PIECE)

@@ -10,11 +10,9 @@ from typing import IO, Any
 
 from layerscope.config import cache_folder
 from layerscope.engines.address import EMBEDDED
-from layerscope.engines.docker import connect_any
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import Engine
-from layerscope.engines.folders import split_archive
-from layerscope.engines.resolve import TRANSPORTS, is_path
+from layerscope.engines.sources import FILES, TRANSPORTS, is_path, split_archive
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.images.archives.archive_file import ArchiveFile, is_compressed, open_file
 from layerscope.images.archives.blob_store import FolderStore
@@ -26,7 +24,6 @@ from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.text import visible
 from layerscope.writing import failure
 
-_FILES = ("docker-archive", "oci-archive", "oci")
 _PIECE = 1 << 20
 _HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
 
@@ -39,7 +36,7 @@ def file_source(source: str) -> tuple[Path, str | None] | None:
     Its path is made absolute. Raises UsageError for a place that cannot be pushed from.
     """
     transport, colon, rest = source.partition(":")
-    if colon and transport in _FILES and rest:
+    if colon and transport in FILES and rest:
         path, wanted = split_archive(rest)
         return path.absolute(), wanted
     if is_path(source):
@@ -59,13 +56,8 @@ def named_source(source: str) -> str:
         return source if source.startswith("embedded:") else ""
     path, wanted = found
     form = source.partition(":")[0]
-    form = form if form in _FILES else "oci" if path.is_dir() else "docker-archive"
+    form = form if form in FILES else "oci" if path.is_dir() else "docker-archive"
     return f"{form}:{path}" + (f":{wanted}" if wanted else "")
-
-
-def is_file(source: str) -> bool:
-    """Whether a source needs no engine that runs."""
-    return source.partition(":")[0] in (*_FILES, "embedded")
 
 
 @contextmanager
@@ -118,6 +110,8 @@ def _engine_of(source: str, engine: Engine | None) -> Iterator[tuple[Engine, str
     if engine is not None:
         yield engine, name
         return
+    from layerscope.engines.docker import connect_any
+
     with closing(connect_any()) as connected:
         yield connected, name
 

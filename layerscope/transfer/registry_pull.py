@@ -18,9 +18,9 @@ from layerscope.oci.manifest import Descriptor
 from layerscope.oci.reference import Reference
 from layerscope.text import short_id, visible
 from layerscope.transfer.parallel import in_parallel
+from layerscope.transfer.places import Target
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.request import TransferRequest
-from layerscope.transfer.targets import Target
 
 #: A registry that restarts, or a network that is gone for a minute, ends no transfer.
 PATIENCE = Patience(tries=8)

@@ -15,10 +15,10 @@ from layerscope.oci.distribution import is_digest
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.text import short_id, visible
 from layerscope.transfer.events import State
+from layerscope.transfer.places import parse_place
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.registry_pull import row_of
 from layerscope.transfer.request import TransferRequest
-from layerscope.transfer.targets import parse_place
 
 
 def pull_source(

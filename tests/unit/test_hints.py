@@ -15,7 +15,7 @@ import layerscope
 from layerscope import cli
 from layerscope.commands import COMMANDS
 from layerscope.dockerfile.syntax.grammar import INSTRUCTIONS
-from layerscope.engines.resolve import TRANSPORTS
+from layerscope.engines.sources import TRANSPORTS
 from tests.archives import diff_id, layer, plain_tar
 from tests.command import one_line_error, run
 from tests.unit.images.platform_layouts import Layout, layout_for, written

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from layerscope.errors import SAVE_AGAIN, BadInputError
-from layerscope.filesystem.changeset import Changeset
 from layerscope.images.archives.blob_store import BlobStore
 from layerscope.images.files.located import Located, locate
 from layerscope.images.layer_stream import (
@@ -23,6 +23,9 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted, unreadable
 from layerscope.oci.byte_source import whole_reader
 from layerscope.text import not_expected, visible
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class StoredLayersReader(ImageReader):
 
     def _changeset(self, index: int, layer: StoredLayer, advance: Advance) -> Changeset:
         if self.image.layers[index].missing:
+            from layerscope.filesystem.changeset import Changeset
+
             return Changeset.empty()
         with self._store.opened(layer.file) as (source, size, _):
             if size != layer.size:

@@ -6,12 +6,15 @@ import os
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from layerscope.errors import BadInputError, Cancelled
-from layerscope.filesystem.changeset import Changeset
 from layerscope.images.pieces import extents_on_disk
 from layerscope.oci.byte_source import ByteSource, FileRange, TruncatedError
 from layerscope.oci.compression import compression_of
+
+if TYPE_CHECKING:
+    from layerscope.filesystem.changeset import Changeset
 
 
 class Located:

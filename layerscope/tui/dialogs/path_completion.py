@@ -25,7 +25,7 @@ def completed(text: str, names: Sequence[str] = ()) -> str | None:
         return None
     # Not at the top: this runs in a thread, and the dialog need not wait for what it imports.
     from layerscope.engines.named import files_below
-    from layerscope.engines.resolve import ARCHIVES
+    from layerscope.engines.sources import ARCHIVES
 
     files = files_below(path)
     if not transport and not path.startswith(_BEGINNINGS):

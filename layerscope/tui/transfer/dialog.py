@@ -119,7 +119,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A pu
             return None
         if target:
             # Not at the top: the dialog is there before the client of registries is.
-            from layerscope.transfer.targets import check_place, parse_place
+            from layerscope.transfer.places import check_place, parse_place
 
             place = parse_place(target)
             check_place(place)

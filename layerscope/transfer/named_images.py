@@ -1,0 +1,51 @@
+"""Which images a transfer is about, and what becomes of them if it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from layerscope.errors import EngineError
+from layerscope.oci.reference import Reference, parse_reference
+
+if TYPE_CHECKING:
+    from layerscope.engines.engine import Engine
+    from layerscope.jobs.worker import Cancellation
+    from layerscope.transfer.request import TransferRequest
+
+
+def to_pull(request: TransferRequest, cancellation: Cancellation) -> Iterator[Reference]:
+    reference = parse_reference(request.reference)
+    if not request.all_tags:
+        return iter((reference,))
+    from layerscope.images.registry.tags import tag_names
+
+    names = tag_names(reference, insecure=request.insecure, check=cancellation.check)
+    return _tagged(reference, names)
+
+
+def to_push(
+    request: TransferRequest, engine: Engine, cancellation: Cancellation
+) -> Iterator[Reference]:
+    reference = parse_reference(request.reference)
+    if not request.all_tags:
+        return iter((reference,))
+    images = cancellation.ask(engine.images)
+    names = [each.tag for each in images if each.repository == reference.repository and each.name]
+    return _tagged(reference, names)
+
+
+def _tagged(reference: Reference, tags: Sequence[str]) -> Iterator[Reference]:
+    if not tags:
+        raise EngineError(f"There are no tags of {reference.repository} to transfer.")
+    return (replace(reference, tag=tag, digest=None) for tag in tags)
+
+
+def about_cut(*, pulls: bool, own: bool = False) -> str:
+    """What becomes of what was transferred already."""
+    if pulls and own:
+        return "What was fetched is kept; the next attempt goes on from there."
+    if pulls:
+        return "Complete layers stay; the engine starts the others again."
+    return "Layers that the registry has are not pushed again."
