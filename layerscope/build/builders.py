@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from layerscope.build.buildkit import buildx_builder, has_buildx
 from layerscope.build.request import BUILDERS
 from layerscope.dockerfile.checks.support import Builder, Unsupported, unsupported
 from layerscope.dockerfile.syntax.document import Document
 from layerscope.engines.address import chosen_engine
-from layerscope.engines.docker import DockerEngine
-from layerscope.engines.podman_builds import takes_secrets
 from layerscope.errors import UsageError
 from layerscope.oci.platform import host_platform
 from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.engines.docker import DockerEngine
 
 #: The names of builders in sentences.
 TITLES = {
@@ -62,6 +63,10 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
 
     If the classic builder is wanted, buildx is assumed to exist, since looking takes a while.
     """
+    # Not at the top: the embedded builder needs no client of an engine.
+    from layerscope.build.buildkit import has_buildx
+    from layerscope.engines.podman_builds import takes_secrets
+
     if engine.is_podman:
         lacks = {
             name: f"{engine.name} does not have {TITLES[name]}." for name in ("classic", "buildkit")
@@ -145,6 +150,8 @@ def refused(
     found = unsupported(document, known_builder(builders, name), target, arguments)
     if not found or name != "buildkit":
         return found
+    from layerscope.build.buildkit import buildx_builder
+
     # Asked only now, since it takes a while: the builder may not be the engine's own.
     driver, minor = buildx_builder(instance, chosen_engine())
     if minor >= min(_BUILDKITS.values()):

@@ -72,3 +72,20 @@ class BuildEvent(Record, frozen=True, omit_defaults=True):
         """How many entries of the layer are added, modified and removed, in words; no zeros."""
         counts = {"added": self.added, "modified": self.modified, "removed": self.removed}
         return [f"{number} {name}" for name, number in counts.items() if number]
+
+
+class LayerFacts(Record, frozen=True, omit_defaults=True):
+    """A layer; for the fields, see `BuildEvent`."""
+
+    diff_id: str
+    size: int
+    added: int
+    modified: int
+    removed: int
+    wasted: int
+    copied: int = 0
+    hidden: tuple[tuple[str, int], ...] = ()
+
+
+#: The facts by layer; the bytes of all layers, and how many of them can never be read.
+Measured = tuple[dict[int, LayerFacts], tuple[int, int]]

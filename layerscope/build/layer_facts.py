@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from layerscope.build.events import LayerFacts, Measured
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
@@ -12,31 +13,14 @@ from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
-from layerscope.records import Record
 from layerscope.text import decode
 
 _NAMED = 3  # How many hidden files are named.
 
 
-class LayerFacts(Record, frozen=True, omit_defaults=True):
-    """A layer; for the fields, see `BuildEvent`."""
-
-    diff_id: str
-    size: int
-    added: int
-    modified: int
-    removed: int
-    wasted: int
-    copied: int = 0
-    hidden: tuple[tuple[str, int], ...] = ()
-
-
-def layer_facts(
-    reader: ImageReader, first: int, progress: Progress | None = None
-) -> tuple[dict[int, LayerFacts], tuple[int, int]]:
+def layer_facts(reader: ImageReader, first: int, progress: Progress | None = None) -> Measured:
     """The facts of the layers of an image, from the layer `first` on.
 
-    Returns the facts by layer; the bytes of all layers, and how many of them can never be read.
     Raises LayerscopeError if the image cannot be read.
     """
     loaded = load(reader, progress or Progress(), cache=ChangesetCache())

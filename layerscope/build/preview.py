@@ -22,7 +22,6 @@ from layerscope.dockerfile.checks.support import Unsupported
 from layerscope.dockerfile.context.context import Context, read_context
 from layerscope.dockerfile.context.conventions import has_both, has_containerignore
 from layerscope.engines.address import has_engine
-from layerscope.engines.docker import connect
 from layerscope.errors import LayerscopeError
 
 
@@ -91,6 +90,9 @@ def engine_builders(wanted: str = "") -> tuple[Builders | None, str]:
     """
     if wanted == "embedded" or not has_engine():
         return embedded_builders(), ""
+    # Not at the top: the embedded builder needs no client of an engine.
+    from layerscope.engines.docker import connect
+
     try:
         with closing(connect()) as engine:
             return builders_of(engine), ""

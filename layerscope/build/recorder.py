@@ -10,9 +10,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from layerscope.build.events import BuildEvent, Kind
+from layerscope.build.events import BuildEvent, Kind, LayerFacts
 from layerscope.build.plan import Plan
 from layerscope.build.secrets import Mask
 from layerscope.errors import LayerscopeError
@@ -22,11 +22,8 @@ from layerscope.jobs.journal import Write
 from layerscope.records import replace
 from layerscope.text import COLORS, docker_size
 
-if TYPE_CHECKING:
-    from layerscope.build.layer_facts import LayerFacts
-
 LONGEST_LINE = 1 << 16  # Longer lines of a log are split.
-_HEAD_START = 0.5  # Seconds that a builder gets to start before numpy is imported for measuring.
+_HEAD_START = 0.5  # Seconds that a builder works on before numpy is imported for measuring.
 
 #: Bytes of log in a journal, which a command that prompts in a loop would fill a disk with. After
 #: that, only the last lines of each step are kept.
@@ -240,17 +237,8 @@ class Recorder:
     def _measure(self) -> None:
         ended = False
         batch: list[_Committed | None] = []
-        with suppress(queue.Empty):
-            batch.append(self._queue.get(timeout=_HEAD_START))
-        # These take a while to import: that is done while the builder works, not while it starts.
-        import layerscope.build.layer_facts
-        import layerscope.engines.resolve  # noqa: F401
-
-        waiting = not batch
         while not ended:
-            if waiting:
-                batch.append(self._queue.get())
-            waiting = True
+            batch.append(self._next())
             while not self._queue.empty():
                 batch.append(self._queue.get())
             ended = None in batch
@@ -267,6 +255,17 @@ class Recorder:
                     stage.append(item)
             self._write_stage(stage)
             batch = []
+
+    def _next(self) -> _Committed | None:
+        try:
+            return self._queue.get(timeout=_HEAD_START)
+        except queue.Empty:
+            # These take a while to import: that is done while a step takes long, not while a build
+            # starts, and not at all if all layers have been measured before.
+            import layerscope.build.layer_facts
+            import layerscope.engines.resolve  # noqa: F401
+
+            return self._queue.get()
 
     def _write_stage(self, stage: list[_Committed]) -> None:
         """Writes the steps of one stage, each image based on the one before, with their figures."""
@@ -297,14 +296,14 @@ class Recorder:
         self._known = below
 
     def _facts(self, image: str, first: int) -> dict[int, LayerFacts]:
-        from layerscope.build.layer_facts import layer_facts
+        from layerscope.build.figures import figures
 
         if self._hurried:
             return {}
         with closing(self._images.open(image)) as reader:
             self._exports = reader.way.endswith("export")
             begun = time.monotonic()
-            facts, self.totals = layer_facts(reader, first, self._progress)
+            facts, self.totals = figures(reader, first, self._progress)
             self._spent += time.monotonic() - begun
             return facts
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from io import BufferedIOBase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from layerscope.bounded import Lines
-from layerscope.build.events import BuildEvent, Kind
+from layerscope.build.events import BuildEvent, Kind, LayerFacts
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import LONGEST_LINE, Recorder, with_facts
 from layerscope.build.vertex_steps import VertexSteps
@@ -22,9 +22,6 @@ from layerscope.images.image import Image
 from layerscope.images.reader import ImageReader
 from layerscope.oci.config import HistoryEntry
 from layerscope.text import one_line
-
-if TYPE_CHECKING:
-    from layerscope.build.layer_facts import LayerFacts
 
 _METADATA = re.compile(r"\[internal\] load metadata for (\S+)")
 _CODE = re.compile(r"exit code: (\d{1,9})")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.text import LabelledEnum
+from layerscope.filesystem.entry_type import EntryType as EntryType
 
 Bool = npt.NDArray[np.bool_]
 Int8 = npt.NDArray[np.int8]
@@ -38,36 +38,6 @@ _OFFSETS = ("header_offsets", "data_offsets")
 #: The columns of a changeset with a value for every row, and those for few rows.
 COLUMNS = ("kinds", "modes", "uids", "gids", "sizes", "mtimes", *_OFFSETS)
 SPARSE_COLUMNS = ("links", "devices", "xattrs", "sparse", "outside")
-
-
-class EntryType(LabelledEnum):
-    """What an entry is. JSON has the names in lower case."""
-
-    FILE = 0
-    HARDLINK = 1
-    SYMLINK = 2
-    DIR = 3
-    CHAR = 4
-    BLOCK = 5
-    FIFO = 6
-    WHITEOUT = 7
-    OPAQUE = 8
-
-    @property
-    def noun(self) -> str:
-        """What it is called in a sentence."""
-        return _NOUNS.get(self, self.label)
-
-
-_NOUNS = {
-    EntryType.HARDLINK: "hard link",
-    EntryType.SYMLINK: "symbolic link",
-    EntryType.DIR: "folder",
-    EntryType.CHAR: "character device",
-    EntryType.BLOCK: "block device",
-    EntryType.FIFO: "named pipe",
-    EntryType.OPAQUE: "opaque whiteout",
-}
 
 
 def path_pieces(blob: bytes, separator: bytes = b"\0") -> Iterator[list[bytes]]:

@@ -20,8 +20,9 @@ from typing import IO
 
 import numpy as np
 
+from layerscope.build.embedded.image_source import stored_content
 from layerscope.build.embedded.metadata import StepError
-from layerscope.build.embedded.sources import FOLDER, DataSource, Node, Pieces, stored_content
+from layerscope.build.embedded.sources import FOLDER, DataSource, Node, Pieces
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.oci.byte_source import FileRange, TruncatedError

@@ -7,19 +7,16 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from layerscope.build.embedded.bases import Bases
 from layerscope.build.embedded.copy_step import CopyStep, World, missing
-from layerscope.build.embedded.copying import Copy, Picked, Written, same_layer, written
 from layerscope.build.embedded.images import StepImages
-from layerscope.build.embedded.layers import Layers, add_layer
 from layerscope.build.embedded.metadata import METADATA, Scope, StepError, workdir_of
 from layerscope.build.embedded.sources import (
-    FOLDER,
     ContextSource,
-    EmptySource,
-    Source,
     is_wild,
     resolve,
 )
@@ -41,13 +38,15 @@ from layerscope.engines.embedded.contents import give_name
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.store import Lease
 from layerscope.errors import BuildFailedError, Cancelled, LayerscopeError, UsageError
-from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.images.progress import Progress
 from layerscope.jobs.worker import Cancellation
 from layerscope.oci.manifest import json_bytes
 from layerscope.oci.platform import Platform, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.build.embedded.making import Maker
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _MOST_CANDIDATES = 4  # Layers that files are compared with, to find a cache hit.
@@ -68,10 +67,11 @@ def build_embedded(
     Raises LayerscopeError if the build failed, or was stopped; committed steps are cache hits then.
     """
     store = images.store
-    with store.lease() as lease, closing(Layers(store)) as layers:
-        build = _Build(lease, layers, request, document, plan, images, recorder, cancellation)
+    with store.lease() as lease:
+        build = _Build(lease, request, document, plan, images, recorder, cancellation)
         build.context, build.secrets = ContextSource(context), secrets or {}
-        return build.run()
+        with build.opened:
+            return build.run()
 
 
 @dataclass(slots=True)
@@ -89,7 +89,6 @@ class _Build:
     def __init__(
         self,
         lease: Lease,
-        layers: Layers,
         request: BuildRequest,
         document: Document,
         plan: Plan,
@@ -99,7 +98,8 @@ class _Build:
     ) -> None:
         self.context: ContextSource
         self.secrets: Mapping[str, bytes]
-        self._store, self._lease, self._layers = images.store, lease, layers
+        self.opened = ExitStack()  # Closes what the build has open.
+        self._store, self._lease = images.store, lease
         self._document, self._plan = document, plan
         self._request, self._images = request, images
         self._recorder, self._cancellation = recorder, cancellation
@@ -124,6 +124,15 @@ class _Build:
         }
         self._stages: dict[int, _Stage] = {}
         self._steps = {step.number: step for step in plan.steps}
+
+    @cached_property
+    def _maker(self) -> Maker:
+        # Not at the top: a build that is all in the cache needs no numpy.
+        from layerscope.build.embedded.making import Maker
+
+        return self.opened.enter_context(
+            closing(Maker(self._store, self._lease, self._cancellation.check))
+        )
 
     def run(self) -> str:
         target = self._found.target(self._request.target or None)
@@ -275,16 +284,11 @@ class _Build:
         text = f"WORKDIR {folder}"
         place = _digest(before, text)
         step = self._hit(place)
-        entries: Written | None = None
+        made = None
         if step is None:
-            view = self._view(stage.state)
-            _, node = resolve(view, folder.encode("utf-8", "surrogateescape"))
-            if node is not None and not node.is_folder:
-                raise StepError(f"{visible(folder)} is not a folder.")
-            if node is None:
-                entries = written_folder(view, folder)
+            made = self._maker.write(self._maker.folder(stage.state, folder))
         stage.state.config["WorkingDir"] = folder
-        return self._add(stage, text, place, place, entries, step)
+        return self._add(stage, text, place, place, made, step)
 
     def _copy(self, instruction: Instruction, stage: _Stage) -> bool:
         with ExitStack() as stack:
@@ -303,16 +307,16 @@ class _Build:
             hit = self._hit(key)
             if hit is not None:
                 return self._add(stage, step.text, place, key, None, hit)
-            made = written(step.copy(lambda: self._view(stage.state)))
-            hit = self._same(place, made)
-            return self._add(stage, step.text, place, key, made, hit)
+            made = self._maker.copied(step, stage.state)
+            hit = self._maker.same(made, self._candidates(place))
+            layer = None if hit is not None else self._maker.write(made)
+            return self._add(stage, step.text, place, key, layer, hit)
 
     def _run_command(
         self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
     ) -> bool:
         # Not at the top: most steps need no sandbox.
         from layerscope.build.embedded.commands import RunStep, Surroundings, layer_of
-        from layerscope.sandbox.running import Base
 
         around = Surroundings(
             self.context,
@@ -328,10 +332,12 @@ class _Build:
         hit = self._hit(key)
         if hit is not None:
             return self._add(stage, step.text, place, key, None, hit)
+        from layerscope.sandbox.running import Base
+
         if stage.entry is None:
             self._store_image(stage)
         with closing(self._images.open(stage.image)) as reader:
-            base = Base(self._layers.stack(stage.state.layers), reader)
+            base = Base(self._maker.layers.stack(stage.state.layers), reader)
             with step.ran(base) as outcome:
                 found = layer_of(outcome, self._lease, self._epoch, self._cancellation.check)
                 outcome.keep()
@@ -380,10 +386,7 @@ class _Build:
             )
             state = base.state
         layers, key = state.layers, _digest(*(each.diff_id for each in state.layers))
-        return lambda: self._layers.source(layers, key), key
-
-    def _view(self, state: State) -> Source:
-        return self._layers.source(state.layers, "")
+        return lambda: self._maker.layers.source(layers, key), key
 
     def _hit(self, key: str) -> CachedStep | None:
         """A step that was made before, with its layer; None if there is none."""
@@ -396,23 +399,10 @@ class _Build:
     def _has_layer(self, step: CachedStep) -> bool:
         return not step.layer or self._lease.claim(step.layer) == step.size
 
-    def _same(self, place: str, made: Written) -> CachedStep | None:
-        """A step that copied the same files, which have other times by now."""
-        if self._request.no_cache:
-            return None
-        candidates = list(self._cache.at(place))[:_MOST_CANDIDATES]
-        for step in candidates:
-            if not step.layer or not self._has_layer(step):
-                continue
-            layer = StoredLayer.made(step.layer, step.size)
-            old = self._layers.changeset(layer)
-
-            def content(row: int, layer: StoredLayer = layer) -> Any:
-                return self._layers.content(layer, self._layers.changeset(layer), row)
-
-            if same_layer(made, old, content):
-                return step
-        return None
+    def _candidates(self, place: str) -> list[CachedStep]:
+        """Steps that may have copied the same files."""
+        found = () if self._request.no_cache else islice(self._cache.at(place), _MOST_CANDIDATES)
+        return [step for step in found if step.layer and self._has_layer(step)]
 
     def _add(
         self,
@@ -420,7 +410,7 @@ class _Build:
         text: str,
         place: str,
         key: str,
-        made: Written | StoredLayer | None,
+        made: StoredLayer | None,
         hit: CachedStep | None = None,
     ) -> bool:
         """Adds what a step made, or a hit, to its stage; returns whether it was a hit."""
@@ -428,8 +418,7 @@ class _Build:
             layer = StoredLayer.made(hit.layer, hit.size) if hit.layer else None
             created = hit.created
         else:
-            created = time_of(self._epoch)
-            layer = made if isinstance(made, StoredLayer) else self._write(made)
+            created, layer = time_of(self._epoch), made
         state = stage.state
         state.add(text, layer, created)
         self._store_image(stage)
@@ -447,16 +436,6 @@ class _Build:
             )
         )
         return hit is not None
-
-    def _write(self, made: Written | None) -> StoredLayer | None:
-        if made is None or not len(made.changeset):
-            return None
-        pieces = layer_pieces(made.changeset, made.content)
-        try:
-            return StoredLayer.made(*add_layer(self._lease, pieces, self._cancellation.check))
-        except ValueError as error:
-            path = visible(made.changeset.path(int(error.args[0])))
-            raise StepError(f"{path} changed its size while it was read.", "Try again.") from None
 
     def _store_image(self, stage: _Stage) -> None:
         stage.image, stage.entry = stage.state.stored(self._lease)
@@ -506,11 +485,6 @@ class _NamedLine:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, StepError):
             raise BuildFailedError(f"Line {self.line}: {error}") from None
-
-
-def written_folder(view: Source, folder: str) -> Written:
-    """The entries of a folder that is made, and of those above it."""
-    return written(Copy([Picked(EmptySource(), b"", FOLDER, b"")], folder + "/", view))
 
 
 def instruction_details(instruction: Instruction) -> str:

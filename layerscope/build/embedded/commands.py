@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from layerscope.build.embedded.metadata import Scope, StepError, clean, command_of, shell_of
-from layerscope.build.embedded.sources import ContextSource, Node, resolve, stored_content
+from layerscope.build.embedded.sources import ContextSource, Node, resolve
 from layerscope.build.embedded.state import State
 from layerscope.dockerfile.context.ignore import in_context
 from layerscope.dockerfile.syntax.document import Form, Instruction
@@ -25,14 +23,13 @@ from layerscope.dockerfile.syntax.grammar import PREDEFINED_ARGS
 from layerscope.dockerfile.syntax.mounts import Mount as WrittenMount
 from layerscope.dockerfile.syntax.mounts import mounts_of
 from layerscope.engines.embedded.store import Lease
-from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.images.progress import Progress
-from layerscope.sandbox.running import Base, Command, Outcome, Sandbox
 from layerscope.sandbox.task import Mount, MountKind
 from layerscope.text import decode, visible
 
 if TYPE_CHECKING:
     from layerscope.build.embedded.layers import Check
+    from layerscope.sandbox.running import Base, Outcome
 
 _READ = 1 << 16
 _LEAST_WIDTH = 100  # Characters of a command in an error.
@@ -92,6 +89,9 @@ class RunStep:
     @contextmanager
     def ran(self, base: Base) -> Iterator[Outcome]:
         """Runs the command, and yields what it changed. Raises LayerscopeError as the sandbox."""
+        # Not at the top: a step in the cache needs no sandbox.
+        from layerscope.sandbox.running import Command, Sandbox
+
         around = self._around
         with ExitStack() as stack:
             environment: dict[str, str] = {}
@@ -247,7 +247,11 @@ def layer_of(
         return None
     fd = outcome.file.fileno()
     if latest is not None and (changeset.mtimes > latest).any():
+        import numpy as np
+
+        from layerscope.build.embedded.image_source import stored_content
         from layerscope.build.embedded.layers import add_layer
+        from layerscope.filesystem.layer_tar import layer_pieces
 
         clamped = replace(changeset, mtimes=np.minimum(changeset.mtimes, latest))
         pieces = layer_pieces(clamped, lambda row: stored_content(fd, changeset, row))

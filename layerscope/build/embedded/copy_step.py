@@ -10,15 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from layerscope.build.embedded.archives import (
-    downloaded,
-    name_in,
-    open_archive,
-    parse_checksum,
-)
-from layerscope.build.embedded.copying import EPOCH, Copy, Picked
 from layerscope.build.embedded.metadata import Scope, StepError, clean
 from layerscope.build.embedded.owners import parse_mode, parse_owner
+from layerscope.build.embedded.picked import EPOCH, Copy, Picked
 from layerscope.build.embedded.sources import (
     FOLDER,
     ContextSource,
@@ -41,7 +35,7 @@ from layerscope.dockerfile.context.ignore import (
 )
 from layerscope.dockerfile.context.ignore import clean as clean_path
 from layerscope.dockerfile.syntax.document import Instruction
-from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.entry_type import EntryType
 from layerscope.patterns import PatternError
 from layerscope.text import visible
 
@@ -166,6 +160,9 @@ class CopyStep:
         remote = isinstance(picked.source, DataSource)
         if remote and self._instruction.flag("unpack") is None:
             return picked
+        # Not at the top, as below: a step in the cache needs no numpy.
+        from layerscope.build.embedded.archives import open_archive
+
         name = visible(picked.name)
         archive = open_archive(name, picked.node, self._world.folder, self._world.check)
         if archive is None:
@@ -209,6 +206,8 @@ class CopyStep:
             self._stamps.append(digest)
 
     def _download(self, url: str) -> None:
+        from layerscope.build.embedded.archives import downloaded, name_in, parse_checksum
+
         if self._instruction.keyword != "ADD" or not url.startswith(("http://", "https://")):
             raise StepError(f"{visible(url)} cannot be copied.", "ADD downloads http and https.")
         if self._destination.endswith("/") and not name_in(url):

@@ -8,51 +8,16 @@ with mode 0755, and what is in the way of a copied file or folder is replaced.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from layerscope.build.embedded.metadata import StepError
-from layerscope.build.embedded.owners import ChangeMode
-from layerscope.build.embedded.sources import FOLDER, Node, Pieces, Source, resolve
-from layerscope.dockerfile.context.ignore import IgnoreRules
+from layerscope.build.embedded.picked import EPOCH, Copy, Picked
+from layerscope.build.embedded.sources import FOLDER, Node, Pieces, resolve
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.text import decode, visible
-
-#: The time of folders that the builder makes: the same input gives the same layer.
-EPOCH = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """A source of a COPY or ADD: one path of a tree."""
-
-    source: Source
-    path: bytes  # With symlinks resolved.
-    node: Node
-    name: bytes  # What it is called in a destination that is a folder.
-    #: With `--parents`, the folders above it that are kept, by their paths there.
-    above: tuple[tuple[bytes, Node], ...] = ()
-    #: Whether it is an archive, whose content is copied as it is: with its owners and modes.
-    archive: bool = False
-
-    @property
-    def spread(self) -> bool:
-        """Whether what is in it is copied, and not the thing itself."""
-        return self.node.is_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    picked: Sequence[Picked]
-    destination: str  # Absolute; ends with a slash if it is a folder in any case.
-    view: Source  # What is there already.
-    owner: tuple[int, int] | None = None
-    mode: ChangeMode | None = None
-    excluded: IgnoreRules = field(default_factory=lambda: IgnoreRules(()))
-    parents: bool = False
-    latest: int | None = None  # Times after this become this (SOURCE_DATE_EPOCH).
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from layerscope.build.embedded.archives import temporary_file
-from layerscope.build.embedded.sources import ImageSource, Pieces, stored_content
+from layerscope.build.embedded.image_source import ImageSource, stored_content
+from layerscope.build.embedded.sources import Pieces
 from layerscope.build.embedded.state import StoredLayer
 from layerscope.engines.embedded.store import Lease, Store
 from layerscope.errors import BadInputError, LayerscopeError

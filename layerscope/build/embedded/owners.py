@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from layerscope.build.embedded.metadata import StepError
 from layerscope.build.embedded.sources import Source, resolve
-from layerscope.filesystem.changeset import EntryType
+from layerscope.filesystem.entry_type import EntryType
 from layerscope.text import visible
 
 _MOST_ID = (1 << 32) - 1

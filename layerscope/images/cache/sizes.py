@@ -1,4 +1,4 @@
-"""The sizes of images that were measured once, in the user's cache folder.
+"""Records of images that were measured once, in the user's cache folder.
 
 They are so small that those of hundreds of images are read while a list is painted. That is also
 why this module imports no numpy.
@@ -8,32 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from layerscope.config import cache_folder, load
 from layerscope.images.cache.folder import CacheFolder
 from layerscope.images.sizes import ImageSizes
-from layerscope.records import read
+from layerscope.records import Record, read
 
 #: Bytes that they may take: tens of thousands of images.
 _LIMIT = 8 << 20
 
+RecordT = TypeVar("RecordT", bound=Record)
 
-class SizesCache:
-    """Sizes by the diff_ids of an image's layers, base first."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+class RecordCache(Generic[RecordT]):
+    """Records by the diff_ids of an image's layers, base first."""
+
+    def __init__(self, name: str, record: type[RecordT], folder: Path | None = None) -> None:
         """Makes a cache; `folder` is the cache folder, None for the user's."""
         root = folder if folder is not None else cache_folder()
-        self._folder = CacheFolder(root / "sizes-1", _LIMIT)
+        self._folder, self._record = CacheFolder(root / name, _LIMIT), record
         #: Whether anything is kept: the setting for all caches.
         self.kept = bool(load().values["cache-limit"])
 
-    def get(self, diff_ids: Sequence[str]) -> ImageSizes | None:
-        return read(self._folder.path(_key(diff_ids)), ImageSizes) if self.kept else None
+    def get(self, diff_ids: Sequence[str]) -> RecordT | None:
+        return read(self._folder.path(_key(diff_ids)), self._record) if self.kept else None
 
-    def put(self, diff_ids: Sequence[str], sizes: ImageSizes) -> None:
+    def put(self, diff_ids: Sequence[str], record: RecordT) -> None:
         if self.kept and self.get(diff_ids) is None:
-            self._folder.write(_key(diff_ids), sizes.dump())
+            self._folder.write(_key(diff_ids), record.dump())
+
+
+class SizesCache(RecordCache[ImageSizes]):
+    """Sizes of images."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__("sizes-1", ImageSizes, folder)
 
 
 def _key(diff_ids: Sequence[str]) -> str:

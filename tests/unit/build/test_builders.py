@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.build import builders
+from layerscope.build import buildkit
 from layerscope.build.builders import (
     Builders,
     builders_of,
@@ -24,7 +24,7 @@ from layerscope.errors import UsageError
 
 
 def of(name: str, monkeypatch: pytest.MonkeyPatch, *, buildx: bool = True) -> Builders:
-    monkeypatch.setattr(builders, "has_buildx", lambda: buildx)
+    monkeypatch.setattr(buildkit, "has_buildx", lambda: buildx)
     engine: Any = SimpleNamespace(
         name=name, platform="linux/amd64", is_podman=name.startswith("Podman")
     )
@@ -103,7 +103,7 @@ def test_buildx_is_only_looked_for_when_it_matters(monkeypatch: pytest.MonkeyPat
         asked.append("buildx")
         return True
 
-    monkeypatch.setattr(builders, "has_buildx", has_buildx)
+    monkeypatch.setattr(buildkit, "has_buildx", has_buildx)
     docker: Any = SimpleNamespace(name="Docker 28", platform="linux/amd64", is_podman=False)
     assert builders_of(docker, "classic").chosen("classic") == "classic"
     assert asked == []
@@ -149,11 +149,11 @@ def test_the_buildx_builder_decides_what_buildkit_can_do(monkeypatch: pytest.Mon
     document = parse("FROM scratch\nCOPY --parents a /\n")
     docker = Builders("Docker 28.5.2", "", "buildkit", "", {}, {})
     for answer, count in {("docker", 0): 1, ("docker", 25): 1, ("docker", 26): 0}.items():
-        monkeypatch.setattr(builders, "buildx_builder", lambda *_, answer=answer: answer)
+        monkeypatch.setattr(buildkit, "buildx_builder", lambda *_, answer=answer: answer)
         assert len(refused(docker, "buildkit", document)) == count
-    monkeypatch.setattr(builders, "buildx_builder", lambda *_: ("docker-container", 0))
+    monkeypatch.setattr(buildkit, "buildx_builder", lambda *_: ("docker-container", 0))
     assert refused(docker, "buildkit", document) == []
-    monkeypatch.setattr(builders, "buildx_builder", lambda *_: ("", 0))
+    monkeypatch.setattr(buildkit, "buildx_builder", lambda *_: ("", 0))
     assert [each.sentence for each in refused(docker, "buildkit", document)] == [
         "Line 2: BuildKit of Docker 28.5 does not support COPY --parents."
     ]

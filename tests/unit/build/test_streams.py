@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerscope.build.classic_stream import ClassicParser, StreamParser
-from layerscope.build.layer_facts import LayerFacts
+from layerscope.build.events import LayerFacts
 from layerscope.build.plan import Plan, plan_of
 from layerscope.build.podman_stream import PodmanParser
 from layerscope.build.recorder import LONGEST_LINE, Recorder
@@ -735,7 +735,7 @@ def test_figures_wait_if_exports_would_slow_the_build_down(
         time.sleep(images.seconds)
         return {n: LayerFacts(f"sha256:{n}", n, 1, 0, 0, 0) for n in range(first, 9)}, (36, 0)
 
-    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
+    monkeypatch.setattr("layerscope.build.figures.figures", facts)
     events: list[dict[str, Any]] = []
     recorder = Recorder(lambda event: events.append(dict(event)), images)
     recorder.committed(1, "1", base=True)
@@ -764,7 +764,7 @@ def test_an_image_without_new_layers_has_a_size(
         measured.append(first)
         return {}, (36, 4)
 
-    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
+    monkeypatch.setattr("layerscope.build.figures.figures", facts)
     events: list[dict[str, Any]] = []
     recorder = Recorder(lambda event: events.append(dict(event)), Exports(0))
     recorder.committed(1, "3", base=True)
@@ -787,7 +787,7 @@ def test_a_stopped_build_does_not_wait_for_figures(
             time.sleep(0.05)
         raise AssertionError("measured to the end")
 
-    monkeypatch.setattr("layerscope.build.layer_facts.layer_facts", facts)
+    monkeypatch.setattr("layerscope.build.figures.figures", facts)
     events: list[dict[str, Any]] = []
     recorder = Recorder(lambda event: events.append(dict(event)), Exports(0))
     recorder.committed(1, "1", base=True)
