@@ -141,8 +141,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "rm": Command(
         "remove images, after showing what that frees and asking",
-        ("images", "--dry-run", "--yes", "--json"),
-        examples=("layerscope rm --dry-run debian:11", "layerscope rm --yes debian:11"),
+        (("images", "a name or an id; or container:NAME"), "--dry-run", "--yes", "--json"),
+        examples=("layerscope rm --dry-run debian:11", "layerscope rm --yes container:web"),
         no="an image stays, or the removal was not confirmed",
     ),
     "commit": Command(
@@ -312,7 +312,7 @@ COMMANDS: dict[str, Command] = {
         (
             ("source", "an image of the engine, or container:NAME; with --sandbox, any image"),
             *("command_line", ("--layer", "as the image is with layer N on top")),
-            *("--user", "--workdir", "-e --env"),
+            *("--name", "--user", "--workdir", "-e --env"),
             ("--network", "with --sandbox: host, the default, or none"),
             *("--shell", "--busybox", "--sandbox", *_READING),
             *("--timeout", "--memory", "--processes", "--save-changes"),
@@ -322,6 +322,7 @@ COMMANDS: dict[str, Command] = {
             "layerscope run debian:12",
             "layerscope run --layer 2 app:1 ls -l /srv",
             "layerscope run --shell zsh container:web",
+            "layerscope run embedded:demo",
             "layerscope run --sandbox docker-archive:app.tar",
             "layerscope run --sandbox docker://debian:12 apt-get update",
         ),

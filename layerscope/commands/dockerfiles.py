@@ -208,13 +208,13 @@ def dockerfile(arguments: argparse.Namespace) -> int:
 def _draft(arguments: argparse.Namespace) -> int:
     """A Dockerfile that does what a container has changed, as far as that can be told."""
     from layerscope.dockerfile.meaning.draft import draft
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.images.containers.written import written
     from layerscope.images.files.contents import Contents
     from layerscope.images.files.packages import PackageReader
     from layerscope.reports.dockerfile_report import Drafted, draft_document, draft_text
 
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         given = engine.inspect_container(arguments.source.removeprefix("container:"))
     with (
         opened(f"container:{given.id}", arguments) as (loaded, image),

@@ -40,9 +40,10 @@ def tag(arguments: argparse.Namespace) -> int:
 
 def commit(arguments: argparse.Namespace) -> int:
     """Returns 1 if the user did not want it; else 0."""
+    from layerscope.build.embedded.changes import applied
     from layerscope.dockerfile.syntax.commit_change import checked_change
     from layerscope.engines.committing import commit as commit_container
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
     from layerscope.engines.engine import CommitRequest
     from layerscope.engines.naming import plan_new, whole_name
     from layerscope.images.containers.written import written
@@ -53,7 +54,7 @@ def commit(arguments: argparse.Namespace) -> int:
     name = whole_name(arguments.image_name) if arguments.image_name else ""
     check_may_ask(arguments, "A commit")
     given = arguments.container.removeprefix("container:")
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         container = engine.inspect_container(given)
         reading = argparse.Namespace(**vars(arguments), platform=None, insecure=False)
         with opened(f"container:{container.id}", reading) as (loaded, reader):
@@ -75,9 +76,8 @@ def commit(arguments: argparse.Namespace) -> int:
                 return 1
             if engine.is_podman and arguments.message:
                 _say("layerscope: Podman keeps no message with an image.")
-            request = CommitRequest(
-                name, arguments.message or "", arguments.author or "", arguments.pause, changes
-            )
+            about = (arguments.message or "", arguments.author or "", arguments.pause)
+            request = CommitRequest(name, *about, changes, applied(changes))
             with shown_progress("Committing"):
                 made = commit_container(engine, container.id, container.image, request, naming)
             if not arguments.json:

@@ -75,15 +75,20 @@ def dockerfile_on_stdin(hint: str) -> str:
     return read_dockerfile(stdin.buffer, "Standard input").decode("utf-8", "surrogateescape")
 
 
-def layer_of(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
-    """The layer that `--layer` names, or None; raises UsageError if the image has no such layer."""
-    layer: int | None = arguments.layer
-    height = loaded.stack.height
+def check_layer(layer: int | None, height: int) -> None:
+    """Raises UsageError if an image of that many layers lacks one."""
     if layer is not None and not 0 <= layer < height:
         raise UsageError(
             f"There is no layer {layer}.",
             f"The image has layers 0 to {height - 1}." if height else "The image has no layers.",
         )
+
+
+def layer_of(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
+    """The layer that `--layer` names, or None; raises UsageError if the image has no such layer."""
+    layer: int | None = arguments.layer
+    height = loaded.stack.height
+    check_layer(layer, height)
     if not height and layer is None and not loaded.complete:
         raise LayerscopeError("The image has not been read.")
     return layer

@@ -25,11 +25,17 @@ def rm(arguments: argparse.Namespace) -> int:
     """Returns 1 if something that was named stays, or the user did not want it; else 0."""
 
     def planned(engine: Engine) -> Plan:
-        from layerscope.engines.removal import find_images, holdings_of
+        from layerscope.engines.removal import find_containers, find_images, holdings_of
+        from layerscope.images.pruning import with_containers, without
         from layerscope.images.reclaim import plan
 
-        holdings = holdings_of(engine)
-        return plan(holdings, find_images(holdings, arguments.images))
+        mark = "container:"
+        given = [name.removeprefix(mark) for name in arguments.images if name.startswith(mark)]
+        containers = find_containers(engine, given)
+        holdings = without(holdings_of(engine), containers)
+        images = [name for name in arguments.images if not name.startswith(mark)]
+        found = plan(holdings, find_images(holdings, images))
+        return with_containers(found, holdings, containers)
 
     check_may_ask(arguments, "Removing images")
     plan = _carried_out(arguments, planned)

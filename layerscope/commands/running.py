@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from layerscope.commands.asking import agreed, may_ask
-from layerscope.errors import UsageError
+from layerscope.commands.shells import request_of, with_shell
+from layerscope.errors import LayerscopeError, NotFoundError, UsageError
 from layerscope.reports.progress import shown_progress
-from layerscope.text import visible
-
-if TYPE_CHECKING:
-    from layerscope.engines.shell import RunRequest
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
         "--save-changes": arguments.save_changes,
         "--json": arguments.json,
     }
-    others = of_engine if arguments.sandbox else of_sandbox
+    in_store = not arguments.sandbox and _is_of_store(arguments.source)
+    others = of_engine if arguments.sandbox else {} if in_store else of_sandbox
     wrong = next((name for name, given in others.items() if given), "")
     if wrong:
         other = "out" if arguments.sandbox else ""
@@ -39,13 +34,48 @@ def run(arguments: argparse.Namespace) -> int:
         from layerscope.commands.sandbox import run_in_sandbox
 
         return run_in_sandbox(arguments)
+    if arguments.shell_name and arguments.command_line:
+        raise UsageError("--shell is for a shell, not for a command.", "Leave one of them out.")
+    if arguments.source.startswith("container:") and arguments.layer is not None:
+        raise UsageError("A container runs with all its layers.", "Name its image for --layer.")
+    if in_store:
+        from layerscope.commands.kept_runs import run_in_store
+
+        return run_in_store(arguments)
     return _run_in_engine(arguments)
+
+
+def _is_of_store(source: str) -> bool:
+    """Whether a source is an image or a container of the embedded store."""
+    from layerscope.engines.address import EMBEDDED, current_address
+
+    own = current_address().host.startswith(f"{EMBEDDED}:")
+    if source.startswith("container:") and not own:
+        return _only_store_has(source.removeprefix("container:"))
+    return own or source.startswith(f"{EMBEDDED}:")
+
+
+def _only_store_has(container: str) -> bool:
+    """Whether the embedded store has a container, and the current engine none of that name."""
+    from layerscope.engines.docker import connect
+    from layerscope.engines.embedded.engine import EmbeddedEngine
+
+    try:
+        EmbeddedEngine().inspect_container(container)
+    except NotFoundError:
+        return False
+    try:
+        with closing(connect()) as engine:
+            engine.inspect_container(container)
+    except LayerscopeError:
+        return True
+    return False
 
 
 def _run_in_engine(arguments: argparse.Namespace) -> int:
     from layerscope.engines.docker import connect
     from layerscope.engines.resolve import name_in_engine
-    from layerscope.engines.shell import RunRequest, is_static
+    from layerscope.engines.shell import run_command
     from layerscope.transfer.lower_layers import image_up_to
 
     source = arguments.source
@@ -54,26 +84,7 @@ def _run_in_engine(arguments: argparse.Namespace) -> int:
         name = source if in_container else name_in_engine(source)
     except UsageError as error:
         raise UsageError(error.message, "With --sandbox, any image runs without one.") from None
-    if arguments.shell_name and arguments.command_line:
-        raise UsageError("--shell is for a shell, not for a command.", "Leave one of them out.")
-    if in_container and arguments.layer is not None:
-        raise UsageError("A container runs with all its layers.", "Name its image for --layer.")
-    if arguments.busybox and not is_static(arguments.busybox):
-        raise UsageError(
-            f"{visible(arguments.busybox)} is not a program without libraries.",
-            "Name a static busybox, such as that of Debian's busybox-static.",
-        )
-    request = RunRequest(
-        name,
-        tuple(arguments.command_line),
-        arguments.shell_name or "",
-        arguments.user or "",
-        arguments.platform or "",
-        arguments.busybox or "",
-        sys.stdin is not None and sys.stdin.isatty(),
-        arguments.workdir or "",
-        tuple(arguments.env),
-    )
+    request = request_of(arguments, name)
     with ExitStack() as stack:
         engine = stack.enter_context(closing(connect()))
         if in_container:
@@ -95,28 +106,8 @@ def _run_in_engine(arguments: argparse.Namespace) -> int:
         local = engine.host.startswith("unix:")
         if request.busybox and not local:
             raise UsageError("The engine is on another host.", "Nothing of this host is there.")
-        return _run(request, podman=engine.is_podman, local=local)
-
-
-def _run(request: RunRequest, *, podman: bool, local: bool) -> int:
-    from layerscope.engines.shell import NOT_FOUND, NOT_RUNNABLE, find_busybox, run_command
-
-    code = _ended(run_command(request, podman=podman))
-    if request.command or request.busybox or code not in (NOT_FOUND, NOT_RUNNABLE):
-        return code
-    if request.shell:
-        shell = visible(request.shell)
-        raise UsageError(f"There is no {shell} here.", "Leave out --shell to run what there is.")
-    if request.source.startswith("container:"):
-        raise UsageError("The container has no shell.", "Copy a static busybox into it: docker cp.")
-    busybox = find_busybox() if local else ""
-    if not busybox or not may_ask():
-        hint = f"Add --busybox {busybox or 'PATH'}, a static one, to run that beside it."
-        raise UsageError("The image has no shell.", hint)
-    question = f"The image has no shell. Run {visible(busybox)} of this host in it? (y/N) "
-    if not agreed(question):
-        return 1
-    return _ended(run_command(replace(request, busybox=busybox), podman=podman))
+        podman = engine.is_podman
+        return with_shell(request, lambda r: _ended(run_command(r, podman=podman)), local=local)
 
 
 def _ended(command: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
 if TYPE_CHECKING:
+    from layerscope.reports.sandbox_report import Ran
     from layerscope.sandbox.running import Command
 
 _PIECE = 1 << 20
@@ -29,12 +30,10 @@ def run_in_sandbox(arguments: argparse.Namespace) -> int:
     from layerscope.config import sandbox_folder
     from layerscope.filesystem.stack import Stack
     from layerscope.images.image import missing_text
-    from layerscope.reports.sandbox_report import Ran, sandbox_document, sandbox_text
+    from layerscope.reports.sandbox_report import Ran
     from layerscope.sandbox.running import Base, Sandbox
 
-    save = Path(arguments.save_changes) if arguments.save_changes else None
-    if save is not None and os.path.lexists(save):
-        raise _exists(save)
+    save = place_to_save(arguments)
     with as_interrupt(signal.SIGTERM, signal.SIGHUP), opened(arguments.source, arguments) as image:
         loaded, reader = image
         if missing := missing_text(loaded.image):
@@ -60,24 +59,35 @@ def run_in_sandbox(arguments: argparse.Namespace) -> int:
                 "" if save is None else str(save),
             )
             if save is not None:
-                _save(outcome.file, save)
-    if arguments.json:
-        write_lines([json.dumps(sandbox_document(ran))])
-    else:
-        # stdout has what the command wrote.
-        for line in sandbox_text(ran):
-            print(line, file=sys.stderr)
+                save_layer(outcome.file, save)
+    show(ran, json_wanted=arguments.json)
     return 1 if ran.code else 0
 
 
-def command_of(config: Mapping[str, Any], arguments: argparse.Namespace) -> Command:
-    """What is run, from an image's configuration and what replaces parts of it, as Docker does."""
+def show(ran: Ran, *, json_wanted: bool) -> None:
+    from layerscope.reports.sandbox_report import sandbox_document, sandbox_text
+
+    if json_wanted:
+        write_lines([json.dumps(sandbox_document(ran))])
+        return
+    # stdout has what the command wrote.
+    for line in sandbox_text(ran):
+        print(line, file=sys.stderr)
+
+
+def command_of(
+    config: Mapping[str, Any], arguments: argparse.Namespace, words: Sequence[str] = ()
+) -> Command:
+    """What is run, from an image's configuration and what replaces parts of it, as Docker does.
+
+    `words` replace all that the image would run.
+    """
     from layerscope.sandbox.running import Command
 
     about = config.get("config") or {}
     entrypoint = _strings(about.get("Entrypoint"))
     given = list(arguments.command_line)
-    words = [*entrypoint, *(given or _strings(about.get("Cmd")))] or ["sh"]
+    words = words or [*entrypoint, *(given or _strings(about.get("Cmd")))] or ["sh"]
     env = dict(each.partition("=")[::2] for each in _strings(about.get("Env")))
     for each in arguments.env:
         name, equals, text = each.partition("=")
@@ -103,7 +113,14 @@ def _strings(value: object) -> Sequence[str]:
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
-def _save(layer: IO[bytes], path: Path) -> None:
+def place_to_save(arguments: argparse.Namespace) -> Path | None:
+    save = Path(arguments.save_changes) if arguments.save_changes else None
+    if save is not None and os.path.lexists(save):
+        raise _exists(save)
+    return save
+
+
+def save_layer(layer: IO[bytes], path: Path) -> None:
     from layerscope.errors import LayerscopeError
     from layerscope.writing import failure, whole_file, write_all
 

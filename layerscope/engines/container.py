@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
-from layerscope.engines.docker import DockerEngine, connect
+from layerscope.engines.docker import DockerEngine, connect_any
+from layerscope.engines.embedded.engine import EmbeddedEngine
+from layerscope.engines.embedded.kept_layers import open_kept
 from layerscope.engines.local_store import LocalStore, NoFastWay, open_with, reason_of
-from layerscope.errors import BadInputError, LayerscopeError, closed_on_error
+from layerscope.errors import BadInputError, LayerscopeError, NotFoundError, closed_on_error
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.answers import InspectedContainer
 from layerscope.images.containers.api import ApiLayers
@@ -48,10 +50,25 @@ class OwnFolders(FolderLayers, ContainerLayers):
 def open_container(name: str, source: str, *, export: bool = False) -> ImageReader:
     """Opens a container of the current engine, running or not.
 
-    `export` says whether to use the engine's API even if its data folder is readable. Raises
-    LayerscopeError if there is no such container.
+    `export` says whether to use the engine's API even if its data folder is readable. If the engine
+    has no such container, it may be one of the embedded store. Raises LayerscopeError if there is
+    no such container.
     """
-    engine = connect()
+    engine = connect_any()
+    if isinstance(engine, DockerEngine):
+        try:
+            return _open(engine, name, source, export=export)
+        except NotFoundError:
+            engine.close()
+            with suppress(NotFoundError):
+                return open_kept(EmbeddedEngine(), name, source)
+            raise
+    if isinstance(engine, EmbeddedEngine):
+        return open_kept(engine, name, source)
+    raise NotFoundError(f"{visible(engine.name)} has no containers.", "Choose another engine.")
+
+
+def _open(engine: DockerEngine, name: str, source: str, *, export: bool) -> ImageReader:
     try:
         container = engine.inspect_container(name)
         identifier = container.id

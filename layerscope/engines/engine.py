@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import EngineError
-from layerscope.images.answers import FoundRepository, HistoryAnswer, Info, Inspected, ListedImage
+from layerscope.images.answers import (
+    FoundRepository,
+    HistoryAnswer,
+    Info,
+    Inspected,
+    InspectedContainer,
+    ListedImage,
+)
 from layerscope.images.reclaim import CachedStep
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
@@ -46,6 +53,8 @@ class CommitRequest:
     author: str = ""
     pause: bool = True  # Whether the container is paused meanwhile.
     changes: tuple[str, ...] = ()  # Instructions such as `CMD ["sh"]`.
+    #: Applies them to a configuration, for an engine that cannot read them.
+    configure: Callable[[dict[str, Any]], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,10 @@ class Engine:
     def containers(self, *, sizes: bool = False) -> Sequence[ContainerSummary]:
         """All containers, running or not; with the sizes of their own layers if asked: slow."""
         raise self._unsupported("list containers")
+
+    def inspect_container(self, name: str) -> InspectedContainer:
+        """`GET /containers/NAME/json`. Raises NotFoundError if there is no such container."""
+        raise self._unsupported("inspect containers")
 
     def given_image(self, container: str) -> str:
         """The name of an image that a container was made from, whatever it names by now."""

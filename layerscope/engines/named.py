@@ -56,9 +56,9 @@ def image_names() -> Iterator[str]:
 
 def container_names() -> Iterator[str]:
     """The names of the current engine's containers. Raises EngineError if it does not answer."""
-    from layerscope.engines.docker import connect
+    from layerscope.engines.docker import connect_any
 
-    with closing(connect()) as engine:
+    with closing(connect_any()) as engine:
         yield from (container.name for container in engine.containers())
 
 

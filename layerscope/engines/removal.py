@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from functools import cached_property
 
 from layerscope.engines.docker import texts, with_algorithm
-from layerscope.engines.engine import Engine
+from layerscope.engines.engine import ContainerSummary, Engine
 from layerscope.engines.local_store import LocalStore, NoFastWay
 from layerscope.errors import EngineError, LayerscopeError, NotFoundError
 from layerscope.images.answers import Inspected
@@ -40,11 +40,7 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
     there = engine.containers(sizes=containers)
     for container in there:
         users.setdefault(container.image_id, []).append((container.name, container.state))
-    stopped = [
-        HeldContainer(each.id, each.name, each.state, each.size, each.created, each.labels)
-        for each in there
-        if containers and each.state in _STOPPED
-    ]
+    stopped = [_held(each) for each in there if containers and each.state in _STOPPED]
     steps = engine.build_cache()
     images: dict[str, Held] = {}
     listed = engine.all_images()
@@ -124,6 +120,26 @@ def find_images(holdings: Holdings, names: Sequence[str]) -> list[tuple[str, str
             )
         found.append(match)
     return found
+
+
+def find_containers(engine: Engine, names: Sequence[str]) -> list[HeldContainer]:
+    """Containers by name or id; raises NotFoundError, and EngineError if one cannot be removed."""
+    wanted = {engine.inspect_container(name).id: name for name in names}
+    there = engine.containers(sizes=True) if wanted else ()
+    found = []
+    for each in there:
+        if each.id in wanted:
+            if each.state not in _STOPPED:
+                raise EngineError(
+                    f"Container {visible(each.name)} is {visible(each.state)}.",
+                    "It can be removed once it has ended.",
+                )
+            found.append(_held(each))
+    return found
+
+
+def _held(each: ContainerSummary) -> HeldContainer:
+    return HeldContainer(each.id, each.name, each.state, each.size, each.created, each.labels)
 
 
 def _matches(holdings: Holdings, name: str) -> Iterator[tuple[str, str]]:

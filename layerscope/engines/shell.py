@@ -18,7 +18,7 @@ from layerscope.text import short_name
 _SHELL = "if command -v bash >/dev/null 2>&1; then bash; else sh; fi; exit 0"
 
 _CONTAINER, _DAEMON = "container:", "docker-daemon:"
-_BUSYBOX = "/.layerscope/busybox"  # Where it is mounted: a path that no image has.
+BUSYBOX = "/.layerscope/busybox"  # Where it is mounted: a path that no image has.
 
 #: Exit codes of docker and podman themselves: no container, or no such program in it.
 NOT_STARTED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
@@ -37,6 +37,13 @@ class RunRequest:
     terminal: bool = True  # Whether its input is a terminal.
     workdir: str = ""  # Empty for the image's.
     env: tuple[str, ...] = ()  # Variables: `NAME=VALUE`, or `NAME` for the value here.
+
+    @property
+    def words(self) -> list[str]:
+        """What is run."""
+        if self.busybox:
+            return [BUSYBOX, *(self.command or ("sh",))]
+        return [*self.command] or shell_words(self.shell)
 
 
 def in_engine(source: str) -> bool:
@@ -62,7 +69,6 @@ def run_command(request: RunRequest, *, podman: bool = False) -> list[str]:
     if request.workdir:
         options += ["--workdir", request.workdir]
     options += [f"--env={each}" for each in request.env]
-    what = [*request.command] or _shell(request)
     if request.source.startswith(_CONTAINER):
         if request.busybox:
             raise UsageError(
@@ -70,20 +76,20 @@ def run_command(request: RunRequest, *, podman: bool = False) -> list[str]:
                 "Run its image, or commit the container and run that.",
             )
         name = request.source.removeprefix(_CONTAINER)
-        return [program, "exec", *options, name, *what]
+        return [program, "exec", *options, name, *request.words]
     if request.platform:
         options += ["--platform", request.platform]
     if request.busybox:
-        options += ["--volume", f"{request.busybox}:{_BUSYBOX}:ro"]
-        what = [_BUSYBOX, *(request.command or ("sh",))]
+        options += ["--volume", f"{request.busybox}:{BUSYBOX}:ro"]
     image = request.source.removeprefix(_DAEMON)
-    entrypoint, *rest = what
+    entrypoint, *rest = request.words
     return [program, "run", "--rm", *options, "--entrypoint", entrypoint, image, *rest]
 
 
-def _shell(request: RunRequest) -> list[str]:
-    if request.shell:
-        return [request.shell, "-c", f"{shlex.quote(request.shell)}; exit 0"]
+def shell_words(shell: str = "") -> list[str]:
+    """The command that is a shell; the best that is there if none is named."""
+    if shell:
+        return [shell, "-c", f"{shlex.quote(shell)}; exit 0"]
     return ["sh", "-c", _SHELL]
 
 

@@ -14,6 +14,7 @@ from layerscope.images.reclaim import (
     Bounds,
     CachedStep,
     Held,
+    HeldContainer,
     Holdings,
     Obstacle,
     Plan,
@@ -40,14 +41,8 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
         for each in holdings.stopped
         if request.containers and _fits(request, each.created, each.labels)
     ]
-    going = {each.name for each in containers}
-    images = {
-        image.id: replace(
-            image, containers=tuple(each for each in image.containers if each[0] not in going)
-        )
-        for image in holdings.images.values()
-    }
-    holdings = replace(holdings, images=images)
+    holdings = without(holdings, containers)
+    images = holdings.images
     children = holdings.children
     wanted = [
         image
@@ -64,11 +59,30 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
     for image in kept.values():
         names = _names(images[child] for child in sorted(children.get(image.id, ())))
         found.obstacles.append(Obstacle(", ".join(image.tags), (), names))
-    found.containers = containers
     if request.cache and not request.labels:
         found.cache = _removable(holdings.cache, request.before)
-    for size in (*(each.size for each in containers), *(each.size for each in found.cache)):
-        found.freed += Bounds(size or 0, None if holdings.rough else size)
+    for step in found.cache:
+        found.freed += Bounds(step.size, None if holdings.rough else step.size)
+    return with_containers(found, holdings, containers)
+
+
+def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings:
+    """The same as if containers were gone."""
+    going = {each.name for each in containers}
+    images = {
+        image.id: replace(
+            image, containers=tuple(each for each in image.containers if each[0] not in going)
+        )
+        for image in holdings.images.values()
+    }
+    return replace(holdings, images=images)
+
+
+def with_containers(found: Plan, holdings: Holdings, containers: Sequence[HeldContainer]) -> Plan:
+    """A plan that removes containers, too."""
+    found.containers = list(containers)
+    for each in containers:
+        found.freed += Bounds(each.size or 0, None if holdings.rough else each.size)
     return found
 
 

@@ -112,6 +112,11 @@ class ImageReader(ABC):
         """
         return None
 
+    @property
+    def stale(self) -> bool:
+        """Whether what was read is known to have changed since; takes a while."""
+        return False
+
     def use(self, second: SecondProcess) -> None:
         """Takes over a process that can read layers too; closes it if it is of no use here."""
         second.close()

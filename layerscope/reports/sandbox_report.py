@@ -31,6 +31,8 @@ class Ran:
     diff_id: str
     size: int  # Bytes of the layer's tar.
     saved: str = ""  # The file that the layer was written to.
+    container: str = ""  # The container that keeps the changes.
+    engine: str = ""  # The option that chooses its engine, if that is not the current one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def sandbox_document(ran: Ran) -> dict[str, Any]:
         "diff_id": ran.diff_id,
         "size": stack.layer_size(stack.height - 1),
         "saved": ran.saved or None,
+        "container": ran.container or None,
         **{
             change.label: _count(changes, change)
             for change in (Change.ADDED, Change.MODIFIED, Change.REMOVED)
@@ -139,6 +142,12 @@ def sandbox_text(ran: Ran) -> Iterator[str]:
         yield f"Sandbox: {ran.rung.name}; {listed(lost)}. {ran.rung.better}".rstrip()
     if ran.saved:
         yield f"{visible(ran.saved)} has the layer, {ran.diff_id}."
+    if name := ran.container:
+        command = f"layerscope{ran.engine}"
+        yield (
+            f"{name} keeps that: `{command} container:{name}` shows it, `{command} commit {name} "
+            f"NAME` makes an image of it, `{command} rm container:{name}` drops it."
+        )
 
 
 def ladder_document(tried: Sequence[Tried]) -> dict[str, Any] | None:

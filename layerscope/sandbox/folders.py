@@ -49,15 +49,20 @@ class RunFolder:
         self._above = folder / rung.form
         self._held = ExitStack()
         try:
-            self._above.mkdir(parents=True, exist_ok=True, mode=0o700)
-            remove_folders(list(self._dead()), rung)
-            while True:
-                self.path = Path(tempfile.mkdtemp(prefix=_RUN, dir=self._above))
-                if self.lock(self.path):
-                    break
+            while not self._made():
+                pass  # Another process has removed what was empty.
         except OSError as error:
             self._held.close()
             raise LayerscopeError(failure(error, str(folder))) from None
+
+    def _made(self) -> bool:
+        self._above.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            remove_folders(list(self._dead()), self._rung)
+            self.path = Path(tempfile.mkdtemp(prefix=_RUN, dir=self._above))
+        except FileNotFoundError:
+            return False
+        return self.lock(self.path)
 
     def __enter__(self) -> Self:
         return self

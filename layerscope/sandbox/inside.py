@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import resource
 import shutil
 import signal
@@ -158,6 +159,19 @@ def _unchanged_time(folder: Path) -> Iterator[None]:
 def staged_targets(task: Task) -> list[str]:
     """Where things of the host are in the sandbox: those of the network, then the mounts."""
     return [*(f"/etc/{name}" for name in NETWORK_FILES), *(each.target for each in task.mounts)]
+
+
+def moved_paths(task: Task) -> frozenset[bytes]:
+    """What a run without mounts moves away and back, and the folders around that."""
+    moved = {os.fsencode(target.strip("/")) for target in staged_targets(task)} | {b"dev"}
+    return frozenset(moved | {path.rpartition(b"/")[0] for path in moved})
+
+
+def lent_paths(task: Task) -> re.Pattern[bytes]:
+    """What is in the tree only while such a run lasts."""
+    lent = [STAGED, *(target.strip("/") for target in staged_targets(task))]
+    lent += [f"dev/{name}" for name in _DEVICES]
+    return re.compile(b"(?:%s)(?:/.*)?" % b"|".join(re.escape(os.fsencode(p)) for p in lent), re.S)
 
 
 def run_in_proot(task: Task, channel: socket.socket) -> int:

@@ -164,7 +164,7 @@ def perform(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            pass_fds=[other.fileno(), *([task.save] if task.save >= 0 else [])],
+            pass_fds=[other.fileno(), *(fd for fd in (task.save, task.lock) if fd >= 0)],
             # Ctrl+C is for this process, which stops the worker.
             start_new_session=True,
         )

@@ -12,6 +12,7 @@ import shutil
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,9 @@ def try_rung(rung: Rung, folder: Path) -> str:
         return error.message.rstrip(".")
     except OSError as error:
         return f"it cannot be tried ({error.strerror})"
+    finally:
+        with suppress(OSError):  # There are layers in it.
+            (folder / rung.form).rmdir()
     return "" if result.code == 0 else f"a test ended with code {result.code}"
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from layerscope.errors import LayerscopeError
-from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.stack import Stack
-from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.images.stores.overlay2 import chain_ids
-from layerscope.oci.byte_source import FileRange
 from layerscope.sandbox.folders import RunFolder, remove_folders
 from layerscope.sandbox.inside import NETWORK_FILES
+from layerscope.sandbox.kept import Changed, KeptRun
 from layerscope.sandbox.limits import control_groups
 from layerscope.sandbox.process import perform
 from layerscope.sandbox.rung import Rung, RungName
@@ -61,18 +58,12 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a command ended."""
+class Outcome(Changed):
+    """How a command ended, and what it changed."""
 
     code: int
-    file: IO[bytes]  # The layer with its changes, a tar; open until the sandbox is left.
-    size: int  # Bytes of that.
-    diff_id: str
     #: Keeps the changes as an unpacked layer for commands on top of it, if the rung has layers.
     keep: Callable[[], None]
-
-    def changeset(self) -> Changeset:
-        return read_changeset(FileRange(self.file.fileno(), 0, self.size))
 
 
 class Sandbox:
@@ -91,44 +82,53 @@ class Sandbox:
         *,
         streams: tuple[int, int, int] | None = None,
         progress: Progress | None = None,
+        kept: KeptRun | None = None,
     ) -> Iterator[Outcome]:
         """Runs a command to its end, and gives what it changed.
 
-        `streams` are the descriptors of its stdin, stdout and stderr; by default, nothing.
+        `streams` are the descriptors of its stdin, stdout and stderr; by default, nothing. What it
+        changes stays in `kept`, and is on top of what that has already.
 
-        Raises SandboxError if it could not be run, and Cancelled; nothing of it is left then.
+        Raises SandboxError if it could not be run, and Cancelled; nothing of it is left then, but
+        what is kept.
         """
         progress = progress or Progress()
         rung = self.rung
         with (
             RunFolder(self._folder, rung) as run,
+            nullcontext(-1) if kept is None else kept.taken() as lock,
             control_groups(command.memory, command.processes) as groups,
             tempfile.TemporaryFile(dir=run.path) as file,
         ):
+            folder = run.path if kept is None else kept.path
             try:
-                lower = self._prepare(base, run, progress)
-                _write_network_files(run.path, command)
+                lower = self._prepare(base, run, folder, progress)
+                _write_network_files(folder, command)
             except OSError as error:
                 raise LayerscopeError(failure(error, str(self._folder))) from None
             progress.what, progress.total = "Running", None
             task = msgspec.structs.replace(
                 self._task(base, command),
-                folder=str(run.path),
+                folder=str(folder),
                 lower=lower,
                 groups=groups,
                 save=file.fileno(),
+                lock=lock,
+                keep=rung.overlay or kept is not None,
             )
+            if kept is not None:
+                kept.note(rung, task)
             result = perform(
                 task, rung.mapping, streams=streams, seconds=command.seconds, progress=progress
             )
 
             def keep() -> None:
-                if not rung.overlay:
+                if kept is not None or not rung.overlay:
                     return
                 with suppress(OSError):  # Somebody else has it already.
                     (run.path / "upper").rename(run.layer(_key(result.diff_id)))
 
-            yield Outcome(result.code or 0, file, result.size, result.diff_id, keep)
+            yield Outcome(file, result.size, result.diff_id, result.code or 0, keep)
 
     def _task(self, base: Base, command: Command) -> Task:
         """What the worker has to do, without the folder."""
@@ -162,7 +162,6 @@ class Sandbox:
             terminal=command.terminal,
             memory=command.memory,
             processes=command.processes,
-            keep=rung.overlay,
         )
 
     def _lost_owners(self, stack: Stack) -> dict[str, tuple[int, int]]:
@@ -180,15 +179,21 @@ class Sandbox:
 
     # The layers.
 
-    def _prepare(self, base: Base, run: RunFolder, progress: Progress) -> tuple[str, ...]:
+    def _prepare(
+        self, base: Base, run: RunFolder, folder: Path, progress: Progress
+    ) -> tuple[str, ...]:
         """Unpacks what is not unpacked yet; returns the layers, the top one first."""
         stack, reader = base.stack, base.reader
         if not self.rung.overlay:
-            tree = run.path / "merged"
-            tree.mkdir()
-            progress.what = "Unpacking the image"
-            left = unpack_merged(stack, reader, tree, self.rung.rights, progress)
-            self._repair(run, tree, left)
+            merged = folder / "merged"
+            if not merged.exists():
+                tree = folder / "unpacking"
+                remove_folders([tree], self.rung)
+                tree.mkdir()
+                progress.what = "Unpacking the image"
+                left = unpack_merged(stack, reader, tree, self.rung.rights, progress)
+                self._repair(run, tree, left)
+                tree.rename(merged)
             return ()
         diff_ids = tuple(layer.diff_id for layer in reader.image.layers)
         chain = chain_ids(diff_ids)

@@ -79,6 +79,10 @@ class Task(msgspec.Struct, frozen=True):
 
     save: int = -1  # Descriptor of the file that the changes are written to; -1 for none.
     keep: bool = False  # Whether the folder with the changes stays.
+    #: Descriptor of the lock of a folder that stays, which may have changes already; -1 for none.
+    lock: int = -1
+    look: bool = False  # Whether to read what has been changed instead of running anything.
+    live: bool = False  # Whether a command may be changing it meanwhile.
     remove: tuple[str, ...] = ()  # Folders to remove instead of running anything.
     #: A folder in which to set owners and capabilities instead, and the file that lists them.
     repair: str = ""

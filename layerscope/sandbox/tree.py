@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 
 from layerscope.filesystem.changeset import Changeset, EntryType
@@ -13,9 +16,39 @@ _DIR = 0o04
 _STEADY = ("ino", "mode", "uid", "gid", "mtime")
 
 
-def snapshot(top: int) -> Found:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A tree before anything ran in it."""
+
+    found: Found
+    #: The true modes of folders that the user was let into, by path.
+    closed: dict[bytes, int] = field(default_factory=dict)
+
+    def save(self, file: Path) -> None:
+        new = file.with_name(f"{file.name}.new")
+        with new.open("wb") as writing:
+            np.savez(
+                writing,
+                paths=np.frombuffer(b"\0".join(self.found.paths), np.uint8),
+                status=self.found.status,
+                closed=np.frombuffer(b"\0".join(self.closed), np.uint8),
+                modes=np.array(list(self.closed.values()), np.int64),
+            )
+        new.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> Before:
+        """Raises FileNotFoundError. Links and attributes are not kept."""
+        with np.load(file) as saved:
+            paths, closed = (saved[each].tobytes().split(b"\0") for each in ("paths", "closed"))
+            modes = saved["modes"].tolist()
+            found = Found(paths if paths != [b""] else [], saved["status"], {}, {})
+            return cls(found, dict(zip(closed, modes, strict=False)))
+
+
+def snapshot(top: int, *, live: bool = False) -> Found:
     """What a tree holds; raises WalkError."""
-    return walk(top, wanted_attribute)
+    return walk(top, wanted_attribute, live=live)
 
 
 def difference(

@@ -27,6 +27,8 @@ from layerscope.sandbox import kernel
 from layerscope.sandbox.inside import (
     STAGED,
     Failed,
+    lent_paths,
+    moved_paths,
     run_in_chroot,
     run_in_namespaces,
     run_in_proot,
@@ -38,6 +40,7 @@ from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.filesystem.changeset import Changeset
+    from layerscope.sandbox.tree import Before
 
 _RUNS = {
     Way.NAMESPACES: run_in_namespaces,
@@ -45,6 +48,8 @@ _RUNS = {
     Way.PROOT: run_in_proot,
 }
 _CAPABILITY = b"security.capability"
+_BEFORE = "before.npz"  # What is in a tree that stays, before anything ran there.
+_TRIES = 5  # How often what changes meanwhile is read.
 _REVISION, _REVISION_2, _SIZE_2 = 0xFF000000, 0x02000000, 20
 
 
@@ -86,6 +91,8 @@ class _Worker:
             for folder in task.remove:
                 _remove(Path(folder))
             return Result(code=0)
+        if task.look:
+            return self._looked()
         try:
             return self._run()
         finally:
@@ -115,8 +122,9 @@ class _Worker:
         if task.lower:
             self._mount_overlay()
             return self._saved(self._wait(), self._overlay_changes)
-        make_stubs(self._merged, task.stubs)
-        _dress(self._merged, task.root)
+        if not (self._folder / _BEFORE).exists():
+            make_stubs(self._merged, task.stubs)
+            _dress(self._merged, task.root)
         if task.way is Way.NAMESPACES:
             kernel.mount(str(self._merged), str(self._merged), "", kernel.MS_BIND)
             flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV
@@ -125,42 +133,106 @@ class _Worker:
         return self._run_in_tree()
 
     def _run_in_tree(self) -> Result:
-        from layerscope.sandbox.tree import difference, snapshot
+        from layerscope.sandbox.tree import Before, snapshot
 
         top = os.open(self._merged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        outside = self._task.way is Way.PROOT
-        closed = make_readable(self._merged) if outside else {}
-        before = snapshot(top)
-        if self._task.way is Way.CHROOT:
-            self._stage()
+        closed = self._let_in()
+        before = self._before()
+        if before is None:
+            before = Before(snapshot(top), closed)
+        before.closed.update(closed)
+        if self._task.lock >= 0:
+            before.save(self._folder / _BEFORE)
+        if self._task.way is not Way.CHROOT:
+            return self._saved(self._wait(), lambda: self._tree_changes(top, before))
+        self._stage()
         result = self._wait()
-        moved: frozenset[bytes] = frozenset()
-        if self._task.way is Way.CHROOT:
-            moved = self._unstage()
+        self._unstage()
+        moved = moved_paths(self._task)
+        return self._saved(result, lambda: self._tree_changes(top, before, moved))
 
-        def changes() -> tuple[int, Changeset, set[bytes]]:
-            again = make_readable(self._merged) if outside else {}
-            changeset, same = difference(before, snapshot(top), str(self._merged), moved)
-            if closed or again:
-                for row, path in enumerate(changeset.paths()):
-                    mode = int(changeset.modes[row])
-                    if path in again or mode == closed.get(path, -1) | 0o700:
-                        changeset.modes[row] = again.get(path, closed.get(path, mode))
-            return top, changeset, same
+    def _before(self) -> Before | None:
+        from layerscope.sandbox.tree import Before
 
-        return self._saved(result, changes)
+        try:
+            return Before.load(self._folder / _BEFORE)
+        except FileNotFoundError:
+            return None
+
+    def _let_in(self) -> dict[bytes, int]:
+        """Makes the tree readable where no namespace does; returns the modes of its folders."""
+        return make_readable(self._merged) if self._task.way is Way.PROOT else {}
+
+    def _tree_changes(
+        self, top: int, before: Before, moved: frozenset[bytes] = frozenset()
+    ) -> tuple[int, Changeset, set[bytes]]:
+        from layerscope.sandbox.tree import difference, snapshot
+
+        if again := self._let_in():
+            before.closed.update(again)
+            if self._task.lock >= 0 or self._task.look:
+                before.save(self._folder / _BEFORE)
+        after = snapshot(top, live=self._task.live)
+        changeset, same = difference(before.found, after, str(self._merged), moved)
+        if before.closed:
+            for row, path in enumerate(changeset.paths()):
+                mode = before.closed.get(path, -1)
+                if changeset.modes[row] == mode | 0o700:
+                    changeset.modes[row] = mode
+        return top, changeset, same
+
+    # A folder that stays.
+
+    def _looked(self) -> Result:
+        """What has been changed so far."""
+        for tries_left in reversed(range(_TRIES if self._task.live else 1)):
+            try:
+                return self._saved(Result(code=0), self._changes_so_far)
+            except (ValueError, FileNotFoundError):
+                if not tries_left:
+                    raise Failed("It changes faster than it can be read.") from None
+        raise AssertionError
+
+    def _changes_so_far(self) -> tuple[int, Changeset, set[bytes]]:
+        import numpy as np
+
+        from layerscope.filesystem.changeset import Changeset
+
+        task = self._task
+        if task.lower:
+            upper = self._folder / "upper"
+            return self._overlay_changes() if upper.exists() else (-1, Changeset.empty(), set())
+        before = self._before()
+        if before is None:  # It was stopped before anything ran.
+            return -1, Changeset.empty(), set()
+        top = os.open(self._merged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if task.way is not Way.CHROOT:
+            return self._tree_changes(top, before)
+        _, changeset, same = self._tree_changes(top, before, moved_paths(task))
+        if task.live:
+            hidden = lent_paths(task)
+            paths = changeset.paths()
+            rows = [row for row, path in enumerate(paths) if not hidden.fullmatch(path)]
+            changeset = changeset.take(np.array(rows, np.int64))
+        return top, changeset, same
 
     # The root folder.
 
     def _mount_overlay(self) -> None:
         """Mounts the layers; short relative names leave room for all of them in a page."""
         task = self._task
+        for name in ("work", "stubs"):
+            # Of an earlier run here; a volatile mount may not be made twice.
+            _remove(self._folder / name)
+        new = not (self._folder / "upper").exists()
         for name in ("merged", "upper", "work", "stubs"):
-            (self._folder / name).mkdir()
+            (self._folder / name).mkdir(exist_ok=True)
         make_stubs(self._folder / "stubs", task.stubs)
         _dress(self._folder / "stubs", task.root)
-        _dress(self._folder / "upper", task.root)
+        if new:
+            _dress(self._folder / "upper", task.root)
         for number, layer in enumerate(task.lower):
+            (self._folder / str(number)).unlink(missing_ok=True)
             (self._folder / str(number)).symlink_to(layer)
         lower = ":".join(["stubs", *map(str, range(len(task.lower)))])
         own = "userxattr" if task.user_namespace else "index=off,metacopy=off,redirect_dir=off"
@@ -186,8 +258,8 @@ class _Worker:
             else:
                 _copy(source, target)
 
-    def _unstage(self) -> frozenset[bytes]:
-        """Takes it out again, and what was written to caches; returns the paths that moved."""
+    def _unstage(self) -> None:
+        """Takes it out again, and what was written to caches."""
         task, staged = self._task, self._merged / STAGED
         targets = staged_targets(task)
         for number, mount in enumerate(task.mounts, len(targets) - len(task.mounts)):
@@ -198,8 +270,6 @@ class _Worker:
                 for each in written.iterdir():
                     _copy(each, source / each.name)
         _remove(staged)
-        moved = {os.fsencode(target.strip("/")) for target in targets} | {b"dev"}
-        return frozenset(moved | {path.rpartition(b"/")[0] for path in moved})
 
     # The command.
 
@@ -244,16 +314,17 @@ class _Worker:
     def _overlay_changes(self) -> tuple[int, Changeset, set[bytes]]:
         from layerscope.filesystem.disk_changeset import read_folder
 
-        kernel.detach(str(self._merged))
+        if not self._task.look:
+            kernel.detach(str(self._merged))
         upper = self._folder / "upper"
         top = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         copied: set[bytes] = set()
-        return top, read_folder(top, str(upper), copied=copied), copied
+        return top, read_folder(top, str(upper), copied=copied, live=self._task.live), copied
 
     def _saved(
         self, result: Result, changes: Callable[[], tuple[int, Changeset, set[bytes]]]
     ) -> Result:
-        if result.code is None or self._task.save < 0:
+        if result.code is None or (self._task.save < 0 and not self._task.look):
             return result
         from layerscope.filesystem.disk_walk import open_below
         from layerscope.filesystem.layer_tar import layer_pieces
@@ -261,6 +332,8 @@ class _Worker:
         from layerscope.images.pieces import filled, pieces_of
 
         top, changeset, copied = changes()
+        if self._task.save < 0:
+            return msgspec.structs.replace(result, size=int(changeset.sizes.sum()))
         self._restore(changeset, copied)
         for own in changeset.xattrs.values():
             if _CAPABILITY in own:
@@ -270,11 +343,17 @@ class _Worker:
             path = changeset.path(row)
             with _readable(self._merged, path, self._task.way):
                 fd = open_below(top, path)
+            left = int(changeset.sizes[row])
             with closing(Located.of_file(fd, "")) as located:
-                yield from filled(pieces_of(located))
+                for piece in filled(pieces_of(located)):
+                    # It may be growing.
+                    yield piece[:left] if self._task.live else piece
+                    left -= min(left, len(piece))
 
         digest, size = hashlib.sha256(), 0
         with open(self._task.save, "wb", buffering=1 << 20, closefd=False) as file:
+            file.seek(0)
+            file.truncate()
             for piece in layer_pieces(changeset, content):
                 digest.update(piece)
                 size += len(piece)

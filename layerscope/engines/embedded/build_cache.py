@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from layerscope.bounded import LARGE
+from layerscope.engines.embedded.containers import container_entries
 from layerscope.engines.embedded.contents import Document, reached
 from layerscope.engines.embedded.store import Store
 from layerscope.images.reclaim import CachedStep
@@ -84,6 +85,11 @@ def cached_entries(store: Store) -> list[Document]:
     return [each.document for each in cached_images(store).values()]
 
 
+def held_entries(store: Store) -> list[Document]:
+    """What is not garbage beside the index: the same, and what containers need."""
+    return [*cached_entries(store), *container_entries(store)]
+
+
 def cached_layers(store: Store) -> list[CachedStep]:
     """The layers of remembered steps, each once, the last used first."""
     files, sizes = store.files(), store.sizes()
@@ -111,7 +117,7 @@ def forget_layer(store: Store, layer: str) -> int:
         kept = tuple(step for step in steps if step.key not in needing)
         before = reached(files, cached_entries(store))
         _write(store, kept)
-        after = reached(files, [*change.entries, *cached_entries(store)])
+        after = reached(files, [*change.entries, *held_entries(store)])
         change.garbage = before - after
     return change.freed
 

@@ -9,12 +9,15 @@ from contextlib import closing, contextmanager
 
 from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.build_cache import (
-    cached_entries,
     cached_images,
     cached_layers,
     forget_layer,
+    held_entries,
 )
+from layerscope.engines.embedded.committing import commit_container
+from layerscope.engines.embedded.containers import Container, Containers
 from layerscope.engines.embedded.contents import (
+    Document,
     EmbeddedReader,
     Kept,
     give_name,
@@ -27,15 +30,24 @@ from layerscope.engines.embedded.contents import (
     take_name,
 )
 from layerscope.engines.embedded.packing import pack
-from layerscope.engines.embedded.store import Store
-from layerscope.engines.engine import ContainerSummary, Engine, EngineEvent, Events, Stream
-from layerscope.errors import EngineError, NotFoundError
+from layerscope.engines.embedded.store import Change, Store
+from layerscope.engines.engine import (
+    CommitRequest,
+    ContainerSummary,
+    Engine,
+    EngineEvent,
+    Events,
+    Stream,
+)
+from layerscope.errors import EngineError, LayerscopeError, NotFoundError
 from layerscope.images.answers import (
+    ContainerConfig,
     DescriptorAnswer,
     HistoryAnswer,
     ImageData,
     Info,
     Inspected,
+    InspectedContainer,
     ListedImage,
     ManifestAnswer,
     PlatformAnswer,
@@ -65,6 +77,7 @@ class EmbeddedEngine(Engine):
         self.notice = notice
         self.host = f"{EMBEDDED}:{self.store.file}"
         self.platform = str(host_platform())
+        self.kept_containers = Containers(self.store)
         self._known: tuple[object, list[Kept]] | None = None
 
     @property
@@ -92,14 +105,21 @@ class EmbeddedEngine(Engine):
             ids = (each.id for each in kept if _begins(each, digits))
             if len(set(ids)) == 1:
                 return next(each for each in kept if _begins(each, digits))
-            for image, descriptor in cached_images(self.store).items():
+            for image, document in self._unlisted():
                 if image.removeprefix("sha256:").startswith(digits):
-                    return kept_images(self.store.files(), [descriptor.document])[0]
+                    return kept_images(self.store.files(), [document])[0]
         shown = visible(name)
         hint = "`layerscope images embedded:` lists what it has."
         if is_reference(name) and not all(c in "0123456789abcdef" for c in name):
             hint = f"Pull it: layerscope pull {shown}. Or look at it: layerscope docker://{shown}."
         raise NotFoundError(f"{self.name} has no image {shown}.", hint)
+
+    def _unlisted(self) -> Iterator[tuple[str, Document]]:
+        """Ids of images that builds and containers need, and their entries of an index."""
+        for image, descriptor in cached_images(self.store).items():
+            yield image, descriptor.document
+        for each in self.kept_containers.all():
+            yield each.about.image, each.about.manifest
 
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         return summaries(*self._stored())
@@ -137,7 +157,27 @@ class EmbeddedEngine(Engine):
         ]
 
     def containers(self, *, sizes: bool = False) -> Sequence[ContainerSummary]:
-        return ()
+        return [
+            ContainerSummary(
+                id=each.about.id,
+                name=each.about.name,
+                image_id=each.about.image,
+                state=each.state,
+                image=each.about.image_name,
+                created=int(each.about.created),
+                size=_written(each) if sizes else None,
+            )
+            for each in self.kept_containers.all()
+        ]
+
+    def inspect_container(self, name: str) -> InspectedContainer:
+        about = self.kept_containers.find(name).about
+        return InspectedContainer(
+            about.id, about.name, about.image, config=ContainerConfig(about.image_name)
+        )
+
+    def given_image(self, container: str) -> str:
+        return self.kept_containers.find(container).about.image_name
 
     def info(self) -> Info:
         return Info(driver="oci", folder=str(self.store.folder))
@@ -229,13 +269,13 @@ class EmbeddedEngine(Engine):
 
     @property
     def counts_all(self) -> bool:
-        return True
+        return False  # What containers have written is not in the layout.
 
     def freed_by(self, ids: Collection[str]) -> int:
         store, entries = self.store.files(), self.store.entries()
         going = {each.descriptor.digest for each in self.kept() if each.id in ids}
         rest = [each for each in entries if each["digest"] not in going]
-        rest += cached_entries(self.store)
+        rest += held_entries(self.store)
         lost = [each for each in entries if each["digest"] in going]
         free = reached(store, lost) - reached(store, rest)
         return sum(size for digest, size in self.store.sizes().items() if digest in free)
@@ -244,15 +284,31 @@ class EmbeddedEngine(Engine):
         stopped = threading.Event()
 
         def watch() -> Iterator[EngineEvent]:
-            known = self.store.version
+            known, states = self.store.version, self._states()
             while not stopped.wait(_POLL):
                 if self.store.version != known:
                     known = self.store.version
                     yield EngineEvent("image", "change", "")
+                if (now := self._states()) != states:
+                    states = now
+                    yield EngineEvent("container", "change", "")
 
         return watch(), stopped.set
 
+    def _states(self) -> dict[str, str]:
+        return {each.about.id: each.state for each in self.kept_containers.all()}
+
     # Changes.
+
+    def commit(self, container: str, request: CommitRequest) -> str:
+        found = self.kept_containers.find(container)
+        return commit_container(self.store, self.find(found.about.image), found, request)
+
+    def remove_container(self, identifier: str) -> None:
+        found = self.kept_containers.find(identifier)
+        self.kept_containers.remove(found)
+        with self.store.changed() as change:
+            self._let_go(change, [found.about.manifest])
 
     def tag_image(self, identifier: str, name: str) -> None:
         reference = parse_reference(name)
@@ -283,9 +339,13 @@ class EmbeddedEngine(Engine):
             left = [each for each in change.entries if each["digest"] in digests]
             if tag is None or not any(map(name_of, left)):
                 change.entries[:] = [each for each in change.entries if each not in left]
-                files = self.store.files()
-                needed = [*change.entries, *cached_entries(self.store)]
-                change.garbage = reached(files, before) - reached(files, needed)
+                self._let_go(change, before)
+
+    def _let_go(self, change: Change, before: Sequence[Document]) -> None:
+        """Removes what only these entries needed."""
+        files = self.store.files()
+        needed = [*change.entries, *held_entries(self.store)]
+        change.garbage = reached(files, before) - reached(files, needed)
 
     def garbage(self) -> dict[str, int]:
         """Blobs that no image and no running transfer needs, with their sizes."""
@@ -309,9 +369,16 @@ class EmbeddedEngine(Engine):
 
     def _unused(self) -> dict[str, int]:
         """The blobs that neither an image nor an earlier build needs."""
-        needed = [*self.store.entries(), *cached_entries(self.store)]
+        needed = [*self.store.entries(), *held_entries(self.store)]
         used = reached(self.store.files(), needed)
         return {digest: size for digest, size in self.store.sizes().items() if digest not in used}
+
+
+def _written(container: Container) -> int | None:
+    try:
+        return container.run.size()
+    except LayerscopeError:
+        return None  # Nothing was run in it yet, or it is being removed.
 
 
 def _was_pulled(kept: Kept, name: str) -> bool:

@@ -51,6 +51,10 @@ class ContainerLayers(ABC):
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
         return None
 
+    @property
+    def stale(self) -> bool:
+        return False
+
     def close(self) -> None:  # noqa: B027 - nothing to close is a good default
         """Closes files and connections."""
 
@@ -172,6 +176,10 @@ class ContainerReader(ImageReader):
         if index is not None:
             return self._base.located(index, changeset, row)
         return self._own.located(own, changeset, row)
+
+    @property
+    def stale(self) -> bool:
+        return self._own.stale
 
     def close(self) -> None:
         self._own.close()

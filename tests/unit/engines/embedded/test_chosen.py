@@ -53,7 +53,7 @@ def test_what_needs_an_engine_says_that_there_is_none(capsys: Capsys, tmp_path: 
     with pytest.raises(EngineError, match=message):
         connect()
     outcome = run(capsys, "inspect", "container:app")
-    assert one_line_error(outcome).startswith("No engine listens at")
+    assert one_line_error(outcome).startswith("The embedded store has no container app.")
     outcome = run(capsys, "inspect", "app:1")
     assert "The embedded store has no image app:1. Pull it: layerscope pull app:1." in outcome.err
 

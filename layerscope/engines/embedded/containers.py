@@ -1,0 +1,179 @@
+"""Containers of the embedded store: what runs, or ran, in the sandbox on one of its images.
+
+Each is a folder below `containers` in the store's folder, which stays until it is removed. What it
+needs of the store is not garbage.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from layerscope.config import sandbox_folder
+from layerscope.engines.embedded.contents import Document, EmbeddedReader
+from layerscope.engines.embedded.store import Store
+from layerscope.errors import EngineError, NotFoundError, UsageError
+from layerscope.images.archives.packing import lowest
+from layerscope.images.image import Image
+from layerscope.images.progress import Progress
+from layerscope.oci.manifest import ManifestError, parse_descriptor
+from layerscope.oci.reference import is_reference, parse_reference
+from layerscope.records import Record, UnixTime, read
+from layerscope.sandbox.kept import KeptRun
+from layerscope.sandbox.rungs import best_rung
+from layerscope.sandbox.running import Base, Command, Outcome, Sandbox
+from layerscope.text import short_id, visible
+from layerscope.writing import write_whole
+
+_FOLDER, _FILE = "containers", "container.json"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+_ID = re.compile(r"[0-9a-f]{64}")
+_SHORTEST_ID = 4
+
+
+class About(Record, frozen=True):
+    """What is noted of a container when it is made."""
+
+    id: str
+    name: str
+    image: str  # Id of its image.
+    image_name: str  # The name that this was given by.
+    manifest: dict[str, object]  # Descriptor of that.
+    command: tuple[str, ...]
+    created: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    about: About
+    run: KeptRun
+
+    @property
+    def state(self) -> str:
+        """As Docker has it; created if what made it was killed before anything ran."""
+        return "running" if self.run.running else "exited" if self.run.ran else "created"
+
+    @property
+    def shown(self) -> str:
+        return visible(self.about.name)
+
+
+class Containers:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.folder / _FOLDER
+
+    def all(self) -> list[Container]:
+        """All containers, the newest first."""
+        found = []
+        for path in self._folder.glob("*"):
+            about = read(path / _FILE, About) if _ID.fullmatch(path.name) else None
+            if about is not None and about.id == path.name:
+                found.append(Container(about, KeptRun(path)))
+        return sorted(found, key=lambda each: -each.about.created)
+
+    def find(self, name: str) -> Container:
+        """A container by its name, its id or the beginning of that; raises NotFoundError."""
+        there = self.all()
+        for each in there:
+            if name in (each.about.name, each.about.id):
+                return each
+        begin = [each for each in there if each.about.id.startswith(name)]
+        if len(begin) == 1 and len(name) >= _SHORTEST_ID:
+            return begin[0]
+        raise NotFoundError(
+            f"The embedded store has no container {visible(name)}.",
+            "`layerscope ps --engine embedded` lists what it has.",
+        )
+
+    def new_name(self, image_name: str) -> str:
+        """A name that no container has, from that of an image."""
+        base = "run"
+        if is_reference(image_name):
+            base = parse_reference(image_name).path.rpartition("/")[2]
+        taken = {each.about.name for each in self.all()}
+        while True:
+            name = f"{base}-{os.urandom(2).hex()}"
+            if name not in taken:
+                return name
+
+    def make(
+        self,
+        reader: EmbeddedReader,
+        image_name: str,
+        name: str,
+        command: Sequence[str],
+        layers: int | None = None,
+    ) -> Container:
+        """Notes a container of an image, or of its lowest layers, in which nothing runs yet.
+
+        Raises UsageError if another one has its name, or it cannot be one.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{visible(name)} cannot be the name of a container.",
+                "Use letters, digits, and _ . - between them.",
+            )
+        if any(each.about.name == name for each in self.all()):
+            raise UsageError(
+                f"There is a container {name} already.", "Choose another name, or remove it first."
+            )
+        store, image, manifest = self._store, reader.image, reader.found_manifest
+        identifier, document = os.urandom(32).hex(), reader.descriptor.document
+        path = self._folder / identifier
+        with store.lease() as lease, store.translated():
+            for blob in (reader.descriptor, manifest.config, *manifest.layers):
+                if lease.claim(blob.digest) is None:
+                    raise NotFoundError(f"Image {short_id(image.id)} is gone.", "Pull it again.")
+            of = image.id
+            if layers is not None and layers < len(image.layers):
+                below = manifest.layers[:layers]
+                of, made = lease.add_image(lowest(image, layers), below, platform_of(image))
+                document = made.document
+            created = round(time.time(), 3)
+            about = About(identifier, name, of, image_name, document, tuple(command), created)
+            write_whole(path / _FILE, about.dump())
+        return Container(about, KeptRun(path))
+
+    @contextmanager
+    def ran(
+        self,
+        container: Container,
+        base: Base,
+        command: Command,
+        streams: tuple[int, int, int],
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome]:
+        """Runs a command in a container, on top of what that has changed already."""
+        if container.run.running:
+            raise EngineError(
+                f"{container.shown} runs.", "Wait until it has ended, or run its image again."
+            )
+        sandbox = Sandbox(sandbox_folder(), container.run.rung or best_rung(self._folder))
+        run = container.run
+        with sandbox.ran(base, command, streams=streams, progress=progress, kept=run) as outcome:
+            yield outcome
+
+    def remove(self, container: Container) -> None:
+        if container.run.running:
+            raise EngineError(f"{container.shown} runs.", "It can be removed when it has ended.")
+        container.run.remove()
+
+
+def platform_of(image: Image) -> str | None:
+    return f"{image.os}/{image.architecture}" if image.os and image.architecture else None
+
+
+def container_entries(store: Store) -> list[Document]:
+    """What containers need of the store, as entries of an index."""
+    found = []
+    for each in Containers(store).all():
+        try:
+            found.append(parse_descriptor(each.about.manifest).document)
+        except ManifestError:
+            continue
+    return found
