@@ -27,7 +27,7 @@ from layerscope.images.archives.blob_store import (
     read_document,
 )
 from layerscope.images.archives.oci_layout import FULL_NAME, REF_NAME
-from layerscope.oci.byte_source import Buffer, whole_reader
+from layerscope.oci.byte_source import Buffer, opened, whole_reader
 from layerscope.oci.manifest import OCI_INDEX, Descriptor, json_bytes
 from layerscope.oci.reference import Reference
 from layerscope.text import visible
@@ -244,8 +244,9 @@ def _add_blob(folder: Path, blob: Blob) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     if blob.file is not None and not there:
-        with suppress(OSError):
-            os.link(f"/proc/self/fd/{blob.file}", path)
+        with suppress(OSError), opened(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)) as own:
+            # Without the folder's descriptor, it would be a link to the link in /proc.
+            os.link(f"/proc/self/fd/{blob.file}", path.name, dst_dir_fd=own)
             return
     with whole_file(path, mode=0o644, replace=True) as fd:
         for piece in _pieces(blob):
