@@ -157,15 +157,17 @@ class Changeset:
         )
 
     def extended(self, paths: Sequence[bytes], kinds: Sequence[int]) -> Changeset:
-        """With more rows, of which only the path and the kind are known, and without digests."""
+        """With more rows, of which only the path and the kind are known."""
         columns: dict[str, Any] = {}
         for name in COLUMNS:
             column = getattr(self, name)
             rest = np.full(len(paths), -1 if name in _OFFSETS else 0, np.int64)
             columns[name] = np.concatenate([column, rest.astype(column.dtype)])
         columns["kinds"][len(self) :] = kinds
-        blob = b"\0".join([*self.paths(), *paths])
-        return replace(self, path_blob=blob, **columns, digests=None)
+        if self.digests is not None:
+            rest = np.zeros((len(paths), 32), np.uint8)
+            columns["digests"] = np.concatenate([self.digests, rest])
+        return replace(self, path_blob=b"\0".join([*self.paths(), *paths]), **columns)
 
     @classmethod
     def empty(cls) -> Changeset:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from layerscope.filesystem.changeset import Changeset, EntryType
+from layerscope.filesystem.changeset import Changeset, EntryType, Int64
 from layerscope.filesystem.tar_changeset import OPAQUE_WHITEOUT, WHITEOUT_PREFIX
 from layerscope.oci.tar_header import BLOCK
 from layerscope.oci.tar_write import END, Entries, encode
@@ -20,7 +20,7 @@ _PIECE = 1 << 20
 
 T = TypeVar("T")
 
-#: The content of a regular file, by its row.
+#: The content of a regular file, by its row; of a sparse one, only the pieces that are stored.
 Content = Callable[[int], Iterable[bytes]]
 
 
@@ -34,10 +34,9 @@ def layer_pieces(changeset: Changeset, content: Content) -> Iterator[bytes | byt
     first = 0
     for paths in _batches(changeset):
         rows = slice(first, first + len(paths))
-        kinds = changeset.kinds[rows]
         headers = encode(_entries(changeset, rows, paths))
         blocks = memoryview(headers.blocks)
-        sizes = np.where(kinds == EntryType.FILE, changeset.sizes[rows], 0)
+        sizes = _stored_sizes(changeset, rows)
         # Headers between two files with content are one piece.
         start = 0
         stops = np.flatnonzero(sizes)
@@ -82,7 +81,6 @@ def _entries(changeset: Changeset, rows: slice, paths: list[bytes]) -> Entries:
     def within(column: Mapping[int, T]) -> dict[int, T]:
         return {row - rows.start: column[row] for row in column if rows.start <= row < rows.stop}
 
-    files = kinds == EntryType.FILE
     xattrs = within(changeset.xattrs)
     return Entries(
         paths,
@@ -90,13 +88,26 @@ def _entries(changeset: Changeset, rows: slice, paths: list[bytes]) -> Entries:
         changeset.modes[rows],
         changeset.uids[rows],
         changeset.gids[rows],
-        np.where(files, changeset.sizes[rows], 0),
+        _stored_sizes(changeset, rows),
         changeset.mtimes[rows],
         within(changeset.links),
         within(changeset.devices),
         # They belong to a file, and not to its further names.
         {row: found for row, found in xattrs.items() if kinds[row] != EntryType.HARDLINK},
+        {
+            row: (int(changeset.sizes[rows.start + row]), pieces)
+            for row, pieces in within(changeset.sparse).items()
+        },
     )
+
+
+def _stored_sizes(changeset: Changeset, rows: slice) -> Int64:
+    """How many bytes follow each header."""
+    sizes = np.where(changeset.kinds[rows] == EntryType.FILE, changeset.sizes[rows], 0)
+    for row, pieces in changeset.sparse.items():
+        if rows.start <= row < rows.stop:
+            sizes[row - rows.start] = sum(length for _, length in pieces)
+    return sizes.astype(np.int64)
 
 
 def _whiteout(path: bytes, *, opaque: bool) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 
 from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.changeset import Bool, Changeset, EntryType, Int32, Int64
+from layerscope.filesystem.flatten import view_changeset
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.view import View, union_view
 
@@ -105,76 +106,8 @@ def _changeset(stack: Stack, missing: Mapping[bytes, None]) -> tuple[Changeset, 
     """A merged view as a changeset with whiteouts for `missing`, and the rows it comes from."""
     rows = stack.union(stack.height - 1) if stack.height else np.zeros(0, np.int32)
     rows = rows[stack.nodes[rows] != 0]
-    paths = stack.tree.paths(stack.nodes[rows].tolist())
-    inodes = stack.inodes[rows]
-    kinds = stack.types[rows].copy()
-    sizes = stack.sizes[rows].copy()
-    places, links = _links(stack, rows, kinds, paths)
-    kinds[places] = EntryType.HARDLINK
-    sizes[places] = 0
-    count = len(missing)
-
-    def extended(column: np.ndarray, value: int = 0) -> np.ndarray:
-        return np.concatenate([column, np.full(count, value, column.dtype)])
-
-    nowhere = np.full(len(rows) + count, -1, np.int64)
-    result = Changeset(
-        path_blob=b"\0".join([*paths, *missing]),
-        kinds=extended(kinds, EntryType.WHITEOUT),
-        modes=extended(stack.modes[rows]),
-        uids=extended(stack.uids[rows]),
-        gids=extended(stack.gids[rows]),
-        sizes=extended(sizes),
-        mtimes=extended(stack.mtimes[rows]),
-        header_offsets=nowhere,
-        data_offsets=nowhere,
-        links=links,
-    )
-    for place in np.flatnonzero((kinds == EntryType.CHAR) | (kinds == EntryType.BLOCK)).tolist():
-        device = stack.device(int(rows[place]))
-        if device is not None:
-            result.devices[place] = device
-    bearers = [
-        stack.bases[layer] + row
-        for layer, changeset in enumerate(stack.changesets)
-        for row in changeset.xattrs
-    ]
-    if bearers:
-        for place in np.flatnonzero(np.isin(inodes, bearers)).tolist():
-            result.xattrs[place] = stack.xattrs(int(rows[place]))
-    result.digests = _digests(stack, inodes, count)
-    return result, rows
-
-
-def _links(
-    stack: Stack, rows: Int32, kinds: np.ndarray, paths: list[bytes]
-) -> tuple[list[int], dict[int, bytes]]:
-    """The rows that are further names of a file, and targets of these and of symlinks."""
-    links: dict[int, bytes] = {}
-    for place in np.flatnonzero(kinds == EntryType.SYMLINK).tolist():
-        target = stack.link(int(stack.inodes[rows[place]]))
-        if target is not None:
-            links[place] = target
-    files = np.flatnonzero(kinds == EntryType.FILE)
-    _, first, which = np.unique(stack.inodes[rows[files]], return_index=True, return_inverse=True)
-    stands = first[which]
-    again = np.flatnonzero(stands != np.arange(len(files)))
-    places: list[int] = files[again].tolist()
-    for place, target in zip(places, files[stands[again]].tolist(), strict=True):
-        links[place] = paths[target]
-    return places, links
-
-
-def _digests(stack: Stack, inodes: Int32, count: int) -> np.ndarray | None:
-    if not any(changeset.digests is not None for changeset in stack.changesets):
-        return None
-    digests = np.zeros((len(inodes) + count, 32), np.uint8)
-    layers = stack.layers[inodes]
-    for layer, changeset in enumerate(stack.changesets):
-        if changeset.digests is not None:
-            own = np.flatnonzero((layers == layer) & (inodes < stack.bases[-1]))
-            digests[own] = changeset.digests[inodes[own] - stack.bases[layer]]
-    return digests
+    whiteouts = [EntryType.WHITEOUT] * len(missing)
+    return view_changeset(stack, rows).extended([*missing], whiteouts), rows
 
 
 def _missing(one: Changeset, second: Stack) -> dict[bytes, None]:

@@ -56,6 +56,8 @@ class Entries:
     links: Mapping[int, bytes] = field(default_factory=dict)  # Targets by row.
     devices: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     xattrs: Mapping[int, Mapping[bytes, bytes]] = field(default_factory=dict)
+    #: Of sparse files: the whole size, and offset and length of the pieces that follow the header.
+    sparse: Mapping[int, tuple[int, Sequence[tuple[int, int]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,16 @@ def encode(entries: Entries) -> Headers:
     for row, attributes in entries.xattrs.items():
         own = records.setdefault(row, {})
         own |= {_XATTR + name: value for name, value in sorted(attributes.items())}
+    for row, (size, pieces) in entries.sparse.items():
+        # GNU sparse format 0.1, all of which is in records; a map without pieces is none.
+        places = [number for piece in pieces or [(size, 0)] for number in piece]
+        records.setdefault(row, {}).update(
+            {
+                b"GNU.sparse.numblocks": b"%d" % (len(places) // 2),
+                b"GNU.sparse.size": b"%d" % size,
+                b"GNU.sparse.map": b",".join(b"%d" % number for number in places),
+            }
+        )
     _put_checksums(blocks)
     return Headers(blocks.tobytes(), {row: _pax(records[row]) for row in sorted(records)})
 

@@ -138,3 +138,21 @@ def test_names_just_too_long_for_a_field_are_kept() -> None:
 def test_content_of_another_length_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="0"):
         list(layer_pieces(_files(b"a", size=5), lambda _: (content,)))
+
+
+def test_sparse_files_keep_their_holes() -> None:
+    changeset = _files(b"a", b"b", b"c")
+    changeset.sizes[:] = 1 << 40, 1 << 30, 3
+    changeset.sparse = {0: [(512, 4), (1 << 39, 2)], 1: []}
+    data = b"".join(layer_pieces(changeset, lambda row: [(b"datago", b"", b"end")[row]]))
+    assert len(data) < 20_000
+    back = read_changeset(Buffer(data))
+    assert back.sizes.tolist() == [1 << 40, 1 << 30, 3]
+    assert back.sparse == {0: [(512, 4), (1 << 39, 2)], 1: [(1 << 30, 0)]}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert [member.size for member in tar] == [1 << 40, 1 << 30, 3]
+        file = tar.extractfile("a")
+        assert file is not None
+        assert file.read(516) == bytes(512) + b"data"
+        file.seek(1 << 39)
+        assert file.read(4) == b"go\0\0"

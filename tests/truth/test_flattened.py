@@ -1,0 +1,130 @@
+"""Layers that become one, and layers that lose paths: what is seen of them stays as it should."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from layerscope.filesystem.flatten import Flattened, merged, without
+from layerscope.filesystem.layer_tar import layer_pieces
+from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.oci.byte_source import Stream
+from tests.archives import Item, folder, hard_link, layer_tar, opaque, text, whiteout
+from tests.truth.stacks import union_of
+from tests.truth.test_properties import Layers, stacks
+
+thorough = settings(
+    max_examples=300, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+def stack_of(tars: Iterable[bytes]) -> Stack:
+    return Stack([read_changeset(Stream(io.BytesIO(each).read)) for each in tars])
+
+
+def written(stack: Stack, tars: list[bytes], found: Flattened) -> bytes:
+    """The tar of a layer, with content from the layers that it was made of."""
+
+    def content(row: int) -> list[bytes]:
+        version = int(found.inodes[row])
+        layer = int(stack.layers[version])
+        place = stack.place(version)
+        assert place is not None
+        start = int(place[0].data_offsets[place[1]])
+        return [tars[layer][start : start + int(place[0].sizes[place[1]])]]
+
+    return b"".join(layer_pieces(found.changeset, content))
+
+
+def seen(tars: list[bytes]) -> tuple[dict[str, tuple[object, ...]], set[frozenset[str]]]:
+    """What a container sees, with the bytes of files; and which names share an inode."""
+    stack = stack_of(tars)
+    union = union_of(stack, stack.height - 1)
+    names: dict[int, set[str]] = {}
+    for row in stack.union(stack.height - 1).tolist():
+        path = stack.tree.path(int(stack.nodes[row])).decode("utf-8", "surrogateescape")
+        inode = int(stack.inodes[row])
+        names.setdefault(inode, set()).add(path)
+        place = stack.place(inode)
+        if path and place is not None and union[path][0] == "file":
+            start, size = place[0].data_offsets[place[1]], place[0].sizes[place[1]]
+            data = tars[int(stack.layers[inode])][int(start) : int(start + size)]
+            union[path] = (*union[path], data)
+    return union, {frozenset(each) for each in names.values()}
+
+
+@thorough
+@given(stacks, st.data())
+@example([[text("a", "1")], [whiteout("a"), text("a/b", "2")], [opaque("a")]], None)
+@example([[text("a", "1"), text("c", "3")], [hard_link("b", "a")], [whiteout("a")]], None)
+@example([[text("d/x", "1"), text("d/y", "1")], [opaque("d"), text("d/z", "2")], []], None)
+def test_squashed_layers_show_what_they_showed(layers: Layers, data: st.DataObject | None) -> None:
+    tars = [layer_tar(items) for items in layers]
+    top = len(tars) - 1
+    last = top if data is None else data.draw(st.integers(0, top))
+    first = min(1, top) if data is None else data.draw(st.integers(0, last))
+    stack = stack_of(tars[: last + 1])
+    squashed = written(stack, tars, merged(stack, first))
+    assert seen([*tars[:first], squashed, *tars[last + 1 :]]) == seen(tars)
+
+
+@thorough
+@given(stacks, st.data())
+def test_a_layer_without_a_path_is_as_if_it_never_had_it(
+    layers: Layers, data: st.DataObject
+) -> None:
+    """What stays of the layer is there as before, and nothing else is new."""
+    tars = [layer_tar(items) for items in layers]
+    top = data.draw(st.integers(0, len(tars) - 1))
+    tars = tars[: top + 1]
+    stack = stack_of(tars)
+    own = stack.nodes[stack.rows(top).start : stack.rows(top).stop]
+    dropped = np.zeros(len(stack.tree), np.bool_)
+    if len(own):
+        node = data.draw(st.sampled_from(own.tolist()))
+        dropped[node : stack.tree.ends[node]] = True
+    after = stack_of([*tars[:-1], written(stack, tars, without(stack, dropped))])
+    rows = stack.union(top)
+    for row in rows[stack.layers[rows] == top].tolist():
+        path = stack.tree.path(int(stack.nodes[row]))
+        found = after.tree.find(path)
+        version = None if found is None else after.version(found, top)
+        if not dropped[stack.nodes[row]] and not stack.implied(row):
+            assert version is not None
+            assert after.layers[version] == top
+            assert after.types[version] == stack.types[row]
+            assert after.modes[version] == stack.modes[row]
+            assert after.sizes[version] == stack.sizes[row]
+        elif version is not None and not stack.implied(row):
+            assert after.layers[version] < top or after.implied(version)
+
+
+def test_squashing_keeps_opaque_whiteouts_and_leaves_out_what_is_gone() -> None:
+    layers: list[list[Item]] = [
+        [folder("d"), text("d/x"), text("d/y"), text("e/f")],
+        [folder("d"), opaque("d"), text("d/z"), text("t", "temporary")],
+        [whiteout("t"), whiteout("e/f")],
+    ]
+    stack = stack_of(layer_tar(items) for items in layers)
+    found = merged(stack, 1).changeset
+    assert list(zip(found.paths(), found.kinds.tolist(), strict=True)) == [
+        (b"d", 3),
+        (b"d", 8),
+        (b"d/z", 0),
+        (b"e/f", 7),
+    ]
+
+
+def test_a_file_that_loses_its_name_goes_on_under_the_next() -> None:
+    tars = [layer_tar([text("a", "bytes"), hard_link("b", "a"), hard_link("c", "a")])]
+    stack = stack_of(tars)
+    dropped = np.zeros(len(stack.tree), np.bool_)
+    dropped[stack.tree.find(b"a") or 0] = True
+    union, inodes = seen([written(stack, tars, without(stack, dropped))])
+    assert union["b"][-1] == union["c"][-1] == b"bytes"
+    assert frozenset(("b", "c")) in inodes
