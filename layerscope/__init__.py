@@ -22,6 +22,7 @@ One core, two front ends. Imports only point down this list; import-linter verif
                    of an engine behind ssh, which the layerscope there reads
     sandbox        runs one command on a stack of layers, with whatever this host allows; gives back
                    the changes
+    surgery        an image made of another one: layers squashed, paths dropped, another base
     images         Image, Layer and History, and every place an image is read from: archives,
                    registry, stores (what engines keep on disk), containers; files (content,
                    extraction, packages); cache (what was parsed once)

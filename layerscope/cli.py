@@ -24,6 +24,8 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 #: Options of every command that reads images.
 _READING = ("--platform", "--export", "--insecure", "--no-cache")
+#: Options of every command that makes an image of another one.
+_MAKING = ("--tag", "--into", "--force", *_READING, "--dry-run", "--yes", "--json")
 
 
 COMMANDS: dict[str, Command] = {
@@ -156,6 +158,30 @@ COMMANDS: dict[str, Command] = {
             "layerscope commit --dry-run web",
             "layerscope commit --change 'CMD [\"nginx\"]' web web:fixed",
         ),
+        no="it was not confirmed, or another image has the name",
+    ),
+    "squash": Command(
+        "make one layer of several, after a look at what that saves",
+        ("source", "--from", "--to --last", *_MAKING),
+        examples=(
+            "layerscope squash app:1 --from 2 --dry-run",
+            "layerscope squash app:1 --from 2 --to 5 --tag app:small",
+        ),
+        no="it was not confirmed, or another image has the name",
+    ),
+    "rebase": Command(
+        "move an image's own layers onto another base, after a look at what that changes",
+        ("source", "--onto", "--old-base", *_MAKING),
+        examples=(
+            "layerscope rebase app:1 --onto debian:12.9 --old-base debian:12.8 --tag app:2",
+            "layerscope rebase docker://ghcr.io/org/app:1 --onto docker://debian:12 --dry-run",
+        ),
+        no="it was not confirmed, or another image has the name",
+    ),
+    "drop": Command(
+        "take paths out of a layer, after a look at what that changes",
+        ("source", ("--layer", "the layer; the base is layer 0"), "--paths", *_MAKING),
+        examples=("layerscope drop app:1 --layer 2 --paths '*.pyc' /root/.cache --tag app:small",),
         no="it was not confirmed, or another image has the name",
     ),
     "save": Command(
@@ -390,7 +416,8 @@ _ACTIONS["jobs"] = {
 #: The commands as they are listed.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
-    "images of an engine": "images ps rm tag untag prune run commit save load engines serve",
+    "images of an engine": "images ps rm tag untag prune run save load engines serve",
+    "new images": "commit squash rebase drop",
     "registries": "pull push search tags drift login logout",
     "Dockerfiles and builds": "build jobs lint dockerfile",
     "layerscope itself": "config completion help version",

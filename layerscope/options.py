@@ -69,6 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--build-cache": switch("build cache that is not in use and that no image shares"),
     "--containers": switch("containers that do not run; their volumes stay"),
     "--dangling": switch("images without a tag; the default if nothing else is named"),
+    "--from": value("N", "the lowest of the layers", type=int, dest="first", required=True),
     "--force": switch("move the name, even if another image has it"),
     "--older-than": value(
         "AGE", "only what was made, or last used, that long ago: 30d, 12h, 2w", type=age
@@ -135,6 +136,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--image": value("SOURCE", "an image built from FILE: also report what its steps wasted"),
     "--index": switch("read layers that have not been read yet"),
     "--insecure": switch("also read registries without TLS or with an invalid certificate"),
+    "--into": value(
+        "TARGET",
+        "docker-archive:PATH, oci-archive:PATH or oci:DIR, each with [:REF]; or embedded:[NAME]; "
+        "the current engine by default",
+    ),
     "--json": switch("print one JSON object"),
     "--json-lines": switch("print one JSON object for each entry, match or event"),
     "--limit": value("N", "how many to list, at most", type=number),
@@ -155,12 +161,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--no-hadolint": unless("hadolint", "do not run hadolint"),
     "--no-pause": unless("pause", "do not pause the container meanwhile"),
     "--no-mouse": switch("leave the mouse to the terminal"),
+    "--old-base": value(
+        "SOURCE",
+        "the base as it was when the image was built; by default, the one that the image's "
+        "annotations name",
+    ),
+    "--onto": value("SOURCE", "the new base", required=True),
     "-o --output": value("DIR", "the folder to write to", required=True),
     "-o --archive": value("FILE", "the file or folder to write; - for standard output"),
     "-p --patch": switch("show unified diffs between versions, which patch accepts"),
     "--password-stdin": switch("read the password from standard input"),
     "--official": switch("only Docker Official Images"),
     "--processes": value("N", "how many processes it may have", type=number),
+    "--paths": value(
+        "GLOB",
+        "paths, and what is below them; a name without a slash is one in any folder",
+        nargs="+",
+        action="extend",
+        required=True,
+    ),
     "--path": value("PATH", "show a unified diff of this path only"),
     "--plain-text": switch("keep it in Docker's config.json, even if there is a credential helper"),
     "--platform": value(
@@ -180,6 +199,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "for RUN --mount=type=secret, with BuildKit and Podman; its value is in no layer, log or "
         "file of layerscope",
     ),
+    "--tag": value("NAME", "the name of the new image: [HOST/]NAME[:TAG]"),
     "-t --tag": repeated("NAME[:TAG]", "a name for the image"),
     "--shell": value("SHELL", "which shell; bash or sh by default", dest="shell_name"),
     "--stdio": switch("speak the protocol on standard input and output; required"),
@@ -207,6 +227,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--without-layers-of": value(
         "OTHER", "leave out the lowest layers that an image has, which is where it will be loaded"
+    ),
+    "--to --last": value(
+        "M", "the highest of them; the top layer by default", type=int, dest="last"
     ),
     "--to-engine": value("NAME", "load it into another engine, without a registry"),
     "--wasted": switch("also show what each image wastes, those that waste most first"),

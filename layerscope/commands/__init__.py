@@ -16,6 +16,7 @@ _MODULES = {
     "engine": "images ps find",
     "removing": "rm untag prune",
     "making": "tag commit",
+    "surgery": "squash rebase drop",
     "copying": "save load",
     "running": "run",
     "engines": "engines serve",

@@ -238,7 +238,7 @@ def _reader(arguments: argparse.Namespace) -> ImageReader:
 
 #: What completes an argument or option, by the name of its value.
 _VALUES: dict[str, Values] = {
-    **dict.fromkeys(("a", "b", "image", "source", "sources"), _sources),
+    **dict.fromkeys(("a", "b", "image", "source", "sources", "onto", "old_base"), _sources),
     **dict.fromkeys(("below", "path", "paths"), _paths),
     **dict.fromkeys(
         ("archive", "archive_file", "config", "file", "ignorefile", "log", "save_changes"), _files
@@ -249,10 +249,10 @@ _VALUES: dict[str, Values] = {
     "builder_instance": _instances,
     "id": _jobs,
     **dict.fromkeys(("destination", "images", "name", "names", "new_name", "image_name"), _images),
-    "layer": _layers,
+    **dict.fromkeys(("layer", "first", "last"), _layers),
     "platform": _platforms,
     "target": _stages,
-    "to": _targets,
+    **dict.fromkeys(("to", "into"), _targets),
     "theme": _themes,
     "topic": _topics,
 }

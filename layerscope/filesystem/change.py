@@ -32,5 +32,9 @@ class Aspect(IntFlag):
     DEVICE = 128
 
 
+def aspect_words(aspects: Aspect) -> list[str]:
+    return [str(aspect.name).lower() for aspect in Aspect if aspects & aspect]
+
+
 #: The `hidden_by` of a version that no layer hides.
 NEVER = 32767

@@ -77,10 +77,11 @@ def view_changeset(stack: Stack, rows: Int32, others: Int32 | None = None) -> Ch
     kinds = stack.types[rows].copy()
     sizes = stack.sizes[rows].copy()
     links: dict[int, bytes] = {}
-    for place in np.flatnonzero((kinds == EntryType.SYMLINK) | (kinds == EntryType.HARDLINK)):
+    symlinks = (kinds == EntryType.SYMLINK) | (kinds == EntryType.HARDLINK)
+    for place in np.flatnonzero(symlinks).tolist():
         target = stack.link(int(inodes[place]))
         if target is not None:
-            links[int(place)] = target
+            links[place] = target
     named = np.concatenate([others, rows])
     _, first, which = np.unique(stack.inodes[named], return_index=True, return_inverse=True)
     stands = first[which][len(others) :] - len(others)

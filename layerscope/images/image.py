@@ -67,6 +67,7 @@ class Image:
     history: tuple[HistoryEntry, ...]  # History entries, oldest first.
     #: Platforms that the source has the image for, this one's first; empty if there is no choice.
     platforms: tuple[Platform, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict, repr=False)  # Of its manifest.
     #: The configuration as it is stored; empty as long as only an engine describes it.
     document: bytes = field(default=b"", repr=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from layerscope.errors import LayerscopeError
@@ -191,6 +192,7 @@ class ManifestPlace(ABC):
         )
         if chosen is not None:
             image = with_platforms(image, chosen, candidates)
+        image = replace(image, annotations=manifest.annotations)
         # A manifest outside an index may have no platform; its configuration has one.
         check_platform(image, asked, self.name)
         return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.image import Image
@@ -24,6 +24,14 @@ Known = Container[int]
 
 #: For each layer, by number, its changeset and rows of regular files in it, without repeats.
 Wanted = Mapping[int, tuple["Changeset", Sequence[int]]]
+
+
+class LayerTars(Protocol):
+    """An image whose layers can be copied; see `ImageReader`."""
+
+    image: Image
+
+    def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]: ...
 
 
 class ImageReader(ABC):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -107,6 +107,7 @@ class Manifest:
 
     config: Descriptor
     layers: tuple[Descriptor, ...]  # Where the layers are, base first.
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ def parse_manifest(document: object) -> Manifest:
     layers = document.get("layers")
     if not isinstance(layers, list):
         raise ManifestError("the manifest has no list of layers")
-    return Manifest(parse_descriptor(document.get("config")), tuple(map(parse_descriptor, layers)))
+    config = parse_descriptor(document.get("config"))
+    return Manifest(config, tuple(map(parse_descriptor, layers)), _annotations(document))
 
 
 def artifact_type(document: object) -> str:
@@ -186,16 +188,20 @@ def parse_descriptor(document: object) -> Descriptor:
         raise ManifestError("a descriptor has no valid digest")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ManifestError("a descriptor has no valid size")
-    given, artifact = document.get("annotations"), document.get("artifactType")
-    annotations = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+    artifact = document.get("artifactType")
     return Descriptor(
         _media_type(document),
         digest,
         size,
-        annotations,
+        _annotations(document),
         _platform(document.get("platform")),
         artifact if isinstance(artifact, str) else "",
     )
+
+
+def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
+    given = document.get("annotations")
+    return {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
 
 
 def _platform(document: object) -> str | None:

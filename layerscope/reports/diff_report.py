@@ -9,6 +9,7 @@ from itertools import takewhile, zip_longest
 from typing import Any
 
 from layerscope.content.line_matching import common_runs
+from layerscope.filesystem.change import aspect_words
 from layerscope.filesystem.compare import Difference, compare_unions
 from layerscope.filesystem.waste import Waste, measure
 from layerscope.images.files.digests import file_digests
@@ -16,7 +17,7 @@ from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
 from layerscope.images.reader import ImageReader, shared_layers
 from layerscope.reports.color import marked, sized
-from layerscope.reports.entry import aspect_words, difference_text, version_document, version_text
+from layerscope.reports.entry import difference_text, version_document, version_text
 from layerscope.reports.inspect_report import image_fields, size_fields
 from layerscope.text import decode, docker_size, one_line, plural, short_id, visible
 

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from layerscope.filesystem.change import Aspect
+from layerscope.filesystem.change import Aspect, aspect_words
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.facts import time_text
 from layerscope.filesystem.stack import Stack
@@ -24,17 +24,6 @@ _TYPE_BITS = {
     EntryType.FIFO: stat.S_IFIFO,
 }
 
-_WORDS = {
-    Aspect.TYPE: "type",
-    Aspect.CONTENT: "content",
-    Aspect.MODE: "mode",
-    Aspect.OWNER: "owner",
-    Aspect.MTIME: "mtime",
-    Aspect.LINK: "link",
-    Aspect.XATTRS: "xattrs",
-    Aspect.DEVICE: "device",
-}
-
 #: The titles of `path_facts`.
 _FACTS = ("Type", "Mode", "Modified", "Written by", "Version")
 
@@ -44,10 +33,6 @@ def mode_text(kind: EntryType, mode: int) -> str:
     if kind >= EntryType.WHITEOUT:
         return f"{kind.label:<10}"
     return stat.filemode(_TYPE_BITS[kind] | mode)
-
-
-def aspect_words(aspects: Aspect) -> list[str]:
-    return [word for aspect, word in _WORDS.items() if aspects & aspect]
 
 
 def mark_text(stack: Stack, row: int) -> str:
@@ -153,7 +138,7 @@ def difference_text(
     if aspects & Aspect.LINK:
         parts.append(f"target {both(link)}")
     rest = (Aspect.XATTRS, Aspect.DEVICE, Aspect.MTIME)
-    parts += [_WORDS[aspect] for aspect in rest if aspects & aspect]
+    parts += [word for aspect in rest for word in aspect_words(aspects & aspect)]
     is_file = second.types[other] == EntryType.FILE and not aspects & Aspect.TYPE
     if is_file and not aspects & Aspect.CONTENT:
         parts.append("content unchanged" if content_known else "content not compared")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from layerscope.filesystem.change import aspect_words
 from layerscope.filesystem.waste_causes import Cause, Causes, Finding, Folded
 from layerscope.reports.color import BOLD, clip, painted, sized
-from layerscope.reports.entry import aspect_words
 from layerscope.text import decode, docker_size, listed, plural, visible
 
 #: What a cause means, in a few words.

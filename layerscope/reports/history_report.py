@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerscope.errors import NotFoundError
-from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.change import Aspect, Change, aspect_words
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.facts import time_text
 from layerscope.filesystem.lookup import Version, path_history
@@ -14,7 +14,7 @@ from layerscope.images.files.digests import settle
 from layerscope.images.loading import Loaded
 from layerscope.images.reader import ImageReader
 from layerscope.reports.color import by_change
-from layerscope.reports.entry import aspect_words, difference_text, version_document, version_text
+from layerscope.reports.entry import difference_text, version_document, version_text
 from layerscope.text import decode, plural, visible
 
 

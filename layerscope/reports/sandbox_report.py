@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.change import Aspect, Change, aspect_words
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.reports.color import marked, sized
-from layerscope.reports.entry import aspect_words, version_document
+from layerscope.reports.entry import version_document
 from layerscope.reports.files_report import listed_rows
 from layerscope.sandbox.rung import Rung
 from layerscope.sandbox.rungs import Tried

@@ -6,13 +6,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from layerscope.filesystem.change import Aspect
+from layerscope.filesystem.change import Aspect, aspect_words
 from layerscope.filesystem.waste import measure
 from layerscope.filesystem.waste_causes import Cause, Causes, Finding
 from layerscope.images.image import Image
 from layerscope.images.loading import Loaded
 from layerscope.reports.color import BOLD, clip, painted, sized
-from layerscope.reports.entry import aspect_words
 from layerscope.reports.findings import WORDS, changed_of, finding_fields, path_text, title_of
 from layerscope.reports.inspect_report import image_fields, size_fields
 from layerscope.reports.layout import terminal_width

@@ -18,7 +18,7 @@ from layerscope.errors import AmbiguousError, UsageError
 from layerscope.images.archives.packing import packed
 from layerscope.images.archives.writing import PackedImage, archive_pieces, named
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader
+from layerscope.images.reader import ImageReader, LayerTars
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.transfer.push_sources import opened_source
 from layerscope.transfer.shared_layers import base_of, best_base, left_out
@@ -46,10 +46,7 @@ def load_images(engine: Engine, source: str, progress: Progress) -> Iterator[Loa
 def _load_one(engine: Engine, source: str, progress: Progress) -> Loaded:
     if isinstance(engine, EmbeddedEngine):
         with closing(open_image(source, progress)) as reader:
-            reference = reference_of(reader.image.reference)
-            progress.what = "Loading the image"
-            identifier = import_image(engine.store, reader, reference, progress)
-        return Loaded(identifier, "" if reference is None else str(reference))
+            return send_to(engine, reader, progress)[0]
     if not isinstance(engine, DockerEngine):
         raise UsageError(f"{engine.name} cannot load images.", "Choose another with --engine.")
     with _packed(engine, source, progress) as (image, name):
@@ -102,8 +99,13 @@ def _whole(engine: DockerEngine, reader: ImageReader, progress: Progress) -> Ite
         yield image
 
 
-def send_to(engine: Engine, reader: ImageReader, progress: Progress) -> tuple[Loaded, int]:
-    """Loads an image of another engine; returns how many of its layers did not have to be sent."""
+def send_to(engine: Engine, reader: LayerTars, progress: Progress) -> tuple[Loaded, int]:
+    """Loads an image of any place; returns how many of its layers an engine took from its own."""
+    if isinstance(engine, EmbeddedEngine):
+        reference = reference_of(reader.image.reference)
+        progress.what = "Loading the image"
+        identifier = import_image(engine.store, reader, reference, progress)
+        return Loaded(identifier, "" if reference is None else str(reference)), 0
     if not isinstance(engine, DockerEngine):
         raise UsageError(f"{engine.name} cannot load images.", "Name another engine.")
     layers = [layer.diff_id for layer in reader.image.layers]

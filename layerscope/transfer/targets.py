@@ -45,7 +45,7 @@ class FileTarget(Target):
             return super().lacks(image, layers, check)
         return tuple(not holds(self._place.path, layer, check) for layer in layers)
 
-    def put(self, image: PackedImage, reference: Reference) -> str:
+    def put(self, image: PackedImage, reference: Reference | None) -> str:
         ref = self._place.ref
         if not ref:
             image = named(image, reference)

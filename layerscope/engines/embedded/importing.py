@@ -12,7 +12,7 @@ from layerscope.engines.embedded.store import Read, Store
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.image import missing_text
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader
+from layerscope.images.reader import LayerTars
 from layerscope.oci.config import ConfigError, parse_config
 from layerscope.oci.manifest import OCI_LAYERS, Descriptor
 from layerscope.oci.reference import Reference
@@ -99,7 +99,7 @@ class Importer:
 
 def import_image(
     store: Store,
-    reader: ImageReader,
+    reader: LayerTars,
     reference: Reference | None,
     progress: Progress,
     on_layer: OnLayer = lambda *_: None,

@@ -15,7 +15,7 @@ from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.archives.writing import Blob, PackedImage
 from layerscope.images.image import Image, missing_text
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader
+from layerscope.images.reader import LayerTars
 from layerscope.oci.compression import gzipped, zstandard_of
 from layerscope.oci.manifest import (
     OCI_CONFIG,
@@ -36,12 +36,12 @@ _HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
 
 @contextmanager
 def packed(
-    reader: ImageReader,
+    reader: LayerTars,
     progress: Progress,
     compression: str | None = None,
     layers: int | None = None,
     omitted: int = 0,
-    below: ImageReader | None = None,
+    below: LayerTars | None = None,
 ) -> Iterator[PackedImage]:
     """An image with its layers in files without a name, while the block runs.
 
@@ -70,7 +70,7 @@ def packed(
         for place, those in places:
             for _, read in place.tars(progress, those):
                 file, before = files.enter_context(spooled()), progress.done
-                diff_id, descriptor, blob = _copied(read, file, compression, progress)
+                diff_id, descriptor, blob = copied(read, file, compression, progress)
                 found[diff_id] = descriptor, blob
                 if diff_id in without:
                     found[diff_id] = _plain(diff_id, progress.done - before), None
@@ -146,7 +146,7 @@ def spooled() -> Iterator[IO[bytes]]:
         yield file
 
 
-def _copied(
+def copied(
     read: Read, file: IO[bytes], compression: str | None, progress: Progress
 ) -> tuple[str, Descriptor, Blob]:
     """Copies a layer's tar to a file; returns its diff_id, and what the file has."""

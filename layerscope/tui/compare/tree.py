@@ -58,8 +58,8 @@ class PairRows(FileRows):
         return right(text, size)
 
     def _target(self, version: int, room: int, colors: Palette) -> Line:
+        from layerscope.filesystem.change import aspect_words
         from layerscope.filesystem.pair import aspects_of
-        from layerscope.reports.entry import aspect_words
 
         stack = self.rows.view.stack
         line = super()._target(version, room, colors)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from textual import events
 from textual.widget import Widget
 
-from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.change import Aspect, Change, aspect_words
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.lookup import Version, path_history
 from layerscope.images.files.version_diff import Side, settle_versions
-from layerscope.reports.entry import aspect_words
 from layerscope.text import docker_size, visible
 from layerscope.tui.destinations import Place
 from layerscope.tui.diff.screen import DiffScreen
