@@ -162,6 +162,9 @@ class Explorer:
         else:
             make = partial(self._view, self._stack, step.layer, self.union)
             self._files.show(self._stack, make)
+            if not self._files.busy:
+                # Now, so that title and files are sent together.
+                self.show_counts()
 
     def entered(self, *, files: bool) -> None:
         """Notes which cursor the user moves: that of the files, or that of the layers."""

@@ -186,6 +186,7 @@ class PanedScreen(AppScreen[None]):
 
     def action_toggle_union(self) -> None:
         self.explorer.toggle_union()
+        self.refresh_bindings()
 
     def action_show_kind(self, name: str) -> None:
         self.files.hide(Change[name.upper()])

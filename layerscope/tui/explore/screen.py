@@ -110,10 +110,11 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "main.union",
             "t",
             "toggle_union",
-            "Merged",
+            "Merged view",
             "Show one layer, or the merged view up to it",
             lambda self: self._no_files("The merged view is one of layers"),
             "layers files",
+            label_now=lambda self: "This layer" if self.explorer.union else "Merged view",
         ),
         Key(
             "main.waste",
@@ -576,3 +577,4 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.explorer.go_to(goal)
         self.go(self.layer_list if goal.path is None else self.files)
         self._came.clear()
+        self.refresh_bindings()

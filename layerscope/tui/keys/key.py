@@ -34,6 +34,8 @@ class Key:
     rank: int = USUAL  # Its place in the key bar: `FIRST`, `USUAL`, `LAST` or `ALWAYS`.
     #: A common label for adjacent keys; the key bar shows them as one.
     group: str = ""
+    #: Takes the owner; returns the label for what the key would do now, where that changes.
+    label_now: Callable[[Any], str] | None = None
     priority: bool = False  # Whether it is handled before the focused widget.
 
     @property

@@ -16,6 +16,7 @@ from layerscope.tui.base_app import app_of
 from layerscope.tui.keys.key import ALWAYS, LAST, USUAL, Key, find_key, keys_of, why_not
 from layerscope.tui.rows.bar import Bar
 from layerscope.tui.rows.format import Line
+from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import sentence
 
 #: The cells that hints take at least, and that one without a place of its own takes at most.
@@ -46,8 +47,6 @@ class _Hint:
     pressed: str
     rank: int
     near: bool  # Whether the focused pane has the key, and not its screen.
-    #: Whether it cannot be used now: it keeps its place, so that no other hint moves with the row.
-    blank: bool = False
 
     @property
     def cells(self) -> int:
@@ -85,7 +84,7 @@ class KeyBar(Bar):
         colors = app_of(self).palette
         self._spans = []
         hinted, others = self._keys()
-        hints = self._hints(hinted)
+        hints = self._hints(hinted, stay=True)
         # Keys that all panes share stay at the right; the others fill the left.
         room = width
         here: list[_Hint] = []
@@ -115,9 +114,6 @@ class KeyBar(Bar):
                 line.append((" " * room, colors.muted))
                 used += room
             used += hint.cells
-            if hint.blank:
-                line.append((" " * hint.cells, colors.muted))
-                continue
             self._spans.append((used - hint.cells, used, hint.pressed))
             line += [(f" {hint.keys}", bold), (f" {hint.text} ", colors.muted)]
         return line
@@ -145,24 +141,30 @@ class KeyBar(Bar):
         hinted = [each for each in ordered if each.key.hinted_in(pane)]
         return hinted, [each for each in ordered if not each.key.hinted_in(pane) and _acts(each)]
 
-    def _hints(self, found: Iterable[_Found]) -> list[_Hint]:
-        """The hints of keys that can be used now, or by the pane; a group of keys is one hint."""
+    def _hints(self, found: Iterable[_Found], *, stay: bool = False) -> list[_Hint]:
+        """The hints of keys that can be used now; a group of keys is one hint.
+
+        If they `stay`, so do those that the row under the cursor rules out: pressed, they say why,
+        and no hint moves with the row.
+        """
         app = app_of(self)
+        pane = self.screen.focused
+        stay = stay and isinstance(pane, RowView) and pane.HAS_CURSOR and pane.row_count > 0
         hints: dict[str, _Hint] = {}
         for each in found:
             key = each.key
-            near = each.node is self.screen.focused
-            blank = bool(why_not(each.node, each.binding.action))
-            own = near or key.hint == self._pane
-            if blank and (key.rank != USUAL or not own or key.group):
+            near = each.node is pane
+            stays = stay and key.rank == USUAL and (near or key.hint == self._pane)
+            if why_not(each.node, each.binding.action) and (key.group or not stays):
                 continue
             shown = app.get_key_display(each.binding)
             name = key.group or key.id
             if name in hints:
                 hints[name] = replace(hints[name], keys=f"{hints[name].keys} {shown}")
             else:
-                text = sentence(key.group or key.label, app.glyphs)
-                hints[name] = _Hint(shown, text, each.binding.key, key.rank, near, blank)
+                label = key.label_now(each.node) if key.label_now else key.label
+                text = sentence(key.group or label, app.glyphs)
+                hints[name] = _Hint(shown, text, each.binding.key, key.rank, near)
         return list(hints.values())
 
 

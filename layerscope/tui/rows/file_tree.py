@@ -13,7 +13,7 @@ from layerscope.text import visible
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.file_rows import FileRows
-from layerscope.tui.rows.format import Heading, Line, tail
+from layerscope.tui.rows.format import Heading, Line, cells, left, tail
 from layerscope.tui.rows.regroup import Wanted
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import SEPARATOR
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from layerscope.filesystem.stack import Stack
     from layerscope.filesystem.view import View
     from layerscope.patterns import PathPattern
+
+#: The cells of the path in the border are a multiple of this.
+_PATH_STEP = 16
 
 #: Trees up to this size are searched in the foreground, within a few milliseconds.
 _SMALL = 20_000
@@ -50,6 +53,7 @@ class TreeSpot:
 class FileTree(RowView, heading="In file trees"):
     HEADER_ROWS = 1
     KEEPS_HEADER = True
+    CURSOR = 24
     KEYS = (
         Key("files.expand", "l,right", "expand", "Expand a folder, or go into it"),
         Key("files.collapse", "h,left", "collapse", "Collapse, or go to the folder above"),
@@ -132,7 +136,9 @@ class FileTree(RowView, heading="In file trees"):
         return max(1, self.size.width - 2)
 
     def _subtitle(self) -> str:
-        return tail(self.path_text, self.path_room) if self.shows_cursor else ""
+        path = tail(self.path_text, self.path_room) if self.shows_cursor else ""
+        # In steps, so that the line behind it is seldom sent again.
+        return left(path, min(self.path_room, -(-cells(path) // _PATH_STEP) * _PATH_STEP))
 
     def clear(self, *placeholder: tuple[str, str]) -> None:
         self._idle = True

@@ -36,7 +36,6 @@ _VARIABLES = {
     "ls-faint": ("#767676", "#8a8a8a"),
     "ls-cursor": ("#005f87", "#afd7ff"),
     "ls-cursor-blur": ("#303030", "#dadada"),
-    "ls-cursor-text": ("#ffffff", "#121212"),
     "input-selection-background": ("#005f87", "#afd7ff"),
 }
 
@@ -242,7 +241,8 @@ def _of_colors(theme: Theme, variables: Mapping[str, str]) -> Palette:
         removed_part=part("error"),
         added_part=part("success"),
         cursor=Style(
-            color=_readable(known("ls-cursor-text", foreground), 4.5, cursor).rich_color,
+            # The same as elsewhere if it can be read: then only the background has to be sent.
+            color=_readable(foreground, 4.5, cursor).rich_color,
             bgcolor=cursor.rich_color,
         ),
         cursor_blur=Style(bgcolor=blurred.rich_color),

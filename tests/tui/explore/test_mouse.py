@@ -117,7 +117,8 @@ async def test_keys_in_the_bar_can_be_clicked(drive: Drive) -> None:
     async with drive() as ui:
         for _ in range(2):
             united = "merged view of" in ui.text
-            await click(ui, "keys", ui.lines[-1].index("t Merged"), 0)
+            label = "t This layer" if united else "t Merged view"
+            await click(ui, "keys", ui.lines[-1].index(label), 0)
             assert ("merged view of" in ui.text) is not united
         await click(ui, "keys", ui.lines[-1].index("/ Filter"), 0)
         assert ui.focus == "filter"

@@ -112,7 +112,7 @@ async def test_zoom_gives_a_pane_the_whole_screen(drive: Drive, key: str) -> Non
         assert shown(ui) == [ui.focus]
         await ui.press("escape")
         assert len(shown(ui)) == 3 or ui.focus == "images"
-        await ui.press("2")
+        await ui.walk("2")
         assert ui.text == before
 
 
@@ -208,7 +208,7 @@ async def test_keys_can_be_mapped_anew(drive: Drive) -> None:
         ui.app.set_keymap({"main.union": "x"})
         await ui.press("x")
         assert "merged view of" in ui.text
-        assert "x Merged" in ui.lines[-1]
+        assert "x This layer" in ui.lines[-1]
         await ui.press("t")
         assert "merged view of" in ui.text
 

@@ -121,7 +121,7 @@ async def test_remapped_keys_work_and_are_shown(drive: Drive) -> None:
     async with drive(keymap={"main.union": "x", "main.filter": "f3,ampersand"}) as ui:
         await ui.press("x")
         assert "merged view of" in ui.text
-        assert "x Merged" in ui.lines[-1]
+        assert "x This layer" in ui.lines[-1]
         assert "f3 & Filter" in ui.lines[-1] or "f3 Filter" in ui.lines[-1]
         await ui.press("t")
         assert "merged view of" in ui.text

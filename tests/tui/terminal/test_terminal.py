@@ -291,7 +291,7 @@ def test_settings_apply_and_what_is_wrong_is_told(
     assert b"\x1b[?1003h" not in ui.output
     ui.keys("X")
     ui.until("merged view of")
-    assert "X Merged" in ui.text
+    ui.until("X This layer")
     ui.keys("q")
     assert ui.wait() == 0
     # It is repeated on the terminal.
