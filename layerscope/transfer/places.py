@@ -11,7 +11,7 @@ from layerscope.config import store_folder
 from layerscope.engines.address import EMBEDDED
 from layerscope.engines.sources import FILES, split_archive
 from layerscope.errors import UsageError
-from layerscope.images.archives.writing import PackedImage, check_absent, is_layout
+from layerscope.images.archives.writing import Blob, PackedImage, check_absent, is_layout
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.text import visible
 
@@ -83,6 +83,12 @@ class Target:
     def whole_index(self) -> bool:
         """Whether the image keeps the id that it has in its index, of which this is a part."""
         return False
+
+    #: Whether it takes each layer as soon as it is here, by `unpack`.
+    unpacks = False
+
+    def unpack(self, layer: Blob, source: str, check: Check) -> None:
+        """Takes a verified layer of an image; called by several threads."""
 
     def put(self, image: PackedImage, reference: Reference) -> str:
         """Takes an image, and returns its id there."""

@@ -17,6 +17,7 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.oci.manifest import Descriptor
 from layerscope.oci.reference import Reference
 from layerscope.text import short_id, visible
+from layerscope.transfer.events import ENDED
 from layerscope.transfer.parallel import in_parallel
 from layerscope.transfer.places import Target
 from layerscope.transfer.recorder import Recorder
@@ -46,12 +47,11 @@ def pull_by_registry(
             reference.domain, reference.path, patience=PATIENCE, insecure=request.insecure
         )
         with closing(client):
-            image = _Pull(client, reference, request, recorder, cancellation)
-            name = target.put(image.packed(kept, target), reference)
+            image = _Pull(client, reference, request, target, recorder, cancellation)
+            name = target.put(image.packed(kept), reference)
             image.warn_if_moved()
     where = target.finish()
     kept.forget()
-    kept.close()
     return name, where
 
 
@@ -61,12 +61,14 @@ class _Pull:
         client: RegistryClient,
         reference: Reference,
         request: TransferRequest,
+        target: Target,
         recorder: Recorder,
         cancellation: Cancellation,
     ) -> None:
         """Finds the image in its registry."""
         self._client = client
         self._reference = reference
+        self._target = target
         self._recorder = recorder
         self._known = KnownBlobs()
         self._cancellation = cancellation
@@ -81,33 +83,42 @@ class _Pull:
         self._found = finder.find()
         recorder.digest = self._found.top.digest
 
-    def packed(self, kept: KeptBlobs, target: Target) -> PackedImage:
+    def packed(self, kept: KeptBlobs) -> PackedImage:
         """The image with all blobs that the target needs, verified."""
         found = self._found
         layers = found.manifest.layers
-        needed = target.lacks(found.image, layers, self._cancellation.check)
+        needed = self._target.lacks(found.image, layers, self._cancellation.check)
         wanted = {each.digest: each for each, lacks in zip(layers, needed, strict=True) if lacks}
         for each in {layer.digest: layer for layer in layers}.values():
             self._recorder.layer(
                 row_of(each.digest), "waiting" if each.digest in wanted else "exists"
             )
         kept.check_space(list(wanted.values()))
-        fetches = [self._fetch(kept, each) for each in wanted.values()]
-        blobs = in_parallel(fetches, self._cancellation)
-        whole = target.whole_index()
-        return packed_image(found, blobs, whole_index=whole)
+        # The largest first, so that none of them is alone in the end.
+        largest = sorted(wanted.values(), key=lambda each: each.size, reverse=True)
+        fetched = in_parallel([self._fetch(kept, each) for each in largest], self._cancellation)
+        blobs = {blob.digest: blob for blob in fetched}
+        whole = self._target.whole_index()
+        return packed_image(found, [blobs[each] for each in wanted], whole_index=whole)
 
     def _fetch(self, kept: KeptBlobs, layer: Descriptor) -> Callable[[Check], Blob]:
         row = row_of(layer.digest)
 
+        unpacks = self._target.unpacks
+
         def report(state: State, current: int, text: str) -> None:
-            self._recorder.layer(row, state, current, layer.size, text or None)
+            now = "extracting" if unpacks and state in ENDED else state
+            self._recorder.layer(row, now, current, layer.size, text or None)
 
         def fetch(check: Check) -> Blob:
             what = f"layer {short_id(layer.digest)}"
             blob = kept.fetch(Fetch(self._client, layer, what, report, check))
             # A push to another repository there can mount it.
             self._known.seen(self._client.domain, self._client.repository, layer.digest)
+            if unpacks:
+                self._target.unpack(blob, str(self._reference), check)
+                kept.drop(blob.digest)
+                self._recorder.layer(row, "done")
             return blob
 
         return fetch

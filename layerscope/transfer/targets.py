@@ -13,6 +13,7 @@ from layerscope.engines.embedded.store import Store
 from layerscope.engines.engine import Engine
 from layerscope.errors import EngineError
 from layerscope.images.archives.writing import (
+    Blob,
     PackedImage,
     holds,
     is_layout,
@@ -21,13 +22,11 @@ from layerscope.images.archives.writing import (
     write_layout,
 )
 from layerscope.images.image import Image
-from layerscope.images.layer_stream import Read, tar_reader
+from layerscope.images.layer_stream import tar_reader
 from layerscope.images.registry.client import Check
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.config import parse_config
 from layerscope.oci.manifest import MAX_DOCUMENT, Descriptor
 from layerscope.oci.reference import Reference, parse_reference
-from layerscope.records import go_json
 from layerscope.text import short_id
 from layerscope.transfer.places import Place, Target, check_place, parse_place
 
@@ -73,10 +72,11 @@ class StoreTarget(Target):
     """layerscope's own store, which keeps layers uncompressed, as their diff_ids name them."""
 
     name = f"{EMBEDDED}:"  # With what it has taken last, as a source.
+    unpacks = True
 
-    def __init__(self, ref: str, cancellation: Cancellation) -> None:
+    def __init__(self, ref: str) -> None:
         self._ref = ref
-        self._cancellation = cancellation
+        self._wanted: set[str] = set()  # The diff_ids of an image.
         self._stack = ExitStack()
         self._importer = self._stack.enter_context(Importer(Store()))
 
@@ -84,18 +84,23 @@ class StoreTarget(Target):
         return True  # So that the digest that it was pulled by is known later.
 
     def lacks(self, image: Image, layers: Sequence[Descriptor], check: Check) -> tuple[bool, ...]:
+        self._wanted = {layer.diff_id for layer in image.layers}
         return tuple(not self._importer.has(layer.diff_id) for layer in image.layers)
+
+    def unpack(self, layer: Blob, source: str, check: Check) -> None:
+        with layer.opened() as read:
+
+            def checked(size: int) -> bytes:
+                check()
+                return read(size)
+
+            tar = tar_reader(checked, source, layer.digest)
+            self._importer.add_layer(tar, self._wanted)
 
     def put(self, image: PackedImage, reference: Reference) -> str:
         blobs = {blob.digest: blob for blob in image.blobs}
         with blobs[image.config.digest].opened() as read:
             document = b"".join(iter(partial(read, MAX_DOCUMENT), b""))
-        wanted = set(parse_config(go_json(document)).diff_ids)
-        for layer in image.layers:
-            if (blob := blobs.get(layer.digest)) is not None:
-                with blob.opened() as read:
-                    tar = tar_reader(self._checked(read), str(reference), layer.digest)
-                    self._importer.add_layer(tar, wanted)
         pulled = f"{reference.repository}@{image.top.digest}"
         name = parse_reference(self._ref) if self._ref else reference
         # As with `docker pull`, a digest names an image, and moves no tag.
@@ -107,13 +112,6 @@ class StoreTarget(Target):
     def finish(self) -> str:
         return self.name
 
-    def _checked(self, read: Read) -> Read:
-        def checked(size: int) -> bytes:
-            self._cancellation.check()
-            return read(size)
-
-        return checked
-
     def close(self) -> None:
         self._stack.close()
 
@@ -124,7 +122,7 @@ def target_of(text: str, engine: Engine | None, cancellation: Cancellation) -> T
     if place is not None and place.form != EMBEDDED:
         return FileTarget(place, cancellation)
     if place is not None or (engine is not None and engine.own_store):
-        return StoreTarget(place.ref if place is not None else "", cancellation)
+        return StoreTarget(place.ref if place is not None else "")
     # Not at the top: where no engine is asked, its client is not needed.
     from layerscope.engines.docker import DockerEngine
     from layerscope.transfer.engine_target import EngineTarget

@@ -59,7 +59,7 @@ class Fetch:
 
 
 class KeptBlobs:
-    """The blobs of one transfer. They are open until `close`, and gone after `forget`."""
+    """The blobs of one transfer. They are kept open, and are gone after `forget` or `drop`."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises LayerscopeError if the folder cannot be made."""
@@ -111,16 +111,17 @@ class KeptBlobs:
         return Blob(digest, size, opened, fd)
 
     def forget(self) -> None:
-        """Removes the blobs of this transfer, which are where they should be."""
-        for digest, fd in self._open.items():
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(fd), self._path(digest).stat()):
-                    self._path(digest).unlink()
+        """Removes and closes the blobs of this transfer, which are where they should be."""
+        for digest in list(self._open):
+            self.drop(digest)
 
-    def close(self) -> None:
-        for fd in self._open.values():
-            os.close(fd)
-        self._open.clear()
+    def drop(self, digest: str) -> None:
+        """As `forget`, of one blob."""
+        fd = self._open.pop(digest)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(fd), self._path(digest).stat()):
+                self._path(digest).unlink()
+        os.close(fd)
 
     def _completed(self, fd: int, wanted: Fetch) -> int:
         """Fetches what a file lacks; returns its descriptor, or that of a new file in its place."""

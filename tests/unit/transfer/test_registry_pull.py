@@ -134,6 +134,25 @@ def test_a_pull(puller: Puller, tmp_path: Path) -> None:
         assert counts[-1]["current"] == counts[-1]["total"] == len(layer)
 
 
+def test_a_pull_into_our_own_store_unpacks_each_layer_as_it_comes(
+    puller: Puller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAYERSCOPE_STORE", str(tmp_path / "store"))
+    puller.registry.when(f"blobs/{digest_of(LAYERS[1])}", cut_after(1000), 1)
+    pulled = puller.pull(target="embedded:")
+    reader = open_image(pulled.source)
+    diff_ids = [layer.diff_id for layer in reader.image.layers]
+    reader.close()
+    for layer, diff_id in zip(LAYERS, diff_ids, strict=True):
+        stored = tmp_path / "store/blobs/sha256" / diff_id[7:]
+        assert stored.read_bytes() == gzip.decompress(layer)
+        ends = ["downloading", "verifying", "extracting", "done"]
+        assert pulled.states(layer)[-4:] == ends
+    # What is unpacked is kept no longer.
+    assert puller.kept == {}
+    assert not list((tmp_path / "store/leases").iterdir())
+
+
 MISBEHAVING: dict[str, tuple[Behaviour, int, str]] = {
     "429": (answer(429, Retry_After="0"), 2, "the registry answered 429"),
     "a date": (answer(429, X_Retry_After=str(int(time.time()) - 5)), 2, "answered 429"),
