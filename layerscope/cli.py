@@ -316,7 +316,7 @@ COMMANDS: dict[str, Command] = {
             *("--target", "--build-arg"),
             ("--platform", "such as linux/arm64; the engine's own by default"),
             *("--label", ("--no-cache", "run every step"), "--pull", "--network", "--secret"),
-            *("--ignorefile", "--export", "--again"),
+            *("--ssh", "--ignorefile", "--export", "--again"),
             (
                 "--dry-run",
                 "build nothing: show the builder, what the Dockerfile offers, what would be sent",

@@ -151,6 +151,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--message": value("TEXT", "a note in the image's history"),
     "--memory": value("SIZE", "memory that the command may take, such as 512MB", type=size),
     "--name": value("NAME", "in the embedded store: what to call the container that keeps changes"),
+    "--ssh": repeated("ID", "an SSH agent for RUN --mount=type=ssh: default, or ID=SOCKET"),
     "--network": value("MODE", "of RUN steps: default, host, none"),
     "--no-buildkit": unless("buildkit", "do not run docker buildx"),
     "--no-builds": unless("builds", "do not report what the last build of FILE wasted"),

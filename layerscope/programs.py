@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from layerscope.bounded import SMALL
 
 _CHUNK = 1 << 16
+_PERIOD = 0.2  # Seconds between two checks whether the output is still wanted.
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,12 +48,13 @@ def run(
     folder: Path | None = None,
     group: bool = False,
     environment: Mapping[str, str] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bytes, bytes]:
     """Runs a program; returns its exit code, its output, and its errors if they are wanted.
 
     `given` is what it reads; `environment` is this process's by default. `group` puts it into a
     process group of its own, so that what it started ends with it; it cannot ask anything on the
-    terminal then.
+    terminal then. `check` is called now and then, and raises to stop it.
 
     Raises OSError if it cannot be started, and OutputError if it was killed.
     """
@@ -72,7 +74,7 @@ def run(
     streams = [each for each in (process.stdout, process.stderr) if each is not None]
     found = {stream.fileno(): bytearray() for stream in streams}
     try:
-        _read_all(found, time.monotonic() + seconds, most)
+        _read_all(found, time.monotonic() + seconds, most, check)
         code = process.wait(seconds)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -107,7 +109,9 @@ def end_with_parent(parent: int) -> bool:
     return os.getppid() == parent
 
 
-def _read_all(found: dict[int, bytearray], until: float, most: int) -> None:
+def _read_all(
+    found: dict[int, bytearray], until: float, most: int, check: Callable[[], None]
+) -> None:
     poll = select.poll()
     for fd in found:
         poll.register(fd, select.POLLIN)
@@ -116,7 +120,8 @@ def _read_all(found: dict[int, bytearray], until: float, most: int) -> None:
         wait = until - time.monotonic()
         if wait <= 0:
             raise subprocess.TimeoutExpired("", 0)
-        for fd, _ in poll.poll(wait * 1000):
+        check()
+        for fd, _ in poll.poll(min(wait, _PERIOD) * 1000):
             piece = os.read(fd, _CHUNK)
             found[fd] += piece
             if len(found[fd]) > most:

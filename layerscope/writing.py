@@ -251,15 +251,20 @@ def _lock(fd: int) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that only this user can read, removed when the block ends; raises OSError."""
+def temporary_folder(above: Path | None = None) -> Iterator[Path]:
+    """A folder that only this user can read, removed when the block ends; raises OSError.
+
+    It is made in `above`, by default the host's folder for temporary files.
+    """
     # Not at the top: most commands make no folder, and these take long to import.
     import shutil
     import tempfile
 
-    remove_dead_folders()
+    if above is not None:
+        above.mkdir(parents=True, exist_ok=True, mode=0o700)
+    remove_dead_folders(above)
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=above))
         lock = os.open(folder, _FOLDER)
         _lock(lock)
         # Before it was locked, another process may have thought that nobody needs it.
@@ -273,12 +278,12 @@ def temporary_folder() -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_dead_folders() -> None:
+def remove_dead_folders(above: Path | None = None) -> None:
     """Removes the temporary folders that processes of this user left when they were killed."""
     import shutil
     import tempfile
 
-    above = tempfile.gettempdir()
+    above = above or Path(tempfile.gettempdir())
     with contextlib.suppress(OSError), os.scandir(above) as entries:
         names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
         for name in names:

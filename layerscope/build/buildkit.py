@@ -164,6 +164,7 @@ def _arguments(request: BuildRequest, iid: Path) -> list[str]:
         arguments.append(f"--build-arg={name}" if value is None else f"--build-arg={name}={value}")
     arguments += [f"--label={name}={value}" for name, value in (request.labels or {}).items()]
     arguments += [f"--secret={secret}" for secret in request.secrets]
+    arguments += [f"--ssh={agent}" for agent in request.ssh]
     values = {"target": request.target, "platform": request.platform, "network": request.network}
     values["builder"] = request.instance
     arguments += [f"--{flag}={value}" for flag, value in values.items() if value]

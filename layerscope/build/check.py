@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerscope.build.fields import (
+    checked_agent,
     context_folder,
     dockerfile_of,
     file_of,
@@ -44,6 +45,7 @@ class WrittenBuild:
     build_args: Sequence[str] = ()  # `NAME=VALUE`, or `NAME` for the value from the environment.
     labels: Sequence[str] = ()  # `NAME=VALUE`.
     secrets: Sequence[str] = ()
+    ssh: Sequence[str] = ()  # `ID` or `ID=SOCKET`.
     platform: str = ""
     network: str = ""
     builder: str = ""  # One of `BUILDERS`; empty for `auto`.
@@ -114,6 +116,7 @@ def check_build(
     target = take("target", lambda: target_of(written.target, names), "")
     arguments = take("build_args", lambda: dict(map(pair_of, written.build_args)), no_pairs)
     secrets = take("secrets", lambda: parse_secrets(written.secrets, folder), no_secrets)
+    agents = take("ssh", lambda: tuple(map(checked_agent, written.ssh)), no_tags)
     labels = take("labels", lambda: dict(map(pair_of, written.labels)), no_pairs)
     platform = take("platform", lambda: platform_of(written.platform), "")
     network = take("network", lambda: network_of(written.network), "")
@@ -135,6 +138,7 @@ def check_build(
         pull=written.pull,
         network=network,
         secrets=tuple(map(str, secrets)),
+        ssh=agents,
         ignore_file=rules,
         text=written.text,
         export=written.export,
@@ -179,6 +183,7 @@ def written_of(request: BuildRequest, folder: Path | None = None) -> WrittenBuil
         build_args=[name if value is None else f"{name}={value}" for name, value in arguments],
         labels=[f"{name}={value}" for name, value in (request.labels or {}).items()],
         secrets=request.secrets,
+        ssh=request.ssh,
         platform=request.platform,
         network=request.network,
         builder=f"{request.builder}:{request.instance}".removesuffix(":"),
@@ -198,8 +203,8 @@ def filled(written: WrittenBuild, last: WrittenBuild) -> WrittenBuild:
 #: What `--again` takes from the last build.
 _AGAIN = frozenset(
     (
-        *("tags", "target", "build_args", "labels", "secrets", "platform", "network", "builder"),
-        "ignore_file",
+        *("tags", "target", "build_args", "labels", "secrets", "ssh", "platform", "network"),
+        *("builder", "ignore_file"),
     )
 )
 

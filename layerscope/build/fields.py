@@ -179,6 +179,26 @@ def _named(names: list[str], count: int) -> str:
     return f"stages 0 to {count - 1}" if count > 1 else "one stage"
 
 
+def agent_of(text: str) -> tuple[str, str]:
+    """The id of an SSH agent and its socket, as `docker build --ssh` takes them.
+
+    Raises UsageError if there is no socket.
+    """
+    name, _, path = text.partition("=")
+    path = os.path.realpath(path or os.environ.get("SSH_AUTH_SOCK", ""))
+    if not name or not _is(Path(path).is_socket):
+        raise UsageError(
+            f"There is no SSH agent for --ssh {visible(text)}.",
+            "Start one with ssh-agent, or write ID=SOCKET.",
+        )
+    return name, path
+
+
+def checked_agent(text: str) -> str:
+    name, path = agent_of(text)
+    return f"{name}={path}"
+
+
 def words_of(text: str) -> list[str]:
     """Words separated by spaces, quoted as in a shell.
 

@@ -35,6 +35,7 @@ class BuildRequest(Record, frozen=True):
     network: str = ""  # Network of RUN instructions, such as `host`; empty for the engine's choice.
     #: As `docker build --secret` takes them: `id=x,src=FILE`, `id=x,env=NAME`.
     secrets: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()  # SSH agents, as `docker build --ssh` takes them: `ID[=SOCKET]`.
     #: Text of a Dockerfile that is not a file; bytes that are not UTF-8 are lone surrogates.
     text: str | None = None
     ignore_file: str = ""  # A file with the rules of the context, absolute; empty for its own.

@@ -100,6 +100,7 @@ def _written(arguments: argparse.Namespace) -> WrittenBuild:
         build_args=arguments.build_arg,
         labels=arguments.label,
         secrets=arguments.secret,
+        ssh=arguments.ssh,
         platform=arguments.platform or "",
         network=arguments.network or "",
         builder=_builder(arguments),

@@ -7,6 +7,7 @@ import json
 import os
 import posixpath
 import random
+import socket
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -371,6 +372,46 @@ def test_mounts_of_a_command_leave_nothing_in_its_layer(
     workshop.write({"d/f": "changed"})
     other = workshop.built(f"{base}RUN {mounts} {script}; busybox cp /cache/c /copied\n")
     assert workshop.files(other.image)["/copied"][4] == b"1\n1\n"
+
+
+def test_mounts_of_stages_and_of_an_agent(
+    docker_debian: Engine, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workshop.write({"busybox": find_program("busybox").read_bytes(), "f": "of the stage"})
+    (workshop.context / "busybox").chmod(0o755)
+    shell = "COPY busybox /bin/busybox\nCOPY busybox /bin/sh\nENV PATH=/bin\n"
+    first = "FROM scratch AS first\nCOPY --chown=7:8 --chmod=640 f /d/f\nCOPY f /d/deep/f\n"
+    workshop.built(first, tags=("image:1",))
+    mounts = (
+        "--mount=from=first,source=/d,target=/stage "
+        "--mount=type=bind,from=image:1,source=d/deep,target=/image,rw "
+        "--mount=type=cache,from=first,source=d,target=/cache"
+    )
+    script = (
+        "busybox stat -c '%u %g %a %n' /stage/f; busybox cat /image/f /cache/f; "
+        "echo more > /image/f; echo more >> /cache/f; ! echo x > /stage/f"
+    )
+    dockerfile = f"{first}FROM scratch\n{shell}RUN {mounts} {script}\n"
+    built = workshop.built(dockerfile)
+    log = [each["text"] for each in built.events if each["event"] == "log"]
+    assert log[0] == "7 8 640 /stage/f"
+    assert log[1].startswith("of the stageof the stage")
+    paths = workshop.files(built.image)
+    assert {path: paths[path][0] for path in ("/stage", "/image", "/cache") if path in paths} == {}
+    # The cache keeps what was written to it, and the image does not.
+    again = workshop.built(dockerfile, no_cache=True)
+    log = [each["text"] for each in again.events if each["event"] == "log"]
+    assert log[1] == "of the stageof the stagemore"
+    mount = "--mount=from=first,source=x,target=/x"
+    missing = workshop.build(f"{first}FROM scratch\n{shell}RUN {mount} true\n")
+    assert "x is not in first" in missing.problem
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        mount = "RUN --mount=type=ssh,required busybox test -S $SSH_AUTH_SOCK"
+        dockerfile = f"FROM scratch\n{shell}{mount}\n"
+        assert "default is needed" in workshop.build(dockerfile).problem
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        workshop.built(dockerfile, ssh=("default",))
 
 
 def test_a_command_that_fails_ends_the_build_with_its_code(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,12 @@ from layerscope.build.embedded.images import StepImages
 from layerscope.build.embedded.metadata import METADATA, Scope, StepError, workdir_of
 from layerscope.build.embedded.sources import (
     ContextSource,
+    Origin,
     is_wild,
     resolve,
 )
 from layerscope.build.embedded.state import State, StoredLayer, time_of
-from layerscope.build.fields import REMOTE
+from layerscope.build.fields import REMOTE, agent_of
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
@@ -70,6 +71,7 @@ def build_embedded(
     with store.lease() as lease:
         build = _Build(lease, request, document, plan, images, recorder, cancellation)
         build.context, build.secrets = ContextSource(context), secrets or {}
+        build.agents = dict(map(agent_of, request.ssh))
         with build.opened:
             return build.run()
 
@@ -98,6 +100,7 @@ class _Build:
     ) -> None:
         self.context: ContextSource
         self.secrets: Mapping[str, bytes]
+        self.agents: Mapping[str, str]
         self.opened = ExitStack()  # Closes what the build has open.
         self._store, self._lease = images.store, lease
         self._document, self._plan = document, plan
@@ -291,11 +294,13 @@ class _Build:
         return self._add(stage, text, place, place, made, step)
 
     def _copy(self, instruction: Instruction, stage: _Stage) -> bool:
+        flag = instruction.flag("from")
         with ExitStack() as stack:
             world = World(
                 self.context,
-                self._origin(instruction),
+                None if flag is None else self._origin(instruction, flag.value or ""),
                 self._store.folder,
+                self.agents.get("default"),
                 stack,
                 self._cancellation.check,
                 self._epoch,
@@ -320,8 +325,10 @@ class _Build:
 
         around = Surroundings(
             self.context,
+            partial(self._origin, instruction),
             self._sandbox_folder,
             self.secrets,
+            self.agents,
             self._request.network,
             log,
             self._progress,
@@ -357,25 +364,15 @@ class _Build:
 
             best_rung(self._sandbox_folder)
 
-    def _origin(self, instruction: Instruction) -> Any:
-        """What `--from` names: a stage, or an image."""
-        flag = instruction.flag("from")
-        if flag is None:
-            return None
-        name = flag.value or ""
-        index = next(
-            (
-                use.stage
-                for stage in self._found.stages
-                for use in stage.uses
-                if use.instruction is instruction and use.what == "copy"
-            ),
-            None,
-        )
+    def _origin(self, instruction: Instruction, name: str) -> Origin:
+        """What `--from`, or `from` in a mount, names: a stage, or an image."""
+        uses = (use for stage in self._found.stages for use in stage.uses if use.what != "from")
+        found = (use.stage for use in uses if use.instruction is instruction and use.name == name)
+        index = next(found, None)
         if index is not None:
             state = self._stages[index].state
         elif not name or name == "scratch":
-            raise StepError(f"--from={visible(name)} names neither a stage nor an image.")
+            raise StepError(f"from={visible(name)} names neither a stage nor an image.")
         else:
             number = instruction.index + 1
             base = self._bases.find(

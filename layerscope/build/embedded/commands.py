@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import posixpath
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.build.embedded.metadata import Scope, StepError, clean, command_of, shell_of
-from layerscope.build.embedded.sources import ContextSource, Node, resolve
+from layerscope.build.embedded.mounted import content_digest, copy_tree
+from layerscope.build.embedded.sources import FOLDER, ContextSource, Origin, Source, resolve
 from layerscope.build.embedded.state import State
 from layerscope.dockerfile.context.ignore import in_context
 from layerscope.dockerfile.syntax.document import Form, Instruction
@@ -24,8 +24,9 @@ from layerscope.dockerfile.syntax.mounts import Mount as WrittenMount
 from layerscope.dockerfile.syntax.mounts import mounts_of
 from layerscope.engines.embedded.store import Lease
 from layerscope.images.progress import Progress
-from layerscope.sandbox.task import Mount, MountKind
-from layerscope.text import decode, visible
+from layerscope.sandbox.task import Mount, MountKind, Way
+from layerscope.text import visible
+from layerscope.writing import temporary_folder
 
 if TYPE_CHECKING:
     from layerscope.build.embedded.layers import Check
@@ -42,8 +43,11 @@ class Surroundings:
     """What a command can use beside the image below it."""
 
     context: ContextSource
+    #: The stage or image that `from` names, opened when it is needed, and its key.
+    origin: Callable[[str], Origin]
     folder: Path  # For caches, and for what lives as long as the step.
     secrets: Mapping[str, bytes]
+    agents: Mapping[str, str]  # Sockets of SSH agents, by id.
     network: str  # What the build asks for; empty for the host's.
     log: Log
     progress: Progress
@@ -83,8 +87,11 @@ class RunStep:
         yield network.value or "" if network is not None else ""
         for mount in self._mounts:
             yield ",".join(f"{field.key}={field.value}" for field in mount.fields)
-            if mount.type == "bind":
-                yield _content(self._around.context, self._bound(mount))
+            origin = self._origin(mount)
+            if origin is not None:
+                yield origin[1]
+            elif mount.type == "bind":
+                yield content_digest(*self._bound(mount))
 
     @contextmanager
     def ran(self, base: Base) -> Iterator[Outcome]:
@@ -109,6 +116,11 @@ class RunStep:
                 hostname="buildkitsandbox",
             )
             sandbox = Sandbox(around.folder)
+            if "SSH_AUTH_SOCK" in environment and sandbox.rung.way is Way.CHROOT:
+                raise StepError(
+                    "The sandbox of this host cannot mount an SSH agent.",
+                    "`layerscope engines` says what it needs.",
+                )
             streams = stack.enter_context(_logged(around.log))
             outcome = stack.enter_context(
                 sandbox.ran(base, command, streams=streams, progress=around.progress)
@@ -139,6 +151,8 @@ class RunStep:
     ) -> Mount | None:
         if mount.type == "secret":
             return self._secret(mount, stack, environment)
+        if mount.type == "ssh":
+            return self._agent(mount, environment)
         target = self._value(mount, "target")
         if not target:
             raise StepError(f"A mount of type {visible(mount.type)} has no target.")
@@ -159,9 +173,15 @@ class RunStep:
 
     def _cache(self, mount: WrittenMount, target: str, stack: ExitStack) -> Path:
         name = self._value(mount, "id") or target
+        origin = self._origin(mount)
+        if origin is not None:
+            # What it begins with is another cache.
+            name = "\0".join((name, origin[1], self._value(mount, "source")))
         folder = self._around.folder / "caches" / hashlib.sha256(name.encode()).hexdigest()[:32]
         if self._value(mount, "sharing") == "private":
-            folder = stack.enter_context(_temporary(self._around.folder))
+            folder = stack.enter_context(temporary_folder(self._around.folder)) / "cache"
+        if origin is not None and not folder.exists():
+            self._fill(folder, mount)
         folder.mkdir(parents=True, exist_ok=True)
         mode = self._value(mount, "mode") or "0755"
         try:
@@ -174,24 +194,63 @@ class RunStep:
             fcntl.flock(fd, fcntl.LOCK_EX)
         return folder
 
-    def _bound(self, mount: WrittenMount) -> bytes:
-        """The path in the context that is mounted."""
+    def _fill(self, folder: Path, mount: WrittenMount) -> None:
+        """Makes a cache of what `from` names; another build may have made it meanwhile."""
+        source, path = self._bound(mount)
+        node = source.find(path) if path else FOLDER
+        if node is None or not node.is_folder:
+            name = visible(self._value(mount, "source"))
+            raise StepError(f"{name} is not a folder, and cannot become a cache.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(self._around.folder) as made:
+            copy_tree(source, path, made / "cache")
+            try:
+                (made / "cache").rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+
+    def _origin(self, mount: WrittenMount) -> Origin | None:
+        field = mount.field("from")
+        if field is None or mount.type not in ("bind", "cache"):
+            return None
+        return self._around.origin(field.value or "")
+
+    def _bound(self, mount: WrittenMount) -> tuple[Source, bytes]:
+        """What is mounted: a path in the context, or in what `from` names."""
+        origin = self._origin(mount)
+        source = self._around.context if origin is None else origin[0]()
         text = self._value(mount, "source") or "."
         path = in_context(text)
-        real, node = resolve(self._around.context, b"" if path == "." else os.fsencode(path))
+        real, node = resolve(source, b"" if path == "." else os.fsencode(path))
         if node is None:
-            raise StepError(f"{visible(text)} is not in the build context.")
-        return real
+            field = mount.field("from")
+            where = "the build context" if field is None else visible(field.value or "")
+            raise StepError(f"{visible(text)} is not in {where}.")
+        return source, real
 
     def _bind(self, mount: WrittenMount, target: str, stack: ExitStack) -> Mount:
-        """A copy of what is sent: that can be less than the folder has, and may be written to."""
-        path = self._bound(mount)
-        folder = stack.enter_context(_temporary(self._around.folder))
-        copied = folder / "source"
-        _copy(self._around.context, path, copied)
+        """A copy: the context can be less than its folder has, and it may be written to."""
+        copied = stack.enter_context(temporary_folder(self._around.folder)) / "source"
+        copy_tree(*self._bound(mount), copied)
         write = mount.field("readwrite")
         writable = write is not None and (write.value or "true") == "true"
         return Mount(MountKind.CACHE if writable else MountKind.BIND, target, str(copied))
+
+    def _agent(self, mount: WrittenMount, environment: dict[str, str]) -> Mount | None:
+        name = self._value(mount, "id") or "default"
+        socket = self._around.agents.get(name)
+        if socket is None:
+            if self._is_required(mount):
+                raise StepError(f"The SSH agent {visible(name)} is needed.", "Pass it with --ssh.")
+            return None
+        target = self._value(mount, "target") or f"/run/buildkit/ssh_agent.{len(environment)}"
+        environment["SSH_AUTH_SOCK"] = target
+        return Mount(MountKind.SECRET, target, socket)
+
+    def _is_required(self, mount: WrittenMount) -> bool:
+        required = mount.field("required")
+        return required is not None and (required.value or "true") == "true"
 
     def _secret(
         self, mount: WrittenMount, stack: ExitStack, environment: dict[str, str]
@@ -199,9 +258,8 @@ class RunStep:
         target = self._value(mount, "target")
         name = self._value(mount, "id") or posixpath.basename(target)
         value = self._around.secrets.get(name)
-        required = mount.field("required")
         if value is None:
-            if required is not None and (required.value or "true") == "true":
+            if self._is_required(mount):
                 raise StepError(f"The secret {visible(name)} is needed.", "Pass it with --secret.")
             return None
         variable = self._value(mount, "env")
@@ -209,7 +267,7 @@ class RunStep:
             environment[variable] = value.decode("utf-8", "surrogateescape")
             if not target:
                 return None
-        file = stack.enter_context(_temporary(self._around.folder)) / "secret"
+        file = stack.enter_context(temporary_folder(self._around.folder)) / "secret"
         file.touch(0o600)
         file.write_bytes(value)
         file.chmod(0o444 if self._state.config.get("User") else 0o400)
@@ -266,55 +324,6 @@ def layer_of(
         return piece
 
     return lease.add(read)
-
-
-def _tree(context: ContextSource, path: bytes) -> Iterator[tuple[bytes, Node]]:
-    node = context.find(path)
-    if node is not None:
-        yield b"", node
-        if node.is_folder:
-            yield from context.below(path)
-
-
-def _content(context: ContextSource, path: bytes) -> str:
-    """A digest of the files at and below a path."""
-    digest = hashlib.sha256()
-    for inner, each in _tree(context, path):
-        digest.update(b"%s\0%d %d %d\0%s\0" % (inner, each.kind, each.mode, each.size, each.link))
-        for piece in each.content() if each.content is not None else ():
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _copy(context: ContextSource, path: bytes, target: Path) -> None:
-    folders: list[tuple[Path, int]] = []
-    for inner, each in _tree(context, path):
-        place = target / decode(inner) if inner else target
-        if each.is_folder:
-            place.mkdir(exist_ok=True)
-            folders.append((place, each.mode))
-        elif each.link:
-            place.symlink_to(os.fsdecode(each.link))
-        elif each.content is not None:
-            with place.open("wb") as file:
-                for piece in each.content():
-                    file.write(piece)
-            place.chmod(each.mode)
-            os.utime(place, (each.mtime, each.mtime))
-    for place, mode in reversed(folders):
-        place.chmod(mode | 0o700)
-
-
-@contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    import tempfile
-
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix="mount-", dir=folder))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from layerscope.build.embedded.sources import (
     DataSource,
     EmptySource,
     Node,
+    Origin,
     Source,
     is_wild,
     matching,
@@ -27,6 +28,7 @@ from layerscope.build.embedded.sources import (
 )
 from layerscope.build.embedded.state import State
 from layerscope.build.fields import REMOTE
+from layerscope.dockerfile.checks.support import GIT
 from layerscope.dockerfile.context.ignore import (
     IgnorePatternError,
     IgnoreRules,
@@ -46,8 +48,9 @@ class World:
 
     context: ContextSource
     #: The image or stage that `--from` names, opened when it is needed, and its key.
-    origin: tuple[Callable[[], Source], str] | None
-    folder: Path  # For unnamed files.
+    origin: Origin | None
+    folder: Path  # Of the store, for unnamed files and folders that are removed again.
+    agent: str | None  # The socket of an SSH agent.
     stack: ExitStack  # Closes what the step opens.
     check: Callable[[], None]
     latest: int | None  # SOURCE_DATE_EPOCH, or None.
@@ -76,6 +79,7 @@ class CopyStep:
         #: Whether the layer does not depend on what is below it.
         self.link = self._is_set("link")
         self._picked: list[Picked] = []
+        self._later: list[Callable[[], Picked]] = []  # What is fetched if it is not in the cache.
         self._stamps: list[str] = []
         if world.origin is None:
             self._pick()
@@ -105,7 +109,7 @@ class CopyStep:
     @property
     def text(self) -> str:
         """Its entry in the history."""
-        flags = [f"--{name}" for name in ("link", "parents") if self._is_set(name)]
+        flags = [f"--{name}" for name in ("keep-git-dir", "link", "parents") if self._is_set(name)]
         values = {"chown": self._owner, "chmod": self._mode, "checksum": self._checksum}
         flags += [f"--{name}={value}" for name, value in values.items() if value]
         flags += [f"--exclude={each}" for each in self._excludes]
@@ -130,6 +134,7 @@ class CopyStep:
         """What is to be copied into an image; `view` is what is there already."""
         if self._world.origin is not None and not self._picked:
             self._pick()
+        self._picked += [opened() for opened in self._later]
         if not self._picked:
             raise StepError(f"Nothing matches {visible(' '.join(self._sources))}.")
         named = any(part and not part.isdecimal() for part in self._owner.split(":"))
@@ -193,6 +198,9 @@ class CopyStep:
             heredocs[name] = node, hashlib.sha256(data).hexdigest()
         source = self._world.context if self._world.origin is None else self._world.origin[0]()
         for text in self._sources:
+            if self._instruction.keyword == "ADD" and GIT.match(text):
+                self._add_repository(text)
+                continue
             if self._world.origin is None and REMOTE.match(text):
                 self._download(text)
                 continue
@@ -204,6 +212,21 @@ class CopyStep:
         for name, (node, digest) in heredocs.items():
             self._picked.append(Picked(files, name, node, name))
             self._stamps.append(digest)
+
+    def _add_repository(self, text: str) -> None:
+        from layerscope.build.embedded.git import Git, folder_in, parse_repository
+
+        keep = self._is_set("keep-git-dir")
+        repository = parse_repository(text, self._checksum, keep=keep)
+        git = Git(self._world.folder / "sandbox", self._world.agent, self._world.check)
+        commit = git.commit(repository)
+        self._stamps.append(f"{commit} {repository}")
+
+        def opened() -> Picked:
+            source = git.source(repository, commit, self._world.stack)
+            return Picked(source, *folder_in(repository, source), b"")
+
+        self._later.append(opened)
 
     def _download(self, url: str) -> None:
         from layerscope.build.embedded.archives import downloaded, name_in, parse_checksum

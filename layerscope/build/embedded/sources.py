@@ -76,6 +76,10 @@ class Source(Protocol):
         """Changes if anything at or below a path might have."""
 
 
+#: A tree that is opened when it is needed, and what changes with its content.
+Origin = tuple[Callable[[], Source], str]
+
+
 def resolve(source: Source, path: bytes) -> tuple[bytes, Node | None]:
     """Follows the symlinks of a path, which never lead out of the tree.
 

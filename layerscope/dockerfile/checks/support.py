@@ -99,7 +99,7 @@ def _operators(expression: str) -> Finder:
 
 def _git(instruction: Instruction, _: Mapping[str, str]) -> Iterator[Span]:
     for word in instruction.sources if instruction.keyword == "ADD" else ():
-        if _GIT.match(word.text):
+        if GIT.match(word.text):
             yield word.span
 
 
@@ -110,21 +110,18 @@ def _platform_variables(instruction: Instruction, values: Mapping[str, str]) -> 
         yield flag.span
 
 
-_GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^?#]+\.git/?(?:[#?]|\Z)", re.I)
+#: A source of ADD that is a Git repository.
+GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^?#]+\.git/?(?:[#?]|\Z)", re.I)
 _BOTH = ("ADD", "COPY")
 
 FEATURES: tuple[Feature, ...] = (
     Feature("heredocs", _heredocs, (1, 4), (1, 3), (4, 8)),
-    *(
-        Feature(f"RUN --mount=type={kind}", _mount(kind), (1, 2), embedded=kind != "ssh")
-        for kind in MOUNTS
-    ),
+    *(Feature(f"RUN --mount=type={kind}", _mount(kind), (1, 2)) for kind in MOUNTS),
     *(
         Feature(
             f"`from` in a {kind} mount",
             _mount(kind, lambda field: field.key == "from"),
             (1, 2),
-            embedded=False,
         )
         for kind in ("bind", "cache")
     ),
@@ -164,11 +161,9 @@ FEATURES: tuple[Feature, ...] = (
         embedded=False,
     ),
     Feature("ADD --checksum", _flag("checksum", "ADD"), (1, 6), (1, 5), (4, 8)),
-    Feature(
-        "ADD --keep-git-dir", _flag("keep-git-dir", "ADD"), (1, 6), (1, 5), (5, 2), embedded=False
-    ),
+    Feature("ADD --keep-git-dir", _flag("keep-git-dir", "ADD"), (1, 6), (1, 5), (5, 2)),
     Feature("ADD --unpack", _flag("unpack", "ADD"), (1, 17), None, None),
-    Feature("ADD of a Git repository", _git, (1, 6), (1, 5), (5, 3), embedded=False),
+    Feature("ADD of a Git repository", _git, (1, 6), (1, 5), (5, 3)),
     Feature(
         "HEALTHCHECK --start-interval",
         _flag("start-interval", "HEALTHCHECK"),
