@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from layerscope.build.embedded.sources import (
     is_wild,
     resolve,
 )
+from layerscope.build.embedded.stages import InOrder, build_stages
 from layerscope.build.embedded.state import State, StoredLayer, time_of
 from layerscope.build.fields import REMOTE, agent_of
 from layerscope.build.plan import Plan, Step
@@ -112,6 +114,9 @@ class _Build:
         self._sandbox_folder = self._store.folder / "sandbox"
         self._needed: list[int] = []
         self._commands_checked = False
+        self._made: Maker | None = None
+        self._guard = threading.RLock()  # For what the stages share.
+        self._order: InOrder
         self._cache = BuildCache(self._store)
         given = request.known_arguments
         self._epoch = _epoch(given)
@@ -128,14 +133,16 @@ class _Build:
         self._stages: dict[int, _Stage] = {}
         self._steps = {step.number: step for step in plan.steps}
 
-    @cached_property
+    @property
     def _maker(self) -> Maker:
         # Not at the top: a build that is all in the cache needs no numpy.
         from layerscope.build.embedded.making import Maker
 
-        return self.opened.enter_context(
-            closing(Maker(self._store, self._lease, self._cancellation.check))
-        )
+        with self._guard:
+            if self._made is None:
+                self._made = Maker(self._store, self._lease, self._progress.check)
+                self.opened.callback(self._made.close)
+            return self._made
 
     def run(self) -> str:
         target = self._found.target(self._request.target or None)
@@ -149,10 +156,14 @@ class _Build:
             step = self._steps[instruction.index + 1]
             self._start(step)
             self._recorder.committed(step.number, None, base=True)
+        self._order = InOrder(needed)
+        needs = {index: self._found.needed(index) - {index} for index in needed}
         try:
-            for index in needed:
-                self._build_stage(self._found.stages[index])
+            build_stages(needs, self._build_stage, self._progress.cancel)
             return self._finish(self._stages[target])
+        except _StepFailed as failed:
+            self._order.end_all()
+            raise self._failed(failed) from None
         finally:
             self._cache.save()
 
@@ -176,29 +187,41 @@ class _Build:
 
     # Stages.
 
-    def _build_stage(self, stage: Stage) -> None:
+    def _build_stage(self, index: int) -> None:
+        stage = self._found.stages[index]
         start = self._steps[stage.start.index + 1]
         self._start(start)
-        with _Failing(self, start):
+        with _Failing(start):
             current = self._begin(stage, start)
-        self._stages[stage.index] = current
-        self._recorder.committed(start.number, current.image or None, base=True)
+        self._commit(start, current, base=True)
         self._run_triggers(current, start)
         for instruction in stage.instructions[1:]:
-            self._cancellation.check()
+            self._progress.check()
             step = self._steps[instruction.index + 1]
             self._start(step)
-            with _Failing(self, step):
+            with _Failing(step):
                 cached = self._execute(instruction, current, step)
-            self._commit(step, current, cached)
+            self._commit(step, current, cached=cached)
+        self._stages[index] = current
+        self._order.end(index)
 
     def _start(self, step: Step) -> None:
         self._recorder.step_started(
             step.number, len(self._plan.steps), step.text, step.line, step.trigger
         )
 
-    def _commit(self, step: Step, stage: _Stage, cached: bool) -> None:
-        self._recorder.committed(step.number, stage.image, cached=cached, trigger=step.trigger)
+    def _commit(
+        self, step: Step, stage: _Stage, *, cached: bool = False, base: bool = False
+    ) -> None:
+        """Reports a step that is done; it is measured once the stages before have been."""
+        recorder, number, trigger = self._recorder, step.number, step.trigger
+        recorder.end_log(number, trigger)
+        seconds = recorder.seconds(number, trigger)
+        recorder.done(number, seconds, cached, trigger)
+        report = partial(
+            recorder.committed, cached=cached, base=base, trigger=trigger, took=seconds
+        )
+        self._order.report(step.stage - 1, partial(report, number, stage.image or None))
 
     def _begin(self, stage: Stage, step: Step) -> _Stage:
         """What a FROM begins with."""
@@ -221,7 +244,8 @@ class _Build:
         def say(line: str) -> None:
             self._recorder.log(step.number, f"{line}\n")
 
-        base = self._bases.find(use.name, platform, say, exact=exact)
+        with self._guard:
+            base = self._bases.find(use.name, platform, say, exact=exact)
         self._images.entries[base.image] = len(base.state.layers), base.entry
         return _Stage(base.state.copy(), base.image, base.entry, scope)
 
@@ -233,18 +257,20 @@ class _Build:
         stage.state.config.pop("OnBuild")
         stage.entry = None
         for number, text in enumerate(triggers, 1):
-            self._cancellation.check()
+            self._progress.check()
             step = start.triggered(number, text)
             self._start(step)
-            with _Failing(self, step):
+            with _Failing(step):
                 parsed = parse(text)
                 found = parsed.instructions
                 if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
                     raise StepError(f"ONBUILD cannot run {visible(text)}.")
                 cached = self._execute(found[0], stage, step)
-            self._commit(step, stage, cached)
+            self._commit(step, stage, cached=cached)
 
-    def fail(self, step: Step, error: Exception, code: int | None) -> BuildFailedError:
+    def _failed(self, failed: _StepFailed) -> BuildFailedError:
+        step, error = failed.step, failed.error
+        code = error.code if isinstance(error, StepError) else None
         self._recorder.step_failed(step.number, str(error), code, step.trigger)
         return BuildFailedError(f"The build failed: {error}")
 
@@ -302,7 +328,7 @@ class _Build:
                 self._store.folder,
                 self.agents.get("default"),
                 stack,
-                self._cancellation.check,
+                self._progress.check,
                 self._epoch,
             )
             step = CopyStep(instruction, stage.state, stage.scope, world)
@@ -346,16 +372,17 @@ class _Build:
         with closing(self._images.open(stage.image)) as reader:
             base = Base(self._maker.layers.stack(stage.state.layers), reader)
             with step.ran(base) as outcome:
-                found = layer_of(outcome, self._lease, self._epoch, self._cancellation.check)
+                found = layer_of(outcome, self._lease, self._epoch, self._progress.check)
                 outcome.keep()
         layer = None if found is None else StoredLayer.made(*found)
         return self._add(stage, step.text, place, key, layer)
 
     def _check_commands(self) -> None:
         """Raises LayerscopeError, before anything is made, if a RUN could not be executed."""
-        if self._commands_checked:
+        with self._guard:
+            checked, self._commands_checked = self._commands_checked, True
+        if checked:
             return
-        self._commands_checked = True
         instructions = (
             each for index in self._needed for each in self._found.stages[index].instructions
         )
@@ -375,12 +402,13 @@ class _Build:
             raise StepError(f"from={visible(name)} names neither a stage nor an image.")
         else:
             number = instruction.index + 1
-            base = self._bases.find(
-                name,
-                self._platform,
-                lambda line: self._recorder.log(number, f"{line}\n"),
-                exact=bool(self._request.platform),
-            )
+            with self._guard:
+                base = self._bases.find(
+                    name,
+                    self._platform,
+                    lambda line: self._recorder.log(number, f"{line}\n"),
+                    exact=bool(self._request.platform),
+                )
             state = base.state
         layers, key = state.layers, _digest(*(each.diff_id for each in state.layers))
         return lambda: self._maker.layers.source(layers, key), key
@@ -457,18 +485,22 @@ class _Build:
         return stage.image
 
 
-class _Failing:
-    """Reports a step that fails, and ends the build."""
+class _StepFailed(Exception):
+    def __init__(self, step: Step, error: Exception) -> None:
+        self.step, self.error = step, error
 
-    def __init__(self, build: _Build, step: Step) -> None:
-        self._build, self._step = build, step
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Names the step that an error is about."""
+
+    step: Step
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (StepError, LayerscopeError)) and not isinstance(error, Cancelled):
-            code = error.code if isinstance(error, StepError) else None
-            raise self._build.fail(self._step, error, code) from None
+            raise _StepFailed(self.step, error) from None
 
 
 @dataclass(frozen=True, slots=True)

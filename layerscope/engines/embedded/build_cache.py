@@ -51,7 +51,8 @@ class BuildCache:
 
     def at(self, place: str) -> Iterator[Step]:
         """Steps that copied other files at the same place, the last used first."""
-        found = [step for step in self._steps.values() if step.place == place]
+        # Another stage may add steps meanwhile.
+        found = [step for step in list(self._steps.values()) if step.place == place]
         return iter(sorted(found, key=lambda step: -step.used))
 
     def use(self, step: Step) -> None:
