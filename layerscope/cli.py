@@ -189,7 +189,7 @@ COMMANDS: dict[str, Command] = {
         (
             *("source", "-o --archive", "--format", "--compression", "--without-layers-of"),
             ("--force", "replace an archive that is there"),
-            *_READING,
+            *("--json-lines", "-q --quiet", "-d --detach", *_READING),
         ),
         examples=(
             "layerscope save -o app.tar app:1",
@@ -199,8 +199,15 @@ COMMANDS: dict[str, Command] = {
     ),
     "load": Command(
         "load the images of an archive or an OCI image layout into the engine",
-        ("archive_file",),
-        examples=("layerscope load app.tar.zst", "layerscope load - < app.tar"),
+        (
+            "archive_file",
+            ("--dry-run", "load nothing: show the images, and which names would move"),
+            ("--json", "with --dry-run, print one JSON object"),
+            ("--yes", "do not ask whether to take a name from another image"),
+            *("--json-lines", "-q --quiet", "-d --detach"),
+        ),
+        examples=("layerscope load app.tar.zst", "layerscope load --yes - < app.tar"),
+        no="another image has a name, and keeps it",
     ),
     "tag": Command(
         "give an image of the engine another name",
@@ -248,6 +255,7 @@ COMMANDS: dict[str, Command] = {
             *("source", "destination", "--all-tags", "--via", "--to-engine"),
             ("--dry-run", "push nothing: show what the registry has, and what would be sent"),
             ("--json", "with --dry-run, print one JSON object"),
+            ("--yes", "with --to-engine, do not ask whether to take a name from another image"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
         ),
         examples=(
@@ -328,7 +336,7 @@ COMMANDS: dict[str, Command] = {
         no="the build failed; with --dry-run: it would",
     ),
     "jobs": Command(
-        "running and finished builds, also of terminals that are gone",
+        "running and finished builds and transfers, also of terminals that are gone",
         ("--json",),
         examples=("layerscope jobs", "layerscope jobs attach 3", "layerscope jobs cancel 3"),
         no="with attach: the build failed; with cancel: the job had already ended",
@@ -410,6 +418,12 @@ _ACTIONS["jobs"] = {
     ),
     "cancel": Command(
         "stop a job", ("id",), ("layerscope jobs cancel 3",), no="it had already ended"
+    ),
+    "repeat": Command(
+        "start a job again, with the same request, folder and engine",
+        ("id", "--json-lines", "-q --quiet", "-d --detach"),
+        ("layerscope jobs repeat 3",),
+        no="the build failed",
     ),
 }
 

@@ -1,137 +1,158 @@
-"""Copies images between engines and files: save, load."""
+"""Copies images between engines and files, as jobs: save, load, and a push to another engine."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.commands.opening import open_reader
+from layerscope.commands.asking import agreed, may_ask
+from layerscope.commands.jobs import start_and_follow
 from layerscope.errors import UsageError
-from layerscope.output import write_bytes
+from layerscope.output import write_bytes, write_report
 from layerscope.reports.progress import shown_progress
-from layerscope.text import docker_size, plural, short_id, visible
 
 if TYPE_CHECKING:
-    from layerscope.images.archives.writing import PackedImage
+    from layerscope.engines.engine import Engine
     from layerscope.images.progress import Progress
-    from layerscope.images.reader import ImageReader
-
-_PIECE = 1 << 20
+    from layerscope.transfer.loading import PlannedImage
+    from layerscope.transfer.request import SaveRequest
 
 
 def save(arguments: argparse.Namespace) -> int:
-    from layerscope.images.archives.writing import archive_pieces, write_archive, write_layout
+    from layerscope.transfer.request import SAVE, SaveRequest
+    from layerscope.transfer.saving import check_request
+    from layerscope.writing import existing
 
     form, target = arguments.format, arguments.archive
-    if arguments.without_layers_of:
-        # Only a layout says what it lacks.
-        if form == "docker-archive":
-            raise UsageError(
-                "A docker-archive cannot leave out layers.", "Use --format oci-archive or oci."
-            )
-        form = form or "oci-archive"
-    form = form or "docker-archive"
+    # Only a layout says what it lacks.
+    form = form or ("oci-archive" if arguments.without_layers_of else "docker-archive")
     if target is None:
         if form == "oci" or sys.stdout is None or sys.stdout.isatty():
             raise UsageError("It is not said where to save the image.", "Add -o FILE.")
         target = "-"
     if form == "oci" and target == "-":
         raise UsageError("A folder cannot be written to standard output.", "Add -o DIR.")
-    if form == "docker-archive" and arguments.compression == "zstd":
-        raise UsageError(
-            "Docker loads no zstd layers from archives of its own form everywhere.",
-            "Use --format oci-archive, or --compression gzip.",
-        )
-    path = Path(target)
-    with shown_progress("Reading the image") as progress, _to_save(arguments, progress) as image:
+    path = Path(target).absolute()
+    request = SaveRequest(
+        arguments.source,
+        form,
+        str(path),
+        arguments.compression or "",
+        arguments.without_layers_of or "",
+        arguments.platform or "",
+        arguments.export,
+        not arguments.no_cache,
+        arguments.insecure,
+        existing(path) if arguments.force and form != "oci" else None,
+    )
+    check_request(request, to_file=target != "-")
+    if target == "-":
+        if arguments.detach or arguments.json_lines or arguments.quiet:
+            raise UsageError("Standard output is the archive.", "Add -o FILE for a job.")
+        return _to_stdout(request)
+    title = f"{arguments.source} to {target}"
+    return start_and_follow(lambda: SAVE.start(title, request), arguments)
+
+
+def _to_stdout(request: SaveRequest) -> int:
+    from layerscope.images.archives.writing import archive_pieces
+    from layerscope.transfer.recorder import Recorder
+    from layerscope.transfer.saving import image_to_save
+
+    with (
+        shown_progress("Reading the image") as progress,
+        image_to_save(request, progress, Recorder(bool)) as (image, advance),
+    ):
         progress.what, progress.done, progress.total = "Saving the image", 0, image.size
-        if form == "oci":
-            write_layout(path, [image], advance=progress.advance)
-        elif target == "-":
-            docker = form == "docker-archive"
-            write_bytes(archive_pieces([image], docker=docker, advance=progress.advance))
-        else:
-            write_archive(
-                path,
-                [image],
-                docker=form == "docker-archive",
-                overwrite=arguments.force,
-                advance=progress.advance,
-            )
-    if target != "-":
-        name = visible(image.tags[0]) if image.tags else short_id(image.config.digest)
-        _say(f"Saved {name} to {visible(target)}: {docker_size(image.size)}.")
+        docker = request.form == "docker-archive"
+        write_bytes(archive_pieces([image], docker=docker, advance=advance))
     return 0
-
-
-@contextmanager
-def _to_save(arguments: argparse.Namespace, progress: Progress) -> Iterator[PackedImage]:
-    """The image; as it is stored, if that is in a file and no compression is asked for."""
-    from layerscope.images.archives.packing import packed
-    from layerscope.images.archives.writing import named
-    from layerscope.transfer.loading import reference_of
-    from layerscope.transfer.push_sources import file_source, opened_source
-
-    source, compression = arguments.source, arguments.compression
-    other = arguments.without_layers_of
-    stored = compression is None and not arguments.platform and not other and _in_file(source)
-    if stored and file_source(source) is not None:
-        with opened_source(source, None, progress.check) as (image, name):
-            yield named(image, reference_of(name))
-        return
-    with closing(open_reader(source, arguments, progress)) as reader:
-        omitted = _in_common(reader, other, arguments, progress) if other else 0
-        progress.what = "Reading the image"
-        compression = None if compression in (None, "none") else compression
-        with packed(reader, progress, compression, omitted=omitted) as image:
-            yield named(image, reference_of(reader.image.reference))
-
-
-def _in_common(
-    reader: ImageReader, other: str, arguments: argparse.Namespace, progress: Progress
-) -> int:
-    """How many of the lowest layers another image has; raises UsageError if it has none."""
-    from layerscope.images.registry.pull_estimate import in_common
-
-    ours = [layer.diff_id for layer in reader.image.layers]
-    with closing(open_reader(other, arguments, progress)) as second:
-        count = in_common(ours, [layer.diff_id for layer in second.image.layers])
-    if not count:
-        raise UsageError(
-            f"{visible(other)} and {visible(arguments.source)} share no lowest layers.",
-            "Save the whole image.",
-        )
-    _say(f"Leaving out {count} of {plural(len(ours), 'layer')}.")
-    return count
-
-
-def _in_file(source: str) -> bool:
-    from layerscope.engines.sources import is_path
-
-    return is_path(source) or source.partition(":")[0] in ("docker-archive", "oci-archive", "oci")
 
 
 def load(arguments: argparse.Namespace) -> int:
-    from layerscope.engines.docker import connect_any
-    from layerscope.transfer.loading import load_images
+    """Returns 1 if the user did not want it; else 0."""
+    from layerscope.transfer.loading import plan_load
+    from layerscope.transfer.request import LOAD, LoadRequest
 
     with ExitStack() as stack:
-        progress = stack.enter_context(shown_progress("Reading the archive"))
-        engine = stack.enter_context(closing(connect_any()))
-        source = arguments.archive_file
-        if source == "-":
-            source = stack.enter_context(_from_stdin(progress))
-        found = [*load_images(engine, source, progress)]
-    for image in found:
-        name = f"{visible(image.name)}  " if image.name else ""
-        before = f", in place of {short_id(image.before)}" if image.before else ""
-        _say(f"Loaded {name}{short_id(image.id)}{before}")
-    return 0
+        source = title = arguments.archive_file
+        with shown_progress("Reading the archive") as progress:
+            if source == "-":
+                if arguments.detach:
+                    raise UsageError("A job cannot read standard input.", "Name a file.")
+                source, title = stack.enter_context(_from_stdin(progress)), "standard input"
+            plans = _planned("", lambda engine: plan_load(engine, source, progress))
+
+        def start(moves: dict[str, str]) -> int:
+            request = LoadRequest(source, moves)
+            return start_and_follow(lambda: LOAD.start(title, request), arguments)
+
+        return _carried_out(arguments, plans, start)
+
+
+def push_to_engine(arguments: argparse.Namespace) -> int:
+    """Loads an image into another engine, without the layers that this has.
+
+    Returns 1 if the user did not want it; else 0.
+    """
+    from layerscope.transfer.loading import plan_send
+    from layerscope.transfer.request import start_push_to
+
+    if arguments.via != "engine" or arguments.destination or arguments.all_tags:
+        raise UsageError(
+            "--to-engine takes an image and no options of registries.",
+            "Write layerscope push IMAGE --to-engine NAME.",
+        )
+    source, other = arguments.source, arguments.to_engine
+    with shown_progress("Reading the image") as progress:
+        plans = _planned(other, lambda engine: [plan_send(engine, source, progress)])
+
+    def start(moves: dict[str, str]) -> int:
+        return start_and_follow(lambda: start_push_to(source, other, moves), arguments)
+
+    return _carried_out(arguments, plans, start)
+
+
+#: The name of an engine, and what it would be given.
+_Plans = tuple[str, list["PlannedImage"]]
+
+
+def _planned(name: str, plan: Callable[[Engine], list[PlannedImage]]) -> _Plans:
+    """What would be loaded into an engine, the current one without a name."""
+    from layerscope.engines.address import engine_address
+    from layerscope.engines.docker import connect_any
+
+    with closing(connect_any(engine_address(name) if name else None)) as engine:
+        return engine.name, plan(engine)
+
+
+def _carried_out(
+    arguments: argparse.Namespace, plans: _Plans, start: Callable[[dict[str, str]], int]
+) -> int:
+    """Shows what would be loaded, or does it once the user agrees to the names that it takes."""
+    from layerscope.reports.load_report import load_document, load_text
+    from layerscope.transfer.loading import moves_of
+
+    if arguments.dry_run:
+        write_report(arguments.json, load_document, load_text, *plans)
+        return 0
+    if arguments.json:
+        raise UsageError("--json needs --dry-run.", "For a transfer's events, use --json-lines.")
+    taken = [naming for plan in plans[1] for naming in plan.taken]
+    for naming in taken:
+        if arguments.yes:
+            print(naming.conflict, file=sys.stderr)
+        elif not may_ask():
+            raise UsageError(naming.conflict, "See more with --dry-run; --yes moves the name.")
+        elif not agreed(f"{naming.conflict} Move it? (y/N) "):
+            print("Nothing was loaded.", file=sys.stderr)
+            return 1
+    return start(moves_of(plans[1]))
 
 
 @contextmanager
@@ -144,9 +165,5 @@ def _from_stdin(progress: Progress) -> Iterator[str]:
     stdin = sys.stdin.buffer
     with spooled() as file:
         copy_all(lambda size: os.read(stdin.fileno(), size), file, progress.check)
-        # Everything that opens an archive opens it by a path.
-        yield f"/proc/self/fd/{file.fileno()}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+        # Everything that opens an archive opens it by a path; the job's process does, too.
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"

@@ -107,6 +107,8 @@ def jobs(arguments: argparse.Namespace) -> int:
                 raise
             _show_it_continues(chosen)
             return Cancelled.exit_code
+    if arguments.action == "repeat":
+        return start_and_follow(lambda: _shown(chosen).kind.repeat(chosen), arguments)
     if not chosen.locked():
         if chosen.left:
             return _clean_up(chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from layerscope.commands.jobs import start_and_follow
 from layerscope.errors import UsageError
 from layerscope.output import write_report
 from layerscope.reports.progress import shown_progress
-from layerscope.text import plural, short_id, visible
+from layerscope.text import visible
 
 if TYPE_CHECKING:
     from layerscope.jobs.kind import Kind
@@ -47,7 +46,9 @@ def pull(arguments: argparse.Namespace) -> int:
 
 def push(arguments: argparse.Namespace) -> int:
     if arguments.to_engine:
-        return _push_to_engine(arguments)
+        from layerscope.commands.copying import push_to_engine
+
+        return push_to_engine(arguments)
     from layerscope.engines.address import current_address
     from layerscope.transfer.request import PUSH
 
@@ -71,31 +72,6 @@ def push(arguments: argparse.Namespace) -> int:
             engine = stack.enter_context(closing(connect_any()))
             found = preview_push(engine, reference, insecure=insecure)
     write_report(arguments.json, push_document, push_text, found)
-    return 0
-
-
-def _push_to_engine(arguments: argparse.Namespace) -> int:
-    """Loads an image into another engine, without the layers that this has."""
-    from layerscope.engines.address import engine_address
-    from layerscope.engines.docker import connect_any
-    from layerscope.engines.resolve import open_image
-    from layerscope.transfer.loading import send_to
-
-    registry = ("destination", "all_tags", "dry_run", "json_lines", "detach")
-    if arguments.via != "engine" or any(getattr(arguments, name) for name in registry):
-        raise UsageError(
-            "--to-engine takes an image and no options of registries.",
-            "Write layerscope push IMAGE --to-engine NAME.",
-        )
-    with shown_progress("Reading the image") as progress, ExitStack() as stack:
-        engine = stack.enter_context(closing(connect_any(engine_address(arguments.to_engine))))
-        reader = stack.enter_context(closing(open_image(arguments.source, progress)))
-        sent, there = send_to(engine, reader, progress)
-        layers = len(reader.image.layers)
-    name = visible(sent.name) or short_id(sent.id)
-    what = f"{layers - there} of {plural(layers, 'layer')}" if there else plural(layers, "layer")
-    before = f", in place of {short_id(sent.before)}" if sent.before else ""
-    print(f"Pushed {name} to {engine.host}: {what}{before}", file=sys.stderr)
     return 0
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layerscope.engines.docker import with_algorithm
 from layerscope.engines.engine import Engine
 from layerscope.errors import EngineError, NotFoundError, UsageError
-from layerscope.images.summary import NONE
+from layerscope.images.answers import Inspected
+from layerscope.images.image import Image
+from layerscope.images.summary import NONE, unix_time
 from layerscope.oci.reference import parse_reference
 from layerscope.text import short_id, visible
 
@@ -63,11 +65,35 @@ def plan_new(engine: Engine, name: str) -> Naming:
     return _planned(engine, "", name)
 
 
+def plan_loaded(engine: Engine, image: Image, name: str) -> Naming:
+    """The same for an image that is yet to be loaded; it may be there already."""
+    try:
+        holder = engine.inspect(name)
+    except NotFoundError:
+        return Naming(image.id, name)
+    naming = _held(holder, image.id, name)
+    # containerd's ids name a manifest, and so how the layers are packed.
+    return replace(naming, id=naming.held_by) if _same(holder, image) else naming
+
+
+def _same(holder: Inspected, image: Image) -> bool:
+    ours = image.config.get("config") or {}
+    return (
+        holder.layers == tuple(layer.diff_id for layer in image.layers)
+        and unix_time(holder.created) == unix_time(image.created)
+        and all(holder.config.get(key) == value for key, value in ours.items() if value)
+    )
+
+
 def _planned(engine: Engine, identifier: str, name: str) -> Naming:
     try:
         holder = engine.inspect(name)
     except NotFoundError:
         return Naming(identifier, name)
+    return _held(holder, identifier, name)
+
+
+def _held(holder: Inspected, identifier: str, name: str) -> Naming:
     others = tuple(tag for tag in holder.tags if tag != name and not tag.startswith(NONE))
     return Naming(identifier, name, with_algorithm(holder.id), others)
 

@@ -70,6 +70,7 @@ class Image:
     annotations: Mapping[str, str] = field(default_factory=dict, repr=False)  # Of its manifest.
     #: The configuration as it is stored; empty as long as only an engine describes it.
     document: bytes = field(default=b"", repr=False)
+    names: tuple[str, ...] = ()  # All its names in an archive or a layout.
 
     @property
     def missing(self) -> tuple[Layer, ...]:

@@ -56,6 +56,7 @@ class JobRecord(Record, frozen=True):
     started: UnixTime
     directory: str
     spec: dict[str, Any]
+    engine: str = ""  # The engine that was current, by its name.
 
 
 class Result(Record, frozen=True, omit_defaults=True):
@@ -75,6 +76,7 @@ class Job:
     started: float  # Unix time.
     directory: str  # The working directory that it was started in.
     spec: Mapping[str, Any]  # The request, unchecked; see `Kind.request_of`.
+    engine: str = ""  # The engine that was current, by its name; empty if that is not known.
 
     @property
     def journal(self) -> Path:
@@ -152,7 +154,14 @@ def read_job(folder: Path) -> Job | None:
     if found is None:
         return None
     return Job(
-        folder.name, folder, found.kind, found.title, found.started, found.directory, found.spec
+        folder.name,
+        folder,
+        found.kind,
+        found.title,
+        found.started,
+        found.directory,
+        found.spec,
+        found.engine,
     )
 
 

@@ -28,11 +28,28 @@ class Kind(Generic[RequestT, EventT]):
     #: The record of an event. Every kind has `finished` and `failed`, which end a job.
     event: type[EventT]
 
-    def start(self, title: str, request: RequestT) -> Job:
-        """Starts a job. `title` is what it is about, for lists. `request` is what to do."""
+    def start(self, title: str, request: RequestT, engine: str | None = None) -> Job:
+        """Starts a job. `title` is what it is about, for lists. `request` is what to do.
+
+        It uses the current engine, or the one of a name.
+        """
         from layerscope.jobs import launch
 
-        return launch.start(self.name, title, self.module, request.document())
+        return launch.start(self.name, title, self.module, request.document(), engine)
+
+    def repeat(self, job: Job) -> Job:
+        """Starts a job again: the same request, from the same folder, with the same engine."""
+        from layerscope.jobs import launch
+
+        request = self.checked_request(job)
+        return launch.start(
+            self.name,
+            job.title,
+            self.module,
+            request.document(),
+            job.engine or None,
+            job.directory,
+        )
 
     def run(
         self, argv: list[str], work: Callable[[Job, RequestT, Write, Cancellation], int]
@@ -40,12 +57,16 @@ class Kind(Generic[RequestT, EventT]):
         """Does the work of a job in its process; see `worker.run`."""
 
         def checked(job: Job, write: Write, cancellation: Cancellation) -> int:
-            request = self.request_of(job)
-            if request is None:
-                raise LayerscopeError(f"The request of job {job.id} is damaged.", "Start it again.")
-            return work(job, request, write, cancellation)
+            return work(job, self.checked_request(job), write, cancellation)
 
         return run(argv, checked)
+
+    def checked_request(self, job: Job) -> RequestT:
+        """What a job was asked; raises LayerscopeError if that is damaged."""
+        request = self.request_of(job)
+        if request is None:
+            raise LayerscopeError(f"The request of job {job.id} is damaged.", "Start it again.")
+        return request
 
     def request_of(self, job: Job) -> RequestT | None:
         """What a job was asked; None for a job of another kind, or a damaged request."""

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from layerscope.config import ENGINE, use_engine
+from layerscope.engines.address import chosen_engine
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.folder import forget_old, new_folder
 from layerscope.jobs.job import Job, JobRecord, State, allocate_result, read_job
@@ -42,8 +44,15 @@ def forks() -> Iterator[None]:
         _may_fork = False
 
 
-def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
-    """Starts a job; see `Kind.start`.
+def start(
+    kind: str,
+    title: str,
+    module: str,
+    spec: dict[str, Any],
+    engine: str | None = None,
+    directory: str | None = None,
+) -> Job:
+    """Starts a job; see `Kind.start`. It works in the current folder, or in a `directory`.
 
     `module` is a module whose `main` does the work with `worker.run`. Raises LayerscopeError if the
     job cannot be kept or started.
@@ -51,12 +60,13 @@ def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
     forget_old()
     remove_dead_folders()
     folder = new_folder()
-    record = JobRecord(kind, title, time.time(), str(Path.cwd()), spec)
+    engine = engine or chosen_engine()
+    record = JobRecord(kind, title, time.time(), directory or str(Path.cwd()), spec, engine)
     try:
         allocate_result(folder)
         write_whole(folder / "job.json", record.dump())
         (folder / "events.jsonl").touch(mode=0o600)
-        _launch(folder, module)
+        _launch(folder, module, record)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise LayerscopeError(
@@ -69,7 +79,7 @@ def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
     return job
 
 
-def _launch(folder: Path, module: str) -> None:
+def _launch(folder: Path, module: str, record: JobRecord) -> None:
     # Locked here and inherited: at no moment does the job seem to have died.
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -77,7 +87,7 @@ def _launch(folder: Path, module: str) -> None:
         # A signal to stop waits until the process has installed its handlers.
         with (folder / "output").open("wb") as output, block_signals(signal.SIGTERM):
             begin = _fork if _may_fork and _is_alone() else _spawn
-            process, wait = begin(module, [str(folder), str(lock)], lock, output.fileno())
+            process, wait = begin(module, [str(folder), str(lock)], lock, output.fileno(), record)
         # Reaps the process, which would else become a zombie.
         threading.Thread(target=wait, name="layerscope-job", daemon=True).start()
         os.pwrite(lock, str(process).encode(), 0)
@@ -86,7 +96,7 @@ def _launch(folder: Path, module: str) -> None:
 
 
 def _spawn(
-    module: str, arguments: list[str], lock: int, output: int
+    module: str, arguments: list[str], lock: int, output: int, record: JobRecord
 ) -> tuple[int, Callable[[], object]]:
     """Starts a new Python; returns the process's id, and what waits for its end."""
     command, environment = python_module(module, *arguments)
@@ -97,25 +107,30 @@ def _spawn(
         stderr=output,
         pass_fds=(lock,),
         start_new_session=True,
-        env=environment,
+        env={**environment, ENGINE: record.engine},
+        cwd=record.directory,
     )
     return process.pid, process.wait
 
 
 def _fork(
-    module: str, arguments: list[str], lock: int, output: int
+    module: str, arguments: list[str], lock: int, output: int, record: JobRecord
 ) -> tuple[int, Callable[[], object]]:
     """As `_spawn`, with a copy of this process."""
     process = os.fork()
     if not process:
-        _become(module, arguments, lock, output)
+        _become(module, arguments, lock, output, record)
     return process, partial(os.waitpid, process, 0)
 
 
-def _become(module: str, arguments: list[str], lock: int, output: int) -> NoReturn:
+def _become(
+    module: str, arguments: list[str], lock: int, output: int, record: JobRecord
+) -> NoReturn:
     code = 1
     try:
         os.setsid()
+        os.chdir(record.directory)
+        use_engine(record.engine)
         for number in range(3):
             os.dup2(output if number else os.open(os.devnull, os.O_RDONLY), number)
         # What this process was started with; what Python opens does not outlive an exec.

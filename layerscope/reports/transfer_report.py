@@ -1,4 +1,4 @@
-"""Pulls and pushes as text: a line for each layer that is done, one total, and previews."""
+"""Transfers as text: a line for each layer that is done, one total, and previews."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class TransferText:
                 size = "" if row.total is None else f"  {docker_size(row.total)}"
                 word = row.text or _WORDS.get(row.state, "done")
                 yield f"  {visible(row.id)}  {one_line(word)}{size}"
+        elif event.event == "loaded":
+            name = f"{visible(event.name)}  " if event.name else ""
+            before = f", in place of {short_id(event.replaced)}" if event.replaced else ""
+            yield f"Loaded   {name}{short_id(event.image or '')}{before}"
         elif event.event == "finished":
             took = "" if event.seconds is None else f", {duration(event.seconds)}"
             moved = f", {docker_size(self._state.current)}" if self._state.current else ""

@@ -8,7 +8,7 @@ from contextlib import closing
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.local_layers import local_layers
 from layerscope.engines.transfers import load, loaded, loaded_name
-from layerscope.images.archives.writing import PackedImage, archive_pieces, named
+from layerscope.images.archives.writing import Advance, PackedImage, archive_pieces, named
 from layerscope.images.image import Image
 from layerscope.images.registry.client import Check
 from layerscope.images.registry.pull_estimate import pull_estimate
@@ -37,16 +37,23 @@ class EngineTarget(Target):
     def put(self, image: PackedImage, reference: Reference) -> str:
         # As with `docker pull`, a digest names an image, and moves no tag.
         image = named(image, None if reference.digest else reference)
-        ask, engine = self._cancellation.ask, self._engine
+        engine = self._engine
 
         def advance(_: int) -> None:
             self._cancellation.check()
 
-        pieces = archive_pieces([image], docker=True, advance=advance)
-        stream = ask(lambda: load(engine, pieces))
-        self._cancellation.on_cancel(stream.stop)
-        with closing(stream):
-            loaded(stream.messages(), engine.name)
-        self._cancellation.check()
-        name = loaded_name(engine, image)
-        return ask(lambda: engine.inspect(image.tags[0] if image.tags else name).id)
+        send(engine, image, advance, self._cancellation)
+        name = image.tags[0] if image.tags else loaded_name(engine, image)
+        return self._cancellation.ask(lambda: engine.inspect(name).id)
+
+
+def send(
+    engine: DockerEngine, image: PackedImage, advance: Advance, cancellation: Cancellation
+) -> None:
+    """Gives an engine an image to load. Raises LayerscopeError if it does not take it."""
+    pieces = archive_pieces([image], docker=True, advance=advance)
+    stream = cancellation.ask(lambda: load(engine, pieces))
+    cancellation.on_cancel(stream.stop)
+    with closing(stream):
+        loaded(stream.messages(), engine.name)
+    cancellation.check()

@@ -1,4 +1,4 @@
-"""The events of a pull or push, the same however it is done, in its journal and on stdout."""
+"""The events of a transfer, the same however it is done, in its journal and on stdout."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ State = Literal[
     "pushing",
     "mounted",
     "retrying",
+    "reading",
+    "writing",
+    "loading",
 ]
 
 #: States in which a layer is where it should be.
 ENDED: frozenset[State] = frozenset(("exists", "done", "mounted"))
+#: States in which bytes move.
+MOVING: frozenset[State] = frozenset(("downloading", "pushing", "reading", "writing", "loading"))
 
 
 class TransferEvent(Record, frozen=True, omit_defaults=True):
     """Something that happened in a transfer; fields with their default are left out of JSON."""
 
-    event: Literal["started", "layer", "warning", "finished", "failed"]
+    event: Literal["started", "layer", "loaded", "warning", "finished", "failed"]
     #: The layer: the beginning of its blob's digest in a pull, of its diff_id in a push by Docker.
     id: str | None = None
     state: State | None = None  # What happens to the layer.
@@ -34,7 +39,9 @@ class TransferEvent(Record, frozen=True, omit_defaults=True):
     current: Count | None = None
     total: Count | None = None
     text: str | None = None  # A remark, or a sentence that says what went wrong.
-    image: str | None = None  # The name that is transferred; at the end, the image's id.
+    image: str | None = None  # At the start the image's name, later its id.
+    name: str | None = None  # The name that an image has been loaded under.
+    replaced: str | None = None  # Id of the image that had this name before.
     digest: str | None = None  # Digest of the manifest in the registry.
     seconds: Seconds | None = None  # How long it took.
     time: UnixTime | None = None  # Unix time.

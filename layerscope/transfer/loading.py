@@ -1,125 +1,223 @@
-"""Loads images from files into an engine: every form that can be read."""
+"""Loads images into an engine: from files, in every form that can be read, and of other engines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 
-from layerscope.engines.docker import DockerEngine, with_algorithm
+from layerscope.engines.address import EMBEDDED
+from layerscope.engines.docker import DockerEngine, connect_any, with_algorithm
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import import_image
 from layerscope.engines.engine import Engine
 from layerscope.engines.local_store import open_in_engine
-from layerscope.engines.naming import plan_new
-from layerscope.engines.resolve import open_image
-from layerscope.engines.transfers import load, loaded, loaded_name
-from layerscope.errors import AmbiguousError, UsageError
+from layerscope.engines.naming import Naming, give_name, plan_loaded
+from layerscope.engines.resolve import name_in_engine, open_image
+from layerscope.engines.transfers import loaded_name
+from layerscope.errors import AmbiguousError, EngineError, UsageError, failures_ignored
 from layerscope.images.archives.packing import packed
-from layerscope.images.archives.writing import PackedImage, archive_pieces, named
+from layerscope.images.archives.writing import PackedImage, named
+from layerscope.images.described import layer_sizes
+from layerscope.images.image import Image
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader, LayerTars
+from layerscope.images.reader import LayerTars
+from layerscope.jobs.worker import Cancellation
 from layerscope.oci.reference import Reference, parse_reference
-from layerscope.transfer.push_sources import opened_source
+from layerscope.transfer.engine_target import send
+from layerscope.transfer.events import State
+from layerscope.transfer.layer_rows import imported, reading, rows_of, show_layers, writing
+from layerscope.transfer.push_sources import file_source, opened_source, plain_file
+from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.shared_layers import base_of, best_base, left_out
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    id: str
-    name: str  # Empty if it has none.
-    before: str = ""  # Id of another image that had the name before, or "".
+class PlannedImage:
+    """An image that is to be loaded into an engine."""
+
+    image: Image
+    names: tuple[Naming, ...]  # What it will be called.
+    there: int = 0  # How many of its lowest layers are not sent, since the engine has them.
+
+    sizes: tuple[int | None, ...] = ()  # Of its layers, in bytes, as far as they are known.
+
+    @property
+    def taken(self) -> tuple[Naming, ...]:
+        """The names that other images would lose."""
+        return tuple(naming for naming in self.names if naming.taken)
 
 
-def load_images(engine: Engine, source: str, progress: Progress) -> Iterator[Loaded]:
-    """Loads all images of an archive or a layout. Raises LayerscopeError if one cannot be loaded.
-
-    `source` is `docker-archive:PATH` or another one of files.
-    """
-    try:
-        yield _load_one(engine, source, progress)
-    except AmbiguousError as error:
-        for choice in error.choices:
-            yield _load_one(engine, choice, progress)
+def moves_of(images: Sequence[PlannedImage]) -> dict[str, str]:
+    """The names that other images would lose, with the ids of these: `LoadRequest.moves`."""
+    return {naming.name: naming.held_by for each in images for naming in each.taken}
 
 
-def _load_one(engine: Engine, source: str, progress: Progress) -> Loaded:
-    if isinstance(engine, EmbeddedEngine):
-        with closing(open_image(source, progress)) as reader:
-            return send_to(engine, reader, progress)[0]
-    if not isinstance(engine, DockerEngine):
-        raise UsageError(f"{engine.name} cannot load images.", "Choose another with --engine.")
-    with _packed(engine, source, progress) as (image, name):
-        return _loaded(engine, image, name, progress)
+def plan_load(engine: Engine, source: str, progress: Progress) -> list[PlannedImage]:
+    """What loading an archive or a layout would bring. Raises LayerscopeError."""
+    with _images_of(source, progress) as sources:
+        found = []
+        for each in sources:
+            with closing(open_image(each, progress)) as reader:
+                plan = _planned(engine, reader.image)
+                # Engines that unpack layers are sent all of them.
+                there = _there(engine, reader.image) if engine.own_store else 0
+                found.append(replace(plan, there=there))
+        return found
 
 
-def _loaded(engine: DockerEngine, image: PackedImage, name: str, progress: Progress) -> Loaded:
-    image = named(image, reference_of(name))
-    own = image.tags[0] if image.tags else ""
-    before = plan_new(engine, own).held_by if own else ""
-    send(engine, image, progress)
-    identifier = with_algorithm(engine.inspect(own or loaded_name(engine, image)).id)
-    return Loaded(identifier, own, before if before != identifier else "")
-
-
-@contextmanager
-def _packed(
-    engine: DockerEngine, source: str, progress: Progress
-) -> Iterator[tuple[PackedImage, str]]:
-    """An image as it is stored; unpacked for engines that may not know how its layers are packed.
-
-    Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost. Layers
-    that the archive leaves out are the engine's own.
-    """
+def plan_send(engine: Engine, source: str, progress: Progress) -> PlannedImage:
+    """What giving an image to another engine would send. Raises LayerscopeError."""
     with closing(open_image(source, progress)) as reader:
-        if engine.keeps_blobs and not reader.image.missing:
-            with opened_source(source, None, progress.check) as (image, name):
-                yield image, name
-            return
-        progress.what = "Reading the image"
-        with _whole(engine, reader, progress) as image:
-            yield image, reader.image.reference
+        image = reader.image
+    plan = replace(_planned(engine, image), there=_there(engine, image))
+    # Other places say what their layers take, if they know.
+    with failures_ignored():
+        name = name_in_engine(source.removeprefix(f"{EMBEDDED}:"))
+        with closing(connect_any()) as own:
+            plan = replace(plan, sizes=layer_sizes(own.history(name), len(image.layers)))
+    return plan
+
+
+def _planned(engine: Engine, image: Image) -> PlannedImage:
+    names = [str(found) for name in _names(image) if (found := reference_of(name)) is not None]
+    namings = tuple(plan_loaded(engine, image, name) for name in names)
+    return PlannedImage(image, namings, sizes=tuple(each.stored_size for each in image.layers))
+
+
+def _names(image: Image) -> Sequence[str]:
+    if image.names:
+        return image.names
+    digits = image.reference.removeprefix("sha256:")
+    return () if image.id.removeprefix("sha256:").startswith(digits) else (image.reference,)
+
+
+def _there(engine: Engine, image: Image) -> int:
+    layers = [layer.diff_id for layer in image.layers]
+    return best_base(engine, layers)[1] if engine.takes_parts or engine.own_store else 0
 
 
 @contextmanager
-def _whole(engine: DockerEngine, reader: ImageReader, progress: Progress) -> Iterator[PackedImage]:
-    if not reader.image.missing:
-        with packed(reader, progress) as image:
-            yield image
-        return
-    base = base_of(engine, reader.image)
-    if engine.takes_parts:
-        with packed(reader, progress, omitted=left_out(reader.image)) as image:
-            yield image
-        return
-    with (
-        closing(open_in_engine(base, f"docker-daemon:{base}")) as below,
-        packed(reader, progress, below=below) as image,
-    ):
-        yield image
+def _images_of(source: str, progress: Progress) -> Iterator[Sequence[str]]:
+    """The sources of all images in a file, which are unpacked once."""
+    found = file_source(source)
+    if found is None:
+        raise UsageError("Only archives and layouts can be loaded.", "Or pull the image.")
+    path, wanted = found
+    with plain_file(path, progress.check) as plain:
+        if plain != path:
+            form = source.partition(":")[0]
+            source = f"{form}:{plain}:{wanted}" if wanted else str(plain)
+        try:
+            open_image(source, progress).close()
+        except AmbiguousError as error:
+            yield error.choices
+        else:
+            yield (source,)
 
 
-def send_to(engine: Engine, reader: LayerTars, progress: Progress) -> tuple[Loaded, int]:
-    """Loads an image of any place; returns how many of its layers an engine took from its own."""
-    if isinstance(engine, EmbeddedEngine):
-        reference = reference_of(reader.image.reference)
-        progress.what = "Loading the image"
-        identifier = import_image(engine.store, reader, reference, progress)
-        return Loaded(identifier, "" if reference is None else str(reference)), 0
-    if not isinstance(engine, DockerEngine):
-        raise UsageError(f"{engine.name} cannot load images.", "Name another engine.")
-    layers = [layer.diff_id for layer in reader.image.layers]
-    there = best_base(engine, layers)[1] if engine.takes_parts else 0
-    with packed(reader, progress, omitted=there) as image:
-        return _loaded(engine, image, reader.image.reference, progress), there
+class Loader:
+    """Loads images into an engine; `moves` are the names that other images may lose for it.
 
+    What happens is recorded. If one image cannot be loaded, those before it stay.
+    """
 
-def send(engine: DockerEngine, image: PackedImage, progress: Progress) -> None:
-    """Gives an engine an image to load."""
-    progress.what, progress.done, progress.total = "Loading the image", 0, image.size
-    stream = load(engine, archive_pieces([image], docker=True, advance=progress.advance))
-    with closing(stream):
-        loaded(stream.messages(), engine.name)
+    def __init__(
+        self,
+        engine: Engine,
+        moves: Mapping[str, str],
+        recorder: Recorder,
+        cancellation: Cancellation,
+        progress: Progress | None = None,
+    ) -> None:
+        self._engine = engine
+        self._moves = moves
+        self._recorder = recorder
+        self._cancellation = cancellation
+        self._progress = progress or Progress()
+        cancellation.on_cancel(self._progress.cancel)
+
+    def load(self, source: str) -> str:
+        """Loads all images of an archive or a layout, and returns the id of the last."""
+        identifier = ""
+        with _images_of(source, self._progress) as sources:
+            for each in sources:
+                with closing(open_image(each, self._progress)) as reader:
+                    identifier = self.put(reader, each)
+        return identifier
+
+    def send(self, source: str) -> str:
+        """Loads an image of another engine, without the layers that this has; returns its id."""
+        with closing(open_image(source, self._progress)) as reader:
+            return self.put(reader)
+
+    def put(self, reader: LayerTars, source: str = "") -> str:
+        """Loads an image, and returns its id; `source` is the file that it is in, if any."""
+        plan = _planned(self._engine, reader.image)
+        for naming in plan.taken:
+            if self._moves.get(naming.name) != naming.held_by:
+                raise EngineError(naming.conflict, "It was not moved: look again, then choose.")
+        self._recorder.started(plan.names[0].name if plan.names else reader.image.source)
+        if isinstance(self._engine, EmbeddedEngine):
+            name = reference_of(plan.names[0].name) if plan.names else None
+            identifier = import_image(
+                self._engine.store, reader, name, self._progress, imported(self._recorder)
+            )
+        elif isinstance(self._engine, DockerEngine):
+            identifier = self._by_engine(self._engine, reader, source, plan)
+        else:
+            raise UsageError(f"{self._engine.name} cannot load images.", "Choose another engine.")
+        for at, naming in enumerate(plan.names or (Naming(identifier, ""),)):
+            if at:
+                give_name(self._engine, replace(naming, id=identifier))
+            before = naming.held_by if naming.held_by != identifier else ""
+            self._recorder.loaded(identifier, naming.name, before * naming.taken)
+        return identifier
+
+    def _by_engine(
+        self, engine: DockerEngine, reader: LayerTars, source: str, plan: PlannedImage
+    ) -> str:
+        with self._packed(engine, reader, source) as (image, rows):
+            reference = reference_of(plan.names[0].name) if plan.names else None
+            image = named(image, reference)
+            state: State = "loading" if source else "pushing"
+            advance = writing(self._recorder, self._progress, image, state, rows)
+            send(engine, image, advance, self._cancellation)
+            name = image.tags[0] if image.tags else loaded_name(engine, image)
+        return with_algorithm(self._cancellation.ask(lambda: engine.inspect(name).id))
+
+    @contextmanager
+    def _packed(
+        self, engine: DockerEngine, reader: LayerTars, source: str
+    ) -> Iterator[tuple[PackedImage, dict[str, str]]]:
+        """An image as it is stored; unpacked for engines that may not know how its layers are.
+
+        Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost.
+        Layers that the archive leaves out are the engine's own.
+        """
+        whole = not reader.image.missing
+        if source and engine.keeps_blobs and whole:
+            with opened_source(source, None, self._progress.check) as (image, _):
+                yield image, {}
+            return
+        omitted, below = 0, None
+        with ExitStack() as stack:
+            if not source:
+                omitted = _there(engine, reader.image)
+            elif not whole:
+                base = base_of(engine, reader.image)
+                if engine.takes_parts:
+                    omitted = left_out(reader.image)
+                else:
+                    below = stack.enter_context(
+                        closing(open_in_engine(base, f"docker-daemon:{base}"))
+                    )
+            show_layers(self._recorder, reader.image, omitted)
+            report = reading(self._recorder)
+            image = stack.enter_context(
+                packed(reader, self._progress, omitted=omitted, below=below, on_layer=report)
+            )
+            yield image, rows_of(reader.image, image)
 
 
 def reference_of(name: str) -> Reference | None:

@@ -11,7 +11,8 @@ from layerscope.engines.transfers import loaded_name
 from layerscope.errors import NotFoundError, UsageError
 from layerscope.images.archives.packing import bare, packed
 from layerscope.images.progress import Progress
-from layerscope.transfer.loading import send
+from layerscope.jobs.worker import Cancellation
+from layerscope.transfer.engine_target import send
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def image_up_to(
             name = loaded_name(engine, made)
             ours = not _has(engine, name)
             if ours:
-                send(engine, made, progress)
+                progress.what, progress.total = "Loading the image", made.size
+                send(engine, made, progress.advance, Cancellation())
     identifier = with_algorithm(engine.inspect(name).id)
     try:
         yield identifier

@@ -60,6 +60,11 @@ def named_source(source: str) -> str:
     return f"{form}:{path}" + (f":{wanted}" if wanted else "")
 
 
+def in_file(source: str) -> bool:
+    """Whether a source is a file or a folder."""
+    return is_path(source) or source.partition(":")[0] in FILES
+
+
 @contextmanager
 def opened_source(
     source: str, engine: Engine | None, check: Check
@@ -79,24 +84,36 @@ def opened_source(
                 yield unpacked(archive, None, source)
         return
     path, wanted = found
-    name = visible(str(path))
     if path.is_dir():
         yield unpacked(FolderStore(path), wanted, f"oci:{path}")
         return
-    kind = is_compressed(path)
+    with (
+        plain_file(path, check) as plain,
+        closing(ArchiveFile(open_file(plain), visible(str(path)))) as archive,
+    ):
+        yield unpacked(archive, wanted, f"docker-archive:{path}")
+
+
+@contextmanager
+def plain_file(path: Path, check: Check) -> Iterator[Path]:
+    """A file that is not compressed; for one that is, a copy, while the block runs."""
+    kind = None if path.is_dir() else is_compressed(path)
     if kind is None:
-        with closing(ArchiveFile(open_file(path), name)) as archive:
-            yield unpacked(archive, wanted, f"docker-archive:{path}")
+        yield path
         return
     with spooled() as file:
         with opened(open_file(path)) as fd, os.fdopen(os.dup(fd), "rb", buffering=0) as packed:
             try:
                 copy_all(decompressed(kind, packed.read), file, check)
             except CompressionError as error:
-                problem = f"{name} is damaged: {error}."
+                problem = f"{visible(str(path))} is damaged: {error}."
                 raise LayerscopeError(problem, "Copy the file again.") from None
-        with closing(_archive(file, name)) as archive:
-            yield unpacked(archive, wanted, f"docker-archive:{path}")
+        copy = f"/proc/self/fd/{file.fileno()}"
+        try:
+            yield Path(copy)
+        except LayerscopeError as error:
+            error.message = error.message.replace(copy, visible(str(path)))
+            raise
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from layerscope.jobs.journal import Write
+from layerscope.jobs.journal import Event
 from layerscope.transfer.events import ENDED, State, TransferEvent
 
 #: Seconds between two events of a layer's bytes.
@@ -28,7 +28,7 @@ class Recorder:
 
     def __init__(
         self,
-        write: Write,
+        write: Callable[[Event], object],
         sizes: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,14 +99,18 @@ class Recorder:
         """Whether a layer is in the middle: some of its bytes are there, or were."""
         return any(each.state in ("downloading", "retrying") for each in self._layers.values())
 
+    def loaded(self, image: str, name: str, replaced: str = "") -> None:
+        """An image, by its id, is where it should be; `replaced` had its name before."""
+        self._end_layers()
+        self._put(
+            TransferEvent("loaded", image=image, name=name or None, replaced=replaced or None)
+        )
+
     def warning(self, text: str) -> None:
         self._put(TransferEvent("warning", text=text))
 
     def finished(self, image: str, text: str = "") -> None:
-        for identifier, layer in list(self._layers.items()):
-            if layer.state not in ENDED:
-                # Podman does not say when a layer is unpacked.
-                self.layer(identifier, "done")
+        self._end_layers()
         seconds = self._clock() - self._begun
         self._put(
             TransferEvent(
@@ -117,5 +121,16 @@ class Recorder:
     def failed(self, text: str) -> None:
         self._put(TransferEvent("failed", text=text, seconds=self._clock() - self._begun))
 
+    def _end_layers(self) -> None:
+        for identifier, layer in list(self._layers.items()):
+            if layer.state not in ENDED:
+                # Podman does not say when a layer is unpacked.
+                self.layer(identifier, "done")
+
     def _put(self, event: TransferEvent) -> None:
         self._write(event.document())
+
+
+def row_of(digest: str) -> str:
+    """The id of a layer in events: as engines write it."""
+    return digest.partition(":")[2][:12]

@@ -20,7 +20,7 @@ from layerscope.text import short_id, visible
 from layerscope.transfer.events import ENDED
 from layerscope.transfer.parallel import in_parallel
 from layerscope.transfer.places import Target
-from layerscope.transfer.recorder import Recorder
+from layerscope.transfer.recorder import Recorder, row_of
 from layerscope.transfer.request import TransferRequest
 
 #: A registry that restarts, or a network that is gone for a minute, ends no transfer.
@@ -146,8 +146,3 @@ def packed_image(
     return PackedImage(
         top, (*blobs.values(), *layers), found.manifest.config, found.manifest.layers
     )
-
-
-def row_of(digest: str) -> str:
-    """The id of a layer in events: as engines write it."""
-    return digest.partition(":")[2][:12]

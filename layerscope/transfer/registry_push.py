@@ -43,8 +43,8 @@ from layerscope.records import go_json, text_of
 from layerscope.text import short_id, visible
 from layerscope.transfer.parallel import in_parallel
 from layerscope.transfer.push_sources import copy_all
-from layerscope.transfer.recorder import Recorder
-from layerscope.transfer.registry_pull import PATIENCE, row_of
+from layerscope.transfer.recorder import Recorder, row_of
+from layerscope.transfer.registry_pull import PATIENCE
 from layerscope.transfer.request import TransferRequest
 
 #: What a layer is once it is compressed, by what it is before.

@@ -8,7 +8,7 @@ from layerscope.engines.address import EMBEDDED
 from layerscope.engines.docker import DockerEngine, connect_any
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.engine import Engine
-from layerscope.engines.naming import Naming, check_name, plan_new, whole_name
+from layerscope.engines.naming import Naming, plan_new, whole_name
 from layerscope.errors import UsageError
 from layerscope.images.archives.packing import packed
 from layerscope.images.progress import Progress
@@ -17,8 +17,9 @@ from layerscope.oci.reference import parse_reference
 from layerscope.surgery.edit import Edit
 from layerscope.surgery.making import made
 from layerscope.text import short_id
-from layerscope.transfer.loading import send_to
+from layerscope.transfer.loading import Loader
 from layerscope.transfer.places import parse_place
+from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.targets import FileTarget
 
 
@@ -67,11 +68,12 @@ def put(edit: Edit, place: MadePlace, progress: Progress) -> MadeImage:
     where = place.where
     with made(edit, place.name, progress) as image:
         if isinstance(where, Engine):
-            if place.naming is not None:
-                check_name(where, place.naming)
-            found, _ = send_to(where, image, progress)
-            own = f"{EMBEDDED}:{found.name or short_id(found.id)}"
-            return MadeImage(found.id, found.name, own if where.own_store else where.name)
+            naming = place.naming
+            moves = {naming.name: naming.held_by} if naming is not None else {}
+            loader = Loader(where, moves, Recorder(bool), Cancellation(), progress)
+            found = loader.put(image)
+            own = f"{EMBEDDED}:{place.name or short_id(found)}"
+            return MadeImage(found, place.name, own if where.own_store else where.name)
         with packed(image, progress) as whole:
             where.put(whole, parse_reference(place.name) if place.name else None)
             return MadeImage(image.image.id, place.name, where.finish())

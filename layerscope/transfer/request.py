@@ -1,16 +1,18 @@
-"""The request of a transfer, which is kept with its job, and its kinds of jobs."""
+"""What transfers are asked for, which is kept with their jobs, and their kinds of jobs."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from layerscope.errors import UsageError
 from layerscope.jobs.job import Job
 from layerscope.jobs.kind import Kind
 from layerscope.oci.reference import Reference, parse_reference
-from layerscope.records import Record
+from layerscope.records import Record, field
 from layerscope.text import visible
 from layerscope.transfer.events import TransferEvent
+from layerscope.writing import Existing
 
 
 class TransferRequest(Record, frozen=True):
@@ -23,12 +25,38 @@ class TransferRequest(Record, frozen=True):
     #: Where a push takes the image from, or a pull that is not from its registry; empty for the
     #: usual place.
     source: str = ""
+    to_engine: str = ""  # Where a push goes that needs no registry: the name of another engine.
+    moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`, there.
+
+
+class SaveRequest(Record, frozen=True):
+    source: str
+    form: str  # One of `engines.sources.FILES`.
+    path: str  # Absolute.
+    compression: str = ""  # Of layers: none, gzip or zstd; empty keeps them as they are.
+    without: str = ""  # Another image, whose layers are left out.
+    platform: str = ""
+    export: bool = False  # For the rest, see `open_image`.
+    cache: bool = True
+    insecure: bool = False
+    replaces: Existing | None = None  # The file that may be replaced.
+
+
+class LoadRequest(Record, frozen=True):
+    source: str  # An archive or a layout.
+    #: The names that may be taken from other images: `repository:tag`, and the other image's id.
+    moves: dict[str, str] = field(default_factory=dict)
 
 
 _WORKER = "layerscope.transfer.worker"
+_COPIES = "layerscope.transfer.copying"
 PULL = Kind("pull", _WORKER, TransferRequest, TransferEvent)
 PUSH = Kind("push", _WORKER, TransferRequest, TransferEvent)
-KINDS = {kind.name: kind for kind in (PULL, PUSH)}
+SAVE = Kind("save", _COPIES, SaveRequest, TransferEvent)
+LOAD = Kind("load", _COPIES, LoadRequest, TransferEvent)
+KINDS: Mapping[str, Kind[Any, TransferEvent]] = {
+    kind.name: kind for kind in (PULL, PUSH, SAVE, LOAD)
+}
 
 
 def reference_of(name: str) -> Reference:
@@ -40,6 +68,14 @@ def reference_of(name: str) -> Reference:
         raise UsageError(
             f"{visible(name)} is not the name of an image.", "Write [HOST/]NAME[:TAG]."
         ) from None
+
+
+def start_push_to(
+    source: str, engine: str, moves: dict[str, str], holder: str | None = None
+) -> Job:
+    """Starts a push to another engine, from the current one or `holder`."""
+    request = TransferRequest(source, source=source, to_engine=engine, moves=moves)
+    return PUSH.start(f"{source} to {engine}", request, engine=holder)
 
 
 def start_transfer(kind: Kind[TransferRequest, TransferEvent], request: TransferRequest) -> Job:

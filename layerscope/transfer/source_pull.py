@@ -14,10 +14,9 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.oci.distribution import is_digest
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.text import short_id, visible
-from layerscope.transfer.events import State
+from layerscope.transfer.layer_rows import imported
 from layerscope.transfer.places import parse_place
 from layerscope.transfer.recorder import Recorder
-from layerscope.transfer.registry_pull import row_of
 from layerscope.transfer.request import TransferRequest
 
 
@@ -37,17 +36,11 @@ def pull_source(
         platform=request.platform or None,
         insecure=request.insecure,
     )
-
-    def report(diff_id: str, state: State, current: int) -> None:
-        if diff_id:
-            if state == "done":
-                recorder.expect({row_of(diff_id): current})
-            total = current if state != "downloading" else None
-            recorder.layer(row_of(diff_id), state, current, total)
-
     with closing(reader):
         name = _name(request, reader.image)
-        identifier = import_image(Store(), reader, name, progress, report)
+        identifier = import_image(
+            Store(), reader, name, progress, imported(recorder, "downloading")
+        )
     return identifier, f"embedded:{name or short_id(identifier)}"
 
 

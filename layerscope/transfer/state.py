@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from layerscope.transfer.events import ENDED, State, TransferEvent
+from layerscope.transfer.events import ENDED, MOVING, State, TransferEvent
 
 _WINDOW = 8.0  # Seconds of which the speed is the mean.
 
@@ -28,6 +28,7 @@ class TransferState:
     rows: dict[str, Row] = field(default_factory=dict)
     image: str = ""  # The name that is transferred now.
     warnings: list[str] = field(default_factory=list)
+    loaded: list[TransferEvent] = field(default_factory=list)
     end: TransferEvent | None = None
     _moved: int = 0  # Bytes so far.
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
@@ -38,6 +39,8 @@ class TransferState:
             self.image = event.image or ""
         elif event.event == "warning":
             self.warnings.append(event.text or "")
+        elif event.event == "loaded":
+            self.loaded.append(event)
         elif event.event in ("finished", "failed"):
             self.end = event
         elif event.id is not None and event.state is not None:
@@ -45,9 +48,9 @@ class TransferState:
 
     def _layer(self, identifier: str, event: TransferEvent, state: State, now: float) -> None:
         row = self.rows.setdefault(identifier, Row(identifier, state))
-        moving = state in ("downloading", "pushing")
-        if moving and event.current is not None:
-            self._moved += max(0, event.current - (row.current or 0))
+        if state in MOVING and event.current is not None:
+            same = row.state == state or row.state not in MOVING
+            self._moved += max(0, event.current - (row.current or 0 if same else 0))
             row.current = event.current
             row.total = event.total or row.total
         elif state == "done" and row.total is not None:

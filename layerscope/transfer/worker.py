@@ -38,7 +38,7 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
     try:
         with waits_reported(recorder.warning), ExitStack() as stack:
             engine: Engine | None = None
-            if not (request.target or is_file(request.source)):
+            if not (request.target or request.to_engine or is_file(request.source)):
                 from layerscope.engines.docker import connect_any
 
                 engine = stack.enter_context(closing(cancellation.ask(connect_any)))
@@ -47,7 +47,11 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
                 cancellation.waits_for = ""
             where = ""
             # Not at the top: each way needs little of what the others do.
-            if pulls and request.source:
+            if request.to_engine:
+                from layerscope.transfer.copying import push_to_engine
+
+                name = push_to_engine(request, recorder, cancellation)
+            elif pulls and request.source:
                 from layerscope.transfer.source_pull import pull_source
 
                 name, where = pull_source(request, recorder, cancellation)

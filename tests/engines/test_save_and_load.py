@@ -39,7 +39,7 @@ def command(engine: Engine, *arguments: str | Path, code: int = 0) -> str:
         [sys.executable, "-m", "layerscope", *map(str, arguments)], environment(engine)
     )
     assert run.returncode == code, run.stderr
-    return run.stderr
+    return run.stdout + run.stderr
 
 
 def layers(engine: Engine) -> list[str]:
@@ -80,7 +80,7 @@ def test_what_is_saved_is_loaded_again(saved: Engine, tmp_path: Path) -> None:
             client.remove_image(NAME)
             assert not client.images(NAME)
         said = command(saved, "load", source)
-        assert f"Loaded {NAME}" in said
+        assert f"Loaded   {NAME}" in said
         assert layers(saved) == before
         if saved.name != "docker-28-containerd":
             # containerd's id is the digest of a manifest, which names the packed layers.
@@ -103,18 +103,31 @@ def test_standard_input_and_output(docker_debian: Engine, tmp_path: Path) -> Non
     loaded = subprocess.run(
         [*program, "load", "-"], env=here, input=packed, capture_output=True, check=True
     )
-    assert b"Loaded " + name.encode() in loaded.stderr
-    assert loaded.stdout == b""
+    assert b"Loaded   " + name.encode() in loaded.stdout
+    assert loaded.stderr == b""
 
 
-def test_a_name_that_is_taken_over_is_reported(docker_debian: Engine, tmp_path: Path) -> None:
+def test_a_name_is_taken_from_another_image_only_if_that_is_wanted(
+    docker_debian: Engine, tmp_path: Path
+) -> None:
     base = busybox_base(docker_debian)
     archive = tmp_path / "one.tar"
     build(docker_debian, f"FROM {base}\nENV ONE=1\n", {}, NAME)
     command(docker_debian, "save", "-o", archive, NAME)
     other = build(docker_debian, f"FROM {base}\nENV TWO=2\n", {}, NAME).id
-    said = command(docker_debian, "load", archive)
+    refused = command(docker_debian, "load", archive, code=2)
+    lost = f"{NAME} names image {other[7:19]} now, which stays without a name."
+    assert lost in refused
+    assert "--yes" in refused
+    shown = json.loads(command(docker_debian, "load", "--dry-run", "--json", archive))
+    assert shown["images"][0]["replaces"] == {NAME: other}
+    with docker_debian.api() as client:
+        assert client.inspect_image(NAME)["Id"] == other
+    said = command(docker_debian, "load", "--yes", archive)
+    assert lost in said
     assert f"in place of {other[7:19]}" in said
+    # Again, it is no other image.
+    assert "in place of" not in command(docker_debian, "load", archive)
     with docker_debian.api() as client:
         client.remove_image(NAME)
         client.remove_image(other)
@@ -126,7 +139,7 @@ def test_an_archive_without_the_layers_of_another_image(saved: Engine, tmp_path:
     with saved.api() as client:
         identifier = client.inspect_image(NAME)["Id"]
     said = command(saved, "save", "--without-layers-of", base, "-o", bundle, NAME)
-    assert "Leaving out " in said
+    assert "  left out" in said
     # The base is a megabyte, the layer above it 50 kB.
     assert 50_000 < bundle.stat().st_size < 120_000
     shown = json.loads(layerscope("inspect", bundle, "--json").stdout)["image"]
@@ -172,8 +185,10 @@ def test_an_image_is_pushed_to_another_engine(
         archive = b"".join(client.get_image(base))
     with docker_28.api() as client:
         client.load_image(archive)
-    said = command(docker_debian, "push", NAME, "--to-engine", docker_28.host)
-    assert re.search(r": 1 of \d layers", said)
+    to_28 = ("push", NAME, "--to-engine", docker_28.host)
+    assert re.search(r"gets 1 of \d layers, [1-9]", command(docker_debian, *to_28, "--dry-run"))
+    said = command(docker_debian, *to_28)
+    assert said.count(" done") == 1
     command(docker_debian, "push", NAME, "--to-engine", podman.host)
     for engine in (docker_28, podman):
         with engine.api() as client:
@@ -201,7 +216,7 @@ def test_what_cannot_be_saved_or_loaded(docker_debian: Engine, tmp_path: Path) -
     ):
         error = command(docker_debian, *arguments, code=2)
         assert said in error
-        assert error.count("\n") == 1
+        assert error.count("layerscope: ") == 1
     assert there.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there.tar"]
     command(docker_debian, "save", "--force", "-o", there, name)

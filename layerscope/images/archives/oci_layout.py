@@ -9,6 +9,7 @@ that is damaged is an error.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from layerscope.errors import (
@@ -176,7 +177,8 @@ class OciLayoutReader(StoredLayersReader, Layout):
                 )
                 for each, layer in zip(self._manifest.layers, image.layers, strict=True)
             ]
-            self.image = with_missing(image, self._missing(), sizes)
+            names = dict.fromkeys(filter(None, map(name_of, tops)))
+            self.image = with_missing(replace(image, names=tuple(names)), self._missing(), sizes)
 
     def _missing(self) -> dict[int, str]:
         """The reasons why layers are missing, by number."""

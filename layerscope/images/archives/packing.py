@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import IO, Any
 
 from layerscope.config import cache_folder
@@ -30,6 +31,8 @@ from layerscope.text import visible
 from layerscope.writing import failure
 
 Read = Callable[[int], bytes]
+#: Receives a layer's diff_id, and how many of its bytes have been read.
+OnLayer = Callable[[str, int], object]
 _PIECE = 1 << 20
 _HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
 
@@ -42,13 +45,15 @@ def packed(
     layers: int | None = None,
     omitted: int = 0,
     below: LayerTars | None = None,
+    on_layer: OnLayer = lambda *_: None,
 ) -> Iterator[PackedImage]:
     """An image with its layers in files without a name, while the block runs.
 
     `compression` is `gzip`, `zstd`, or None for none. The configuration, and so the image's id,
     stays as it is, unless `layers` says how many of the lowest to take. The manifest names all
     layers, also the lowest `omitted` ones, which have no blob and may be missing. Other missing
-    layers come from the image `below`.
+    layers come from the image `below`. `on_layer` receives the diff_id of a layer that is read,
+    empty while it is not known, and how many of its bytes have been.
 
     Raises LayerscopeError if a layer is missing or is not what the configuration says, or there is
     no room.
@@ -68,9 +73,10 @@ def packed(
         if missing and below is not None:
             places.append((below, missing))
         for place, those in places:
-            for _, read in place.tars(progress, those):
+            for meant, read in place.tars(progress, those):
                 file, before = files.enter_context(spooled()), progress.done
-                diff_id, descriptor, blob = copied(read, file, compression, progress)
+                report = partial(on_layer, meant)
+                diff_id, descriptor, blob = copied(read, file, compression, progress, report)
                 found[diff_id] = descriptor, blob
                 if diff_id in without:
                     found[diff_id] = _plain(diff_id, progress.done - before), None
@@ -147,15 +153,20 @@ def spooled() -> Iterator[IO[bytes]]:
 
 
 def copied(
-    read: Read, file: IO[bytes], compression: str | None, progress: Progress
+    read: Read,
+    file: IO[bytes],
+    compression: str | None,
+    progress: Progress,
+    report: Callable[[int], object] = lambda _: None,
 ) -> tuple[str, Descriptor, Blob]:
     """Copies a layer's tar to a file; returns its diff_id, and what the file has."""
-    plain, stored, size = hashlib.sha256(), hashlib.sha256(), 0
+    plain, stored, size, before = hashlib.sha256(), hashlib.sha256(), 0, progress.done
 
     def watched(most: int) -> bytes:
         piece = read(most)
         plain.update(piece)
         progress.advance(progress.done + len(piece))
+        report(progress.done - before)
         return piece
 
     def pieces() -> Iterator[bytes]:

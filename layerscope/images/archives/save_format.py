@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from layerscope.errors import AmbiguousError, BadInputError, NotFoundError
@@ -70,7 +71,8 @@ def choose_image(
 ) -> SavedImage:
     """Chooses one image of an archive.
 
-    `wanted` is a reference, an id or the beginning of one, or None if there should be only one.
+    `wanted` is a reference, which becomes the image's first one, an id or the beginning of one, or
+    None if there should be only one.
 
     Raises NotFoundError if there is no such image, and AmbiguousError if there are several, and
     `wanted` is None.
@@ -86,8 +88,9 @@ def choose_image(
             names,
         )
     for image in images:
-        if any(same_reference(wanted, tag) for tag in image.tags):
-            return image
+        if called := [tag for tag in image.tags if same_reference(wanted, tag)]:
+            others = [tag for tag in image.tags if tag not in called]
+            return replace(image, tags=(*called, *others))
     prefix = wanted.removeprefix("sha256:")
     by_id = [
         image
@@ -197,6 +200,7 @@ def saved_image(
         for index, layer in enumerate(layers)
         if files.is_empty(layer) and image.layers[index].diff_id != NOTHING
     }
+    image = replace(image, names=tuple(saved.tags))
     return with_missing(image, missing, [0] * len(layers)), layers
 
 

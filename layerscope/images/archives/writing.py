@@ -31,7 +31,14 @@ from layerscope.oci.byte_source import Buffer, opened, whole_reader
 from layerscope.oci.manifest import OCI_INDEX, Descriptor, json_bytes
 from layerscope.oci.reference import Reference
 from layerscope.text import visible
-from layerscope.writing import check_space, failure, whole_file, whole_folder, write_all
+from layerscope.writing import (
+    Existing,
+    check_space,
+    failure,
+    whole_file,
+    whole_folder,
+    write_all,
+)
 
 Read = Callable[[int], bytes]
 #: Receives how many bytes have been written; may raise to stop.
@@ -128,13 +135,13 @@ def write_archive(
     images: Sequence[PackedImage],
     *,
     docker: bool,
-    overwrite: bool = False,
+    overwrite: Existing | bool = False,
     advance: Advance | None = None,
 ) -> None:
     """Writes an archive, whole or not at all; see `archive_pieces`.
 
-    Raises UsageError if something of that name exists, unless `overwrite`, and LayerscopeError if
-    it cannot be written.
+    Raises UsageError if something of that name exists, unless `overwrite` or it is this, and
+    LayerscopeError if it cannot be written.
     """
     if not overwrite:
         check_absent(path)
@@ -223,10 +230,8 @@ def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -
         _check_space(own, images, folder)
         written = 0
         for blob in _blobs(images):
-            _add_blob(folder, blob)
+            _add_blob(folder, blob, written, advance or (lambda _: None))
             written += blob.size
-            if advance is not None:
-                advance(written)
         index = _index_of(folder)
         tops = [image.top for image in images]
         index["manifests"] = [*_kept(index, tops), *(top.document for top in tops)]
@@ -237,20 +242,24 @@ def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -
         os.close(own)
 
 
-def _add_blob(folder: Path, blob: Blob) -> None:
+def _add_blob(folder: Path, blob: Blob, before: int, advance: Advance) -> None:
     path = folder / blob_file(_WHAT, blob.digest)
     there = os.path.lexists(path)
-    if there and holds(folder, blob, lambda: None):
+    if there and holds(folder, blob, lambda: advance(before)):
+        advance(before + blob.size)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     if blob.file is not None and not there:
         with suppress(OSError), opened(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)) as own:
             # Without the folder's descriptor, it would be a link to the link in /proc.
             os.link(f"/proc/self/fd/{blob.file}", path.name, dst_dir_fd=own)
+            advance(before + blob.size)
             return
     with whole_file(path, mode=0o644, replace=True) as fd:
         for piece in _pieces(blob):
             write_all(fd, piece)
+            before += len(piece)
+            advance(before)
 
 
 def _index_of(folder: Path) -> dict[str, Any]:

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from layerscope.engines.transfers import refusal
 from layerscope.errors import EngineError
+from layerscope.images.archives.writing import Blob, PackedImage
+from layerscope.images.progress import Progress
 from layerscope.oci.distribution import PullLimit, pull_limit
+from layerscope.oci.manifest import describe
 from layerscope.oci.reference import parse_reference
 from layerscope.records import convert
 from layerscope.reports.transfer_report import TransferText
 from layerscope.transfer.engine_stream import StreamParser
 from layerscope.transfer.events import TransferEvent
-from layerscope.transfer.recorder import Recorder
+from layerscope.transfer.layer_rows import writing
+from layerscope.transfer.recorder import Recorder, row_of
 from layerscope.transfer.state import TransferState
 
 REFERENCE = parse_reference("registry.example.com/app:1")
@@ -230,6 +234,37 @@ def test_one_total_with_speed_and_time_left() -> None:
     text = TransferText(lambda: 3.0)
     list(text.lines(TransferEvent("layer", B, "downloading", 300, 1000)))
     assert text.status() == "0 of 1 layer · 300B of 1kB"
+
+
+def test_what_is_read_and_then_written_counts_twice_and_has_one_row() -> None:
+    state = TransferState()
+    state.take(TransferEvent("layer", B, "reading", 10, 10), 0.0)
+    state.take(TransferEvent("layer", B, "writing", 10, 10), 1.0)
+    assert (state.current, state.total) == (10, 10)
+    assert state.speed(1.0) == 10
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5000), min_size=1, max_size=6), st.integers(1, 3000))
+def test_bytes_of_an_archive_are_those_of_its_layers(layers: list[bytes], step: int) -> None:
+    blobs = [describe(data, f"layer {number}") for number, data in enumerate(layers)]
+    pairs = zip(blobs, layers, strict=True)
+    image = PackedImage(
+        blobs[0], tuple(Blob.of(blob, data) for blob, data in pairs), blobs[0], tuple(blobs)
+    )
+    written: list[TransferEvent] = []
+    recorder = Recorder(lambda event: written.append(convert(dict(event), TransferEvent)))
+    advance = writing(recorder, Progress(), image, "writing")
+    for at in range(0, image.size, step):
+        advance(at)
+    advance(image.size)
+    last = {event.id: (event.current, event.total) for event in written}
+    assert last == {row_of(b.digest): (b.size, b.size) for b in blobs}
+
+
+def test_what_was_loaded_is_named() -> None:
+    text = TransferText(lambda: 0.0)
+    event = TransferEvent("loaded", image=DIGEST, name="a\x1b:1", replaced=f"sha256:{'2' * 64}")
+    assert list(text.lines(event)) == [f"Loaded   a\\e:1  {'1' * 12}, in place of {'2' * 12}"]
 
 
 def test_the_limit_of_pulls() -> None:
