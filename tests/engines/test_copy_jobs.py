@@ -8,23 +8,32 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layerscope.images.progress import Progress
-from layerscope.jobs.folder import job
-from layerscope.jobs.job import State
+from layerscope.jobs.job import Job, State
 from layerscope.jobs.journal import events
+from layerscope.jobs.launch import cancel
 from layerscope.transfer.recorder import Recorder
-from layerscope.transfer.request import SaveRequest
+from layerscope.transfer.request import SAVE, SaveRequest
 from layerscope.transfer.saving import save
+from layerscope.writing import existing
 from tests.archives import docker_archive, layer_tar, plain_tar, saved, text
 from tests.engines.fixtures import running_engine
 from tests.truth.command import environment, run_program
+from tests.unit.images.registry.misbehaving_registry import (
+    Handler,
+    digest_of,
+    fake_registry,
+    noise,
+    tar_of,
+)
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -45,34 +54,45 @@ def layerscope(here: Mapping[str, str], *arguments: str | Path, code: int = 0) -
     return run.stdout + run.stderr
 
 
-def until_event(number: str, state: str) -> None:
-    """Waits until a layer is in a state; fails if the job ends before."""
-    found = job(number)
-    while not any(each.get("state") == state for each in events(found.journal)):
-        assert found.locked(), list(events(found.journal))
+@pytest.fixture
+def halting() -> Iterator[str]:
+    """An image in a registry that sends half of its layer, and no more until the test is over."""
+    over, layer = threading.Event(), gzip.compress(tar_of({"a": noise(1 << 21)}), mtime=0)
+
+    def halt(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(layer)))
+        handler.end_headers()
+        handler.write(layer[: len(layer) // 2])
+        return over.wait(120)
+
+    with fake_registry() as registry:
+        registry.image([layer])
+        registry.when(f"blobs/{digest_of(layer)}", halt)
+        yield f"docker://{registry.address}/app:latest"
+        over.set()
+
+
+def reading(request: SaveRequest) -> Job:
+    """Starts a save, and waits until it reads its layer."""
+    started = SAVE.start("halting", request)
+    while not any(each.get("state") == "reading" for each in events(started.journal)):
+        assert started.locked(), list(events(started.journal))
         time.sleep(0.01)
+    return started
 
 
-def large(tmp_path: Path) -> Path:
-    """An archive that takes seconds to compress."""
-    file = tmp_path / "large.tar"
-    content = [text("random", os.urandom(24 << 20).decode("latin-1"))]
-    file.write_bytes(docker_archive([layer_tar(content)], "large:1"))
-    return file
-
-
+@pytest.mark.usefixtures("here")
 def test_a_save_that_is_cancelled_or_killed_leaves_nothing(
-    here: dict[str, str], tmp_path: Path
+    halting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, folder = large(tmp_path), tmp_path / "saved"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "XDG_CACHE_HOME"))
+    folder = tmp_path / "saved"
     folder.mkdir()
     for form, end in (("oci", State.CANCELLED), ("oci-archive", State.DIED)):
-        options = ("--compression", "gzip", "--format", form, "-o", folder / form)
-        number = layerscope(here, "save", "-d", *options, source).strip()
-        until_event(number, "reading")
-        found = job(number)
+        found = reading(SaveRequest(halting, form, str(folder / form), insecure=True))
         if end is State.CANCELLED:
-            layerscope(here, "jobs", "cancel", number)
+            assert cancel(found)
         else:
             assert found.process is not None
             os.kill(found.process, signal.SIGKILL)
@@ -80,7 +100,6 @@ def test_a_save_that_is_cancelled_or_killed_leaves_nothing(
                 time.sleep(0.01)
         assert found.state is end
         assert list(folder.iterdir()) == []
-        assert list((tmp_path / "XDG_CACHE_HOME/layerscope").iterdir()) == []
 
 
 def test_jobs_are_listed_attached_to_and_repeated(here: dict[str, str], tmp_path: Path) -> None:
@@ -111,13 +130,13 @@ def test_jobs_are_listed_attached_to_and_repeated(here: dict[str, str], tmp_path
 def test_what_changed_since_the_question_is_not_replaced(
     here: dict[str, str], tmp_path: Path
 ) -> None:
-    source, target = large(tmp_path), tmp_path / "target.tar"
+    source, target = tmp_path / "one.tar", tmp_path / "target.tar"
+    source.write_bytes(docker_archive([layer_tar([text("a")])], "app:1"))
     target.write_text("old")
-    options = ("--force", "--compression", "gzip", "-o", target)
-    number = layerscope(here, "save", "-d", *options, source).strip()
-    until_event(number, "reading")
-    target.unlink()
+    seen = existing(target)
     target.write_text("another's")
+    request = SaveRequest(str(source), "oci-archive", str(target), replaces=seen)
+    number = SAVE.start("one.tar", request).id
     assert "already exists" in layerscope(here, "jobs", "attach", number, code=2)
     assert target.read_text() == "another's"
 
