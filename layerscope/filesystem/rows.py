@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 
 from layerscope.filesystem.change import Change
-from layerscope.filesystem.changeset import Bool, Int32, Int64
+from layerscope.filesystem.changeset import Bool, Int32, Int64, Intp
 from layerscope.filesystem.tree import PathTree
 from layerscope.filesystem.view import View
 from layerscope.patterns import PathPattern
@@ -162,28 +162,32 @@ class TreeRows:
 
     def _sorted(self, nodes: Int32) -> Int32:
         """Sorts by something other than the name: siblings move with everything below them."""
-        if not len(nodes):
+        count = len(nodes)
+        if not count:
             return nodes
         tree = self.tree
         keys = self._keys(nodes)
         if self.reverse:
             keys = -keys
-        places = np.arange(len(nodes))
-        parents = np.searchsorted(nodes, tree.parents[nodes])
-        depths = tree.depths[nodes].astype(np.int64)
-        heights = np.searchsorted(nodes, tree.ends[nodes]) - places
-        order = np.lexsort((places, keys, parents, depths))
-        bounds = np.searchsorted(depths[order], np.arange(1, int(depths.max()) + 2))
-        result = np.zeros(len(nodes), np.int64)
-        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            level = order[start:stop]
-            above = parents[level]
-            before = np.cumsum(heights[level]) - heights[level]
-            first = np.searchsorted(above, above)
-            top = 0 if depths[level[0]] == 1 else result[above] + 1
-            result[level] = top + before - before[first]
+        # How many rows come before each node of the tree.
+        before = np.zeros(len(tree) + 1, np.int64)
+        before[nodes + 1] = 1
+        np.cumsum(before, out=before)
+        parents = before[tree.parents[nodes] + 1] - 1  # The root, which is no row, is -1.
+        stops = before[tree.ends[nodes]]
+        heights = stops - np.arange(count)
+        order = _by_group(parents, keys)
+        # How many rows the siblings before each one take.
+        shifts = np.cumsum(heights[order]) - heights[order]
+        above = parents[order]
+        first = np.flatnonzero(np.diff(above, prepend=-2))
+        shifts -= np.repeat(shifts[first], np.diff(first, append=count))
+        # A row is one below its parent and these; the same holds for that, up to the root.
+        places = np.zeros(count + 1, np.int64)
+        places[order] = shifts + 1
+        np.subtract.at(places, stops, places[:-1].copy())
         ordered = np.empty_like(nodes)
-        ordered[result] = nodes
+        ordered[np.cumsum(places[:-1]) - 1] = nodes
         return ordered
 
     def _carry_over(self, view: View) -> None:
@@ -193,3 +197,16 @@ class TreeRows:
         expanded = map(wanted.__contains__, new.blob.split(b"\0"))
         self.expanded = np.fromiter(expanded, np.bool_, len(new))
         self._matching = None
+
+
+def _by_group(groups: Int64, keys: Int64) -> Intp:
+    """The order by group, which may be -1, and within each by key; equal ones stay in order."""
+    order = np.argsort(groups, kind="stable")
+    low, high = int(keys.min()), int(keys.max())
+    width = high - low + 1
+    if (int(groups.max()) + 2) * width >= 1 << 63:
+        return np.lexsort((keys, groups))
+    # One number for both sorts in a third of the time, as groups stay where they are.
+    joined = (groups[order] + 1) * width + (keys[order] - low)
+    by_key: Intp = order[np.argsort(joined, kind="stable")]
+    return by_key

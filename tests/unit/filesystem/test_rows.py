@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,6 +151,56 @@ def test_rows_keep_children_right_below_their_folder(
     rows.sort, rows.reverse = SortKey.NAME, False
     rows.update()
     assert sorted(order) == rows.nodes.tolist()
+
+
+@given(
+    st.dictionaries(
+        paths, st.tuples(st.binary(max_size=3), st.integers(0, 3), st.booleans()), max_size=20
+    ),
+    st.sampled_from(list(SortKey)),
+    st.booleans(),
+)
+def test_siblings_are_in_the_order_of_their_keys_then_of_their_names(
+    files: dict[str, tuple[bytes, int, bool]], key: SortKey, reverse: bool
+) -> None:
+    below = changeset(*[(path, data) for path, (data, _, old) in files.items() if old])
+    above = changeset(*[(path, data) for path, (data, _, old) in files.items() if not old])
+    for layer, old in ((below, True), (above, False)):
+        times = [time for _, time, which in files.values() if which is old]
+        layer.mtimes[:] = np.resize([*times, 0], len(layer))
+    rows = TreeRows(union_view(Stack([below, above]), 1))
+    rows.expand_all()
+    view, tree = rows.view, rows.tree
+    shown_nodes = rows.nodes.tolist()
+
+    def rank(number: int) -> tuple[int, int]:
+        version = int(view.versions[number])
+        value = {
+            SortKey.NAME: number,
+            SortKey.SIZE: -int(view.sizes[number]),
+            SortKey.MTIME: -int(view.stack.mtimes[version]) if version >= 0 else 0,
+            SortKey.CHANGE: [3, 0, 1, 2][int(view.changes[number])],
+        }[key]
+        return -value if reverse else value, number
+
+    def walk(folder: int) -> list[int]:
+        own = [n for n in shown_nodes if n and int(tree.parents[n]) == folder]
+        return [each for n in sorted(own, key=rank) for each in (n, *walk(n))]
+
+    rows.sort, rows.reverse = key, reverse
+    rows.update()
+    assert rows.nodes.tolist() == walk(0)
+
+
+@pytest.mark.parametrize("size", [5, 1 << 40, 1 << 62])
+def test_values_too_far_apart_for_one_number_are_sorted_all_the_same(size: int) -> None:
+    big = changeset(("a/big", b"x"), ("a/small", b"x"), ("z", b"x"))
+    big.sizes[big.paths().index(b"a/big")] = size
+    rows = TreeRows(union_view(Stack([big]), 0))
+    rows.expand_all()
+    rows.sort, rows.reverse = SortKey.SIZE, True
+    rows.update()
+    assert shown(rows) == ["z", "a", "a/small", "a/big"]
 
 
 def test_what_is_expanded_is_carried_over_to_a_larger_stack(rows: TreeRows) -> None:
