@@ -38,14 +38,19 @@ class Joined:
     def tails(self, skip: Int64) -> Joined:
         """The strings without their first bytes, as many as `skip` says for each."""
         starts = self.starts[:-1] + skip
-        kept = np.zeros(len(self.blob) + 2, np.int8)
-        kept[self.starts[:-1]] -= 1
-        kept[starts] += 1
-        kept[0] += 1
-        inside = np.cumsum(kept[:-2], dtype=np.int8) > 0
-        blob = np.frombuffer(self.blob, np.uint8)[inside].tobytes()
+        data = np.frombuffer(self.blob, np.uint8)
+        pieces = []
+        for first, last in self._chunks(_CHUNK):
+            base = int(self.starts[first])
+            piece = data[base : int(self.starts[last])]
+            # The last string has no NUL behind it.
+            kept = np.zeros(len(piece) + 1, np.int8)
+            kept[0] = 1
+            kept[self.starts[first:last] - base] -= 1
+            kept[starts[first:last] - base] += 1
+            pieces.append(piece[np.cumsum(kept[: len(piece)], dtype=np.int8) > 0].tobytes())
         lengths = self.starts[1:] - starts
-        return Joined(blob, np.concatenate([[0], np.cumsum(lengths)]))
+        return Joined(b"".join(pieces), np.concatenate([[0], np.cumsum(lengths)]))
 
     def matching(self, pattern: PathPattern, stop: Callable[[], None] = _never) -> Bool:
         """Which strings a pattern matches. `stop` is called now and then; it may raise."""

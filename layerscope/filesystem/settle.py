@@ -8,8 +8,9 @@ which they end up, and rows that leave nothing are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, compress
+from operator import itemgetter, methodcaller
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def _is_settled(changeset: Changeset) -> bool | None:
     real, opaque, removed = kinds < _WHITEOUT, kinds == _OPAQUE, kinds == _WHITEOUT
     own = hashes(chain.from_iterable(changeset.pieces()), len(kinds))
     entries = _Kinds(own[real], kinds[real])
-    outcome = _are_folders(set(map(_above, _those(changeset, real))), entries)
+    outcome = _are_folders(_all_above(_those(changeset, real)), entries)
     if not outcome:
         return outcome
     if entries.repeated or any(
@@ -95,9 +96,9 @@ def _is_settled(changeset: Changeset) -> bool | None:
         return True
     # Paths in whiteouts and hard links may lead through symlinks too.
     named = set(_those(changeset, opaque))
-    named.update(map(_above, _those(changeset, removed)))
+    named.update(_all_above(_those(changeset, removed)))
     links = changeset.links.items()
-    named.update(_above(path) for row, path in links if kinds[row] == _HARDLINK)
+    named.update(_all_above(path for row, path in links if kinds[row] == _HARDLINK))
     return _are_folders(named, entries) is True
 
 
@@ -109,8 +110,9 @@ def _those(changeset: Changeset, wanted: Bool) -> Iterator[bytes]:
     return chain.from_iterable(compress(piece, flags) for piece in changeset.pieces())
 
 
-def _above(path: bytes) -> bytes:
-    return path.rpartition(b"/")[0]
+def _all_above(paths: Iterable[bytes]) -> set[bytes]:
+    """The folders above paths, without a Python frame for each path."""
+    return set(map(itemgetter(0), map(methodcaller("rpartition", b"/"), paths)))
 
 
 def _are_folders(new: set[bytes], entries: _Kinds) -> bool | None:
@@ -130,7 +132,7 @@ def _are_folders(new: set[bytes], entries: _Kinds) -> bool | None:
         if implied > MOST_IMPLIED:
             return None
         seen |= new
-        new = set(map(_above, new)) - seen
+        new = _all_above(new) - seen
     return True
 
 

