@@ -31,9 +31,10 @@ def config(arguments: argparse.Namespace) -> int:
 def tui(arguments: argparse.Namespace) -> int:
     from layerscope.config import load
     from layerscope.images.two_cores import prepare
-    from layerscope.tui.terminal.guard import end_at_once
+    from layerscope.tui.terminal.guard import Guard, end_at_once
 
     end_at_once()
+    Guard.start_ahead()
     # The process starts while Textual is imported.
     second = prepare(arguments.image) if arguments.image else None
     from layerscope.tui.app import run

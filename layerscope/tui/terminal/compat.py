@@ -312,13 +312,6 @@ class SureTimer(Timer):
 
 message_pump.Timer = SureTimer  # type: ignore[attr-defined]
 
-#: What a terminal is given that the driver could not give back: all that the driver turns on,
-#: turned off.
-_RESTORE = (
-    b"\x1b[m\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
-    b"\x1b[?1016l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
-)
-
 #: The size of a terminal that does not know its own, and the largest that is believed.
 _USUAL, _LARGEST = (80, 24), (2000, 1000)
 
@@ -352,7 +345,7 @@ class TerminalDriver(LinuxDriver):
         self._size = self._size or self._get_terminal_size()
         self.signals = Signals(lambda code: app.exit(return_code=code))
         self.signals.take_stops(self._give_back, self._take_again)
-        self.signals.watch(self.fileno, _RESTORE)
+        self.signals.watch(self.fileno)
 
     def start_application_mode(self) -> None:
         """Takes the terminal over, also after the app was suspended."""

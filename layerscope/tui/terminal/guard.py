@@ -6,7 +6,8 @@ that the terminal has closed. So a child process watches the terminal. It also h
 the C part of Python's signal handling writes its number to a socket, whatever Python does. When the
 TUI is killed, for example because memory ran out, the child gives the terminal back.
 
-The child is forked before there are threads, and sleeps until something happens.
+The child is forked before there are threads and before Textual is imported, as it keeps what its
+parent has by then, and sleeps until something happens.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import select
 import signal
 import socket
+import sys
 import termios
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 #: Signals that end the TUI, and its exit code then.
 ENDS: Mapping[int, int] = {
@@ -37,6 +39,14 @@ _CLOSED, _UNANSWERED, _ANSWERED = 3.0, 8.0, 30.0
 _ALIVE, _TAKEN, _GIVEN = b"\0", b"\xfe", b"\xff"
 
 
+#: What a terminal is given that the TUI could not give back: all that the driver turns on, turned
+#: off.
+_RESTORE = (
+    b"\x1b[m\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
+    b"\x1b[?1016l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
+)
+
+
 def end_at_once() -> None:
     """Lets signals end the process at once, while there is nothing to give back."""
     for number, code in ENDS.items():
@@ -44,13 +54,13 @@ def end_at_once() -> None:
 
 
 class Guard:
-    def __init__(self, terminal: int, ends: Set[int], restore: bytes) -> None:
+    #: The guard that was started before there was a TUI.
+    ahead: ClassVar[Guard | None] = None
+
+    def __init__(self, terminal: int) -> None:
         """Starts it, in the main thread; raises OSError if there can be no other process.
 
-        Args:
-            terminal: The terminal's descriptor, in the state that it is to be given back in.
-            ends: The signals that end this process.
-            restore: What is written to a terminal that this process could not give back.
+        `terminal` is the terminal's descriptor, in the state that it is to be given back in.
         """
         self.socket, other = socket.socketpair()
         parent = os.getpid()
@@ -60,10 +70,22 @@ class Guard:
             attributes = termios.tcgetattr(terminal)
         self._process = os.fork()
         if not self._process:
-            _Child(parent, terminal, other.detach(), ends, restore).run(attributes)
+            _Child(parent, terminal, other.detach()).run(attributes)
         other.close()
         self.socket.setblocking(False)
-        self.listen(True)
+
+    @classmethod
+    def start_ahead(cls) -> None:
+        """Starts it for the terminal that the TUI is going to take, if there is one."""
+        stdin = sys.__stdin__
+        with suppress(OSError, ValueError):
+            cls.ahead = cls(stdin.fileno()) if stdin is not None and stdin.isatty() else None
+
+    @classmethod
+    def of(cls, terminal: int) -> Guard:
+        """The guard of a terminal: the one started ahead, or a new one; raises OSError."""
+        guard, cls.ahead = cls.ahead or cls(terminal), None
+        return guard
 
     def listen(self, on: bool) -> None:
         """Lets the guard hear of signals, or not."""
@@ -93,11 +115,8 @@ class Guard:
 
 
 class _Child:
-    def __init__(
-        self, parent: int, terminal: int, pipe: int, ends: Set[int], restore: bytes
-    ) -> None:
+    def __init__(self, parent: int, terminal: int, pipe: int) -> None:
         self._parent, self._terminal, self._pipe = parent, terminal, pipe
-        self._ends, self._restore = ends, restore
 
     def run(self, attributes: list[Any] | None) -> NoReturn:
         """Never returns, and runs nothing that belongs to the parent."""
@@ -143,7 +162,7 @@ class _Child:
                 os.write(self._pipe, _ALIVE)
             if closed:
                 continue
-            if not deadline and not self._ends.isdisjoint(data):
+            if not deadline and not ENDS.keys().isdisjoint(data):
                 deadline = time.monotonic() + _UNANSWERED
             elif deadline and _ALIVE in data:
                 deadline = time.monotonic() + _ANSWERED
@@ -163,7 +182,7 @@ class _Child:
                 termios.tcflush(self._terminal, termios.TCOFLUSH)
                 if attributes is not None:
                     termios.tcsetattr(self._terminal, termios.TCSANOW, attributes)
-            os.write(self._terminal, self._restore)
+            os.write(self._terminal, _RESTORE)
 
 
 def _in_foreground(terminal: int) -> bool:

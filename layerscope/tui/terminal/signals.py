@@ -140,11 +140,12 @@ class Signals:
         signal.signal(signal.SIGTSTP, stopped)
         signal.signal(signal.SIGCONT, continued)
 
-    def watch(self, terminal: int, restore: bytes) -> None:
+    def watch(self, terminal: int) -> None:
         """Ends the process, whatever it does, once a terminal has closed; see `Guard`."""
         # Without another process, only what runs Python code can be ended.
         with suppress(OSError):
-            self._guard = Guard(terminal, ENDS.keys(), restore)
+            self._guard = Guard.of(terminal)
+            self._guard.listen(True)
             self._loop.add_reader(self._guard.socket, self._answer)
 
     def holds_terminal(self, taken: bool) -> None:
