@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: Bytes of an export from another host that nobody has to agree to.
 _ASKED_FROM = 50_000_000
 _LOOK = 0.1  # Seconds between two looks at whether reading is to stop.
+_SHOWN = 1.0  # Seconds that the screen has to show an image before its cache is filled.
 
 #: What the places are called that transports open, apart from engines.
 KINDS = {
@@ -160,6 +161,7 @@ class Session:
     def _run(self, task: Task[Session]) -> None:
         # What is there stays; looking through it for garbage would cost 40 ms while it is read.
         gc.freeze()
+        news = True
         try:
             self.reader = reader = self._opener(self.source, self.progress, self.platform)
             from layerscope.images.files.contents import Contents
@@ -179,6 +181,7 @@ class Session:
             loaded = load(reader, self.progress, partial(self._update, task), cache)
             # For the first filter; of a million entries it takes longer than a key should.
             loaded.stack.tree.joined_names()
+            news = not self.ended
         except Exception as error:
             self.problem = problem_of(error, cancelled="Reading was cancelled.")
             self._measure()
@@ -187,7 +190,8 @@ class Session:
             self._free.set()
             if task.left:
                 self._let_go()
-            task.report(self)
+            if news:
+                task.report(self)
 
     def _let_go(self) -> None:
         # Taken out first: the thread that reads and the one that closes may both come here.
@@ -210,6 +214,11 @@ class Session:
             self.ended = True
             self._free.set()
         task.report(self)
+        if loaded.complete:
+            # What follows competes with the thread of the screen, which is to show this first.
+            shown = threading.Event()
+            task.deliver(shown.set)
+            shown.wait(_SHOWN)
 
     def _measure(self) -> None:
         """Measures the waste of the layers that were read, even after a failure."""

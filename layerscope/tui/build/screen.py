@@ -164,7 +164,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         super().__init__()
         self.steps = StepList(clock)
         self.log_view = BuildLog(self.work, self.say)
-        self.files = FileTree()
+        self.files = FileTree(self._show_files_status)
         self.search_bar = FilterBar(self.keys, lambda: self.log_view)
         self.bottom_line.append(self.search_bar)
         self.job = job
@@ -322,7 +322,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             stack, layer = loaded.stack, fitting[-1]
             self.files.show(stack, lambda: layer_view(stack, layer))
 
-    def on_file_tree_counted(self) -> None:
+    def _show_files_status(self) -> None:
         step = self.steps.step
         if step is None or step.ended is None or self._shown is None:
             return

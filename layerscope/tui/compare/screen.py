@@ -172,7 +172,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         super().__init__()
         self.config = ConfigList()  # Pane 1.
         self.pairs = LayerPairs()  # Pane 2.
-        self.files = PairTree()  # Pane 3.
+        self.files = PairTree(self._show_files_status)  # Pane 3.
         self.files.hidden = {Change.UNCHANGED}
         #: The files, as far as they have been compared; None until both are read.
         self.comparison: Comparison | None = None
@@ -343,7 +343,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
             return f"Incomplete: {plural(found.not_compared, 'file')} not compared", "warning"
         return "", "muted"
 
-    def on_file_tree_counted(self) -> None:
+    def _show_files_status(self) -> None:
         if self.comparison is not None and not self.files.row_count and not self._filter_text:
             text = "All files are the same." if self.over else "No difference yet."
             if self.files.hidden == {Change.UNCHANGED}:

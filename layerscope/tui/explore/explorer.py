@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from layerscope.filesystem.view import View
     from layerscope.images.image import Image
     from layerscope.tui.destinations import Goal
+    from layerscope.tui.layer_packages import LayerPackages
     from layerscope.tui.session import Session
 
 #: Views of the same stack that are kept; each takes some 15 bytes for a path.
 _KEPT = 4
 
-#: Seconds for which the cursor of the files rests before the details follow it.
+#: Seconds for which a cursor rests before the details follow it, or find out more.
 _REST = 0.25
 
 
@@ -68,6 +69,7 @@ class Explorer:
     _goal: Goal | None = None
     _explained: Stack | None = None  # Whose waste is, or is being, explained.
     _resting: Timer | None = None
+    _glancing: Timer | None = None
     #: The layer that the cursor was last put on because it had arrived.
     _followed: int | None = None
 
@@ -132,15 +134,22 @@ class Explorer:
         if self._explained is stack or stack is None or waste is None or not waste.count:
             return
         self._explained = stack
-        from layerscope.filesystem.waste_causes import find_causes
 
-        self._work.start(
-            "causes",
-            lambda task: find_causes(stack, task.check, left_over=False),
-            self._details.set_causes,
-            # The pane does without; the screen of waste says what is wrong.
-            failed=lambda _: None,
-        )
+        def start() -> None:
+            if self._explained is not stack:
+                return
+            from layerscope.filesystem.waste_causes import find_causes
+
+            self._work.start(
+                "causes",
+                lambda task: find_causes(stack, task.check, left_over=False),
+                self._details.set_causes,
+                # The pane does without; the screen of waste says what is wrong.
+                failed=lambda _: None,
+            )
+
+        # Not while the layers are being painted.
+        self._set_timer(_REST, start)
 
     def show(self) -> None:
         step = self._layers.step
@@ -193,19 +202,26 @@ class Explorer:
         step, session = self._layers.step, self._session
         packages = None if session is None else session.packages
         layer = None if step is None else step.layer
+        if self._glancing is not None:
+            self._glancing.stop()
+            self._glancing = None
         if packages is None or layer is None:
             self._details.set_glance(None)
         elif layer < packages.stack.height:
             known = packages.known(layer)
             self._details.set_glance(known)
             if known is None:
-                # The pane does without; the screen of packages says what is wrong.
-                self._work.start(
-                    "packages",
-                    lambda task: packages.read(layer, task.check),
-                    lambda _: self.show_glance(),
-                    failed=lambda _: None,
-                )
+                self._glancing = self._set_timer(_REST, partial(self._glance, packages, layer))
+
+    def _glance(self, packages: LayerPackages, layer: int) -> None:
+        self._glancing = None
+        # The pane does without; the screen of packages says what is wrong.
+        self._work.start(
+            "packages",
+            lambda task: packages.read(layer, task.check),
+            lambda _: self.show_glance(),
+            failed=lambda _: None,
+        )
 
     def toggle_union(self) -> None:
         self.union = not self.union
@@ -225,7 +241,8 @@ class Explorer:
 
     def go_to(self, goal: Goal) -> None:
         """Shows a path in a layer, or the layer, as soon as it has been read."""
-        self._goal = goal
+        # What follows changes the rows, of which none is the goal yet.
+        self._goal = None
         if goal.path is not None:
             self.follow = False
             if self.filter_text:
@@ -233,6 +250,7 @@ class Explorer:
             self._files.show_kinds()
             if self.union != goal.merged:
                 self.toggle_union()
+        self._goal = goal
         self._approach()
 
     def _approach(self) -> None:
@@ -277,8 +295,8 @@ class Explorer:
 
     def cancel(self) -> None:
         """Leaves the files as they are, whatever they were about to become."""
-        self._files.cancel()
         self.filter_text = self._shown_filter
+        self._files.cancel()
 
     def show_counts(self) -> None:
         if not self._files.busy:

@@ -35,7 +35,7 @@ class PanedScreen(AppScreen[None]):
         super().__init__()
         self.images = ImageList()  # Pane 1.
         self.layer_list = LayerList()  # Pane 2.
-        self.files = FileTree()  # Pane 3.
+        self.files = FileTree(lambda: self.explorer.show_counts())  # Pane 3.
         self.details = Details()  # Pane 4.
         self.containers = ContainerList()  # Pane 5.
         self.filter_bar = FilterBar(self.keys, lambda: self._filtered)

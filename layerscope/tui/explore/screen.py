@@ -429,9 +429,6 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self._queued = False
         self.explorer.show()
 
-    def on_file_tree_counted(self) -> None:
-        self.explorer.show_counts()
-
     def _show_title(self) -> None:
         session = self.session
         if session is None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from textual.message import Message
-
 from layerscope.filesystem.change import Change
 from layerscope.text import visible
 from layerscope.tui.keys.key import Key
@@ -64,11 +62,11 @@ class FileTree(RowView, heading="In file trees"):
         Key("files.collapse_all", "C", "expand_all(False)", "Collapse all"),
     )
 
-    class Counted(Message):
-        """The rows have changed: another view, filter or choice of kinds."""
-
-    def __init__(self) -> None:
+    def __init__(self, counted: Callable[[], object]) -> None:
         super().__init__("files", "3 Files")
+        #: Called when the rows have changed: another view, filter or choice of kinds. A message
+        #: would come too late for the same frame.
+        self._counted = counted
         self.rows: TreeRows | None = None  # None while nothing is shown.
         self.pattern: PathPattern | None = None  # The filter, or None.
         self.hidden: set[Change] = set()  # Changes that are not shown.
@@ -146,7 +144,7 @@ class FileTree(RowView, heading="In file trees"):
         self._work.leave()
         self.set_placeholder(*placeholder)
         self.set_rows(0)
-        self.post_message(self.Counted())
+        self._counted()
 
     def forget(self) -> None:
         self.rows = None
@@ -204,7 +202,7 @@ class FileTree(RowView, heading="In file trees"):
             return
         self.pattern, self.hidden = self.rows.pattern, set(self.rows.hidden)
         self._order = self.rows.sort, self.rows.reverse
-        self.post_message(self.Counted())
+        self._counted()
 
     @property
     def _free(self) -> bool:
@@ -275,7 +273,7 @@ class FileTree(RowView, heading="In file trees"):
     def _show_busy(self) -> None:
         """Announces work that takes long."""
         if self.busy:
-            self.post_message(self.Counted())
+            self._counted()
 
     @property
     def _shown(self) -> FileRows | None:
@@ -466,7 +464,7 @@ class FileTree(RowView, heading="In file trees"):
             else:
                 self.set_placeholder(("This layer changes no files.", "text"))
         self.set_rows(len(self.rows.nodes), row)
-        self.post_message(self.Counted())
+        self._counted()
 
     def _row_of(self, path: bytes | None) -> int:
         """The row of a path, or of the nearest folder above it."""
