@@ -32,6 +32,9 @@ from tests.benchmarks.terminal import Answer, Terminal, terminal_environment
 from tests.engines.harness import EngineUnavailable
 
 LAYERS = 10
+
+#: Details follow this many seconds after the rows, and a little more.
+_BEFORE_DETAILS = 0.24
 BARE: list[str | Path] = [sys.executable, ROOT / "tests/benchmarks/bare_app.py"]
 
 
@@ -156,14 +159,17 @@ def type_files(typist: Typist) -> None:
     typist.type("kinds", "a", "r", "m", "u", times=4)
 
 
-def type_filters(typist: Typist) -> None:
-    """Types filters letter by letter, and takes them back."""
+def type_filters(typist: Typist, quiet: float = _BEFORE_DETAILS) -> None:
+    """Types filters letter by letter, and takes them back.
+
+    The search begins after a pause in typing, and ends within `quiet` seconds.
+    """
     for word in ("python", "*.so", "node_modules"):
         typist.quietly("/")
-        # The search begins after a pause in typing.
-        typist.type("filter", *word, quiet=1.0)
+        for key in [*word, *["backspace"] * 2]:
+            typist.type("filter", key, quiet=quiet)
+            typist.terminal.settle()
         typist.expect(r"\d match|Nothing matches")
-        typist.type("filter", *["backspace"] * 2, quiet=1.0)
         typist.quietly("escape")
 
 
@@ -243,7 +249,7 @@ def test_keys_of_a_million(table: Table) -> None:
         typist = Typist(terminal)
         type_layers(typist, len(layers))
         type_files(typist)
-        type_filters(typist)
+        type_filters(typist, quiet=1.0)
     typist.record(table, "million-move", "cursor", "scroll", "page", "end")
     typist.record(table, "million-layer", "layer", "union-layer", "union")
     for kind in ("expand", "sort", "kinds", "filter"):
