@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from layerscope import cli
+from tests import forks
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,12 +47,17 @@ def environment(**more: str) -> dict[str, str]:
 
 def process(*arguments: str, shell: str = "", **more: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a command as a user does; `shell` stands behind it in a shell's command line."""
+    if not shell:
+        return forks.run(arguments, environment(**more), cwd="/")
     command = [sys.executable, "-m", "layerscope", *arguments]
-    if shell:
-        quoted = " ".join(f"'{part}'" for part in command)
-        command = ["bash", "-c", f"{quoted} {shell}"]
+    quoted = " ".join(f"'{part}'" for part in command)
     return subprocess.run(
-        command, check=False, capture_output=True, timeout=120, env=environment(**more), cwd="/"
+        ["bash", "-c", f"{quoted} {shell}"],
+        check=False,
+        capture_output=True,
+        timeout=120,
+        env=environment(**more),
+        cwd="/",
     )
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests.engines.harness import Engine
 from tests.engines.images import busybox_base
 from tests.engines.registry import Registry
-from tests.truth.command import environment
+from tests.truth.command import environment, run_program
 
 
 @dataclass
@@ -35,14 +35,8 @@ class Home:
         return environment(self.engine, **own, LAYERSCOPE_LOG=str(self.folder / "log"))
 
     def layerscope(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        run = subprocess.run(
-            [sys.executable, "-m", "layerscope", *arguments],
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+        run = run_program(
+            [sys.executable, "-m", "layerscope", *arguments], self.environment, given=given
         )
         assert self.registry.password not in run.stdout + run.stderr
         return run

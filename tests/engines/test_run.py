@@ -14,7 +14,7 @@ import pytest
 
 from tests.engines.harness import Engine, find_program
 from tests.engines.images import build, busybox_base
-from tests.truth.command import environment
+from tests.truth.command import environment, run_program
 from tests.tui.terminal.conftest import terminals
 from tests.tui.terminal.programs import Terminal, start
 
@@ -39,15 +39,8 @@ def engine(request: pytest.FixtureRequest, engines: None) -> Iterator[Engine]:
 
 
 def run(engine: Engine, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "layerscope", "run", *arguments],
-        env=environment(engine),
-        input=typed,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
+    command = [sys.executable, "-m", "layerscope", "run", *arguments]
+    return run_program(command, environment(engine), given=typed)
 
 
 def opened(engine: Engine, *arguments: str, **more: str) -> Terminal:

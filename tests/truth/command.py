@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from layerscope.cli import main
+from tests import forks
 from tests.engines.exports import Entry, Type, comparable
 from tests.engines.harness import Engine
 
@@ -26,7 +27,7 @@ def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
     """Return the environment of a user of that engine, or of nobody's."""
     kept = {
         name: os.environ[name]
-        for name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME")
+        for name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
         if name in os.environ
     }
     host = {"DOCKER_HOST": "unix:///nonexistent/engine"} if engine is None else engine.env
@@ -34,21 +35,27 @@ def environment(engine: Engine | None = None, **more: str) -> dict[str, str]:
 
 
 def run_program(
-    command: Sequence[str], environment: Mapping[str, str], *, timeout: float = 300
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    given: str = "",
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, and leave out that an engine on a busy machine took long."""
-    run = subprocess.run(
-        command,
-        env=environment,
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=timeout,
-        check=False,
-    )
-    run.stdout, run.stderr = (_WAITS.sub("", text) for text in (run.stdout, run.stderr))
-    return run
+    if command[:3] == [sys.executable, "-m", "layerscope"]:
+        run = forks.run(command[3:], environment, given=given.encode(), timeout=timeout)
+    else:
+        run = subprocess.run(
+            command,
+            env=environment,
+            cwd=REPOSITORY,
+            input=given.encode(),
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    out, err = (_WAITS.sub("", text.decode()) for text in (run.stdout, run.stderr))
+    return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
 
 def layerscope(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,18 +37,18 @@ def _text(node: ast.expr) -> str:
     return ""
 
 
-def _messages() -> Iterator[tuple[str, str]]:
+@functools.cache
+def _messages() -> list[tuple[str, str]]:
     """The strings that are given to errors, and where."""
+    found = []
     for path in sorted(Path(layerscope.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
                 if name.endswith(("Error", "Problem")):
                     values = [*node.args, *(keyword.value for keyword in node.keywords)]
-                    yield from ((f"{path.name}:{node.lineno}", _text(each)) for each in values)
-
-
-MESSAGES = [(where, text) for where, text in _messages() if text]
+                    found += [(f"{path.name}:{node.lineno}", _text(each)) for each in values]
+    return [(where, text) for where, text in found if text]
 
 
 def _options(command: str) -> set[str]:
@@ -57,7 +57,7 @@ def _options(command: str) -> set[str]:
 
 def test_commands_and_options_in_messages_exist() -> None:
     found = 0
-    for where, text in MESSAGES:
+    for where, text in _messages():
         for match in re.finditer(r"layerscope ([a-z]+)((?: --[a-z-]+| [A-Z]+| X| -\w)*)", text):
             command, rest = match[1], match[2]
             # Prose such as "layerscope opens OCI layouts" has no command.
@@ -71,14 +71,14 @@ def test_commands_and_options_in_messages_exist() -> None:
 
 def test_every_option_in_a_message_is_one_of_a_command() -> None:
     known = set().union(*map(_options, COMMANDS.keys())) | _FOREIGN
-    for where, text in MESSAGES:
+    for where, text in _messages():
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
         if not re.search(r"`(?!layerscope)[a-z]+ [^`]*--", text):
             assert named <= known, (where, text)
 
 
 def test_every_transport_in_a_message_is_known() -> None:
-    for where, text in MESSAGES:
+    for where, text in _messages():
         for transport in re.findall(r"\b([a-z]+(?:-[a-z]+)?):(?:NAME|DIR|PATH|FILE|//)", text):
             web = transport in ("http", "https", "ssh", "tcp", "unix", "npipe")
             assert web or transport in TRANSPORTS, (where, text)

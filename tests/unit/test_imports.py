@@ -6,6 +6,7 @@ Imports inside functions and for type checking count as well.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def _imports(path: Path) -> Iterator[str]:
                 yield name if name in MODULES else node.module
 
 
-GRAPH = {name: set(_imports(path)) - {name} for name, path in MODULES.items()}
+@functools.cache
+def _graph() -> dict[str, set[str]]:
+    return {name: set(_imports(path)) - {name} for name, path in MODULES.items()}
 
 
 def _circles() -> list[list[str]]:
@@ -69,7 +72,7 @@ def _circles() -> list[list[str]]:
     def visit(name: str) -> None:
         index[name] = low[name] = len(index)
         stack.append(name)
-        for other in sorted(GRAPH[name]):
+        for other in sorted(_graph()[name]):
             if other not in index:
                 visit(other)
                 low[name] = min(low[name], low[other])
@@ -81,7 +84,7 @@ def _circles() -> list[list[str]]:
             if len(group) > 1:
                 found.append(sorted(group))
 
-    for name in sorted(GRAPH):
+    for name in sorted(_graph()):
         if name not in index:
             visit(name)
     return found
@@ -102,7 +105,7 @@ ROOMS = sorted(
 def test_a_room_knows_no_other_room(room: str) -> None:
     foreign = {
         f"{name} imports {other}"
-        for name, imported in GRAPH.items()
+        for name, imported in _graph().items()
         if name.startswith(f"layerscope.tui.{room}")
         for other in imported
         if other.startswith("layerscope.tui.")
@@ -114,7 +117,7 @@ def test_a_room_knows_no_other_room(room: str) -> None:
 def test_shared_parts_of_the_tui_know_no_room() -> None:
     foreign = {
         f"{name} imports {other}"
-        for name, imported in GRAPH.items()
+        for name, imported in _graph().items()
         if name.startswith("layerscope.tui.") and name.split(".")[2] in SHARED
         for other in imported
         if other.startswith("layerscope.tui.") and other.split(".")[2] not in SHARED
