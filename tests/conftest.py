@@ -1,6 +1,7 @@
 """What every test may use, and what a run does before and after its tests."""
 
 import gc
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from layerscope.config import is_first_start
 from tests.engines.harness import cache_folder
 from tests.folders import orphans, owned_folder, release
 
@@ -40,6 +42,7 @@ ID_LENGTH = 30
 IDS_LENGTH = 120
 
 _base = pytest.StashKey[Path]()
+_numbers = itertools.count()
 
 
 # --- a base folder for each run ---
@@ -66,9 +69,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keeps layerscope's cache out of the user's, and what one test read out of the next run."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps layerscope's cache and jobs out of the user's, and those of other runs out of ours."""
+    for name in ("CACHE", "STATE"):
+        os.environ[f"XDG_{name}_HOME"] = str(tmp_path_factory.mktemp(name.lower()))
 
 
 # --- ids of parameters: short, printable, and the same in every process ---
@@ -99,9 +103,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def garbage() -> Iterator[None]:
-    """Collects garbage again: commands and the TUI leave that off, as processes that soon end."""
+def own_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test finds is as if it were alone: no jobs of others, nothing changed by them.
+
+    Commands and the TUI change variables and switch garbage collection off, as processes that soon
+    end, and a TUI shows each job of the user that has ended.
+    """
+    variables, folder = dict(os.environ), Path.cwd()
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp() / f"state-{next(_numbers)}")
+    is_first_start()  # all others are not
     yield
+    os.chdir(folder)
+    for name in os.environ.keys() - variables.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
+    os.environ.update(variables)
     gc.unfreeze()
     gc.enable()
 
