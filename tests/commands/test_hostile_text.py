@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from layerscope.text import HOSTILE_IN_LINES
+from tests import forks
 from tests.archives import folder, hard_link, layer_tar, saved, symlink, text, whiteout, write
 from tests.command import environment
 
@@ -74,27 +75,27 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def shown(*arguments: str, terminal: bool) -> str:
     """What a command prints, on both streams; stdout is a terminal that changes nothing."""
+    env = environment(NO_COLOR="1", PAGER="cat", TERM="xterm")
+    if not terminal:
+        done = forks.run(arguments, env)
+        return (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    command = [sys.executable, "-m", "layerscope", *arguments]
     with subprocess.Popen(
-        command,
-        env=environment(NO_COLOR="1", PAGER="cat", TERM="xterm"),
+        [sys.executable, "-m", "layerscope", *arguments],
+        env=env,
         stdin=subprocess.DEVNULL,
-        stdout=theirs if terminal else subprocess.PIPE,
+        stdout=theirs,
         stderr=subprocess.STDOUT,
-    ) as process:
+    ):
         os.close(theirs)
-        if terminal:
-            found = b""
-            try:
-                while piece := os.read(ours, 1 << 16):
-                    found += piece
-            except OSError as error:
-                if error.errno != errno.EIO:  # All have closed the terminal.
-                    raise
-        else:
-            found, _ = process.communicate()
+        found = b""
+        try:
+            while piece := os.read(ours, 1 << 16):
+                found += piece
+        except OSError as error:
+            if error.errno != errno.EIO:  # All have closed the terminal.
+                raise
     os.close(ours)
     return re.sub("\r\x1b\\[K", "", found.decode("utf-8", "surrogateescape"))
 

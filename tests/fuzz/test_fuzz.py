@@ -1,4 +1,4 @@
-"""Every parser, for five seconds each, and what was found before, for good.
+"""Every parser, for two seconds each, and what was found before, for good.
 
 `LAYERSCOPE_FUZZ_SECONDS` sets another time.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
-SECONDS = int(os.environ.get("LAYERSCOPE_FUZZ_SECONDS", "5"))
+SECONDS = int(os.environ.get("LAYERSCOPE_FUZZ_SECONDS", "2"))
 FINDINGS = Path(__file__).parent / "findings"
 
 # Two at a time at most, and niced: they take the time in which other tests wait.

@@ -28,6 +28,7 @@ from tests.archives import (
     write_archive,
 )
 from tests.engines.exports import Entry, listing_of_export
+from tests.engines.fixtures import ENGINES
 from tests.engines.harness import Engine
 from tests.truth.cases import CASES
 from tests.truth.command import (
@@ -128,7 +129,16 @@ def client(engine: Engine) -> Iterator[Any]:
         yield opened
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+#: Docker 20.10 unpacks layers as 28 does, so it gets the cases that engines disagree on.
+ON_ENGINES = [
+    (engine, name)
+    for engine in ENGINES
+    for name in BY_HAND
+    if engine != "docker-debian" or name in REFUSED or name in DIFFERENT
+]
+
+
+@pytest.mark.parametrize(("engine", "name"), ON_ENGINES, indirect=["engine"])
 def test_engines_show_the_same(engine: Engine, client: Any, name: str, tmp_path: Path) -> None:
     implied = {f"/{path}" for path in BY_HAND[name].implied}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import pytest
 from pytest_textual_snapshot import normalize_svg
 from textual import events
+from textual.cache import LRUCache
+from textual.css.stylesheet import Stylesheet
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -25,6 +27,24 @@ from layerscope.tui.explore.screen import MainScreen
 from layerscope.tui.terminal.glyphs import Level
 from tests.tui import fakes
 from tests.tui.pictures import Before, Picture, Size
+
+_rules: dict[frozenset[tuple[str, str]], LRUCache[Any, Any]] = {}
+_set_variables = Stylesheet.set_variables
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rules_once() -> Iterator[None]:
+    """Parses the same rules once for all apps, which is a good part of what a start takes."""
+
+    def set_variables(self: Stylesheet, variables: dict[str, str]) -> None:
+        self._parse_cache = LRUCache(1)  # not the one of all apps: it is cleared
+        _set_variables(self, variables)
+        self._parse_cache = _rules.setdefault(frozenset(variables.items()), LRUCache(1000))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "set_variables", set_variables)
+        yield
+
 
 LIMIT = 60.0
 """Seconds for which anything is waited for; a busy machine may take a good part of it."""
