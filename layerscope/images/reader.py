@@ -33,8 +33,12 @@ class LayerTars(Protocol):
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]: ...
 
+    def tar_sizes(self, progress: Progress, wanted: Container[str]) -> Mapping[str, int]:
+        """The sizes of tars, by diff_id, where finding them is quicker than reading the tars."""
+        return {}
 
-class ImageReader(ABC):
+
+class ImageReader(LayerTars, ABC):
     """An image that is open for reading.
 
     A place has to list its layers, and to read files: one (`content`), many (`contents`) or both,
@@ -129,7 +133,7 @@ class ImageReader(ABC):
         """Takes over a process that can read layers too; closes it if it is of no use here."""
         second.close()
 
-    def close(self) -> None:  # noqa: B027 - nothing to close is a good default
+    def close(self) -> None:
         """Closes files and connections; may be called twice."""
 
 

@@ -18,7 +18,7 @@ from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_stream import Read, read_layer
 from layerscope.images.pieces import stored_size
 from layerscope.images.progress import Progress
-from layerscope.images.reader import ImageReader
+from layerscope.images.reader import ImageReader, LayerTars
 from layerscope.oci.byte_source import FileRange, reader_of_pieces
 from layerscope.oci.config import parse_config
 from layerscope.oci.manifest import OCI_CONFIG, describe, json_bytes
@@ -30,7 +30,7 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _PIECE = 1 << 20
 
 
-class Made:
+class Made(LayerTars):
     """A new image; its layers come from what the edit is made of, as `ImageReader.tars` has it."""
 
     def __init__(

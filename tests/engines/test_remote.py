@@ -232,3 +232,11 @@ def test_the_layerscope_there_reads(other_side: RemoteSite) -> None:
         for environment in (other_side.environment, {**os.environ, **other_side.engine.env})
     ]
     assert read[0] == read[1] == Path("/bin/busybox").read_bytes()
+    archive = other_side.folder / "saved.tar"
+    copied = other_side.run("save", base, "-o", str(archive))
+    assert copied.returncode == 0, copied.stderr
+    found = json.loads(output("inspect", "--json", str(archive)))
+    there = json.loads(output("inspect", "--json", base, engine=other_side.engine))
+    for image in (found, there):
+        image["layers"] = [layer["diff_id"] for layer in image["layers"]]
+    assert (found["image"]["id"], found["layers"]) == (there["image"]["id"], there["layers"])

@@ -42,6 +42,7 @@ class Peer:
     def __init__(self, address: Address) -> None:
         """Connects; raises NoPeer if there is no layerscope of the same protocol."""
         self.received = 0  # Bytes that have come.
+        self.requests: frozenset[str] = frozenset()  # Those of later versions that are known there.
         self._shown = address.shown
         self._buffer = bytearray()
         self._number = 0
@@ -85,6 +86,8 @@ class Peer:
         if (hello.get("protocol"), hello.get("changesets")) != (PROTOCOL, VERSION):
             version = visible(one_line(str(hello.get("version", "unknown")))[:40])
             raise NoPeer(f"the layerscope there, version {version}, has another protocol")
+        if isinstance(listed := hello.get("requests"), list):
+            self.requests = frozenset(each for each in listed if isinstance(each, str))
 
     def ask(
         self, request: str, check: Callable[[], object] = lambda: None, **fields: Any

@@ -1,9 +1,10 @@
 """The protocol of `layerscope serve --stdio`, on the stdin and stdout of a process.
 
 A message is a JSON object and bytes: two lengths of four bytes, most significant first, then both.
-The server first writes `MAGIC` and a hello: `{"protocol": 1, "version": …, "changesets": …}`, the
-last being the version of the form of changesets. It answers one request after another; all its
-answers to one have the request's `id`, and the last one has `end`:
+The server first writes `MAGIC` and a hello: `{"protocol": 1, "version": …, "changesets": …,
+"requests": [name, …]}`, where `changesets` is the version of their form. One that does not list its
+requests knows all but `tars` and `tar_sizes`. It answers one request after another; all its answers
+to one have the request's `id`, and the last one has `end`:
 
     {"id", "request": "images"}               → {"images": [{repository, tag, id, …}]}
     {"id", "request": "open", "name", "platform"}
@@ -15,9 +16,15 @@ answers to one have the request's `id`, and the last one has `end`:
     {"id", "request": "contents", "files": [[layer, path], …]}
                                               → {"file": number}, then its pieces as bytes or as
                                                 {"hole": bytes}; or {"file": number, "error"}
+    {"id", "request": "tars", "diff_ids"}     → {"tar": diff_id}, then the pieces of its tar as one
+                                                zstd stream, for each; then {"tar": null} and the
+                                                configuration. An engine that exports names none of
+                                                its layers: they come all, with empty names
+    {"id", "request": "tar_sizes", "diff_ids"}
+                                              → {"diff_id", "size"} of each that has a name
     {"request": "cancel"}                     ends the present request early
 
-`changesets` and `contents` are about the image that was opened last. Paths are base64. An error is
+All but `images` and `open` are about the image that was opened last. Paths are base64. An error is
 `{"error": sentence, "hint": …}`. Neither side trusts a length.
 """
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Container, Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from layerscope.images.layer_stream import Passed, Read
 from layerscope.images.pieces import Hole, Piece
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader, Known, Wanted, unreadable
+from layerscope.oci.compression import CompressionError, decompressed
 from layerscope.oci.config import ConfigError, parse_config
 from layerscope.records import go_json
 from layerscope.text import one_line, visible
@@ -159,9 +161,57 @@ class RemoteReader(ImageReader):
                 answers.close()
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
-        """Whole layers are exported by the engine."""
-        yield from self._export.tars(progress, wanted)
-        self.image = replace(self.image, document=self._export.image.document)
+        """As they are there; an older layerscope sends none, so that the engine exports them."""
+        peer = self._connected()
+        if "tars" not in peer.requests:
+            yield from self._export.tars(progress, wanted)
+            self.image = replace(self.image, document=self._export.image.document)
+            return
+        with closing(self._ask(peer, "tars", progress, wanted)) as answers:
+            document, data = next(answers, ({}, b""))
+            while isinstance(name := document.get("tar"), str):
+                stream = _Stream(answers)
+                yield name if name in wanted else "", self._plain(stream)
+                document, data = stream.skip()
+        if document.get("tar", "") is not None:
+            raise self._bad("layers are missing")
+        self.image = replace(self.image, document=self.image.document or self._configuration(data))
+
+    def tar_sizes(self, progress: Progress, wanted: Container[str]) -> dict[str, int]:
+        peer = self._connected()
+        if "tar_sizes" not in peer.requests:
+            return {}
+        answers = [document for document, _ in self._ask(peer, "tar_sizes", progress, wanted)]
+        sizes = {str(each.get("diff_id")): each.get("size") for each in answers}
+        return {
+            name: size
+            for name, size in sizes.items()
+            if name in wanted and isinstance(size, int) and 0 <= size < 1 << 63
+        }
+
+    def _ask(
+        self, peer: Peer, request: str, progress: Progress, wanted: Container[str]
+    ) -> Generator[Message]:
+        layers = {layer.diff_id for layer in self.image.layers}
+        return peer.ask(request, progress.check, diff_ids=[x for x in layers if x in wanted])
+
+    def _plain(self, stream: _Stream) -> Read:
+        read = decompressed("zstd", stream.read)
+
+        def described(size: int) -> bytes:
+            try:
+                return read(size)
+            except CompressionError as error:
+                raise self._bad(str(error)) from None
+
+        return described
+
+    def _configuration(self, data: bytes) -> bytes:
+        """A configuration from the other side, which must be that of these layers."""
+        with suppress(ValueError, ConfigError):
+            if parse_config(go_json(data)).diff_ids == tuple(x.diff_id for x in self.image.layers):
+                return data
+        raise self._bad("the configuration is another image's")
 
     def _hang_up(self) -> None:
         if self._peer is not None:
@@ -171,6 +221,32 @@ class RemoteReader(ImageReader):
     def close(self) -> None:
         self._hang_up()
         self._export.close()
+
+
+class _Stream:
+    """The bytes of one tar among the answers to a request, which go on with the next one."""
+
+    def __init__(self, answers: Iterator[Message]) -> None:
+        self._answers = answers
+        self._piece = b""
+        self._next: Message | None = None
+
+    def read(self, size: int) -> bytes:
+        while not self._piece and self._next is None:
+            document, data = next(self._answers, ({}, b""))
+            if "tar" in document or "id" not in document:
+                self._next = document, data
+            else:
+                self._piece = data
+        piece, self._piece = self._piece[:size], self._piece[size:]
+        return piece
+
+    def skip(self) -> Message:
+        """Passes over what has not been taken; returns the answer that follows."""
+        while self._next is None:
+            self._piece = b""
+            self.read(1)
+        return self._next
 
 
 class _File:

@@ -30,8 +30,10 @@ from layerscope.images.loading import Loaded, load
 from layerscope.images.pieces import Hole
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.oci.compression import zstandard_of
 from layerscope.records import Record, convert
 
+_PIECE = 1 << 20
 _PERIOD = 0.2  # Seconds between two reports of progress.
 
 
@@ -51,10 +53,15 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, cache: ChangesetCache | None = None
 
     Raises ProtocolError if it does not follow the protocol.
     """
-    hello = {"protocol": PROTOCOL, "version": __version__, "changesets": VERSION}
+    server = _Server(stdout, cache)
+    hello = {
+        "protocol": PROTOCOL,
+        "version": __version__,
+        "changesets": VERSION,
+        "requests": [*server.kinds],
+    }
     stdout.write(MAGIC + packed(hello))
     stdout.flush()
-    server = _Server(stdout, cache)
     worker = threading.Thread(target=server.work, name="layerscope-serve", daemon=True)
     worker.start()
     try:
@@ -82,11 +89,13 @@ class _Server:
         self._reader: ImageReader | None = None
         self._loaded: Loaded | None = None
         self._opened = ExitStack()
-        self._kinds: dict[str, Callable[[Request], Iterator[Message]]] = {
+        self.kinds: dict[str, Callable[[Request], Iterator[Message]]] = {
             "images": self._images,
             "open": self._open,
             "changesets": self._changesets,
             "contents": self._contents,
+            "tars": self._tars,
+            "tar_sizes": self._tar_sizes,
         }
 
     def work(self) -> None:
@@ -101,7 +110,7 @@ class _Server:
     def _answer(self, request: Request) -> None:
         last: dict[str, Any] = {"end": True}
         try:
-            kind = self._kinds.get(request.request)
+            kind = self.kinds.get(request.request)
             if kind is None:
                 raise ProtocolError("This layerscope does not know such a request.")
             for document, data in kind(request):
@@ -132,12 +141,16 @@ class _Server:
         layers = [layer.diff_id for layer in reader.image.layers]
         yield {"layers": layers, "way": reader.way, "why": reader.why}, reader.image.document
 
-    def _image(self) -> tuple[ImageReader, Loaded]:
+    def _open_reader(self) -> ImageReader:
         if self._reader is None:
             raise NotFoundError("No image is open.")
+        return self._reader
+
+    def _image(self) -> tuple[ImageReader, Loaded]:
+        reader = self._open_reader()
         if self._loaded is None:
-            self._loaded = load(self._reader, self.progress, cache=self._cache)
-        return self._reader, self._loaded
+            self._loaded = load(reader, self.progress, cache=self._cache)
+        return reader, self._loaded
 
     def _changesets(self, request: Request) -> Iterator[Message]:
         reader, loaded = self._image()
@@ -176,6 +189,25 @@ class _Server:
                 if self.progress.cancelled:
                     raise
                 yield {"file": number, "error": error.message, "hint": error.hint}, b""
+
+    def _tars(self, request: Request) -> Iterator[Message]:
+        reader = self._open_reader()
+        for diff_id, read in reader.tars(self.progress, set(request.diff_ids)):
+            yield {"tar": diff_id}, b""
+            for piece in zstandard_of(read):
+                self.progress.check()
+                yield {}, piece
+        yield {"tar": None}, reader.image.document
+
+    def _tar_sizes(self, request: Request) -> Iterator[Message]:
+        for diff_id, read in self._open_reader().tars(self.progress, set(request.diff_ids)):
+            if not diff_id:
+                return
+            size = 0
+            while piece := read(_PIECE):
+                self.progress.check()
+                size += len(piece)
+            yield {"diff_id": diff_id, "size": size}, b""
 
 
 def _row(loaded: Loaded, layer: int, text: str) -> int | None:

@@ -68,6 +68,9 @@ def packed(
         if layer.index < omitted
     }
     wanted = {layer.diff_id for layer in reader.image.layers[:layers]} - found.keys() - missing
+    for diff_id, size in reader.tar_sizes(progress, wanted & without).items():
+        found[diff_id] = _plain(diff_id, size), None
+    wanted -= found.keys()
     with ExitStack() as files:
         places = [(reader, wanted)] if wanted or not reader.image.document else []
         if missing and below is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,10 +24,13 @@ from layerscope.errors import Cancelled, EngineError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.filesystem.changeset_file import VERSION, dump_changeset
 from layerscope.images.archives.engine_export import EngineExportReader
+from layerscope.images.archives.packing import packed as packed_image
 from layerscope.images.image import Image
+from layerscope.images.layer_stream import Read
 from layerscope.images.loading import load
 from layerscope.images.pieces import filled
 from layerscope.images.progress import Progress
+from layerscope.oci.manifest import describe
 from layerscope.reports.files_report import json_lines
 from tests.archives import changeset, layer, saved, write
 from tests.command import ROOT, one_line_error, run
@@ -57,6 +62,9 @@ class Export:
 
     def __init__(self, image: Image) -> None:
         self.image = image
+
+    def tars(self, progress: Progress, wanted: Any) -> Iterator[tuple[str, Read]]:
+        yield "", io.BytesIO(b"exported").read
 
     def close(self) -> None:
         self.closed = True
@@ -173,6 +181,86 @@ def test_it_is_cancelled_and_connects_again(remote: RemoteReader) -> None:
     assert len([*remote.changesets(Progress(), ())]) == 2
 
 
+def tars(reader: Any, wanted: set[str]) -> dict[str, bytes]:
+    return {
+        name: b"".join(iter(partial(read, 1000), b""))
+        for name, read in reader.tars(Progress(), wanted)
+    }
+
+
+def test_the_layers_that_are_wanted_are_sent_compressed(remote: RemoteReader) -> None:
+    first, second = (each.diff_id for each in remote.image.layers)
+    assert tars(remote, {second}) == {second: LAYERS[1]}
+    before = remote.received
+    assert tars(remote, {first, second}) == {first: LAYERS[0], second: LAYERS[1]}
+    assert remote.received - before < len(LAYERS[0]) / 10
+    # One that is not read is skipped, and the connection goes on.
+    peer = remote._peer
+    assert [name for name, _ in remote.tars(Progress(), {first, second})] == [first, second]
+    for _ in remote.tars(Progress(), {first, second}):
+        break
+    assert tars(remote, {second}) == {second: LAYERS[1]}
+    assert remote._peer is peer
+    # The configuration came with the first request.
+    assert describe(remote.image.document, "").digest == remote.image.id
+
+
+def test_layers_that_are_left_out_are_not_sent(
+    remote: RemoteReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    ask = Peer.ask
+
+    def noted(peer: Peer, request: str, check: Any, **fields: Any) -> Any:
+        asked.append((request, fields))
+        return ask(peer, request, check, **fields)
+
+    monkeypatch.setattr(Peer, "ask", noted)
+    first, second = (each.diff_id for each in remote.image.layers)
+    with packed_image(remote, Progress(), omitted=1) as image:
+        assert [(each.digest, each.size) for each in image.layers] == [
+            (first, len(LAYERS[0])),
+            (second, len(LAYERS[1])),
+        ]
+        assert {blob.digest for blob in image.blobs} >= {second}
+        assert first not in {blob.digest for blob in image.blobs}
+    assert asked == [("tar_sizes", {"diff_ids": [first]}), ("tars", {"diff_ids": [second]})]
+
+
+def test_an_older_layerscope_sends_no_layers(archive: str, ssh: Ssh) -> None:
+    ssh(answers(archive))
+    with closing(reader_of(archive)) as reader:
+        exported = cast("Export", reader._export)
+        assert tars(reader, {"x"}) == {"": b"exported"}
+        assert reader.tar_sizes(Progress(), {"x"}) == {}
+        assert reader.image.document == exported.image.document
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([{"tar": "x"}, b"junk"], "zstd stream is damaged"),
+        ([{"tar": "x"}, b"\x28\xb5\x2f\xfd", {"tar": None}], "ends too early"),
+        ([{"tar": "x"}, {"end": True}], "layers are missing"),
+        ([{"end": True}], "layers are missing"),
+        ([{"tar": 5}, {"end": True}], "layers are missing"),
+        ([{"end": True, "error": "gone\x1b[31m"}], "gone\\e[31m"),
+        ([{"tar": None}, {"end": True}], "the configuration is another image's"),
+    ],
+)
+def test_layers_that_lie(archive: str, ssh: Ssh, messages: list[Any], reason: str) -> None:
+    sent = (
+        packed({"id": 2}, each) if isinstance(each, bytes) else packed({"id": 2, **each})
+        for each in messages
+    )
+    ssh(answers(archive, *sent, requests=["tars"]))
+    # As of containerd, whose configuration is not known before.
+    with closing(reader_of(archive, id="sha256:manifest", document=b"")) as reader:
+        with pytest.raises(EngineError) as raised:
+            tars(reader, {"x"})
+        assert reason in str(raised.value)
+
+
 def test_another_image_of_the_name(archive: str, ssh: Ssh, tmp_path: Path) -> None:
     ssh(SERVER.format(archive=write(tmp_path / "other.tar", saved(LAYERS[0]))))
     with pytest.raises(NoPeer, match="another image of that name"):
@@ -182,6 +270,11 @@ def test_another_image_of_the_name(archive: str, ssh: Ssh, tmp_path: Path) -> No
 # --- a hostile other side ----------------------------------------------------------------------
 
 HELLO = MAGIC + packed({"protocol": PROTOCOL, "version": "1", "changesets": VERSION})
+
+
+def hello(requests: list[str]) -> bytes:
+    about = {"protocol": PROTOCOL, "version": "1", "changesets": VERSION, "requests": requests}
+    return MAGIC + packed(about)
 
 
 def prints(data: bytes) -> str:
@@ -273,12 +366,13 @@ def test_possible_changesets() -> None:
         check_changeset(each)
 
 
-def answers(archive: str, *messages: bytes) -> str:
+def answers(archive: str, *messages: bytes, requests: list[str] | None = None) -> str:
     """A server that opens the image, and then answers whatever the request was."""
     with closing(open_image(archive)) as local:
         layers = [each.diff_id for each in local.image.layers]
         opened = packed({"id": 1, "layers": layers}, local.image.document)
-    return prints(HELLO + opened + packed({"id": 1, "end": True}) + b"".join(messages))
+    greeting = HELLO if requests is None else hello(requests)
+    return prints(greeting + opened + packed({"id": 1, "end": True}) + b"".join(messages))
 
 
 @pytest.mark.parametrize(
