@@ -15,7 +15,7 @@ from layerscope.commands.stopping import as_interrupt
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
 from layerscope.output import write_content, write_lines, write_patch, write_report
 from layerscope.reports.progress import shown_progress
-from layerscope.text import decode, docker_size, plural, visible
+from layerscope.text import decode, visible
 
 if TYPE_CHECKING:
     from layerscope.images.files.extract import Extracted
@@ -177,7 +177,7 @@ def extract(arguments: argparse.Namespace) -> int:
                 progress.what = "Extracting"
                 extract_paths(loaded, reader, paths, target, done, layer, progress)
         except BaseException:
-            if done.files:
+            if done.files or done.folders:
                 _say_extracted(done, target)
             raise
         _say_extracted(done, target)
@@ -187,8 +187,7 @@ def extract(arguments: argparse.Namespace) -> int:
 def _say_extracted(done: Extracted, target: Path) -> None:
     for path, reason in done.skipped:
         print(f"layerscope: /{visible(path)}: {reason}.", file=sys.stderr)
-    count, size = plural(done.files, "file"), docker_size(done.size)
-    print(f"{count}, {size}, under {visible(str(target.absolute()))}.", file=sys.stderr)
+    print(f"{done.text}, under {visible(str(target.absolute()))}.", file=sys.stderr)
 
 
 def diff(arguments: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ from layerscope.images.pieces import Piece, pieces_of, stored_size, write_pieces
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.oci.byte_source import opened
-from layerscope.text import visible
+from layerscope.text import docker_size, plural, visible
 from layerscope.writing import NO_LINKS, check_space, failure, whole_file
 
 #: A program that walks what was extracted keeps a folder open for each level.
@@ -57,10 +57,18 @@ _HINT = "Choose another folder with -o."
 class Extracted:
     """What was written."""
 
-    files: int = 0  # Files, folders and links.
+    files: int = 0  # Files and links.
+    folders: int = 0  # Folders that were made.
     size: int = 0  # Bytes, those of hard links once and those in holes not counted.
     #: Paths that were left out, and why.
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """How much that is."""
+        counts = ((self.files, "file"), (self.folders, "folder"))
+        found = [plural(number, name) for number, name in counts if number]
+        return ", ".join([*(found or ["0 files"]), docker_size(self.size)])
 
 
 def extract(
@@ -262,7 +270,7 @@ class Writer:
             folder = self._folder_of(node)
             if kind is EntryType.DIR:
                 os.mkdir(name, 0o700, dir_fd=folder)
-                self._done.files += 1
+                self._done.folders += 1
             elif kind is EntryType.SYMLINK:
                 target = self.stack.link(int(self.stack.inodes[row])) or b""
                 os.symlink(target, name, dir_fd=folder)

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.widgets import Input
 
 from layerscope.filesystem.change import Change
-from layerscope.text import docker_size, plural, visible
+from layerscope.text import plural, visible
 from layerscope.tui.destinations import Place
 from layerscope.tui.dialogs.dialog import Dialog
 from layerscope.tui.dialogs.path_completion import SourceSuggester
@@ -65,8 +65,7 @@ class ExtractScreen(Dialog[str | None], screen="extract", heading="Extracting"):
         done, loaded = Extracted(), self._loaded
         with self._contents.alone(task.check) as reader:
             extract(loaded, reader, [self._path], target, done, self._layer, task.progress)
-        text = f"Wrote {plural(done.files, 'file')}, {docker_size(done.size)}, under "
-        text += f"{visible(str(target.absolute()))}."
+        text = f"Wrote {done.text}, under {visible(str(target.absolute()))}."
         if done.skipped:
             path, reason = done.skipped[0]
             text += f" Left out: {plural(len(done.skipped), 'path')}; /{visible(path)}: {reason}."

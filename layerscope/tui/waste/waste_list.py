@@ -117,21 +117,23 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
             return "This line is a sum: go to one below it first."
         return ""
 
-    def _one_path(self) -> str:
-        finding = None if self.item is None else self.item.finding
+    def _nothing_below(self) -> str:
+        if self.item is None:
+            return "Nothing is listed."
+        finding = self.item.finding
         one = finding is not None and len(finding.paths) < 2
-        return self.no_finding() or ("It has this one path." if one else "")
+        return "It has this one path." if one else ""
 
     KEYS = (
-        Key("waste.expand", "l,right", "expand(True)", "Show the paths", "", no_finding),
-        Key("waste.collapse", "h,left", "expand(False)", "Hide the paths", "", no_finding),
+        Key("waste.expand", "l,right", "expand(True)", "Expand", "Show what is below a line"),
+        Key("waste.collapse", "h,left", "expand(False)", "Collapse", "Hide what is below a line"),
         Key(
             "waste.toggle",
             "space",
-            "toggle_paths",
+            "toggle",
             "Paths",
-            "Show or hide the paths of a finding",
-            _one_path,
+            "Show or hide the paths of a finding, or the findings of a sum",
+            _nothing_below,
             hint="waste",
         ),
         Key(
@@ -139,8 +141,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
             "enter",
             "choose",
             "Files",
-            "Go to it in the files of the layer that hid it",
-            no_finding,
+            "Go to it in the files of the layer that hid it; show or hide the findings of a sum",
             hint="waste",
         ),
     )
@@ -148,7 +149,8 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
     def __init__(self) -> None:
         super().__init__("waste", self.HEADING)
         self._causes: Causes | None = None
-        self._open: set[tuple[object, ...]] = set()
+        #: Keys of the findings that show their paths, and of the causes that hide their findings.
+        self._toggled: set[tuple[object, ...]] = set()
         self._total = 0
         self._moved = False
 
@@ -162,22 +164,33 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         self._moved = True
         super().move_to(row)
 
+    def _is_open(self, row: WasteRow) -> bool:
+        return (replace(row, path=None).key in self._toggled) != (row.finding is None)
+
+    def mark(self, row: int) -> Cell:
+        item = self.items[row]
+        return CLOSED if item.finding is None and not self._is_open(item) else " ", "faint"
+
     def action_expand(self, wanted: bool) -> None:
         row = self.item
-        if row is None or row.finding is None:
+        if row is None or self._nothing_below() or self._is_open(row) == wanted:
             return
-        key = WasteRow(row.cause, 0, row.finding).key
-        if wanted and len(row.finding.paths) > 1:
-            self._open.add(key)
-        elif not wanted and key in self._open:
-            self._open.discard(key)
-            self.cursor = next(n for n, each in enumerate(self.items) if each.key == key)
+        # In a path, the line of its finding.
+        key = replace(row, path=None).key
+        self._toggled ^= {key}
+        self.cursor = next(n for n, each in enumerate(self.items) if each.key == key)
         self._update()
 
-    def action_toggle_paths(self) -> None:
-        row = self.item
-        if row is not None and row.finding is not None:
-            self.action_expand(WasteRow(row.cause, 0, row.finding).key not in self._open)
+    def action_toggle(self) -> None:
+        if self.item is not None:
+            self.action_expand(not self._is_open(self.item))
+
+    def action_choose(self) -> None:
+        """Goes to a finding; shows or hides those of a sum."""
+        if self.item is not None and self.item.finding is None:
+            self.action_toggle()
+        else:
+            super().action_choose()
 
     def _update(self, cursor: int | None = None) -> None:
         if self._causes is None:
@@ -187,9 +200,9 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         rows: list[WasteRow] = []
         for cause, size, findings in self._causes.by_cause():
             rows.append(WasteRow(cause, size, share=size / total))
-            for finding in findings:
+            for finding in findings if self._is_open(rows[-1]) else ():
                 row = WasteRow(cause, finding.size, finding, share=finding.size / total)
-                is_open = row.key in self._open
+                is_open = self._is_open(row)
                 several = len(finding.paths) > 1
                 rows.append(replace(row, sign=(OPEN if is_open else CLOSED) if several else ""))
                 if is_open:

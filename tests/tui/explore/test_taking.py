@@ -42,7 +42,7 @@ async def test_a_file_and_a_folder_are_extracted(
     async with drive(reader=real_images.opened(tmp_path / "image", LAYERS)) as ui:
         await ui.walk("3", "t")
         await extract(ui, "app/a", "out")
-        assert "Wrote 2 files, 6B, under" in ui.message
+        assert "Wrote 1 file, 1 folder, 6B, under" in ui.message
         assert (tmp_path / "out" / "app" / "a").read_text() == "second"
         await extract(ui, "app", "all")
         written = tmp_path / "all" / "app"

@@ -125,11 +125,19 @@ async def test_enter_goes_to_the_files_of_the_layer_that_hid_it(at: At) -> None:
         await ui.until(lambda: ui.current() == "usr/share/doc/x/copyright")
 
 
-async def test_a_sum_cannot_be_opened_and_says_so(at: At) -> None:
+async def test_a_sum_hides_its_findings_and_shows_them_again(at: At) -> None:
     async with at() as ui:
-        for key in ("enter", "space", "l"):
-            await ui.press("g", key)
-            assert "This line is a sum: go to one below it first." in ui.message
+        before = ui.pane("waste")
+        await ui.press("g")
+        for hide, show in (("enter", "enter"), ("space", "space"), ("h", "l")):
+            await ui.press(hide)
+            closed = ui.pane("waste")
+            assert closed[1] == f"▸{before[1][1:]}"
+            assert [line for line in closed[2:] if line] == [line for line in before[3:] if line]
+            await ui.press(show)
+            assert ui.pane("waste") == before
+        await ui.press("e")
+        assert "This line is a sum: go to one below it first." in ui.message
         await ui.press("j", "space")
         assert "It has this one path." in ui.message
         await ui.press("ctrl+k")
