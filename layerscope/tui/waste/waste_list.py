@@ -130,7 +130,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         Key(
             "waste.toggle",
             "space",
-            "toggle",
+            "toggle_line",
             "Paths",
             "Show or hide the paths of a finding, or the findings of a sum",
             _nothing_below,
@@ -181,14 +181,14 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         self.cursor = next(n for n, each in enumerate(self.items) if each.key == key)
         self._update()
 
-    def action_toggle(self) -> None:
+    def action_toggle_line(self) -> None:
         if self.item is not None:
             self.action_expand(not self._is_open(self.item))
 
     def action_choose(self) -> None:
         """Goes to a finding; shows or hides those of a sum."""
         if self.item is not None and self.item.finding is None:
-            self.action_toggle()
+            self.action_toggle_line()
         else:
             super().action_choose()
 
