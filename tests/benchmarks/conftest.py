@@ -22,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long to wait for dive on the whole reference image (default: 300)",
     )
+    group.addoption(
+        "--keep-rows",
+        action="store_true",
+        help=f"write what was measured into {RESULTS.name}, even if that is not everything",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +47,10 @@ def pytest_terminal_summary(
         head, _, _ = RESULTS.read_text().partition("\n| | against")
         RESULTS.write_text("\n".join([head, *table.markdown(), ""]))
         terminalreporter.write_line(f"{RESULTS.name} has the table.")
+    elif config.getoption("--keep-rows"):
+        head, line, rest = RESULTS.read_text().partition("\n| | against")
+        lines = (line + rest).strip().splitlines()
+        RESULTS.write_text("\n".join([head, *table.merged(lines), ""]))
+        terminalreporter.write_line(f"{RESULTS.name} has these rows.")
     else:
         terminalreporter.write_line(f"Not everything was measured: {RESULTS.name} stays as it is.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -88,6 +89,23 @@ def run(
     return seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a program needed, and its child processes."""
+
+    seconds: float
+    processor: float  # Seconds of processors, in the program and in the kernel for it.
+
+
+def spent(command: Command, env: Mapping[str, str] | None = None) -> Spent:
+    """Runs a program as `run` does."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = run(command, env)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(seconds, processor)
+
+
 def output(command: Command, env: Mapping[str, str] | None = None) -> str:
     """Runs a program, and returns what it wrote."""
     return subprocess.run(
@@ -118,7 +136,24 @@ def compare(
     if warm:
         own()
         floor()
+    return _ratio([(own(), floor()) for _ in range(rounds)])
+
+
+def compare_spent(
+    own: Callable[[], Spent], floor: Callable[[], Spent], *, rounds: int, warm: bool = True
+) -> tuple[Ratio, Ratio]:
+    """As `compare`, for the time and for the time of processors."""
+    if warm:
+        own()
+        floor()
     pairs = [(own(), floor()) for _ in range(rounds)]
+    return (
+        _ratio([(one.seconds, other.seconds) for one, other in pairs]),
+        _ratio([(one.processor, other.processor) for one, other in pairs]),
+    )
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> Ratio:
     ratios = [one / other for one, other in pairs]
     one, other = (min(times) for times in zip(*pairs, strict=True))
     return Ratio(one / other, (min(ratios), max(ratios)), median(ratios), one, other)

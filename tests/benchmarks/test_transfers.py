@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.budgets import Table
-from tests.benchmarks.measure import compare, environment, layerscope, run
+from tests.benchmarks.measure import (
+    Command,
+    Spent,
+    compare,
+    compare_spent,
+    environment,
+    layerscope,
+    run,
+    spent,
+)
 from tests.benchmarks.reference import REFERENCE, reference_archive
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.harness import SYSTEM_PATH, EngineUnavailable, find_program
@@ -19,16 +27,16 @@ from tests.engines.registry import Registry
 from tests.engines.test_registry_source import login
 
 _ROUNDS = 3
+_ENGINE_ROUNDS = 2  # An engine unpacks the image for minutes.
 
 
 @dataclass
 class Place:
-    """A registry with the image, and a folder for what is made of it."""
+    """A registry, and a folder for what comes of it."""
 
     registry: Registry
     folder: Path
     config: str  # The folder with Docker's config.json.
-    pushes: int = 0
 
     @property
     def name(self) -> str:
@@ -38,94 +46,115 @@ class Place:
         # A cache of its own each time: nothing is known from the round before.
         cache = self.folder / "cache"
         shutil.rmtree(cache, ignore_errors=True)
-        state = str(self.folder / "state")
-        own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": state, "DOCKER_CONFIG": self.config}
+        own = {
+            "XDG_CACHE_HOME": str(cache),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "LAYERSCOPE_STORE": str(self.folder / "own"),
+            "DOCKER_CONFIG": self.config,
+        }
         return environment(**{**own, **more})
 
-    def new_name(self) -> str:
-        """A repository of its own, in which nothing can be mounted or skipped."""
-        self.pushes += 1
-        for each in self.registry.data_root.glob("docker/registry/v2/*"):
-            if self.pushes > 1 and each.name == "blobs":
-                shutil.rmtree(each)
-        return f"{self.registry.address}/pushed{self.pushes}:1"
+    def pull(self, to: str) -> Callable[[], Spent]:
+        command = layerscope("pull", "-q", "--via", "registry", "--to", to, self.name)
+        return lambda: self._afresh("own", command)
+
+    def copy(self) -> Spent:
+        command = self.skopeo(f"docker://{self.name}", f"oci:{self.folder}/floor:1")
+        return self._afresh("floor", command)
+
+    def _afresh(self, name: str, command: Command) -> Spent:
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        try:
+            return spent(command, self.environment())
+        finally:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def push(self, command: Command) -> Spent:
+        """Pushes to a registry that has nothing yet."""
+        shutil.rmtree(self.registry.data_root / "docker", ignore_errors=True)
+        return spent(command, self.environment())
 
     def skopeo(self, *arguments: str) -> list[str]:
         return [
-            *("skopeo", "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false"),
-            *("--dest-tls-verify=false", "--authfile", f"{self.config}/config.json", *arguments),
+            # In a session of its own, as jobs are: kernels share processors among sessions.
+            *("setsid", "--wait", "skopeo", "--insecure-policy", "copy", "--quiet"),
+            *("--src-tls-verify=false", "--dest-tls-verify=false"),
+            *("--authfile", f"{self.config}/config.json", *arguments),
         ]
 
 
 @pytest.fixture(scope="module")
-def archive() -> Path:
-    return reference_archive()
+def source() -> str:
+    return f"docker-archive:{reference_archive()}:{REFERENCE}"
 
 
 @pytest.fixture
-def place(archive: Path, tmp_path: Path) -> Iterator[Place]:
+def empty(tmp_path: Path) -> Iterator[Place]:
+    """A registry without images."""
     try:
         find_program("skopeo")
         with Registry() as registry:
-            found = Place(registry, tmp_path, login(tmp_path / "docker", registry))
-            source = f"docker-archive:{archive}:{REFERENCE}"
+            yield Place(registry, tmp_path, login(tmp_path / "docker", registry))
+    except EngineUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def place(source: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A registry that has the image."""
+    folder = tmp_path_factory.mktemp("transfers")
+    try:
+        find_program("skopeo")
+        with Registry() as registry:
+            found = Place(registry, folder, login(folder / "docker", registry))
             run(found.skopeo(source, f"docker://{found.name}"))
             yield found
     except EngineUnavailable as error:
         pytest.skip(str(error))
 
 
-def afresh(folder: Path, command: Callable[[], float]) -> float:
-    shutil.rmtree(folder, ignore_errors=True)
-    return command()
+@pytest.fixture
+def engine() -> Iterator[DockerDaemon]:
+    try:
+        with DockerDaemon("docker-debian") as engine:
+            yield engine
+    except EngineUnavailable as error:
+        pytest.skip(str(error))
 
 
-def test_pull(place: Place, table: Table) -> None:
-    own, floor = place.folder / "own", place.folder / "floor"
-    pull = layerscope("pull", "-q", "--via", "registry", "--to", f"oci:{own}", place.name)
-    copy = place.skopeo(f"docker://{place.name}", f"oci:{floor}:1")
+@pytest.mark.parametrize(("row", "to"), [("pull", "oci:{}/own"), ("pull-embedded", "embedded:")])
+def test_pull(row: str, to: str, place: Place, table: Table) -> None:
+    pull = place.pull(to.format(place.folder))
+    time, processor = compare_spent(pull, place.copy, rounds=_ROUNDS)
+    table.record(row, time.value, spread=time.spread, note=time.note)
+    table.record(f"{row}-cpu", processor.value, spread=processor.spread, note=processor.note)
+
+
+@pytest.mark.parametrize("via", ["registry", "engine"])
+def test_pull_into_an_engine(via: str, place: Place, engine: DockerDaemon, table: Table) -> None:
+    def without(command: Command, env: dict[str, str]) -> float:
+        with engine.api() as client:
+            for image in client.images(quiet=True):
+                client.remove_image(image, force=True)
+        return run(command, env)
+
+    login = {**engine.env, "DOCKER_CONFIG": place.config}
+    pull = layerscope("pull", "-q", "--via", via, place.name)
+    docker = engine.command("pull", "-q", place.name)
     ratio = compare(
-        lambda: afresh(own, lambda: run(pull, place.environment())),
-        lambda: afresh(floor, lambda: run(copy)),
-        rounds=_ROUNDS,
+        lambda: without(pull, place.environment(**login)),
+        lambda: without(docker, {"PATH": SYSTEM_PATH, **login}),
+        rounds=_ENGINE_ROUNDS,
+        warm=False,
     )
-    table.record("pull", ratio.value, spread=ratio.spread, note=ratio.note)
+    table.record(f"pull-by-{via}", ratio.value, spread=ratio.spread, note=ratio.note)
 
 
-def test_pull_into_an_engine(place: Place, table: Table) -> None:
-    with ExitStack() as stack:
-        try:
-            engine = stack.enter_context(DockerDaemon("docker-debian"))
-        except EngineUnavailable as error:
-            pytest.skip(str(error))
-        env = {**engine.env, "DOCKER_CONFIG": place.config}
-
-        def without(command: Callable[[], float]) -> float:
-            with engine.api() as client:
-                for image in client.images(quiet=True):
-                    client.remove_image(image, force=True)
-            return command()
-
-        pull = layerscope("pull", "-q", "--via", "registry", place.name)
-        docker = engine.command("pull", "-q", place.name)
-        ratio = compare(
-            lambda: without(lambda: run(pull, place.environment(**env))),
-            lambda: without(lambda: run(docker, {"PATH": SYSTEM_PATH, **env})),
-            rounds=_ROUNDS,
-            warm=False,
-        )
-    table.record("pull-engine", ratio.value, spread=ratio.spread, note=ratio.note)
-
-
-def test_push(place: Place, archive: Path, table: Table) -> None:
-    source = f"docker-archive:{archive}:{REFERENCE}"
-
-    def push() -> float:
-        command = layerscope("push", "-q", "--via", "registry", source, place.new_name())
-        return run(command, place.environment())
-
-    def copy() -> float:
-        return run(place.skopeo(source, f"docker://{place.new_name()}"))
-
-    ratio = compare(push, copy, rounds=_ROUNDS, warm=False)
-    table.record("push", ratio.value, spread=ratio.spread, note=ratio.note)
+def test_push(empty: Place, source: str, table: Table) -> None:
+    push = layerscope("push", "-q", "--via", "registry", source, empty.name)
+    copy = empty.skopeo(source, f"docker://{empty.name}")
+    time, processor = compare_spent(
+        lambda: empty.push(push), lambda: empty.push(copy), rounds=_ROUNDS, warm=False
+    )
+    table.record("push", time.value, spread=time.spread, note=time.note)
+    table.record("push-cpu", processor.value, spread=processor.spread, note=processor.note)
