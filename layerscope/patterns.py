@@ -473,6 +473,11 @@ def glob_pattern(glob: str, *, ignore_case: bool = False) -> PathPattern:
     return _checked(PathPattern(True, ignore_case, source=f"^{source}$"))
 
 
+def path_pattern(path: str) -> PathPattern:
+    """A path as it is, without a slash in front, and what is below it."""
+    return PathPattern(False, False, source=f"^/{_swapped(re.escape(path))}(?:/|$)")
+
+
 def regex_pattern(expression: str, *, ignore_case: bool = False) -> PathPattern:
     r"""A regular expression, searched in paths as they are shown, with a slash in front.
 

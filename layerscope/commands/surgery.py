@@ -34,11 +34,13 @@ def squash(arguments: argparse.Namespace) -> int:
 
 def drop(arguments: argparse.Namespace) -> int:
     """Returns 1 if the user did not want it; else 0."""
+    from layerscope.patterns import glob_pattern
     from layerscope.surgery.layers import drop as plan
 
     if arguments.layer is None:
         raise UsageError("layerscope drop needs --layer.", "See layerscope drop --help.")
-    return _edit(arguments, lambda image, _: plan(image, arguments.layer, arguments.paths))
+    wanted = {glob: glob_pattern(glob) for glob in arguments.paths}
+    return _edit(arguments, lambda image, _: plan(image, arguments.layer, wanted))
 
 
 def rebase(arguments: argparse.Namespace) -> int:

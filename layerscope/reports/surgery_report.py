@@ -84,8 +84,7 @@ def surgery_text(preview: Preview) -> Iterator[str]:
     yield f"{'':10}{'before':>{_WIDTH}}{'after':>{_WIDTH}}"
     for title, pair in sizes(preview):
         yield f"{title:<10}" + "".join(f"{text:>{_WIDTH}}" for text in pair)
-    if not history_kept(edit):
-        yield "The history does not say which entry made which layer, and is left out."
+    yield from notes(edit)
     config = config_changes(edit)
     if config:
         yield ""
@@ -101,6 +100,12 @@ def surgery_text(preview: Preview) -> Iterator[str]:
     yield ""
     yield seen_sentence(preview)
     yield from (change_line(preview, each) for each in preview.changes)
+
+
+def notes(edit: Edit) -> Iterator[str]:
+    """What else users should know, in sentences."""
+    if not history_kept(edit):
+        yield "The history does not say which entry made which layer, and is left out."
 
 
 def sizes(preview: Preview) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -126,21 +131,23 @@ def seen_sentence(preview: Preview) -> str:
 
 def change_line(preview: Preview, change: Difference) -> str:
     """A path that looks different to a container, in a line that is safe on a terminal."""
+    letter, text = marked(change.change.letter), change_text(preview, change)
+    return f"{letter} /{visible(change.path)}  {text}"
+
+
+def change_text(preview: Preview, change: Difference) -> str:
+    """What a container sees of the path, safe on a terminal."""
     before, after = preview.edit.image.stack, preview.stack
-    path, letter = f"/{visible(change.path)}", marked(change.change.letter)
-    if change.second is None:
-        return f"{letter} {path}  {version_text(before, change.first or 0)}"
-    if change.first is None:
-        return f"{letter} {path}  {version_text(after, change.second)}{_again(preview, change)}"
-    text = difference_text(
-        *(before, change.first, after, change.second, change.aspects, change.content_known)
+    first, second = change.first, change.second
+    if second is None:
+        return version_text(before, first or 0)
+    text = (
+        version_text(after, second)
+        if first is None
+        else difference_text(before, first, after, second, change.aspects, change.content_known)
     )
-    return f"{letter} {path}  {text}{_again(preview, change)}"
-
-
-def _again(preview: Preview, change: Difference) -> str:
     layer = reappears(preview, change)
-    return "" if layer is None else f"; that of layer {layer} reappears"
+    return text if layer is None else f"{text}; that of layer {layer} reappears"
 
 
 def reappears(preview: Preview, change: Difference) -> int | None:

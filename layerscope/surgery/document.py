@@ -73,7 +73,7 @@ def squashed_history(entries: Sequence[Entry], created: str, layers: range) -> l
 
 
 def dropped_history(
-    entries: Sequence[Entry], created: str, layer: int, globs: Sequence[str]
+    entries: Sequence[Entry], created: str, layer: int, names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A further entry, behind that of the layer, says what was taken out of it."""
     found: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def dropped_history(
             found.append(
                 {
                     "created": created,
-                    "created_by": f"dropped from the layer below: {' '.join(globs)}",
+                    "created_by": f"dropped from the layer below: {' '.join(names)}",
                     "comment": f"layerscope drop --layer {layer}",
                     "empty_layer": True,
                 }

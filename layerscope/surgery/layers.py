@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from layerscope.errors import UsageError
 from layerscope.filesystem.changeset import Bool
 from layerscope.filesystem.flatten import Flattened, merged, without
 from layerscope.filesystem.stack import Stack
-from layerscope.patterns import PathPattern, glob_pattern
+from layerscope.patterns import PathPattern
 from layerscope.surgery.document import configured, dropped_history, squashed_history
 from layerscope.surgery.edit import Edit, Rewritten, Source, Taken, check_whole
 from layerscope.text import listed, short_name, visible
@@ -42,34 +42,33 @@ def squash(source: Source, first: int, last: int | None = None) -> Edit:
     )
 
 
-def drop(source: Source, layer: int, globs: Sequence[str]) -> Edit:
-    """Takes paths that match a glob, and what is below them, out of a layer.
+def drop(source: Source, layer: int, wanted: Mapping[str, PathPattern]) -> Edit:
+    """Takes paths that match, and what is below them, out of a layer; patterns have names.
 
     Raises LayerscopeError if there is no such layer, or it has no such path.
     """
     check_whole(source.image)
     check_layer(source, layer)
-    patterns = [glob_pattern(glob) for glob in globs]
     stack = source.below(layer + 1)
     own = stack.nodes[stack.bases[layer] : stack.bases[layer + 1]]
     own = own[own != 0]
-    for glob, pattern in zip(globs, patterns, strict=True):
+    for name, pattern in wanted.items():
         if not stack.tree.search(pattern)[own].any():
             raise UsageError(
-                f"Layer {layer} has nothing at {visible(glob)}.",
+                f"Layer {layer} has nothing at {visible(name)}.",
                 f"`layerscope files --layer {layer}` lists what it has.",
             )
 
     def flatten(stack: Stack) -> Flattened:
-        return without(stack, _matching(stack, patterns))
+        return without(stack, _matching(stack, wanted.values()))
 
-    shown = listed(map(visible, globs))
+    shown = listed(map(visible, wanted))
     return Edit(
         "drop",
         f"Drop {shown} from layer {layer} of {short_name(source.image.reference)}",
         source,
         _with(source, Rewritten(source, range(layer, layer + 1), flatten)),
-        configured(partial(dropped_history, layer=layer, globs=globs)),
+        configured(partial(dropped_history, layer=layer, names=list(wanted))),
     )
 
 
@@ -93,7 +92,7 @@ def _with(source: Source, new: Rewritten) -> list[Taken | Rewritten]:
     ]
 
 
-def _matching(stack: Stack, patterns: Sequence[PathPattern]) -> Bool:
+def _matching(stack: Stack, patterns: Iterable[PathPattern]) -> Bool:
     found: Bool = np.logical_or.reduce([stack.tree.search(pattern) for pattern in patterns])
     found[0] = False
     return found

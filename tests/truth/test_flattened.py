@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +14,15 @@ from layerscope.filesystem.flatten import Flattened, merged, without
 from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
+from layerscope.images.pieces import stored_size
 from layerscope.oci.byte_source import Stream
 from tests.archives import Item, folder, hard_link, layer_tar, opaque, text, whiteout
 from tests.truth.stacks import union_of
-from tests.truth.test_properties import Layers, stacks
+from tests.truth.test_by_hand import BY_HAND
+from tests.truth.test_properties import Layers, paths, stacks
 
 thorough = settings(
-    max_examples=300, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=150, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
 
@@ -36,7 +39,7 @@ def written(stack: Stack, tars: list[bytes], found: Flattened) -> bytes:
         place = stack.place(version)
         assert place is not None
         start = int(place[0].data_offsets[place[1]])
-        return [tars[layer][start : start + int(place[0].sizes[place[1]])]]
+        return [tars[layer][start : start + stored_size(*place)]]
 
     return b"".join(layer_pieces(found.changeset, content))
 
@@ -52,14 +55,34 @@ def seen(tars: list[bytes]) -> tuple[dict[str, tuple[object, ...]], set[frozense
         names.setdefault(inode, set()).add(path)
         place = stack.place(inode)
         if path and place is not None and union[path][0] == "file":
-            start, size = place[0].data_offsets[place[1]], place[0].sizes[place[1]]
-            data = tars[int(stack.layers[inode])][int(start) : int(start + size)]
+            start = int(place[0].data_offsets[place[1]])
+            data = tars[int(stack.layers[inode])][start : start + stored_size(*place)]
             union[path] = (*union[path], data)
     return union, {frozenset(each) for each in names.values()}
 
 
+@st.composite
+def linked_stacks(draw: st.DrawFn) -> Layers:
+    """Layers with hard links to what lower layers have, or had."""
+    layers = draw(stacks)
+    for number, items in enumerate(layers[1:]):
+        lower = [item.name for below in layers[: number + 1] for item in below]
+        names = [name for name in lower if ".wh." not in name]
+        if draw(st.booleans()) and names:
+            items.append(hard_link(draw(paths), draw(st.sampled_from(names))))
+    return layers
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_squashed_layers_of_every_kind_show_what_they_showed(name: str) -> None:
+    tars = BY_HAND[name].layers
+    for first in range(len(tars)):
+        stack = stack_of(tars)
+        assert seen([*tars[:first], written(stack, tars, merged(stack, first))]) == seen(tars)
+
+
 @thorough
-@given(stacks, st.data())
+@given(linked_stacks(), st.data())
 @example([[text("a", "1")], [whiteout("a"), text("a/b", "2")], [opaque("a")]], None)
 @example([[text("a", "1"), text("c", "3")], [hard_link("b", "a")], [whiteout("a")]], None)
 @example([[text("d/x", "1"), text("d/y", "1")], [opaque("d"), text("d/z", "2")], []], None)

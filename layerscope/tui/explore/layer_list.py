@@ -115,6 +115,13 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
     CURSOR = 16
     KEYS = (
         Key("layers.files", "enter", "choose", "Files", "Go to the files of the layer", hint="*"),
+        Key(
+            "layers.squash",
+            "K",
+            "screen.visit('squash')",
+            "Squash…",
+            "Make an image with one layer of this and all above it, after a look at it",
+        ),
     )
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
         Column("layer", "#", 3, _number, "right", kept=True),

@@ -12,6 +12,13 @@ ROOM_KEYS = (
         "Packages",
         "Show packages of the layer, setuid files, capabilities",
     ),
+    Key(
+        "main.drop",
+        "K",
+        "visit('drop')",
+        "Drop…",
+        "Make an image without the path in its layer, after a look at that",
+    ),
     Key("main.search", "F", "visit('search')", "Search registries…"),
     Key("main.drift", "B", "visit('drift')", "Newer images", "Check for newer images"),
     Key("main.find", "f", "visit('find')", "Find…", "Find a file in all images of the engine"),

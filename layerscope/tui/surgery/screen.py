@@ -1,0 +1,234 @@
+"""What a new image changes for a container, path by path; makes it, and goes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.widget import Widget
+
+from layerscope.filesystem.change import Change
+from layerscope.text import decode, visible
+from layerscope.tui.destinations import Goal, Place
+from layerscope.tui.dialogs.prompt import PromptScreen
+from layerscope.tui.dialogs.question import QuestionScreen
+from layerscope.tui.keys import common
+from layerscope.tui.keys.key import Key
+from layerscope.tui.rows.columns import Column, ColumnList
+from layerscope.tui.rows.facts import Fact, Facts
+from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.terminal.glyphs import TO
+from layerscope.tui.work import Problem, Task
+
+if TYPE_CHECKING:
+    from layerscope.engines.naming import Naming
+    from layerscope.surgery.edit import Edit, Preview, Source
+    from layerscope.transfer.remade import MadeImage
+
+_STYLES = {Change.ADDED: "added", Change.MODIFIED: "modified", Change.REMOVED: "removed"}
+
+
+class _Row(NamedTuple):
+    """A path that a container sees changed."""
+
+    change: Change
+    path: bytes
+    text: str  # How; safe to show.
+
+
+class _Plan(NamedTuple):
+    layer: int  # The layer of the new image that is new.
+    edit: Callable[[Source], Edit]
+
+
+def squash_at(place: Place) -> _Plan:
+    """Squashes the layer under the cursor and all above it."""
+    from layerscope.surgery.layers import squash
+
+    layer = place.layer or 0
+    return _Plan(layer, lambda source: squash(source, layer))
+
+
+def drop_at(place: Place) -> _Plan:
+    """Drops the path under the cursor from the layer, or in a merged view from the path's layer."""
+    from layerscope.patterns import path_pattern
+    from layerscope.surgery.layers import drop
+
+    view, node = place.view, place.node
+    assert view is not None  # noqa: S101
+    assert node is not None  # noqa: S101
+    version = int(view.versions[node])
+    removed = view.changes[node] == Change.REMOVED
+    layer = view.layer if version < 0 or removed else int(view.stack.layers[version])
+    path = decode(view.stack.tree.path(node))
+    return _Plan(layer, lambda source: drop(source, layer, {f"/{path}": path_pattern(path)}))
+
+
+class ChangeList(ColumnList[_Row], screen="surgery", heading="What a new image changes"):
+    COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
+        Column(
+            "change",
+            "",
+            1,
+            lambda each: (each.change.letter, _STYLES.get(each.change, "text")),
+            sort=lambda each: each.change,
+        ),
+        Column(
+            "path",
+            "PATH",
+            16,
+            lambda each: (f"/{visible(each.path)}", "text"),
+            flex=True,
+            sort=lambda each: each.path,
+        ),
+        Column(
+            "how",
+            "HOW",
+            20,
+            lambda each: (each.text, "muted"),
+            grow=True,
+            share=1 / 2,
+            optional=True,
+        ),
+    )
+    NAME = "path"
+
+    def __init__(self) -> None:
+        super().__init__("surgery", "What a container sees", sorted_by="path")
+        self.set_placeholder(("Comparing…", "muted"))
+
+    def same(self, one: _Row, other: _Row) -> bool:
+        return one.path == other.path
+
+
+class SurgeryScreen(PromptScreen, screen="surgery", heading="What a new image changes"):
+    CSS_PATH = "surgery.tcss"
+
+    def _not_now(self) -> str:
+        if self.work.busy("make"):
+            return "It is being made."
+        return "" if self._preview is not None else "What it changes is not known yet."
+
+    KEYS = (
+        common.back_key("surgery", "escape,q"),
+        Key("surgery.yes", "enter", "make", "Make…", "Make the image", _not_now, "*"),
+        common.cancel_key("surgery", "Stop making the image", lambda self: self._not_making()),
+        *common.sort_keys("surgery", hint="surgery"),
+        *common.pane_keys("surgery"),
+    )
+
+    def __init__(self, place: Place, plan: _Plan) -> None:
+        super().__init__()
+        self._from = place
+        self._plan = plan
+        self._preview: Preview | None = None
+        self._list = ChangeList()
+        self._facts = Facts("surgery-facts")
+
+    @property
+    def panes(self) -> Sequence[Widget]:
+        return (self._list, self._facts)
+
+    def on_mount(self) -> None:
+        assert self._from.session is not None  # noqa: S101
+        self.title_bar.set_image(self._from.session.name()[0], "a new image of it")
+        self.go(self._list)
+        self.work.start("look", self._look, self._show, failed=self._not_seen)
+
+    def _look(self, task: Task[None]) -> tuple[Preview, list[_Row]]:
+        from layerscope.reports.surgery_report import change_text
+        from layerscope.surgery.edit import Comparer, Source, look
+
+        session = self._from.session
+        assert session is not None  # noqa: S101
+        assert session.loaded is not None  # noqa: S101
+        assert session.contents is not None  # noqa: S101
+        edit = self._plan.edit(Source(session.loaded, session.contents))
+        preview = look(edit, Comparer(task.progress.check))
+        rows = [
+            _Row(each.change, each.path, change_text(preview, each)) for each in preview.changes
+        ]
+        return preview, rows
+
+    def _show(self, found: tuple[Preview, list[_Row]]) -> None:
+        from layerscope.reports.surgery_report import notes, seen_sentence, sizes
+
+        self._preview, rows = found
+        self._list.set_placeholder(("A container sees no difference.", "muted"))
+        self._list.show(rows)
+        facts = [Fact("Does", f"{self._preview.edit.what}.")]
+        facts.append(Fact("Changes", seen_sentence(self._preview)))
+        facts += [
+            Fact(title, f"{before} {TO} {after}")
+            for title, (before, after) in sizes(self._preview)
+            if title != "Visible"
+        ]
+        facts += [Fact("Note", note, "warning") for note in notes(self._preview.edit)]
+        self._facts.show(facts)
+        self.refresh_bindings()
+
+    def _not_seen(self, problem: Problem) -> None:
+        if not problem.cancelled:
+            self._list.set_placeholder((problem.message, "warning"), (problem.hint, "text"))
+
+    # The image.
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        message.stop()
+        self.action_make()
+
+    def action_make(self) -> None:
+        if reason := self._not_now():
+            self.say(reason)
+        else:
+            self.ask("Name of the image: ", "", "[HOST/]NAME[:TAG]; esc makes nothing", self._named)
+
+    def action_cancel(self) -> None:
+        self.work.cancel("make")
+
+    def _not_making(self) -> str:
+        return "" if self.work.busy("make") else "Nothing is being made."
+
+    def _named(self, text: str) -> None:
+        def find(_: object) -> Naming:
+            from layerscope.engines.naming import plan_new, whole_name
+
+            assert self._from.connector is not None  # noqa: S101
+            return plan_new(self._from.connector(), whole_name(text.strip()))
+
+        self.work.start("name", find, self._check)
+
+    def _check(self, naming: Naming) -> None:
+        def answered(letter: str | None) -> None:
+            if letter == "y":
+                self._make(naming)
+
+        if naming.taken:
+            answers = (("y", "Move the name to the new image"), ("n", "Make nothing"))
+            self.app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
+        else:
+            self._make(naming)
+
+    def _make(self, naming: Naming) -> None:
+        preview = self._preview
+        assert preview is not None  # noqa: S101
+
+        def make(task: Task[None]) -> tuple[MadeImage, str]:
+            from layerscope.transfer.remade import MadePlace, put
+
+            assert self._from.connector is not None  # noqa: S101
+            engine = self._from.connector()
+            found = put(preview.edit, MadePlace(engine, naming.name, naming), task.progress)
+            return found, engine.transport
+
+        self.say("Making the image…")
+        self.work.start("make", make, self._done)
+        self.refresh_bindings()
+
+    def _done(self, found: tuple[MadeImage, str]) -> None:
+        from layerscope.reports.surgery_report import done_sentence
+
+        made, transport = found
+        self.dismiss(None)
+        self._from.go(Goal(source=f"{transport}:{made.name}", layer=self._plan.layer))
+        self._from.changed(done_sentence(made))
