@@ -138,7 +138,17 @@ def main() -> None:
     time.tzset()
     os.chdir(cwd)
     sys.argv[1:] = arguments
-    runpy.run_module("layerscope", run_name="__main__", alter_sys=True)
+    code = 0
+    try:
+        runpy.run_module("layerscope", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    # What an interpreter does at its end, but for taking apart all modules: that costs a start.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
