@@ -73,25 +73,26 @@ def test_copy_of_a_large_file(
     table.record("embedded-large", ratio.value, note=ratio.note)
 
 
-def test_commands(
-    engine: DockerDaemon, table: Table, own_env: Mapping[str, str], tmp_path: Path
-) -> None:
-    context = tmp_path / "context"
+def commands(folder: Path) -> Path:
+    """A context whose Dockerfile has 30 commands that do nothing."""
+    context = folder / "context"
     context.mkdir()
     shutil.copy(find_program("busybox"), context / "busybox")
     steps = "".join(f'RUN ["/bin/busybox", "true", "{number}"]\n' for number in range(30))
     (context / "Dockerfile").write_text(f"FROM scratch\nCOPY busybox /bin/\n{steps}")
+    return context
+
+
+def test_commands(
+    engine: DockerDaemon, table: Table, own_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    context = commands(tmp_path)
     ratio = against_docker(engine, context, own_env, tmp_path)
     table.record("embedded-commands", ratio.value, note=ratio.note)
 
 
 def test_a_cached_build(table: Table, own_env: Mapping[str, str], tmp_path: Path) -> None:
-    context = tmp_path / "context"
-    context.mkdir()
-    for number in range(10):
-        (context / f"{number}.txt").write_text(str(number))
-    copies = "".join(f"COPY {number}.txt /\n" for number in range(10))
-    (context / "Dockerfile").write_text(f"FROM scratch\nENV A=b\n{copies}CMD x\n")
+    context = commands(tmp_path)
     own = partial(run, layerscope("build", "--builder", "embedded", "-q", context), own_env)
     own()
     table.record("embedded-cached", 1000 * min(own() for _ in range(5)))

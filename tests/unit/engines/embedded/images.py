@@ -51,14 +51,17 @@ def blobs(folder: Path) -> dict[str, bytes]:
 def check(folder: Path) -> int:
     """Reads a store with nothing of the program, and returns the bytes that nothing refers to.
 
-    All that the index leads to must be there, and all blobs must be what they are called.
+    All that the index and the cache of builds lead to must be there, and all blobs must be what
+    they are called.
     """
     found = blobs(folder)
     for digest, data in found.items():
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == digest
     used = set()
-    index = folder / "index.json"
-    for entry in json.loads(index.read_bytes())["manifests"] if index.exists() else ():
+    index, cache = folder / "index.json", folder / "build-cache.json"
+    entries = json.loads(index.read_bytes())["manifests"] if index.exists() else []
+    steps = json.loads(cache.read_bytes())["steps"] if cache.exists() else []
+    for entry in [*entries, *(step["manifest"] for step in steps)]:
         manifest = json.loads(found[entry["digest"]])
         assert len(found[entry["digest"]]) == entry["size"]
         used.add(entry["digest"])

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
+from tests.unit.build.embedded.building import Built, Workshop
 from tests.unit.engines.embedded.images import LAYERS, add, archives, blobs, check, names
 
-_KILLS = 200
+#: How often a process is killed: for a long run, set it to hundreds.
+_KILLS = int(os.environ.get("LAYERSCOPE_TEST_KILLS", "40"))
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -39,31 +42,60 @@ def collect(engine: EmbeddedEngine) -> int:
     return sum(map(engine.remove_cached, engine.garbage()))
 
 
-def churn(folder: Path, sources: list[Path], seed: int) -> None:
-    """Changes a store without an end."""
+def random_build(workshop: Workshop, chance: random.Random, tags: tuple[str, ...]) -> Built:
+    """Builds a few steps, some of which were built before."""
+    for name in ("x", "y"):
+        workshop.write({name: chance.choice(("1", "2" * 4000))})
+    steps = ("COPY x /x", "COPY y /d/", "WORKDIR /w", "ENV A=1", "COPY . /all/", "LABEL a=b")
+    chosen = [chance.choice(steps) for _ in range(chance.randrange(1, 5))]
+    return workshop.build("\n".join(("FROM scratch", *chosen, "")), tags=tags)
+
+
+def forget(engine: EmbeddedEngine) -> int:
+    """Removes one of the layers that builds remember."""
+    cached = [each.id for each in engine.build_cache()[:1]]
+    return sum(map(engine.remove_cached, cached))
+
+
+def churn(folder: Path, sources: list[Path], seed: int, changed: int) -> None:
+    """Changes a store without an end, and writes a byte for each change."""
+    context = folder.with_name("context")
+    context.mkdir(exist_ok=True)
+    workshop = Workshop(context, Store(folder))
     chance = random.Random(seed)
     engine = EmbeddedEngine(Store(folder))
     while True:
         kind = chance.random()
         held = names(engine)
-        if kind < 0.6 or not held:
+        if kind < 0.3:
+            random_build(workshop, chance, (f"built:{chance.randrange(3)}",))
+        elif kind < 0.6 or not held:
             name = f"app:{chance.randrange(4)}" if chance.random() < 0.8 else ""
             add(engine.store, chance.choice(sources), name)
         elif kind < 0.9:
             engine.remove_image(chance.choice(list(held)))
-        else:
+        elif kind < 0.95:
             collect(engine)
+        else:
+            forget(engine)
+        os.write(changed, b".")
 
 
 def test_a_process_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
     sources, folder = archives(tmp_path), tmp_path / "store"
     chance = random.Random(1)
     found_garbage = 0
-    for seed in range(_KILLS):
-        pid = forked(lambda seed=seed: churn(folder, sources, seed))  # type: ignore[misc]
+    for seed in count():
+        if seed >= _KILLS and found_garbage:
+            break
+        changes, changed = os.pipe()
+        pid = forked(lambda: churn(folder, sources, seed, changed))  # noqa: B023 - in a copy
+        os.close(changed)
+        assert os.read(changes, 1)
         time.sleep(chance.random() * 0.03)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(changes)
         if not (folder / "index.json").exists():
             continue
         garbage = check(folder)
@@ -75,7 +107,6 @@ def test_a_process_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
             found_garbage += 1
             assert collect(engine) == garbage
             assert check(folder) == 0
-    assert found_garbage
     # Whatever a process was about to write is gone once another one writes there.
     engine = EmbeddedEngine(Store(folder))
     add(engine.store, sources[0], "app:1")
@@ -105,6 +136,48 @@ def test_processes_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     expected = {f"app{own}:{number}" for own in range(3) for number in range(len(sources))}
     assert set(names(engine)) == expected | {f"other{own}:7" for own in range(3)}
     assert check(folder) == 0
+
+
+def test_builds_and_a_prune_at_once(tmp_path: Path) -> None:
+    folder, done = tmp_path / "store", tmp_path / "done"
+
+    def build(own: int) -> None:
+        workshop = Workshop(tmp_path / f"context{own}", Store(folder))
+        workshop.context.mkdir()
+        chance = random.Random(own)
+        for turn in range(4):
+            built = random_build(workshop, chance, (f"built{own}:{turn}",))
+            assert not built.problem, built.problem
+            assert workshop.config(built.image)["history"]
+
+    def prune() -> None:
+        engine = EmbeddedEngine(Store(folder))
+        while not done.exists():
+            collect(engine)
+            forget(engine)
+
+    pruner = forked(prune)
+    builders = [forked(lambda own=own: build(own)) for own in range(2)]  # type: ignore[misc]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in builders]
+    done.touch()
+    assert [*codes, os.waitstatus_to_exitcode(os.waitpid(pruner, 0)[1])] == [0, 0, 0]
+    engine = EmbeddedEngine(Store(folder))
+    assert sum(engine.garbage().values()) == check(folder)
+    workshop = Workshop(tmp_path, engine.store)
+    assert set(names(engine)) == {f"built{own}:{turn}" for own in range(2) for turn in range(4)}
+    for image in names(engine).values():
+        workshop.files(image)
+
+
+def test_a_build_on_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path / "context", Store(small_disk / "store"))
+    workshop.write({"small": "x" * 1000, "large": os.urandom(1 << 18)})
+    small = "FROM scratch\nCOPY small /\n"
+    first = workshop.built(small, tags=("small:1",))
+    assert "the disk is full" in workshop.build(f"{small}COPY large /\n", tags=("small:1",)).problem
+    assert names(workshop.engine) == {"small:1": first.image}
+    assert sum(workshop.engine.garbage().values()) == check(small_disk / "store")
+    assert workshop.built(small).cached == [2]
 
 
 def test_what_a_running_transfer_needs_is_no_garbage(tmp_path: Path) -> None:
