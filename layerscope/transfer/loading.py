@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from layerscope.engines.address import EMBEDDED
+from layerscope.engines.address import EMBEDDED, engine_address
 from layerscope.engines.docker import DockerEngine, connect_any, with_algorithm
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import import_image
 from layerscope.engines.engine import Engine
-from layerscope.engines.local_store import open_in_engine
+from layerscope.engines.local_store import open_in_engine, open_with
 from layerscope.engines.naming import Naming, give_name, plan_loaded
 from layerscope.engines.resolve import name_in_engine, open_image
 from layerscope.engines.transfers import loaded_name
@@ -66,15 +66,21 @@ def plan_load(engine: Engine, source: str, progress: Progress) -> list[PlannedIm
         return found
 
 
-def plan_send(engine: Engine, source: str, progress: Progress) -> PlannedImage:
-    """What giving an image to another engine would send. Raises LayerscopeError."""
-    with closing(open_image(source, progress)) as reader:
+def plan_send(engine: Engine, source: str, progress: Progress, holder: str = "") -> PlannedImage:
+    """What giving an image to another engine would send. Raises LayerscopeError.
+
+    `holder` is the engine that has it, the current one by default.
+    """
+    address = engine_address(holder) if holder else None
+    with closing(
+        open_with(connect_any(address), source, source) if holder else open_image(source, progress)
+    ) as reader:
         image = reader.image
     plan = replace(_planned(engine, image), there=_there(engine, image))
     # Other places say what their layers take, if they know.
     with failures_ignored():
         name = name_in_engine(source.removeprefix(f"{EMBEDDED}:"))
-        with closing(connect_any()) as own:
+        with closing(connect_any(address)) as own:
             plan = replace(plan, sizes=layer_sizes(own.history(name), len(image.layers)))
     return plan
 

@@ -67,6 +67,9 @@ class Place:
     build: tuple[Job, BuildState | None, BuildStep | None] | None = None
     request: BuildRequest | None = None  # What to build, where the user has chosen that.
     reference: str = ""  # An image or repository in a registry, where the user is at one.
+    #: The engine that has the image of `reference`, and another one that lacks it, where the user
+    #: has chosen these.
+    engines: tuple[str, str] = ("", "")
     #: Goes to a place on the main screen, once the other screens are left.
     go: Callable[[Goal], object] = lambda _: None
     #: Asks the engine for its images again, since they may be others now; says a sentence if it is

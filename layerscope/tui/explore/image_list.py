@@ -81,6 +81,20 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             "Push this image to its registry, after a look at what that would send",
         ),
         Key(
+            "images.load",
+            "left_curly_bracket",
+            "screen.visit('load')",
+            "Load…",
+            "Load the images of an archive or a layout, after a look at what that would bring",
+        ),
+        Key(
+            "images.save",
+            "right_curly_bracket",
+            "screen.visit('save')",
+            "Save…",
+            "Save this image to an archive or a layout",
+        ),
+        Key(
             "images.mark_all",
             "A",
             "mark_those('all')",

@@ -11,9 +11,9 @@ from layerscope.tui.keys.key import Keyed
 
 
 def _keyed() -> tuple[type[Keyed], ...]:
-    from layerscope.tui.fleet.screen import FleetList, FleetScreen
+    from layerscope.tui.fleet.screen import EngineChoice, FleetList, FleetScreen
 
-    return FleetScreen, FleetList
+    return FleetScreen, FleetList, EngineChoice
 
 
 def _go(app: App[Any], place: Place) -> None:

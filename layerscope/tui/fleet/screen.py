@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from layerscope.config import use_engine
 from layerscope.text import docker_age, docker_size, plural, short_id, visible
 from layerscope.tui.destinations import Goal, Place
+from layerscope.tui.dialogs.dialog import ChoicesDialog
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Column, created_column, size_column
@@ -19,7 +20,7 @@ from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.work import Task
 
 if TYPE_CHECKING:
-    from layerscope.engines.fleet import Fleet, FleetImage
+    from layerscope.engines.fleet import Fleet, FleetImage, Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
             "Layers",
             "Use the engine that has the image, and show its layers",
             lambda self: "" if self.items else "There is no image here.",
+            "*",
+        ),
+        Key(
+            "fleet.push",
+            "greater_than_sign",
+            "screen.push",
+            "Push to…",
+            "Push the image to an engine that lacks it, after a look at what that would send",
+            lambda self: "" if self.item and self.item.missing_from else "No engine lacks it.",
             "*",
         ),
     )
@@ -82,6 +92,14 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
 
     def same(self, one: _Row, other: _Row) -> bool:
         return one.image == other.image
+
+
+class EngineChoice(ChoicesDialog, screen="fleet_choice", heading="An engine that lacks an image"):
+    ANSWERS = "enter shows what would be sent, esc goes back"
+    KEYS = (
+        Key("fleet_choice.take", "enter", "take", "Choose it"),
+        Key("fleet_choice.back", "escape,q", "dismiss(None)", "Back"),
+    )
 
 
 class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
@@ -156,14 +174,38 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
             text=lambda: self.list.row_text,
         )  # fmt: skip
 
+    def action_push(self) -> None:
+        row = self.rows.item
+        if self._fleet is None or row is None or not row.missing_from:
+            return
+        lacking = [name for name, _ in self._fleet.lacking(row.image)]
+        holder, held = self._holder(row.image)
+        name = next(iter(held.names), held.id)
+
+        def chosen(engine: str | None) -> None:
+            if engine is not None:
+                at = replace(self.place, reference=name, engines=(holder, engine))
+                self.visit("push_to", at)
+
+        title = f"Push {visible(row.name)} to"
+        facts = {fact.label: fact.text for fact in self.row_facts()}
+        choices = [("", f"{visible(each)}  {facts.get(visible(each), '')}") for each in lacking]
+        self.app.push_screen(EngineChoice(title, "", choices, lacking), chosen)
+
+    def _holder(self, image: FleetImage) -> tuple[str, Holding]:
+        """An engine that has an image: the current one, if that does."""
+        assert self._fleet is not None  # noqa: S101
+        current = next((each.name for each in self._fleet.engines if each.current), "")
+        name = current if current in image.holdings else next(iter(image.holdings))
+        return name, image.holdings[name]
+
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         message.stop()
         row = self.rows.item
         if message.view is not self.list or row is None or self._fleet is None:
             return
-        current = next((each.name for each in self._fleet.engines if each.current), "")
-        if current not in row.image.holdings:
-            current = next(iter(row.image.holdings))
-            use_engine(current)
-            self._from.switched(f"{visible(current)} is used until you quit.")
-        self._from.go(Goal(source=row.image.holdings[current].id))
+        holder, held = self._holder(row.image)
+        if not any(each.current and each.name == holder for each in self._fleet.engines):
+            use_engine(holder)
+            self._from.switched(f"{visible(holder)} is used until you quit.")
+        self._from.go(Goal(source=held.id))

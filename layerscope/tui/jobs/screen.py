@@ -134,9 +134,16 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
             return "There are no jobs."
         return "" if row.state is State.RUNNING or row.job.left else "This job has ended."
 
+    def _not_to_repeat(self) -> str:
+        row = self._list.item
+        if row is None:
+            return "There are no jobs."
+        return "It still runs." if row.state is State.RUNNING else ""
+
     KEYS = (
         Key("jobs.back", "escape,q", "dismiss(None)", "Back"),
         common.cancel_key("jobs", "Stop the job", _nothing_to_stop),
+        Key("jobs.repeat", "b", "repeat", "Again", "Do the same again", _not_to_repeat),
     )
 
     def __init__(self, place: Place) -> None:
@@ -173,13 +180,32 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         message.stop()
         if (row := self._list.item) is not None:
-            room = "build" if row.job.kind == "build" else "transfer"
-            self.visit(f"{room}_job", replace(self._place, build=(row.job, None, None)))
+            self._show_job(row.job)
+
+    def _show_job(self, job: Job) -> None:
+        room = "build" if job.kind == "build" else "transfer"
+        self.visit(f"{room}_job", replace(self._place, build=(job, None, None)))
+
+    def action_repeat(self) -> None:
+        if (row := self._list.item) is not None:
+            job = row.job
+            self.work.start(f"repeat {job.id}", lambda _: _repeated(job), self._show_job)
 
     def action_cancel(self) -> None:
         if (row := self._list.item) is not None:
             job = row.job
             self.work.start(f"cancel {job.id}", lambda _: _stop(job))
+
+
+def _repeated(job: Job) -> Job:
+    """Starts a job again; raises LayerscopeError if that is not possible."""
+    from layerscope.build.request import BUILD
+    from layerscope.transfer.request import KINDS
+
+    kind = BUILD if job.kind == BUILD.name else KINDS.get(job.kind)
+    if kind is None:
+        raise LayerscopeError(f"Job {job.id} is of an unknown kind, {visible(job.kind)}.")
+    return kind.repeat(job)
 
 
 def _stop(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Pulls and pushes: the question what to transfer, and a row for each layer while it goes on."""
+"""Transfers: the question what to pull, push, save or load, and a row for each layer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from layerscope.tui.keys.key import Keyed
 
 if TYPE_CHECKING:
     from layerscope.jobs.job import Job
+    from layerscope.tui.transfer.verbs import Verb
 
 
 def _keyed() -> tuple[type[Keyed], ...]:
@@ -30,23 +31,63 @@ def _no_name(place: Place) -> str:
     return _no_engine(place)
 
 
+def _no_image(place: Place) -> str:
+    return "" if _to_save(place) else "Go to an image first."
+
+
+def _to_save(place: Place) -> str:
+    """The image under the cursor, or else the one that is open, as a source."""
+    if place.listed is not None:
+        return place.listed.name or place.listed.id
+    return place.session.source if place.session is not None else ""
+
+
 def _pull(app: App[Any], place: Place) -> None:
-    _ask(app, place, "pull", place.reference)
+    from layerscope.tui.transfer.verbs import Pull
+
+    assert place.connector is not None  # noqa: S101
+    _ask(app, place, Pull(place.reference, place.connector, _insecure(app)))
 
 
 def _push(app: App[Any], place: Place) -> None:
-    _ask(app, place, "push", place.listed.name if place.listed is not None else "")
+    from layerscope.tui.transfer.verbs import Push
+
+    assert place.connector is not None  # noqa: S101
+    name = place.listed.name if place.listed is not None else ""
+    _ask(app, place, Push(name, place.connector, _insecure(app)))
 
 
-def _ask(app: App[Any], place: Place, kind: str, name: str) -> None:
+def _save(app: App[Any], place: Place) -> None:
+    from layerscope.tui.transfer.verbs import Save
+
+    _ask(app, place, Save(_to_save(place), _insecure(app)))
+
+
+def _load(app: App[Any], place: Place) -> None:
+    from layerscope.tui.transfer.verbs import Load
+
+    assert place.connector is not None  # noqa: S101
+    _ask(app, place, Load(place.connector))
+
+
+def _push_to(app: App[Any], place: Place) -> None:
+    from layerscope.tui.transfer.verbs import PushToEngine
+
+    _ask(app, place, PushToEngine(place.reference, *place.engines))
+
+
+def _insecure(app: App[Any]) -> bool:
+    return bool(getattr(app, "insecure", False))
+
+
+def _ask(app: App[Any], place: Place, verb: Verb) -> None:
     from layerscope.tui.transfer.dialog import TransferDialog
 
     def started(job: Job | None) -> None:
         if job is not None:
             _watch(app, place, job)
 
-    assert place.connector is not None  # noqa: S101
-    app.push_screen(TransferDialog(kind, name, place.connector), started)
+    app.push_screen(TransferDialog(verb), started)
 
 
 def _show(app: App[Any], place: Place) -> None:
@@ -66,6 +107,9 @@ ROOM = Room(
     {
         "pull": Destination(_pull, _no_engine),
         "push": Destination(_push, _no_name),
+        "save": Destination(_save, _no_image),
+        "load": Destination(_load, _no_engine),
+        "push_to": Destination(_push_to),
         "transfer_job": Destination(_show),
     },
 )

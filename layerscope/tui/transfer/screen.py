@@ -1,4 +1,4 @@
-"""The screen of a pull or push: a row for each layer, and one total."""
+"""The screen of a transfer: a row for each layer, and one total."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.reports.transfer_report import total_parts
 from layerscope.text import docker_size, one_line, short_id, visible
 from layerscope.transfer.events import TransferEvent
-from layerscope.transfer.request import KINDS, PULL
+from layerscope.transfer.request import KINDS, LOAD, PULL, PUSH
 from layerscope.transfer.state import Row, TransferState
 from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
@@ -88,8 +88,10 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
         return "" if self._ended is None else "It has ended."
 
     def _not_there(self) -> str:
-        done = self._ended is State.FINISHED and self._job.kind == PULL.name
-        return "" if done else "The image can be opened once it has been pulled."
+        if self._job.kind == PUSH.name:
+            return "What was pushed is opened from the list of images."
+        done = self._ended is State.FINISHED
+        return "" if done else f"The image can be opened once the {self._job.kind} has ended."
 
     KEYS = (
         common.back_key("transfer", "escape,q"),
@@ -155,7 +157,7 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
         self.base_app.seen_ends.add(self._job.id)
         self._show()
         self.refresh_bindings()
-        if state is State.FINISHED and self._job.kind == PULL.name:
+        if state is State.FINISHED and self._job.kind in (PULL.name, LOAD.name):
             self._from.changed("")
 
     def _show(self) -> None:
@@ -188,7 +190,11 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
                 key, kind = key_of(self, "app.login"), self._job.kind
                 facts.append(Fact("Log in", f"Press {key} to log in, then {kind} it again."))
             return facts
-        if end.image:
+        for each in state.loaded[-3:]:
+            before = f", in place of {short_id(each.replaced)}" if each.replaced else ""
+            name = f"{visible(each.name)}  " if each.name else ""
+            facts.append(Fact("Loaded", f"{name}{short_id(each.image or '')}{before}"))
+        if end.image and not state.loaded:
             facts.append(Fact("Image", short_id(end.image)))
         if end.digest:
             facts.append(Fact("Digest", visible(end.digest)))
@@ -208,8 +214,12 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
     def action_open(self) -> None:
         self.dismiss(None)
         end = self._state.end
-        place = end.text if end is not None else None  # Where our own client has put it.
-        self._from.go(Goal(source=place or f"docker-daemon:{self._state.image or self._job.title}"))
+        place = end.text if end is not None else None  # Where it was written.
+        name = self._state.image or self._job.title
+        if self._state.loaded:
+            last = self._state.loaded[-1]
+            name = last.name or last.image or name
+        self._from.go(Goal(source=place or f"docker-daemon:{name}"))
 
     def action_cancel(self) -> None:
         self.say(f"Stopping the {self._job.kind}…")

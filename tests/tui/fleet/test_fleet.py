@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,19 @@ from layerscope.engines import fleet, known
 from layerscope.engines.address import Address
 from layerscope.engines.fleet import Fleet, FleetImage, Holding
 from layerscope.engines.known import KnownEngine
+from layerscope.engines.naming import Naming
 from layerscope.errors import EngineError
+from layerscope.images.image import Layer
+from layerscope.jobs.job import Job
+from layerscope.transfer.loading import PlannedImage
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.explore.screen import MainScreen
 from layerscope.tui.fleet.screen import FleetScreen
+from layerscope.tui.transfer.screen import TransferScreen
 from tests.tui import fakes
 from tests.tui.conftest import Driven
 from tests.tui.pictures import Picture, Size, sizes
+from tests.tui.transfer.test_transfer import FakePull
 
 ENGINES = [
     KnownEngine("default", "default", Address("unix:///d", None, ""), current=True),
@@ -90,6 +97,48 @@ async def test_an_image_opens_in_the_engine_that_has_it() -> None:
         await ui.until(lambda: ui.main.session is not None)
         assert ui.main.session is not None
         assert ui.main.session.source == f"sha256:{'3' * 64}"
+
+
+async def test_an_image_is_pushed_to_an_engine_that_lacks_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from layerscope.engines import docker
+    from layerscope.transfer import loading
+    from layerscope.tui.transfer import verbs
+
+    asked: list[tuple[object, ...]] = []
+    layers = tuple(Layer(n, f"sha256:{n}", None, f"RUN step {n}") for n in range(3))
+    image = replace(fakes.FakeReader().image, layers=layers)
+    lost = Naming("", "app:2", f"sha256:{'9' * 64}")
+    plan = PlannedImage(image, (lost,), 2, (70_000_000, 5_000_000, 1_000_000))
+
+    def planned(engine: object, source: str, progress: object, holder: str) -> PlannedImage:
+        asked.append((source, holder))
+        return plan
+
+    def start(*arguments: object) -> Job:
+        asked.append(arguments)
+        return FakePull(tmp_path, title="app:2").job
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(docker, "connect_any", lambda _: fakes.FakeEngine())
+    monkeypatch.setattr("layerscope.engines.address.engine_address", lambda name: name)
+    monkeypatch.setattr(loading, "plan_send", planned)
+    monkeypatch.setattr(verbs, "start_push_to", start)
+    app = made()
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Driven(app, pilot)
+        await show(ui)
+        await ui.press("/", *"app:2", "enter", ">")
+        await ui.until(lambda: "no\\ede  lacks 1 of 3 layers, 1MB" in ui.text)
+        await ui.press("enter")
+        await ui.until(lambda: "enter moves the name and pushes it" in ui.text)
+        assert "gets 1 of 3 layers, 1MB" in ui.text
+        assert "app:2 names image 999999999999 now" in ui.text
+        assert asked == [("app:2", "default")]
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    assert asked[1:] == [("app:2", "no\x1bde", {"app:2": lost.held_by}, "default")]
 
 
 @sizes((80, 24), (120, 40))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,13 @@ from layerscope.jobs.job import Job
 from layerscope.oci.distribution import PullLimit
 from layerscope.oci.platform import Platform
 from layerscope.transfer.preview import PullPreview, PushPreview
+from layerscope.transfer.request import LoadRequest, SaveRequest
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.transfer.dialog import TransferDialog
 from layerscope.tui.transfer.screen import TransferScreen
+from layerscope.writing import existing
+from tests.archives import docker_archive, layer_tar, text
 from tests.tui import fakes
 from tests.tui.build.build_fakes import FakeBuild
 from tests.tui.conftest import Driven
@@ -100,7 +104,7 @@ async def test_a_row_for_each_layer_and_one_total(pull: FakePull) -> None:
         assert "1 of 3 layers" in ui.text
         assert "30MB of 40MB" in ui.text
         await ui.press("enter")
-        assert "can be opened once it has been pulled" in ui.message
+        assert "can be opened once the pull has ended" in ui.message
         pull.layer(B, "done")
         pull.layer(C, "done")
         pull.write("finished", image="sha256:" + "5" * 64, digest="sha256:" + "6" * 64, seconds=9.0)
@@ -195,7 +199,7 @@ async def test_what_a_pull_would_fetch_is_shown_before_it_starts(
     pull: FakePull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from layerscope.transfer import preview
-    from layerscope.tui.transfer import dialog
+    from layerscope.tui.transfer import verbs
 
     started: list[str] = []
 
@@ -204,7 +208,7 @@ async def test_what_a_pull_would_fetch_is_shown_before_it_starts(
         return pull.job
 
     monkeypatch.setattr(preview, "preview_pull", lambda *_, **__: pull_preview())
-    monkeypatch.setattr(dialog, "start_transfer", start)
+    monkeypatch.setattr(verbs, "start_transfer", start)
     async with running() as ui:
         await ui.press("<")
         ui.at(TransferDialog)
@@ -228,7 +232,7 @@ async def test_our_own_client_can_do_it(
     pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from layerscope.transfer import preview
-    from layerscope.tui.transfer import dialog
+    from layerscope.tui.transfer import verbs
 
     started: list[Any] = []
 
@@ -237,7 +241,7 @@ async def test_our_own_client_can_do_it(
         return pull.job
 
     monkeypatch.setattr(preview, "preview_own_pull", lambda *_, **__: pull_preview(kept=7_000_000))
-    monkeypatch.setattr(dialog, "start_transfer", start)
+    monkeypatch.setattr(verbs, "start_transfer", start)
     async with running() as ui:
         await ui.press("<", *NAME)
         assert "The engine does it." in ui.text
@@ -347,6 +351,81 @@ async def test_a_push_is_of_the_image_under_the_cursor(monkeypatch: pytest.Monke
         await ui.until(lambda: "enter pushes it" in ui.text)
         assert asked == ["hello:latest"]
         assert "already there" in ui.text
+
+
+async def test_images_of_an_archive_are_loaded_after_a_look(
+    pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.tui.transfer import verbs
+
+    started: list[LoadRequest] = []
+
+    def start(title: str, request: LoadRequest) -> Job:
+        started.append(request)
+        return pull.job
+
+    monkeypatch.setattr(verbs, "LOAD", SimpleNamespace(start=start))
+    file = tmp_path / "image.tar"
+    file.write_bytes(docker_archive([layer_tar([text("a")])], "debian:bookworm-slim"))
+    async with running() as ui:
+        await ui.press("{", *str(file), "enter")
+        await ui.until(lambda: "names image" in ui.text)
+        assert "enter moves the name and loads it" in ui.text
+        assert started == []
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    (request,) = started
+    assert request.source == str(file)
+    assert list(request.moves) == ["debian:bookworm-slim"]
+
+
+async def test_an_image_is_saved_and_a_file_replaced_only_after_its_name(
+    pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.tui.transfer import verbs
+
+    started: list[SaveRequest] = []
+
+    def start(title: str, request: SaveRequest) -> Job:
+        started.append(request)
+        return pull.job
+
+    monkeypatch.setattr(verbs, "SAVE", SimpleNamespace(start=start))
+    source, target = tmp_path / "image.tar", tmp_path / "copy.tar"
+    source.write_bytes(docker_archive([layer_tar([text("a")])], "app:1"))
+    target.write_text("mine")
+    async with running() as ui:
+        await ui.press("}", "shift+tab", *["backspace"] * 30, *str(source), "tab")
+        await ui.press(*f"oci-archive:{target}", "ctrl+r", "ctrl+r")
+        assert "packed with zstd" in ui.text
+        await ui.press("enter")
+        await ui.until(lambda: "enter replaces that file" in ui.text)
+        assert "is there, with 4B." in ui.text
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    (request,) = started
+    assert (request.form, request.path) == ("oci-archive", str(target))
+    assert (request.compression, request.replaces) == ("zstd", existing(target))
+
+
+class FakeLoad(FakePull):
+    KIND = "load"
+
+    def spec(self, title: str) -> dict[str, Any]:
+        return {"source": title}
+
+
+async def test_what_was_loaded_is_opened(tmp_path: Path) -> None:
+    job = FakeLoad(tmp_path, title="image.tar")
+    async with running() as ui:
+        await watch(ui, job)
+        job.sample()
+        job.write("loaded", image="sha256:" + "5" * 64, name="app:2", replaced="sha256:" + "4" * 64)
+        job.write("finished", image="sha256:" + "5" * 64, seconds=1.0)
+        job.end()
+        await ui.until(lambda: f"app:2  {'5' * 12}, in place of {'4' * 12}" in ui.text)
+        await ui.press("enter")
+        assert ui.given == ["docker-daemon:app:2"]
 
 
 # --- pictures ---

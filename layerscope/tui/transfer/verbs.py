@@ -1,0 +1,287 @@
+"""What the transfer dialog can ask for: a pull, a push, a save, a load, a push to an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from layerscope.jobs.job import Job
+from layerscope.text import docker_size, visible
+from layerscope.transfer.request import (
+    KINDS,
+    LOAD,
+    SAVE,
+    LoadRequest,
+    SaveRequest,
+    TransferRequest,
+    reference_of,
+    start_push_to,
+    start_transfer,
+)
+from layerscope.tui.session import Connector
+from layerscope.tui.work import Task
+
+if TYPE_CHECKING:
+    from layerscope.transfer.loading import PlannedImage
+
+_IMAGE = "debian:bookworm"
+_NAME_HINT = "NAME[:TAG] of Docker Hub, or HOST/NAME[:TAG]"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    label: str
+    name: str
+    value: str = ""
+    placeholder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a transfer would do."""
+
+    lines: Sequence[str]
+    start: Callable[[], Job]
+    answer: str  # What `enter` does then.
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for: a look at it, in a thread, and what can be started without one."""
+
+    look: Callable[[Task[None]], Look]
+    blind: Look | None = None
+
+
+class Verb:
+    title: ClassVar[str]
+    hint: ClassVar[str] = ""
+    ways: ClassVar[Sequence[str]] = ("",)  # The ways to do it, as sentences.
+    waiting: ClassVar[str] = "Asking the registry…"
+    fields: Sequence[Field]
+
+    def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
+        """What the fields ask for; None if they are not filled in. Raises LayerscopeError."""
+        raise NotImplementedError
+
+    def forced_way(self, typed: Mapping[str, str], way: int) -> int:
+        """The way that is taken where what was typed leaves no choice."""
+        return way
+
+
+class _Registry(Verb):
+    hint = _NAME_HINT
+    ways = (
+        "The engine does it.",
+        "layerscope does it: it goes on with layers that were cut, in the next attempt too.",
+    )
+    kind: ClassVar[str]
+
+    def __init__(self, name: str, connector: Connector, insecure: bool) -> None:
+        self.fields = [Field("Image", "name", name, _IMAGE)]
+        self._connector = connector
+        self._insecure = insecure
+
+    def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
+        target = typed.get("to", "")
+        if not typed["name"]:
+            return None
+        if target:
+            # Not at the top: the dialog is there before the client of registries is.
+            from layerscope.transfer.places import check_place, parse_place
+
+            place = parse_place(target)
+            check_place(place)
+            target = str(place)
+        request = TransferRequest(
+            str(reference_of(typed["name"])),
+            insecure=self._insecure,
+            via="registry" if way else "engine",
+            target=target,
+        )
+        answer = f"{self.kind}s it"
+        start = lambda: start_transfer(KINDS[self.kind], request)  # noqa: E731
+        # The engine may have a way to the registry, or a login, that this program lacks.
+        blind = None if way else Look((), start, f"{answer} all the same")
+        return Asked(lambda task: Look(self._lines(request, task), start, answer), blind)
+
+    def _lines(self, asked: TransferRequest, task: Task[None]) -> list[str]:
+        # Not at the top: the dialog is there before the client of registries is.
+        from layerscope.reports.transfer_report import pull_text, push_text
+        from layerscope.transfer.preview import preview_own_pull, preview_pull, preview_push
+
+        reference = reference_of(asked.reference)
+        insecure = asked.insecure
+        with ExitStack() as stack:
+            engine = None if asked.target else stack.enter_context(closing(self._connector()))
+            if engine is None or (self.kind == "pull" and asked.via == "registry"):
+                found = preview_own_pull(
+                    engine, reference, target=asked.target, insecure=insecure, check=task.check
+                )
+                return list(pull_text(found))
+            if self.kind == "pull":
+                pull = preview_pull(engine, reference, insecure=insecure, check=task.check)
+                return list(pull_text(pull))
+            push = preview_push(engine, reference, insecure=insecure, check=task.check)
+            return list(push_text(push))
+
+
+class Pull(_Registry):
+    title = "Pull an image"
+    kind = "pull"
+
+    def __init__(self, name: str, connector: Connector, insecure: bool) -> None:
+        super().__init__(name, connector, insecure)
+        self.fields = [
+            *self.fields,
+            Field("To", "to", "", "the engine, or oci:DIR, docker-archive:FILE"),
+        ]
+
+    def forced_way(self, typed: Mapping[str, str], way: int) -> int:
+        return 1 if typed.get("to") else way  # No engine pulls into a file.
+
+
+class Push(_Registry):
+    title = "Push an image"
+    kind = "push"
+
+
+class Save(Verb):
+    title = "Save an image to a file"
+    hint = "FILE or docker-archive:FILE, oci-archive:FILE, oci:FOLDER"
+    ways = (
+        "Layers stay as they are stored.",
+        "Layers are packed with gzip.",
+        "Layers are packed with zstd.",
+    )
+    waiting = "Reading the image…"
+
+    def __init__(self, name: str, insecure: bool) -> None:
+        self.fields = [
+            Field("Image", "name", name, _IMAGE),
+            Field("To", "to", "", "./image.tar"),
+        ]
+        self._insecure = insecure
+
+    def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
+        # Not at the top: the dialog is there before the formats are.
+        from layerscope.engines.sources import FILES
+        from layerscope.transfer.saving import check_request
+        from layerscope.writing import existing
+
+        source, target = typed["name"], typed["to"]
+        if not (source and target):
+            return None
+        form, colon, rest = target.partition(":")
+        form, target = (form, rest) if colon and form in FILES and rest else (FILES[0], target)
+        path = Path(target).expanduser().absolute()
+        there = existing(path) if form != "oci" and path.is_file() else None
+        request = SaveRequest(
+            source,
+            form,
+            str(path),
+            ("", "gzip", "zstd")[way],
+            insecure=self._insecure,
+            replaces=there,
+        )
+        check_request(request)
+
+        def look(task: Task[None]) -> Look:
+            lines = _image_lines(source, self._insecure, task)
+            answer = f"saves it to {visible(target)}"
+            if there is not None:
+                lines.append(f"{visible(str(path))} is there, with {docker_size(there.size)}.")
+                answer = "replaces that file"
+            return Look(lines, lambda: SAVE.start(f"{source} to {target}", request), answer)
+
+        return Asked(look)
+
+
+def _image_lines(source: str, insecure: bool, task: Task[None]) -> list[str]:
+    from layerscope.engines.resolve import open_image
+    from layerscope.images.image import missing_text
+    from layerscope.text import plural, short_id
+
+    with closing(open_image(source, task.progress, insecure=insecure)) as reader:
+        image = reader.image
+    count = plural(len(image.layers), "layer")
+    lines = [f"{visible(image.reference)}, image {short_id(image.id)}: {count}."]
+    return lines + ([missing_text(image)] if image.missing else [])
+
+
+class Load(Verb):
+    title = "Load images into the engine"
+    hint = "An archive or an OCI layout, packed or not"
+    waiting = "Reading the archive…"
+
+    def __init__(self, connector: Connector) -> None:
+        self.fields = [Field("From", "name", "", "./image.tar or a folder")]
+        self._connector = connector
+
+    def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
+        source = typed["name"]
+        if not source:
+            return None
+        if source.startswith("~"):
+            source = str(Path(source).expanduser())
+
+        def look(task: Task[None]) -> Look:
+            from layerscope.transfer.loading import plan_load
+
+            with closing(self._connector()) as engine:
+                name, plans = engine.name, plan_load(engine, source, task.progress)
+            return _load_look(
+                name, plans, lambda moves: LOAD.start(source, LoadRequest(source, moves)), "load"
+            )
+
+        return Asked(look)
+
+
+class PushToEngine(Verb):
+    title = "Push an image to another engine"
+    hint = "A name that the list of engines has"
+    waiting = "Asking the engines…"
+
+    def __init__(self, name: str, holder: str, engine: str) -> None:
+        self.fields = [Field("Image", "name", name, _IMAGE), Field("To", "to", engine, "an engine")]
+        self._holder = holder
+
+    def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
+        source, other = typed["name"], typed["to"]
+        if not (source and other):
+            return None
+
+        def look(task: Task[None]) -> Look:
+            from layerscope.engines.address import engine_address
+            from layerscope.engines.docker import connect_any
+            from layerscope.transfer.loading import plan_send
+
+            with closing(connect_any(engine_address(other))) as engine:
+                plan = plan_send(engine, source, task.progress, self._holder)
+                name = engine.name
+            return _load_look(
+                name,
+                [plan],
+                lambda moves: start_push_to(source, other, moves, self._holder),
+                "push",
+            )
+
+        return Asked(look)
+
+
+def _load_look(
+    engine: str,
+    plans: Sequence[PlannedImage],
+    start: Callable[[dict[str, str]], Job],
+    verb: str,
+) -> Look:
+    from layerscope.reports.load_report import load_text
+    from layerscope.transfer.loading import moves_of
+
+    moves = moves_of(plans)
+    it = "them" if len(plans) > 1 else "it"
+    answer = f"moves the name and {verb}s {it}" if moves else f"{verb}s {it}"
+    return Look(list(load_text(engine, plans)), lambda: start(moves), answer)
