@@ -13,9 +13,10 @@ _CONTAINER = "container:"
 
 
 def _keyed() -> tuple[type[Keyed], ...]:
+    from layerscope.tui.commit.dialog import CommitDialog
     from layerscope.tui.commit.screen import CommitScreen, WrittenList
 
-    return CommitScreen, WrittenList
+    return CommitScreen, WrittenList, CommitDialog
 
 
 def _why_not(place: Place) -> str:

@@ -11,8 +11,8 @@ from layerscope.errors import NotFoundError
 from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.text import docker_size, short_name, visible
+from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
-from layerscope.tui.dialogs.prompt import PromptScreen
 from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
@@ -23,7 +23,7 @@ from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
     from layerscope.engines.committing import Committed
-    from layerscope.engines.engine import ContainerSummary
+    from layerscope.engines.engine import CommitRequest, ContainerSummary
     from layerscope.engines.naming import Naming
     from layerscope.images.containers.written import Written
 
@@ -78,7 +78,7 @@ class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit
         return one.path == other.path
 
 
-class CommitScreen(PromptScreen, screen="commit", heading="What a commit adds"):
+class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds"):
     CSS_PATH = "commit.tcss"
 
     def _not_now(self) -> str:
@@ -161,38 +161,42 @@ class CommitScreen(PromptScreen, screen="commit", heading="What a commit adds"):
         if reason := self._not_now():
             self.say(reason)
         else:
-            self.ask("Commit as ", "", "[HOST/]NAME[:TAG]; esc commits nothing", self._named)
+            from layerscope.tui.commit.dialog import CommitDialog
 
-    def _named(self, text: str) -> None:
+            keeps = not self._from.engine.startswith("Podman")
+            self.app.push_screen(CommitDialog(keeps_message=keeps), self._asked)
+
+    def _asked(self, request: CommitRequest | None) -> None:
+        if request is None:
+            return
+
         def find(_: object) -> Naming:
-            from layerscope.engines.naming import plan_new, whole_name
+            from layerscope.engines.naming import plan_new
 
             assert self._from.connector is not None  # noqa: S101
-            return plan_new(self._from.connector(), whole_name(text.strip()))
+            return plan_new(self._from.connector(), request.name)
 
-        self.work.start("name", find, self._check)
+        self.work.start("name", find, lambda naming: self._check(request, naming))
 
-    def _check(self, naming: Naming) -> None:
+    def _check(self, request: CommitRequest, naming: Naming) -> None:
         def answered(letter: str | None) -> None:
             if letter == "y":
-                self._commit(naming)
+                self._commit(request, naming)
 
         if naming.taken:
             answers = (("y", "Move the name to the new image"), ("n", "Commit nothing"))
             self.app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
         else:
-            self._commit(naming)
+            self._commit(request, naming)
 
-    def _commit(self, naming: Naming) -> None:
+    def _commit(self, request: CommitRequest, naming: Naming) -> None:
         look = self._look
         assert look is not None  # noqa: S101
 
         def commit(_: object) -> Committed:
             from layerscope.engines.committing import commit as committed
-            from layerscope.engines.engine import CommitRequest
 
             assert self._from.connector is not None  # noqa: S101
-            request = CommitRequest(naming.name)
             engine, container = self._from.connector(), look.container
             return committed(engine, container.id, container.image_id, request, naming)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from layerscope.transfer.loading import PlannedImage
 
 _IMAGE = "debian:bookworm"
+_DOES = {"pull": "pulls", "push": "pushes", "load": "loads"}
 _NAME_HINT = "NAME[:TAG] of Docker Hub, or HOST/NAME[:TAG]"
 
 
@@ -102,7 +103,7 @@ class _Registry(Verb):
             via="registry" if way else "engine",
             target=target,
         )
-        answer = f"{self.kind}s it"
+        answer = f"{_DOES[self.kind]} it"
         start = lambda: start_transfer(KINDS[self.kind], request)  # noqa: E731
         # The engine may have a way to the registry, or a login, that this program lacks.
         blind = None if way else Look((), start, f"{answer} all the same")
@@ -283,5 +284,5 @@ def _load_look(
 
     moves = moves_of(plans)
     it = "them" if len(plans) > 1 else "it"
-    answer = f"moves the name and {verb}s {it}" if moves else f"{verb}s {it}"
+    answer = f"moves the name and {_DOES[verb]} {it}" if moves else f"{_DOES[verb]} {it}"
     return Look(list(load_text(engine, plans)), lambda: start(moves), answer)

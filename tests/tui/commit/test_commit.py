@@ -84,9 +84,13 @@ async def test_the_new_image_opens_at_its_new_layer(drive: Drive) -> None:
         await look(ui)
         await ui.press("enter", *"Web", "enter")
         await ui.until(lambda: "Web is not a name for an image." in ui.text)
-        await ui.press("enter", *"web:2", "enter")
+        await ui.press(*["backspace"] * 3, *"web:2", "tab", *"fixed", "tab", *"me", "tab")
+        await ui.press(*"RUN x", "enter")
+        await ui.until(lambda: "A commit cannot apply RUN." in ui.text)
+        await ui.press(*["backspace"] * 5, *"USER web", "ctrl+n", *"ENV A=b", "ctrl+r", "enter")
         await ui.until(lambda: ui.app.screen is ui.main and ui.over())
-        assert engine.commits == [("c1", CommitRequest("web:2"))]
+        request = CommitRequest("web:2", "fixed", "me", False, ("USER web", "ENV A=b"))
+        assert engine.commits == [("c1", request)]
         await ui.until(lambda: ui.focus == "layers" and ui.main.layer_list.step is not None)
         assert ui.main.layer_list.step is not None
         assert ui.main.layer_list.step.layer == 3

@@ -29,6 +29,7 @@ from tests.tui import fakes
 from tests.tui.build.build_fakes import FakeBuild
 from tests.tui.conftest import Driven
 from tests.tui.pictures import Before, Look, Picture, Size, looks, sizes
+from tests.tui.remove.test_remove import RemovingEngine
 
 A, B, C = "a" * 12, "b" * 12, "c" * 12
 NAME = "registry.example.com/app:1"
@@ -66,9 +67,9 @@ def pull(tmp_path: Path) -> FakePull:
     return FakePull(tmp_path, title=NAME)
 
 
-def made(theme: str = "layerscope-dark") -> LayerscopeApp:
-    opener = fakes.opener(fakes.FakeReader())
-    return LayerscopeApp(None, opener, fakes.connector(), clock=lambda: fakes.NOW, theme=theme)
+def made(theme: str = "layerscope-dark", engine: fakes.FakeEngine | None = None) -> LayerscopeApp:
+    opener, connector = fakes.opener(fakes.FakeReader()), fakes.connector(engine)
+    return LayerscopeApp(None, opener, connector, clock=lambda: fakes.NOW, theme=theme)
 
 
 class Watched(Driven):
@@ -76,8 +77,10 @@ class Watched(Driven):
 
 
 @asynccontextmanager
-async def running(size: Size = (120, 40)) -> AsyncIterator[Watched]:
-    app = made()
+async def running(
+    size: Size = (120, 40), engine: fakes.FakeEngine | None = None
+) -> AsyncIterator[Watched]:
+    app = made(engine=engine)
     async with app.run_test(size=size) as pilot:
         ui = Watched(app, pilot)
         ui.given = []
@@ -367,7 +370,7 @@ async def test_images_of_an_archive_are_loaded_after_a_look(
     monkeypatch.setattr(verbs, "LOAD", SimpleNamespace(start=start))
     file = tmp_path / "image.tar"
     file.write_bytes(docker_archive([layer_tar([text("a")])], "debian:bookworm-slim"))
-    async with running() as ui:
+    async with running(engine=RemovingEngine()) as ui:
         await ui.press("{", *str(file), "enter")
         await ui.until(lambda: "names image" in ui.text)
         assert "enter moves the name and loads it" in ui.text
