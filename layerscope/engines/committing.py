@@ -17,6 +17,7 @@ class Committed:
     id: str
     name: str
     layer: int | None  # Number of the new layer; None if the container had changed nothing.
+    source: str  # What opens it.
 
 
 def commit(
@@ -34,4 +35,5 @@ def commit(
     # Docker deletes no image of a container, and yet it may be gone.
     with suppress(NotFoundError):
         below = engine.inspect(image).layers
-    return Committed(made, request.name, None if layers == below else len(layers) - 1)
+    layer = None if layers == below else len(layers) - 1
+    return Committed(made, request.name, layer, f"{engine.transport}:{request.name or made}")

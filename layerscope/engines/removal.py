@@ -124,18 +124,23 @@ def find_images(holdings: Holdings, names: Sequence[str]) -> list[tuple[str, str
 
 def find_containers(engine: Engine, names: Sequence[str]) -> list[HeldContainer]:
     """Containers by name or id; raises NotFoundError, and EngineError if one cannot be removed."""
-    wanted = {engine.inspect_container(name).id: name for name in names}
-    there = engine.containers(sizes=True) if wanted else ()
-    found = []
-    for each in there:
-        if each.id in wanted:
-            if each.state not in _STOPPED:
-                raise EngineError(
-                    f"Container {visible(each.name)} is {visible(each.state)}.",
-                    "It can be removed once it has ended.",
-                )
-            found.append(_held(each))
-    return found
+    there = engine.containers(sizes=True) if names else ()
+    found = {}
+    for name in names:
+        same = [each for each in there if name in (each.name, each.id)]
+        same = same or [each for each in there if len(name) >= 4 and each.id.startswith(name)]
+        if len(same) != 1:
+            raise NotFoundError(
+                f"The engine has no container {visible(name)}.",
+                "`layerscope ps` lists what it has.",
+            )
+        if same[0].state not in _STOPPED:
+            raise EngineError(
+                f"Container {visible(same[0].name)} is {visible(same[0].state)}.",
+                "It can be removed once it has ended.",
+            )
+        found[same[0].id] = _held(same[0])
+    return list(found.values())
 
 
 def _held(each: ContainerSummary) -> HeldContainer:

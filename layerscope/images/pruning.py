@@ -63,7 +63,7 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
         found.cache = _removable(holdings.cache, request.before)
     for step in found.cache:
         found.freed += Bounds(step.size, None if holdings.rough else step.size)
-    return with_containers(found, holdings, containers)
+    return with_containers(found, containers, rough=holdings.rough)
 
 
 def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings:
@@ -78,11 +78,13 @@ def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings
     return replace(holdings, images=images)
 
 
-def with_containers(found: Plan, holdings: Holdings, containers: Sequence[HeldContainer]) -> Plan:
+def with_containers(
+    found: Plan, containers: Sequence[HeldContainer], *, rough: bool = False
+) -> Plan:
     """A plan that removes containers, too."""
     found.containers = list(containers)
     for each in containers:
-        found.freed += Bounds(each.size or 0, None if holdings.rough else each.size)
+        found.freed += Bounds(each.size or 0, None if rough else each.size)
     return found
 
 

@@ -56,6 +56,15 @@ class Reclaimer:
             held = holdings_of(engine, containers=request.containers, cache=request.cache)
             return prune(held, request)
 
+    def drop(self, container: str) -> Plan:
+        """Works out the removal of a container; raises EngineError if it runs."""
+        from layerscope.engines.removal import find_containers
+        from layerscope.images.pruning import with_containers
+        from layerscope.images.reclaim import Plan
+
+        with self._lock:
+            return with_containers(Plan(), find_containers(self._connector(), [container]))
+
     def remove(self, plan: Plan) -> int | None:
         """Carries out a plan; returns the bytes that this freed, None if they are not known."""
         from layerscope.engines.removal import Space, remove

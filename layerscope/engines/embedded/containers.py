@@ -10,24 +10,27 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from layerscope.config import sandbox_folder
-from layerscope.engines.embedded.contents import Document, EmbeddedReader
 from layerscope.engines.embedded.store import Store
 from layerscope.errors import EngineError, NotFoundError, UsageError
-from layerscope.images.archives.packing import lowest
-from layerscope.images.image import Image
-from layerscope.images.progress import Progress
 from layerscope.oci.manifest import ManifestError, parse_descriptor
 from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.records import Record, UnixTime, read
-from layerscope.sandbox.kept import KeptRun
-from layerscope.sandbox.rungs import best_rung
-from layerscope.sandbox.running import Base, Command, Outcome, Sandbox
 from layerscope.text import short_id, visible
 from layerscope.writing import write_whole
+
+if TYPE_CHECKING:
+    from layerscope.engines.embedded.contents import Document, EmbeddedReader
+    from layerscope.images.image import Image
+    from layerscope.images.progress import Progress
+
+    # A build whose steps are in the cache needs neither numpy nor the sandbox.
+    from layerscope.sandbox.kept import KeptRun
+    from layerscope.sandbox.running import Base, Command, Outcome
 
 _FOLDER, _FILE = "containers", "container.json"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
@@ -69,11 +72,11 @@ class Containers:
 
     def all(self) -> list[Container]:
         """All containers, the newest first."""
-        found = []
-        for path in self._folder.glob("*"):
-            about = read(path / _FILE, About) if _ID.fullmatch(path.name) else None
-            if about is not None and about.id == path.name:
-                found.append(Container(about, KeptRun(path)))
+        if not (noted := _noted(self._store)):
+            return []
+        from layerscope.sandbox.kept import KeptRun
+
+        found = [Container(about, KeptRun(self._folder / about.id)) for about in noted]
         return sorted(found, key=lambda each: -each.about.created)
 
     def find(self, name: str) -> Container:
@@ -113,6 +116,9 @@ class Containers:
 
         Raises UsageError if another one has its name, or it cannot be one.
         """
+        from layerscope.images.archives.packing import lowest
+        from layerscope.sandbox.kept import KeptRun
+
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"{visible(name)} cannot be the name of a container.",
@@ -149,6 +155,9 @@ class Containers:
         progress: Progress | None = None,
     ) -> Iterator[Outcome]:
         """Runs a command in a container, on top of what that has changed already."""
+        from layerscope.sandbox.rungs import best_rung
+        from layerscope.sandbox.running import Sandbox
+
         if container.run.running:
             raise EngineError(
                 f"{container.shown} runs.", "Wait until it has ended, or run its image again."
@@ -168,12 +177,19 @@ def platform_of(image: Image) -> str | None:
     return f"{image.os}/{image.architecture}" if image.os and image.architecture else None
 
 
+def _noted(store: Store) -> list[About]:
+    found = (
+        read(path / _FILE, About)
+        for path in (store.folder / _FOLDER).glob("*")
+        if _ID.fullmatch(path.name)
+    )
+    return [each for each in found if each is not None]
+
+
 def container_entries(store: Store) -> list[Document]:
     """What containers need of the store, as entries of an index."""
     found = []
-    for each in Containers(store).all():
-        try:
-            found.append(parse_descriptor(each.about.manifest).document)
-        except ManifestError:
-            continue
+    for each in _noted(store):
+        with suppress(ManifestError):
+            found.append(parse_descriptor(each.manifest).document)
     return found

@@ -207,5 +207,5 @@ class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds
         from layerscope.reports.commit_report import committed_sentence
 
         self.dismiss(None)
-        self._from.go(Goal(source=f"docker-daemon:{made.name}", layer=made.layer))
+        self._from.go(Goal(source=made.source, layer=made.layer))
         self._from.changed(committed_sentence(made))

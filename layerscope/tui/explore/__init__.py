@@ -8,9 +8,12 @@ from textual.app import App
 
 from layerscope.text import visible
 from layerscope.tui.base_app import app_of
-from layerscope.tui.destinations import Destination, Place, Room
+from layerscope.tui.destinations import Destination, Goal, Place, Room
 from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys.key import Keyed
+
+_STORE = "The embedded store"  # Its name as an engine.
+_CONTAINER, _EMBEDDED = "container:", "embedded:"
 
 
 def _keyed() -> tuple[type[Keyed], ...]:
@@ -52,10 +55,19 @@ def _shell_source(place: Place) -> str:
     return place.source or ("" if image is None else image.source)
 
 
+def _in_store(place: Place) -> bool:
+    """Whether the image or container is one of the embedded store."""
+    if place.source:
+        return place.engine == _STORE or place.source.startswith(_EMBEDDED)
+    return place.session is not None and place.session.way == "embedded store"
+
+
 def _why_no_shell(place: Place) -> str:
+    source, session = _shell_source(place), place.session
+    if source and _in_store(place):
+        return ""
     if not place.engine:
         return "A shell needs an engine, and none answers."
-    source, session = _shell_source(place), place.session
     if not source:
         return "No image is open." if session is None else "The image is not known yet."
     # Not before there is an engine: the first paint comes first.
@@ -67,6 +79,9 @@ def _why_no_shell(place: Place) -> str:
 
 
 def _shell(app: App[Any], place: Place) -> None:
+    if _in_store(place):
+        _sandbox_shell(app, place)
+        return
     from layerscope.engines.shell import find_busybox
     from layerscope.tui.terminal.shell import NO_SHELL, run_shell
 
@@ -88,6 +103,37 @@ def _shell(app: App[Any], place: Place) -> None:
         QuestionScreen(problem, "It is mounted into a new container, read only.", answers),
         lambda letter: app_of(app).say_if(run(busybox) if letter == "y" else ""),
     )
+
+
+def _sandbox_shell(app: App[Any], place: Place) -> None:
+    """Runs a shell in the sandbox, and goes to what it changed."""
+    from layerscope.engines.embedded.engine import EmbeddedEngine
+    from layerscope.errors import NotFoundError
+    from layerscope.tui.terminal.shell import run_own_shell
+
+    source, engine = _shell_source(place), EmbeddedEngine()
+    options: list[str] = []
+    name = source.removeprefix(_CONTAINER)
+    if name == source:
+        image = source.removeprefix(_EMBEDDED)
+        source, name = f"{_EMBEDDED}{image}", engine.kept_containers.new_name(image)
+        options += ["--name", name]
+        if place.pane == "layers" and place.layer is not None:
+            options += ["--layer", str(place.layer)]
+        if place.session is not None and place.session.platform:
+            options += ["--platform", place.session.platform]
+    if problem := run_own_shell(app, source, options):
+        app_of(app).say_if(problem)
+        return
+    try:
+        engine.inspect_container(name)
+    except NotFoundError:
+        place.changed("The shell changed nothing.")
+        return
+    kept = f"{_CONTAINER}{name}"
+    if place.session is None or place.session.source != kept:
+        place.go(Goal(source=kept))
+    place.changed(f"{visible(name)} keeps that; in the list of containers, K commits, D drops it.")
 
 
 ROOM = Room(

@@ -85,6 +85,14 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             hint="*",
         ),
         Key(
+            "containers.remove",
+            "D,delete",
+            "screen.visit('remove')",
+            "Remove…",
+            "Remove the container, with what it has written",
+            hint="*",
+        ),
+        Key(
             "containers.prune",
             "W",
             "screen.visit('prune')",

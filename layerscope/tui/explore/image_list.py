@@ -27,6 +27,10 @@ def _nothing(verb: str) -> Callable[[ImageList], str]:
     return lambda images: "" if images.items else f"There is no image here to {verb}."
 
 
+def _nothing_to_open(images: ImageList) -> str:
+    return "" if images.offers_demo else _nothing("open")(images)
+
+
 def _none_to_mark(what: str, which: Callable[[ImageEntry], bool]) -> Callable[[ImageList], str]:
     return lambda images: "" if any(images.those(which)) else f"There are no {what}."
 
@@ -48,7 +52,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     MARK_WIDTH = 2
     COLUMNS = IMAGE_COLUMNS
     KEYS = (
-        Key("images.open", "enter", "choose", "Open", "Open the image", _nothing("open"), "*"),
+        Key("images.open", "enter", "choose", "Open", "Open the image", _nothing_to_open, "*"),
         Key(
             "images.mark",
             "space",
@@ -184,6 +188,17 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._users: Mapping[str, tuple[str, ...]] = {}
         self._facts: Mapping[str, ImageFacts] = {}
         self._drifts: Drifts | None = None
+        self._own = False  # Whether they are those of our own store.
+
+    @property
+    def offers_demo(self) -> bool:
+        return self._own and not self._all
+
+    def action_choose(self) -> None:
+        if self.offers_demo:
+            self.call_later(self.run_action, "screen.visit('demo')")
+        else:
+            super().action_choose()
 
     @property
     def image(self) -> ImageSummary | None:
@@ -223,11 +238,13 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     def set_listed(
         self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
     ) -> None:
+        self._own = False
         self.set_placeholder(*self._without_images(problem))
         self._show_listed(images, now)
 
     def set_stored(self, images: Sequence[ImageSummary], now: float, notice: str) -> None:
         """Shows the images of our own store; `notice` says why that one."""
+        self._own = True
         self.set_placeholder(*self._empty_store(notice))
         self._show_listed(images, now)
 
@@ -271,7 +288,9 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         }
         lines = [(notice, "text")] if notice else []
         lines += [("The embedded store has no images yet.", "text"), ("", "text")]
-        lines += [(f"{key_of(self, key):<3} {does}", "muted") for key, does in ways.items()]
+        demo = "builds a small demo image, and shows what its layers do"
+        lines += [(f"{key_of(self, 'images.open')} {demo}", "accent"), ("", "text")]
+        lines += [(f"{key_of(self, key):<5} {does}", "muted") for key, does in ways.items()]
         keys = f"{key_of(self, 'app.help')} shows all keys, {key_of(self, 'app.quit')} quits."
         return [*lines, ("", "text"), (keys, "muted")]
 

@@ -20,6 +20,7 @@ from layerscope.tui.explore.engine_images import EngineImages, Measurer
 from layerscope.tui.explore.engine_list import EngineList
 from layerscope.tui.explore.explorer import ExplorerSpot
 from layerscope.tui.explore.failures import Failures
+from layerscope.tui.explore.live_container import PERIOD, LiveContainer
 from layerscope.tui.explore.panes import PanedScreen
 from layerscope.tui.explore.price import ask_price
 from layerscope.tui.explore.room_keys import ROOM_KEYS
@@ -226,6 +227,12 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self._cache = cache
         self._sessions: list[Session] = []  # All that are open: this image, and those to return to.
         self._poll: Timer | None = None
+        self._live = LiveContainer(
+            self.work,
+            lambda: self.session if self.app.screen is self else None,
+            lambda old, on: Session(old.source, opener, self.call_later, on, old.platform, cache),
+            self._show_newer,
+        )
         self._queued = False
         self._then = ""  # The screen to go to once the image has been read.
         if source is None:
@@ -242,6 +249,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         if self._source is not None:
             self.explorer.begin(self._source)
             self.title_bar.set_image(visible(self._source), "")
+        self.set_interval(PERIOD, self._live.look)
         self.set_interval(_AGING, lambda: self.engine.set_time(self._clock()))
         self.call_after_refresh(self._begin)
 
@@ -251,6 +259,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.engine.list()
 
     def on_unmount(self) -> None:
+        self._live.close()
         for session in self._sessions:
             session.close()
 
@@ -272,6 +281,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.refresh_bindings()
 
     def action_reload(self) -> None:
+        self._live.read()
         self.images_changed("Asking the engine again…")
 
     def engine_chosen(self, sentence: str) -> None:
@@ -372,6 +382,17 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             self._came, self._current = lists[:-1], (lists or [self.images])[-1]
             self._show_no_image()
         self._failures.show(session.source, problem)
+
+    def _show_newer(self, session: Session) -> None:
+        """Shows what was read again, at the same place."""
+        explored = self.explorer.leave()
+        self.session = session
+        self._sessions.append(session)
+        self.explorer.begin(session.source)
+        self.explorer.update(session)
+        self.explorer.come_back(explored)
+        self._close_others()
+        self._show_title()
 
     def _show_no_image(self) -> None:
         self.session = self._source = None

@@ -17,13 +17,22 @@ def _keyed() -> tuple[type[Keyed], ...]:
     return (RemoveScreen,)
 
 
+_CONTAINER = "container:"
+
+
 def _why_not(place: Place) -> str:
+    if place.pane == "containers":
+        return "" if place.source else "There is no container here to remove."
     return "" if place.chosen else "There is no image here to remove."
 
 
 def _go(app: App[Any], place: Place) -> None:
     from layerscope.tui.remove.screen import RemoveScreen
 
+    if place.pane == "containers":
+        name = place.source.removeprefix(_CONTAINER)
+        app.push_screen(RemoveScreen("Remove a container", place, lambda e: e.drop(name)))
+        return
     chosen = place.chosen
     app.push_screen(RemoveScreen("Remove images", place, lambda engine: engine.plan(chosen)))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
 from layerscope.errors import LayerscopeError
+from layerscope.programs import python_module
 from layerscope.tui.terminal.signals import run_program
 
 if TYPE_CHECKING:
     from textual.app import App
 
+USAGE = 2  # The exit code of layerscope where something is wrong.
 NO_SHELL = "The image has no shell."
 #: The exit codes of docker and podman themselves.
 _PROBLEMS = {
@@ -32,19 +35,45 @@ def run_shell(
     """
     # Not at the top: most runs start no shell.
     from layerscope.engines.address import command_environment
-    from layerscope.engines.shell import RunRequest, run_command, shell_place
+    from layerscope.engines.shell import RunRequest, run_command
 
     try:
         request = RunRequest(source, platform=platform, busybox=busybox)
-        command = run_command(request, podman=podman)
-        environment = command_environment()
+        command, environment = run_command(request, podman=podman), command_environment()
+    except LayerscopeError as error:
+        return error.message
+    code = _run_suspended(app, source, command, environment)
+    return code if isinstance(code, str) else _PROBLEMS.get(code, "")
+
+
+def run_own_shell(app: App[object], source: str, options: Sequence[str]) -> str:
+    """Runs a shell in layerscope's sandbox; returns what went wrong, or ""."""
+    command, environment = python_module("layerscope", "run", *options, source)
+    code = _run_suspended(app, source, command, environment, pause_at=USAGE)
+    if isinstance(code, str):
+        return code
+    return "The shell could not be run." if code == USAGE else ""
+
+
+def _run_suspended(
+    app: App[object],
+    source: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    pause_at: int | None = None,
+) -> int | str:
+    """Returns the exit code, or what went wrong; waits for a key at a code that explains itself."""
+    from layerscope.engines.shell import shell_place
+
+    try:
         with app.suspend():
             print(f"A shell in {shell_place(source)}; type exit to come back.", flush=True)  # noqa: T201
             code = run_program(command, environment)
-    except LayerscopeError as error:
-        return error.message
+            if code == pause_at:
+                input("Press enter to come back. ")
+            return code
     except SuspendNotSupported:
         return "Other programs cannot be shown in this terminal."
     except OSError as error:
         return f"Cannot start the shell: {error.strerror}."
-    return _PROBLEMS.get(code, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -11,6 +12,7 @@ from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.dialogs.path_completion import completed
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
+from tests.tui.fakes import Entry
 from tests.tui.pictures import Picture, Size, sizes
 
 CONTAINERS = [
@@ -59,6 +61,60 @@ async def test_enter_opens_a_container(drive: Drive) -> None:
         await ui.press("5")
         assert ui.focus == "containers"
         assert "WRITTEN" in ui.text
+
+
+class Live(fakes.FakeReader):
+    """A container that somebody works in."""
+
+    changed = False
+
+    @property
+    def stale(self) -> bool:
+        return self.changed
+
+
+async def test_an_open_container_is_read_again_when_it_changes(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerscope.tui.explore.screen.PERIOD", 0.05)
+    *below, _ = fakes.sample_changesets()
+    written = [fakes.changeset(Entry(f"srv/{name}", 9)) for name in ("old", "new")]
+    reader = Live(changesets=[*below, written[0]])
+    async with drive("container:web", reader=reader, engine=Running()) as ui:
+        await ui.until(ui.over)
+        await ui.walk("3")
+        await ui.until(lambda: "old" in ui.text)
+        reader._changesets = [*below, written[1]]
+        reader.changed = True
+        await ui.until(lambda: "new" in ui.text and "old" not in ui.text)
+        reader.changed = False
+        assert ui.focus == "files"
+        # A key does the same for what cannot be seen to have changed.
+        reader._changesets = [*below, written[0]]
+        await ui.press("R")
+        await ui.until(lambda: "old" in ui.text)
+
+
+async def test_a_container_is_removed_with_what_it_has_written(drive: Drive) -> None:
+    class Removing(Running):
+        removed: ClassVar[list[str]] = []
+
+        def remove_container(self, identifier: str) -> None:
+            self.removed.append(identifier)
+
+        def layers_size(self) -> int:
+            return 0
+
+    async with drive(None, engine=Removing()) as ui:
+        await ui.until(lambda: ui.main.containers.total)
+        await ui.press("5", "D")
+        await ui.until(lambda: "Container web is running." in ui.text)
+        await ui.press("escape", "j", "D")
+        await ui.until(lambda: "frees 12kB" in ui.text)
+        assert "container old" in ui.text
+        await ui.press("y")
+        await ui.until(lambda: Removing.removed == ["d" * 64])
+        await ui.until(lambda: "Removed 1 container, freed 12kB" in ui.message)
 
 
 async def test_containers_are_filtered_and_sorted(drive: Drive) -> None:

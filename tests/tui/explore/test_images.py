@@ -12,6 +12,7 @@ from layerscope.errors import EngineError
 from layerscope.images.summary import ImageSummary
 from layerscope.tui.explore import engine_images
 from layerscope.tui.explore.image_list import ImageList
+from layerscope.tui.explore.screen import MainScreen
 from tests.tui import fakes
 from tests.tui.conftest import Drive
 
@@ -270,14 +271,26 @@ async def test_an_empty_store_of_our_own_says_what_can_be_done_from_here(drive: 
         for text in (
             "No engine was found, so this is layerscope's own store.",
             "The embedded store has no images yet.",
-            "o   opens an archive, or looks into a registry without a pull",
-            "<   pulls an image into the store",
-            "e   writes a Dockerfile",
-            "R   looks for an engine again, once Docker or Podman runs",
+            "enter builds a small demo image, and shows what its layers do",
+            "o     opens an archive, or looks into a registry without a pull",
+            "<     pulls an image into the store",
+            "e     writes a Dockerfile",
+            "R     looks for an engine again, once Docker or Podman runs",
         ):
             assert text in ui.text
         await ui.press("o")
         assert "Open an image" in ui.text
+
+
+async def test_enter_in_an_empty_store_builds_the_demo(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went: list[str] = []
+    monkeypatch.setattr(MainScreen, "action_visit", lambda self, name: went.append(name))
+    async with drive(None, engine=_Store([])) as ui:
+        await ui.until(lambda: "demo" in ui.text)
+        await ui.press("enter")
+        await ui.until(lambda: went == ["demo"])
 
 
 async def test_a_store_of_our_own_with_images_says_once_why_it_is_shown(drive: Drive) -> None:

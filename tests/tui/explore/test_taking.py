@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.explore.extract import ExtractScreen
 from tests.archives import folder, symlink, text, whiteout
@@ -126,6 +128,38 @@ async def test_a_shell_in_a_container_that_runs(drive: Drive, commands: list[lis
         await ui.walk("5", "x")
         command = commands.pop()
         assert command[1:5] == ["exec", "--interactive", "--tty", "web"]
+
+
+async def test_a_shell_in_the_store_leads_to_what_it_changed(
+    drive: Drive, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Store(fakes.FakeEngine):
+        name, own_store = "The embedded store", True
+
+    async with drive(None, engine=Store(fakes.IMAGES)) as ui:
+        await ui.walk("x")
+        run, option, name, source = commands.pop()[-4:]
+        assert (run, option, source) == ("run", "--name", "embedded:hello:latest")
+        assert name.startswith("hello-")
+        assert ui.message == "The shell changed nothing."
+        monkeypatch.setattr(EmbeddedEngine, "inspect_container", lambda self, name: None)
+        await ui.walk("x")
+        name = commands.pop()[-2]
+        await ui.until(ui.over)
+        assert ui.main.session is not None
+        assert ui.main.session.source == f"container:{name}"
+        await ui.rest()
+        assert f"{name} keeps that;" in ui.message, ui.text
+
+
+async def test_a_shell_in_a_layer_of_the_store(drive: Drive, commands: list[list[str]]) -> None:
+    reader = fakes.FakeReader()
+    reader.way = "embedded store"
+    reader.image = replace(reader.image, source="embedded:hello:latest")
+    async with drive(reader=reader, engine=fakes.NO_ENGINE) as ui:
+        await ui.until(ui.over)
+        await ui.walk("G", "x")
+        assert commands.pop()[-3:] == ["--layer", "0", "embedded:hello:latest"]
 
 
 async def test_without_an_engine_a_shell_says_why_not(
