@@ -90,23 +90,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     KEYS = (
         common.cancel_key("main", "Stop reading the image", _not_reading),
-        Key(
-            "main.open",
-            "o",
-            "open",
-            "Open other…",
-            "Open an archive, or any image by name",
-            hint="images",
-        ),
         *common.file_keys("main", "files"),
-        Key(
-            "main.compare",
-            "c",
-            "visit('compare')",
-            "Compare…",
-            "Compare the image with another one",
-            hint="images",
-        ),
         Key(
             "main.union",
             "t",
@@ -138,6 +122,22 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         *common.match_keys("main", _no_matches, "files"),
         *common.sort_keys(
             "main", lambda self: self._nothing_listed("sort"), "images containers files"
+        ),
+        Key(
+            "main.compare",
+            "c",
+            "visit('compare')",
+            "Compare…",
+            "Compare the image with another one",
+            hint="images",
+        ),
+        Key(
+            "main.open",
+            "o",
+            "open",
+            "Open other…",
+            "Open an archive, or any image by name",
+            hint="images",
         ),
         *common.tree_keys(
             "main", lambda self: self._no_files("Kinds of changes are those of files"), "files"
