@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from layerscope import __version__
-from layerscope.cli import COMMANDS, GROUPS, parser_of
+from layerscope.cli import parser_of
+from layerscope.command_table import COMMANDS, GROUPS
 from layerscope.config import OPTIONS
 from layerscope.parser import Parser
 

@@ -104,13 +104,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a test finds is as if it were alone: no jobs of others, nothing changed by them.
+    """A test finds what it would find alone: no jobs or store of others, nothing changed by them.
 
     Commands and the TUI change variables and switch garbage collection off, as processes that soon
     end, and a TUI shows each job of the user that has ended.
     """
     variables, folder = dict(os.environ), Path.cwd()
-    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp() / f"state-{next(_numbers)}")
+    own = tmp_path_factory.getbasetemp() / f"own-{next(_numbers)}"
+    os.environ.update(XDG_STATE_HOME=str(own / "state"), XDG_DATA_HOME=str(own / "data"))
     is_first_start()  # all others are not
     yield
     os.chdir(folder)

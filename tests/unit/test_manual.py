@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.cli import COMMANDS, parser_of
+from layerscope.cli import parser_of
+from layerscope.command_table import COMMANDS
 from layerscope.manual import page
 from tests.command import ROOT
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.widget import Widget
@@ -13,7 +14,7 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.text import docker_size, short_name, visible
 from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
-from layerscope.tui.dialogs.question import QuestionScreen
+from layerscope.tui.dialogs.claim import claim_name
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Cell, Column, ColumnList, size_column
@@ -167,27 +168,9 @@ class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds
             self.app.push_screen(CommitDialog(keeps_message=keeps), self._asked)
 
     def _asked(self, request: CommitRequest | None) -> None:
-        if request is None:
-            return
-
-        def find(_: object) -> Naming:
-            from layerscope.engines.naming import plan_new
-
-            assert self._from.connector is not None  # noqa: S101
-            return plan_new(self._from.connector(), request.name)
-
-        self.work.start("name", find, lambda naming: self._check(request, naming))
-
-    def _check(self, request: CommitRequest, naming: Naming) -> None:
-        def answered(letter: str | None) -> None:
-            if letter == "y":
-                self._commit(request, naming)
-
-        if naming.taken:
-            answers = (("y", "Move the name to the new image"), ("n", "Commit nothing"))
-            self.app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
-        else:
-            self._commit(request, naming)
+        if request is not None:
+            connector, make = self._from.connector, partial(self._commit, request)
+            claim_name(self.app, self.work, connector, request.name, "Commit nothing", make)
 
     def _commit(self, request: CommitRequest, naming: Naming) -> None:
         look = self._look

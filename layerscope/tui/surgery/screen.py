@@ -10,8 +10,8 @@ from textual.widget import Widget
 from layerscope.filesystem.change import Change
 from layerscope.text import decode, visible
 from layerscope.tui.destinations import Goal, Place
+from layerscope.tui.dialogs.claim import claim_name
 from layerscope.tui.dialogs.prompt import PromptScreen
-from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Column, ColumnList
@@ -190,24 +190,8 @@ class SurgeryScreen(PromptScreen, screen="surgery", heading="What a new image ch
         return "" if self.work.busy("make") else "Nothing is being made."
 
     def _named(self, text: str) -> None:
-        def find(_: object) -> Naming:
-            from layerscope.engines.naming import plan_new, whole_name
-
-            assert self._from.connector is not None  # noqa: S101
-            return plan_new(self._from.connector(), whole_name(text.strip()))
-
-        self.work.start("name", find, self._check)
-
-    def _check(self, naming: Naming) -> None:
-        def answered(letter: str | None) -> None:
-            if letter == "y":
-                self._make(naming)
-
-        if naming.taken:
-            answers = (("y", "Move the name to the new image"), ("n", "Make nothing"))
-            self.app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
-        else:
-            self._make(naming)
+        place = self._from
+        claim_name(self.app, self.work, place.connector, text, "Make nothing", self._make)
 
     def _make(self, naming: Naming) -> None:
         preview = self._preview
