@@ -54,7 +54,7 @@ class CommitRequest:
     pause: bool = True  # Whether the container is paused meanwhile.
     changes: tuple[str, ...] = ()  # Instructions such as `CMD ["sh"]`.
     #: Applies them to a configuration, for an engine that cannot read them.
-    configure: Callable[[dict[str, Any]], None] = lambda _: None
+    configure: Callable[[dict[str, Any]], None] = field(default=lambda _: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

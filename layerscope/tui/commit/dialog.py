@@ -7,6 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from layerscope.build.embedded.changes import applied
 from layerscope.dockerfile.syntax.commit_change import checked_change
 from layerscope.engines.engine import CommitRequest
 from layerscope.engines.naming import whole_name
@@ -92,7 +93,8 @@ class CommitDialog(Dialog[CommitRequest | None], screen="commit_dialog", heading
         except LayerscopeError as error:
             self.show_hint(str(error))
             return
-        self.dismiss(CommitRequest(name, message, author, self._pause, changes))
+        about = (name, message, author, self._pause, changes)
+        self.dismiss(CommitRequest(*about, applied(changes)))
 
 
 def _field(label: str, entry: FieldEntry) -> Horizontal:
