@@ -104,6 +104,8 @@ def error_for(
             f"(404{said}).",
             "Check the name, or create the repository there first.",
         )
+    if status == 407:
+        return proxy_login(registry)
     if status == 413:
         return RegistryError(
             f"{registry} does not accept {visible(subject.what)}: it is too large (413{said}).",
@@ -131,6 +133,13 @@ def error_for(
     return RegistryError(
         f"{registry} answered {status} to a request for {visible(subject.what)}{said}.",
         "Check that this is a container registry.",
+    )
+
+
+def proxy_login(registry: str) -> RegistryError:
+    return RegistryError(
+        f"The proxy on the way to {registry} requires a login (407).",
+        "Write it into HTTPS_PROXY and HTTP_PROXY, as http://USER:PASSWORD@HOST:PORT.",
     )
 
 

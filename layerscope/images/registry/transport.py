@@ -19,7 +19,7 @@ from layerscope import __version__
 from layerscope.bounded import open_regular
 from layerscope.config import home
 from layerscope.errors import RegistryError
-from layerscope.images.registry.errors import LostConnection
+from layerscope.images.registry.errors import LostConnection, proxy_login
 from layerscope.oci.distribution import is_loopback
 from layerscope.redaction import hide
 from layerscope.text import visible
@@ -110,6 +110,9 @@ class Transport:
             if isinstance(error.original_error, ConnectionResetError | BrokenPipeError):
                 # Proxies drop idle connections, as servers do.
                 raise ConnectionCut(cause(error.original_error)) from None
+            # http.client's words for an answer to CONNECT.
+            if "failed: 407" in str(error.original_error):
+                raise proxy_login(visible(host)) from None
             raise RegistryError(
                 f"The proxy on the way to {visible(host)} rejected the request.",
                 "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",

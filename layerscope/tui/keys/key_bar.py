@@ -101,7 +101,7 @@ class KeyBar(Bar):
         # What is left goes to keys without a hint. Those of the screen stay at the right too, so
         # that little changes with the pane.
         known = {hint.text for hint in hints}
-        for hint in self._hints(others) if room >= _LEAST else ():
+        for hint in self._hints(others, stay=True) if room >= _LEAST else ():
             if hint.cells < min(room, _MOST) and hint.text not in known:
                 room -= hint.cells
                 here.append(hint) if hint.near or alone else fixed.insert(0, hint)

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import select
+import shutil
 import socket
 import ssl
 import subprocess
@@ -53,13 +54,17 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 class Proxy(ThreadingHTTPServer):
-    """A proxy that leads every request to one server, whatever host it is for."""
+    """A proxy that leads every request to one server, whatever host it is for.
+
+    If it has a `login`, it refuses requests without that one.
+    """
 
     daemon_threads = True
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, login: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), ProxyHandler)
         self.target = target
+        self.login = login
         self.asked: list[str] = []
         self.logins: set[str | None] = set()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -72,9 +77,18 @@ class Proxy(ThreadingHTTPServer):
 class ProxyHandler(BaseHTTPRequestHandler):
     server: Proxy
 
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        login = self.headers.get("Proxy-Authorization")
+        self.server.logins.add(login)
+        if self.server.login in (None, login):
+            return True
+        self.send_error(407)
+        return False
+
     def _note(self) -> socket.socket:
         self.server.asked.append(f"{self.command} {self.path}")
-        self.server.logins.add(self.headers.get("Proxy-Authorization"))
         host, _, port = self.server.target.partition(":")
         return socket.create_connection((host, int(port)))
 
@@ -129,9 +143,9 @@ def test_http_through_a_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> 
     assert proxy.logins == {"Basic bWU6cyBjcmV0"}
 
 
-def test_tls_through_a_proxy(
-    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def certificate(registry: FakeRegistry, tmp_path: Path) -> Path:
+    """That of the registry, which speaks TLS."""
     key, certificate = tmp_path / "key", tmp_path / "cert"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -143,21 +157,62 @@ def test_tls_through_a_proxy(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
+    return certificate
+
+
+def trust(certificate: Path, home: Path) -> Path:
+    """Puts the certificate of the registry's authority where Podman's users have it."""
+    folder = home / ".config/containers/certs.d" / HOST
+    folder.mkdir(parents=True)
+    return Path(shutil.copy(certificate, folder / "ca.crt"))
+
+
+def test_tls_through_a_proxy(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path
+) -> None:
     with Proxy(registry.address) as proxy:
         monkeypatch.setenv("https_proxy", proxy.address)
         source = f"docker://{HOST}/app"
         assert "certificate of registry.test:5000 is not valid" in str(
             refusal(lambda: RegistryReader(source))
         )
-        # With its authority's certificate where Podman's users have it, it is.
-        folder = tmp_path / ".config/containers/certs.d" / HOST
-        folder.mkdir(parents=True)
-        (folder / "ca.crt").write_bytes(certificate.read_bytes())
+        trusted = trust(certificate, tmp_path)
         assert read(RegistryReader(source)) == 1
         assert set(proxy.asked) == {f"CONNECT {HOST}"}
-        (folder / "ca.crt").unlink()
+        trusted.unlink()
         monkeypatch.setenv("http_proxy", "127.0.0.1:1")  # where nothing listens
         assert read(insecure()) == 1
+        proxy.shutdown()
+
+
+LOGIN = "Basic bWU6cyBjcmV0"
+
+
+def test_a_proxy_that_wants_a_login(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Proxy(registry.address, LOGIN) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.address)
+        assert "The proxy on the way to registry.test:5000 requires a login (407)." in str(
+            refusal(insecure)
+        )
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:s%20cret@{proxy.address}")
+        assert read(insecure()) == 1
+        proxy.shutdown()
+
+
+def test_a_tunnel_that_wants_a_login(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path
+) -> None:
+    source = f"docker://{HOST}/app"
+    trust(certificate, tmp_path)
+    with Proxy(registry.address, LOGIN) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:wrong@{proxy.address}")
+        error = refusal(lambda: RegistryReader(source))
+        assert "The proxy on the way to registry.test:5000 requires a login (407)." in str(error)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:s%20cret@{proxy.address}")
+        assert read(RegistryReader(source)) == 1
+        assert set(proxy.asked) == {f"CONNECT {HOST}"}
         proxy.shutdown()
 
 
