@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -15,7 +16,7 @@ from docker.credentials.errors import CredentialsNotFound, StoreError
 from docker.errors import DockerException
 from docker.utils import version_lt
 from docker.utils.config import find_config_file
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, RequestException, Response
 
 from layerscope.bounded import LARGE, read_file
 from layerscope.engines.address import Address
@@ -58,10 +59,26 @@ class Client(docker.APIClient):  # type: ignore[misc]
             # As the docker command: no proxy leads to this host.
             self.trust_env = False
         self._auth_configs._get_store_instance = _Helper  # noqa: SLF001
-        version = self._retrieve_server_version()
+        version = self._greet()
         if version_lt(version, MINIMUM_DOCKER_API_VERSION):
             raise EngineError(f"The engine at {address.shown} is too old (API {visible(version)}).")
         self._version = version
+
+    def _greet(self) -> str:
+        """The version of the API, from the headers of `GET /_ping` if they have it.
+
+        Podman asks dpkg or rpm about itself for each `GET /version`, which takes a second or more.
+        """
+        try:
+            answer = self.get(f"{self.base_url}/_ping", timeout=_PATIENCE)
+        except RequestException as error:
+            raise DockerException(str(error)) from error
+        #: What the engine is, as it says itself: `Docker/28.0.1 (linux)`; empty if it does not.
+        self.server = str(answer.headers.get("Server", ""))
+        version = str(answer.headers.get("Api-Version", ""))
+        if answer.ok and re.fullmatch(r"\d{1,4}\.\d{1,4}", version):
+            return version
+        return str(self._retrieve_server_version())
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
         """Sends a request; reads the answer within bounds, if it is not a stream."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar
 
 from docker.errors import DockerException, NotFound
@@ -60,13 +61,20 @@ class DockerEngine(Engine):
         self.address = address
         self.host = address.shown
         self.client = client
-        version = checked(client.version(), Version, self.host)
-        self.name = _name(version)
-        parts = (visible(version.os), visible(version.arch))
-        self.platform = "/".join(parts) if all(parts) else ""
+        self.name = _name(client.server) or _name_in(self._version)
         self._api = tuple(
             int(n) for n in str(client.api_version).split(".") if n.isdecimal() and len(n) < 9
         )
+
+    @cached_property
+    def _version(self) -> Version:
+        return checked(self.client.version(), Version, self.host)
+
+    @property
+    def platform(self) -> str:
+        with self._asking():
+            parts = (visible(self._version.os), visible(self._version.arch))
+        return "/".join(parts) if all(parts) else ""
 
     @property
     def takes_parts(self) -> bool:
@@ -127,7 +135,8 @@ class DockerEngine(Engine):
 
     @property
     def keeps_blobs(self) -> bool:
-        return self.info().snapshotter
+        # Podman asks dpkg or rpm about itself for each `GET /info`.
+        return not self.is_podman and self.info().snapshotter
 
     def tag_image(self, identifier: str, name: str) -> None:
         repository, _, tag = name.rpartition(":")
@@ -347,7 +356,15 @@ def connect_any(address: Address | None = None) -> Engine:
     return EmbeddedEngine(notice=_NO_ENGINE if address.why == NO_ENGINE else "")
 
 
-def _name(version: Version) -> str:
+def _name(server: str) -> str:
+    """What an engine is, from its own header `Server`; empty if that is not one of an engine."""
+    found = re.match(r"(Docker|Libpod)/(\S+)", server)
+    if found is None:
+        return ""
+    return f"{'Podman' if found[1] == 'Libpod' else found[1]} {visible(found[2])}"
+
+
+def _name_in(version: Version) -> str:
     number = visible(version.version)
     for component in version.components:
         if "podman" in component.name.lower():

@@ -76,7 +76,11 @@ class Engine:
     notice: str = ""  # What users should know of it when it is listed; safe to show.
     own_store: bool = False  # Whether it is layerscope's own store.
     transport: str = "docker-daemon"  # What precedes its images' names in a source.
-    platform: str = ""  # The platform that it builds for by default, such as `linux/amd64`.
+
+    @property
+    def platform(self) -> str:
+        """The platform that it builds for by default, such as `linux/amd64`; empty if unknown."""
+        return ""
 
     @property
     def is_podman(self) -> bool:

@@ -76,9 +76,12 @@ class EmbeddedEngine(Engine):
         self.store = store or Store()
         self.notice = notice
         self.host = f"{EMBEDDED}:{self.store.file}"
-        self.platform = str(host_platform())
         self.kept_containers = Containers(self.store)
         self._known: tuple[object, list[Kept]] | None = None
+
+    @property
+    def platform(self) -> str:
+        return str(host_platform())
 
     @property
     def keeps_blobs(self) -> bool:

@@ -13,15 +13,18 @@ import pytest
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Answers by the end of the path; bytes are sent as they are."""
+    """Answers by the end of the path: JSON; bytes, which are sent as they are; headers and one."""
     known: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             answer = next((known[end] for end in known if path.endswith(end)), None)
+            headers, answer = answer if isinstance(answer, tuple) else ({}, answer)
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response_only(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,30 @@ def test_no_proxy_leads_to_this_host(
 def test_an_engine_that_is_too_old(capsys: Capsys, answers: dict[str, Any]) -> None:
     answers["/version"] = {"ApiVersion": "1.12", "Version": "0.12"}
     assert "is too old (API 1.12)." in one_line_error(run(capsys, "images"))
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ("Docker/28.5.2+dfsg4 (linux)", "Docker 28.5.2+dfsg4"),
+        ("Libpod/4.3.1 (linux)", "Podman 4.3.1"),
+    ],
+    ids=["docker", "podman"],
+)
+def test_an_engine_that_says_what_it_is_is_not_asked_for_its_version(
+    answers: dict[str, Any], server: str, name: str
+) -> None:
+    answers |= {"/_ping": ({"Server": server, "Api-Version": "1.41"}, b"OK"), "/version": b"<html>"}
+    with closing(connect()) as engine:
+        assert (engine.name, engine.client.api_version) == (name, "1.41")
+
+
+@pytest.mark.parametrize("version", ["", "x", "1.4.1", "1" * 99])
+def test_headers_that_say_nothing(answers: dict[str, Any], version: str) -> None:
+    answers |= {"/_ping": ({"Server": "\x1b[2J", "Api-Version": version}, b"OK")}
+    answers["/version"] = PODMAN
+    with closing(connect()) as engine:
+        assert (engine.name, engine.client.api_version) == ("Podman 4.3.1", "1.41")
 
 
 def test_an_engine_without_images(capsys: Capsys, answers: dict[str, Any]) -> None:
