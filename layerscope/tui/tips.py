@@ -17,7 +17,9 @@ def tips(pane: Widget, exploring: bool) -> str:
         (
             f"Each layer shows the files it changed; {key('main.next_pane')} goes to the next pane."
             if exploring
-            else f"{key('images.open')} opens this image, {key('main.open')} any other.",
+            # True of a list without any as well, which says itself what can be done there.
+            else f"{key('images.open')} opens the image under the cursor, {key('main.open')} any "
+            "other.",
             f"{key('main.waste')} shows what wastes space, {key('main.versions')} who wrote a "
             f"file, {key('main.compare')} compares images, {key('main.build')} builds.",
             f"{key('app.help')} lists all keys, {key('app.palette')} finds them by name, "

@@ -84,7 +84,7 @@ async def test_the_first_start_shows_what_can_be_done(
         await ui.until(lambda: ui.message)
         lines = ui.lines[-4:-1]
         assert "goes to the next pane" in lines[0] or lines[0].startswith(
-            " enter opens this image, o any"
+            " enter opens the image under the cursor, o any"
         )
         assert "w shows what wastes space" in lines[1]
         assert "f9 lists all keys" in lines[2]
