@@ -228,7 +228,8 @@ def _make_root(task: Task) -> Terminal | None:
     for mount in task.mounts:
         try:
             if mount.kind is MountKind.TMPFS:
-                kernel.mount("tmpfs", mount.target, "tmpfs", _SAFE, "mode=1777")
+                size = f",size={mount.size}" if mount.size else ""
+                kernel.mount("tmpfs", mount.target, "tmpfs", _SAFE, f"mode=1777{size}")
             else:
                 source = f"proc/self/fd/{sources[mount.target]}"
                 _bind(source, mount.target, read_only=mount.kind is not MountKind.CACHE)

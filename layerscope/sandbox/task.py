@@ -26,6 +26,7 @@ class Mount(msgspec.Struct, frozen=True):
     kind: MountKind
     target: str  # An absolute path in the sandbox.
     source: str = ""  # An absolute path on the host; empty for tmpfs.
+    size: int = 0  # Bytes that a tmpfs holds at most, where it is one; 0 for the kernel's default.
 
 
 class Stub(msgspec.Struct, frozen=True):

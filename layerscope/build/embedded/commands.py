@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import posixpath
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _READ = 1 << 16
 _LEAST_WIDTH = 100  # Characters of a command in an error.
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([kmgtp]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 Log = Callable[[str], None]
 
@@ -158,7 +160,7 @@ class RunStep:
             raise StepError(f"A mount of type {visible(mount.type)} has no target.")
         target = posixpath.normpath(posixpath.join("/", self._state.workdir, target))
         if mount.type == "tmpfs":
-            return Mount(MountKind.TMPFS, target)
+            return Mount(MountKind.TMPFS, target, size=self._size(mount))
         if mount.type == "cache":
             return Mount(MountKind.CACHE, target, str(self._cache(mount, target, stack)))
         if mount.type == "bind":
@@ -170,6 +172,14 @@ class RunStep:
         return (
             "" if field is None or not field.value else self._scope.text(self._state, field.value)
         )
+
+    def _size(self, mount: WrittenMount) -> int:
+        """The bytes of a tmpfs; as in Docker, `m` and `MB` are 2**20."""
+        text = self._value(mount, "size") or "0"
+        match = _SIZE.fullmatch(text)
+        if match is None:
+            raise StepError(f"size={visible(text)} is not a size.", "Write it as size=64m.")
+        return int(float(match[1]) * 1024 ** "bkmgtp".index(match[2].lower() or "b"))
 
     def _cache(self, mount: WrittenMount, target: str, stack: ExitStack) -> Path:
         name = self._value(mount, "id") or target
