@@ -12,6 +12,7 @@ from typing import Any
 from layerscope.build.embedded.state import State
 from layerscope.dockerfile.syntax.document import Form, Instruction, Pair
 from layerscope.dockerfile.syntax.expand import Expansion, ExpansionError, expand
+from layerscope.redaction import redacted
 from layerscope.text import visible
 
 DEFAULT_SHELL = ["/bin/sh", "-c"]
@@ -33,7 +34,8 @@ class StepError(Exception):
     """Why a step cannot be done, as a sentence; and what to do about it."""
 
     def __init__(self, text: str, hint: str = "", code: int | None = None) -> None:
-        super().__init__(f"{text} {hint}".rstrip())
+        # An address in a Dockerfile may have a password.
+        super().__init__(redacted(f"{text} {hint}".rstrip()))
         self.code = code  # The exit code of its command.
 
 

@@ -138,3 +138,8 @@ def test_addresses() -> None:
     for text in ("https://e/x.git#--upload-pack=x", "https://e/x.git?other=1"):
         with pytest.raises(StepError):
             parse_repository(text, "", keep=False)
+
+
+def test_a_password_in_an_address_is_in_no_error() -> None:
+    with pytest.raises(StepError, match=r"^https://\*\*\*@e/x.git#-x is not a Git repository.$"):
+        parse_repository("https://me:the-password@e/x.git#-x", "", keep=False)
