@@ -166,11 +166,11 @@ def write_layout(
     """
     try:
         if is_layout(folder):
-            _add(folder, images, advance)
+            _add(folder, images, advance, folder)
             return
         with whole_folder(folder) as part:
             (part / _LAYOUT).write_bytes(_VERSION)
-            _add(part, images, advance)
+            _add(part, images, advance, folder.absolute().parent)
     except OSError as error:
         raise LayerscopeError(failure(error, str(folder)), _HINT) from None
 
@@ -221,13 +221,14 @@ def _exists(path: Path) -> UsageError:
     return UsageError(f"{visible(str(path))} already exists.", "Name another file.")
 
 
-def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None) -> None:
+def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None, disk: Path) -> None:
+    """Adds images to a layout; `disk` is the folder to name if there is too little space."""
     own = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock = os.open(folder / _LAYOUT, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         # Another process may add an image at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _check_space(own, images, folder)
+        _check_space(own, images, disk)
         written = 0
         for blob in _blobs(images):
             _add_blob(folder, blob, written, advance or (lambda _: None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +170,10 @@ def test_a_file_with_a_blob_is_linked(tmp_path: Path) -> None:
         path.unlink()
         write_layout(tmp_path / "m", [image])
     assert (tmp_path / "m" / path.relative_to(tmp_path / "l")).read_bytes() == data
+
+
+def test_a_full_disk_is_called_by_the_folder_that_the_user_knows(small_disk: Path) -> None:
+    image = packed(layer(("big", os.urandom(100_000))))
+    with pytest.raises(LayerscopeError, match=rf"^{small_disk} has .*B of free space, but "):
+        write_layout(small_disk / "l", [image])
+    assert list(small_disk.iterdir()) == []
