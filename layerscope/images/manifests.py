@@ -52,6 +52,7 @@ class ManifestPlace(ABC):
     """A place that stores manifests and indexes by digest."""
 
     name: str  # Its name or the image's, safe to show.
+    image_name = ""  # The image's, safe to show, where `name` is that of a place for several.
 
     @abstractmethod
     def document(self, descriptor: Descriptor) -> Any:
@@ -134,7 +135,8 @@ class ManifestPlace(ABC):
         if chosen is None:
             sources = [self.source_of(each.digest) for each in candidates[:_MOST_SOURCES]]
             hint = f"Its images name no platform. Open one by its digest: {', '.join(sources)}."
-            raise missing_platform(self.name, wanted, platform_names(candidates), visible(hint))
+            place = self.image_name or self.name
+            raise missing_platform(place, wanted, platform_names(candidates), visible(hint))
         return chosen
 
     def manifest(self, document: object) -> Manifest:
@@ -194,5 +196,5 @@ class ManifestPlace(ABC):
             image = with_platforms(image, chosen, candidates)
         image = replace(image, annotations=manifest.annotations)
         # A manifest outside an index may have no platform; its configuration has one.
-        check_platform(image, asked, self.name)
+        check_platform(image, asked, self.image_name or self.name)
         return image

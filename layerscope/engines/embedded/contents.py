@@ -23,6 +23,7 @@ from layerscope.oci.manifest import (
 )
 from layerscope.oci.reference import Reference, parse_reference
 from layerscope.records import go_json
+from layerscope.text import visible
 
 #: The annotation of an entry that says where it is in registries: `NAME@DIGEST`, with blanks.
 PULLED = "io.layerscope.pulled"
@@ -80,6 +81,7 @@ class EmbeddedReader(OciLayoutReader):
     def __init__(
         self, store: FolderStore, entry: Document, platform: str | None, source: str, name: str = ""
     ) -> None:
+        self.image_name = visible(source)
         super().__init__(EntryStore(store, [entry]), None, platform, source)
         self.image = replace(self.image, reference=name or self.image.id)
 

@@ -151,6 +151,8 @@ class OciLayoutReader(StoredLayersReader, Layout):
         Raises LayerscopeError if there is no such image, or it cannot be read.
         """
         Layout.__init__(self, store, source)
+        if wanted is not None:
+            self.image_name = visible(f"{source}:{wanted}")
         with closed_on_error(store.close):
             tops = self.tops(wanted)
             candidates = self._present(tops)

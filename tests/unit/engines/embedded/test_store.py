@@ -13,7 +13,7 @@ import pytest
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
-from layerscope.errors import EngineError, LayerscopeError, NotFoundError
+from layerscope.errors import EngineError, LayerscopeError, NotFoundError, PlatformMissingError
 from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
@@ -282,6 +282,8 @@ def test_an_image_for_several_platforms_that_another_tool_wrote(
     assert engine.inspect("app:1", arm).architecture == "arm64"
     assert engine.inspect("app:1", arm).layers != engine.inspect("app:1").layers
     assert open_image("embedded:app:1", platform="linux/arm64").image.architecture == "arm64"
+    with pytest.raises(PlatformMissingError, match=r"^embedded:app:1 has no image for linux/s390x"):
+        open_image("embedded:app:1", platform="linux/s390x")
     whole = engine.layers_size()
     assert engine.freed_by({found.id}) == whole
     engine.remove_image("app:1")
