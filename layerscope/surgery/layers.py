@@ -30,7 +30,9 @@ def squash(source: Source, first: int, last: int | None = None) -> Edit:
     if last <= first:
         raise UsageError(
             f"Layers {first} to {last} are not several layers.",
-            f"Give --from a lower number than --to, or than the top layer, {top}.",
+            f"Give --from a lower number than --to, or than the top layer, {top}."
+            if top
+            else "The image has just this one.",
         )
     layers = range(first, last + 1)
     return Edit(

@@ -358,6 +358,13 @@ def test_what_cannot_be_done_is_one_sentence(
     assert refused(run(name, app, *rest, *(["--dry-run"] if rest else []))).startswith(message)
 
 
+def test_an_image_of_one_layer_is_not_squashed(run: Run, tmp_path: Path) -> None:
+    one = write(tmp_path / "one.tar", [BASE], BASE_HISTORY[:1])
+    assert refused(run("squash", one, "--from", "0", "--dry-run")) == (
+        "Layers 0 to 0 are not several layers. The image has just this one."
+    )
+
+
 def test_bases_that_do_not_fit(run: Run, app: Path, bases: tuple[Path, Path]) -> None:
     old, new = bases
     assert refused(run("rebase", app, "--onto", new, "--dry-run")).startswith(
