@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.asking import agreed, may_ask
 from layerscope.commands.jobs import start_and_follow
-from layerscope.errors import UsageError
+from layerscope.errors import BadInputError, UsageError
 from layerscope.output import write_bytes, write_report
 from layerscope.reports.progress import shown_progress
 
@@ -166,4 +166,11 @@ def _from_stdin(progress: Progress) -> Iterator[str]:
     with spooled() as file:
         copy_all(lambda size: os.read(stdin.fileno(), size), file, progress.check)
         # Everything that opens an archive opens it by a path; the job's process does, too.
-        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        try:
+            yield path
+        except BadInputError as error:
+            if error.file != path:
+                raise
+            name = "Standard input"
+            raise BadInputError(name, error.offset, error.problem, error.hint) from None
