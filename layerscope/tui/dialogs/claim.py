@@ -40,7 +40,8 @@ def claim_name(
                 make(naming)
 
         if naming.taken:
-            answers = (("y", "Move the name to the new image"), ("n", nothing))
+            # enter, which has just submitted the name, takes the first.
+            answers = (("n", nothing), ("y", "Move the name to the new image"))
             app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
         else:
             make(naming)
