@@ -367,6 +367,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             if session.image is None or (session.loaded is None and session.problem):
                 self._give_up(session)
             elif self._then and self.app.screen is self:
+                self.say("")
                 super().visit(self._then, self._place_of(session))
             self._then = ""
         self._show_title()

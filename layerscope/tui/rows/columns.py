@@ -149,16 +149,20 @@ class ColumnList(RowView, Generic[T]):
             return
         place = keys.index(self.sorted_by) if self.sorted_by in keys else -1
         self.sorted_by, self.reversed = keys[(place + 1) % len(keys)], False
-        self.show(self._given)
+        self._sort()
 
     def reverse_sort(self) -> None:
         self.reversed = not self.reversed
-        self.show(self._given)
+        self._sort()
 
     def sort_by(self, key: str) -> None:
         self.reversed = key == self.sorted_by and not self.reversed
         self.sorted_by = key
-        self.show(self._given)
+        self._sort()
+
+    def _sort(self) -> None:
+        # A cursor that was never moved is not there for its item.
+        self.show(self._given, cursor=None if self.moved else self.cursor)
 
     def headings(self, width: int) -> list[Heading]:
         found, start = [], self.MARK_WIDTH

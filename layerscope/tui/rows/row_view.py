@@ -85,6 +85,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         super().__init__(id=name)
         self.title = title  # What stands in its border, at the beginning; safe to show.
         self.cursor = 0  # The row of the cursor.
+        self.moved = False  # Whether the cursor was ever moved.
         self.top = 0  # The first visible row.
         self.row_count = 0
         self._lines: dict[int, Strip] = {}
@@ -182,7 +183,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
             return
         if row == self.cursor:
             return
-        old, self.cursor = self.cursor, row
+        old, self.cursor, self.moved = self.cursor, row, True
         if self._keep_visible():
             self.redraw()
         else:

@@ -113,9 +113,12 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
     )
 
     def no_finding(self) -> str:
-        if self.item is None or self.item.finding is None:
+        if self.item is not None and self.item.finding is None:
             return "This line is a sum: go to one below it first."
-        return ""
+        return self._nothing_listed()
+
+    def _nothing_listed(self) -> str:
+        return "Nothing is listed." if self.item is None else ""
 
     def _nothing_below(self) -> str:
         if self.item is None:
@@ -125,8 +128,22 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         return "It has this one path." if one else ""
 
     KEYS = (
-        Key("waste.expand", "l,right", "expand(True)", "Expand", "Show what is below a line"),
-        Key("waste.collapse", "h,left", "expand(False)", "Collapse", "Hide what is below a line"),
+        Key(
+            "waste.expand",
+            "l,right",
+            "expand(True)",
+            "Expand",
+            "Show what is below a line",
+            _nothing_listed,
+        ),
+        Key(
+            "waste.collapse",
+            "h,left",
+            "expand(False)",
+            "Collapse",
+            "Hide what is below a line",
+            _nothing_listed,
+        ),
         Key(
             "waste.toggle",
             "space",
@@ -142,6 +159,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
             "choose",
             "Files",
             "Go to it in the files of the layer that hid it; show or hide the findings of a sum",
+            _nothing_listed,
             hint="waste",
         ),
     )
@@ -152,17 +170,12 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         #: Keys of the findings that show their paths, and of the causes that hide their findings.
         self._toggled: set[tuple[object, ...]] = set()
         self._total = 0
-        self._moved = False
 
     def set_causes(self, causes: Causes, total: int) -> None:
         """Shows what could be saved; the cursor stays on what it is on."""
         self._causes, self._total = causes, total
         # On the largest, until the user has moved elsewhere.
-        self._update(None if self._moved else 1)
-
-    def move_to(self, row: int) -> None:
-        self._moved = True
-        super().move_to(row)
+        self._update(None if self.moved else 1)
 
     def _is_open(self, row: WasteRow) -> bool:
         return (replace(row, path=None).key in self._toggled) != (row.finding is None)

@@ -77,6 +77,14 @@ async def test_cursor_stays_on_its_image_when_sorted(drive: Drive) -> None:
         assert ui.main.images.image is before
 
 
+async def test_a_cursor_that_was_not_moved_is_on_what_a_sort_brings_first(drive: Drive) -> None:
+    async with drive(None) as ui:
+        first = ui.main.images.image
+        await ui.press("S")
+        assert ui.main.images.spot == (0, 0)
+        assert ui.main.images.image is not first
+
+
 async def test_filter_as_you_type_keep_and_clear(drive: Drive) -> None:
     async with drive(None) as ui:
         await ui.press("slash", *"debi")

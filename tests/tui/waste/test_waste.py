@@ -165,8 +165,11 @@ async def test_control_characters_are_shown(at: At) -> None:
 async def test_an_image_without_waste_says_so(at: At) -> None:
     async with at([[text("a", "a")]]) as ui:
         assert "Nothing is wasted, and nothing stands out" in ui.text
-        await ui.press("enter", "j", "G", "space")
+        # What acts on a row is not offered.
+        assert "enter" not in ui.lines[-1]
+        await ui.press("j", "G", "space", "enter")
         assert isinstance(ui.app.screen, WasteScreen)
+        assert ui.message == "Nothing is listed."
 
 
 async def test_comparing_can_be_cancelled(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
