@@ -18,16 +18,19 @@ from textual.theme import BUILTIN_THEMES
 from textual.widgets import Input
 
 from layerscope.tui.base_app import BaseApp
-from layerscope.tui.base_screen import AppModal
+from layerscope.tui.base_screen import AppModal, AppScreen
 from layerscope.tui.dialogs.text_entry import TextEntry
 from layerscope.tui.keys import common
-from layerscope.tui.keys.key import Key, why_not
+from layerscope.tui.keys.key import Key, keys_of, why_not
+from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.format import Line, cut, left, right
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import sentence
 from layerscope.tui.terminal.theme import THEMES
 
 _MOST_ROWS = 18
+#: How the ids of keys begin that only move.
+_MOVING = ("rows.", "text.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,7 @@ class PaletteScreen(AppModal[int | None], screen="palette", heading="In the pale
 
 
 def commands(app: BaseApp, screen: Screen[object]) -> list[Entry]:
-    """All actions of a screen; keys that only move come last."""
+    """All actions of a screen and its panes; keys that only move come last."""
     found: dict[str, Entry] = {}
     for node, binding, _, _ in screen.active_bindings.values():
         name = binding.id or binding.action
@@ -317,11 +320,19 @@ def commands(app: BaseApp, screen: Screen[object]) -> list[Entry]:
         why = why_not(node, binding.action)
         shown = app.get_key_display(binding)
         found[name] = Entry(text, shown, why, run, binding.description)
+    texts = {entry.text for entry in found.values()}
+    for pane in screen.panes if isinstance(screen, AppScreen) else ():
+        for key in keys_of(type(pane)) if isinstance(pane, RowView) else ():
+            text = sentence(key.text, app.glyphs)
+            if key.id not in found and text not in texts and not key.id.startswith(_MOVING):
+                why = f"Only in pane {pane.title}."
+                say = partial(app.call_later, app.say, why)
+                found[key.id] = Entry(text, key_of(pane, key.id), why, say, key.label)
     others = [
         Entry(sentence(title, app.glyphs), run=partial(app.call_later, run))
         for title, _, run, _ in app.get_system_commands(screen)
     ]
-    moves = {name for name in found if name.startswith(("rows.", "text."))}
+    moves = {name for name in found if name.startswith(_MOVING)}
     return [
         *(command for name, command in found.items() if name not in moves),
         *others,

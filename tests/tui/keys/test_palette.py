@@ -130,6 +130,16 @@ async def test_what_cannot_be_done_says_why(drive: Drive) -> None:
         await ui.until(lambda: "There is one pane only" in ui.message)
 
 
+async def test_the_keys_of_other_panes_are_found_with_their_pane(drive: Drive) -> None:
+    async with drive(keymap={"images.remove": "f9"}) as ui:
+        await ui.press("3", "ctrl+p", *"delete")
+        assert shown(ui)[0].startswith("Remove the marked images, or this one")
+        assert "Only in pane 1 Images." in shown(ui)[0]
+        assert "f9" in shown(ui)[0]
+        await ui.press("enter")
+        await ui.until(lambda: ui.message == "Only in pane 1 Images.")
+
+
 @pytest.mark.parametrize("key", ["escape", "ctrl+p"])
 async def test_it_can_be_left(drive: Drive, key: str) -> None:
     async with drive() as ui:
