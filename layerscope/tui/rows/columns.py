@@ -161,8 +161,8 @@ class ColumnList(RowView, Generic[T]):
         self._sort()
 
     def _sort(self) -> None:
-        # A cursor that was never moved is not there for its item.
-        self.show(self._given, cursor=None if self.moved else self.cursor)
+        # A cursor that was never moved from the top is not there for its item.
+        self.show(self._given, cursor=None if self.moved or self.cursor else 0)
 
     def headings(self, width: int) -> list[Heading]:
         found, start = [], self.MARK_WIDTH
