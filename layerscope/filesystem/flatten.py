@@ -34,17 +34,17 @@ def merged(stack: Stack, first: int) -> Flattened:
     folders[stack.nodes[union[stack.types[union] == EntryType.DIR]]] = True
     gone: list[int] = []
     opaque: list[int] = []
+    below = stack.nodes[stack.union(first - 1)] if first else stack.nodes[:0]
     if first:
         marks = stack.nodes[(stack.kinds == EntryType.OPAQUE) & (stack.layers >= first)]
         opaque = [node for node in np.unique(marks).tolist() if node and folders[node]]
         covered = np.zeros(len(tree), np.bool_)
         for node in opaque:
             covered[node + 1 : tree.ends[node]] = True
-        below = stack.nodes[stack.union(first - 1)]
         # What was in a folder that is gone needs no whiteout of its own.
         gone = below[~shown[below] & folders[tree.parents[below]] & ~covered[below]].tolist()
     rows = union[own]
-    rows = _without_implied(stack, rows, [*gone, *opaque])
+    rows = _without_implied(stack, rows, [*gone, *opaque], below)
     return _layer(stack, rows, union[~own], gone, opaque)
 
 
@@ -131,9 +131,12 @@ def _layer(
     return Flattened(changeset.take(order.astype(np.int64)), inodes[order])
 
 
-def _without_implied(stack: Stack, rows: Int32, marks: list[int]) -> Int32:
-    """Leaves out the folders that engines make anyway, for what is in them."""
-    implied = rows >= stack.bases[-1]
+def _without_implied(stack: Stack, rows: Int32, marks: list[int], below: Int32) -> Int32:
+    """Leaves out the folders that engines make anyway, for what is in them.
+
+    One that took the place of a folder below would be that folder instead.
+    """
+    implied = (rows >= stack.bases[-1]) & ~np.isin(stack.nodes[rows], below)
     needed = sorted([*stack.nodes[rows[~implied]].tolist(), *marks])
     ends, keep = stack.tree.ends, ~implied
     # From the deepest: an entry for one makes those above it.

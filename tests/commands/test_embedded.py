@@ -132,7 +132,7 @@ def test_what_was_pulled_is_removed_with_its_exact_bytes(capsys: Capsys, archive
     ("arguments", "said"),
     [
         (["pull", "./nothing.tar"], "nothing.tar does not exist."),
-        (["pull", "container:app"], "needs an engine that runs"),
+        (["pull", "container:app"], "The embedded store has no container app."),
         (["pull", "{archive}", "--all-tags"], "--all-tags is for images in a registry."),
         (["pull", "{archive}", "--dry-run"], "--dry-run is for images in a registry."),
         (["pull", "{archive}", "--to", "embedded:UPPER"], "UPPER is not the name of an image."),
