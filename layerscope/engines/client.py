@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import docker
 from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.credentials.errors import CredentialsNotFound, StoreError
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.utils import version_lt
 from docker.utils.config import find_config_file
 from requests import PreparedRequest, RequestException, Response
@@ -25,6 +26,10 @@ from layerscope.programs import OutputError, run
 from layerscope.text import visible
 
 _HELPER_PATIENCE = 60.0  # Seconds that a credential helper may take: it may ask for a PIN.
+#: What Podman answers about any image as long as another one is being made or removed, and how many
+#: seconds pass before it is asked again.
+_GOING = "consider removing the image to resolve the issue"
+_WHILE_IT_GOES = (0.1, 0.2, 0.4)
 _PATIENCE = 10  # Seconds within which an engine says what it is, if it answers at all.
 
 
@@ -99,7 +104,15 @@ class Client(docker.APIClient):  # type: ignore[misc]
 
     def get_json(self, path: str, *names: str, **parameters: str) -> Any:
         """The JSON at a path; `names` replace `{0}` and so on in it."""
-        return self._result(self._get(self._url(path, *names), params=parameters), True)
+        url = self._url(path, *names)
+        for wait in _WHILE_IT_GOES:
+            try:
+                return self._result(self._get(url, params=parameters), True)
+            except APIError as error:
+                if _GOING not in str(error.explanation):
+                    raise
+            time.sleep(wait)
+        return self._result(self._get(url, params=parameters), True)
 
     def post_json(self, path: str, body: Any = None, **parameters: str | Sequence[str]) -> Any:
         """Posts to a path; returns the JSON of the answer, however long that takes."""

@@ -13,16 +13,20 @@ import pytest
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Answers by the end of the path: JSON; bytes, which are sent as they are; headers and one."""
+    """Answers by the end of the path: JSON; bytes, which are sent as they are; headers and one; or
+    a function that gives one. An object with a `message` alone is an error.
+    """
     known: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             answer = next((known[end] for end in known if path.endswith(end)), None)
+            answer = answer() if callable(answer) else answer
             headers, answer = answer if isinstance(answer, tuple) else ({}, answer)
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response_only(200)
+            failed = isinstance(answer, dict) and answer.keys() == {"message"}
+            self.send_response_only(500 if failed else 200)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Type", "application/json")

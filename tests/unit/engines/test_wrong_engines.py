@@ -121,6 +121,19 @@ def test_an_engine_that_says_what_it_is_is_not_asked_for_its_version(
         assert (engine.name, engine.client.api_version) == (name, "1.41")
 
 
+def test_podman_is_asked_again_while_another_image_is_removed(
+    capsys: Capsys, answers: dict[str, Any]
+) -> None:
+    message = (
+        'failed to convert ImageData to ImageInspect "4e1d": locating item named "manifest" for '
+        'image with ID "0816" (consider removing the image to resolve the issue): file does not exist'
+    )
+    said = iter([{"message": message}, [IMAGE], *[{"message": message}] * 9])
+    answers |= {"/version": PODMAN, "/images/json": lambda: next(said)}
+    assert run(capsys, "images").code == 0
+    assert "consider removing the image" in one_line_error(run(capsys, "images"))
+
+
 @pytest.mark.parametrize("version", ["", "x", "1.4.1", "1" * 99])
 def test_headers_that_say_nothing(answers: dict[str, Any], version: str) -> None:
     answers |= {"/_ping": ({"Server": "\x1b[2J", "Api-Version": version}, b"OK")}
