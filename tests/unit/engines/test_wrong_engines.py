@@ -126,7 +126,8 @@ def test_podman_is_asked_again_while_another_image_is_removed(
 ) -> None:
     message = (
         'failed to convert ImageData to ImageInspect "4e1d": locating item named "manifest" for '
-        'image with ID "0816" (consider removing the image to resolve the issue): file does not exist'
+        'image with ID "0816" (consider removing the image to resolve the issue): file does not '
+        "exist"
     )
     said = iter([{"message": message}, [IMAGE], *[{"message": message}] * 9])
     answers |= {"/version": PODMAN, "/images/json": lambda: next(said)}
