@@ -321,8 +321,9 @@ def commands(app: BaseApp, screen: Screen[object]) -> list[Entry]:
         shown = app.get_key_display(binding)
         found[name] = Entry(text, shown, why, run, binding.description)
     texts = {entry.text for entry in found.values()}
-    for pane in screen.panes if isinstance(screen, AppScreen) else ():
-        for key in keys_of(type(pane)) if isinstance(pane, RowView) else ():
+    panes = screen.panes if isinstance(screen, AppScreen) else ()
+    for pane in (each for each in panes if isinstance(each, RowView)):
+        for key in keys_of(type(pane)):
             text = sentence(key.text, app.glyphs)
             if key.id not in found and text not in texts and not key.id.startswith(_MOVING):
                 why = f"Only in pane {pane.title}."
