@@ -56,7 +56,7 @@ def started(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]
     """What was started instead of builds."""
     specs: list[dict[str, Any]] = []
 
-    def start(kind: str, title: str, module: str, spec: dict[str, Any]) -> Job:
+    def start(kind: str, title: str, module: str, spec: dict[str, Any], *_: object) -> Job:
         specs.append(spec)
         return built(here, 100 + len(specs)).job
 

@@ -221,6 +221,7 @@ async def test_q_quits(drive: Drive) -> None:
 
 async def test_details_say_all_there_is(drive: Drive) -> None:
     async with drive(size=(120, 60)) as ui:
+        await ui.rest()  # What is wasted comes a little later.
         text = "\n".join(ui.pane("details"))
         for part in (
             "hello:latest",
