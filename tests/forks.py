@@ -54,14 +54,18 @@ def run(
         stdin.seek(0)
         at_start = {each for each in environment.items() if each[0].startswith(AT_START)}
         control = _parent(frozenset(at_start))
-        socket.send_fds(control, [b"!"], [stdin.fileno(), out.fileno(), err.fileno()])
-        control.sendall(request + b"\n")
-        pid = _number(control)
-        control.settimeout(timeout)
+        pid = 0
         try:
+            socket.send_fds(control, [b"!"], [stdin.fileno(), out.fileno(), err.fileno()])
+            control.sendall(request + b"\n")
+            pid = _number(control)
+            control.settimeout(timeout)
             code = _number(control)
+            control.settimeout(None)
         except BaseException as error:  # pytest's own limit among them
-            os.kill(pid, signal.SIGKILL)
+            # What comes late would be taken for the answer to the next request.
+            if pid:
+                os.kill(pid, signal.SIGKILL)
             control.close()
             _parent.cache_clear()
             if isinstance(error, TimeoutError):
