@@ -287,11 +287,12 @@ async def test_a_layer_that_is_missing_is_told_in_every_pane(drive: Drive) -> No
     async with drive(reader=fakes.FakeReader(image, contents)) as ui:
         assert rows(ui)[4][:2] == ["1", "missing"]
         assert "Incomplete: 3 of 4 layers" in ui.text
+        await ui.rest()
         assert "Layer 1 is missing: it is foreign." in " ".join(ui.pane("details"))
         assert "3 of 4 layers" in ui.pane("layers")[0] or "3 of 4 layers" in ui.text
         # The union has what the others hold.
         ui.main.layer_list.select_layer(1)
-        await ui.calm()
+        await ui.rest()
         assert "This layer is missing." in ui.text
         details = [line.strip("▐ ").split() for line in ui.pane("details")]
         assert ["Size", "missing,", "5MB", "as", "it", "is", "stored"] in details

@@ -63,6 +63,7 @@ async def test_details_take_turns_with_files_where_there_is_no_room(drive: Drive
     async with drive(size=(80, 24)) as ui:
         await ui.press("4")
         assert shown(ui) == ["layers", "details"]
+        await ui.rest()  # What is wasted comes a little later.
         await ui.press("G", "j")
         assert "Wasted, largest first" in ui.text
         await ui.press("g")
