@@ -252,7 +252,7 @@ async def test_what_a_random_walk_leaves_is_what_a_full_repaint_shows(drive: Dri
         for _ in range(8):
             pressed = chance.choices(keys, k=8)
             await ui.press(*pressed)
-            await ui.calm()
+            await ui.rest()
             painted = ui.text
             for pane in ui.app.screen.query(RowView):
                 pane.notify_style_update()
