@@ -19,6 +19,7 @@ from layerscope.text import listed, parse_size, visible
 from layerscope.writing import write_whole
 
 ENGINE = "LAYERSCOPE_ENGINE"  # The variable that names the engine.
+STORE = "embedded store"  # What our own store is called; as an engine, with "The" before it.
 
 
 def use_engine(name: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.build.request import BUILDERS
+from layerscope.config import STORE
 from layerscope.dockerfile.checks.support import Builder, Unsupported, unsupported
 from layerscope.dockerfile.syntax.document import Document
 from layerscope.engines.address import chosen_engine
@@ -91,7 +92,7 @@ def embedded_builders() -> Builders:
     why = "No engine is set up."
     missing = dict.fromkeys(("classic", "buildkit", "podman"), why)
     platform = str(host_platform())
-    return Builders("The embedded store", platform, "embedded", why, missing, {})
+    return Builders(f"The {STORE}", platform, "embedded", why, missing, {})
 
 
 #: The minor version of the BuildKit (0.x) in Docker, from a version of Docker on.

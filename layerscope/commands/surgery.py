@@ -66,7 +66,7 @@ def _edit(arguments: argparse.Namespace, plan: Plan) -> int:
 
     check_may_ask(arguments, "A new image")
     if arguments.source.startswith("container:"):
-        raise UsageError("A container is no image.", "Commit it first, or name its image.")
+        raise UsageError("A container is not an image.", "Commit it first, or name its image.")
     with ExitStack() as stack:
         place = None
         if not arguments.dry_run:

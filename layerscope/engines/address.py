@@ -27,7 +27,6 @@ AUTO = "auto"  # The engine that the docker command would use.
 PODMAN = "podman:"  # What precedes the name of a connection of Podman.
 _MOST_CONTEXTS = 1000
 
-_DEFAULT = "the default socket"
 NO_ENGINE = "no engine was found"  # Why our own store is used that nobody has chosen.
 _LIST = "`layerscope engines` lists the engines."
 _DEFAULT = "the default socket"  # What chose an address, if nothing else did.

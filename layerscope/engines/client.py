@@ -75,7 +75,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
         Podman asks dpkg or rpm about itself for each `GET /version`, which takes a second or more.
         """
         try:
-            answer = self.get(f"{self.base_url}/_ping", timeout=_PATIENCE)
+            answer = self._ping(_PATIENCE)
         except RequestException as error:
             raise DockerException(str(error)) from error
         #: What the engine is, as it says itself: `Docker/28.0.1 (linux)`; empty if it does not.
@@ -105,14 +105,15 @@ class Client(docker.APIClient):  # type: ignore[misc]
     def get_json(self, path: str, *names: str, **parameters: str) -> Any:
         """The JSON at a path; `names` replace `{0}` and so on in it."""
         url = self._url(path, *names)
-        for wait in _WHILE_IT_GOES:
+        waits = iter(_WHILE_IT_GOES)
+        while True:
             try:
                 return self._result(self._get(url, params=parameters), True)
             except APIError as error:
-                if _GOING not in str(error.explanation):
+                wait = next(waits, None)
+                if wait is None or _GOING not in str(error.explanation):
                     raise
             time.sleep(wait)
-        return self._result(self._get(url, params=parameters), True)
 
     def post_json(self, path: str, body: Any = None, **parameters: str | Sequence[str]) -> Any:
         """Posts to a path; returns the JSON of the answer, however long that takes."""
@@ -181,7 +182,11 @@ class Client(docker.APIClient):  # type: ignore[misc]
 
     def answers_ping(self, seconds: float) -> bool:
         """`GET /_ping`, on a connection of its own or an idle one."""
-        return bool(self.get(self._url("/_ping"), timeout=seconds).ok)
+        return bool(self._ping(seconds).ok)
+
+    def _ping(self, seconds: float) -> Response:
+        answer: Response = self.get(f"{self.base_url}/_ping", timeout=seconds)
+        return answer
 
 
 class _Helper(docker.credentials.Store):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from layerscope.config import STORE
 from layerscope.images.progress import Progress
 from layerscope.text import docker_size, short_name, visible
 from layerscope.tui.layer_packages import LayerPackages
@@ -36,7 +37,7 @@ KINDS = {
     "oci": "OCI layout",
     "dir": "folder",
     "docker-root": "data folder",
-    "embedded": "embedded store",
+    "embedded": STORE,
     "containerd-root": "data folder",
     "containers-storage": "storage",
 }

@@ -382,7 +382,7 @@ def test_nothing_is_made_unasked(run: Run, app: Path) -> None:
     assert "there is no terminal to ask on" in refused(run("squash", app, "--from", "1"))
     assert "--json does not ask" in refused(run("squash", app, "--from", "1", "--json"))
     assert refused(run("squash", "container:x", "--from", "1", "--dry-run")).startswith(
-        "A container is no image."
+        "A container is not an image."
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from layerscope.config import STORE
 from layerscope.errors import LayerscopeError, PlatformMissingError
 from layerscope.images.archives.blob_store import INDEX, FolderStore, blob_file, read_document
 from layerscope.images.archives.oci_layout import FULL_NAME, REF_NAME, OciLayoutReader
@@ -76,7 +77,7 @@ class EntryStore(FolderStore):
 class EmbeddedReader(OciLayoutReader):
     """An image of the embedded store."""
 
-    way = "embedded store"
+    way = STORE
 
     def __init__(
         self, store: FolderStore, entry: Document, platform: str | None, source: str, name: str = ""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 
+from layerscope.config import STORE
 from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.build_cache import (
     cached_images,
@@ -70,7 +71,7 @@ _POLL = 1.0  # Seconds between two looks at the index.
 class EmbeddedEngine(Engine):
     transport = EMBEDDED
     own_store = True
-    name = "The embedded store"
+    name = f"The {STORE}"
 
     def __init__(self, store: Store | None = None, *, notice: str = "") -> None:
         self.store = store or Store()

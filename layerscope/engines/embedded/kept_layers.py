@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
+from layerscope.config import STORE
 from layerscope.engines.embedded.containers import Container
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.filesystem.changeset import Changeset
@@ -54,4 +55,4 @@ def open_kept(engine: EmbeddedEngine, name: str, source: str) -> ImageReader:
     base = engine.open(container.about.image, "")
     shown = container.about.name
     own = KeptLayers(container, own_layers(len(base.image.layers), shown, created=False))
-    return ContainerReader(base, own, None, name=shown, source=source, way="embedded store", why="")
+    return ContainerReader(base, own, None, name=shown, source=source, way=STORE, why="")

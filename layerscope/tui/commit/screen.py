@@ -6,29 +6,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from textual.widget import Widget
-
 from layerscope.errors import NotFoundError
-from layerscope.filesystem.change import Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.text import docker_size, short_name, visible
-from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.claim import claim_name
+from layerscope.tui.dialogs.new_image import ChangedPaths, NewImageScreen, change_column
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Cell, Column, ColumnList, size_column
+from layerscope.tui.rows.columns import Cell, Column, size_column
 from layerscope.tui.rows.facts import Fact, Facts
-from layerscope.tui.rows.row_view import RowView
-from layerscope.tui.work import Problem, Task
+from layerscope.tui.work import Task
 
 if TYPE_CHECKING:
     from layerscope.engines.committing import Committed
     from layerscope.engines.engine import CommitRequest, ContainerSummary
     from layerscope.engines.naming import Naming
     from layerscope.images.containers.written import Written
-
-_STYLES = {Change.ADDED: "added", Change.MODIFIED: "modified", Change.REMOVED: "removed"}
 
 
 class _Look(NamedTuple):
@@ -47,15 +41,9 @@ def _path(each: Written) -> Cell:
     return f"/{visible(each.path)}{slash}", "warning" if each.unwanted else "text"
 
 
-class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit adds"):
+class WrittenList(ChangedPaths["Written"], screen="commit", heading="What a commit adds"):
     COLUMNS: ClassVar[Sequence[Column[Written]]] = (
-        Column(
-            "change",
-            "",
-            1,
-            lambda each: (each.change.letter, _STYLES.get(each.change, "text")),
-            sort=lambda each: each.change,
-        ),
+        change_column(),
         size_column(lambda each: each.size, _size, width=8),
         Column("path", "PATH", 16, _path, flex=True, sort=lambda each: each.path),
         Column(
@@ -69,17 +57,13 @@ class WrittenList(ColumnList["Written"], screen="commit", heading="What a commit
             sort=lambda each: each.unwanted or None,
         ),
     )
-    NAME = "path"
 
     def __init__(self) -> None:
         super().__init__("commit", "Changes", sorted_by="size")
         self.set_placeholder(("Looking at what it has written…", "muted"))
 
-    def same(self, one: Written, other: Written) -> bool:
-        return one.path == other.path
 
-
-class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds"):
+class CommitScreen(NewImageScreen, screen="commit", heading="What a commit adds"):
     CSS_PATH = "commit.tcss"
 
     def _not_now(self) -> str:
@@ -89,27 +73,19 @@ class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds
 
     KEYS = (
         common.back_key("commit", "escape,q"),
-        Key("commit.yes", "enter", "commit", "Commit…", "Commit the container", _not_now, "*"),
+        Key("commit.yes", "enter", "make", "Commit…", "Commit the container", _not_now, "*"),
         *common.sort_keys("commit", hint="commit"),
         *common.pane_keys("commit"),
     )
 
     def __init__(self, place: Place, name: str) -> None:
-        super().__init__()
-        self._from = place
+        super().__init__(place, WrittenList(), Facts("commit-facts"))
         self._called = name
         self._look: _Look | None = None
-        self._list = WrittenList()
-        self._facts = Facts("commit-facts")
-
-    @property
-    def panes(self) -> Sequence[Widget]:
-        return (self._list, self._facts)
 
     def on_mount(self) -> None:
         self.title_bar.set_image(visible(self._called), "what a commit adds")
-        self.go(self._list)
-        self.work.start("look", self._looked_at, self._show, failed=self._not_seen)
+        self.look(self._looked_at, self._show)
 
     def _looked_at(self, task: Task[None]) -> _Look:
         from layerscope.images.cache.changesets import ChangesetCache
@@ -148,17 +124,9 @@ class CommitScreen(AppScreen[None], screen="commit", heading="What a commit adds
         self.title_bar.set_right(f"of {image}")
         self.refresh_bindings()
 
-    def _not_seen(self, problem: Problem) -> None:
-        if not problem.cancelled:
-            self._list.set_placeholder((problem.message, "warning"), (problem.hint, "text"))
-
     # The commit.
 
-    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
-        message.stop()
-        self.action_commit()
-
-    def action_commit(self) -> None:
+    def action_make(self) -> None:
         if reason := self._not_now():
             self.say(reason)
         else:

@@ -6,13 +6,13 @@ from typing import Any
 
 from textual.app import App
 
+from layerscope.config import STORE
 from layerscope.text import visible
 from layerscope.tui.base_app import app_of
 from layerscope.tui.destinations import Destination, Goal, Place, Room
 from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.keys.key import Keyed
 
-_STORE = "The embedded store"  # Its name as an engine.
 _CONTAINER, _EMBEDDED = "container:", "embedded:"
 
 
@@ -58,8 +58,8 @@ def _shell_source(place: Place) -> str:
 def _in_store(place: Place) -> bool:
     """Whether the image or container is one of the embedded store."""
     if place.source:
-        return place.engine == _STORE or place.source.startswith(_EMBEDDED)
-    return place.session is not None and place.session.way == "embedded store"
+        return place.engine == f"The {STORE}" or place.source.startswith(_EMBEDDED)
+    return place.session is not None and place.session.way == STORE
 
 
 def _why_no_shell(place: Place) -> str:

@@ -23,7 +23,7 @@ def _why_not(place: Place) -> str:
     if session.loaded is None or not session.ended or session.contents is None:
         return "The whole image must have been read first."
     if session.source.startswith("container:"):
-        return "A container is no image: commit it first."
+        return "A container is not an image: commit it first."
     return "" if place.connector is not None else "There is no engine here."
 
 

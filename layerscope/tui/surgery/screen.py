@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from textual.widget import Widget
-
 from layerscope.filesystem.change import Change
 from layerscope.text import decode, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.claim import claim_name
-from layerscope.tui.dialogs.prompt import PromptScreen
+from layerscope.tui.dialogs.new_image import ChangedPaths, NewImageScreen, change_column
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.columns import Column, ColumnList
+from layerscope.tui.rows.columns import Column
 from layerscope.tui.rows.facts import Fact, Facts
-from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import TO
-from layerscope.tui.work import Problem, Task
+from layerscope.tui.work import Task
 
 if TYPE_CHECKING:
     from layerscope.engines.naming import Naming
     from layerscope.surgery.edit import Edit, Preview, Source
     from layerscope.transfer.remade import MadeImage
-
-_STYLES = {Change.ADDED: "added", Change.MODIFIED: "modified", Change.REMOVED: "removed"}
 
 
 class _Row(NamedTuple):
@@ -64,15 +59,9 @@ def drop_at(place: Place) -> _Plan:
     return _Plan(layer, lambda source: drop(source, layer, {f"/{path}": path_pattern(path)}))
 
 
-class ChangeList(ColumnList[_Row], screen="surgery", heading="What a new image changes"):
+class ChangeList(ChangedPaths[_Row], screen="surgery", heading="What a new image changes"):
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
-        Column(
-            "change",
-            "",
-            1,
-            lambda each: (each.change.letter, _STYLES.get(each.change, "text")),
-            sort=lambda each: each.change,
-        ),
+        change_column(),
         Column(
             "path",
             "PATH",
@@ -91,17 +80,13 @@ class ChangeList(ColumnList[_Row], screen="surgery", heading="What a new image c
             optional=True,
         ),
     )
-    NAME = "path"
 
     def __init__(self) -> None:
         super().__init__("surgery", "What a container sees", sorted_by="path")
         self.set_placeholder(("Comparing…", "muted"))
 
-    def same(self, one: _Row, other: _Row) -> bool:
-        return one.path == other.path
 
-
-class SurgeryScreen(PromptScreen, screen="surgery", heading="What a new image changes"):
+class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image changes"):
     CSS_PATH = "surgery.tcss"
 
     def _not_now(self) -> str:
@@ -118,22 +103,14 @@ class SurgeryScreen(PromptScreen, screen="surgery", heading="What a new image ch
     )
 
     def __init__(self, place: Place, plan: _Plan) -> None:
-        super().__init__()
-        self._from = place
+        super().__init__(place, ChangeList(), Facts("surgery-facts"))
         self._plan = plan
         self._preview: Preview | None = None
-        self._list = ChangeList()
-        self._facts = Facts("surgery-facts")
-
-    @property
-    def panes(self) -> Sequence[Widget]:
-        return (self._list, self._facts)
 
     def on_mount(self) -> None:
         assert self._from.session is not None  # noqa: S101
         self.title_bar.set_image(self._from.session.name()[0], "a new image of it")
-        self.go(self._list)
-        self.work.start("look", self._look, self._show, failed=self._not_seen)
+        self.look(self._look, self._show)
 
     def _look(self, task: Task[None]) -> tuple[Preview, list[_Row]]:
         from layerscope.reports.surgery_report import change_text
@@ -167,15 +144,7 @@ class SurgeryScreen(PromptScreen, screen="surgery", heading="What a new image ch
         self._facts.show(facts)
         self.refresh_bindings()
 
-    def _not_seen(self, problem: Problem) -> None:
-        if not problem.cancelled:
-            self._list.set_placeholder((problem.message, "warning"), (problem.hint, "text"))
-
     # The image.
-
-    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
-        message.stop()
-        self.action_make()
 
     def action_make(self) -> None:
         if reason := self._not_now():
