@@ -18,7 +18,6 @@ from layerscope.jobs.job import Job
 from layerscope.oci.distribution import PullLimit
 from layerscope.oci.platform import Platform
 from layerscope.transfer.preview import PullPreview, PushPreview
-from layerscope.transfer.request import LoadRequest, SaveRequest
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.transfer.dialog import TransferDialog
@@ -356,18 +355,24 @@ async def test_a_push_is_of_the_image_under_the_cursor(monkeypatch: pytest.Monke
         assert "already there" in ui.text
 
 
+def starts_noted(monkeypatch: pytest.MonkeyPatch, kind: str, job: Job) -> list[Any]:
+    """Notes the requests of jobs of a kind that would be started."""
+    from layerscope.tui.transfer import verbs
+
+    started: list[Any] = []
+
+    def start(title: str, request: object) -> Job:
+        started.append(request)
+        return job
+
+    monkeypatch.setattr(verbs, kind, SimpleNamespace(start=start))
+    return started
+
+
 async def test_images_of_an_archive_are_loaded_after_a_look(
     pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layerscope.tui.transfer import verbs
-
-    started: list[LoadRequest] = []
-
-    def start(title: str, request: LoadRequest) -> Job:
-        started.append(request)
-        return pull.job
-
-    monkeypatch.setattr(verbs, "LOAD", SimpleNamespace(start=start))
+    started = starts_noted(monkeypatch, "LOAD", pull.job)
     file = tmp_path / "image.tar"
     file.write_bytes(docker_archive([layer_tar([text("a")])], "debian:bookworm-slim"))
     async with running(engine=RemovingEngine()) as ui:
@@ -385,15 +390,7 @@ async def test_images_of_an_archive_are_loaded_after_a_look(
 async def test_an_image_is_saved_and_a_file_replaced_only_after_its_name(
     pull: FakePull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layerscope.tui.transfer import verbs
-
-    started: list[SaveRequest] = []
-
-    def start(title: str, request: SaveRequest) -> Job:
-        started.append(request)
-        return pull.job
-
-    monkeypatch.setattr(verbs, "SAVE", SimpleNamespace(start=start))
+    started = starts_noted(monkeypatch, "SAVE", pull.job)
     source, target = tmp_path / "image.tar", tmp_path / "copy.tar"
     source.write_bytes(docker_archive([layer_tar([text("a")])], "app:1"))
     target.write_text("mine")
