@@ -162,7 +162,16 @@ class _Entries:
             }
         self._found[path] = node
 
+    def _add_above(self) -> None:
+        """Adds the folders that are there already, as they are: engines would make them anew."""
+        for path in list(self._found):
+            while (path := path.rpartition(b"/")[0]) and path not in self._found:
+                there = self._copy.view.find(path)
+                if there is not None:
+                    self._found[path] = there
+
     def finish(self) -> Written:
+        self._add_above()
         # With the slash below all else, what is in a folder follows it.
         ordered = sorted(self._found.items(), key=lambda found: found[0].replace(b"/", b"\0"))
         paths = [path for path, _ in ordered]

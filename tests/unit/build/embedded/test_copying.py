@@ -98,6 +98,23 @@ def test_a_link_layer_follows_no_symlink_and_needs_nothing_below(shop: Workshop)
     assert other.cached == [3]
 
 
+def test_a_layer_has_the_folders_above_as_they_are(shop: Workshop) -> None:
+    """Engines make folders that a layer lacks anew: root's, with mode 0755."""
+    shop.write({"f": "x", "base/d/sub/old": ""})
+    (shop.context / "base/d").chmod(0o711)
+    base = "FROM scratch\nCOPY --chown=3:4 base /\n"
+    built = shop.built(f"{base}COPY f /d/sub/f\nWORKDIR /d/made\n")
+    copied, made = shop.config(built.image)["rootfs"]["diff_ids"][1:]
+    for layer, paths in ((copied, ["d", "d/sub", "d/sub/f"]), (made, ["d", "d/made"])):
+        with tarfile.open(shop.store.blob(layer)) as file:
+            assert file.getnames() == paths
+            above = file.getmember("d")
+            assert (above.mode, above.uid, above.gid) == (0o711, 3, 4)
+    done = [each for each in built.events if each["event"] == "step_committed"]
+    counts = [tuple(each.get(key) for key in ("added", "modified", "removed")) for each in done]
+    assert counts[-2:] == [(1, 0, 0), (1, 0, 0)]
+
+
 def test_heredocs_become_files_with_variables_replaced(shop: Workshop) -> None:
     built = shop.built(
         "FROM scratch\nENV WHO=world\nCOPY <<one <<'two' /d/\nhi \"$WHO\"\none\nhi $WHO\ntwo\n"
