@@ -21,7 +21,7 @@ from screenshots.builds import write
 from tests.tui import fakes
 from tests.tui.conftest import Driven
 from tests.tui.drift.test_drift import PulledEngine, check, fill, show_as_example
-from tests.tui.registries import NginxEngine, no_logins, serve_hub
+from tests.tui.registries import LEFT, NginxEngine, limit_pulls, no_logins, serve_hub
 from tests.tui.search.test_search import search, tags
 from tests.unit.images.registry.misbehaving_registry import fake_registry
 
@@ -43,11 +43,13 @@ async def shoot(
 
 async def searched(ui: Driven) -> None:
     await search(ui, "nginx")
+    await ui.until(lambda: LEFT in ui.text)
 
 
 async def tagged(ui: Driven) -> None:
     await searched(ui)
     await tags(ui)
+    await ui.until(lambda: LEFT in ui.text)
 
 
 async def asked(ui: Driven) -> None:
@@ -61,7 +63,7 @@ def main() -> None:
         fake_registry() as registry,
     ):
         no_logins(Path(folder), patch)
-        patch.setattr("layerscope.images.registry.tags.pulls_left", lambda *_, **__: None)
+        limit_pulls(patch)
         for module in ("search.tags", "drift.screen"):
             patch.setattr(f"layerscope.tui.{module}.time.time", lambda: fakes.NOW)
         serve_hub(registry, patch)

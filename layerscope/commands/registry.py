@@ -26,6 +26,7 @@ def search(arguments: argparse.Namespace) -> int:
     from layerscope.engines.searching import search_anywhere
     from layerscope.images.registry.login import registry_of
     from layerscope.images.registry.search import split_term
+    from layerscope.images.registry.tags import pulls_left
     from layerscope.reports.registry_report import hits_document, hits_text
 
     if arguments.registry:
@@ -34,21 +35,22 @@ def search(arguments: argparse.Namespace) -> int:
         domain, term = split_term(arguments.term)
     with shown_progress("Asking the registry"):
         hits = search_anywhere(term, domain, arguments.limit or 25, insecure=arguments.insecure)
+        pulls = pulls_left(domain) if hits else None
     hits = [
         hit
         for hit in hits
         if (hit.official or not arguments.official) and (hit.stars or 0) >= (arguments.stars or 0)
     ]
     if hits or arguments.json:
-        write_report(arguments.json, hits_document, hits_text, hits)
+        write_report(arguments.json, hits_document, hits_text, hits, pulls)
     else:
         print("layerscope: nothing was found.", file=sys.stderr)
     return 0 if hits else 1
 
 
 def tags(arguments: argparse.Namespace) -> int:
-    from layerscope.images.registry.tags import list_tags
-    from layerscope.oci.reference import is_reference
+    from layerscope.images.registry.tags import list_tags, pulls_left
+    from layerscope.oci.reference import is_reference, parse_reference
     from layerscope.reports.registry_report import tags_document, tags_text
 
     name = arguments.repository.removeprefix("docker://")
@@ -62,7 +64,8 @@ def tags(arguments: argparse.Namespace) -> int:
             insecure=arguments.insecure,
             cache=not arguments.no_cache,
         )
-    write_report(arguments.json, tags_document, tags_text, found)
+        pulls = pulls_left(parse_reference(name).domain) if found.tags else None
+    write_report(arguments.json, tags_document, tags_text, found, pulls)
     return 0
 
 

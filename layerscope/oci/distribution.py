@@ -181,23 +181,48 @@ def content_range(value: str | None) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class PullLimit:
-    """How many pulls a registry allows; Docker Hub says it in headers of each answer."""
+class RateLimit:
+    """How much more a registry allows; Docker Hub says it in headers of each answer."""
 
     limit: int
     remaining: int
-    seconds: int  # Within how many seconds.
+    seconds: int  # Of pulls: within how many seconds; of requests: when all are allowed again.
+
+    @property
+    def is_low(self) -> bool:
+        return self.remaining * 10 <= self.limit
+
+    @property
+    def pulls(self) -> str:
+        hours = f" in {self.seconds / 3600:g} hours" if self.seconds else ""
+        return f"{self.remaining} more of {self.limit} pulls{hours}"
+
+    @property
+    def requests(self) -> str:
+        again = f" in the next {self.seconds} seconds" if self.seconds else ""
+        return f"{self.remaining} more of {self.limit} requests{again}"
 
 
 _LIMIT = re.compile(r"(\d{1,9})(?:;w=(\d{1,9}))?")
 
 
-def pull_limit(headers: Mapping[str, str]) -> PullLimit | None:
+def pull_limit(headers: Mapping[str, str]) -> RateLimit | None:
     limit = _LIMIT.fullmatch(headers.get("ratelimit-limit", "").strip())
     left = _LIMIT.fullmatch(headers.get("ratelimit-remaining", "").strip())
     if limit is None or left is None:
         return None
-    return PullLimit(int(limit[1]), int(left[1]), int(limit[2] or left[2] or 0))
+    return RateLimit(int(limit[1]), int(left[1]), int(limit[2] or left[2] or 0))
+
+
+def request_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
+    """The limit of Docker Hub's API, which is apart from that of pulls; `now` is Unix time."""
+    found = [headers.get(f"X-RateLimit-{name}", "").strip() for name in ("Limit", "Remaining")]
+    if not all(_LIMIT.fullmatch(each) for each in found):
+        return None
+    limit, left = (int(each.partition(";")[0]) for each in found)
+    reset = headers.get("X-RateLimit-Reset", "").strip()
+    at = int(reset[:12]) if reset.isascii() and reset.isdigit() else 0
+    return RateLimit(limit, left, max(0, round(at - now)) if at else 0)
 
 
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from humanize import metric
@@ -15,13 +16,14 @@ from layerscope.text import clip, docker_age, one_line, plural, rfc3339, short_i
 if TYPE_CHECKING:
     from layerscope.images.registry.search import Hit
     from layerscope.images.registry.tags import TagList
+    from layerscope.oci.distribution import RateLimit
 
 _MOST_NAMES = 4  # Tags of one image that are named in text.
 _MOST_PLATFORMS = 3
 _DESCRIPTION = 45  # Characters, as the docker command shows in a pipe.
 
 
-def tags_document(found: TagList) -> dict[str, Any]:
+def tags_document(found: TagList, pulls: RateLimit | None = None) -> dict[str, Any]:
     """The object of `tags --json`: `size` is compressed, in bytes; `created` RFC 3339 in UTC."""
     return {
         "schema": "layerscope.tags/1",
@@ -38,10 +40,14 @@ def tags_document(found: TagList) -> dict[str, Any]:
             }
             for tag in found.tags
         ],
+        "pull_limit": pulls and asdict(pulls),
+        "request_limit": found.requests and asdict(found.requests),
     }
 
 
-def tags_text(found: TagList, now: float | None = None) -> Iterator[str]:
+def tags_text(
+    found: TagList, pulls: RateLimit | None = None, now: float | None = None
+) -> Iterator[str]:
     now = time.time() if now is None else now
     rows = [("TAG", "CREATED", "SIZE", "PLATFORMS", "DIGEST")]
     rows += [
@@ -57,9 +63,10 @@ def tags_text(found: TagList, now: float | None = None) -> Iterator[str]:
     yield from table(rows, "<<><<", "   ")
     if (left := found.total - sum(len(tag.names) for tag in found.tags)) > 0:
         yield f"{plural(left, 'more tag')}; --limit shows more."
+    yield from _limits(pulls, found.requests)
 
 
-def hits_document(hits: Sequence[Hit]) -> dict[str, Any]:
+def hits_document(hits: Sequence[Hit], pulls: RateLimit | None = None) -> dict[str, Any]:
     """The object of `search --json`; what the registry does not say is null."""
     return {
         "schema": "layerscope.search/1",
@@ -74,10 +81,11 @@ def hits_document(hits: Sequence[Hit]) -> dict[str, Any]:
             }
             for hit in hits
         ],
+        "pull_limit": pulls and asdict(pulls),
     }
 
 
-def hits_text(hits: Sequence[Hit]) -> Iterator[str]:
+def hits_text(hits: Sequence[Hit], pulls: RateLimit | None = None) -> Iterator[str]:
     columns = {
         "NAME": [visible(hit.name) for hit in hits],
         "DESCRIPTION": [one_line(hit.description) for hit in hits],
@@ -95,6 +103,15 @@ def hits_text(hits: Sequence[Hit]) -> Iterator[str]:
         shown["DESCRIPTION"] = [clip(cell, room) for cell in shown["DESCRIPTION"]]
     align = "".join(">" if head in ("STARS", "PULLS") else "<" for head in shown)
     yield from table([tuple(shown), *zip(*shown.values(), strict=True)], align, "   ")
+    yield from _limits(pulls)
+
+
+def _limits(pulls: RateLimit | None, requests: RateLimit | None = None) -> Iterator[str]:
+    """How many pulls are allowed; how many requests, if they are almost used up."""
+    if pulls is not None:
+        yield f"The registry allows {pulls.pulls}."
+    if requests is not None and requests.is_low:
+        yield f"The registry allows {requests.requests}."
 
 
 def _some(names: Sequence[str], most: int) -> str:

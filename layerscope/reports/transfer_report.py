@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from layerscope.text import docker_size, duration, one_line, plural, short_id, visible
@@ -11,7 +12,6 @@ from layerscope.transfer.events import ENDED, TransferEvent
 from layerscope.transfer.state import TransferState
 
 if TYPE_CHECKING:
-    from layerscope.oci.distribution import PullLimit
     from layerscope.transfer.preview import PullPreview, PushPreview
 
 _WORDS = {"exists": "already there", "mounted": "mounted"}
@@ -99,15 +99,9 @@ def pull_document(found: PullPreview) -> dict[str, Any]:
             }
             for layer, present in zip(found.layers, found.estimate.present, strict=True)
         ],
-        "pull_limit": _limit_document(found.limit),
+        "pull_limit": found.limit and asdict(found.limit),
         **({} if found.kept is None else {"kept_size": found.kept}),
     }
-
-
-def _limit_document(limit: PullLimit | None) -> dict[str, int] | None:
-    if limit is None:
-        return None
-    return {"limit": limit.limit, "remaining": limit.remaining, "seconds": limit.seconds}
 
 
 def pull_text(found: PullPreview) -> Iterator[str]:
@@ -132,11 +126,7 @@ def pull_text(found: PullPreview) -> Iterator[str]:
             f"{plural(len(found.layers), 'layer')}. {last}"
         )
     if found.limit is not None:
-        hours = found.limit.seconds / 3600
-        yield (
-            f"The registry allows {found.limit.remaining} more of {found.limit.limit} pulls"
-            + (f" in {hours:g} hours." if hours else ".")
-        )
+        yield f"The registry allows {found.limit.pulls}."
 
 
 def push_document(found: PushPreview) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.manifests import FoundImage, ImageFinder
 from layerscope.images.registry.pull_estimate import PullEstimate, pull_estimate
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.distribution import PullLimit, pull_limit
+from layerscope.oci.distribution import RateLimit, pull_limit
 from layerscope.oci.platform import Platform, parse_platform
 from layerscope.oci.reference import Reference
 
@@ -33,7 +33,7 @@ class PullPreview:
     layers: tuple[Layer, ...]  # With their stored sizes.
     estimate: PullEstimate  # Which of them the engine has.
     up_to_date: bool  # Whether the engine has this very image, under this name.
-    limit: PullLimit | None  # How many pulls the registry allows, if it says so.
+    limit: RateLimit | None  # How many pulls the registry allows, if it says so.
     #: Bytes that are kept of an attempt of our own client; None for a pull by the engine.
     kept: int | None = None
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from layerscope.images.registry import hub
+from layerscope.oci.distribution import RateLimit
 from layerscope.text import rfc3339
 from tests.tui import fakes
 from tests.unit.images.registry.misbehaving_registry import FakeRegistry, Handler, answer, tar_of
@@ -77,6 +78,15 @@ def tagged(registry: FakeRegistry, *tags: str) -> None:
     for tag in tags:
         registry.image([gzip.compress(tar_of({tag: b"x"}), mtime=0)], tag)
     registry.when("team/app/tags/list", answer(200, json.dumps({"tags": tags}).encode()))
+
+
+#: How many pulls are left with `limit_pulls`.
+LEFT = "76 more of 100 pulls in 6 hours"
+
+
+def limit_pulls(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = RateLimit(100, 76, 21600)
+    monkeypatch.setattr("layerscope.images.registry.tags.pulls_left", lambda *_: limit)
 
 
 class NginxEngine(fakes.FakeEngine):

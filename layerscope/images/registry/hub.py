@@ -6,14 +6,16 @@ engines use too.
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from layerscope.errors import NotFoundError, RegistryError
 from layerscope.images.answers import FoundRepository
 from layerscope.images.registry.client import Check, RegistryClient
 from layerscope.images.registry.credentials import Lookup
+from layerscope.oci.distribution import RateLimit, request_limit
 from layerscope.oci.platform import Platform
 from layerscope.records import Count, Record, field, go_json, lenient
 from layerscope.text import visible
@@ -68,30 +70,39 @@ class _PullsPage(Record, frozen=True):
     results: list[_Pulls] = field(default_factory=list)
 
 
-def hub_tags(path: str, limit: int, start: int, check: Check) -> tuple[int, list[HubTag]]:
-    """How many tags a public repository has, and the newest of them after the first `start`.
+class HubTags(NamedTuple):
+    total: int  # How many tags the repository has.
+    listed: list[HubTag]
+    requests: RateLimit | None  # How many more requests Hub allows, if it says so.
 
-    `start` is a multiple of `limit`. Raises LayerscopeError.
+
+def hub_tags(path: str, limit: int, start: int, check: Check) -> HubTags:
+    """The newest tags of a public repository after the first `start`, a multiple of `limit`.
+
+    Raises LayerscopeError.
     """
     namespace, _, repository = path.partition("/")
     where = f"/v2/namespaces/{quote(namespace)}/repositories/{quote(repository)}/tags"
     found: list[HubTag] = []
     size = min(limit, _PAGE)
     page, total = start // size, 0
+    requests = None
     while len(found) < limit:
         page += 1
-        answer = _ask(HUB, where, {"page_size": size, "page": page}, _Tags, path, check)
+        asked = {"page_size": size, "page": page}
+        answer, requests = _ask(HUB, where, asked, _Tags, path, check)
         total = answer.count
         found += answer.results
         if not answer.results or start + len(found) >= total:
             break
-    return total, found[:limit]
+    return HubTags(total, found[:limit], requests)
 
 
 def hub_search(term: str, limit: int, check: Check) -> list[FoundRepository]:
     """Repositories that match a term, best first. Raises LayerscopeError."""
     asked = {"q": term, "n": min(limit, _PAGE)}
-    return _ask(INDEX, "/v1/search", asked, _Hits, "its search", check).results[:limit]
+    answer, _ = _ask(INDEX, "/v1/search", asked, _Hits, "its search", check)
+    return answer.results[:limit]
 
 
 def hub_pulls(term: str, limit: int, check: Check) -> dict[str, int]:
@@ -100,13 +111,13 @@ def hub_pulls(term: str, limit: int, check: Check) -> dict[str, int]:
     Raises LayerscopeError.
     """
     asked = {"query": term, "page": 1, "page_size": min(limit, _PAGE)}
-    answer = _ask(HUB, "/v2/search/repositories/", asked, _PullsPage, "its search", check)
+    answer, _ = _ask(HUB, "/v2/search/repositories/", asked, _PullsPage, "its search", check)
     return {each.repo_name.removeprefix("library/"): each.pull_count for each in answer.results}
 
 
 def _ask(
     base: str, path: str, parameters: dict[str, Any], kind: type[T], what: str, check: Check
-) -> T:
+) -> tuple[T, RateLimit | None]:
     domain = base.partition("://")[2]
     client = RegistryClient(domain, "", base=base, find=lambda *_: Lookup(None))
     missing = NotFoundError(f"{visible(domain)} does not know {visible(what)} (404).")
@@ -115,7 +126,7 @@ def _ask(
         response = client.open("GET", f"{path}?{urlencode(parameters)}", subject, {}, check)
         data = client.read_small(response, subject)
     try:
-        return lenient(go_json(data), kind)
+        return lenient(go_json(data), kind), request_limit(response.headers, time.time())
     except ValueError:
         raise RegistryError(
             f"{visible(domain)} sent an answer that is not valid.", "Try again later."

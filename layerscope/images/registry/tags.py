@@ -22,12 +22,14 @@ from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.hub import HubTag, hub_tags
 from layerscope.images.registry.manifests import ImageFinder
 from layerscope.images.summary import unix_time
-from layerscope.oci.distribution import PullLimit, pull_limit
+from layerscope.oci.distribution import RateLimit, pull_limit
 from layerscope.oci.platform import Platform, best_platform
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, parse_reference
 from layerscope.records import Record, parse
 from layerscope.text import visible
 
+#: The image whose headers show a user's limit (https://docs.docker.com/docker-hub/usage/pulls/).
+_LIMIT_PREVIEW = "ratelimitpreview/test:latest"
 _PAGE = 1000  # Tags that are requested at once.
 _AT_ONCE = 4  # Requests at a time.
 _NUMBERS = re.compile(r"(\d+)")
@@ -51,6 +53,7 @@ class TagList:
     total: int  # How many tags there are.
     tags: tuple[Tag, ...]  # Some of them, newest first.
     seen: int  # How many of the tags were asked about; a list that starts there continues this one.
+    requests: RateLimit | None = None  # How many more requests are allowed, if that is known.
 
     def __add__(self, other: TagList) -> TagList:
         """This list with one that continues it."""
@@ -60,7 +63,8 @@ class TagList:
             for tag in other.tags
         ]
         tags = _joined((*self.tags, *(tag for tag in more if tag.names)))
-        return TagList(other.repository, other.total, tags, self.seen + other.seen)
+        seen = self.seen + other.seen
+        return TagList(other.repository, other.total, tags, seen, other.requests)
 
 
 class _Names(Record, frozen=True):
@@ -89,14 +93,14 @@ def list_tags(
     wanted = wanted_platform(platform)
     if reference.domain == DEFAULT_DOMAIN:
         try:
-            total, listed = hub_tags(reference.path, limit, start, check)
+            total, listed, requests = hub_tags(reference.path, limit, start, check)
         except (Cancelled, RateLimitError):
             raise
         except LayerscopeError:
             pass  # Private repositories are in the registry alone.
         else:
             tags = _joined(_of_hub(listed, wanted))
-            return TagList(reference.repository, total, tags, len(listed))
+            return TagList(reference.repository, total, tags, len(listed), requests)
     with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
         names = _names(client, check)
         documents = DocumentCache() if cache else None
@@ -123,10 +127,15 @@ def list_tags(
     return TagList(reference.repository, len(names), _sorted(found), len(chosen))
 
 
-def pulls_left(name: str, *, insecure: bool = False, check: Check = no_check) -> PullLimit | None:
-    """How many pulls the registry of an image allows, if it says so; asking does not count."""
-    reference = parse_reference(name)
-    with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
+def pulls_left(domain: str, check: Check = no_check) -> RateLimit | None:
+    """How many pulls a registry allows this user, if it is one that says so: Docker Hub.
+
+    Asking does not count as a pull.
+    """
+    if domain != DEFAULT_DOMAIN:
+        return None
+    reference = parse_reference(_LIMIT_PREVIEW)
+    with closing(RegistryClient(domain, reference.path)) as client:
         return pull_limit(client.manifest_headers(reference.tag or "", check))
 
 

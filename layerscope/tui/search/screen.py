@@ -17,7 +17,7 @@ from layerscope.errors import LayerscopeError
 from layerscope.oci.reference import DEFAULT_DOMAIN, is_reference, parse_reference
 from layerscope.text import one_line, visible
 from layerscope.tui.destinations import Place
-from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
+from layerscope.tui.dialogs.list_screen import list_keys
 from layerscope.tui.dialogs.text_entry import TextEntry
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import LAST, Key
@@ -26,6 +26,7 @@ from layerscope.tui.rows.columns import Cell, Column
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
 from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.search.limited import LimitedScreen
 from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
@@ -101,6 +102,14 @@ class HitList(FilteredList["Hit"], screen="search", heading="Searching registrie
             sort=lambda hit: hit.official,
             descending=True,
         ),
+        # Engines before version 25, and Podman, still report it.
+        Column(
+            "automated",
+            "AUTOMATED",
+            9,
+            lambda hit: ("automated" if hit.automated else "", "muted"),
+            optional=True,
+        ),
     )
 
     def __init__(self) -> None:
@@ -116,8 +125,8 @@ class SearchEntry(TextEntry, screen="search", heading="Searching registries"):
     )
 
 
-class SearchScreen(ListScreen, screen="search", heading="Searching registries"):
-    CSS_PATH = [*ListScreen.CSS_PATH, Path(__file__).with_name("search.tcss")]  # noqa: RUF012
+class SearchScreen(LimitedScreen, screen="search", heading="Searching registries"):
+    CSS_PATH = [*LimitedScreen.CSS_PATH, Path(__file__).with_name("search.tcss")]  # noqa: RUF012
 
     KEYS = (
         Key("search.edit", "F", "edit", "Other term", "Search for something else", None, "search"),
@@ -190,6 +199,7 @@ class SearchScreen(ListScreen, screen="search", heading="Searching registries"):
         typed = _typed(text, hits) if self.registry == DEFAULT_DOMAIN else ()
         self.list.fill([*hits, *typed], note, cursor=0)
         self.show_facts()
+        self.ask_limit()
 
     def report(self, problem: Problem) -> None:
         """Shows why there are no results; what was typed may be a repository all the same."""
@@ -214,7 +224,7 @@ class SearchScreen(ListScreen, screen="search", heading="Searching registries"):
             facts.append(Fact("About", one_line(hit.description)))
         if hit.official:
             facts.append(Fact("Official", "one of Docker's own selection", "added"))
-        return facts
+        return [*facts, *self.limit_facts()]
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         message.stop()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from layerscope.oci.reference import DEFAULT_DOMAIN, Reference, is_reference, parse_reference
+from layerscope.oci.reference import Reference, is_reference, parse_reference
 from layerscope.text import docker_age, short_id, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.choice import ChoiceScreen
-from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
+from layerscope.tui.dialogs.list_screen import list_keys
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
@@ -19,15 +19,14 @@ from layerscope.tui.rows.columns import Cell, Column, created_column, size_colum
 from layerscope.tui.rows.facts import Fact
 from layerscope.tui.rows.filtered import FilteredList
 from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.search.limited import LimitedScreen
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
     from layerscope.images.registry.tags import Tag, TagList
-    from layerscope.oci.distribution import PullLimit
 
 _PAGE = 50  # Tags that are requested at once.
-_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class TagRows(FilteredList[_Row], screen="tags", heading="Tags of a repository")
         return "This is not an image." if self.item.tag.artifact else ""
 
 
-class TagsScreen(ListScreen, screen="tags", heading="Tags of a repository"):
+class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
     def _no_image(self) -> str:
         return self.rows.no_image()
 
@@ -136,7 +135,6 @@ class TagsScreen(ListScreen, screen="tags", heading="Tags of a repository"):
         self._repository = self._of.repository
         self._from = place
         self._found: TagList | None = None
-        self._limit: PullLimit | None = None
         self._local: list[str] = []  # Images of the engine from this repository.
         self._refused = False
 
@@ -177,14 +175,10 @@ class TagsScreen(ListScreen, screen="tags", heading="Tags of a repository"):
 
     def _show(self, found: TagList) -> None:
         self.title_bar.set_right("")
-        first, self._found = self._found is None, found
+        self._found = found
         self.list.set_placeholder(("The repository has no tags.", "text"))
         self._fill()
-        if first and found.tags and self._of.domain == DEFAULT_DOMAIN:
-            self.work.start(
-                "limit", lambda task: self._ask_limit(found, task), self._show_limit,
-                failed=lambda _: None,
-            )  # fmt: skip
+        self.ask_limit()
 
     def _fill(self) -> None:
         found, now = self._found, time.time()
@@ -236,31 +230,22 @@ class TagsScreen(ListScreen, screen="tags", heading="Tags of a repository"):
         self._local = names
         self._fill()
 
-    def _ask_limit(self, found: TagList, task: Task[None]) -> PullLimit | None:
-        from layerscope.images.registry.tags import pulls_left
-
-        name = f"{self._repository}:{found.tags[0].names[0]}"
-        return pulls_left(name, insecure=self.base_app.insecure, check=task.check)
-
-    def _show_limit(self, limit: PullLimit | None) -> None:
-        self._limit = limit
-        self.show_facts()
-
     def row_facts(self) -> Sequence[Fact]:
-        row, facts = self.rows.item, []
+        row, found = self.rows.item, self._found
+        requests = None if found is None else found.requests
+        limits = self.limit_facts("; opening an image counts as one", requests)
+        facts = []
         if row is not None:
             tag = row.tag
             facts = [Fact("Tags", visible(", ".join(tag.names)), "strong")]
             if tag.digest:
                 facts.append(Fact("Digest", visible(tag.digest)))
+        facts += limits
+        if row is not None:
             if tag.platforms:
                 facts.append(Fact("Platforms", visible(", ".join(tag.platforms))))
             if row.here:
                 facts.append(Fact("Local", "The engine has an image of this name."))
-        if (limit := self._limit) is not None:
-            hours = f" in {limit.seconds // _HOUR} hours" if limit.seconds else ""
-            left = f"{limit.remaining} of {limit.limit}{hours} left; opening an image counts as one"
-            facts.append(Fact("Pulls", left, "text" if limit.remaining > 10 else "warning"))
         return facts
 
     # What can be done with a tag.

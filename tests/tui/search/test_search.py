@@ -17,7 +17,7 @@ from layerscope.tui.transfer.dialog import TransferDialog
 from tests.tui import fakes
 from tests.tui.conftest import Drive, Driven
 from tests.tui.pictures import Picture, Size, sizes
-from tests.tui.registries import NginxEngine, no_logins, serve_hub, tagged
+from tests.tui.registries import LEFT, NginxEngine, limit_pulls, no_logins, serve_hub, tagged
 from tests.unit.images.registry.misbehaving_registry import (
     FakeRegistry,
     Handler,
@@ -145,14 +145,12 @@ async def test_what_has_no_local_image_says_so(drive: Drive, registry: FakeRegis
 async def test_pulls_left_are_shown_before_an_image_is_opened(
     drive: Drive, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layerscope.oci.distribution import PullLimit
-
-    limit = PullLimit(100, 7, 21600)
-    monkeypatch.setattr("layerscope.images.registry.tags.pulls_left", lambda *_, **__: limit)
+    limit_pulls(monkeypatch)
     async with drive(None) as ui:
         await search(ui, "nginx")
+        await ui.until(lambda: LEFT in ui.text)
         await tags(ui)
-        await ui.until(lambda: "7 of 100 in 6 hours left; opening an image counts" in ui.text)
+        await ui.until(lambda: f"{LEFT}; opening an image counts as one" in ui.text)
 
 
 async def test_a_registry_with_a_catalog(drive: Drive, registry: FakeRegistry) -> None:
@@ -238,10 +236,15 @@ def made() -> LayerscopeApp:
 
 
 @sizes((80, 24), (120, 40))
-def test_repositories(picture: Picture, registry: FakeRegistry, size: Size) -> None:
+def test_repositories(
+    picture: Picture, registry: FakeRegistry, size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_pulls(monkeypatch)
+
     async def before(ui: Driven) -> None:
         await ui.until(lambda: "debian" in ui.text)
         await search(ui, "nginx")
+        await ui.until(lambda: LEFT in ui.text)
 
     picture(made(), size, before)
 
@@ -250,11 +253,13 @@ def test_repositories(picture: Picture, registry: FakeRegistry, size: Size) -> N
 def test_tags(
     picture: Picture, registry: FakeRegistry, size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    limit_pulls(monkeypatch)
     monkeypatch.setattr("layerscope.tui.search.tags.time.time", lambda: fakes.NOW)
 
     async def before(ui: Driven) -> None:
         await ui.until(lambda: "debian" in ui.text)
         await search(ui, "nginx")
         await tags(ui)
+        await ui.until(lambda: LEFT in ui.text)
 
     picture(made(), size, before)

@@ -15,7 +15,7 @@ from layerscope.errors import LoginError, RegistryError
 from layerscope.images.image import Layer
 from layerscope.images.registry.pull_estimate import PullEstimate
 from layerscope.jobs.job import Job
-from layerscope.oci.distribution import PullLimit
+from layerscope.oci.distribution import RateLimit
 from layerscope.oci.platform import Platform
 from layerscope.transfer.preview import PullPreview, PushPreview
 from layerscope.tui.app import LayerscopeApp
@@ -192,7 +192,7 @@ def pull_preview(**more: Any) -> PullPreview:
         "layers": layers,
         "estimate": estimate,
         "up_to_date": False,
-        "limit": PullLimit(100, 76, 21600),
+        "limit": RateLimit(100, 76, 21600),
     }
     return PullPreview(**{**values, **more})
 

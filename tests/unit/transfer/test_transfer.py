@@ -14,7 +14,7 @@ from layerscope.engines.transfers import refusal
 from layerscope.errors import EngineError
 from layerscope.images.archives.writing import Blob, PackedImage
 from layerscope.images.progress import Progress
-from layerscope.oci.distribution import PullLimit, pull_limit
+from layerscope.oci.distribution import RateLimit, pull_limit
 from layerscope.oci.manifest import describe
 from layerscope.oci.reference import parse_reference
 from layerscope.records import convert
@@ -269,6 +269,6 @@ def test_what_was_loaded_is_named() -> None:
 
 def test_the_limit_of_pulls() -> None:
     headers = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600"}
-    assert pull_limit(headers) == PullLimit(100, 76, 21600)
+    assert pull_limit(headers) == RateLimit(100, 76, 21600)
     assert pull_limit({"ratelimit-limit": "many"}) is None
     assert pull_limit({}) is None

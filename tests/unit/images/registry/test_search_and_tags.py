@@ -13,8 +13,8 @@ from layerscope.errors import LayerscopeError, NotFoundError, RegistryError
 from layerscope.images.registry import hub
 from layerscope.images.registry.search import Hit, search, split_term
 from layerscope.images.registry.tags import Tag, list_tags, pulls_left
-from layerscope.oci.distribution import PullLimit, next_page, wait_of
-from layerscope.reports.registry_report import hits_text, tags_text
+from layerscope.oci.distribution import RateLimit, next_page, wait_of
+from layerscope.reports.registry_report import hits_text, tags_document, tags_text
 from tests.unit.images.registry.misbehaving_registry import (
     FakeRegistry,
     Handler,
@@ -230,14 +230,48 @@ def test_private_repositories_of_docker_hub_cost_no_pulls(
     assert {each.method for each in docker_hub.asked if "manifests" in each.path} == {"HEAD"}
 
 
-def test_pulls_left_are_asked_without_a_pull(registry: FakeRegistry) -> None:
+def test_pulls_left_are_asked_without_a_pull(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "layerscope.images.registry.tags.RegistryClient", lambda *_, **__: registry.client()
+    )
     limited = answer(200, ratelimit_limit="100;w=21600", ratelimit_remaining="76;w=21600")
-    registry.when("HEAD .*/manifests/1", limited)
-    name = f"{registry.address}/app:1"
-    assert pulls_left(name) == PullLimit(100, 76, 21600)
-    assert [each.method for each in registry.asked if "manifests" in each.path] == ["HEAD"]
-    registry.when("HEAD .*/manifests/1", answer(429))
-    assert pulls_left(name) is None
+    registry.when("HEAD .*/manifests/latest", limited)
+    assert pulls_left("docker.io") == RateLimit(100, 76, 21600)
+    assert [each.method for each in registry.asked] == ["HEAD"]
+    registry.when("HEAD .*/manifests/latest", answer(429))
+    assert pulls_left("docker.io") is None
+    del registry.asked[:]
+    # No other registry is known to say so.
+    assert pulls_left(registry.address) is None
+    assert registry.asked == []
+
+
+@pytest.mark.parametrize(
+    ("remaining", "says"), [("180", False), ("19", False), ("18", True), ("0", True), ("x", False)]
+)
+def test_requests_left_are_shown_when_they_run_out(
+    docker_hub: FakeRegistry, remaining: str, says: bool
+) -> None:
+    tag = hub_tag("12", "2026-01-02T03:04:05.6Z", "sha256:aa", "linux/amd64")
+    limits = {
+        "X_RateLimit_Limit": "180",
+        "X_RateLimit_Remaining": remaining,
+        "X_RateLimit_Reset": str(int(time.time()) + 3600),
+    }
+    docker_hub.when(
+        "library/repositories/debian/tags",
+        answer(200, json.dumps({"count": 1, "results": [tag]}).encode(), **limits),
+    )
+    found = list_tags("debian")
+    pulls, requests = list(tags_text(found, RateLimit(100, 76, 21600)))[2:] + ([] if says else [""])
+    assert pulls == "The registry allows 76 more of 100 pulls in 6 hours."
+    assert requests.startswith(
+        f"The registry allows {remaining} more of 180 requests in the next 3" if says else ""
+    )
+    known = tags_document(found)["request_limit"]
+    assert (known and known["remaining"]) == (None if remaining == "x" else int(remaining))
 
 
 # --- search ---
