@@ -31,6 +31,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 #: What a file system reports that has no hard links.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
+_STRIDE = 32 << 20  # Bytes of a large file that go to the disk together.
+
 _PART = re.compile(r"\.layerscope-[0-9a-f]{12}\.part")  # The name of an incomplete file.
 _FOLDERS = "layerscope-tmp-"  # How the names of temporary folders begin.
 _TEMPORARY = re.compile(_FOLDERS + "[a-z0-9_]{8}")
@@ -162,6 +164,28 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+class WriteBehind:
+    """Writes a large file so that its bytes go to the disk while more of them come.
+
+    They do not stay in the system's cache, which would fill up: the program would stop until the
+    disk has caught up, and other programs would lose what they had there. Small files stay.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size = 0  # How many bytes were written.
+        self._begun = 0
+
+    def write(self, data: bytes | bytearray) -> None:
+        write_all(self._fd, data)
+        self.size += len(data)
+        if self.size - self._begun >= _STRIDE and hasattr(os, "posix_fadvise"):
+            self._begun = self.size
+            # Begins to write what is new, and lets go of what is on the disk.
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._fd, 0, self.size, os.POSIX_FADV_DONTNEED)
 
 
 def _open_part(folder: int, mode: int) -> tuple[int, bytes]:

@@ -46,6 +46,22 @@ def test_a_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
+def test_a_large_file_goes_to_the_disk_while_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(writing, "_STRIDE", 100)
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, end, _: sent.append(end - start))
+    data = os.urandom(333)
+    with whole_file(tmp_path / "f") as fd:
+        behind = writing.WriteBehind(fd)
+        for start in range(0, 333, 30):
+            behind.write(data[start : start + 30])
+    assert (tmp_path / "f").read_bytes() == data
+    assert behind.size == 333
+    assert sent == [120, 240]
+
+
 @pytest.mark.usefixtures("way")
 def test_nothing_is_replaced_unless_that_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self
@@ -13,9 +14,11 @@ from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.image import missing_text
 from layerscope.images.progress import Progress
 from layerscope.images.reader import LayerTars
+from layerscope.oci.byte_source import Stream, TruncatedError
 from layerscope.oci.config import ConfigError, parse_config
 from layerscope.oci.manifest import OCI_LAYERS, Descriptor
 from layerscope.oci.reference import Reference
+from layerscope.oci.tar_header import TarError
 from layerscope.records import go_json
 from layerscope.text import visible
 
@@ -59,10 +62,27 @@ class Importer:
         return True
 
     def add_layer(self, read: Read, wanted: Sequence[str] | set[str]) -> str:
-        """Adds an uncompressed layer if its diff_id is wanted; returns that."""
-        diff_id, size = self._lease.add(read, wanted)
+        """Adds an uncompressed layer if its diff_id is wanted; returns that.
+
+        Its changeset is cached, as its bytes pass by: the first look at the image needs no more.
+        """
+        # Not at the top, with numpy: most that imports this module adds no layer.
+        from layerscope.filesystem.tar_changeset import read_changeset
+        from layerscope.images.cache.changesets import ChangesetCache
+
+        changeset = None
+
+        def look(read: Read) -> None:
+            nonlocal changeset
+            # What is wrong with a tar is reported when its image is opened.
+            with suppress(TarError, TruncatedError):
+                changeset = read_changeset(Stream(read))
+
+        diff_id, size = self._lease.add(read, wanted, look)
         if diff_id in wanted:
             self.sizes[diff_id] = size
+            if changeset is not None:
+                ChangesetCache().put(diff_id, changeset)
         return diff_id
 
     def finish(

@@ -48,7 +48,7 @@ from layerscope.oci.manifest import (
     parse_descriptor,
 )
 from layerscope.text import visible
-from layerscope.writing import failure, new_file, write_all
+from layerscope.writing import WriteBehind, failure, new_file, write_all
 
 _LAYOUT, _VERSION = "oci-layout", b'{"imageLayoutVersion":"1.0.0"}'
 _BLOBS, _LEASES = "blobs/sha256", "leases"
@@ -277,20 +277,35 @@ class Lease:
             except FileNotFoundError:
                 return None
 
-    def add(self, read: Read, wanted: Container[str] | None = None) -> tuple[str, int]:
+    def add(
+        self,
+        read: Read,
+        wanted: Container[str] | None = None,
+        look: Callable[[Read], object] = bool,
+    ) -> tuple[str, int]:
         """Adds a blob, unless its digest is not `wanted`; returns its digest and size.
+
+        `look` may read bytes before they are added, as many as it likes.
 
         Raises LayerscopeError if it cannot be written; nothing of it is left then.
         """
         store = self._store
-        digest, size = hashlib.sha256(), 0
+        digest = hashlib.sha256()
         with store.translated():
             blobs = os.open(store.folder / _BLOBS, _FOLDER)
         with opened(blobs), store.translated(), new_file(blobs, 0o644) as file:
-            while piece := read(_PIECE):
+            behind = WriteBehind(file.fd)
+
+            def take(size: int) -> bytes:
+                piece = read(size)
                 digest.update(piece)
-                write_all(file.fd, piece)
-                size += len(piece)
+                behind.write(piece)
+                return piece
+
+            look(take)
+            while take(_PIECE):
+                pass
+            size = behind.size
             name = f"sha256:{digest.hexdigest()}"
             if (wanted is None or name in wanted) and self.claim(name) != size:
                 file.give_name(digest.hexdigest().encode(), replace=True, durable=True)

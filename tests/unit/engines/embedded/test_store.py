@@ -13,7 +13,14 @@ import pytest
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
-from layerscope.errors import EngineError, LayerscopeError, NotFoundError, PlatformMissingError
+from layerscope.errors import (
+    BadInputError,
+    EngineError,
+    LayerscopeError,
+    NotFoundError,
+    PlatformMissingError,
+)
+from layerscope.filesystem.changeset_file import dump_changeset
 from layerscope.images.cache.changesets import ChangesetCache
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
@@ -92,6 +99,27 @@ def test_layers_are_found_in_the_cache_by_diff_id(engine: EmbeddedEngine, tmp_pa
     for index, data in enumerate(LAYERS[1]):
         assert reader.cache_key(index) == diff_id(data)
         assert cache.has(diff_id(data))
+
+
+def test_layers_are_cached_as_they_come_in(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    add(engine.store, archives(tmp_path)[1], "b:1")
+    cached = [ChangesetCache().get(diff_id(data)) for data in LAYERS[1]]
+    read = load(open_image("embedded:b:1"), Progress()).stack.changesets
+    for one, other in zip(cached, read, strict=True):
+        assert one is not None
+        assert dump_changeset(one) == dump_changeset(other)
+
+
+@pytest.mark.parametrize("data", [b"no tar" * 1000, LAYERS[0][0][:700]])
+def test_a_layer_that_cannot_be_read_comes_in_and_is_reported_when_it_is_opened(
+    engine: EmbeddedEngine, tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "image.tar").write_bytes(saved(BASE, data))
+    add(engine.store, tmp_path / "image.tar", "a:1")
+    assert engine.store.blob(diff_id(data)).read_bytes() == data
+    assert not ChangesetCache().has(diff_id(data))
+    with pytest.raises(BadInputError, match=diff_id(data)):
+        load(open_image("embedded:a:1"), Progress(), cache=ChangesetCache())
 
 
 @pytest.mark.parametrize("named", [True, False])
