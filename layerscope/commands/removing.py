@@ -35,7 +35,7 @@ def rm(arguments: argparse.Namespace) -> int:
         holdings = without(holdings_of(engine), containers)
         images = [name for name in arguments.images if not name.startswith(mark)]
         found = plan(holdings, find_images(holdings, images))
-        return with_containers(found, containers, rough=holdings.rough)
+        return with_containers(holdings, found, containers)
 
     check_may_ask(arguments, "Removing images")
     plan = _carried_out(arguments, planned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 
 from layerscope.engines.docker import texts, with_algorithm
 from layerscope.engines.engine import ContainerSummary, Engine
@@ -20,6 +20,7 @@ from layerscope.images.reclaim import (
     Plan,
     top_sizes,
 )
+from layerscope.images.stores.containerd_garbage import References, references
 from layerscope.images.stores.folder_layer import FolderLayer
 from layerscope.images.stores.overlay2 import GraphStore, chain_ids
 from layerscope.images.stores.podman import PodmanStore
@@ -67,7 +68,37 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
     measure = _Measure(engine, images, whole)
     steps = steps if cache else ()
     rough = engine.keeps_blobs and not engine.own_store
-    return Holdings(images, measure, hidden, stopped, steps, rough, engine.freed_by)
+    exact = _Garbage(engine).freed if rough else partial(_freed_here, engine)
+    return Holdings(images, measure, hidden, stopped, steps, rough, exact)
+
+
+def _freed_here(engine: Engine, plan: Plan) -> int | None:
+    """What a plan frees in our own store; None if it is another engine's."""
+    freed = engine.freed_by({image.id for image in plan.removed})
+    return None if freed is None else freed + sum(each.size or 0 for each in plan.others)
+
+
+class _Garbage:
+    """What plans free in the data folder of a Docker that has its images in containerd."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @cached_property
+    def _known(self) -> Sequence[References]:
+        found = []
+        with suppress(NoFastWay, LayerscopeError), closing(LocalStore(self._engine)) as local:
+            for store in local.containerds():
+                with closing(store):
+                    found.append(references(store))
+        return found
+
+    def freed(self, plan: Plan) -> int | None:
+        # Containers, and entries of the build cache, are leases of containerd.
+        leases = {each.id: each.size or 0 for each in plan.others}
+        images = {image.id for image in plan.removed}
+        answers = (each.freed(images, leases) for each in self._known)
+        return next((answer for answer in answers if answer is not None), None)
 
 
 class _Measure:

@@ -61,9 +61,7 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
         found.obstacles.append(Obstacle(", ".join(image.tags), (), names))
     if request.cache and not request.labels:
         found.cache = _removable(holdings.cache, request.before)
-    for step in found.cache:
-        found.freed += Bounds(step.size, None if holdings.rough else step.size)
-    return with_containers(found, containers, rough=holdings.rough)
+    return with_containers(holdings, found, containers)
 
 
 def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings:
@@ -78,13 +76,13 @@ def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings
     return replace(holdings, images=images)
 
 
-def with_containers(
-    found: Plan, containers: Sequence[HeldContainer], *, rough: bool = False
-) -> Plan:
-    """A plan that removes containers, too."""
+def with_containers(holdings: Holdings, found: Plan, containers: Sequence[HeldContainer]) -> Plan:
+    """A plan that removes containers, too; what it frees with all that is in it."""
     found.containers = list(containers)
-    for each in containers:
-        found.freed += Bounds(each.size or 0, None if rough else each.size)
+    for each in found.others:
+        found.freed += Bounds(each.size or 0, None if holdings.rough else each.size)
+    if (exact := holdings.exact(found)) is not None:
+        found.freed = Bounds(exact, exact)
     return found
 
 

@@ -7,7 +7,7 @@ it. A layer is removed with the last image that has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -106,6 +106,10 @@ class Plan:
         return not (self.removed or self.untagged or self.containers or self.cache)
 
     @property
+    def others(self) -> Sequence[HeldContainer | CachedStep]:
+        return [*self.containers, *self.cache]
+
+    @property
     def families(self) -> list[tuple[Held, list[Held]]]:
         """The removed images that were asked for, each with the untagged ones below it.
 
@@ -144,8 +148,8 @@ class Holdings:
             found.setdefault(image.parent, set()).add(image.id)
         return found
 
-    #: Returns exactly what removing images frees, by their ids; None if only `measure` knows.
-    exact: Callable[[Collection[str]], int | None] = lambda _: None
+    #: Returns exactly what a plan frees; None if only `measure` knows.
+    exact: Callable[[Plan], int | None] = lambda _: None
 
 
 def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
@@ -180,7 +184,10 @@ def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
         (holdings.images[identifier] for identifier in going),
         key=lambda image: (-_depth(holdings.images, image), -image.created, image.id),
     )
-    result.layers, result.freed = _freed(holdings, result.removed, going)
+    fresh = _fresh(holdings, result.removed, going)
+    result.layers = tuple(layer for layers in fresh.values() for layer in layers)
+    exact = holdings.exact(result)
+    result.freed = _freed(holdings, fresh) if exact is None else Bounds(exact, exact)
     return result
 
 
@@ -213,35 +220,26 @@ def _depth(images: Mapping[str, Held], image: Held) -> int:
     return depth
 
 
-def _freed(
-    holdings: Holdings, removed: Sequence[Held], going: set[str]
-) -> tuple[tuple[str, ...], Bounds]:
+def _fresh(holdings: Holdings, removed: Sequence[Held], going: set[str]) -> dict[str, list[str]]:
+    """The layers that go with each image, apart from those that go with one before it."""
     kept = {
         layer
         for image in holdings.images.values()
         if image.id not in going
         for layer in image.layers
     }
-    counted: set[str] = set()
-    layers: list[str] = []
-    least, most = 0, 0
-    bounded = True
+    found = {}
     for image in removed:
-        # By chain_id, what images share is a run of layers from the base.
-        fresh = [layer for layer in image.layers if layer not in kept and layer not in counted]
-        counted.update(fresh)
-        layers += fresh
-        if fresh:
-            size = holdings.measure(image.id, len(fresh))
-            least += size.least
-            bounded = bounded and size.most is not None
-            most += size.most or 0
-    exact = holdings.exact(going)
-    if exact is not None:
-        return tuple(layers), Bounds(exact, exact)
-    if holdings.hidden_users and layers:
-        return tuple(layers), Bounds(0, most) if bounded else Bounds(0, None)
-    return tuple(layers), Bounds(least, most if bounded else None)
+        found[image.id] = [layer for layer in image.layers if layer not in kept]
+        kept.update(image.layers)
+    return found
+
+
+def _freed(holdings: Holdings, fresh: Mapping[str, Sequence[str]]) -> Bounds:
+    # By chain_id, what images share is a run of layers from the base.
+    sizes = (holdings.measure(image, len(layers)) for image, layers in fresh.items() if layers)
+    found = sum(sizes, Bounds(0, 0))
+    return Bounds(0, found.most) if holdings.hidden_users and any(fresh.values()) else found
 
 
 def top_sizes(entries: Sequence[int], layers: int, wanted: int) -> Bounds:

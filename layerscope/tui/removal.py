@@ -58,12 +58,14 @@ class Reclaimer:
 
     def drop(self, container: str) -> Plan:
         """Works out the removal of a container; raises EngineError if it runs."""
-        from layerscope.engines.removal import find_containers
+        from layerscope.engines.removal import find_containers, holdings_of
         from layerscope.images.pruning import with_containers
         from layerscope.images.reclaim import Plan
 
         with self._lock:
-            return with_containers(Plan(), find_containers(self._connector(), [container]))
+            engine = self._connector()
+            found = find_containers(engine, [container])
+            return with_containers(holdings_of(engine), Plan(), found)
 
     def remove(self, plan: Plan) -> int | None:
         """Carries out a plan; returns the bytes that this freed, None if they are not known."""

@@ -31,6 +31,8 @@ T = TypeVar("T")
 METADATA = "io.containerd.metadata.v1.bolt/meta.db"
 _CONTENT = "io.containerd.content.v1.content"
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[a-f0-9]{32,128}")
+#: The namespace of Docker's images, unless it is configured otherwise.
+DOCKER = "moby"
 #: The label in which Docker stores an image's parent.
 _PARENT = b"org.mobyproject.image.parent"
 OVERLAYFS = "io.containerd.snapshotter.v1.overlayfs"
@@ -156,7 +158,7 @@ class ContainerdStore:
 
     def all_images(self) -> list[NamedImage]:
         """The named images of all namespaces; raises BadInputError."""
-        return self._read(METADATA, _images)
+        return self.read(METADATA, _images)
 
     def store(self, images: Sequence[NamedImage]) -> ContentStore:
         return ContentStore(self.root, images)
@@ -166,7 +168,7 @@ class ContainerdStore:
 
         def blobs(root: Bucket) -> int:
             sizes = {}
-            for _, namespace in _namespaces(root):
+            for _, namespace in namespaces(root):
                 content = namespace.bucket(b"content", b"blob")
                 for digest, blob in content.items() if content is not None else ():
                     if isinstance(blob, Bucket):
@@ -180,10 +182,10 @@ class ContainerdStore:
                 uvarint(each.value(b"size")) >> 1 for each in entries if isinstance(each, Bucket)
             )
 
-        total = self._read(METADATA, blobs)
+        total = self.read(METADATA, blobs)
         for snapshotter in SNAPSHOTTERS:
             with contextlib.suppress(DataFolderError):
-                total += self._read(f"{snapshotter}/metadata.db", snapshots)
+                total += self.read(f"{snapshotter}/metadata.db", snapshots)
         return total
 
     def summaries(
@@ -254,9 +256,10 @@ class ContainerdStore:
                 key = snapshot.value(b"parent")
             return found
 
-        return self._read(f"{snapshotter}/metadata.db", find)
+        return self.read(f"{snapshotter}/metadata.db", find)
 
-    def _read(self, path: str, work: Callable[[Bucket], T]) -> T:
+    def read(self, path: str, work: Callable[[Bucket], T]) -> T:
+        """Reads one of the folder's databases; raises BadInputError."""
         problem = ""
         for _ in range(_TRIES):
             try:
@@ -267,18 +270,18 @@ class ContainerdStore:
         raise BadInputError(self.root.name(path), None, problem)
 
 
-def _namespaces(root: Bucket) -> list[tuple[str, Bucket]]:
+def namespaces(root: Bucket) -> list[tuple[str, Bucket]]:
     version = root.bucket(b"v1")
     entries = () if version is None else version.items()
     found = [(decode(key), each) for key, each in entries if isinstance(each, Bucket)]
     # Docker's own first, then that of Kubernetes; a containerd that Docker shares has others too.
-    order = {name: place for place, name in enumerate(("moby", "k8s.io"))}
+    order = {name: place for place, name in enumerate((DOCKER, "k8s.io"))}
     return sorted(found, key=lambda item: order.get(item[0], len(order)))
 
 
 def _images(root: Bucket) -> list[NamedImage]:
     found = []
-    for namespace, bucket in _namespaces(root):
+    for namespace, bucket in namespaces(root):
         images = bucket.bucket(b"images")
         for key, image in images.items() if images is not None else ():
             target = image.bucket(b"target") if isinstance(image, Bucket) else None
