@@ -56,6 +56,7 @@ class Place:
     path: bytes | None = None
     image: Image | None = None  # Another image than the one that is open, where the user is at one.
     engine: str = ""  # The engine that answers, with its version.
+    no_engine: str = "No engine answers."  # Why none does, in a sentence, or "".
     chosen: Names = ()  # The marked images, or the one under the cursor, as ids and names.
     marked: tuple[str, ...] = ()  # The marked images as sources to open.
     source: str = ""  # The image or container under the cursor of a list that has the focus.

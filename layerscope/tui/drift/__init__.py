@@ -17,8 +17,8 @@ def _keyed() -> tuple[type[Keyed], ...]:
 
 
 def _why_not(place: Place) -> str:
-    if place.drifts is None or not place.engine:
-        return "No engine answers."
+    if place.drifts is None or place.no_engine:
+        return place.no_engine
     unnamed = place.marked and not any(name for _, name in place.chosen)
     return "The marked images have no name that a registry may know." if unnamed else ""
 

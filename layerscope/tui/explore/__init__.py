@@ -66,8 +66,8 @@ def _why_no_shell(place: Place) -> str:
     source, session = _shell_source(place), place.session
     if source and _in_store(place):
         return ""
-    if not place.engine:
-        return "A shell needs an engine, and none answers."
+    if place.no_engine:
+        return f"A shell needs an engine. {place.no_engine}"
     if not source:
         return "No image is open." if session is None else "The image is not known yet."
     # Not before there is an engine: the first paint comes first.

@@ -132,7 +132,7 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             each.id: self._sizes[each.id] for each in containers if each.id in self._sizes
         }
         self._sizes |= sizes
-        self.set_placeholder(("The engine has no containers.", "text"))
+        self.answered(("The engine has no containers.", "text"))
         self.set_time(now)
 
     def set_time(self, now: float) -> None:

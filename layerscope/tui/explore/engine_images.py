@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from layerscope.errors import LayerscopeError
 from layerscope.text import visible
 from layerscope.tui.explore.container_list import ContainerList
+from layerscope.tui.explore.engine_list import UNANSWERED
 from layerscope.tui.explore.image_list import ImageList
 from layerscope.tui.removal import Reclaimer
 from layerscope.tui.session import Connector
@@ -90,6 +91,13 @@ class EngineImages:
     def __post_init__(self) -> None:
         self.reclaimer = Reclaimer(self._connector)  # Works out what removing images would free.
 
+    @property
+    def absence(self) -> str:
+        """Why there is no engine to ask, in a sentence, or ""."""
+        if self.name:
+            return ""
+        return UNANSWERED if self._problem is None else "No engine answers."
+
     # Images.
 
     def switch(self) -> None:
@@ -100,7 +108,7 @@ class EngineImages:
         self._images.set_listed((), self._clock(), None)
         self._containers.set_listed((), self._clock())
         for pane in (self._images, self._containers):
-            pane.set_placeholder(("Looking for an engine…", "muted"))
+            pane.await_engine()
         self.list()
 
     def list(self) -> None:
@@ -116,10 +124,10 @@ class EngineImages:
             if not task.running or task.left:
                 return
             if self._images.total:
-                self._say("The engine has not answered yet. It may hang.")
+                self._say(f"{UNANSWERED} It may hang.")
             elif self._problem is None:
                 self._images.set_placeholder(
-                    ("The engine has not answered yet.", "warning"),
+                    (UNANSWERED, "warning"),
                     ("It may hang. You can wait, or press o to open something else.", "muted"),
                 )
 

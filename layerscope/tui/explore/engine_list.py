@@ -11,6 +11,7 @@ from layerscope.tui.rows.columns import ColumnList
 from layerscope.tui.rows.format import plural
 
 T = TypeVar("T")
+UNANSWERED = "The engine has not answered yet."
 
 
 class EngineList(ColumnList[T]):
@@ -19,6 +20,20 @@ class EngineList(ColumnList[T]):
     def __init__(self, name: str, sorted_by: str) -> None:
         super().__init__(name, self.HEADING, sorted_by=sorted_by)
         self.needle = ""  # The filter as it was typed.
+        self.awaited = False  # Whether the engine has yet to say what there is.
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
+        reason = super().why_not(action, parameters)
+        return UNANSWERED if reason and self.awaited else reason
+
+    def await_engine(self) -> None:
+        self.awaited = True
+        self.set_placeholder(("Looking for an engine…", "muted"))
+
+    def answered(self, *instead: tuple[str, str]) -> None:
+        """Sets what to show if there is nothing, as lines and their styles."""
+        self.awaited = False
+        self.set_placeholder(*instead)
 
     # What subclasses define.
 

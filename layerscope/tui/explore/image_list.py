@@ -239,13 +239,13 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
     ) -> None:
         self._own = False
-        self.set_placeholder(*self._without_images(problem))
+        self.answered(*self._without_images(problem))
         self._show_listed(images, now)
 
     def set_stored(self, images: Sequence[ImageSummary], now: float, notice: str) -> None:
         """Shows the images of our own store; `notice` says why that one."""
         self._own = True
-        self.set_placeholder(*self._empty_store(notice))
+        self.answered(*self._empty_store(notice))
         self._show_listed(images, now)
 
     def _show_listed(self, images: Sequence[ImageSummary], now: float) -> None:

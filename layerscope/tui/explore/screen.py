@@ -17,7 +17,7 @@ from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.drifts import Drifts
 from layerscope.tui.explore.engine_images import EngineImages, Measurer
-from layerscope.tui.explore.engine_list import EngineList
+from layerscope.tui.explore.engine_list import UNANSWERED, EngineList
 from layerscope.tui.explore.explorer import ExplorerSpot
 from layerscope.tui.explore.failures import Failures
 from layerscope.tui.explore.live_container import PERIOD, LiveContainer
@@ -245,7 +245,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     def on_mount(self) -> None:
         """Shows the first picture; the work begins when it is on the screen."""
         for pane in (self.images, self.containers):
-            pane.set_placeholder(("Looking for an engine…", "muted"))
+            pane.await_engine()
         if self._source is not None:
             self.explorer.begin(self._source)
             self.title_bar.set_image(visible(self._source), "")
@@ -535,11 +535,14 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         return "" if pane is self.images and self.images.at_open else pane.source
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
-        if action != "visit" or not self._row_source:
-            return super().why_not(action, parameters)
-        destination = self.base_app.destinations[str(parameters[0])]
-        # What has to be read is opened first.
-        return "" if destination.reads else super().why_not(action, parameters)
+        pane = self.pane
+        if action == "visit" and self._row_source:
+            # What has to be read is opened first.
+            if self.base_app.destinations[str(parameters[0])].reads:
+                return ""
+        reason = super().why_not(action, parameters)
+        awaited = isinstance(pane, EngineList) and pane.awaited and action != "back"
+        return UNANSWERED if reason and awaited else reason
 
     def visit(self, name: str, place: Place) -> None:
         if (source := self._row_source) and self.base_app.destinations[name].reads:
@@ -573,6 +576,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             reclaimer=self.engine.reclaimer,
             text=lambda: pane.row_text,
             engine=self.engine.name,
+            no_engine=self.engine.absence,
             pane=self.pane.id or "",
             cache=self._cache,
             go=self.go_to,

@@ -51,7 +51,7 @@ def _untag(app: App[Any], place: Place) -> None:
 
 
 def _no_engine(place: Place) -> str:
-    return "" if place.engine and place.reclaimer else "No engine answers."
+    return place.no_engine
 
 
 #: What can be pruned: the letter, what it is, more about it, and the request.

@@ -306,3 +306,21 @@ async def test_a_store_of_our_own_with_images_says_once_why_it_is_shown(drive: D
         await ui.until(lambda: _Store.notice in ui.text)
         assert "hello" in ui.text
         assert "The embedded store" in ui.text
+
+
+async def test_keys_before_the_engine_has_answered_say_so(drive: Drive) -> None:
+    free = threading.Event()
+
+    class Slow(fakes.FakeEngine):
+        def images(self, *, sizes: bool = False) -> list[ImageSummary]:
+            free.wait(600)
+            return super().images(sizes=sizes)
+
+    async with drive(None, engine=Slow(), wait=False) as ui:
+        await ui.until(lambda: "Looking for an engine" in ui.text)
+        for key in ("enter", "space", "D", "w", "slash", "s", "c", "v", "B", "W", "x"):
+            await ui.press(key)
+            await ui.rest()
+            assert (key, ui.message) == (key, "The engine has not answered yet.")
+        free.set()
+        await ui.until(lambda: "5 images" in ui.text)

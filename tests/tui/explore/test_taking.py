@@ -167,7 +167,7 @@ async def test_without_an_engine_a_shell_says_why_not(
 ) -> None:
     async with drive(engine=fakes.NO_ENGINE) as ui:
         await ui.press("x")
-        assert "A shell needs an engine, and none answers." in ui.message
+        assert "A shell needs an engine. No engine answers." in ui.message
     reader = real_images.opened(tmp_path / "image", LAYERS)
     async with drive(reader=reader) as ui:
         await ui.press("x")
