@@ -150,7 +150,10 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, arguments: str) -> str:
         name = arguments.partition(" ")[0].partition("=")[0]
         if not name.startswith("-"):
-            return f"{self.prog} does not take {arguments}"
+            text = f"{self.prog} does not take {arguments}"
+            if "-o" in self._option_string_actions and " " not in arguments:
+                raise UsageError(f"{visible(text)}.", f"Did you mean -o {visible(arguments)}?")
+            return text
         import difflib
 
         text = f"{self.prog} has no option {name}"

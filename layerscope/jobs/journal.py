@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,23 @@ def last_event(path: Path) -> Event | None:
     return None
 
 
-def why_failed(job: Job) -> str:
-    """Why a job that has ended has no result, whole, as it was recorded.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    #: Why it has no result, whole, as it was recorded; empty if it has one, or if its state says
+    #: it all.
+    why: str
+    seconds: float | None  # How long its work took; None if that is not known.
 
-    Empty if it has one, or if its state says it all.
-    """
+
+def ending(job: Job) -> Ending:
+    """How a job has ended."""
     event = last_event(job.journal) or {}
     text = event.get("text") if event.get("event") == "failed" else None
     why = text if isinstance(text, str) and text else job.reason
-    return "" if why == _CANCELLED else why
+    seconds = event.get("seconds") if event.get("event") in ENDS else None
+    if not isinstance(seconds, int | float):
+        seconds = None if job.ended is None else max(0.0, job.ended - job.started)
+    return Ending("" if why == _CANCELLED else why, seconds)
 
 
 def follow(job: Job) -> Iterator[Event]:

@@ -122,6 +122,10 @@ _RUN = re.compile(
     r"|(?:powershell|pwsh)(?:\.exe)? -\w+|cmd(?:\.exe)? /S /C) ",
     re.IGNORECASE,
 )
+_GO_LIST = re.compile(
+    r'(?:CMD|ENTRYPOINT|SHELL|VOLUME) \["(?:[^"\\]|\\.)*"(?: "(?:[^"\\]|\\.)*")+\]', re.S
+)
+_STRING = re.compile(r'("(?:[^"\\]|\\.)*") ', re.S)
 _OWN_SHELL = r"(?:\|\d+ (?:.*? )?)?{} (?P<command>.*)$"
 
 
@@ -164,11 +168,16 @@ def instruction(created_by: str, shell: str = "") -> str:
     if shell and text.startswith(f"{shell} #(nop)"):
         text = text.removeprefix(f"{shell} ")
     if _NOP.match(text):
-        return _NOP.sub("", text, count=1).strip()
+        return _with_commas(_NOP.sub("", text, count=1).strip())
     had_run = text.startswith("RUN ")
     body = text.removeprefix("RUN ")
     known = re.match(_OWN_SHELL.format(re.escape(shell)), body, re.S) if shell else None
     known = known or _SHELL.match(body)
     if known is not None:
         return "RUN " + known["command"].strip()
-    return f"RUN {text}" if _RUN.match(text) and not had_run else text
+    return f"RUN {text}" if _RUN.match(text) and not had_run else _with_commas(text)
+
+
+def _with_commas(text: str) -> str:
+    """A list of strings as in a Dockerfile: Go prints it without commas."""
+    return _STRING.sub(r"\1, ", text) if _GO_LIST.fullmatch(text) else text

@@ -37,7 +37,7 @@ def containers_text(
     containers: Sequence[ContainerSummary], now: float | None = None
 ) -> Iterator[str]:
     now = time.time() if now is None else now
-    rows = [("NAME", "IMAGE", "STATE", "CREATED", "SIZE", "CONTAINER ID")]
+    rows = [("NAME", "IMAGE", "STATE", "CREATED", "WRITTEN", "CONTAINER ID")]
     rows += [
         (
             visible(container.name),

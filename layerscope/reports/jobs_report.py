@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from layerscope.jobs.job import Job, State
-from layerscope.jobs.journal import why_failed
+from layerscope.jobs.journal import Ending, ending
 from layerscope.reports.color import BOLD, GREEN, RED, YELLOW, painted
 from layerscope.text import docker_age, one_line, rfc3339
 
@@ -27,7 +27,7 @@ def jobs_document(jobs: Sequence[Job]) -> dict[str, Any]:
                 "started": rfc3339(job.started, fraction=True),
                 "ended": None if job.ended is None else rfc3339(job.ended, fraction=True),
                 "exit_code": job.exit_code,
-                "reason": why_failed(job) or None,
+                "reason": ending(job).why or None,
                 "directory": job.directory,
                 "journal": str(job.journal),
             }
@@ -49,12 +49,13 @@ def jobs_text(jobs: Sequence[Job], now: float | None = None) -> Iterator[str]:
     yield painted(_HEADER, BOLD)
     for job in jobs:
         state = job.state
-        end = now if state is State.RUNNING else job.ended
-        took = "" if end is None else f"{max(0.0, end - job.started):.1f}s"
+        running = state is State.RUNNING
+        end = Ending("", max(0.0, now - job.started)) if running else ending(job)
+        took = "" if end.seconds is None else f"{end.seconds:.1f}s"
         shown = painted(f"{state.value:<9}", _COLORS.get(state, ""))
         yield (
             f"{job.id:>4}  {one_line(job.kind):<6}  {shown}  "
             f"{docker_age(job.started, now):<22}  {took:>8}  {one_line(job.title)}"
         )
-        if state is not State.RUNNING and (reason := why_failed(job)):
-            yield f"      {one_line(reason)}"
+        if end.why:
+            yield f"      {one_line(end.why)}"

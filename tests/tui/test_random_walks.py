@@ -69,7 +69,7 @@ MOVES = [
 ]
 ACTIONS = [
     *("space", "enter", "E", "C", "tab", "shift+tab", "1", "2", "3", "4", "z", "t", "n", "N"),
-    *("a", "r", "m", "u", "s", "S", "escape", "ctrl+k", "ctrl+l", "x", "f5"),
+    *("a", "r", "m", "u", "s", "S", "escape", "ctrl+k", "ctrl+l", "0", "V", "f5"),
 ]
 SCREENS = ["question_mark", "ctrl+p", "o", "y", "p", "v", "d", "ctrl+o", "/"]
 bursts = st.one_of(

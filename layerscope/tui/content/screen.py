@@ -106,7 +106,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
         Key("view.find", "slash", "find", "Find", "Find text or bytes", _no_file, "content"),
         *common.match_keys("view", _no_match, "content"),
         Key(
-            "view.hex", "x", "hex", "Hex", "Show bytes in hexadecimal, or text", _no_file, "content"
+            "view.hex", "0", "hex", "Hex", "Show bytes in hexadecimal, or text", _no_file, "content"
         ),
         Key("view.wrap", "w", "wrap", "Wrap", "Wrap long lines, or not", _no_text, "content"),
         Key(
@@ -136,7 +136,15 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
             group="Version",
         ),
         Key("view.follow", "enter", "follow", "Follow", "Follow a symlink", _no_link, "content"),
-        Key("view.save", "s", "save", "Save…", "Save the content to a file", _no_file, "content"),
+        Key(
+            "view.save",
+            "s,ctrl+s",
+            "save",
+            "Save…",
+            "Save the content to a file",
+            _no_file,
+            "content",
+        ),
         Key("view.pager", "p", "pager", "Pager", "Show a copy in $PAGER", _no_file, "content"),
         Key("view.editor", "e", "editor", "Editor", "Show a copy in $EDITOR", _no_file, "content"),
         common.copy_key("view"),

@@ -231,7 +231,7 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
             f"{visible(known.domain)} accepts the login. It can be kept in {visible(plain.name)} "
             "as plain text: everyone who can read that file can use it."
         )
-        answers = [("k", "Keep it there, as plain text"), ("n", "Do not keep it")]
+        answers = [("n", "Do not keep it"), ("k", "Keep it there, as plain text")]
         self.app.push_screen(QuestionScreen(problem, text, answers), take)
 
     def action_log_out(self) -> None:
@@ -246,7 +246,7 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
             if letter == "y":
                 self._log_out(known.domain)
 
-        answers = [("y", "Log out"), ("n", "Stay logged in")]
+        answers = [("n", "Stay logged in"), ("y", "Log out")]
         self.app.push_screen(QuestionScreen(title, text, answers), take)
 
     def _log_out(self, domain: str) -> None:

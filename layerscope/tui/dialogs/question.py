@@ -23,7 +23,10 @@ class QuestionScreen(ChoicesDialog, screen="question", heading="A question"):
     )
 
     def __init__(self, title: str, text: str, answers: Sequence[Answer]) -> None:
-        """Both texts must be safe to show; the details may be empty."""
+        """Both texts must be safe to show; the details may be empty.
+
+        A stray enter takes the first answer, so what loses something is never that.
+        """
         super().__init__(title, text, answers, [letter for letter, _ in answers])
 
     def on_key(self, event: events.Key) -> None:

@@ -52,7 +52,7 @@ class DiffScreen(PromptScreen, screen="diff", heading="Versions and differences"
         *common.match_keys("diff", _not_searched, "diff"),
         Key(
             "diff.side",
-            "x",
+            "V",
             "side",
             "Side by side",
             "Show both texts side by side, or one below the other",
@@ -61,7 +61,7 @@ class DiffScreen(PromptScreen, screen="diff", heading="Versions and differences"
         ),
         Key(
             "diff.whole",
-            "f",
+            "u",
             "whole",
             "All lines",
             "Show all lines, or only those around changes",

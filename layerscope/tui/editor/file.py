@@ -204,7 +204,7 @@ class OpenFile:
         self._asking, self._asked = True, _stamp(file)
         asked = stamp_of(file.path)
         gone = not file.path.exists()
-        answers = [("m", "Keep mine: overwrite the file"), ("l", "Later: continue editing")]
+        answers = [("l", "Later: continue editing"), ("m", "Keep mine: overwrite the file")]
         if not gone:
             answers[1:1] = [
                 ("t", "Take the file's text; undo restores mine"),

@@ -536,10 +536,12 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         pane = self.pane
-        if action == "visit" and self._row_source:
-            # What has to be read is opened first.
-            if self.base_app.destinations[str(parameters[0])].reads:
-                return ""
+        if (
+            action == "visit"
+            and self._row_source
+            and self.base_app.destinations[str(parameters[0])].reads
+        ):
+            return ""  # What has to be read is opened first.
         reason = super().why_not(action, parameters)
         awaited = isinstance(pane, EngineList) and pane.awaited and action != "back"
         return UNANSWERED if reason and awaited else reason

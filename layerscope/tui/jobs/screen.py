@@ -14,7 +14,7 @@ from textual.geometry import Size
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job, State
-from layerscope.jobs.journal import why_failed
+from layerscope.jobs.journal import ending
 from layerscope.jobs.launch import cancel
 from layerscope.text import docker_age, visible
 from layerscope.tui.base_screen import AppModal
@@ -39,6 +39,7 @@ class _Row:
     job: Job
     state: State
     now: float
+    seconds: float | None  # How long it took, or has run.
     why: str = ""  # Why it failed, in one line or more; not safe to show.
 
     @property
@@ -47,8 +48,7 @@ class _Row:
 
 
 def _took(row: _Row) -> Cell:
-    end = row.now if row.state is State.RUNNING else row.job.ended
-    return "" if end is None else duration(max(0.0, end - row.job.started)), "muted"
+    return "" if row.seconds is None else duration(row.seconds), "muted"
 
 
 class JobList(ColumnList[_Row], screen="jobs", heading="Jobs"):
@@ -122,7 +122,10 @@ class _Why(MadeRows, can_focus=False):
 
 def _read(job: Job, now: float) -> _Row:
     state = job.state
-    return _Row(job, state, now, "" if state is State.RUNNING else why_failed(job))
+    if state is State.RUNNING:
+        return _Row(job, state, now, max(0.0, now - job.started))
+    end = ending(job)
+    return _Row(job, state, now, end.seconds, end.why)
 
 
 class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):

@@ -122,7 +122,7 @@ async def test_what_has_no_content_says_why() -> None:
 async def test_an_empty_file() -> None:
     async with looking("empty", [("empty", b"")]) as ui:
         assert "This file is empty." in ui.text
-        await ui.press("x", "G", "j", "w", "x")
+        await ui.press("0", "G", "j", "w", "0")
         assert "This file is empty." in ui.text
 
 
@@ -277,7 +277,7 @@ async def test_going_to_a_place() -> None:
         assert "nowhere is not a line" in ui.message
         await ui.press("colon", "1", "escape")
         assert shown(ui) == before
-        await ui.press("x", "colon")
+        await ui.press("0", "colon")
         await typed(ui, "0x100")
         assert shown(ui)[0].startswith("00000100")
 
@@ -286,17 +286,17 @@ async def test_hexadecimal_and_back_stays_at_the_place() -> None:
     async with looking("lines", [("lines", LINES)], size=(80, 24)) as ui:
         await ui.press("colon")
         await typed(ui, "500")
-        await ui.press("x")
+        await ui.press("0")
         assert "hex" in ui.lines[1]
         offset = LINES.index(b"line 500 ")
         assert shown(ui)[0].startswith(f"{offset // 16 * 16:08x}")
         await ui.press("w")
         assert "This works only in text" in ui.message
-        await ui.press("x")
+        await ui.press("0")
         assert "line 499 of many" in shown(ui)[0] or "line 500 of many" in shown(ui)[0]
     async with looking("b", [("b", b"\x00\x01text\n" * 9)], size=(80, 24)) as ui:
         assert "hex" in ui.lines[1]
-        await ui.press("x")
+        await ui.press("0")
         assert shown(ui)[0].startswith("  1 \\x00\\x01text")
 
 

@@ -52,7 +52,7 @@ LAYERS = [
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "text": ("count", ()),
     "found": ("count", ("slash", "w", "o", "r", "d", "s", "enter", "n")),
-    "hex": ("count", ("x",)),
+    "hex": ("count", ("0",)),
     "binary": ("tool", ()),
     "hostile": ("evil", ()),
     "save": ("count", ("s",)),

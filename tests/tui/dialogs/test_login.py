@@ -105,7 +105,7 @@ async def test_logging_out_says_what_goes_and_asks(
         await ui.until(lambda: f"You are logged in as {USER}" in said(ui))
         await ui.press("ctrl+r")
         await ui.until(lambda: f"This removes the login of {USER}" in said(ui))
-        await ui.press("n")
+        await ui.press("enter")
         ui.at(LoginScreen)
         await ui.press("ctrl+r")
         await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen))

@@ -155,3 +155,26 @@ async def test_a_warning_is_said_until_the_next_key(drive: Drive) -> None:
         assert "config.toml, line 1: nonsense." in ui.message
         await ui.press("j")
         assert "nonsense" not in ui.text
+
+
+def test_a_letter_for_a_screen_means_that_on_every_screen() -> None:
+    labels: dict[str, set[str]] = {}
+    for owner in owners(ROOMS):
+        for key in owner.__dict__.get("KEYS", ()):
+            for pressed in key.keys.split(","):
+                labels.setdefault(pressed, set()).add(key.label.rstrip("…"))
+    meant = {letter: labels[letter] for letter in "xfvDPJFBHO0V"}
+    assert meant == {
+        "x": {"Shell"},
+        "f": {"Find"},
+        "v": {"View"},
+        "D": {"Remove"},
+        "P": {"Packages"},
+        "J": {"Jobs"},
+        "F": {"Search registries", "Other term"},
+        "B": {"Newer images"},
+        "H": {"All engines"},
+        "O": {"Engines"},
+        "0": {"Hex"},
+        "V": {"Side by side"},
+    }

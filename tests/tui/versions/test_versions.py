@@ -137,9 +137,9 @@ async def test_one_version_is_shown_with_its_facts(at: At) -> None:
         assert "+ one version only" in diff
         await ui.press("space")
         assert "This path has only one version." in ui.text
-        await ui.press("x")
+        await ui.press("V")
         assert "There is only one text: there is nothing to put beside it." in ui.text
-        await ui.press("f")
+        await ui.press("u")
         assert "There is only one text: all its lines are shown." in ui.text
 
 
@@ -186,16 +186,16 @@ async def test_side_by_side_by_width_and_by_key(at: At) -> None:
         left, _, right = line.partition("│")
         assert "-     print(len(data)" in left
         assert '+     print(f"' in right
-        await ui.press("x")
+        await ui.press("V")
         assert not view.is_side_by_side
         assert RowKind.BOTH not in {row.kind for row in view._rows}
-        await ui.press("x")
+        await ui.press("V")
         assert view.is_side_by_side
     async with at("app/main.py") as ui:
         await ui.press("j")
         await compared(ui)
         assert not ui.at(VersionsScreen).view.is_side_by_side
-        await ui.press("x")
+        await ui.press("V")
         assert "side by side" in ui.text
 
 
@@ -206,15 +206,15 @@ async def test_all_lines_or_those_around_what_differs(at: At) -> None:
         view = ui.at(VersionsScreen).view
         assert "option_20" not in ui.text
         assert sum(row.kind is RowKind.HUNK for row in view._rows) == 2
-        await ui.press("f")
+        await ui.press("u")
         assert len(view._rows) == 62
-        await ui.press("f")
+        await ui.press("u")
         assert sum(row.kind is RowKind.HUNK for row in view._rows) == 2
 
 
 async def test_changes_are_gone_through(at: At) -> None:
     async with at("etc/app.conf") as ui:
-        await ui.press("j", "j", "tab", "f")
+        await ui.press("j", "j", "tab", "u")
         await compared(ui)
         view = ui.at(VersionsScreen).view
         first, second = view.changes
@@ -236,7 +236,7 @@ async def test_finding(at: At) -> None:
     async with at("etc/app.conf") as ui:
         await ui.press("j", "j", "n")
         assert "Nothing has been searched for" in ui.text
-        await ui.press("f", "/", *"OPTION_30", "enter")
+        await ui.press("u", "/", *"OPTION_30", "enter")
         assert "Nothing matches." in ui.text
         await ui.press("/", *["backspace"] * 9, *"option_3", "enter")
         view = ui.at(VersionsScreen).view
@@ -289,7 +289,7 @@ async def test_wrapped_lines_keep_changes_and_matches(at: At) -> None:
     old = "".join(f"{n} " + "word " * 60 + "\n" for n in range(20))
     layers = [[text("f", old)], [text("f", old.replace("15 word", "15 other"))]]
     async with at("f", layers=layers, size=(80, 24)) as ui:
-        await ui.press("tab", "f", "w", "}")
+        await ui.press("tab", "u", "w", "}")
         view = ui.at(VersionsScreen).view
         assert view.row_count > 60
         assert view.cursor == view.changes[0]
@@ -439,7 +439,7 @@ async def test_a_move_in_a_diff_costs_little(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         ui = Driven(app, pilot)
         await ui.started()
-        for key in ("t", "3", "E", "slash", *"app.conf", "enter", "n", "d", "j", "j", "tab", "f"):
+        for key in ("t", "3", "E", "slash", *"app.conf", "enter", "n", "d", "j", "j", "tab", "u"):
             app.simulate_key(key)
             await ui.rest()
         await settle(app)

@@ -21,7 +21,7 @@ from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.jobs import folder as jobs_folder
 from layerscope.jobs.folder import all_jobs, forget_old, job
 from layerscope.jobs.job import Job, State, read_job
-from layerscope.jobs.journal import Journal, events, follow, why_failed
+from layerscope.jobs.journal import Journal, ending, events, follow
 from layerscope.jobs.launch import cancel, start
 from layerscope.jobs.watch import JobWatch
 from layerscope.reports.jobs_report import jobs_document, jobs_text
@@ -473,7 +473,7 @@ def test_times_in_json_are_rfc_3339() -> None:
         ({"event": "failed", "text": "It is \x1b[31mred.\nTry another."}, 1, "red.\nTry another."),
         ({"event": "failed", "text": "x" * 100_000}, 2, "x" * 100_000),
         ({"event": "failed", "text": "Cancelled."}, 130, ""),
-        ({"event": "finished", "text": "Not this."}, 0, ""),
+        ({"event": "finished", "text": "Not this.", "seconds": 0.4}, 0, ""),
         ({"event": "failed"}, 1, ""),
         (None, 1, ""),
     ],
@@ -490,10 +490,12 @@ def test_why_a_job_failed_is_in_the_list(
     (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
     made = read_job(folder)
     assert made is not None
-    assert why_failed(made).endswith(why)
-    assert bool(why_failed(made)) == bool(why)
+    assert ending(made).why.endswith(why)
+    assert bool(ending(made).why) == bool(why)
     reason = jobs_document([made])["jobs"][0]["reason"]
-    assert reason == (why_failed(made) or None)
+    assert reason == (ending(made).why or None)
     text = "\n".join(jobs_text([made], 3.0))
     assert "\x1b" not in text
+    # As long as its own screen says, without its start and end.
+    assert f" {'0.4s' if code == 0 else '1.0s'}  x" in text
     assert (" ".join(why.split()) in text) if why else len(text.splitlines()) == 2

@@ -38,6 +38,9 @@ DESCRIPTOR = {"mediaType": "application/x", "digest": DIGEST, "size": 5}
         ("ENV A=b", "ENV A=b"),
         ("WORKDIR /app", "WORKDIR /app"),
         ('CMD ["sh"]', 'CMD ["sh"]'),
+        ('CMD ["sleep" "3600"]', 'CMD ["sleep", "3600"]'),
+        ('/bin/sh -c #(nop)  ENTRYPOINT ["a\\" b" "]" ""]', 'ENTRYPOINT ["a\\" b", "]", ""]'),
+        ('CMD ["a", "b"]', 'CMD ["a", "b"]'),
         ("RUN powershell -Command dir # buildkit", "RUN powershell -Command dir"),
         (
             "powershell -Command $ErrorActionPreference = 'Stop'; dir",
