@@ -104,12 +104,12 @@ class PlatformMissingError(NotFoundError):
 
 
 class Cancelled(LayerscopeError):
-    """The user stopped the work."""
+    """The user stopped the work; the hint says what has become of it, where that is not plain."""
 
     exit_code = 130
 
-    def __init__(self) -> None:
-        super().__init__("Cancelled.")
+    def __init__(self, hint: str = "") -> None:
+        super().__init__("Cancelled.", hint)
 
 
 @contextmanager

@@ -204,8 +204,8 @@ class _Events:
 def _attempt(job: Job, work: Work, events: _Events, cancellation: Cancellation) -> int:
     try:
         return work(job, events, cancellation)
-    except Cancelled:
-        return _failed(events, cancellation, "")
+    except Cancelled as error:
+        return _failed(events, cancellation, str(error))
     except Exception as error:
         # Into the file `output`, if the disk takes it; a user sees one sentence.
         with contextlib.suppress(OSError):

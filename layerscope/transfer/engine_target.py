@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.local_layers import local_layers
 from layerscope.engines.transfers import load, loaded, loaded_name
+from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.images.archives.writing import Advance, PackedImage, archive_pieces, named
 from layerscope.images.image import Image
 from layerscope.images.registry.client import Check
@@ -51,9 +53,24 @@ def send(
     engine: DockerEngine, image: PackedImage, advance: Advance, cancellation: Cancellation
 ) -> None:
     """Gives an engine an image to load. Raises LayerscopeError if it does not take it."""
-    pieces = archive_pieces([image], docker=True, advance=advance)
-    stream = cancellation.ask(lambda: load(engine, pieces))
-    cancellation.on_cancel(stream.stop)
-    with closing(stream):
-        loaded(stream.messages(), engine.name)
-    cancellation.check()
+    sent = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield from archive_pieces([image], docker=True, advance=advance)
+        sent.set()
+
+    try:
+        stream = cancellation.ask(lambda: load(engine, pieces()))
+        cancellation.on_cancel(stream.stop)
+        with closing(stream):
+            loaded(stream.messages(), engine.name)
+        cancellation.check()
+    except LayerscopeError:
+        if not cancellation.wanted:
+            raise
+        about = (
+            "has all of the image and may still load it"
+            if sent.is_set()
+            else "keeps no part of the image"
+        )
+        raise Cancelled(f"{engine.name} {about}.") from None

@@ -63,8 +63,9 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
                 from layerscope.transfer.by_engine import transfer_by_engine
 
                 name = transfer_by_engine(request, engine, recorder, cancellation, pulls=pulls)
-    except Cancelled:
-        recorder.failed(f"Cancelled. {about_cut(pulls=pulls, own=own)}")
+    except Cancelled as error:
+        about = "" if request.to_engine else about_cut(pulls=pulls, own=own)
+        recorder.failed(f"Cancelled. {error.hint or about}".rstrip())
         return CANCELLED
     except LayerscopeError as error:
         recorder.failed(str(error))
