@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import quantiles
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,14 +27,16 @@ class Ratio:
 
     value: float  # The one's least time by the other's, since noise only ever adds.
     spread: tuple[float, float]  # The least and the most that a pair of runs gave.
-    middle: float  # The median of what the pairs gave.
+    low: float  # The lower quartile of what the pairs gave.
+    middle: float  # Their median.
     own: float  # The one's least time, in seconds.
     floor: float  # The other's.
 
     @property
     def note(self) -> str:
         """Both in seconds, and what the pairs gave."""
-        return f"{_seconds(self.own)} by {_seconds(self.floor)}, median {self.middle:.2f}×"
+        pairs = f"lower quartile {self.low:.2f}×, median {self.middle:.2f}×"
+        return f"{_seconds(self.own)} by {_seconds(self.floor)}, {pairs}"
 
 
 def _seconds(value: float) -> str:
@@ -156,7 +158,8 @@ def compare_spent(
 def _ratio(pairs: Sequence[tuple[float, float]]) -> Ratio:
     ratios = [one / other for one, other in pairs]
     one, other = (min(times) for times in zip(*pairs, strict=True))
-    return Ratio(one / other, (min(ratios), max(ratios)), median(ratios), one, other)
+    low, middle, _ = quantiles(ratios, n=4, method="inclusive")
+    return Ratio(one / other, (min(ratios), max(ratios)), low, middle, one, other)
 
 
 def peak_memory(arguments: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
