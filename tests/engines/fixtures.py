@@ -16,6 +16,7 @@ from tests.engines.podman_service import Podman
 from tests.engines.registry import Registry
 
 S = TypeVar("S", bound=Service)
+T = TypeVar("T")
 
 ENGINES = (*FLAVOURS, "podman")
 """The names of all engines that tests run on."""
@@ -46,8 +47,8 @@ def new_engine(name: str) -> Engine:
     return service(name, lambda: Podman() if name == "podman" else DockerDaemon(name))
 
 
-def service(name: str, start: Callable[[], S]) -> S:
-    """Start a service of one's own; skip if it cannot be had."""
+def service(name: str, start: Callable[[], T]) -> T:
+    """Start a service of one's own, or make what tests need; skip if it cannot be had."""
     try:
         return start()
     except EngineUnavailable as error:

@@ -79,6 +79,8 @@ class Podman(Engine):
         for name, text in written.items():
             (folder / name).write_text(text)
         (folder / "t").mkdir()
+        # Where DOCKER_CONFIG is set, it wants to find a file there.
+        (folder / "config" / "config.json").write_text("{}")
         env = {
             "PATH": SYSTEM_PATH,
             "HOME": str(folder),

@@ -16,8 +16,6 @@ import pytest
 from layerscope.sandbox.rung import RungName
 from tests.archives import Item, folder, hard_link, symlink, text
 from tests.command import ROOT
-from tests.engines.harness import SYSTEM_PATH, Engine
-from tests.engines.images import busybox_base
 from tests.engines.sandboxes import (
     CASES,
     OVERLAYS,
@@ -27,8 +25,8 @@ from tests.engines.sandboxes import (
     base_items,
     by_path,
     running,
+    sandboxes_in,
     until,
-    user_with_ids,
     users,
     write_image,
 )
@@ -41,13 +39,8 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 
 @pytest.fixture(scope="module")
 def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandboxes]:
-    base = tmp_path_factory.mktemp("sandbox")
-    # Others than root come here too.
-    for above in (base, *base.parents[:3]):
-        if above.stat().st_uid == 0 and above != Path("/tmp"):
-            above.chmod(above.stat().st_mode | 0o711)
-    with user_with_ids():
-        yield Sandboxes(base)
+    with sandboxes_in(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -327,35 +320,3 @@ def test_nothing_is_left_of_what_is_stopped(
         assert sandboxes.ask(user, {**given, "command": ["true"]})["code"] == 0
     assert not list(place.glob("*/run-*"))
     assert str(place) not in Path("/proc/self/mountinfo").read_text()
-
-
-@pytest.mark.parametrize(("user", "rung"), [("0", RungName.CHROOT), ("1000", RungName.PROOT)])
-def test_in_a_container_without_privileges(
-    user: str, rung: RungName, sandboxes: Sandboxes, image: Path, docker_debian: Engine
-) -> None:
-
-    place = sandboxes.base / f"container-{user}"
-    place.mkdir()
-    os.chown(place, int(user), int(user))
-    given = {
-        "folder": str(place / "d"),
-        "image": str(image),
-        "command": ["sh", "-c", "echo made > /made; chown 5:6 /made; cat /data/none"],
-    }
-    # The host's programs, in a container that has the rights that Docker gives by default.
-    shared = ["/usr", "/lib", "/lib64", "/bin", "/tmp", str(ROOT), *sandboxes.paths.split(":")]
-    said = docker_debian.docker(
-        *("run", "--rm", "--user", user, "--network", "host"),
-        *(f"--volume={path}:{path}" for path in dict.fromkeys(shared) if Path(path).exists()),
-        *("--env", f"PYTHONPATH={sandboxes.paths}", "--env", f"HOME={place}"),
-        *("--env", f"PATH={SYSTEM_PATH}", busybox_base(docker_debian), sandboxes.python),
-        *(str(ROOT / "tests/engines/run_sandboxed.py"), json.dumps(given)),
-        check=False,
-    )
-    assert said.returncode == 0, said.stderr
-    answer = json.loads(said.stdout)
-    if rung is RungName.PROOT and "proot is not installed" in answer.get("error", ""):
-        pytest.skip("proot is not installed")
-    assert (answer.get("rung"), answer.get("out")) == (rung, "secret"), answer
-    made = by_path(answer["merged"])["made"]
-    assert made["owner"] == ([5, 6] if rung is RungName.CHROOT else [0, 0])
