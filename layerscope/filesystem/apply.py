@@ -7,7 +7,7 @@ non-folders hide goes first; then its own entries come; then missing folders abo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from layerscope.filesystem import changeset as changeset_module
 from layerscope.filesystem.change import NEVER, Change
 from layerscope.filesystem.changeset import Changeset, EntryType, Int16, Int32, Int64, UInt8, UInt16
 from layerscope.filesystem.tree import PathTree
+
+_Number = TypeVar("_Number", bound=np.signedinteger[Any])
 
 #: The mode of a folder that no entry describes, as engines create it.
 IMPLIED_MODE = 0o755
@@ -115,7 +117,7 @@ class Applied:
                 np.flatnonzero(self._shown[start:stop] >= 0) + start
                 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
             ]
-            gone = _distinct(np.concatenate(pieces).astype(np.int32))
+            gone = distinct(np.concatenate(pieces).astype(np.int32))
         else:
             np.add.at(covered, starts, 1)
             np.add.at(covered, stops, -1)
@@ -138,10 +140,8 @@ class Applied:
 
         Those that the layer itself removes or replaces with a file stay missing.
         """
-        removed = _distinct(self.nodes[whiteouts])
-        folders: Int32 = _distinct(
-            np.concatenate([self.tree.parents[removed], self.nodes[opaques]])
-        )
+        removed = distinct(self.nodes[whiteouts])
+        folders: Int32 = distinct(np.concatenate([self.tree.parents[removed], self.nodes[opaques]]))
         shown = self._shown[folders]
         folders = folders[(folders != 0) & ((shown < 0) | (self.kinds[shown] != _DIR))]
         nearest = folders
@@ -161,7 +161,7 @@ class Applied:
     def _imply_folders(self, layer: int, folders: Int32) -> None:
         """Makes nodes, and those above them, folders where they are not."""
         parents = self.tree.parents
-        wanted = _distinct(folders)
+        wanted = distinct(folders)
         found: list[Int32] = []
         while True:
             wanted = wanted[wanted != 0]
@@ -170,9 +170,9 @@ class Applied:
             if not len(lacking):
                 break
             found.append(lacking)
-            wanted = _distinct(parents[lacking])
+            wanted = distinct(parents[lacking])
         if found:
-            self._imply(layer, _distinct(np.concatenate(found)))
+            self._imply(layer, distinct(np.concatenate(found)))
 
     def _imply(self, layer: int, nodes: Int32) -> None:
         count = len(nodes)
@@ -262,8 +262,10 @@ def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
     return targets
 
 
-def _distinct(nodes: Int32) -> Int32:
-    """Nodes sorted, each once. `np.unique` would make numpy import another of its parts."""
-    ordered = np.sort(nodes)
-    distinct: Int32 = ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
-    return distinct
+def distinct(numbers: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """Numbers from 0 up, sorted, each once.
+
+    `np.unique` would make numpy import another of its parts.
+    """
+    ordered = np.sort(numbers)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]

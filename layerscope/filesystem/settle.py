@@ -90,7 +90,8 @@ def _is_settled(changeset: Changeset) -> bool | None:
         _Kinds(own[each], kinds[each]).repeated for each in (opaque, removed)
     ):
         return False
-    if np.isin(own[removed], own[kinds == _DIR]).any():
+    # `np.isin` would make numpy import another of its parts.
+    if not set(own[removed].tolist()).isdisjoint(own[kinds == _DIR].tolist()):
         return False
     if not (kinds == _SYMLINK).any():
         return True

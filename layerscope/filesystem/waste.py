@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from layerscope.filesystem.apply import distinct
 from layerscope.filesystem.change import NEVER, Aspect
 from layerscope.filesystem.changeset import EntryType, Int16, Int32, Int64, Intp
 from layerscope.filesystem.stack import Stack
@@ -144,7 +145,7 @@ def by_layer(stack: Stack, count: int = 10) -> list[LayerWaste]:
     same = (above >= 0) & (stack.aspects[rows] & np.uint16(Aspect.CONTENT | Aspect.TYPE) == 0)
     again[stack.inodes[above[same]]] = True
     found = []
-    for layer in np.unique(hidden_by[lost]).tolist():
+    for layer in distinct(hidden_by[lost]).tolist():
         own = lost[hidden_by[lost] == layer]
         sizes = stack.sizes[own]
         order = np.lexsort((stack.nodes[own], -sizes))[:count]

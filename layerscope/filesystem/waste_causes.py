@@ -13,6 +13,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.filesystem.apply import distinct
 from layerscope.filesystem.change import NEVER, Aspect
 from layerscope.filesystem.changeset import Bool, EntryType, Int8, Int16, Int32, Int64, Intp
 from layerscope.filesystem.left_overs import KINDS, LeftOver, find_left_overs
@@ -147,7 +148,7 @@ def uncompared(stack: Stack) -> list[int]:
     _, ups = _replaced(stack, lost, hidden_by)
     kinds = find_left_overs(stack.tree)[stack.nodes[lost]]
     asked = (ups >= 0) & stack.unread[ups] & ~_CACHES[kinds]
-    rows = np.unique(ups[asked])
+    rows = distinct(ups[asked])
     ordered: list[int] = rows[np.argsort(-stack.sizes[rows], kind="stable")].tolist()
     return ordered
 
@@ -175,7 +176,7 @@ def _with_their_folder(stack: Stack, rows: Intp, hidden_by: Int16) -> Bool:
     tree = stack.tree
     result: Bool = np.zeros(len(rows), np.bool_)
     parents = tree.parents[stack.nodes[rows]]
-    for layer in np.unique(hidden_by).tolist():
+    for layer in distinct(hidden_by).tolist():
         gone = np.zeros(len(tree), np.bool_)
         removed = stack.removed(layer)
         gone[stack.nodes[removed[stack.types[removed] == EntryType.DIR]]] = True
@@ -275,7 +276,7 @@ def fold(
     picked, sums = nodes[order], np.concatenate([[0], np.cumsum(sizes[order])])
     everything = np.sort(whole)
     ends, parents = tree.ends, tree.parents
-    alone = np.unique(picked)
+    alone = distinct(picked)
     # A path that is a file in one entry of a layer, a folder in another, stands for itself.
     whole_branch = _within(picked, alone, ends) == _within(everything, alone, ends)
     alone, current = alone[~whole_branch], alone[whole_branch]
@@ -286,8 +287,8 @@ def fold(
             _within(picked, above, ends) == _within(everything, above, ends)
         )
         settled.append(current[~climbs])
-        current = np.unique(above[climbs])
-    tops = np.unique(np.concatenate([np.zeros(0, np.int32), *settled]))
+        current = distinct(above[climbs])
+    tops = distinct(np.concatenate([np.zeros(0, np.int32), *settled]))
     first = np.searchsorted(picked, np.concatenate([tops, alone]))
     last = np.searchsorted(picked, np.concatenate([ends[tops], alone + 1])) - 1
     # The lowest folder that contains all of them.

@@ -1,32 +1,35 @@
 """Reads the layers of an image on two cores.
 
-Most of the time goes into finding headers, in Python, so threads do not help. A second process
-takes layers from the same queue, a pipe, as this one. It leaves each changeset in an anonymous
-file, whose descriptor it sends through a socket.
+Most of the time goes into finding headers, in Python, so threads do not help. Each layer is read by
+the process that locks it first: a byte of an anonymous file stands for it, and the kernel unlocks
+what a process had that died. The second process leaves each changeset in an anonymous file, too,
+whose descriptor it sends through a socket.
 
 Where this process has a single thread, the second one is a fork: it shares all open files and needs
 no start-up. Forking is not safe where there are threads, as in the TUI: there it is a new Python,
-which is sent the archive's descriptor. It takes a tenth of a second to start, so `prepare` starts
-it before the archive is opened, on the core that has nothing else to do.
+which is sent the archive's descriptor. `prepare` starts it before there is anything else to do for
+the second core: it reads ahead what is not in the cache, while this process paints its first
+screen.
 """
 
 from __future__ import annotations
 
-import gc
+import fcntl
 import os
 import signal
 import socket
-import stat
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from layerscope.errors import LayerscopeError
+from layerscope.bounded import open_regular
+from layerscope.errors import LayerscopeError, closed_on_error
 
 if TYPE_CHECKING:
     from layerscope.filesystem.changeset import Changeset
@@ -37,14 +40,13 @@ Read = Callable[[int], "Changeset"]
 #: For smaller archives, a second process costs more than it saves.
 WORTHWHILE = 64 << 20
 
-#: The numbers of this many layers fit into any pipe.
-_MOST = 4096
-_TOKEN = struct.Struct("<I")
+#: Names a layer between the processes: where it begins in the archive, or its number.
+_KEY = struct.Struct("<Q")
 
 #: What the new Python runs, with the import path of this one.
 _CODE = (
     "import sys; _, parent, *sys.path[:] = sys.argv;"
-    "from layerscope.images.two_cores import child; child(int(parent))"
+    "from layerscope.images.archives.second_process import child; child(int(parent))"
 )
 
 
@@ -80,119 +82,132 @@ def read_layers(
         if not _saves_time(sizes, at_least):
             yield from ((layer, read(layer)) for layer in layers)
             return
-        forks = threading.active_count() == 1
-        if forks:
-            # The largest first, so that both processes end at about the same time.
-            layers.sort(key=lambda layer: -sizes[layer])
-        with _queue(layers) as queue:
-            process = None
-            try:
-                if forks:
-                    process = _fork(queue, read)
-                elif ranges is not None:
-                    process = second if second is not None and second.waiting else _new_python()
-                    process.order(ranges, queue)
-            except (OSError, NotImplementedError):
-                process = None  # This process can read everything.
-            yield from _collect(layers, queue, read, process)
+        keys = {layer: layer for layer in layers}
+        process = None
+        try:
+            if threading.active_count() == 1:
+                # The largest first, so that both processes end at about the same time.
+                layers.sort(key=lambda layer: -sizes[layer])
+                process = _fork(layers, read)
+            elif ranges is not None:
+                keys = {layer: start for layer, (_, start, _, _) in ranges.places.items()}
+                process = second if second is not None and second.waiting else _new_python()
+                process.order(ranges)
+        except (OSError, NotImplementedError):
+            process = None  # This process can read everything.
+        if process is None:
+            yield from ((layer, read(layer)) for layer in layers)
+            return
+        with process:
+            yield from _collect({keys[layer]: layer for layer in layers}, read, process)
 
 
 def _collect(
-    layers: list[int], queue: int, read: Read, process: SecondProcess | None
+    missing: dict[int, int], read: Read, process: SecondProcess
 ) -> Iterator[tuple[int, Changeset]]:
-    """Reads what is in the queue, and yields that and what the other process reads."""
-    missing = set(layers)
-    with process or nullcontext():
-        while (layer := _take(queue)) is not None:
-            yield layer, read(layer)
-            missing.discard(layer)
-            for other, changeset in process.results(wait=False) if process else ():
-                yield other, changeset
-                missing.discard(other)
-        for other, changeset in process.results(wait=True) if process else ():
-            yield other, changeset
-            missing.discard(other)
-    if missing:
-        raise LayerscopeError("A process that read layers was killed.", "Try again.")
+    """Reads layers, by key, that the other process does not, and yields all."""
+
+    def arrived(*, wait: bool) -> Iterator[tuple[int, Changeset]]:
+        for key, result in process.results(wait=wait):
+            # What was read ahead may be of another image.
+            if key in missing:
+                if isinstance(result, LayerscopeError):
+                    raise result
+                yield missing.pop(key), result
+
+    while missing:
+        for key in list(missing):
+            yield from arrived(wait=False)
+            if key in missing and _lock(process.locks, key):
+                layer = missing.pop(key)
+                yield layer, read(layer)
+        # Until it has read the rest, or has died: then that can be locked.
+        yield from arrived(wait=True)
+        process.end()
+
+
+def _lock(locks: int, key: int) -> bool:
+    """Reserves a layer for this process."""
+    try:
+        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, key)
+    except OSError:
+        return False
+    return True
 
 
 def _saves_time(sizes: Mapping[int, int], at_least: int) -> bool:
     return (
-        1 < len(sizes) <= _MOST
+        len(sizes) > 1
         and sum(sizes.values()) >= at_least
         and (os.cpu_count() or 1) > 1
         and hasattr(os, "memfd_create")
     )
 
 
-@contextmanager
-def _queue(layers: list[int]) -> Iterator[int]:
-    """A pipe that holds the numbers of layers; each is read from it once."""
-    queue, source = os.pipe()
-    try:
-        os.write(source, b"".join(map(_TOKEN.pack, layers)))
-        os.close(source)
-        yield queue
-    finally:
-        os.close(queue)
-
-
-def _take(queue: int) -> int | None:
-    token = os.read(queue, _TOKEN.size)
-    return int(_TOKEN.unpack(token)[0]) if token else None
-
-
 class SecondProcess:
     """A process that reads layers; killed when it is closed, if it has not ended by then."""
 
-    def __init__(self, pid: int, end: socket.socket) -> None:
+    def __init__(self, pid: int, end: socket.socket, locks: int, ahead: int = -1) -> None:
+        """Takes over the descriptors, and that of the archive that it reads ahead."""
         self._pid = pid
         self._end = end
+        self.locks = locks
+        self._ahead = ahead
         self.waiting = True  # Whether it waits for an order.
 
-    def order(self, ranges: Ranges, queue: int) -> None:
-        """Tells a new Python what to read; raises OSError if it has ended."""
+    def order(self, ranges: Ranges) -> None:
+        """Tells a new Python what to read.
+
+        Raises OSError if it has ended, or another file is at the path of what it has read ahead.
+        """
         import pickle
 
         self.waiting = False
         what = pickle.dumps((ranges.file, dict(ranges.places)))
         try:
-            socket.send_fds(self._end, [what], [ranges.fd, queue])
+            if self._ahead >= 0 and not os.path.sameopenfile(self._ahead, ranges.fd):
+                raise FileNotFoundError
+            socket.send_fds(self._end, [what], [ranges.fd])
         except OSError:
             self.close()
             raise
 
-    def results(self, *, wait: bool) -> Iterator[tuple[int, Changeset]]:
-        """What it has read by now, or with `wait` until it ends."""
+    def results(self, *, wait: bool) -> Iterator[tuple[int, Changeset | LayerscopeError]]:
+        """What it has read by now, or with `wait` until it ends, by key."""
         # Not at the top: the TUI prepares for reading before it paints its first screen.
         import pickle
 
+        if not self._pid:
+            return
         self._end.setblocking(wait)
         while True:
             try:
-                token, files, _, _ = socket.recv_fds(
-                    self._end, _TOKEN.size, 1, socket.MSG_CMSG_CLOEXEC
-                )
+                key, files, _, _ = socket.recv_fds(self._end, _KEY.size, 1, socket.MSG_CMSG_CLOEXEC)
             except (BlockingIOError, ConnectionResetError):
                 return
-            if not token:
+            if not key:
                 return
             with open(files[0], "rb") as file:  # noqa: PTH123
                 file.seek(0)
                 # Our own child wrote it, into memory that nobody else can reach.
-                result = pickle.load(file)  # noqa: S301
-            if isinstance(result, LayerscopeError):
-                raise result
-            yield _TOKEN.unpack(token)[0], result
+                yield _KEY.unpack(key)[0], pickle.load(file)  # noqa: S301
 
-    def close(self) -> None:
-        """Kills it; may be called twice."""
-        self.waiting = False
-        self._end.close()
+    def end(self) -> None:
+        """Kills it, if it has not ended, and waits until its layers are unlocked."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
+
+    def close(self) -> None:
+        """Ends it for good; may be called twice."""
+        self.waiting = False
+        self._end.close()
+        self.end()
+        for fd in (self.locks, self._ahead):
+            if fd >= 0:
+                os.close(fd)
+        self.locks = self._ahead = -1
 
     def __enter__(self) -> SecondProcess:
         return self
@@ -202,40 +217,47 @@ class SecondProcess:
 
 
 def prepare(source: str) -> SecondProcess | None:
-    """Starts a new Python if `source` looks like an archive that is worth it.
+    """Starts a new Python if `source` looks like an archive that is worth it, and lets it begin.
 
     To be called in the main thread: the new Python ends with the thread that started it.
     """
+    path = source.removeprefix("docker-archive:")
     try:
-        status = os.stat(source.removeprefix("docker-archive:"))  # noqa: PTH116
-        if stat.S_ISREG(status.st_mode) and _saves_time({0: 0, 1: status.st_size}, WORTHWHILE):
-            return _new_python()
-    except (OSError, ValueError, NotImplementedError):
+        fd = open_regular(path)
+        try:
+            if _saves_time({0: 0, 1: os.fstat(fd).st_size}, WORTHWHILE):
+                return _new_python(path, os.dup(fd))
+        finally:
+            os.close(fd)
+    except (OSError, NotImplementedError):
         pass  # Opening the source reports what is wrong with it.
     return None
 
 
-def _fork(queue: int, read: Read) -> SecondProcess:
+def _fork(layers: list[int], read: Read) -> SecondProcess:
     end, other = _ends()
+    locks = os.memfd_create("locks")
     with other:
         pid = os.fork()
         if not pid:
             end.close()
-            _serve(other, queue, read)
-    return SecondProcess(pid, end)
+            serve(other, locks, ((layer, partial(read, layer)) for layer in layers))
+    return SecondProcess(pid, end, locks)
 
 
-def _new_python() -> SecondProcess:
+def _new_python(path: str = "", ahead: int = -1) -> SecondProcess:
+    """Starts a new Python; it begins with the archive at `path`, open as `ahead`, if any."""
     program = sys.executable or ""
     if not os.path.basename(program).startswith("python"):  # noqa: PTH119
         raise FileNotFoundError
-    path = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
+    paths = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
     end, other = _ends()
+    locks = os.memfd_create("locks")
     with other:
         pid = os.posix_spawn(
             program,
             # Without the user's settings, and nothing from the current folder.
-            [program, "-I", "-S", "-c", _CODE, str(os.getpid()), *path],
+            [program, "-I", "-S", "-c", _CODE, str(os.getpid()), *paths],
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, other.fileno(), 0),
@@ -244,56 +266,33 @@ def _new_python() -> SecondProcess:
             ],
             setsid=True,
         )
-    return SecondProcess(pid, end)
+    process = SecondProcess(pid, end, locks, ahead)
+    with closed_on_error(process.close):
+        socket.send_fds(end, [os.fsencode(path) or b"-"], [locks, *([ahead] if path else ())])
+    return process
 
 
 def _ends() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def child(parent: int) -> None:
-    """The new Python's whole life; it ends with the process `parent`, which started it."""
-    from layerscope.programs import end_with_parent
-
-    if not end_with_parent(parent):
-        return
-    # What is read has no cycles, and looking for some takes a tenth of the time.
-    gc.disable()
-    # Before there is an order: this is what takes long.
-    import pickle
-
-    from layerscope.images.layer_stream import read_layer
-    from layerscope.oci.byte_source import FileRange
-
-    end = socket.socket(fileno=0)
-    order, descriptors, _, _ = socket.recv_fds(end, 1 << 20, 2)
-    if not order:
-        return
-    # From our own parent, through a socket that nobody else has.
-    file, places = pickle.loads(order)  # noqa: S301
-    fd, queue = descriptors
-    whole = FileRange(fd, 0, os.fstat(fd).st_size)
-
-    def read(layer: int) -> Changeset:
-        name, start, size, promised = places[layer]
-        return read_layer(whole, start, size, file=file, name=name, promised=promised)
-
-    _serve(end, queue, read)
-
-
-def _serve(end: socket.socket, queue: int, read: Read) -> NoReturn:
-    """Reads layers until none is left, and ends without any of the parent's clean-up."""
+def serve(
+    end: socket.socket, locks: int, reads: Iterable[tuple[int, Callable[[], Changeset]]]
+) -> NoReturn:
+    """Reads layers, by key, until none is left, and ends without any of the parent's clean-up."""
     import pickle
 
     try:
-        while (layer := _take(queue)) is not None:
+        for key, read in reads:
+            if not _lock(locks, key):
+                continue
             try:
-                result: object = read(layer)
+                result: object = read()
             except LayerscopeError as error:
                 result = error
-            with open(os.memfd_create(f"layer-{layer}"), "wb") as file:  # noqa: PTH123
+            with open(os.memfd_create("layer"), "wb") as file:  # noqa: PTH123
                 pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
                 file.flush()
-                socket.send_fds(end, [_TOKEN.pack(layer)], [file.fileno()])
+                socket.send_fds(end, [_KEY.pack(key)], [file.fileno()])
     finally:
         os._exit(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
 
 if TYPE_CHECKING:
-    from layerscope.images.two_cores import SecondProcess
+    from layerscope.images.two_cores import Ranges, SecondProcess
 
 
 class SavedStore:
@@ -82,34 +82,53 @@ class ArchiveReader(UnpackedArchiveReader):
         with second or nullcontext():
             yield from self._changesets(progress, known, second)
 
-    def _changesets(
-        self, progress: Progress, known: Known, second: SecondProcess | None
-    ) -> Iterator[tuple[int, Changeset]]:
-        progress.what = "Reading layers"
-        progress.total = sum(member.size for member in self._members)
-        done = 0
-        # Equal layers may be stored once.
+    def not_cached(self) -> Ranges:
+        """Layers that the cache does not hold, for a second process to read ahead."""
+        from layerscope.images.cache.changesets import ChangesetCache
+
+        cache = ChangesetCache()
+        keys = ((layer.index, self.cache_key(layer.index)) for layer in self.image.layers)
+        return self._ranges(
+            self._sharing({index for index, key in keys if not key or cache.has(key)})
+        )
+
+    def _sharing(self, known: Known) -> dict[Member, list[int]]:
+        """Layers to be read; equal ones may be stored once."""
         sharing: dict[Member, list[int]] = {}
         for index, member in enumerate(self._members):
-            if self.image.layers[index].missing and index not in known:
-                yield index, Changeset.empty()
-            elif index in known:
-                done += member.size
-            else:
+            if index not in known and not self.image.layers[index].missing:
                 sharing.setdefault(member, []).append(index)
-        if not sharing:
-            return
-        # A cached image needs none of this, nor the time to import it.
-        from layerscope.images.layer_stream import read_layer
-        from layerscope.images.two_cores import WORTHWHILE, Ranges, read_layers
+        return sharing
+
+    def _ranges(self, sharing: Mapping[Member, list[int]]) -> Ranges:
+        from layerscope.images.two_cores import Ranges
 
         places = {}
         for member, (index, *_) in sharing.items():
             layer = self._layers[index]
             places[index] = (layer.name, member.offset, member.size, layer.promised)
+        return Ranges(self._whole.fd, self._store.file, places)
+
+    def _changesets(
+        self, progress: Progress, known: Known, second: SecondProcess | None
+    ) -> Iterator[tuple[int, Changeset]]:
+        progress.what = "Reading layers"
+        progress.total = sum(member.size for member in self._members)
+        done = sum(member.size for index, member in enumerate(self._members) if index in known)
+        for layer in self.image.layers:
+            if layer.missing and layer.index not in known:
+                yield layer.index, Changeset.empty()
+        sharing = self._sharing(known)
+        if not sharing:
+            return
+        # A cached image needs none of this, nor the time to import it.
+        from layerscope.images.layer_stream import read_layer
+        from layerscope.images.two_cores import WORTHWHILE, read_layers
+
+        ranges = self._ranges(sharing)
 
         def read(index: int) -> Changeset:
-            name, offset, size, digest = places[index]
+            name, offset, size, digest = ranges.places[index]
             return read_layer(
                 self._whole,
                 offset,
@@ -120,8 +139,7 @@ class ArchiveReader(UnpackedArchiveReader):
                 advance=lambda at: progress.advance(done + at - offset),
             )
 
-        sizes = {index: size for index, (_, _, size, _) in places.items()}
-        ranges = Ranges(self._whole.fd, self._store.file, places)
+        sizes = {index: size for index, (_, _, size, _) in ranges.places.items()}
         found = read_layers(sizes, read, at_least=WORTHWHILE, ranges=ranges, second=second)
         for index, changeset in found:
             equal = sharing[self._members[index]]
