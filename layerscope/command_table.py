@@ -98,7 +98,7 @@ COMMANDS: dict[str, Command] = {
                 "docker-root:DIR, containerd-root:DIR or containers-storage:[DIR]; with "
                 "--all-engines, a name or an id",
             ),
-            *(*_READING, "--wasted", "--index", "--all-engines", "--json"),
+            *("--wasted", "--index", "--platform", "--all-engines", "--json"),
         ),
         examples=(
             "layerscope images",

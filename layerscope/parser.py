@@ -151,8 +151,10 @@ class Parser(argparse.ArgumentParser):
         name = arguments.partition(" ")[0].partition("=")[0]
         if not name.startswith("-"):
             text = f"{self.prog} does not take {arguments}"
-            if "-o" in self._option_string_actions and " " not in arguments:
-                raise UsageError(f"{visible(text)}.", f"Did you mean -o {visible(arguments)}?")
+            # Where the result goes is an option, as `docker save` and `docker build` have it.
+            to = next((each for each in ("-o", "--tag") if each in self._option_string_actions), "")
+            if to and " " not in arguments:
+                raise UsageError(f"{visible(text)}.", f"Did you mean {to} {visible(arguments)}?")
             return text
         import difflib
 

@@ -144,11 +144,13 @@ def _carried_out(
     if arguments.json:
         raise UsageError("--json needs --dry-run.", "For a transfer's events, use --json-lines.")
     taken = [naming for plan in plans[1] for naming in plan.taken]
+    if taken and not arguments.yes and not may_ask():
+        conflicts = " ".join(naming.conflict for naming in taken)
+        moves = "moves the name" if len(taken) == 1 else f"moves the {len(taken)} names"
+        raise UsageError(conflicts, f"See more with --dry-run; --yes {moves}.")
     for naming in taken:
         if arguments.yes:
             print(naming.conflict, file=sys.stderr)
-        elif not may_ask():
-            raise UsageError(naming.conflict, "See more with --dry-run; --yes moves the name.")
         elif not agreed(f"{naming.conflict} Move it? (y/N) "):
             print("Nothing was loaded.", file=sys.stderr)
             return 1

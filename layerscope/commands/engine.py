@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ from layerscope.text import plural, visible
 if TYPE_CHECKING:
     from layerscope.engines.find_files import Finder, Match
     from layerscope.filesystem.changeset import Changeset
+    from layerscope.images.image import Image
     from layerscope.images.loading import Loaded
     from layerscope.images.progress import Progress
     from layerscope.images.sizes import ImageSizes
+    from layerscope.images.summary import ImageSummary
 
 
 def images(arguments: argparse.Namespace) -> int:
@@ -34,8 +36,9 @@ def images(arguments: argparse.Namespace) -> int:
         if arguments.image:
             raise UsageError("--wasted is for images of the current engine.", "Leave out SOURCE.")
         return _wasted_images(arguments)
-    if arguments.index:
-        raise UsageError("--index needs --wasted.")
+    for option, given in (("--index", arguments.index), ("--platform", arguments.platform)):
+        if given:
+            raise UsageError(f"{option} needs --wasted.")
     with shown_progress("Asking the engine"):
         found = list_images(arguments.image, _warn)
     write_report(arguments.json, images_document, images_text, found)
@@ -48,8 +51,8 @@ def _fleet(arguments: argparse.Namespace) -> int:
     from layerscope.engines.known import distinct, known_engines
     from layerscope.reports.fleet_report import Listed, fleet_document, fleet_text
 
-    if arguments.wasted or arguments.index:
-        raise UsageError("--wasted and --index are for images of the current engine.")
+    if arguments.wasted or arguments.index or arguments.platform:
+        raise UsageError("--wasted, --index and --platform are for images of the current engine.")
     with shown_progress("Asking the engines"):
         fleet = find_fleet(distinct(known_engines()))
     name = arguments.image
@@ -89,10 +92,25 @@ def _wasted_images(arguments: argparse.Namespace) -> int:
                 known = sizes_of(engine, image, progress, thorough=arguments.index)
                 if known is not None:
                     sizes[image.id] = known
-        found = listed_images(engine.images(sizes=True), described, sizes)
+        summaries = _wanted(engine.images(sizes=True), described, arguments.platform)
+        found = listed_images(summaries, described, sizes)
     write_report(arguments.json, wasted_images_document, wasted_images_text, found)
     _warn_of_unread(sum(each.wasted is None for each in found))
     return 0
+
+
+def _wanted(
+    summaries: Sequence[ImageSummary],
+    described: Sequence[tuple[Image, object]],
+    platform: str | None,
+) -> Sequence[ImageSummary]:
+    """Of the images of an engine, those for the platform that is asked for; all without one."""
+    if platform is None:
+        return summaries
+    ids = {image.id for image, _ in described}
+    if not ids:
+        raise UsageError(f"The engine has no image for {visible(platform)}.")
+    return [each for each in summaries if each.id in ids]
 
 
 def all_waste(arguments: argparse.Namespace) -> int:
@@ -113,7 +131,8 @@ def all_waste(arguments: argparse.Namespace) -> int:
     reports: dict[str, tuple[int, Any]] = {}
     with closing(connect_any()) as engine, shown_progress("Asking the engine") as progress:
         described = list(engine_images(engine, arguments.platform))
-        listed = {each.summary.id: each for each in listed_images(engine.images(), described, {})}
+        summaries = _wanted(engine.images(), described, arguments.platform)
+        listed = {each.summary.id: each for each in listed_images(summaries, described, {})}
         for image, _ in described:
             with (
                 failures_ignored(),

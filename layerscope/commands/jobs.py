@@ -116,6 +116,7 @@ def jobs(arguments: argparse.Namespace) -> int:
         return 1
     if not cancel(chosen):
         raise LayerscopeError(f"Job {chosen.id} does not stop.", "Its engine may be hanging.")
+    print(f"Job {chosen.id} was cancelled: {visible(chosen.title)}.", file=sys.stderr)
     return 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from layerscope.commands.opening import check_layer, opened
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from layerscope.engines.embedded.containers import Container
     from layerscope.engines.embedded.engine import EmbeddedEngine
     from layerscope.engines.shell import RunRequest
+    from layerscope.filesystem.changeset import Changeset
 
 
 def run_in_store(arguments: argparse.Namespace) -> int:
@@ -69,6 +72,13 @@ def _run_new(engine: EmbeddedEngine, request: RunRequest, arguments: argparse.Na
         raise
 
 
+def _beyond(changeset: Changeset, workdir: str) -> bool:
+    """Whether more has changed than that the working directory was made, as Docker makes it."""
+    folder = PurePosixPath(workdir)
+    made = {os.fsencode(path)[1:] for path in (folder, *folder.parents)}
+    return len(changeset) > len(made) or not made.issuperset(changeset.paths())
+
+
 def _run(
     engine: EmbeddedEngine,
     container: Container,
@@ -104,7 +114,7 @@ def _run(
                 outcome.diff_id,
                 outcome.size,
                 "" if save is None else str(save),
-                container.shown if len(changeset) or not new else "",
+                container.shown if not new or _beyond(changeset, command.workdir) else "",
                 "" if is_current else f" --engine {EMBEDDED}",
             )
             if save is not None:

@@ -52,7 +52,7 @@ def rebase(arguments: argparse.Namespace) -> int:
         def planned(image: Source, compare: Comparer) -> Edit:
             platform = _platform(image.image)
             base = stack.enter_context(_source(arguments.onto, arguments, platform))
-            with _old_base(image.image, arguments, platform) as old:
+            with _old_base(image.image, base.image, arguments, platform) as old:
                 return plan(image, old, base, compare)
 
         return _edit(arguments, planned)
@@ -115,15 +115,20 @@ def _platform(image: Image) -> str | None:
 
 
 @contextmanager
-def _old_base(image: Image, arguments: argparse.Namespace, platform: str | None) -> Iterator[Image]:
+def _old_base(
+    image: Image, new: Image, arguments: argparse.Namespace, platform: str | None
+) -> Iterator[Image]:
     """The base that an image was built on: the one that is given, or the one that it names."""
     from layerscope.surgery.rebase import is_base, named_base
 
     hint = "Give --old-base IMAGE: the base as it was when the image was built."
     name, digest = named_base(image)
     sources = [arguments.old_base] if arguments.old_base else [name] if name else []
+    shown = short_name(image.reference)
+    if not sources and is_base(image, new) and not is_base(new, image):
+        raise UsageError(f"{shown} is based on {short_name(new.reference)} already.", hint)
     if not sources:
-        raise UsageError(f"{short_name(image.reference)} does not say what it is based on.", hint)
+        raise UsageError(f"{shown} does not say what it is based on.", hint)
     if digest and not arguments.old_base:
         # By now, the name can stand for another image.
         sources.append(f"docker://{name.partition('@')[0]}@{digest}")
@@ -139,7 +144,5 @@ def _old_base(image: Image, arguments: argparse.Namespace, platform: str | None)
             yield base
             return
     raise UsageError(
-        f"{short_name(image.reference)} was built on {visible(name)}, which is not to be had as it "
-        "was then.",
-        hint,
+        f"{shown} was built on {visible(name)}, which is no longer available as it was then.", hint
     )

@@ -46,7 +46,8 @@ def is_base(image: Image, base: Image) -> bool:
 def rebase(source: Source, old: Image, new: Source, compare: Comparer) -> Edit:
     """Puts the layers above `old`, the image's base, on top of another image.
 
-    Raises UsageError if `old` is not its base, or `new` is, or is for another platform.
+    Raises UsageError if `old` is not its base, if `new` is, was built on the image, or is for
+    another platform, or if there is nothing to move.
     """
     image, height = source.image, len(old.layers)
     check_whole(image)
@@ -59,7 +60,17 @@ def rebase(source: Source, old: Image, new: Source, compare: Comparer) -> Edit:
             f"{shared or 'none'} of its {plural(height, 'layer')}.",
             "Give --old-base IMAGE: the base as it was when the image was built.",
         )
-    if [layer.diff_id for layer in old.layers] == [layer.diff_id for layer in new.image.layers]:
+    if height == len(image.layers):
+        raise UsageError(
+            f"{name} has no layers above those of {short_name(old.reference)}.",
+            "There is nothing to move.",
+        )
+    if is_base(new.image, image):
+        raise UsageError(
+            f"{name} cannot move onto {base}, which has all of its layers.",
+            "Name another image with --onto.",
+        )
+    if is_base(image, new.image) and len(new.image.layers) >= height:
         raise UsageError(f"{name} is based on {base} already.", "Nothing would change.")
     platforms = [own_platform(each) for each in (image, new.image)]
     if platforms[0] != platforms[1]:

@@ -101,6 +101,17 @@ def test_images_are_sorted_by_what_they_waste(run: Run, engine: ExportingEngine)
     assert engine.exported == []
 
 
+def test_a_platform_chooses_images(run: Run, engine: ExportingEngine) -> None:
+    assert (
+        run("images", "--wasted", "--platform", "linux/amd64").out == run("images", "--wasted").out
+    )
+    for arguments in (("images", "--wasted"), ("waste", "--all")):
+        other = run(*arguments, "--platform", "linux/s390x")
+        assert (other.code, other.out) == (2, "")
+        assert "The engine has no image for linux/s390x." in other.err
+    assert "--platform needs --wasted." in run("images", "--platform", "linux/amd64").err
+
+
 def test_the_object_of_wasted_images(run: Run, engine: ExportingEngine) -> None:
     document = run("images", "--wasted", "--json").document
     assert document["schema"] == "layerscope.images-wasted/1"

@@ -224,6 +224,9 @@ def test_what_changes_nothing_leaves_nothing(run: Run, engine: EmbeddedEngine) -
     found = run("run", "--json", "app:1", "true")
     assert (found.document["container"], found.document["changes"]) == (None, [])
     assert left() == []
+    # Not even for a working directory that had to be made.
+    assert run("run", "--json", "--workdir", "/new/dir", "app:1", "true").code == 0
+    assert left() == []
 
 
 @pytest.mark.parametrize(

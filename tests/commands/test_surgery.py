@@ -331,7 +331,7 @@ def test_the_base_that_annotations_name(run: Run, tmp_path: Path, bases: tuple[P
     assert (shown["after"]["layers"], shown["made"]) == (3, None)
     image = layout(tmp_path / "other", [NEW, OWN[0]], annotations)
     refused = one_line_error(run("rebase", image, "--onto", new, "--dry-run"))
-    assert "which is not to be had as it was then. Give --old-base IMAGE" in refused
+    assert "which is no longer available as it was then. Give --old-base IMAGE" in refused
 
 
 def refused(outcome: Outcome) -> str:
@@ -349,6 +349,7 @@ def refused(outcome: Outcome) -> str:
         (("drop", "--layer", "1", "--paths", "*.py"), "Layer 1 has nothing at *.py."),
         (("drop", "--layer", "8", "--paths", "x"), "There is no layer 8."),
         (("rebase",), "layerscope rebase needs --onto."),
+        (("squash", "small:1", "--from", "1"), "layerscope squash does not take small:1. Did you "),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
@@ -375,6 +376,15 @@ def test_bases_that_do_not_fit(run: Run, app: Path, bases: tuple[Path, Path]) ->
     )
     assert refused(run("rebase", app, "--onto", old, "--old-base", old, "--dry-run")).startswith(
         "app:1 is based on old:1 already."
+    )
+    assert refused(run("rebase", app, "--onto", old, "--dry-run")).startswith(
+        "app:1 is based on old:1 already."
+    )
+    assert refused(run("rebase", app, "--onto", app, "--old-base", old, "--dry-run")).startswith(
+        "app:1 cannot move onto app:1, which has all of its layers."
+    )
+    assert refused(run("rebase", app, "--onto", new, "--old-base", app, "--dry-run")).startswith(
+        "app:1 has no layers above those of app:1."
     )
 
 

@@ -237,7 +237,9 @@ def test_a_pull_that_is_cancelled(site: Site, slow: tuple[FakeRegistry, Slowly],
         if how == "interrupt":
             process.send_signal(signal.SIGINT)
         else:
-            assert site.run("jobs", "cancel", "1").returncode == 0
+            cancelled = site.run("jobs", "cancel", "1")
+            assert (cancelled.returncode, cancelled.stdout) == (0, "")
+            assert cancelled.stderr.startswith("Job 1 was cancelled: ")
         assert process.wait(60) == 130
     attached = site.run("jobs", "attach", "1", "--json-lines")
     assert attached.returncode == 130

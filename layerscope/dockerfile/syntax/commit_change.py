@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from layerscope.dockerfile.syntax.document import FaultKind
 from layerscope.dockerfile.syntax.parser import parse
 from layerscope.errors import UsageError
 from layerscope.text import visible
@@ -26,8 +27,13 @@ def checked_change(text: str) -> str:
             f"It applies {', '.join(_ALLOWED)}.",
         )
     if instruction.faults or not instruction.arguments:
-        fault = instruction.faults[0].message if instruction.faults else "nothing follows it."
+        faults = instruction.faults
+        if faults and faults[0].kind is FaultKind.JSON_INVALID:
+            hint = f'Write it as in a Dockerfile: {instruction.keyword} ["PROGRAM", "ARGUMENT"].'
+            raise UsageError(f"The JSON array of {visible(text)} is not valid.", hint)
+        fault = faults[0].message if faults else "Nothing follows it."
         raise UsageError(
-            f"{visible(text)}: {visible(fault)}", "Write it as a line of a Dockerfile."
+            f"{visible(text)} cannot be applied. {visible(fault)}",
+            "Write it as a line of a Dockerfile.",
         )
     return instruction.joined.text.strip()
