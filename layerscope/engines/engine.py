@@ -19,12 +19,12 @@ from layerscope.images.answers import (
     InspectedContainer,
     ListedImage,
 )
-from layerscope.images.reclaim import CachedStep
-from layerscope.images.summary import ImageSummary
 from layerscope.oci.platform import Platform
 
 if TYPE_CHECKING:
     from layerscope.images.reader import ImageReader
+    from layerscope.images.reclaim import CachedStep
+    from layerscope.images.summary import ImageSummary
 
 #: A stream: a function that reads up to a number of bytes, and one that ends the stream.
 Stream = tuple[Callable[[int], bytes], Callable[[], None]]

@@ -154,8 +154,8 @@ def type_files(typist: Typist) -> None:
     typist.type("page", "pageup", times=10)
     typist.type("end", "G", "g", "end", "home", times=4)
     typist.type("scroll", *["j"] * 60)
-    typist.type("sort", "s", times=6)
-    typist.type("sort", "S", times=4)
+    typist.type("sort", "s", times=12)
+    typist.type("sort", "S", times=8)
     typist.type("kinds", "a", "r", "m", "u", times=4)
 
 
