@@ -90,7 +90,7 @@ def run_in_namespaces(task: Task, channel: socket.socket) -> int:
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.hide_memory()
     if task.hostname:
-        with suppress(PermissionError):  # Podman's containers may not, in no namespace.
+        with suppress(PermissionError):  # Podman refuses it even there.
             socket.sethostname(task.hostname)
     if not task.network:
         kernel.loopback_up()

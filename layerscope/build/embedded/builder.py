@@ -28,6 +28,9 @@ from layerscope.build.fields import REMOTE, agent_of
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
+from layerscope.dockerfile.checks.facts import World as Known
+from layerscope.dockerfile.checks.lint import lint
+from layerscope.dockerfile.checks.support import Builder
 from layerscope.dockerfile.context.context import Context
 from layerscope.dockerfile.context.ignore import in_context
 from layerscope.dockerfile.meaning.stages import Stage, find_stages, global_values
@@ -49,6 +52,7 @@ from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
 
 if TYPE_CHECKING:
+    from layerscope.build.embedded.commands import RunStep
     from layerscope.build.embedded.making import Maker
 
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -149,9 +153,10 @@ class _Build:
         if target is None:
             raise BuildFailedError("The build failed: There is no FROM.", "Begin with FROM.")
         self._above.setdefault("TARGETSTAGE", self._found.stages[target].name or "default")
+        self._check_written()
         self._needed = needed = sorted(self._found.needed(target))
         for index in needed:
-            self._check_sources(self._found.stages[index])
+            self._check_known(self._found.stages[index])
         for instruction in self._found.above:
             step = self._steps[instruction.index + 1]
             self._start(step)
@@ -167,20 +172,41 @@ class _Build:
         finally:
             self._cache.save()
 
-    def _check_sources(self, stage: Stage) -> None:
-        """Raises BuildFailedError if a file that a step copies is certainly not there."""
+    def _check_written(self) -> None:
+        """Raises BuildFailedError if the Dockerfile is not a valid one."""
+        target, builder = self._request.target or None, Builder("embedded", "")
+        known = Known(arguments=self._arguments, target=target, builder=builder)
+        for problem in lint(self._document, known):
+            if problem.certain:
+                with _NamedLine(self._document.source.line_at(problem.span.start) + 1):
+                    raise StepError(visible(problem.message), visible(problem.hint))
+
+    def _check_known(self, stage: Stage) -> None:
+        """Raises BuildFailedError if a step will certainly fail, as far as it can be known."""
         for instruction in stage.instructions:
-            if instruction.keyword not in ("COPY", "ADD") or instruction.flag("from") is not None:
+            keyword = instruction.keyword
+            with self._named_line(instruction):
+                state, scope = State.scratch(self._platform), self._scope()
+                if keyword == "RUN":
+                    self._run_step(instruction, state, scope).check()
+                elif keyword in ("COPY", "ADD") and instruction.flag("from") is None:
+                    self._check_sources(instruction)
+                elif keyword in METADATA and "$" not in instruction.arguments:
+                    METADATA[keyword](instruction, state, scope)
+
+    def _check_sources(self, instruction: Instruction) -> None:
+        """Raises StepError if a file that a step copies is certainly not there."""
+        for word in instruction.sources:
+            path = in_context(word.text)
+            plain = path == "." or "$" in word.text or '"' in word.text or "'" in word.text
+            if plain or REMOTE.match(word.text) or is_wild(path):
                 continue
-            for word in instruction.sources:
-                path = in_context(word.text)
-                plain = path == "." or "$" in word.text or '"' in word.text or "'" in word.text
-                if plain or REMOTE.match(word.text) or is_wild(path):
-                    continue
-                with self._named_line(instruction):
-                    _, node = resolve(self.context, os.fsencode(path))
-                    if node is None:
-                        raise missing(self.context, word.text, path)
+            _, node = resolve(self.context, os.fsencode(path))
+            if node is None:
+                raise missing(self.context, word.text, path)
+
+    def _scope(self) -> Scope:
+        return Scope(self._document.escape, {}, self._given, self._above)
 
     def _named_line(self, instruction: Instruction) -> _NamedLine:
         return _NamedLine(self._document.source.line_at(instruction.span.start) + 1)
@@ -225,7 +251,7 @@ class _Build:
 
     def _begin(self, stage: Stage, step: Step) -> _Stage:
         """What a FROM begins with."""
-        scope = Scope(self._document.escape, {}, self._given, self._above)
+        scope = self._scope()
         use = stage.base
         if use is None or not use.name:
             raise StepError("FROM names no image.", "Write FROM IMAGE, or FROM scratch.")
@@ -343,11 +369,15 @@ class _Build:
             layer = None if hit is not None else self._maker.write(made)
             return self._add(stage, step.text, place, key, layer, hit)
 
-    def _run_command(
-        self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
-    ) -> bool:
+    def _run_step(
+        self,
+        instruction: Instruction,
+        state: State,
+        scope: Scope,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> RunStep:
         # Not at the top: most steps need no sandbox.
-        from layerscope.build.embedded.commands import RunStep, Surroundings, layer_of
+        from layerscope.build.embedded.commands import RunStep, Surroundings
 
         around = Surroundings(
             self.context,
@@ -359,12 +389,18 @@ class _Build:
             log,
             self._progress,
         )
-        step = RunStep(instruction, stage.state, stage.scope, around)
+        return RunStep(instruction, state, scope, around)
+
+    def _run_command(
+        self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
+    ) -> bool:
+        step = self._run_step(instruction, stage.state, stage.scope, log)
         place = _digest(stage.state.key, step.text)
         key = _digest(place, *step.stamps, str(self._epoch))
         hit = self._hit(key)
         if hit is not None:
             return self._add(stage, step.text, place, key, None, hit)
+        from layerscope.build.embedded.commands import layer_of
         from layerscope.sandbox.running import Base
 
         if stage.entry is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerscope.build.embedded.metadata import Scope, StepError, clean, command_of, shell_of
 from layerscope.build.embedded.mounted import content_digest, copy_tree
@@ -37,6 +37,7 @@ _READ = 1 << 16
 _LEAST_WIDTH = 100  # Characters of a command in an error.
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([kmgtp]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
+_V = TypeVar("_V")
 Log = Callable[[str], None]
 
 
@@ -94,6 +95,22 @@ class RunStep:
                 yield origin[1]
             elif mount.type == "bind":
                 yield content_digest(*self._bound(mount))
+
+    def check(self) -> None:
+        """Checks what is known before there is an image below it."""
+        self._network()
+        for mount in self._mounts:
+            if any("$" in (field.value or "") for field in mount.fields):
+                continue
+            if mount.type == "secret":
+                self._given(mount, self._around.secrets)
+            elif mount.type == "ssh":
+                self._given(mount, self._around.agents)
+            else:
+                self._target(mount)
+                self._size(mount)
+                if mount.type == "bind" and mount.field("from") is None:
+                    self._bound(mount)
 
     @contextmanager
     def ran(self, base: Base) -> Iterator[Outcome]:
@@ -155,10 +172,7 @@ class RunStep:
             return self._secret(mount, stack, environment)
         if mount.type == "ssh":
             return self._agent(mount, environment)
-        target = self._value(mount, "target")
-        if not target:
-            raise StepError(f"A mount of type {visible(mount.type)} has no target.")
-        target = posixpath.normpath(posixpath.join("/", self._state.workdir, target))
+        target = self._target(mount)
         if mount.type == "tmpfs":
             return Mount(MountKind.TMPFS, target, size=self._size(mount))
         if mount.type == "cache":
@@ -172,6 +186,12 @@ class RunStep:
         return (
             "" if field is None or not field.value else self._scope.text(self._state, field.value)
         )
+
+    def _target(self, mount: WrittenMount) -> str:
+        target = self._value(mount, "target")
+        if not target:
+            raise StepError(f"A mount of type {visible(mount.type)} has no target.")
+        return posixpath.normpath(posixpath.join("/", self._state.workdir, target))
 
     def _size(self, mount: WrittenMount) -> int:
         """The bytes of a tmpfs; as in Docker, `m` and `MB` are 2**20."""
@@ -247,31 +267,34 @@ class RunStep:
         writable = write is not None and (write.value or "true") == "true"
         return Mount(MountKind.CACHE if writable else MountKind.BIND, target, str(copied))
 
+    def _given(self, mount: WrittenMount, values: Mapping[str, _V]) -> tuple[str, _V | None]:
+        """The id of a secret or an agent, and what the build passes; None for nothing."""
+        secret = mount.type == "secret"
+        name = posixpath.basename(self._value(mount, "target")) if secret else "default"
+        name = self._value(mount, "id") or name
+        required = mount.field("required")
+        if name not in values and required is not None and (required.value or "true") == "true":
+            what = "secret" if secret else "SSH agent"
+            raise StepError(
+                f"The {what} {visible(name)} is needed.", f"Pass it with --{mount.type}."
+            )
+        return name, values.get(name)
+
     def _agent(self, mount: WrittenMount, environment: dict[str, str]) -> Mount | None:
-        name = self._value(mount, "id") or "default"
-        socket = self._around.agents.get(name)
+        _, socket = self._given(mount, self._around.agents)
         if socket is None:
-            if self._is_required(mount):
-                raise StepError(f"The SSH agent {visible(name)} is needed.", "Pass it with --ssh.")
             return None
         target = self._value(mount, "target") or f"/run/buildkit/ssh_agent.{len(environment)}"
         environment["SSH_AUTH_SOCK"] = target
         return Mount(MountKind.SECRET, target, socket)
 
-    def _is_required(self, mount: WrittenMount) -> bool:
-        required = mount.field("required")
-        return required is not None and (required.value or "true") == "true"
-
     def _secret(
         self, mount: WrittenMount, stack: ExitStack, environment: dict[str, str]
     ) -> Mount | None:
-        target = self._value(mount, "target")
-        name = self._value(mount, "id") or posixpath.basename(target)
-        value = self._around.secrets.get(name)
+        name, value = self._given(mount, self._around.secrets)
         if value is None:
-            if self._is_required(mount):
-                raise StepError(f"The secret {visible(name)} is needed.", "Pass it with --secret.")
             return None
+        target = self._value(mount, "target")
         variable = self._value(mount, "env")
         if variable:
             environment[variable] = value.decode("utf-8", "surrogateescape")

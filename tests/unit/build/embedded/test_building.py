@@ -204,29 +204,54 @@ def test_platforms_are_those_of_the_build(shop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("EXPOSE high", "high is not a port."),
-        ("STOPSIGNAL SIGNOTHING", "SIGNOTHING is not a signal."),
-        ("HEALTHCHECK --interval=soon CMD x", "--interval=soon is not a duration."),
         ("COPY --chown=nobody a /a", "no user nobody in /etc/passwd"),
-        ("COPY --chmod=rwx a /a", "--chmod=rwx is not a mode."),
         ("COPY a d /file", "which is not written as a folder"),
-        ("COPY d /d/b/", ""),
         ("COPY --from=nowhere.invalid/x:1 a /a", "nowhere.invalid"),
-        ('ENV A="${B:?no B}"', "no B"),
-        ("NONSENSE x", "NONSENSE is not an instruction."),
-        ("COPY <<EOF /x", "not ended by a line EOF"),
+        ("STOPSIGNAL SIG${X:-NOTHING}", "SIGNOTHING is not a signal."),
     ],
 )
 def test_a_step_that_cannot_be_done_says_why(shop: Workshop, line: str, problem: str) -> None:
     built = shop.build(f"FROM scratch\nLABEL a=b\n{line}\n")
-    if not problem:
-        assert built.image
-        return
     assert built.failed == 3
     assert problem in built.problem
     assert built.problem.count("\n") == 0
     # What was committed before is a cache hit.
     assert shop.built("FROM scratch\nLABEL a=b\n").cached == [2]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("EXPOSE high", "high is not a port."),
+        ("STOPSIGNAL SIGNOTHING", "SIGNOTHING is not a signal."),
+        ("HEALTHCHECK --interval=soon CMD x", "soon is not a duration."),
+        ("COPY --chmod=rwx a /a", "rwx is not a mode."),
+        ("COPY --other=x a /a", "COPY has no flag --other."),
+        ("COPY --from=7 a /a", "There is no stage 7."),
+        ("COPY missing /a", "missing is not in the build context."),
+        ('ENV A="${B:?no B}"', "no B"),
+        ("NONSENSE x", "There is no instruction NONSENSE."),
+        ("COPY <<EOF /x", "not ended by a line EOF"),
+        ("RUN", "RUN has no command."),
+        ("RUN --network=other x", "--network cannot be other."),
+        ("RUN --mount=type=other,target=/x x", "There is no mount type other."),
+        ("RUN --mount=other=1,target=/x x", "A mount has no key other."),
+        ("RUN --mount=type=cache x", "A mount of type cache has no target."),
+        ("RUN --mount=type=tmpfs,target=/x,size=big x", "size=big is not a size."),
+        ("RUN --mount=type=bind,source=no,target=/x x", "no is not in the build context."),
+        ("RUN --mount=type=secret,id=key,required x", "The secret key is needed."),
+        ("RUN --mount=type=ssh,required x", "The SSH agent default is needed."),
+    ],
+)
+def test_what_is_known_to_fail_fails_before_anything_is_built(
+    shop: Workshop, line: str, problem: str
+) -> None:
+    built = shop.build(f"FROM scratch\nCOPY a /a\n{line}\n")
+    assert built.problem.startswith("Line 3: ")
+    assert problem in built.problem
+    assert built.problem.count("\n") == 0
+    assert built.events == []
+    assert not list(shop.store.folder.glob("blobs/sha256/*"))
 
 
 def test_bytes_that_are_not_utf8_become_marks_in_documents(shop: Workshop) -> None:
