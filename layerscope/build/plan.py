@@ -10,6 +10,7 @@ from layerscope.dockerfile.meaning.scope import Scopes
 from layerscope.dockerfile.meaning.stages import Stages, find_stages
 from layerscope.dockerfile.syntax.document import Document, Instruction
 from layerscope.dockerfile.syntax.expand import ExpansionError
+from layerscope.redaction import without_logins
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Step:
     stage_name: str  # Name of the stage in lower case, or its number from 0 as text.
     keyword: str  # The instruction's name in upper case.
     line: int | None  # The line on which it begins, from 1; None for labels of the command line.
-    text: str  # The instruction as written, on one line.
+    text: str  # The instruction on one line, as written, but for logins in addresses.
     #: 0 for an instruction of the Dockerfile; for an ONBUILD trigger of the base image, its number,
     #: from 1. All fields but keyword and text are then the FROM's.
     trigger: int = 0
@@ -31,7 +32,7 @@ class Step:
 
     def triggered(self, trigger: int, text: str) -> Step:
         """A trigger of this FROM; `text` is its instruction, with or without ONBUILD."""
-        text = " ".join(text.split())
+        text = shown(text)
         if text[:8].upper() == "ONBUILD ":
             text = text[8:]
         keyword = text.partition(" ")[0].upper()
@@ -186,5 +187,10 @@ def _step(document: Document, instruction: Instruction, stage: int, place: int, 
         stage_name=name,
         keyword=instruction.keyword,
         line=document.source.line_at(instruction.span.start) + 1,
-        text=" ".join(instruction.joined.text.split()),
+        text=shown(instruction.joined.text),
     )
+
+
+def shown(text: str) -> str:
+    """An instruction on one line, without the logins that its addresses may have."""
+    return without_logins(" ".join(text.split()))

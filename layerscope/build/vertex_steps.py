@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from layerscope.build.plan import Plan, Step
+from layerscope.build.plan import Plan, Step, shown
 
 _VERTEX = re.compile(
     r"\[(?:(?P<stage>[^\]]*?) )?(?P<place>\d{1,9})/(?P<of>\d{1,9})\] (?P<text>.*)", re.S
@@ -91,7 +91,7 @@ class VertexSteps:
             # The vertices of triggers come before those of the stage's own instructions.
             place -= sum(self.has_vertex(step) for step in self.triggers(start.number))
         step = carried[place - 1] if 1 <= place <= len(carried) else None
-        same = [each for each in own if each.text == " ".join(text.split())]
+        same = [each for each in own if each.text == shown(text)]
         if len(same) == 1:
             # The text is more reliable than counting steps that may have no vertex.
             return same[0]

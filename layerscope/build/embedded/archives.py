@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from layerscope.build.embedded.image_source import stored_content
+from layerscope.build.embedded.logins import split_login
 from layerscope.build.embedded.metadata import StepError
 from layerscope.build.embedded.sources import FOLDER, DataSource, Node, Pieces
 from layerscope.filesystem.changeset import Changeset, EntryType
@@ -219,7 +220,10 @@ def downloaded(
     digest, size = hashlib.sha256(), 0
     with temporary_file(folder) as file:
         try:
-            request = urllib.request.Request(url, headers={"User-Agent": "layerscope"})  # noqa: S310
+            address, login = split_login(url)
+            request = urllib.request.Request(address, headers={"User-Agent": "layerscope"})  # noqa: S310
+            if login:  # Which redirects do not get.
+                request.add_unredirected_header("Authorization", login)
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
                 while piece := response.read(_PIECE):
                     check()

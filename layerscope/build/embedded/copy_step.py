@@ -39,6 +39,7 @@ from layerscope.dockerfile.context.ignore import clean as clean_path
 from layerscope.dockerfile.syntax.document import Instruction
 from layerscope.filesystem.entry_type import EntryType
 from layerscope.patterns import PatternError
+from layerscope.redaction import without_logins
 from layerscope.text import visible
 
 
@@ -115,7 +116,7 @@ class CopyStep:
         flags += [f"--exclude={each}" for each in self._excludes]
         heredocs = [f"<<{heredoc.name}" for heredoc in self._instruction.heredocs]
         words = [*flags, *self._sources, *heredocs, self._destination]
-        return clean(f"{self._instruction.keyword} {' '.join(words)} # buildkit")
+        return clean(without_logins(f"{self._instruction.keyword} {' '.join(words)} # buildkit"))
 
     @property
     def depends(self) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urljoin
 
+from layerscope.build.embedded.logins import split_login
 from layerscope.build.embedded.metadata import StepError
 from layerscope.build.embedded.sources import ContextSource, Node, Source, resolve
 from layerscope.dockerfile.context.context import Context, read_context
@@ -52,6 +53,7 @@ class Repository:
     checksum: str = ""  # The beginning of the commit's id that is expected.
     keep: bool = False  # Whether `.git` is copied too.
     submodules: bool = True
+    login: str = ""  # The value of the header `Authorization`.
 
 
 def parse_repository(text: str, checksum: str, *, keep: bool) -> Repository:
@@ -59,7 +61,10 @@ def parse_repository(text: str, checksum: str, *, keep: bool) -> Repository:
     rest, _, fragment = text.partition("#")
     remote, _, query = rest.partition("?")
     ref, _, folder = fragment.partition(":")
-    found = Repository(remote, ref or "HEAD", folder or ".", checksum, keep)
+    login = ""
+    if remote.startswith(("http://", "https://")):
+        remote, login = split_login(remote)
+    found = Repository(remote, ref or "HEAD", folder or ".", checksum, keep, login=login)
     for key, value in parse_qsl(query, keep_blank_values=True):
         wanted = value.lower() in ("", "1", "true")
         if key in _QUERY:
@@ -92,7 +97,8 @@ class Git:
         ref = repository.ref
         if not _COMMIT.fullmatch(ref):
             names = [place.format(ref) for place in _PLACES]
-            listed = self._run("ls-remote", "--", repository.remote, ref, f"{ref}^{{}}")
+            wanted = ("--", repository.remote, ref, f"{ref}^{{}}")
+            listed = self._run("ls-remote", *wanted, repository=repository)
             lines = (line.partition("\t") for line in listed.splitlines())
             known = {name: commit for commit, _, name in lines if _COMMIT.fullmatch(commit)}
             # A tag with a message has an id of its own, and then its commit.
@@ -118,15 +124,18 @@ class Git:
         self._run("init", "-q", "--template=", folder=clone)
         fetch = ("fetch", "-q", "--no-tags", "--no-recurse-submodules")
         try:
-            self._run(*fetch, "--depth=1", "--", repository.remote, commit, folder=clone)
+            wanted = ("--depth=1", "--", repository.remote, commit)
+            self._run(*fetch, *wanted, folder=clone, repository=repository)
         except StepError:
             # Some servers send what has a name only.
             every = "+refs/*:refs/fetched/*"
-            self._run(*fetch, "--", repository.remote, every, folder=clone)
+            self._run(
+                *(*fetch, "--", repository.remote, every), folder=clone, repository=repository
+            )
         self._run("checkout", "-q", "--detach", commit, folder=clone)
         if repository.submodules and (clone / ".gitmodules").is_file():
             options = ("--init", "--recursive", "--depth=1")
-            self._run("submodule", "-q", "update", *options, folder=clone)
+            self._run(*("submodule", "-q", "update", *options), folder=clone, repository=repository)
         time = int(self._run("log", "-1", "--format=%ct", folder=clone))
         found = read_context(clone, rules=rules, stopped=self.check)
         if not repository.keep:
@@ -134,11 +143,20 @@ class Git:
             found = replace(found, entries=kept)
         return GitSource(found, max(0, time))
 
-    def _run(self, *arguments: str, folder: Path | None = None) -> str:
+    def _run(
+        self, *arguments: str, folder: Path | None = None, repository: Repository | None = None
+    ) -> str:
+        """Runs a command, with the login of a repository for all on its host."""
         self.folder.mkdir(parents=True, exist_ok=True)
         given = {name: os.environ[name] for name in _SURROUNDINGS if name in os.environ}
         if self.agent is not None:
             given["SSH_AUTH_SOCK"] = self.agent
+        if repository is not None and repository.login:
+            # Not an argument, which all users of this host could see.
+            host = urljoin(repository.remote, "/")
+            given["GIT_CONFIG_COUNT"] = "1"
+            given["GIT_CONFIG_KEY_0"] = f"http.{host}.extraHeader"
+            given["GIT_CONFIG_VALUE_0"] = f"Authorization: {repository.login}"
         command = ["git", "-c", f"core.hooksPath={os.devnull}", *arguments]
         try:
             code, out, err = run(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import socket
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -152,6 +154,15 @@ class _Files(BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/closed")
+            self.end_headers()
+            return
+        login = b64encode(b"me:pass/word").decode()
+        if self.path == "/closed" and self.headers["Authorization"] != f"Basic {login}":
+            self.send_error(401)
+            return
         self.send_response(200)
         self.send_header("Last-Modified", "Thu, 01 Jan 1970 00:20:34 GMT")
         self.end_headers()
@@ -186,6 +197,27 @@ def test_downloads_are_files_and_archives_if_asked(shop: Workshop, url: str) -> 
     wrong = shop.build(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {url}/x.tar /x\n")
     assert "is not what --checksum says" in wrong.problem
     assert "HTTP 404" in shop.build(f"FROM scratch\nADD {url}/missing /x\n").problem
+
+
+def test_a_login_in_an_address_is_used_and_not_shown(shop: Workshop, url: str) -> None:
+    url = url.replace("//", "//me:pass%2Fword@")
+    built = shop.built(f"FROM scratch\nADD {url}/closed /x\nADD --link {url}/a?b=c /y\n")
+    (first, second) = shop.config(built.image)["history"]
+    host = url.partition("@")[2]
+    assert first["created_by"] == f"ADD http://***@{host}/closed /x # buildkit"
+    assert second["created_by"] == f"ADD --link http://***@{host}/a?b=c /y # buildkit"
+    assert built.events[2]["instruction"] == f"ADD http://***@{host}/closed /x"
+    failures = [
+        shop.build(f"FROM scratch\nADD {url}/{name} /x\n")
+        for name in ("missing", "moved", "x.git", "x.git#-bad")
+    ]
+    assert all(each.failed == 2 for each in failures)
+    assert "HTTP 401" in failures[1].problem  # A redirect may lead to another host.
+    texts = [json.dumps(each.events) + each.problem for each in (built, *failures)]
+    texts += [
+        path.read_text(errors="replace") for path in shop.store.folder.rglob("*") if path.is_file()
+    ]
+    assert not [text for text in texts if "word" in text]
 
 
 @pytest.mark.parametrize(

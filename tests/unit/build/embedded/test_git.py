@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from layerscope.build.embedded.git import Repository, parse_repository
 from layerscope.build.embedded.metadata import StepError
+from layerscope.programs import run
 from tests.unit.build.embedded.building import Workshop
 
 Server = tuple[str, dict[str, str]]
@@ -128,6 +135,61 @@ def test_what_a_repository_does_not_have(
     built = workshop.build(f"FROM scratch\nADD {server[0]}{source} /\n")
     assert built.failed == 2
     assert said in built.problem
+
+
+class _Closed(SimpleHTTPRequestHandler):
+    """Files of a folder, for those who log in."""
+
+    def do_GET(self) -> None:
+        login = b64encode(b"me:pass/word").decode()
+        if self.headers["Authorization"] == f"Basic {login}":
+            super().do_GET()
+            return
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_login_in_an_address_is_used_and_in_no_command(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "app.git"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "file").write_text("x")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "1")
+    git(folder, "update-server-info")
+    commands: list[str] = []
+
+    def noted(command: list[str], **options: Any) -> Any:
+        commands.append(" ".join(command))
+        return run(command, **options)
+
+    monkeypatch.setattr("layerscope.build.embedded.git.run", noted)
+    served = partial(_Closed, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        (folder / "app.git").symlink_to(".git")
+        address = f"127.0.0.1:{server.server_port}/app.git"
+        text = f"FROM scratch\nADD --keep-git-dir http://me:pass%2Fword@{address} /app\n"
+        built = workshop.built(text)
+        refused = workshop.build(f"FROM scratch\nADD http://me:wrongword@{address} /app\n")
+        server.shutdown()
+        thread.join()
+    assert workshop.files(built.image)["/app/file"][4] == b"x"
+    assert refused.failed == 2
+    assert address in " ".join(commands)
+    texts = [*commands, json.dumps(built.events), json.dumps(refused.events), refused.problem]
+    texts += [
+        path.read_text(errors="replace")
+        for path in workshop.store.folder.rglob("*")
+        if path.is_file()
+    ]
+    assert not [text for text in texts if "word" in text]
 
 
 def test_addresses() -> None:
