@@ -47,14 +47,16 @@ def images(arguments: argparse.Namespace) -> int:
 
 def _fleet(arguments: argparse.Namespace) -> int:
     """`images --all-engines`: returns 1 if no engine has the image that is named; else 0."""
-    from layerscope.engines.fleet import find_fleet
+    from layerscope.engines.fleet import Fleet, find_fleet
     from layerscope.engines.known import distinct, known_engines
     from layerscope.reports.fleet_report import Listed, fleet_document, fleet_text
 
     if arguments.wasted or arguments.index or arguments.platform:
         raise UsageError("--wasted, --index and --platform are for images of the current engine.")
+    fleet = Fleet((), ())
     with shown_progress("Asking the engines"):
-        fleet = find_fleet(distinct(known_engines()))
+        for fleet in find_fleet(distinct(known_engines())):  # noqa: B007 - the last one is whole
+            pass
     name = arguments.image
     found = [each for each in fleet.images if not name or each.is_named(name)]
     if name and not found:

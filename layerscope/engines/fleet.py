@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,14 +76,16 @@ class Fleet:
     images: Sequence[FleetImage]  # The newest first.
     #: Why engines could not be asked, or not about all of their images, by name.
     problems: Mapping[str, LayerscopeError] = field(default_factory=dict)
+    pending: Collection[str] = ()  # Names of the engines that have not answered yet.
 
     def lacking(self, image: FleetImage) -> Iterator[tuple[str, list[int]]]:
         """The engines that lack an image, each with the numbers of the layers that it lacks."""
         for engine in self.engines:
-            if engine.name not in image.holdings and engine.name not in self.problems:
-                there = self._layers.get(engine.name, set())
-                layers = enumerate(image.first.layers)
-                yield engine.name, [at for at, layer in layers if layer not in there]
+            if any(engine.name in known for known in (image.holdings, self.problems, self.pending)):
+                continue
+            there = self._layers.get(engine.name, set())
+            layers = enumerate(image.first.layers)
+            yield engine.name, [at for at, layer in layers if layer not in there]
 
     @cached_property
     def _layers(self) -> Mapping[str, set[str]]:
@@ -95,24 +97,27 @@ class Fleet:
         return found
 
 
-def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Fleet:
-    """Asks engines side by side what images they have."""
+def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterator[Fleet]:
+    """Asks engines side by side what images they have; yields what is known after each answer."""
     images: dict[object, dict[str, Holding]] = {}
     problems = {}
+    order = {engine.name: at for at, engine in enumerate(engines)}
+    pending = {*order}
     for at, answer in asked(engines, _holdings, patience):
         name = engines[at].name
-        if isinstance(answer, LayerscopeError):
-            problems[name] = answer
-        elif answer is not None:
+        if isinstance(answer, Holding):
             key = (answer.layers, answer.created) if answer.layers else answer.id
             images.setdefault(key, {})[name] = answer
-    order = {engine.name: at for at, engine in enumerate(engines)}
-    found = [
-        FleetImage(dict(sorted(holdings.items(), key=lambda item: order[item[0]])))
-        for holdings in images.values()
-    ]
-    found.sort(key=lambda image: (-image.first.created, image.names, image.first.id))
-    return Fleet(engines, found, problems)
+            continue
+        if answer is not None:
+            problems[name] = answer
+        pending.discard(name)
+        found = [
+            FleetImage(dict(sorted(holdings.items(), key=lambda item: order[item[0]])))
+            for holdings in images.values()
+        ]
+        found.sort(key=lambda image: (-image.first.created, image.names, image.first.id))
+        yield Fleet(engines, found, {**problems}, {*pending})
 
 
 def _holdings(engine: KnownEngine) -> Iterator[Holding]:

@@ -91,7 +91,7 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
         super().__init__("fleet", "Images of all engines", sorted_by="name")
 
     def same(self, one: _Row, other: _Row) -> bool:
-        return one.image == other.image
+        return bool(one.image.holdings.items() & other.image.holdings.items())
 
 
 class EngineChoice(ChoicesDialog, screen="fleet_choice", heading="An engine that lacks an image"):
@@ -120,20 +120,26 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
         self.action_reload()
 
     def action_reload(self) -> None:
-        def ask(_: Task[None]) -> Fleet:
+        def ask(task: Task[Fleet]) -> None:
             from layerscope.engines.fleet import find_fleet
             from layerscope.engines.known import distinct, known_engines
 
-            return find_fleet(distinct(known_engines()))
+            for fleet in find_fleet(distinct(known_engines())):
+                task.report(fleet)
+                task.check()
 
         self.list.set_placeholder(("Asking the engines…", "muted"))
         self.title_bar.set_right("Asking the engines", "accent")
-        self.work.start("fleet", ask, self._show)
+        self.work.start("fleet", ask, report=self._show)
 
     def _show(self, fleet: Fleet) -> None:
         self._fleet, now = fleet, time.time()
-        self.title_bar.set_right("")
-        self.list.set_placeholder(("No engine has an image.", "text"))
+        if fleet.pending:
+            waiting = plural(len(fleet.pending), "engine")
+            self.title_bar.set_right(f"Asking {waiting}", "accent")
+        else:
+            self.title_bar.set_right("")
+            self.list.set_placeholder(("No engine has an image.", "text"))
         rows = [
             _Row(
                 image,
@@ -144,7 +150,8 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
             )
             for image in fleet.images
         ]
-        note = f"of {plural(len(fleet.engines) - len(fleet.problems), 'engine', 'engines')}"
+        answered = len(fleet.engines) - len(fleet.problems) - len(fleet.pending)
+        note = f"of {plural(answered, 'engine')}"
         if fleet.problems:
             note += f"; not reached: {visible(', '.join(fleet.problems))}"
         self.rows.fill(rows, note)
@@ -156,16 +163,23 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
             return []
         facts = []
         for engine, held in row.image.holdings.items():
-            facts.append(
-                Fact(visible(engine), f"{short_id(held.id)} {visible(', '.join(held.names))}")
-            )
+            names = visible(", ".join(held.names))
+            facts.append(Fact("In", f"{visible(engine)}  {short_id(held.id)} {names}"))
             facts += [Fact("", visible(digest), "muted") for digest in held.digests]
-        for engine, layers in self._fleet.lacking(row.image):
-            count = f"lacks {len(layers)} of {plural(len(row.image.first.layers), 'layer')}"
-            size = row.image.size_of(layers)
-            text = count if size is None else f"{count}, {docker_size(size)}"
-            facts.append(Fact(visible(engine), text, "warning"))
-        return facts
+        lacking = self._lacking(self._fleet, row.image)
+        return [*facts, *(Fact("Lacked by", text, "warning") for text in lacking.values())]
+
+    @staticmethod
+    def _lacking(fleet: Fleet, image: FleetImage) -> dict[str, str]:
+        """What each engine that lacks an image would get, by its name."""
+        found = {}
+        for engine, layers in fleet.lacking(image):
+            count = f"{len(layers)} of {plural(len(image.first.layers), 'layer')}"
+            size = image.size_of(layers)
+            found[engine] = f"{visible(engine)}  " + (
+                count if size is None else f"{count}, {docker_size(size)}"
+            )
+        return found
 
     @property
     def place(self) -> Place:
@@ -178,7 +192,7 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
         row = self.rows.item
         if self._fleet is None or row is None or not row.missing_from:
             return
-        lacking = [name for name, _ in self._fleet.lacking(row.image)]
+        lacking = self._lacking(self._fleet, row.image)
         holder, held = self._holder(row.image)
         name = next(iter(held.names), held.id)
 
@@ -188,9 +202,8 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
                 self.visit("push_to", at)
 
         title = f"Push {visible(row.name)} to"
-        facts = {fact.label: fact.text for fact in self.row_facts()}
-        choices = [("", f"{visible(each)}  {facts.get(visible(each), '')}") for each in lacking]
-        self.app.push_screen(EngineChoice(title, "", choices, lacking), chosen)
+        choices = [("", text) for text in lacking.values()]
+        self.app.push_screen(EngineChoice(title, "", choices, [*lacking]), chosen)
 
     def _holder(self, image: FleetImage) -> tuple[str, Holding]:
         """An engine that has an image: the current one, if that does."""

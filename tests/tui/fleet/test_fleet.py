@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +58,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(ENGINE, "auto")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(known, "known_engines", lambda: ENGINES)
-    monkeypatch.setattr(fleet, "find_fleet", lambda _: FLEET)
+    monkeypatch.setattr(fleet, "find_fleet", lambda _: iter([FLEET]))
     monkeypatch.setattr("layerscope.tui.fleet.screen.time.time", lambda: fakes.NOW)
 
 
@@ -81,9 +83,41 @@ async def test_which_engine_has_what_and_what_others_lack() -> None:
         assert "default, no\\ede" in next(row for row in rows if "app:1" in row)
         assert "3 images, of 2 engines; not reached: gone" in ui.text
         await ui.press("/", *"app:2", "enter")
-        await ui.until(lambda: "no\\ede     lacks 1 of 3 layers, 1MB" in ui.text)
+        await ui.until(lambda: "Lacked by  no\\ede  1 of 3 layers, 1MB" in ui.text)
         await ui.press("escape", "escape")
         ui.at(MainScreen)
+
+
+async def test_engines_are_listed_as_they_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that cannot be reached does not hold up the others."""
+    both, rest = threading.Event(), threading.Event()
+
+    def answers(_: object) -> Iterator[Fleet]:
+        yield Fleet(ENGINES, [FLEET.images[2]], {}, {"default", "gone"})
+        both.wait(60)
+        yield Fleet(ENGINES, FLEET.images, {}, {"gone"})
+        rest.wait(60)
+        yield FLEET
+
+    monkeypatch.setattr(fleet, "find_fleet", answers)
+    app = made()
+    async with app.run_test(size=(120, 40)) as pilot:
+        ui = Driven(app, pilot)
+        await ui.until(lambda: "debian" in ui.text)
+        await ui.press("H")
+        await ui.until(lambda: "1 image, of 1 engine" in ui.text)
+        assert "Asking 2 engines" in ui.text
+        assert "Lacked by" not in ui.text
+        both.set()
+        await ui.until(lambda: "3 images, of 2 engines" in ui.text)
+        assert "Asking 1 engine" in ui.text
+        # The cursor is still on it, below the others.
+        assert ui.at(FleetScreen).rows.cursor == 2
+        await ui.until(lambda: "Lacked by  default  0 of 2 layers" in ui.text)
+        assert "gone" not in ui.text
+        rest.set()
+        await ui.until(lambda: "not reached: gone" in ui.text)
+        assert "Asking" not in ui.text
 
 
 async def test_an_image_opens_in_the_engine_that_has_it() -> None:
@@ -130,7 +164,7 @@ async def test_an_image_is_pushed_to_an_engine_that_lacks_it(
         ui = Driven(app, pilot)
         await show(ui)
         await ui.press("/", *"app:2", "enter", ">")
-        await ui.until(lambda: "no\\ede  lacks 1 of 3 layers, 1MB" in ui.text)
+        await ui.until(lambda: "no\\ede  1 of 3 layers, 1MB" in ui.text)
         await ui.press("enter")
         await ui.until(lambda: "enter moves the name and pushes it" in ui.text)
         assert "gets 1 of 3 layers, 1MB" in ui.text
