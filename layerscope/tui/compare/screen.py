@@ -291,7 +291,10 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
 
     @property
     def names(self) -> tuple[str, str]:
+        """What the images are called, with where they are from if only that differs."""
         one, other = (session.name()[0] for session in self.sessions)
+        if one == other:
+            one, other = (f"{each.kind or 'engine'} {one}" for each in self.sessions)
         return one, other
 
     def _show_images(self) -> None:

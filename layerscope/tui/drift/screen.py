@@ -219,7 +219,9 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
                 age = docker_age(drift.created, now)
                 rows.append(_Row(name, identifier, drift, age, time_behind(drift)))
         behind = sum(drift.is_behind for drift in known.values())
-        self.rows.fill(rows, f"{behind} behind, or with older containers" if behind else "")
+        note = f"{behind} behind, or with older containers" if behind else ""
+        # What is behind comes first: a cursor that was not moved is there, and not on its item.
+        self.rows.fill(rows, note, cursor=None if self.rows.moved else 0)
         self._drifts.show()
         self.show_facts()
 

@@ -133,12 +133,17 @@ async def test_states_digests_and_older_containers(drive: Drive, engine: PulledE
 
 
 async def test_it_is_compared_and_pulled(drive: Drive, engine: PulledEngine) -> None:
+    # It is not the first of the images, but of what is behind.
+    engine._images.reverse()
     async with drive(None, engine=engine) as ui:
         await check(ui)
         name = f"{engine.registry}/app:behind"
         await ui.press("c")
         await ui.until(lambda: isinstance(ui.app.screen, CompareScreen))
         assert ui.at(CompareScreen)._sources == (f"docker-daemon:{name}", f"docker://{name}")
+        # One name, in two places.
+        # Both are called the same, so where each is from is shown.
+        await ui.until(lambda: "A engine hello:latest" in ui.lines[0])
         await ui.press("escape", "<")
         await ui.until(lambda: isinstance(ui.app.screen, TransferDialog) and name in ui.text)
         await ui.press("escape")
