@@ -21,7 +21,7 @@ from layerscope.tui.compare.screen import CompareScreen
 from layerscope.tui.diff.screen import DiffScreen
 from layerscope.tui.packages.screen import PackagesScreen
 from layerscope.tui.waste.screen import WasteScreen
-from screenshots import builds, registries
+from screenshots import builds, engines, registries
 from tests.tui.conftest import Driven
 
 FOLDER = Path(__file__).parent
@@ -102,6 +102,7 @@ def main() -> None:
         asyncio.run(shoot(str(other), name, size, ["c", *source, "enter", *keys]))
         builds.main()
         registries.main()
+        engines.main()
     for name, size, keys in SHOTS:
         asyncio.run(shoot(source, name, size, keys))
     make_edited()

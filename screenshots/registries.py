@@ -29,9 +29,13 @@ Size = tuple[int, int]
 
 
 async def shoot(
-    name: str, size: Size, engine: fakes.FakeEngine, before: Callable[[Driven], Awaitable[None]]
+    name: str,
+    size: Size,
+    engine: fakes.FakeEngine,
+    before: Callable[[Driven], Awaitable[None]],
+    reader: fakes.FakeReader | None = None,
 ) -> None:
-    opener = fakes.opener(fakes.FakeReader())
+    opener = fakes.opener(reader or fakes.FakeReader())
     app = LayerscopeApp(None, opener, lambda: engine, clock=lambda: fakes.NOW)
     async with app.run_test(size=size) as pilot:
         ui = Driven(app, pilot)

@@ -73,7 +73,15 @@ class CommitScreen(NewImageScreen, screen="commit", heading="What a commit adds"
 
     KEYS = (
         common.back_key("commit", "escape,q"),
-        Key("commit.yes", "enter", "make", "Commit…", "Commit the container", _not_now, "*"),
+        Key(
+            "commit.yes",
+            "enter",
+            "make",
+            "Commit…",
+            "Commit the container",
+            _not_now,
+            "commit commit-facts",
+        ),
         *common.sort_keys("commit", hint="commit"),
         *common.pane_keys("commit"),
     )

@@ -96,7 +96,15 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
 
     KEYS = (
         common.back_key("surgery", "escape,q"),
-        Key("surgery.yes", "enter", "make", "Make…", "Make the image", _not_now, "*"),
+        Key(
+            "surgery.yes",
+            "enter",
+            "make",
+            "Make…",
+            "Make the image",
+            _not_now,
+            "surgery surgery-facts",
+        ),
         common.cancel_key("surgery", "Stop making the image", lambda self: self._not_making()),
         *common.sort_keys("surgery", hint="surgery"),
         *common.pane_keys("surgery"),
