@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,16 @@ def push(arguments: argparse.Namespace) -> int:
     insecure = arguments.insecure
     with shown_progress("Asking the registry"), ExitStack() as stack:
         if source:
-            found = preview_own_push(source, reference, insecure=insecure)
+            found = preview_own_push(source, reference, insecure=insecure, warn=_warn)
         else:
             engine = stack.enter_context(closing(connect_any()))
             found = preview_push(engine, reference, insecure=insecure)
     write_report(arguments.json, push_document, push_text, found)
     return 0
+
+
+def _warn(text: str) -> None:
+    print(f"layerscope: {text}", file=sys.stderr)
 
 
 def _source(arguments: argparse.Namespace) -> str:

@@ -193,6 +193,15 @@ class Engine:
         """Bytes that removing images frees exactly; None if that must be worked out."""
         return None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens on a socket of this host, or needs none."""
+        return self.own_store or self.host.startswith(("unix://", "http+unix://"))
+
+    @property
+    def is_behind_ssh(self) -> bool:
+        return self.host.startswith("ssh://")
+
     def close(self) -> None:
         """Closes the connection."""
 

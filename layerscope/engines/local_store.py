@@ -72,9 +72,9 @@ def open_with(
             return store.open(reader.image, reader.inspected, source, platform)
     except NoFastWay as reason:
         reader.why = str(reason)
-    if not is_local(engine):
+    if not engine.is_local:
         reader.price = reader.inspected.size
-    if export or not isinstance(engine, DockerEngine) or not is_ssh(engine):
+    if export or not isinstance(engine, DockerEngine) or not engine.is_behind_ssh:
         return reader
     # Not at the top: few engines are behind ssh.
     from layerscope.engines.remote.peer import NoPeer
@@ -87,15 +87,6 @@ def open_with(
         return reader
 
 
-def is_ssh(engine: DockerEngine) -> bool:
-    return engine.address.host.startswith("ssh://")
-
-
-def is_local(engine: Engine) -> bool:
-    """Whether an engine listens on a socket of this host, or needs none."""
-    return engine.own_store or engine.host.startswith(("unix://", "http+unix://"))
-
-
 class LocalStore:
     """The data folder of an engine on this host."""
 
@@ -103,7 +94,7 @@ class LocalStore:
 
     def __init__(self, engine: Engine) -> None:
         """Finds the folder; raises NoFastWay if there is none, or it cannot be read."""
-        if not is_local(engine):
+        if not engine.is_local:
             raise NoFastWay("the engine is on another host")
         info = engine.info()
         self.driver = _driver(info, engine.name)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from layerscope.engines.described import engine_image
 from layerscope.engines.docker import connect_any
 from layerscope.engines.engine import Engine
-from layerscope.engines.local_store import is_local, open_with
+from layerscope.engines.local_store import open_with
 from layerscope.engines.measuring import MeasuredImage
 from layerscope.errors import LayerscopeError
 from layerscope.filesystem.waste import measure
@@ -51,7 +51,7 @@ def sizes_of(
     stack = cache.known_stack(diff_ids)
     if stack is not None:
         sizes = ImageSizes.of(measure(stack))
-    elif not thorough and not is_local(engine):
+    elif not thorough and not engine.is_local:
         return None
     else:
         with read_image(engine, image, progress, thorough=thorough, cache=cache) as found:

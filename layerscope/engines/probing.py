@@ -15,7 +15,6 @@ from layerscope.engines.docker import DockerEngine, connect_any
 from layerscope.engines.engine import Engine
 from layerscope.engines.folders import FolderEngine
 from layerscope.engines.known import KnownEngine
-from layerscope.engines.local_store import is_local
 from layerscope.errors import EngineError, LayerscopeError, failures_ignored
 from layerscope.images.stores.data_folder import DataFolder
 from layerscope.images.stores.podman import PodmanStore
@@ -127,7 +126,7 @@ def _store(engine: Engine) -> str:
 
 def _disk(engine: Engine) -> int | None:
     size = engine.layers_size()
-    if size is None and isinstance(engine, DockerEngine) and engine.is_podman and is_local(engine):
+    if size is None and isinstance(engine, DockerEngine) and engine.is_podman and engine.is_local:
         # Podman's API does not say; its storage does, where it can be read.
         with failures_ignored():
             info = engine.info()

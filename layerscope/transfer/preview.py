@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -166,13 +166,21 @@ def preview_push(
 
 
 def preview_own_push(
-    source: str, reference: Reference, *, insecure: bool = False, check: Check = no_check
+    source: str,
+    reference: Reference,
+    *,
+    insecure: bool = False,
+    check: Check = no_check,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> PushPreview:
-    """The same of a push by our own client: asks the registry for each layer."""
+    """The same of a push by our own client: asks the registry for each layer.
+
+    For `warn`, see `opened_source`.
+    """
     from layerscope.transfer.push_sources import opened_source
     from layerscope.transfer.registry_push import layers_there
 
-    with opened_source(source, None, check) as (image, _):
+    with opened_source(source, None, check, warn) as (image, _):
         there = layers_there(image, reference, insecure=insecure, check=check)
         with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
             now = client.manifest_digest(reference.tag or "", check)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from layerscope.config import cache_folder
 from layerscope.engines.address import EMBEDDED
@@ -16,13 +16,17 @@ from layerscope.engines.sources import FILES, TRANSPORTS, is_path, split_archive
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.images.archives.archive_file import ArchiveFile, is_compressed, open_file
 from layerscope.images.archives.blob_store import FolderStore
-from layerscope.images.archives.packing import spooled
+from layerscope.images.archives.packing import on_demand, spooled
 from layerscope.images.archives.unpacking import unpacked
 from layerscope.images.archives.writing import PackedImage
+from layerscope.images.progress import Progress
 from layerscope.oci.byte_source import opened
 from layerscope.oci.compression import CompressionError, decompressed
-from layerscope.text import visible
+from layerscope.text import docker_size, short_name, visible
 from layerscope.writing import failure
+
+if TYPE_CHECKING:
+    from layerscope.engines.remote.reader import RemoteReader
 
 _PIECE = 1 << 20
 _HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
@@ -67,11 +71,12 @@ def in_file(source: str) -> bool:
 
 @contextmanager
 def opened_source(
-    source: str, engine: Engine | None, check: Check
+    source: str, engine: Engine | None, check: Check, warn: Callable[[str], object] = lambda _: None
 ) -> Iterator[tuple[PackedImage, str]]:
     """An image to push, while the block runs, and its name in the source, if it has one.
 
-    `engine` has it if it is not in a file; by default the current engine.
+    `engine` has it if it is not in a file; by default the current engine. `warn` receives what is
+    to be said before much is transferred for it.
     """
     found = file_source(source)
     if found is None:
@@ -80,7 +85,14 @@ def opened_source(
                 with holder.held(name) as image:
                     yield image, next(iter(image.tags), "")
                 return
-            with _exported(holder, name, check) as file, closing(_archive(file, source)) as archive:
+            if (remote := _remote(holder, name)) is not None:
+                with closing(remote):
+                    yield on_demand(remote, _Checked(check)), ""
+                return
+            with (
+                _exported(holder, name, check, warn) as file,
+                closing(_archive(file, source)) as archive,
+            ):
                 yield unpacked(archive, None, source)
         return
     path, wanted = found
@@ -141,10 +153,50 @@ def note_pushed(source: str, engine: Engine | None, identifier: str, digest: str
                 holder.note_digest(identifier, digest)
 
 
+class _Checked(Progress):
+    """Progress that stops where a function raises."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self._check = check
+
+    def advance(self, done: int) -> None:
+        self._check()
+        super().advance(done)
+
+
+def _remote(engine: Engine, name: str) -> RemoteReader | None:
+    """Reads single layers of an image of an engine behind ssh, by the layerscope that is there.
+
+    None if that cannot be done, or the engine has compressed layers, which only an export keeps.
+    """
+    if not engine.is_behind_ssh or engine.keeps_blobs:
+        return None
+    # Not at the top: few engines are behind ssh, and no other way needs them.
+    from layerscope.engines.docker import connect
+    from layerscope.engines.local_store import open_with
+    from layerscope.engines.remote.reader import RemoteReader
+
+    reader = open_with(connect(), name, f"docker-daemon:{name}")
+    if isinstance(reader, RemoteReader) and reader.sends_layers:
+        return reader
+    reader.close()
+    return None
+
+
 @contextmanager
-def _exported(engine: Engine, name: str, check: Check) -> Iterator[IO[bytes]]:
+def _exported(
+    engine: Engine, name: str, check: Check, warn: Callable[[str], object]
+) -> Iterator[IO[bytes]]:
     # A missing image is said so before an export begins.
-    engine.inspect(name)
+    size = engine.inspect(name).size
+    if not engine.is_local:
+        more = " A layerscope there would send only the layers that the registry lacks."
+        more = "" if engine.keeps_blobs else more
+        warn(
+            f"{short_name(name)} is exported from another host, which transfers "
+            f"{docker_size(size)}.{more}"
+        )
     read, end = engine.export(name)
     try:
         with spooled() as file:

@@ -8,13 +8,17 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerscope.errors import RegistryError
+from layerscope.errors import RegistryError, failures_ignored
 from layerscope.images.archives.packing import spooled
 from layerscope.images.archives.unpacking import read_blob
 from layerscope.images.archives.writing import Blob, PackedImage, Read
+from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.layer_stream import plain_reader
+from layerscope.images.platforms import wanted_platform
 from layerscope.images.registry.client import Check, RegistryClient
 from layerscope.images.registry.known_blobs import KnownBlobs
+from layerscope.images.registry.manifests import ImageFinder
+from layerscope.images.registry.tags import listed_tags
 from layerscope.images.registry.uploading import (
     BlobUpload,
     State,
@@ -104,12 +108,49 @@ def layers_there(
     found: dict[str, bool] = {}
     client = RegistryClient(reference.domain, reference.path, insecure=insecure)
     with closing(client):
-        for layer in _layers(image):
+        layers = {layer.digest: layer for layer in _layers(image)}
+        stored = _compressed_there(client, reference, layers, known, check)
+        for layer in layers.values():
             digest: str | None = layer.digest
-            if layer.media_type in _COMPRESSED:
+            if layer.digest in stored:
+                digest = stored[layer.digest].digest
+            elif layer.media_type in _COMPRESSED:
                 noted = known.compressed(layer.digest)
                 digest = noted[0] if noted else None
             found[layer.digest] = digest is not None and has_blob(client, digest, check)
+    return found
+
+
+def _compressed_there(
+    client: RegistryClient,
+    reference: Reference,
+    layers: Mapping[str, Descriptor],
+    known: KnownBlobs,
+    check: Check,
+) -> dict[str, Descriptor]:
+    """What layers are that the repository has already, whoever compressed them; by diff_id.
+
+    They are found in the image that has this tag, or else in that with the highest.
+    """
+    unknown = {
+        digest
+        for digest, layer in layers.items()
+        if layer.media_type in _COMPRESSED and known.compressed(digest) is None
+    }
+    found: dict[str, Descriptor] = {}
+    if not unknown:
+        return found
+    # It only saves work.
+    with failures_ignored():
+        tag = reference.tag or ""
+        if client.manifest_digest(tag, check) is None:
+            tag = next(iter(listed_tags(client, check)), "")
+        there = replace(reference, tag=tag, digest=None)
+        platform = wanted_platform(None)
+        image = ImageFinder(client, there, platform, check, DocumentCache()).find()
+        for layer, stored in zip(image.image.layers, image.manifest.layers, strict=True):
+            if layer.diff_id in unknown and stored.media_type in _COMPRESSED.values():
+                found[layer.diff_id] = stored
     return found
 
 
@@ -152,12 +193,14 @@ class _Push:
         self._cancellation = cancellation
         self._known = known
         self._stack = stack  # Closes the files of compressed layers.
+        self._there: dict[str, Descriptor] = {}
 
     def run(self, layers: Mapping[str, Descriptor]) -> str:
         check = self._cancellation.check
         before = self._client.manifest_digest(self._tag, check)
         for digest in layers:
             self._recorder.layer(row_of(digest), "waiting")
+        self._there = _compressed_there(self._client, self._reference, layers, self._known, check)
         pushed = in_parallel([self._task(each) for each in layers.values()], self._cancellation)
         final = dict(zip(layers, pushed, strict=True))
         documents = list(_documents(self._image))
@@ -193,6 +236,11 @@ class _Push:
     def _task(self, layer: Descriptor) -> Callable[[Check], Descriptor]:
         def push(check: Check) -> Descriptor:
             final, blob = layer, self._blobs[layer.digest]
+            there = self._there.get(layer.digest)
+            if there is not None and has_blob(self._client, there.digest, check):
+                self._recorder.layer(row_of(layer.digest), "exists")
+                kind = _COMPRESSED[layer.media_type]
+                return replace(layer, media_type=kind, digest=there.digest, size=there.size)
             if layer.media_type in _COMPRESSED:
                 blob = self._compressed(layer, blob, check)
                 kind = _COMPRESSED[layer.media_type]

@@ -104,7 +104,8 @@ def _push_by_registry(
     for reference in references:
         recorder.started(str(reference))
         source = request.source or str(reference)
-        with opened_source(source, engine, cancellation.check) as (image, _):
+        opened = opened_source(source, engine, cancellation.check, recorder.warning)
+        with opened as (image, _):
             name = push_by_registry(image, reference, request, recorder, cancellation)
         note_pushed(source, engine, name, f"{reference.repository}@{recorder.digest}")
     return name

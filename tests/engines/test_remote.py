@@ -17,7 +17,8 @@ import pytest
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.fixtures import service
 from tests.engines.harness import SYSTEM_PATH, Engine
-from tests.engines.images import busybox_base
+from tests.engines.images import build, busybox_base
+from tests.engines.registry import Registry
 from tests.engines.remote import (
     RemoteSite,
     SshServer,
@@ -25,7 +26,9 @@ from tests.engines.remote import (
     write_certificates,
     write_program,
 )
+from tests.engines.test_registry_source import login
 from tests.truth.command import output
+from tests.unit.images.registry.misbehaving_registry import noise
 
 Way = dict[str, str]
 
@@ -240,3 +243,41 @@ def test_the_layerscope_there_reads(other_side: RemoteSite) -> None:
     for image in (found, there):
         image["layers"] = [layer["diff_id"] for layer in image["layers"]]
     assert (found["image"]["id"], found["layers"]) == (there["image"]["id"], there["layers"])
+
+
+def test_only_layers_that_a_registry_lacks_travel(
+    other_side: RemoteSite, registry: Registry
+) -> None:
+    engine, there = other_side.engine, other_side.folder / "there"
+    if other_side.builder == "with":
+        program = there / "layerscope"
+        program.write_text(
+            program.read_text().replace("exec ", "").rstrip() + f" | tee {there}/sent\n"
+        )
+    login_folder = login(other_side.folder / "docker", registry)
+    other_side.way |= {"DOCKER_CONFIG": login_folder, "XDG_CACHE_HOME": str(other_side.folder)}
+    repository = f"{registry.address}/ssh{time.time_ns()}"
+    names = [f"{repository}:{number}" for number in (1, 2)]
+    lower, upper = ({"file": noise(size, size)} for size in (1_000_000, 1000))
+    build(engine, "FROM scratch\nCOPY file /lower\n", lower, names[0])
+    # What another client has compressed counts as well.
+    engine.docker("push", names[0], env={"DOCKER_CONFIG": login_folder})
+    made = build(engine, f"FROM {names[0]}\nCOPY file /upper\n", upper, names[1]).id
+    pushed = other_side.run("push", "--via", "registry", "--json-lines", names[1])
+    assert pushed.returncode == 0, pushed.stderr
+    events = [json.loads(line) for line in pushed.stdout.splitlines()]
+    states = [each["state"] for each in events if each.get("state") in ("exists", "done")]
+    assert sorted(states) == ["done", "exists"]
+    (text,) = [each["text"] for each in events if each["event"] == "warning"] or [""]
+    if other_side.builder == "with":
+        assert text == ""
+        assert (there / "sent").stat().st_size < 100_000
+    else:
+        assert "is exported from another host, which transfers 1MB" in text
+    with engine.api() as client:
+        for name in names:
+            client.remove_image(name)
+    engine.docker("pull", names[1], env={"DOCKER_CONFIG": login_folder})
+    with engine.api() as client:
+        assert client.inspect_image(names[1])["Id"] == made
+        client.remove_image(names[1])

@@ -43,6 +43,8 @@ class RemoteReader(ImageReader):
         self._name = export.image.id
         self.image = export.image
         self._peer: Peer | None = None
+        #: Whether it can send the tar of one layer; else, all of them come from an export.
+        self.sends_layers = False
         try:
             self.image = self._open()
         except LayerscopeError as error:
@@ -62,6 +64,7 @@ class RemoteReader(ImageReader):
         image = self._export.image
         if document.get("layers") != [layer.diff_id for layer in image.layers]:
             raise EngineError("its layerscope has another image of that name")
+        self.sends_layers = "tars" in peer.requests and not document.get("why")
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         try:
             config = parse_config(go_json(data), data)

@@ -94,6 +94,34 @@ def packed(
         yield _image(document, image, [found[layer.diff_id] for layer in kept])
 
 
+def on_demand(reader: LayerTars, progress: Progress) -> PackedImage:
+    """An image whose layers are read each time that their blobs are opened, from their start.
+
+    That they are what they should be is for the caller to verify. Their sizes are not known.
+    """
+    if not reader.image.document:
+        for _ in reader.tars(progress, ()):
+            pass
+    image = reader.image
+
+    def blob(diff_id: str) -> Blob:
+        @contextmanager
+        def opened(start: int) -> Iterator[Read]:
+            assert not start  # noqa: S101
+            found = False
+            for name, read in reader.tars(progress, {diff_id}):
+                if name == diff_id and not found:
+                    found = True
+                    yield read
+            if not found:
+                raise BadInputError(visible(image.source), None, "a layer is missing")
+
+        return Blob(diff_id, 0, opened)
+
+    layers = [(_plain(layer.diff_id, 0), blob(layer.diff_id)) for layer in image.layers]
+    return _image(image.document, image, layers)
+
+
 def bare(image: Image, layers: int) -> PackedImage:
     """The lowest layers of an image as an image of its own, without their content.
 

@@ -102,7 +102,7 @@ def list_tags(
             tags = _joined(_of_hub(listed, wanted))
             return TagList(reference.repository, total, tags, len(listed), requests)
     with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
-        names = _names(client, check)
+        names = listed_tags(client, check)
         documents = DocumentCache() if cache else None
 
         def describe(group: tuple[str | None, list[str]]) -> Tag:
@@ -144,10 +144,10 @@ def tag_names(
 ) -> list[str]:
     """Every tag of a repository, highest version first. Raises LayerscopeError."""
     with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
-        return _names(client, check)
+        return listed_tags(client, check)
 
 
-def _names(client: RegistryClient, check: Check) -> list[str]:
+def listed_tags(client: RegistryClient, check: Check) -> list[str]:
     """As `tag_names` (distribution specification, "Listing Tags")."""
     missing = NotFoundError(
         f"{visible(client.domain)} has no repository {visible(client.repository)} (404).",

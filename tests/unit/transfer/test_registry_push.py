@@ -158,7 +158,8 @@ def pusher(registry: FakeRegistry) -> Pusher:
     return Pusher(registry, uploads)
 
 
-IMAGE = packed(layer(("a", noise(300_000))), layer(("b", noise(50_000, 2))))
+CONTENTS = layer(("a", noise(300_000))), layer(("b", noise(50_000, 2)))
+IMAGE = packed(*CONTENTS)
 #: The first one is compressed.
 STORED = {each.digest: each.size for each in IMAGE.layers}
 
@@ -203,6 +204,23 @@ def test_a_push(pusher: Pusher, source: str) -> None:
     assert set(pusher.ended.values()) == {"mounted"}
     assert pusher.asked("PATCH") == patches
     assert check(pusher) == document
+
+
+@pytest.mark.parametrize("tag", ["1", "2"])
+def test_what_another_client_compressed_is_not_sent_again(
+    pusher: Pusher, source: str, tag: str
+) -> None:
+    """It is in the image that is replaced, or in the one with the highest tag."""
+    registry = pusher.registry
+    stored = [gzip.compress(content, 1, mtime=7) for content in CONTENTS]
+    registry.image(stored[1:], tag)
+    registry.when("GET .*tags/list", answer(200, b'{"tags": ["%s"]}' % tag.encode()))
+    pusher.uploads.repositories["app"] = {digest_of(stored[1])}
+    assert pusher.push(source) == IMAGE.config.digest
+    first, second = (each.digest[7:19] for each in IMAGE.layers)
+    assert pusher.ended == {first: "done", second: "exists"}
+    document = check(pusher)
+    assert document["layers"][1]["digest"] == digest_of(stored[1])
 
 
 def test_a_mount_that_is_not_possible_is_an_upload(pusher: Pusher, source: str) -> None:
