@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
@@ -18,9 +18,9 @@ from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.drifts import Drifts
 from layerscope.tui.explore.engine_images import EngineImages, Measurer
 from layerscope.tui.explore.engine_list import UNANSWERED, EngineList
-from layerscope.tui.explore.explorer import ExplorerSpot
 from layerscope.tui.explore.failures import Failures
 from layerscope.tui.explore.live_container import PERIOD, LiveContainer
+from layerscope.tui.explore.open_images import OpenImages, Spot
 from layerscope.tui.explore.panes import PanedScreen
 from layerscope.tui.explore.price import ask_price
 from layerscope.tui.explore.room_keys import ROOM_KEYS
@@ -35,20 +35,6 @@ from layerscope.tui.work import Problem
 _POLL = 0.5
 #: Seconds between two looks at how old images are.
 _AGING = 20.0
-#: How many places are kept to go back to, and how many images for that.
-_MOST_PLACES, _MOST_IMAGES = 20, 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """The main screen as the user left it."""
-
-    source: str | None
-    session: Session | None
-    pane: RowView
-    came: tuple[RowView, ...]
-    zoomed: RowView | None
-    explored: ExplorerSpot
 
 
 class MainScreen(PanedScreen, screen="main", heading="Around an image"):
@@ -219,13 +205,13 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self._clock = clock
         self.session: Session | None = None  # The image that is open.
         #: The places that led to the one shown, in other rooms or with another image.
-        self.trail: Trail[_Spot] = Trail(lambda: self.app)
+        self.trail: Trail[Spot] = Trail(lambda: self.app)
+        self._open = OpenImages(self.trail)
         self._source = source
         self._opener = opener
         self._connector = connector
         self._platform = platform
         self._cache = cache
-        self._sessions: list[Session] = []  # All that are open: this image, and those to return to.
         self._poll: Timer | None = None
         self._live = LiveContainer(
             self.work,
@@ -260,8 +246,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     def on_unmount(self) -> None:
         self._live.close()
-        for session in self._sessions:
-            session.close()
+        self._open.close()
 
     @property
     def exploring(self) -> bool:
@@ -324,7 +309,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         platform = platform or self._platform
         of = (source, self._opener, self.call_later, self._session_changed)
         self.session = Session(*of, platform, self._cache, partial(ask_price, self.app))
-        self._sessions.append(self.session)
+        self._open.add(self.session)
         self._close_others()
         self._watch()
         if go:
@@ -340,18 +325,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             self._poll = self.set_interval(_POLL, self._show_title)
 
     def _close_others(self) -> None:
-        """Closes the images that nothing leads back to; of those to return to, few are kept."""
-        stops = self.trail.stops
-        while len(stops) > _MOST_PLACES or len(self._kept()) > _MOST_IMAGES:
-            self.trail.forget(1)
-        for session in self._sessions:
-            if session is not self.session and session not in self._kept():
-                session.close()
-        self._sessions = [each for each in self._sessions if each in (self.session, *self._kept())]
-
-    def _kept(self) -> list[Session]:
-        spots = [stop.spot.session for stop in self.trail.stops]
-        return [session for session in self._sessions if session in spots]
+        self._open.close_others(self.session)
 
     def _session_changed(self, session: Session) -> None:
         if session is not self.session:
@@ -388,7 +362,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         """Shows what was read again, at the same place."""
         explored = self.explorer.leave()
         self.session = session
-        self._sessions.append(session)
+        self._open.add(session)
         self.explorer.begin(session.source)
         self.explorer.update(session)
         self.explorer.come_back(explored)
@@ -488,7 +462,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         if self.exploring or self.app.screen is not self:
             explored = self.explorer.leave()
             came, zoomed = tuple(self._came), self._zoomed
-            spot = _Spot(self._source, self.session, self.pane, came, zoomed, explored)
+            spot = Spot(self._source, self.session, self.pane, came, zoomed, explored)
             self.trail.leave(spot)
             self._came.clear()
             self._zoomed = None

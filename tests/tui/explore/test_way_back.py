@@ -231,7 +231,7 @@ def drafts(tmp_path: Path) -> Callable[[], list[Path]]:
 async def test_screens_of_places_that_are_forgotten_end(
     drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("layerscope.tui.explore.screen._MOST_PLACES", 2)
+    monkeypatch.setattr("layerscope.tui.explore.open_images._MOST_PLACES", 2)
     async with drive() as ui:
         screens = []
         for _ in range(4):
