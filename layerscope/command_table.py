@@ -7,7 +7,11 @@ from layerscope.parser import Command
 #: Options of every command that reads images.
 _READING = ("--platform", "--export", "--insecure", "--no-cache")
 #: Options of every command that makes an image of another one.
-_MAKING = ("--tag", "--into", "--force", *_READING, "--dry-run", "--yes", "--json")
+_MAKING = (
+    *("--tag", "--into", "--force", *_READING, "--dry-run"),
+    ("--json", "with --dry-run, print one JSON object"),
+    *("--yes", "--json-lines", "-q --quiet", "-d --detach"),
+)
 
 
 COMMANDS: dict[str, Command] = {

@@ -13,14 +13,13 @@ from layerscope.reports.entry import difference_text, version_document, version_
 from layerscope.reports.inspect_report import image_fields, size_fields
 from layerscope.surgery.document import fits
 from layerscope.surgery.edit import Edit, Preview, Taken
-from layerscope.text import decode, docker_size, one_line, plural, short_id, visible
-from layerscope.transfer.remade import MadeImage
+from layerscope.text import decode, docker_size, one_line, plural, visible
 
 _WIDTH = 9
 
 
-def surgery_document(preview: Preview, done: MadeImage | None) -> dict[str, Any]:
-    """The object of `squash --json` and the like; `made` is null if nothing was."""
+def surgery_document(preview: Preview) -> dict[str, Any]:
+    """The object of `squash --dry-run --json` and the like."""
     edit = preview.edit
     heights = edit.image.stack.height, preview.stack.height
     before, after = (
@@ -60,9 +59,6 @@ def surgery_document(preview: Preview, done: MadeImage | None) -> dict[str, Any]
             for each in edit.conflicts
         ],
         "changes": [_change(preview, each) for each in preview.changes],
-        "made": None
-        if done is None
-        else {"id": done.id, "name": done.name or None, "place": done.place},
     }
 
 
@@ -165,8 +161,3 @@ def config_changes(edit: Edit) -> list[tuple[str, Any, Any]]:
 
 def history_kept(edit: Edit) -> bool:
     return all(fits(each.image.history) for each in (edit.image, edit.base) if each is not None)
-
-
-def done_sentence(done: MadeImage) -> str:
-    name = f"{visible(done.name)}, " if done.name else ""
-    return f"Made {name}image {short_id(done.id)}, in {visible(done.place)}."

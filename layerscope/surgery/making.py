@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import IO
 
 from layerscope.errors import BadInputError, UsageError
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.layer_tar import layer_pieces
 from layerscope.filesystem.stack import Stack
-from layerscope.images.archives.packing import copied, spooled
+from layerscope.images.archives.packing import OnLayer, copied, spooled
 from layerscope.images.archives.writing import Blob
 from layerscope.images.image import Image, image_from_config
 from layerscope.images.layer_stream import Read, read_layer
@@ -51,11 +52,13 @@ class Made(LayerTars):
 
 
 @contextmanager
-def made(edit: Edit, reference: str, progress: Progress) -> Iterator[Made]:
+def made(
+    edit: Edit, reference: str, progress: Progress, on_layer: OnLayer = lambda *_: None
+) -> Iterator[Made]:
     """The image of an edit under a name, or none, as long as the block runs.
 
-    Only the layers that become a new one are read now. Raises LayerscopeError if they cannot be,
-    are not what the configuration names, or there is no room.
+    Only the layers that become a new one are read now, which `on_layer` reports. Raises
+    LayerscopeError if they cannot be, are not what the configuration names, or there is no room.
     """
     created = _now()
     with ExitStack() as stack:
@@ -73,7 +76,7 @@ def made(edit: Edit, reference: str, progress: Progress) -> Iterator[Made]:
                 diff_ids.append(part.source.image.layers[part.layer].diff_id)
                 others.setdefault(id(part.source), set()).add(diff_ids[-1])
             else:
-                diff_id, own[diff_id] = _rewrite(part, reader, progress, stack)
+                diff_id, own[diff_id] = _rewrite(part, reader, progress, stack, on_layer)
                 diff_ids.append(diff_id)
         image, base = (
             {} if source is None else _document(readers[id(source)], progress)
@@ -113,7 +116,7 @@ def _document(reader: ImageReader, progress: Progress) -> Document:
 
 
 def _rewrite(
-    part: Rewritten, reader: ImageReader, progress: Progress, files: ExitStack
+    part: Rewritten, reader: ImageReader, progress: Progress, files: ExitStack, on_layer: OnLayer
 ) -> tuple[str, Blob]:
     """Writes a new layer to a file without a name; returns its diff_id and the file."""
     source, top = part.source, part.layers.stop
@@ -121,9 +124,9 @@ def _rewrite(
     layers = source.image.layers
     progress.what = "Reading the layers"
     tars: dict[str, IO[bytes]] = {}
-    for _, read in reader.tars(progress, {layers[layer].diff_id for layer in needed}):
+    for meant, read in reader.tars(progress, {layers[layer].diff_id for layer in needed}):
         file = files.enter_context(spooled())
-        tars[copied(read, file, None, progress)[0]] = file
+        tars[copied(read, file, None, progress, partial(on_layer, meant))[0]] = file
     changesets = list(source.stack.changesets[:top])
     by_layer: dict[int, IO[bytes]] = {}
     for layer in needed:

@@ -43,8 +43,10 @@ def is_base(image: Image, base: Image) -> bool:
     return bool(ids[1]) and ids[0][: len(ids[1])] == ids[1]
 
 
-def rebase(source: Source, old: Image, new: Source, compare: Comparer) -> Edit:
+def rebase(source: Source, old: Image, new: Source, compare: Comparer | None) -> Edit:
     """Puts the layers above `old`, the image's base, on top of another image.
+
+    Conflicts are found only with `compare`, as that may read the files of both bases.
 
     Raises UsageError if `old` is not its base, if `new` is, was built on the image, or is for
     another platform, or if there is nothing to move.
@@ -91,7 +93,7 @@ def rebase(source: Source, old: Image, new: Source, compare: Comparer) -> Edit:
         ],
         rebased(old.config, height),
         new,
-        sorted(_conflicts(source, height, new, compare), key=lambda each: (each.layer, each.path)),
+        [] if compare is None else _conflicts(source, height, new, compare),
     )
 
 
@@ -103,7 +105,12 @@ def _in_common(image: Image, other: Image) -> int:
     )
 
 
-def _conflicts(source: Source, height: int, new: Source, compare: Comparer) -> Iterator[Conflict]:
+def _conflicts(source: Source, height: int, new: Source, compare: Comparer) -> list[Conflict]:
+    found = _conflicting(source, height, new, compare)
+    return sorted(found, key=lambda each: (each.layer, each.path))
+
+
+def _conflicting(source: Source, height: int, new: Source, compare: Comparer) -> Iterator[Conflict]:
     """What the upper layers do to paths that differ between the old base and the new one."""
     stack, old = source.stack, source.below(height)
 

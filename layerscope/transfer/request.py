@@ -48,14 +48,37 @@ class LoadRequest(Record, frozen=True):
     moves: dict[str, str] = field(default_factory=dict)
 
 
+class SurgeryRequest(Record, frozen=True):
+    source: str
+    first: int = 0  # For squash: the lowest of the layers.
+    last: int | None = None  # The highest of them; the top layer by default.
+    layer: int = 0  # For drop.
+    paths: tuple[str, ...] = ()
+    literal: bool = False  # Whether these are paths, with a slash in front; else they are globs.
+    onto: str = ""  # For rebase: the new base.
+    old_base: str = ""  # Empty for the one that the image names.
+    into: str = ""  # Where the new image goes: a place, or the current engine by default.
+    name: str = ""  # `repository:tag` that it gets; empty for none.
+    moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`.
+    shown: tuple[str, ...] = ()  # Ids of the image and the new base, as they were looked at.
+    platform: str = ""  # For the rest, see `open_image`.
+    export: bool = False
+    cache: bool = True
+    insecure: bool = False
+
+
 _WORKER = "layerscope.transfer.worker"
+_REMADE = "layerscope.transfer.remade"
 _COPIES = "layerscope.transfer.copying"
 PULL = Kind("pull", _WORKER, TransferRequest, TransferEvent)
 PUSH = Kind("push", _WORKER, TransferRequest, TransferEvent)
 SAVE = Kind("save", _COPIES, SaveRequest, TransferEvent)
 LOAD = Kind("load", _COPIES, LoadRequest, TransferEvent)
+SQUASH, DROP, REBASE = (
+    Kind(name, _REMADE, SurgeryRequest, TransferEvent) for name in ("squash", "drop", "rebase")
+)
 KINDS: Mapping[str, Kind[Any, TransferEvent]] = {
-    kind.name: kind for kind in (PULL, PUSH, SAVE, LOAD)
+    kind.name: kind for kind in (PULL, PUSH, SAVE, LOAD, SQUASH, DROP, REBASE)
 }
 
 
@@ -76,6 +99,14 @@ def start_push_to(
     """Starts a push to another engine, from the current one or `holder`."""
     request = TransferRequest(source, source=source, to_engine=engine, moves=moves)
     return PUSH.start(f"{source} to {engine}", request, engine=holder)
+
+
+def start_surgery(kind: Kind[SurgeryRequest, TransferEvent], request: SurgeryRequest) -> Job:
+    """Starts making an image of another one. Raises LayerscopeError if it cannot be started."""
+    onto = f" onto {request.onto}" if request.onto else ""
+    name = f" as {request.name}" if request.name else ""
+    into = f" into {request.into}" if request.into else ""
+    return kind.start(f"{request.source}{onto}{name}{into}", request)
 
 
 def start_transfer(kind: Kind[TransferRequest, TransferEvent], request: TransferRequest) -> Job:

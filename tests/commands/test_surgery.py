@@ -84,11 +84,12 @@ def bases(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def made(run: Run, *arguments: str | Path) -> Any:
-    outcome = run(*arguments, "--yes", "--json")
+    """What is shown before an image is made, and its id."""
+    shown = run(*arguments, "--dry-run", "--json").document
+    assert shown["schema"] == "layerscope.surgery/1"
+    outcome = run(*arguments, "--yes", "--quiet")
     assert outcome.code == 0, outcome.err
-    document = outcome.document
-    assert document["schema"] == "layerscope.surgery/1"
-    return document
+    return {**shown, "made": outcome.out.strip()}
 
 
 def files(run: Run, source: str | Path) -> list[Any]:
@@ -122,10 +123,9 @@ def test_squash_shows_what_it_saves_and_makes_an_image(run: Run, app: Path) -> N
         "new": True,
         "size": 7,
     }
-    assert found["made"]["place"] == "embedded:app:small"
     assert files(run, "app:small") == files(run, app)
     inspected = run("inspect", "--json", "app:small").document
-    assert inspected["image"]["id"] == found["made"]["id"]
+    assert inspected["image"]["id"] == found["made"]
     one, other = (run("inspect", "--json", each).document for each in (app, "app:small"))
     assert other["layers"][0]["diff_id"] == one["layers"][0]["diff_id"]
     assert [(each["created_by"], each["comment"], each["layer"]) for each in other["history"]] == [
@@ -157,7 +157,7 @@ def test_the_same_edit_gives_the_same_image(
     run: Run, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    ids = {made(run, "squash", app, "--from", "1")["made"]["id"] for _ in range(2)}
+    ids = {made(run, "squash", app, "--from", "1")["made"] for _ in range(2)}
     assert len(ids) == 1
     assert (
         run("inspect", "--json", ids.pop()).document["image"]["created"] == "2001-09-09T01:46:40Z"
@@ -167,12 +167,13 @@ def test_the_same_edit_gives_the_same_image(
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive", "oci"])
 def test_into_a_file(run: Run, app: Path, tmp_path: Path, form: str) -> None:
     target = f"{form}:{tmp_path / 'target'}"
-    found = made(run, "squash", app, "--from", "1", "--tag", "app:small", "--into", target)
-    assert found["made"] == {
-        "id": run("inspect", "--json", target).document["image"]["id"],
-        "name": "app:small",
-        "place": target,
-    }
+    outcome = run(
+        *("squash", app, "--from", "1", "--tag", "app:small", "--into", target, "--yes"),
+        "--json-lines",
+    )
+    started, *_, finished = outcome.lines
+    assert (started["image"], finished["text"]) == (str(app), target)
+    assert finished["image"] == run("inspect", "--json", target).document["image"]["id"]
     assert files(run, target) == files(run, app)
     assert run("images", "--json").document["images"] == []
 
@@ -328,7 +329,7 @@ def test_the_base_that_annotations_name(run: Run, tmp_path: Path, bases: tuple[P
     annotations = {"org.opencontainers.image.base.name": str(old)}
     image = layout(tmp_path / "layout", [BASE, OWN[0]], annotations)
     shown = run("rebase", image, "--onto", new, "--dry-run", "--json").document
-    assert (shown["after"]["layers"], shown["made"]) == (3, None)
+    assert shown["after"]["layers"] == 3
     image = layout(tmp_path / "other", [NEW, OWN[0]], annotations)
     refused = one_line_error(run("rebase", image, "--onto", new, "--dry-run"))
     assert "which is no longer available as it was then. Give --old-base IMAGE" in refused
@@ -390,7 +391,7 @@ def test_bases_that_do_not_fit(run: Run, app: Path, bases: tuple[Path, Path]) ->
 
 def test_nothing_is_made_unasked(run: Run, app: Path) -> None:
     assert "there is no terminal to ask on" in refused(run("squash", app, "--from", "1"))
-    assert "--json does not ask" in refused(run("squash", app, "--from", "1", "--json"))
+    assert "--json needs --dry-run" in refused(run("squash", app, "--from", "1", "--json"))
     assert refused(run("squash", "container:x", "--from", "1", "--dry-run")).startswith(
         "A container is not an image."
     )
@@ -402,7 +403,7 @@ def test_a_name_is_not_taken_silently(run: Run, app: Path) -> None:
     assert again.code == 2
     assert "app:small names image" in again.err
     moved = made(run, "squash", app, "--from", "2", "--tag", "app:small", "--force")
-    assert run("inspect", "--json", "app:small").document["image"]["id"] == moved["made"]["id"]
+    assert run("inspect", "--json", "app:small").document["image"]["id"] == moved["made"]
 
 
 def test_an_image_without_all_layers(run: Run, tmp_path: Path, app: Path) -> None:
@@ -415,3 +416,29 @@ def test_an_image_without_all_layers(run: Run, tmp_path: Path, app: Path) -> Non
     outcome = run("squash", f"oci:{part}", "--from", "0", "--dry-run")
     assert outcome.code == 2
     assert "A new image cannot be made without them." in outcome.err
+
+
+def test_it_is_a_job_that_can_be_repeated(run: Run, app: Path) -> None:
+    outcome = run("squash", app, "--from", "1", "--tag", "app:small", "--yes")
+    assert outcome.code == 0, outcome.err
+    *_, loaded, image, place = outcome.out.splitlines()
+    assert loaded.startswith("Loaded   app:small  ")
+    assert image.startswith("Image    ")
+    assert place == "Written  embedded:app:small"
+    (job,) = run("jobs", "--json").document["jobs"]
+    assert (job["kind"], job["state"]) == ("squash", "finished")
+    assert job["title"] == f"{app} as app:small"
+    assert run("rm", "--yes", "app:small").code == 0
+    assert run("jobs", "repeat", "1").code == 0
+    assert files(run, "app:small") == files(run, app)
+
+
+def test_what_was_looked_at_is_what_is_made(run: Run, app: Path, bases: tuple[Path, Path]) -> None:
+    old, new = bases
+    rebased = (*("rebase", app, "--onto", new, "--old-base", old), "--yes", "--quiet")
+    assert run(*rebased).code == 0
+    write(new, [NEW, [text("extra", "another")]], BASE_HISTORY[:1])
+    outcome = run("jobs", "repeat", "1", "--quiet")
+    assert outcome.code == 2
+    assert "is another image by now, or its new base is. Look again" in outcome.err
+    assert run("rebase", app, "--onto", new, "--old-base", old, "--yes", "--quiet").code == 0

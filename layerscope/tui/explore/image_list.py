@@ -99,6 +99,13 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             "Save this image to an archive or a layout",
         ),
         Key(
+            "images.rebase",
+            "K",
+            "screen.visit('rebase')",
+            "Rebase…",
+            "Move the image onto another base, after a look at that",
+        ),
+        Key(
             "images.mark_all",
             "A",
             "mark_those('all')",

@@ -1,4 +1,4 @@
-"""Making an image of the open one: layers squashed, or a path dropped."""
+"""Making an image of the open one: layers squashed, a path dropped, or another base."""
 
 from __future__ import annotations
 
@@ -53,11 +53,18 @@ def _drop(app: App[Any], place: Place) -> None:
     app.push_screen(SurgeryScreen(place, drop_at(place)))
 
 
+def _rebase(app: App[Any], place: Place) -> None:
+    from layerscope.tui.surgery.screen import SurgeryScreen
+
+    app.push_screen(SurgeryScreen(place, None))
+
+
 ROOM = Room(
     "surgery",
     _keyed,
     {
         "squash": Destination(_squash, _why_not_squash),
         "drop": Destination(_drop, _why_not_drop),
+        "rebase": Destination(_rebase, _why_not, reads=True),
     },
 )

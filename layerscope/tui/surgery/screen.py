@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from layerscope.filesystem.change import Change
-from layerscope.text import decode, visible
-from layerscope.tui.destinations import Goal, Place
+from layerscope.text import decode, plural, visible
+from layerscope.tui.destinations import Place
 from layerscope.tui.dialogs.claim import claim_name
 from layerscope.tui.dialogs.new_image import ChangedPaths, NewImageScreen, change_column
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
+from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.columns import Column
 from layerscope.tui.rows.facts import Fact, Facts
 from layerscope.tui.terminal.glyphs import TO
-from layerscope.tui.work import Task
+from layerscope.tui.work import Problem, Task
 
 if TYPE_CHECKING:
     from layerscope.engines.naming import Naming
-    from layerscope.surgery.edit import Edit, Preview, Source
-    from layerscope.transfer.remade import MadeImage
+    from layerscope.jobs.job import Job
+    from layerscope.jobs.kind import Kind
+    from layerscope.surgery.edit import Preview, Source
+    from layerscope.transfer.events import TransferEvent
+    from layerscope.transfer.request import SurgeryRequest
+
+    _Plan = tuple[Kind[SurgeryRequest, TransferEvent], SurgeryRequest]
 
 
 class _Row(NamedTuple):
@@ -31,23 +39,16 @@ class _Row(NamedTuple):
     text: str  # How; safe to show.
 
 
-class _Plan(NamedTuple):
-    layer: int  # The layer of the new image that is new.
-    edit: Callable[[Source], Edit]
-
-
 def squash_at(place: Place) -> _Plan:
     """Squashes the layer under the cursor and all above it."""
-    from layerscope.surgery.layers import squash
+    from layerscope.transfer.request import SQUASH
 
-    layer = place.layer or 0
-    return _Plan(layer, lambda source: squash(source, layer))
+    return SQUASH, _request(place, first=place.layer or 0)
 
 
 def drop_at(place: Place) -> _Plan:
     """Drops the path under the cursor from the layer, or in a merged view from the path's layer."""
-    from layerscope.patterns import path_pattern
-    from layerscope.surgery.layers import drop
+    from layerscope.transfer.request import DROP
 
     view, node = place.view, place.node
     assert view is not None  # noqa: S101
@@ -55,8 +56,25 @@ def drop_at(place: Place) -> _Plan:
     version = int(view.versions[node])
     removed = view.changes[node] == Change.REMOVED
     layer = view.layer if version < 0 or removed else int(view.stack.layers[version])
-    path = decode(view.stack.tree.path(node))
-    return _Plan(layer, lambda source: drop(source, layer, {f"/{path}": path_pattern(path)}))
+    path = f"/{decode(view.stack.tree.path(node))}"
+    return DROP, _request(place, layer=layer, paths=(path,), literal=True)
+
+
+def rebase_at(place: Place, onto: str, old_base: str) -> _Plan:
+    """Moves the open image's own layers onto another base."""
+    from layerscope.transfer.request import REBASE
+
+    return REBASE, _request(place, onto=onto, old_base=old_base)
+
+
+def _request(place: Place, **asked: Any) -> SurgeryRequest:
+    from layerscope.transfer.request import SurgeryRequest
+
+    session = place.session
+    assert session is not None  # noqa: S101
+    return SurgeryRequest(
+        session.source, platform=session.platform or "", cache=place.cache, **asked
+    )
 
 
 class ChangeList(ChangedPaths[_Row], screen="surgery", heading="What a new image changes"):
@@ -89,10 +107,16 @@ class ChangeList(ChangedPaths[_Row], screen="surgery", heading="What a new image
 class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image changes"):
     CSS_PATH = "surgery.tcss"
 
+    @property
+    def _asks(self) -> bool:
+        """Whether it is not known onto which base, or not the right one."""
+        plan = self._plan
+        return self._preview is None and (plan is None or bool(plan[1].onto))
+
     def _not_now(self) -> str:
-        if self.work.busy("make"):
-            return "It is being made."
-        return "" if self._preview is not None else "What it changes is not known yet."
+        if self._preview is not None or (self._asks and not self.work.busy("look")):
+            return ""
+        return "What it changes is not known yet."
 
     KEYS = (
         common.back_key("surgery", "escape,q"),
@@ -105,91 +129,139 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
             _not_now,
             "surgery surgery-facts",
         ),
-        common.cancel_key("surgery", "Stop making the image", lambda self: self._not_making()),
         *common.sort_keys("surgery", hint="surgery"),
         *common.pane_keys("surgery"),
     )
 
-    def __init__(self, place: Place, plan: _Plan) -> None:
+    def __init__(self, place: Place, plan: _Plan | None) -> None:
+        """Without a plan, asks onto which base the image is to be moved."""
         super().__init__(place, ChangeList(), Facts("surgery-facts"))
         self._plan = plan
         self._preview: Preview | None = None
+        self._shown: tuple[str, ...] = ()
 
     def on_mount(self) -> None:
         assert self._from.session is not None  # noqa: S101
         self.title_bar.set_image(self._from.session.name()[0], "a new image of it")
-        self.look(self._look, self._show)
+        if self._plan is not None:
+            self.look(self._look, self._show)
+            return
+        self.go(self._list)
+        self._list.set_placeholder(("Which base?", "text"), self._again)
+        self.call_after_refresh(self._ask_base)
 
-    def _look(self, task: Task[None]) -> tuple[Preview, list[_Row]]:
-        from layerscope.reports.surgery_report import change_text
-        from layerscope.surgery.edit import Comparer, Source, look
+    @property
+    def _again(self) -> tuple[str, str]:
+        return f"{key_of(self, 'surgery.yes')} asks for the bases again.", "muted"
+
+    def _not_seen(self, problem: Problem) -> None:
+        super()._not_seen(problem)
+        if self._asks and not problem.cancelled:
+            self._list.set_placeholder((problem.message, "warning"), self._again)
+        self.refresh_bindings()
+
+    def _ask_base(self) -> None:
+        hint = "[HOST/]NAME[:TAG] or another source"
+        self.ask("New base: ", "", hint, self._ask_old_base)
+
+    def _ask_old_base(self, onto: str) -> None:
+        from layerscope.surgery.rebase import named_base
 
         session = self._from.session
         assert session is not None  # noqa: S101
-        assert session.loaded is not None  # noqa: S101
-        assert session.contents is not None  # noqa: S101
-        edit = self._plan.edit(Source(session.loaded, session.contents))
-        preview = look(edit, Comparer(task.progress.check))
+        assert session.image is not None  # noqa: S101
+        name, _ = named_base(session.image)
+
+        def answered(old_base: str) -> None:
+            # The one that the image names is found as it was then.
+            given = "" if old_base == name else old_base
+            self._plan = rebase_at(self._from, onto.strip(), given.strip())
+            self._list.set_placeholder(("Comparing…", "muted"))
+            self.look(self._look, self._show)
+
+        self.ask("Old base: ", name, "the base as it was when the image was built", answered)
+
+    def _look(self, task: Task[None]) -> tuple[Preview, list[_Row], tuple[str, ...]]:
+        from layerscope.reports.surgery_report import change_text
+        from layerscope.surgery.edit import Comparer, look
+        from layerscope.transfer.remade import ids_of, opener, planned
+
+        assert self._plan is not None  # noqa: S101
+        kind, request = self._plan
+        others = opener(request, task.progress)
+
+        @contextmanager
+        def opened(source: str, platform: str | None) -> Iterator[Source]:
+            from layerscope.surgery.edit import Source
+
+            session = self._from.session
+            assert session is not None  # noqa: S101
+            if source != session.source:
+                with others(source, platform) as other:
+                    yield other
+                return
+            assert session.loaded is not None  # noqa: S101
+            assert session.contents is not None  # noqa: S101
+            yield Source(session.loaded, session.contents)
+
+        compare = Comparer(task.progress.check)
+        with planned(kind.name, request, compare, opened) as edit:
+            preview = look(edit, compare)
+            shown = ids_of(edit)
         rows = [
             _Row(each.change, each.path, change_text(preview, each)) for each in preview.changes
         ]
-        return preview, rows
+        conflicts = [
+            _Row(Change.UNCHANGED, each.path, f"conflict in layer {each.layer}: {each.text}")
+            for each in edit.conflicts
+        ]
+        return preview, [*conflicts, *rows], shown
 
-    def _show(self, found: tuple[Preview, list[_Row]]) -> None:
+    def _show(self, found: tuple[Preview, list[_Row], tuple[str, ...]]) -> None:
         from layerscope.reports.surgery_report import notes, seen_sentence, sizes
 
-        self._preview, rows = found
+        self._preview, rows, self._shown = found
         self._list.set_placeholder(("A container sees no difference.", "muted"))
         self._list.show(rows)
-        facts = [Fact("Does", f"{self._preview.edit.what}.")]
+        edit = self._preview.edit
+        facts = [Fact("Does", f"{edit.what}.")]
         facts.append(Fact("Changes", seen_sentence(self._preview)))
+        if edit.conflicts:
+            number = plural(len(edit.conflicts), "conflict")
+            facts.append(Fact("Note", f"{number} of the layers with the new base.", "warning"))
         facts += [
             Fact(title, f"{before} {TO} {after}")
             for title, (before, after) in sizes(self._preview)
             if title != "Visible"
         ]
-        facts += [Fact("Note", note, "warning") for note in notes(self._preview.edit)]
+        facts += [Fact("Note", note, "warning") for note in notes(edit)]
         self._facts.show(facts)
         self.refresh_bindings()
 
     # The image.
 
     def action_make(self) -> None:
-        if reason := self._not_now():
+        if self._preview is not None:
+            self.ask("Name of the image: ", "", "[HOST/]NAME[:TAG]; esc makes nothing", self._named)
+        elif reason := self._not_now():
             self.say(reason)
         else:
-            self.ask("Name of the image: ", "", "[HOST/]NAME[:TAG]; esc makes nothing", self._named)
-
-    def action_cancel(self) -> None:
-        self.work.cancel("make")
-
-    def _not_making(self) -> str:
-        return "" if self.work.busy("make") else "Nothing is being made."
+            self._ask_base()
 
     def _named(self, text: str) -> None:
         place = self._from
         claim_name(self.app, self.work, place.connector, text, "Make nothing", self._make)
 
     def _make(self, naming: Naming) -> None:
-        preview = self._preview
-        assert preview is not None  # noqa: S101
+        from layerscope.records import replace
+        from layerscope.transfer.request import start_surgery
 
-        def make(task: Task[None]) -> tuple[MadeImage, str]:
-            from layerscope.transfer.remade import MadePlace, put
+        assert self._plan is not None  # noqa: S101
+        kind, asked = self._plan
+        moves = {naming.name: naming.held_by} if naming.taken else {}
+        request = replace(asked, name=naming.name, moves=moves, shown=self._shown)
+        self.work.start("make", lambda _: start_surgery(kind, request), self._started)
 
-            assert self._from.connector is not None  # noqa: S101
-            engine = self._from.connector()
-            found = put(preview.edit, MadePlace(engine, naming.name, naming), task.progress)
-            return found, engine.transport
-
-        self.say("Making the image…")
-        self.work.start("make", make, self._done)
-        self.refresh_bindings()
-
-    def _done(self, found: tuple[MadeImage, str]) -> None:
-        from layerscope.reports.surgery_report import done_sentence
-
-        made, transport = found
+    def _started(self, job: Job) -> None:
         self.dismiss(None)
-        self._from.go(Goal(source=f"{transport}:{made.name}", layer=self._plan.layer))
-        self._from.changed(done_sentence(made))
+        self.visit("transfer_job", dataclasses.replace(self._from, build=(job, None, None)))

@@ -15,7 +15,7 @@ from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.reports.transfer_report import total_parts
 from layerscope.text import docker_size, one_line, short_id, visible
 from layerscope.transfer.events import TransferEvent
-from layerscope.transfer.request import KINDS, LOAD, PULL, PUSH
+from layerscope.transfer.request import KINDS, PUSH, SAVE
 from layerscope.transfer.state import Row, TransferState
 from layerscope.tui.base_screen import AppScreen
 from layerscope.tui.destinations import Goal, Place
@@ -157,7 +157,7 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
         self.base_app.seen_ends.add(self._job.id)
         self._show()
         self.refresh_bindings()
-        if state is State.FINISHED and self._job.kind in (PULL.name, LOAD.name):
+        if state is State.FINISHED and self._job.kind not in (PUSH.name, SAVE.name):
             self._from.changed("")
 
     def _show(self) -> None:

@@ -1,4 +1,4 @@
-"""Squashing layers and dropping a path: the look first, then the name, then the new image."""
+"""Squash, drop and rebase: the look first, then the name, then a job that makes the image."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from layerscope.engines.engine import Events
 from layerscope.engines.resolve import open_image
 from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
+from layerscope.jobs.folder import all_jobs
+from layerscope.jobs.job import State
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.surgery.screen import SurgeryScreen
-from tests.archives import layer_tar, write_archive
+from layerscope.tui.transfer.screen import TransferScreen
+from tests.archives import diff_id, layer_tar, text, write_archive
 from tests.tui import fakes
 from tests.tui.conftest import Driven
 from tests.tui.pictures import Picture, Size, sizes
 from tests.tui.real_images import LAYERS
+from tests.unit.engines.embedded.images import add
+
+#: As the image's base, but for a file that the image replaces.
+NEW_BASE = [*LAYERS[0], text("etc/app.conf", "new")]
 
 
 class QuietEngine(EmbeddedEngine):
@@ -53,6 +60,15 @@ async def opened(archive: Path) -> AsyncIterator[Driven]:
         yield ui
 
 
+async def ended(ui: Driven, kind: str) -> None:
+    """Waits for the end of the job that makes the image."""
+    await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    await ui.until(lambda: ui.at(TransferScreen)._ended is not None)
+    await ui.rest()
+    (job,) = all_jobs()
+    assert (job.kind, job.state) == (kind, State.FINISHED), job.reason
+
+
 def paths(ui: Driven) -> list[str]:
     return [each.path.decode() for each in ui.at(SurgeryScreen)._list.items]
 
@@ -73,13 +89,9 @@ async def test_the_layers_above_become_one(archive: Path) -> None:
         await ui.press("enter", *"Small", "enter")
         await ui.until(lambda: "Small is not a name for an image." in ui.text)
         await ui.press("enter", *"small:1", "enter")
-        await ui.until(lambda: ui.app.screen is ui.main and ui.over())
-        await ui.until(lambda: ui.main.layer_list.step is not None)
-        await ui.rest()
-        step = ui.main.layer_list.step
-        assert step is not None
-        assert step.layer == 1
-        assert step.instruction.startswith("squashed 3 layers: ")
+        await ended(ui, "squash")
+        await ui.press("enter")
+        await ui.until(lambda: "squashed 3 layers: " in ui.text and ui.over())
     for reader in reader_of("small:1"):
         assert len(reader.image.layers) == 2
 
@@ -95,10 +107,40 @@ async def test_a_path_is_dropped_from_its_layer(archive: Path) -> None:
         await ui.until(lambda: paths(ui) == ["etc/app.conf"])
         assert "Drop /etc/app.conf from layer 3" in ui.text
         await ui.press("enter", *"other:1", "enter")
-        await ui.until(lambda: ui.app.screen is ui.main and ui.over())
-        await ui.rest()
+        await ended(ui, "drop")
     for reader in reader_of("other:1"):
         assert len(reader.image.layers) == 4
+
+
+async def test_an_image_in_the_list_is_moved_onto_another_base(
+    archive: Path, tmp_path: Path
+) -> None:
+    add(EmbeddedEngine().store, archive, "app:1")
+    for name, items in (("base:1", LAYERS[0]), ("base:2", NEW_BASE)):
+        (tmp_path / "base").mkdir(exist_ok=True)
+        add(EmbeddedEngine().store, write_archive(tmp_path / "base", [layer_tar(items)]), name)
+    async with opened(archive) as ui:
+        await ui.press("1")
+        await ui.until(lambda: ui.main.images.total == 3)
+        await ui.press("g")
+        await ui.rest()
+        for _ in range(2):
+            if ui.main.images.source != "app:1":
+                await ui.press("j")
+        await ui.press("K")
+        await ui.until(lambda: "New base: " in ui.text)
+        await ui.press(*"base:2", "enter", *"base:2", "enter")
+        await ui.until(lambda: "was not built on base:2 as it is now" in ui.text)
+        await ui.press("enter", *"base:2", "enter", *"base:1", "enter")
+        await ui.until(lambda: "from base:1 onto base:2." in ui.text)
+        await ui.rest()
+        assert "conflict in layer 3: " in ui.text
+        assert "1 conflict of the layers with the new base." in ui.text
+        await ui.press("enter", *"moved:1", "enter")
+        await ended(ui, "rebase")
+    for reader in reader_of("moved:1"):
+        assert len(reader.image.layers) == 4
+        assert reader.image.layers[0].diff_id == diff_id(layer_tar(NEW_BASE))
 
 
 async def test_leaving_makes_nothing(archive: Path) -> None:
