@@ -58,9 +58,12 @@ def answer(
     parser = parser_of(name)
     first = commands if name == "tui" else {}
     for action in _actions(parser):
+        if isinstance(action.choices, dict):
+            continue  # Subcommands, each with its own description.
         values = _VALUES.get(action.dest, _nothing)
-        if action.choices is None:
-            action.completer = _completer(values, first)  # type: ignore[attr-defined]
+        if action.choices is not None:
+            values = _choices(action.choices)
+        action.completer = _completer(values, first)  # type: ignore[attr-defined]
     CompletionFinder()(parser, always_complete_options=False)
 
 
@@ -96,6 +99,10 @@ def _in_time(values: Iterable[T]) -> list[T]:
     thread.start()
     thread.join(_PATIENCE)
     return list(found)
+
+
+def _choices(choices: Iterable[str]) -> Values:
+    return lambda prefix, arguments: dict.fromkeys(choices, "")
 
 
 def _nothing(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:

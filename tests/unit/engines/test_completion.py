@@ -127,6 +127,11 @@ def test_values_are_completed(here: Path, line: str, expected: list[str]) -> Non
     assert sorted(completed(f"layerscope {line}")) == sorted(expected)
 
 
+def test_choices_are_not_all_described_as_their_option(here: Path) -> None:
+    found = completed("layerscope build --builder ")
+    assert found == dict.fromkeys(("auto", "buildkit", "classic", "embedded", "podman"), "")
+
+
 def test_jobs_are_completed_with_what_they_are(here: Path) -> None:
     folder = here / "xdg/layerscope/jobs/7"
     folder.mkdir(parents=True)
