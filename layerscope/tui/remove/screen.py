@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from layerscope.tui.destinations import Place
 from layerscope.tui.dialogs.dialog import Dialog
 from layerscope.tui.keys.key import Key
-from layerscope.tui.rows.format import Line, cut
-from layerscope.tui.rows.row_view import RowView
+from layerscope.tui.rows.facts import MadeRows
+from layerscope.tui.rows.format import Line, left, wrap
 from layerscope.tui.work import Problem
 
 if TYPE_CHECKING:
@@ -19,22 +19,28 @@ if TYPE_CHECKING:
     from layerscope.tui.removal import Reclaimer
 
 
-class _Steps(RowView):
-    HAS_CURSOR = False
+#: Cells of the word before what a step is about.
+_WORD = 8
 
+
+class _Steps(MadeRows):
     def __init__(self) -> None:
         super().__init__("remove-rows")
         self._texts: list[tuple[str, str]] = []
 
     def show(self, texts: list[tuple[str, str]]) -> None:
         self._texts = texts
+        self.update()
         # What is around it would not see that an automatic height has become another.
-        self.styles.height = max(1, len(texts))
-        self.set_rows(len(texts))
+        self.styles.height = max(1, self.row_count)
 
-    def row(self, row: int, width: int) -> Line:
-        text, style = self._texts[row]
-        return [(cut(text, width), self.palette.named(style))]
+    def lines(self, width: int) -> list[Line]:
+        """The steps, whole: a name that is cut could be that of another image."""
+        return [
+            [(left("" if row else text[:_WORD], _WORD) + part, self.palette.named(style))]
+            for text, style in self._texts
+            for row, part in enumerate(wrap(text[_WORD:], width - _WORD))
+        ]
 
 
 class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
