@@ -102,7 +102,7 @@ def _in_time(values: Iterable[T]) -> list[T]:
 
 
 def _choices(choices: Iterable[str]) -> Values:
-    return lambda prefix, arguments: dict.fromkeys(choices, "")
+    return lambda _, __: dict.fromkeys(choices, "")
 
 
 def _nothing(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
