@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from layerscope.errors import UsageError
-from layerscope.text import listed, parse_size, visible
+from layerscope.text import listed, parse_age, parse_size, visible
 
 
 def named(text: str) -> str:
@@ -28,10 +28,10 @@ def number(text: str) -> int:
 
 def age(text: str) -> float:
     """The seconds of an age such as `30d`."""
-    match = re.fullmatch("([0-9]{1,6})([mhdwy])", named(text))
-    if match is None:
+    found = parse_age(named(text))
+    if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
-    return int(match[1]) * {"m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}[match[2]]
+    return found
 
 
 def size(text: str) -> int:

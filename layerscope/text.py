@@ -195,6 +195,15 @@ def rfc3339(seconds: float, fraction: bool = False) -> str | None:
     return text.replace("+00:00", "Z")
 
 
+_AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+
+
+def parse_age(text: str) -> int | None:
+    """The seconds of an age such as `30d`, `12h` or `2w`; None if it is none."""
+    match = re.fullmatch("([0-9]{1,6})([mhdwy])", text)
+    return int(match[1]) * _AGES[match[2]] if match else None
+
+
 def docker_duration(seconds: int) -> str:
     """A time as docker prints it (`units.HumanDuration`)."""
     hours = (seconds + 1800) // 3600

@@ -20,6 +20,7 @@ from layerscope.images.reclaim import (
     Plan,
     plan,
 )
+from layerscope.text import parse_age
 
 DANGLING, UNUSED = "dangling", "unused"
 
@@ -33,6 +34,14 @@ class PruneRequest:
     cache: bool = False  # Whether to remove build cache that is not in use.
     before: float | None = None  # Only what was made, or last used, before this Unix time.
     labels: tuple[str, ...] = ()  # `NAME` or `NAME=VALUE`; images and containers must have all.
+
+
+def narrowed(request: PruneRequest, text: str, now: float) -> PruneRequest:
+    """A request for only what is as old as an age in a text, and has the labels in it."""
+    ages = {word: parse_age(word) for word in text.split()}
+    labels = tuple(word for word, age in ages.items() if age is None)
+    oldest = max((age for age in ages.values() if age is not None), default=None)
+    return replace(request, before=None if oldest is None else now - oldest, labels=labels)
 
 
 def prune(holdings: Holdings, request: PruneRequest) -> Plan:

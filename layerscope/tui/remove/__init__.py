@@ -12,9 +12,10 @@ from layerscope.tui.keys.key import Keyed
 
 
 def _keyed() -> tuple[type[Keyed], ...]:
+    from layerscope.tui.remove.prune import PruneScreen
     from layerscope.tui.remove.screen import RemoveScreen
 
-    return (RemoveScreen,)
+    return RemoveScreen, PruneScreen
 
 
 _CONTAINER = "container:"
@@ -71,13 +72,12 @@ _KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def _prune(app: App[Any], place: Place) -> None:
     def chosen(letter: str | None) -> None:
         from layerscope.images.pruning import PruneRequest
-        from layerscope.tui.remove.screen import RemoveScreen
+        from layerscope.tui.remove.prune import PruneScreen
 
         if letter is not None:
             what, _, options = _KINDS[letter]
-            request = PruneRequest(**options)
             title = "Prune everything unused" if letter == "a" else f"Prune {what}"
-            app.push_screen(RemoveScreen(title, place, lambda engine: engine.prune(request)))
+            app.push_screen(PruneScreen(title, place, PruneRequest(**options)))
 
     answers = [(letter, what + more) for letter, (what, more, _) in _KINDS.items()]
     text = "What would go is shown first, with what prevents the rest."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 
@@ -45,6 +45,7 @@ class _Steps(MadeRows):
 
 class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
     AUTO_FOCUS = "#remove-rows"
+    MORE_KEYS: ClassVar[Sequence[str]] = ()  # More keys in words.
 
     def _not_now(self) -> str:
         if self.work.busy("remove"):
@@ -52,7 +53,7 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         plan = self._plan
         return "There is nothing to remove." if plan is None or plan.empty else ""
 
-    KEYS = (
+    KEYS: ClassVar[tuple[Key, ...]] = (
         Key("remove.yes", "y", "agree", "Remove", "Remove what is shown", _not_now),
         Key("remove.back", "escape,n,q", "back", "Back"),
     )
@@ -73,6 +74,9 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
     def on_mount(self) -> None:
         # The question is about what the engine has now.
         self._reclaimer.forget()
+        self.plan()
+
+    def plan(self) -> None:
         self.work.start("plan", lambda _: self._planner(self._reclaimer), self._planned)
 
     def _planned(self, plan: Plan) -> None:
@@ -83,8 +87,8 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         styles = {"Remove": "removed", "Untag": "modified", "Keep": "warning"}
         self._rows.show([(step, styles.get(step.split(" ")[0], "text")) for step in steps])
         self.show_hint(sentence)
-        if not plan.empty:
-            self.show_keys("y removes them, esc goes back")
+        keys = [] if plan.empty else ["y removes them"]
+        self.show_keys(", ".join([*keys, *self.MORE_KEYS, "esc goes back"]))
 
     def say(self, text: str) -> None:
         if text:

@@ -288,6 +288,27 @@ async def test_pruning_everything_shows_what_goes_and_what_stays(drive: Drive) -
     assert engine.removed[-2:] == ["two", "one"]
 
 
+async def test_pruning_is_narrowed_by_age_and_label(drive: Drive) -> None:
+    engine = PruningEngine()
+    async with drive(None, engine=engine) as ui:
+        await ui.press("W", "c")
+        await ui.until(lambda: "This removes 1 container" in ui.text)
+        await ui.press("/", *"team=web", "enter")
+        await ui.until(lambda: "Nothing can be removed." in ui.text)
+        await ui.press("y")
+        # What is given up leaves what is shown.
+        await ui.press("/", "ctrl+u", *"keep", "escape")
+        assert "team=web" in ui.text
+        assert "Nothing can be removed." in ui.text
+        await ui.press("/", "ctrl+u", *"5m", "enter")
+        await ui.until(lambda: "This removes 1 container" in ui.text)
+        assert "Remove  container old  (exited)  1kB" in ui.text
+        assert engine.removed == []
+        await ui.press("y")
+        await ui.until(lambda: ui.app.screen is ui.main)
+    assert engine.removed == ["2"]
+
+
 async def test_pruning_dangling_images_leaves_the_rest(drive: Drive) -> None:
     engine = PruningEngine()
     async with drive(None, engine=engine) as ui:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerscope.images.pruning import UNUSED, PruneRequest, prune
+from layerscope.images.pruning import UNUSED, PruneRequest, narrowed, prune
 from layerscope.images.reclaim import Bounds, CachedStep, HeldContainer, Plan
 from layerscope.reports.removal_report import plan_text
 from tests.unit.images.test_reclaim import held, holdings
@@ -35,6 +35,15 @@ def test_unused_images_go_and_those_in_use_are_named_with_the_reason() -> None:
     assert ids(plan) == {"base", "named", "lost"}
     assert plan.freed == Bounds(230, 230)
     assert "Keep    run:1: in use by web (running) and old (exited)" in list(plan_text(plan))
+
+
+def test_words_narrow_a_request_by_age_and_labels() -> None:
+    request = PruneRequest(UNUSED, containers=True)
+    assert narrowed(request, " ", 0) == request
+    assert narrowed(request, "2w team=web 30d", 3e6) == PruneRequest(
+        UNUSED, True, before=3e6 - 30 * 86400, labels=("team=web",)
+    )
+    assert narrowed(request, "30", 0).labels == ("30",)
 
 
 def test_an_image_keeps_its_names_while_images_that_stay_were_built_on_it() -> None:
