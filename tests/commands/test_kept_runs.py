@@ -24,7 +24,7 @@ from layerscope.sandbox.rungs import best_rung
 from tests.archives import folder, layer_tar, saved, text
 from tests.command import Outcome, environment
 from tests.commands.conftest import Run
-from tests.engines.harness import EngineUnavailable
+from tests.engines.harness import EngineUnavailable, find_program
 from tests.engines.sandboxes import base_items, running, until, users
 
 CONFIG = {
@@ -120,6 +120,16 @@ def test_what_is_written_into_a_file_of_the_image_is_copied_up(
         (name, "exited", 11)
     ]
     assert "/work/top" in run("diff", "embedded:app:1", source).out
+
+
+def test_a_commit_names_the_busybox_of_this_host_and_not_where_it_was(
+    run: Run, engine: EmbeddedEngine
+) -> None:
+    busybox = find_program("busybox")
+    ran = run("run", "--name", "web", "--busybox", busybox, "app:1", "touch", "/new")
+    assert ran.code == 0, ran.err
+    assert run("commit", "--yes", "web", "app:2").code == 0
+    assert open_image("embedded:app:2").image.history[-1].created_by == "busybox touch /new"
 
 
 def test_a_commit_is_an_image_with_the_changes_on_top(run: Run, engine: EmbeddedEngine) -> None:

@@ -10,6 +10,7 @@ from layerscope.engines.embedded.containers import Container, platform_of
 from layerscope.engines.embedded.contents import Kept, give_name
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.engine import CommitRequest
+from layerscope.engines.shell import BUSYBOX
 from layerscope.errors import EngineError
 from layerscope.oci.manifest import OCI_LAYERS, Descriptor, json_bytes
 from layerscope.oci.reference import parse_reference
@@ -31,10 +32,12 @@ def commit_container(store: Store, kept: Kept, container: Container, request: Co
             diff_id, size = lease.add(changed.file.read)
             layers.append(Descriptor(OCI_LAYERS[None], diff_id, size, {}))
             document["rootfs"]["diff_ids"].append(diff_id)
+        # Where this host's shell was mounted says nothing to readers of the history.
+        command = ["busybox" if each == BUSYBOX else each for each in container.about.command]
         moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         entry = {
             "created": moment,
-            "created_by": " ".join(container.about.command),
+            "created_by": " ".join(command),
             "author": request.author,
             "comment": request.message,
             "empty_layer": len(layers) == len(manifest.layers),

@@ -18,7 +18,7 @@ STOPS: Sequence[tuple[int, str]] = (
     (
         1,
         "A removal saves nothing: the second layer of this base image removes 3 MB of packages, "
-        "and its first layer still holds them.",
+        "which its first layer still holds; `i` opens the image with both.",
     ),
     (2, "An empty layer: ENV changes the configuration alone, so there are no files to see."),
     (
