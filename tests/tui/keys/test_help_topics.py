@@ -13,7 +13,7 @@ from tests.tui.pictures import Size, sizes
 def test_a_topic_becomes_headings_keys_and_text() -> None:
     groups = dict(topic_groups(read("content")))
     rows = groups["Looking at a file"]
-    assert ("x w L", "toggle hexadecimal, wrapping, line numbers") in rows
+    assert ("0 w L", "toggle hexadecimal, wrapping, line numbers") in rows
     assert all("`" not in text for _, text in rows)
     assert len(dict(topic_groups(read("versions")))) == 4
 
