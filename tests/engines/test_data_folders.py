@@ -141,7 +141,9 @@ def test_what_the_storage_lists(podman: Engine, truth: Listing) -> None:
         images = [(with_algorithm(image["Id"]), image) for image in client.images()]
     said = {(name, tag) for name, image in images for tag in image["RepoTags"] or []}
     sizes = {name: image["Size"] for name, image in images}
-    lines = [line for line in list_images(storage(podman)) if line.name]
+    listed = list_images(storage(podman))
+    assert {line.id for line in listed} == set(sizes)
+    lines = [line for line in listed if line.name]
     assert {(line.id, line.name) for line in lines} == said
     assert all(0 < line.size <= sizes[line.id] for line in lines)
     run = layerscope("images", "--json", storage(podman))

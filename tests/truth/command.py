@@ -62,7 +62,9 @@ def layerscope(
     *arguments: str | Path, engine: Engine | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run layerscope to its end, without its cache."""
-    command = [sys.executable, "-m", "layerscope", *map(str, arguments), "--no-cache"]
+    # A list of images is not cached.
+    cache = [] if arguments[0] == "images" else ["--no-cache"]
+    command = [sys.executable, "-m", "layerscope", *map(str, arguments), *cache]
     return run_program(command, environment(engine, **more))
 
 

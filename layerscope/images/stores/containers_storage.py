@@ -67,11 +67,21 @@ class ContainersStorage(StoredImages):
         return self._store.size()
 
     def summaries(self) -> list[ImageSummary]:
-        images = []
-        for name, names, layers in self._store.images():
-            created = unix_time(self._store.config(name).created)
-            called = tuple(map(familiar, names))
-            images.append(StoredImage(f"sha256:{name}", called, created, tuple(layers)))
+        stored = [(*each, self._store.config(each[0])) for each in self._store.images()]
+        # A build leaves an image for each step; engines list none that another one was built on.
+        steps = {
+            config.history[:length]
+            for *_, config in stored
+            for length in range(len(config.history))
+        }
+        images = [
+            StoredImage(
+                f"sha256:{name}", tuple(map(familiar, names)), unix_time(config.created),
+                tuple(layers),
+            )
+            for name, names, layers, config in stored
+            if names or config.history not in steps
+        ]  # fmt: skip
         return summaries(images, self._store.sizes())
 
     def open_named(self, name: str, platform: str | None) -> ImageReader:
