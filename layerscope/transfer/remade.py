@@ -59,6 +59,8 @@ def remake(job: Job, request: SurgeryRequest, write: Write, cancellation: Cancel
     with waits_reported(recorder.warning), ExitStack() as stack:
         find = lambda: find_place(request.into, request.name, cancellation)  # noqa: E731
         place = stack.enter_context(closing(cancellation.ask(find)))
+        if not isinstance(place.where, DockerEngine):
+            cancellation.waits_for = ""
         edit = stack.enter_context(planned(job.kind, request, None, opener(request, progress)))
         if request.shown not in ((), ids_of(edit)):
             raise UsageError(
