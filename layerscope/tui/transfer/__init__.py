@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
+from layerscope.config import STORE
 from layerscope.tui.destinations import Destination, Place, Room
 from layerscope.tui.keys.key import Keyed
 
@@ -46,7 +47,8 @@ def _pull(app: App[Any], place: Place) -> None:
     from layerscope.tui.transfer.verbs import Pull
 
     assert place.connector is not None  # noqa: S101
-    _ask(app, place, Pull(place.reference, place.connector, _insecure(app)))
+    verb = Pull(place.reference, place.connector, _insecure(app), own_store=_in_own_store(place))
+    _ask(app, place, verb)
 
 
 def _push(app: App[Any], place: Place) -> None:
@@ -54,7 +56,8 @@ def _push(app: App[Any], place: Place) -> None:
 
     assert place.connector is not None  # noqa: S101
     name = place.listed.name if place.listed is not None else ""
-    _ask(app, place, Push(name, place.connector, _insecure(app)))
+    verb = Push(name, place.connector, _insecure(app), own_store=_in_own_store(place))
+    _ask(app, place, verb)
 
 
 def _save(app: App[Any], place: Place) -> None:
@@ -74,6 +77,10 @@ def _push_to(app: App[Any], place: Place) -> None:
     from layerscope.tui.transfer.verbs import PushToEngine
 
     _ask(app, place, PushToEngine(place.reference, *place.engines))
+
+
+def _in_own_store(place: Place) -> bool:
+    return place.engine == f"The {STORE}"
 
 
 def _insecure(app: App[Any]) -> bool:

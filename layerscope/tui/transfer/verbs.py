@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from layerscope.config import STORE
 from layerscope.jobs.job import Job
 from layerscope.text import docker_size, visible
 from layerscope.transfer.request import (
@@ -60,7 +61,7 @@ class Asked:
 class Verb:
     title: ClassVar[str]
     hint: ClassVar[str] = ""
-    ways: ClassVar[Sequence[str]] = ("",)  # The ways to do it, as sentences.
+    ways: Sequence[str] = ("",)  # The ways to do it, as sentences.
     waiting: ClassVar[str] = "Asking the registry…"
     fields: Sequence[Field]
 
@@ -75,16 +76,21 @@ class Verb:
 
 class _Registry(Verb):
     hint = _NAME_HINT
-    ways = (
+    ways: Sequence[str] = (
         "The engine does it.",
         "layerscope does it: it goes on with layers that were cut, in the next attempt too.",
     )
     kind: ClassVar[str]
 
-    def __init__(self, name: str, connector: Connector, insecure: bool) -> None:
+    def __init__(
+        self, name: str, connector: Connector, insecure: bool, *, own_store: bool = False
+    ) -> None:
         self.fields = [Field("Image", "name", name, _IMAGE)]
         self._connector = connector
         self._insecure = insecure
+        self._own_store = own_store
+        if own_store:
+            self.ways = self.ways[1:]
 
     def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
         target = typed.get("to", "")
@@ -100,13 +106,13 @@ class _Registry(Verb):
         request = TransferRequest(
             str(reference_of(typed["name"])),
             insecure=self._insecure,
-            via="registry" if way else "engine",
+            via="registry" if way or self._own_store else "engine",
             target=target,
         )
         answer = f"{_DOES[self.kind]} it"
         start = lambda: start_transfer(KINDS[self.kind], request)  # noqa: E731
         # The engine may have a way to the registry, or a login, that this program lacks.
-        blind = None if way else Look((), start, f"{answer} all the same")
+        blind = None if request.via == "registry" else Look((), start, f"{answer} all the same")
         return Asked(lambda task: Look(self._lines(request, task), start, answer), blind)
 
     def _lines(self, asked: TransferRequest, task: Task[None]) -> list[str]:
@@ -134,15 +140,19 @@ class Pull(_Registry):
     title = "Pull an image"
     kind = "pull"
 
-    def __init__(self, name: str, connector: Connector, insecure: bool) -> None:
-        super().__init__(name, connector, insecure)
+    def __init__(
+        self, name: str, connector: Connector, insecure: bool, *, own_store: bool = False
+    ) -> None:
+        super().__init__(name, connector, insecure, own_store=own_store)
+        usual = f"the {STORE}" if own_store else "the engine"
         self.fields = [
             *self.fields,
-            Field("To", "to", "", "the engine, or oci:DIR, docker-archive:FILE"),
+            Field("To", "to", "", f"{usual}, or oci:DIR, docker-archive:FILE"),
         ]
 
     def forced_way(self, typed: Mapping[str, str], way: int) -> int:
-        return 1 if typed.get("to") else way  # No engine pulls into a file.
+        # No engine pulls into a file.
+        return len(self.ways) - 1 if typed.get("to") else way
 
 
 class Push(_Registry):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.errors import LoginError, RegistryError
 from layerscope.images.image import Layer
 from layerscope.images.registry.pull_estimate import PullEstimate
@@ -228,6 +229,33 @@ async def test_what_a_pull_would_fetch_is_shown_before_it_starts(
         await ui.press("enter")
         await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
         assert started == [f"pull {NAME}"]
+
+
+async def test_into_our_own_store_there_is_one_way(
+    pull: FakePull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.transfer import preview
+    from layerscope.tui.transfer import verbs
+
+    started: list[str] = []
+
+    def start(kind: Any, asked: Any) -> Any:
+        started.append(asked.via)
+        return pull.job
+
+    monkeypatch.setattr(preview, "preview_own_pull", lambda *_, **__: pull_preview(kept=0))
+    monkeypatch.setattr(verbs, "start_transfer", start)
+    monkeypatch.setattr(fakes.FakeEngine, "name", EmbeddedEngine.name)
+    async with running() as ui:
+        await ui.press("<")
+        assert "the embedded store, or oci:DIR" in ui.text
+        assert "layerscope does it" in ui.text
+        assert "changes how" not in ui.text
+        await ui.press(*NAME, "enter")
+        await ui.until(lambda: "enter pulls it" in ui.text)
+        await ui.press("enter")
+        await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))
+    assert started == ["registry"]
 
 
 async def test_our_own_client_can_do_it(
