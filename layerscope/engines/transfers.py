@@ -21,6 +21,8 @@ from layerscope.images.registry.credentials import Credentials, find_credentials
 from layerscope.oci.reference import Reference
 
 _LONGEST = 1 << 20  # Bytes of a message.
+_FULL = "no space left"
+_MAKE_ROOM = "Make room where the engine keeps its data: `layerscope rm`."
 
 
 def loaded_name(engine: DockerEngine, image: PackedImage) -> str:
@@ -67,8 +69,14 @@ def load(engine: DockerEngine, pieces: Iterable[bytes]) -> TransferStream:
 
     Raises EngineError if the engine refuses it.
     """
-    with translated(engine.host):
-        return TransferStream(engine, engine.client.post_load(pieces))
+    try:
+        with translated(engine.host):
+            return TransferStream(engine, engine.client.post_load(pieces))
+    except EngineError as error:
+        # Podman says so in the middle of why it is no archive of any form.
+        if _FULL in error.message:
+            raise _not_loaded(engine.name, f"{_FULL} on device") from None
+        raise
 
 
 def loaded(messages: Iterable[Mapping[str, Any]], name: str) -> None:
@@ -78,8 +86,12 @@ def loaded(messages: Iterable[Mapping[str, Any]], name: str) -> None:
             detail = message.get("errorDetail")
             said = detail.get("message") if isinstance(detail, Mapping) else None
             reason = one_sentence(str(said or message.get("error") or "it gave no reason"))
-            hint = "Make room where the engine keeps its data." if "no space" in reason else ""
-            raise EngineError(f"{name} does not load the image: {reason}.", hint)
+            raise _not_loaded(name, reason)
+
+
+def _not_loaded(name: str, reason: str) -> EngineError:
+    hint = _MAKE_ROOM if _FULL in reason else ""
+    return EngineError(f"{name} does not load the image: {reason}.", hint)
 
 
 def _start(
@@ -126,8 +138,8 @@ def refusal(text: str, reference: Reference) -> EngineError:
         hint = f"Check the name, or log in: {_login(reference)}."
     elif "manifest" in low and ("unknown" in low or "not found" in low):
         hint = f"`layerscope tags {reference.repository}` lists its tags."
-    elif "no space left" in low:
-        hint = "Make room where the engine keeps its data: `layerscope rm`."
+    elif _FULL in low:
+        hint = _MAKE_ROOM
     return EngineError(f"{said}.", hint)
 
 

@@ -29,7 +29,7 @@ from tests.engines.registry import Registry
 from tests.engines.test_registry_source import login
 
 _ROUNDS = 3
-_ENGINE_ROUNDS = 2  # An engine unpacks the image for minutes.
+_ENGINE_ROUNDS = 3  # An engine unpacks the image for minutes.
 
 
 @dataclass

@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.engines.fixtures import new_engine
+from tests.engines.docker_daemon import DockerDaemon
+from tests.engines.fixtures import new_engine, service
 from tests.engines.harness import Engine
 from tests.engines.images import build, busybox_base
+from tests.engines.podman_service import Podman
 from tests.engines.registry import Registry
 from tests.engines.test_registry_source import login
 from tests.truth.command import environment, run_program
@@ -299,3 +301,64 @@ def test_an_engine_that_is_killed_in_the_middle(
             assert process.wait(60) == 2
             assert "was lost" in (process.stderr.read() if process.stderr else "")
     assert "Traceback" not in site.run("jobs", "list").stdout
+
+
+@pytest.mark.parametrize("via", ["engine", "registry"])
+def test_by_platform_and_by_digest(site: Site, via: str) -> None:
+    repository = f"{site.registry.address}/platforms{time.time_ns()}"
+    with fake_registry() as fake:
+        digests = fake.platforms("amd64", "arm64", tag="1")
+        fake.write_layout(site.folder / "layout", "1")
+    site.events("push", "--via", "registry", f"oci:{site.folder}/layout", f"{repository}:1")
+    pull = ("pull", "--via", via, "--platform")
+    for architecture, name in (
+        ("arm64", f"{repository}:1"),
+        ("amd64", f"{repository}@{digests['amd64']}"),
+        ("amd64", f"{repository}@{digests['index']}"),
+    ):
+        pulled = site.events(*pull, f"linux/{architecture}", name)[-1]
+        assert pulled.get("digest", "") in (*digests.values(), "")
+        with site.engine.api() as client:
+            found = client.inspect_image(pulled["image"])
+            assert found["Architecture"] == architecture
+            # A digest moves no tag.
+            assert (f"{repository}:1" in (found["RepoTags"] or [])) == name.endswith(":1")
+            client.remove_image(pulled["image"], force=True)
+    missing = site.run(*pull, "linux/s390x", f"{repository}:1")
+    assert missing.returncode == 2
+    assert missing.stderr.count("\n") == 1, missing.stderr
+
+
+@pytest.mark.parametrize("name", ["docker-debian", "podman"])
+def test_an_engine_whose_disk_is_full(name: str, registry: Registry, tmp_path: Path) -> None:
+    with fake_registry() as fake:
+        fake.image([gzip.compress(tar_of({"large": noise(8 << 20)}), 1)], "1")
+        fake.write_layout(tmp_path / "layout", "1")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]).returncode:
+        pytest.skip("no file system can be mounted here")
+    # It goes with the engine's data folder.
+    with service(
+        name, lambda: Podman(disk) if name == "podman" else DockerDaemon(name, disk)
+    ) as engine:
+        site = Site(engine, registry, tmp_path)
+        image = f"{registry.address}/full{time.time_ns()}:1"
+        site.events("push", "--via", "registry", f"oci:{tmp_path}/layout", image)
+        space = os.statvfs(disk)
+        with (disk / "filler").open("wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, space.f_bavail * space.f_bsize - (2 << 20))
+        for arguments in (
+            ("pull", image),
+            ("pull", "--via", "registry", image),
+            ("load", f"{tmp_path}/layout"),
+        ):
+            run = site.run(*arguments)
+            assert run.returncode == 2
+            assert run.stderr.count("\n") == 1, run.stderr
+            assert "no space left on device" in run.stderr
+            assert "Make room where the engine keeps its data" in run.stderr
+        with engine.api() as client:
+            assert not client.images(all=True)
+        (disk / "filler").unlink()
+        site.events("pull", image)

@@ -268,6 +268,26 @@ def test_a_full_disk(puller: Puller, tmp_path: Path, monkeypatch: pytest.MonkeyP
     check(puller.pull(), tmp_path)
 
 
+def test_a_disk_that_is_too_small(
+    puller: Puller, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said before anything is fetched, if that is known; nothing stays of the target."""
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(small_disk))
+        assert re.match(rf"{small_disk}.* has .*B of free space, but ", puller.fails())
+        assert puller.registry.blob_requests()[1:] == []  # The configuration only.
+        patch.setattr(kept_blobs, "check_space", lambda *_: None)
+        assert "blobs-1 cannot be written: the disk is full. Make room" in puller.fails()
+    for place in ("docker-archive:{}/a.tar", "oci-archive:{}/b.tar", "oci:{}/c"):
+        with pytest.raises(LayerscopeError, match=r"free space, but|the disk is full\. "):
+            puller.pull(target=place.format(small_disk))
+        assert {path.name for path in small_disk.iterdir()} == {"layerscope"}
+    # What was fetched for them is still here.
+    puller.registry.asked.clear()
+    check(puller.pull(), tmp_path)
+    assert not any(puller.blobs(layer) for layer in LAYERS)
+
+
 def test_only_what_a_layout_lacks_is_fetched(puller: Puller, tmp_path: Path) -> None:
     puller.pull()
     more = gzip.compress(tar_of({"g": b"more"}), mtime=0)

@@ -393,30 +393,16 @@ def test_an_archive_of_docker_save(pusher: Pusher, tmp_path: Path) -> None:
 def test_all_platforms_of_an_image(pusher: Pusher, tmp_path: Path) -> None:
     """An index goes with all its images; of one that is not whole, what is there."""
     registry = pusher.registry
-    inner = [
-        registry.image([gzip.compress(layer(("f", name.encode())), mtime=0)], architecture=name)
-        for name in ("amd64", "arm64")
-    ]
-    for each, name in zip(inner, ("amd64", "arm64"), strict=True):
-        each["platform"] = {"os": "linux", "architecture": name}
-    top = registry.index(inner, "many")
+    digests = registry.platforms("amd64", "arm64", tag="many")
     folder = tmp_path / "many"
-    blobs = folder / "blobs/sha256"
-    blobs.mkdir(parents=True)
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
-    for digest, data in registry.blobs.items():
-        (blobs / digest[7:]).write_bytes(data)
-    for digest, (_, data) in registry.manifests.items():
-        if digest.startswith("sha256:"):
-            (blobs / digest[7:]).write_bytes(data)
+    blobs = registry.write_layout(folder, "many")
     pusher.push(f"oci:{folder}", "app:all")
     kind, data = registry.manifests["all"]
     assert kind == OCI_INDEX
-    assert digest_of(data) == top["digest"]
-    (blobs / inner[1]["digest"][7:]).unlink()
+    assert digest_of(data) == digests["index"]
+    (blobs / digests["arm64"][7:]).unlink()
     pusher.push(f"oci:{folder}", "app:one")
-    assert digest_of(registry.manifests["one"][1]) == inner[0]["digest"]
+    assert digest_of(registry.manifests["one"][1]) == digests["amd64"]
 
 
 @pytest.mark.parametrize("name", ["docker-root:/var/lib/docker", "docker://debian:12"])

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +157,31 @@ class FakeRegistry:
     def index(self, manifests: Sequence[Mapping[str, Any]], *tags: str) -> dict[str, Any]:
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(manifests)}
         return self.manifest(document, OCI_INDEX, *tags)
+
+    def platforms(self, *names: str, tag: str) -> dict[str, str]:
+        """Stores an image for some architectures; returns the digests of each and of their index.
+
+        The index has the key `index`.
+        """
+        inner = []
+        for name in names:
+            layer = gzip.compress(tar_of({"f": name.encode()}), mtime=0)
+            image = self.image([layer], name, architecture=name)
+            inner.append({**image, "platform": {"os": "linux", "architecture": name}})
+        found = dict(zip(names, (each["digest"] for each in inner), strict=True))
+        return {**found, "index": self.index(inner, tag)["digest"]}
+
+    def write_layout(self, folder: Path, tag: str) -> Path:
+        """Writes a layout of what it holds, with the image of a tag; returns its blobs' folder."""
+        blobs = folder / "blobs/sha256"
+        blobs.mkdir(parents=True)
+        kind, data = self.manifests[tag]
+        top = {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+        for content in (*self.blobs.values(), *(each for _, each in self.manifests.values())):
+            (blobs / digest_of(content)[7:]).write_bytes(content)
+        return blobs
 
     # --- how it is read ---
 
