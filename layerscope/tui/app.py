@@ -195,7 +195,7 @@ class LayerscopeApp(BaseApp):
             self._main.engine.refresh()
             if job.id not in self.seen_ends and not screens[-1].shows_job(job.id):
                 how = f"{job.kind.capitalize()} {job.state.value}: {visible(job.title)}."
-                self.say(f"{how} {key_of(self._main, 'main.jobs')} shows it.")
+                self.say(f"{how} {key_of(self._main, 'app.jobs')} shows it.")
 
     def crashed(self, error: Exception) -> None:
         self.bug = str(logs.failure_of(error))
@@ -250,6 +250,11 @@ class LayerscopeApp(BaseApp):
                 self.say("There are changes that are not saved; go back to the editor first.")
                 return
         self.exit()
+
+    def action_jobs(self) -> None:
+        """Shows all jobs, from wherever the end of one can be announced."""
+        if isinstance(self.screen, AppScreen):
+            self.screen.visit("jobs", self.screen.place or self._main.place)
 
     def action_repaint(self) -> None:
         """Mends what somebody else wrote to the terminal."""

@@ -30,7 +30,6 @@ ROOM_KEYS = (
         "Edit the Dockerfile of the image or of this folder",
     ),
     Key("main.build", "b", "visit('build')", "Build…", "Build an image"),
-    Key("main.jobs", "J", "visit('jobs')", "Jobs", "Show builds that run or ran"),
     Key(
         "main.engines",
         "O",

@@ -97,7 +97,6 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
         common.back_key("transfer", "escape,q"),
         Key("transfer.open", "enter", "open", "Open", "Open the image", _not_there, "*"),
         common.cancel_key("transfer", "Stop it", _not_running),
-        Key("transfer.jobs", "J", "visit('jobs')", "Jobs", "All jobs"),
     )
 
     def __init__(self, job: Job, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
