@@ -19,7 +19,8 @@ def _keyed() -> tuple[type[Keyed], ...]:
 
 def _why_not(place: Place) -> str:
     session, view = place.session, place.view
-    if session is None or session.contents is None or session.image is None:
+    unread = session is None or session.contents is None or session.image is None
+    if place.pane == "files" and unread:
         return "Nothing is read yet."
     if place.pane != "files" or view is None or place.node is None:
         return "Go to a file first: this shows the content of the file under the cursor."

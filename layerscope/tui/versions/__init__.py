@@ -19,7 +19,8 @@ def _keyed() -> tuple[type[Keyed], ...]:
 
 def _why_not(place: Place) -> str:
     session, view, node = place.session, place.view, place.node
-    if session is None or session.contents is None or session.image is None:
+    unread = session is None or session.contents is None or session.image is None
+    if place.pane == "files" and unread:
         return "Nothing is read yet."
     if place.pane != "files" or view is None or node is None:
         return "Go to a path in the files first: this shows its versions."

@@ -424,7 +424,7 @@ async def test_why_not(drive: Drive, tmp_path: Path) -> None:
     async with drive(None) as ui:
         await ui.press("d")
         assert ui.app.screen is ui.main
-        assert "Nothing is read yet." in ui.text
+        assert "Go to a path in the files first" in ui.text
 
 
 async def test_keys_are_in_the_help(at: At) -> None:
