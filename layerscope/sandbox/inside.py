@@ -366,13 +366,16 @@ def _user(task: Task, root: str) -> User:
     def text(path: str) -> str:
         # Where the root folder has not changed, a symlink could lead out of the image.
         follow = os.O_NOFOLLOW if root else 0
+        if root and Path(f"{root}/etc").is_symlink():
+            return ""
         try:
             fd = os.open(root + path, os.O_RDONLY | os.O_NONBLOCK | follow)
         except OSError:
             return ""
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return ""
         with open(fd, "rb", buffering=0) as file:  # noqa: PTH123
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return ""
             return (file.read(_MOST_USERS) or b"").decode("utf-8", "surrogateescape")
 
     try:

@@ -15,7 +15,9 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.settle import LayerLinks
 from layerscope.filesystem.stack import Stack
 from layerscope.oci.tar_header import TarError
+from layerscope.sandbox.process import SandboxError
 from layerscope.sandbox.task import Stub
+from layerscope.text import visible
 
 #: Paths that every container has, and whether each is a folder.
 COMMON = {
@@ -52,8 +54,11 @@ def root_of(stack: Stack) -> Stub:
 
 
 def real_path(stack: Stack, path: str) -> str:
-    """An absolute path with the symlinks of the image followed."""
-    return "/" + os.fsdecode(_links(stack).follow(os.fsencode(path.strip("/")), 0))
+    """An absolute path with the symlinks of the image followed; raises SandboxError."""
+    try:
+        return "/" + os.fsdecode(_links(stack).follow(os.fsencode(path.strip("/")), 0))
+    except TarError:
+        raise SandboxError(f"{visible(path)} leads through a loop of symbolic links.") from None
 
 
 def _above(

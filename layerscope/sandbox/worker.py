@@ -263,8 +263,9 @@ class _Worker:
         task, staged = self._task, self._merged / STAGED
         targets = staged_targets(task)
         for number, mount in enumerate(task.mounts, len(targets) - len(task.mounts)):
-            if mount.kind is MountKind.CACHE:
-                source, written = Path(mount.source), staged / str(number)
+            source, written = Path(mount.source), staged / str(number)
+            # The command may have put a link to what is outside in its place.
+            if mount.kind is MountKind.CACHE and _is_folder(staged) and _is_folder(written):
                 for each in source.iterdir():
                     _remove(each)
                 for each in written.iterdir():
@@ -489,8 +490,12 @@ def _copy(source: Path, target: Path) -> None:
         raise Failed(f"{visible(str(source))} cannot be copied: {why}.")
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if _is_folder(path):
         remove_tree(path)
     else:
         path.unlink(missing_ok=True)

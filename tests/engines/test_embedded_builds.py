@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -371,7 +372,15 @@ def test_mounts_of_a_command_leave_nothing_in_its_layer(
     assert log == ["in the context, full, the-value"]
     layer_paths = set(workshop.files(built.image)) - {"/bin", "/bin/busybox", "/bin/sh"}
     assert layer_paths == {"/copied"}
-    # The cache is kept, and another content of the context is another step.
+    # The cache is kept, and another content of the context is another step. A link in the place of
+    # another cache, which a command of PRoot can leave there, is not followed.
+    (cache,) = (workshop.store.folder / "sandbox/caches").iterdir()
+    outside = workshop.context.parent / "outside"
+    outside.mkdir()
+    name = hashlib.sha256(b"/other").hexdigest()[:32]
+    cache.with_name(name).symlink_to(outside)
+    workshop.built(f"{base}RUN --mount=type=cache,target=/other echo x > /other/x\n")
+    assert not list(outside.iterdir())
     workshop.write({"d/f": "changed"})
     other = workshop.built(f"{base}RUN {mounts} {script}; busybox cp /cache/c /copied\n")
     assert workshop.files(other.image)["/copied"][4] == b"1\n1\n"

@@ -178,6 +178,52 @@ def test_mounts(case: Case, sandboxes: Sandboxes, image: Path) -> None:
     assert changed <= {"data", "data/t", "tmp", "tmp/kept", "root", "run"}
 
 
+@pytest.mark.parametrize("case", [each for each in CASES if each.number in (0, 2, 4, 5, 7)])
+def test_links_lead_nowhere_out_of_the_root_folder(case: Case, sandboxes: Sandboxes) -> None:
+    place = sandboxes.folder(sandboxes.user(case)) / f"links-{case.number}"
+    outside, cache = place / "outside", place / "cache"
+    for made in (place, outside, outside / "0", outside / "3", cache):
+        made.mkdir()
+        os.chown(made, (owner := place.parent.stat()).st_uid, owner.st_gid)
+    for name in ("passwd", "secret", "resolv.conf", "0/secret", "3/secret"):
+        (outside / name).write_text("www:x:0:0:secret:/:/bin/sh\n")
+        os.chown(outside / name, owner.st_uid, owner.st_gid)
+
+    def found() -> dict[Path, tuple[int, ...]]:
+        facts = {path: path.lstat() for path in outside.rglob("*")}
+        return {path: (s.st_ino, s.st_mode, s.st_ctime_ns) for path, s in facts.items()}
+
+    before = found()
+    links = [symlink("etc", str(outside)), symlink("loop", "loop"), symlink("work", str(outside))]
+    image = write_image(sandboxes.base / f"links-{case.number}.tar", [*base_items(), *links])
+    script = f"""
+    cat /etc/secret /work/secret; echo x >> /etc/resolv.conf; echo x > /work/new; rm -r /work
+    ln -s {outside} /work
+    for each in /cache /.layerscope-mounts/3; do rm -rf $each; ln -s {outside} $each; done
+    true"""
+    mount = {"kind": "cache", "target": "/cache", "source": str(cache)}
+    each: list[dict[str, Any]] = [
+        {"arguments": ["sh", "-c", script], "mounts": [mount], "workdir": "/work"},
+        {"arguments": ["true"], "user": "www"},
+        {"arguments": ["true"], "mounts": [{**mount, "target": "/loop/x"}]},
+    ]
+    first, second, third = sandboxes.run(case, image, each=each)["runs"]
+    assert first.get("code") == 0, first
+    assert "secret:" not in first["out"]
+    assert second["error"] == "The image has no user www in /etc/passwd."
+    assert "traceback" not in third.get("error", "").lower()
+    assert found() == before
+    # PRoot lets a command replace the cache itself, which nobody follows then.
+    assert cache.is_symlink() or "secret" not in {path.name for path in cache.rglob("*")}
+    assert case.name is RungName.PROOT or not cache.is_symlink()
+
+
+def test_a_folder_may_be_where_a_file_is_expected(sandboxes: Sandboxes) -> None:
+    folders = [folder("etc"), *(folder(f"etc/{name}") for name in ("passwd", "group", "hosts"))]
+    image = write_image(sandboxes.base / "folders.tar", [*base_items(), *folders])
+    assert sandboxes.run(CASES[0], image, "true")["code"] == 0
+
+
 USERS = [
     ({"user": "", "workdir": "/new/dir"}, "0 0 0 /root /new/dir"),
     ({"user": "www"}, "33 34 34 50 /var/www /"),
@@ -205,12 +251,31 @@ def test_with_one_id_every_user_is_root(sandboxes: Sandboxes, image: Path) -> No
 
 
 @pytest.mark.parametrize("case", OVERLAYS)
-def test_seventy_layers(case: Case, sandboxes: Sandboxes) -> None:
-    layers = [[folder(f"d{n}"), text(f"d{n}/f", f"{n}\n")] for n in range(70)]
+def test_as_many_layers_as_an_image_of_docker_has(case: Case, sandboxes: Sandboxes) -> None:
+    layers = [[folder(f"d{n}"), text(f"d{n}/f", f"{n}\n")] for n in range(126)]
     image = write_image(sandboxes.base / "high.tar", base_items(), *layers)
     answer = sandboxes.run(case, image, "sh", "-c", "cat /d*/f | wc -l; rm /d7/f")
-    assert answer["out"].strip() == "70"
+    assert answer["out"].strip() == "126"
     assert answer["changed"] == [["d7", "dir"], ["d7/f", "whiteout"]]
+
+
+@pytest.mark.parametrize("case", OVERLAYS)
+def test_marks_of_overlayfs_in_an_image_mean_nothing(case: Case, sandboxes: Sandboxes) -> None:
+    """Engines do not take them from layers either."""
+    marks = [("opaque", "y"), ("redirect", "/bin"), ("metacopy", ""), ("whiteout", "y")]
+    pax = {
+        f"SCHILY.xattr.{kind}.overlay.{name}": value
+        for kind in ("user", "trusted")
+        for name, value in marks
+    }
+    base = [*base_items(), folder("d"), text("d/below", "below\n"), folder("e"), text("e/f")]
+    above = [folder("d", pax=pax), text("d/above", "above\n", pax=pax), folder("e", pax=pax)]
+    image = write_image(sandboxes.base / "marks.tar", base, above)
+    answer = sandboxes.run(case, image, "sh", "-c", "cd /d; cat *; ls -A . /e; echo x > above")
+    assert answer["out"].split() == ["above", "below", ".:", "above", "below", "/e:", "f"]
+    assert answer["changed"] == [["d", "dir"], ["d/above", "file"]]
+    merged = by_path(answer["merged"])
+    assert merged["d/above"]["xattrs"] == {}
 
 
 def test_the_same_command_gives_the_same_layer(sandboxes: Sandboxes, image: Path) -> None:

@@ -135,7 +135,7 @@ class RunStep:
                 hostname="buildkitsandbox",
             )
             sandbox = Sandbox(around.folder)
-            if "SSH_AUTH_SOCK" in environment and sandbox.rung.way is Way.CHROOT:
+            if "SSH_AUTH_SOCK" in environment and sandbox.rung.way is not Way.NAMESPACES:
                 raise StepError(
                     "The sandbox of this host cannot mount an SSH agent.",
                     "`layerscope engines` says what it needs.",
@@ -210,6 +210,8 @@ class RunStep:
         folder = self._around.folder / "caches" / hashlib.sha256(name.encode()).hexdigest()[:32]
         if self._value(mount, "sharing") == "private":
             folder = stack.enter_context(temporary_folder(self._around.folder)) / "cache"
+        if folder.is_symlink():  # PRoot lets a command replace it.
+            folder.unlink()
         if origin is not None and not folder.exists():
             self._fill(folder, mount)
         folder.mkdir(parents=True, exist_ok=True)
