@@ -23,6 +23,7 @@ from layerscope.dockerfile.syntax.document import Form, Instruction
 from layerscope.dockerfile.syntax.grammar import PREDEFINED_ARGS
 from layerscope.dockerfile.syntax.mounts import Mount as WrittenMount
 from layerscope.dockerfile.syntax.mounts import mounts_of
+from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Lease
 from layerscope.images.progress import Progress
 from layerscope.sandbox.task import Mount, MountKind, Way
@@ -358,7 +359,7 @@ def layer_of(
         place += len(piece)
         return piece
 
-    return lease.add(read)
+    return add_tar(lease, read)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from layerscope.build.embedded.archives import temporary_file
 from layerscope.build.embedded.image_source import ImageSource, stored_content
 from layerscope.build.embedded.sources import Pieces
 from layerscope.build.embedded.state import StoredLayer
+from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Lease, Store
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.filesystem.changeset import Changeset, EntryType
@@ -66,7 +67,7 @@ def add_layer(lease: Lease, pieces: Iterator[bytes | bytearray], check: Check) -
     thread = threading.Thread(target=work, name="layerscope-files", daemon=True)
     thread.start()
     try:
-        return lease.add(read)
+        return add_tar(lease, read)
     finally:
         stopped.set()
         thread.join()

@@ -8,6 +8,7 @@ from typing import Any
 
 from layerscope.engines.embedded.containers import Container, platform_of
 from layerscope.engines.embedded.contents import Kept, give_name
+from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.engine import CommitRequest
 from layerscope.engines.shell import BUSYBOX
@@ -29,7 +30,7 @@ def commit_container(store: Store, kept: Kept, container: Container, request: Co
         layers = list(manifest.layers)
         if len(changed.changeset()):
             changed.file.seek(0)
-            diff_id, size = lease.add(changed.file.read)
+            diff_id, size = add_tar(lease, changed.file.read)
             layers.append(Descriptor(OCI_LAYERS[None], diff_id, size, {}))
             document["rootfs"]["diff_ids"].append(diff_id)
         # Where this host's shell was mounted says nothing to readers of the history.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 from layerscope.engines.embedded.contents import PULLED, give_name
-from layerscope.engines.embedded.store import Read, Store
+from layerscope.engines.embedded.store import Lease, Read, Store
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.image import missing_text
 from layerscope.images.progress import Progress
@@ -26,6 +26,29 @@ LayerState = Literal["exists", "downloading", "done"]
 #: Receives the diff_id of a layer, empty while it is not known; what happens to it; and how many of
 #: its bytes are here.
 OnLayer = Callable[[str, LayerState, int], object]
+
+
+def add_tar(lease: Lease, read: Read, wanted: Container[str] | None = None) -> tuple[str, int]:
+    """Adds a layer's tar, as `Lease.add`.
+
+    Its changeset is cached, as its bytes pass by: who looks at the layer reads none of them again.
+    """
+    # Not at the top, with numpy: most that imports this module adds no layer.
+    from layerscope.filesystem.tar_changeset import read_changeset
+    from layerscope.images.cache.changesets import ChangesetCache
+
+    changeset = None
+
+    def look(read: Read) -> None:
+        nonlocal changeset
+        # What is wrong with a tar is reported when its image is opened.
+        with suppress(TarError, TruncatedError):
+            changeset = read_changeset(Stream(read))
+
+    diff_id, size = lease.add(read, wanted, look)
+    if changeset is not None and (wanted is None or diff_id in wanted):
+        ChangesetCache().put(diff_id, changeset)
+    return diff_id, size
 
 
 class Importer:
@@ -62,27 +85,10 @@ class Importer:
         return True
 
     def add_layer(self, read: Read, wanted: Sequence[str] | set[str]) -> str:
-        """Adds an uncompressed layer if its diff_id is wanted; returns that.
-
-        Its changeset is cached, as its bytes pass by: the first look at the image needs no more.
-        """
-        # Not at the top, with numpy: most that imports this module adds no layer.
-        from layerscope.filesystem.tar_changeset import read_changeset
-        from layerscope.images.cache.changesets import ChangesetCache
-
-        changeset = None
-
-        def look(read: Read) -> None:
-            nonlocal changeset
-            # What is wrong with a tar is reported when its image is opened.
-            with suppress(TarError, TruncatedError):
-                changeset = read_changeset(Stream(read))
-
-        diff_id, size = self._lease.add(read, wanted, look)
+        """Adds an uncompressed layer if its diff_id is wanted; returns that."""
+        diff_id, size = add_tar(self._lease, read, wanted)
         if diff_id in wanted:
             self.sizes[diff_id] = size
-            if changeset is not None:
-                ChangesetCache().put(diff_id, changeset)
         return diff_id
 
     def finish(

@@ -294,10 +294,12 @@ class Lease:
         with store.translated():
             blobs = os.open(store.folder / _BLOBS, _FOLDER)
         with opened(blobs), store.translated(), new_file(blobs, 0o644) as file:
-            behind = WriteBehind(file.fd)
+            behind, ended = WriteBehind(file.fd), False
 
             def take(size: int) -> bytes:
-                piece = read(size)
+                nonlocal ended
+                piece = b"" if ended else read(size)
+                ended = not piece
                 digest.update(piece)
                 behind.write(piece)
                 return piece

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from layerscope.engines.embedded.engine import EmbeddedEngine
+from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
 from layerscope.errors import (
@@ -108,6 +109,15 @@ def test_layers_are_cached_as_they_come_in(engine: EmbeddedEngine, tmp_path: Pat
     for one, other in zip(cached, read, strict=True):
         assert one is not None
         assert dump_changeset(one) == dump_changeset(other)
+
+
+@pytest.mark.parametrize("data", [BASE, BASE[:1536], b""])
+def test_a_stream_is_read_to_its_end_and_no_further(engine: EmbeddedEngine, data: bytes) -> None:
+    pieces = iter((data, b"")) if data else iter((b"",))
+    with engine.store.lease() as lease:
+        assert add_tar(lease, lambda _: next(pieces)) == (diff_id(data), len(data))
+    assert engine.store.blob(diff_id(data)).read_bytes() == data
+    assert ChangesetCache().has(diff_id(data))
 
 
 @pytest.mark.parametrize("data", [b"no tar" * 1000, LAYERS[0][0][:700]])
