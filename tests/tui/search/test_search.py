@@ -79,6 +79,18 @@ async def test_repositories_of_docker_hub(drive: Drive, registry: FakeRegistry) 
         assert ui.app.screen is ui.main
 
 
+async def test_what_an_index_still_says_of_automated_builds(
+    drive: Drive, registry: FakeRegistry
+) -> None:
+    hit = {"name": "old/nginx", "is_automated": True, "star_count": 7}
+    registry.when("v1/search", answer(200, json.dumps({"results": [hit]}).encode()))
+    async with drive(None) as ui:
+        await search(ui, "nginx")
+        header, first, *_ = ui.pane("search")
+        assert header.split() == ["NAME", "STARS", "AUTOMATED"]
+        assert first.split() == ["old/nginx", "7", "automated"]
+
+
 async def test_tags_come_in_pages_and_lead_to_layers_and_back(
     drive: Drive, registry: FakeRegistry
 ) -> None:
