@@ -138,6 +138,28 @@ def test_it_offers_busybox_on_a_terminal(engine: Engine, terminals: list[Termina
     assert terminal.wait() == 0
 
 
+def test_x_on_a_layer_runs_a_shell_without_the_layers_above(
+    engine: Engine, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    before, folder = ids(engine), str(tmp_path)
+    terminal = opened(engine, TOP, XDG_STATE_HOME=folder, XDG_CONFIG_HOME=folder)
+    terminals.append(terminal)
+    terminal.until("echo high")
+    # Below USER, and the layer that is the topmost.
+    terminal.keys("gjj")
+    terminal.until("Files · layer 4")
+    terminal.keys("x")
+    terminal.until("/ $")
+    terminal.keys("echo low: $(cat /low), high: $(ls /high 2>&1)\n")
+    terminal.until("low: low, high: ls: /high: No such file")
+    terminal.output = b""
+    terminal.keys("exit\n")
+    terminal.until_written(b"\x1b[?1049h")
+    terminal.keys("q")
+    assert terminal.wait() == 0
+    assert ids(engine) == before
+
+
 def test_x_runs_a_shell_and_comes_back(
     engine: Engine, terminals: list[Terminal], tmp_path: Path
 ) -> None:

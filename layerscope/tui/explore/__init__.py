@@ -83,12 +83,16 @@ def _shell(app: App[Any], place: Place) -> None:
         _sandbox_shell(app, place)
         return
     from layerscope.engines.shell import find_busybox
-    from layerscope.tui.terminal.shell import NO_SHELL, run_shell
+    from layerscope.tui.terminal.shell import NO_SHELL, run_own_shell, run_shell
 
     session = None if place.source else place.session
     podman = place.engine.startswith("Podman")
     platform = "" if session is None else session.platform or ""
     source = _shell_source(place)
+    if _below_top(place) and not source.startswith(_CONTAINER):
+        # The engine needs an image of these layers, which the command makes and removes.
+        app_of(app).say_if(run_own_shell(app, source, _at_layer(place)))
+        return
 
     def run(busybox: str = "") -> str:
         return run_shell(app, source, podman=podman, platform=platform, busybox=busybox)
@@ -105,6 +109,23 @@ def _shell(app: App[Any], place: Place) -> None:
     )
 
 
+def _below_top(place: Place) -> bool:
+    """Whether the cursor is on a layer of an image, and not on the topmost."""
+    image = None if place.session is None else place.session.image
+    in_layers = place.pane == "layers" and place.layer is not None and not place.source
+    return in_layers and image is not None and place.layer != len(image.layers) - 1
+
+
+def _at_layer(place: Place) -> list[str]:
+    """The options of a run in the image as it is at the layer under the cursor."""
+    options = []
+    if place.pane == "layers" and place.layer is not None:
+        options += ["--layer", str(place.layer)]
+    if place.session is not None and place.session.platform:
+        options += ["--platform", place.session.platform]
+    return options
+
+
 def _sandbox_shell(app: App[Any], place: Place) -> None:
     """Runs a shell in the sandbox, and goes to what it changed."""
     from layerscope.engines.embedded.engine import EmbeddedEngine
@@ -117,11 +138,7 @@ def _sandbox_shell(app: App[Any], place: Place) -> None:
     if name == source:
         image = source.removeprefix(_EMBEDDED)
         source, name = f"{_EMBEDDED}{image}", engine.kept_containers.new_name(image)
-        options += ["--name", name]
-        if place.pane == "layers" and place.layer is not None:
-            options += ["--layer", str(place.layer)]
-        if place.session is not None and place.session.platform:
-            options += ["--platform", place.session.platform]
+        options = ["--name", name, *_at_layer(place)]
     if problem := run_own_shell(app, source, options):
         app_of(app).say_if(problem)
         return

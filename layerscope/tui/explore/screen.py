@@ -167,7 +167,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "x",
             "visit('shell')",
             "Shell",
-            "Run a shell in the image or container",
+            "Run a shell in the container, or in the image as it is at the layer",
             hint="images containers layers",
         ),
         common.copy_key("main"),
