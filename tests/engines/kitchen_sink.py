@@ -220,16 +220,20 @@ CMD ["true"]
 """
 
 
-def build_kitchen_sink(engine: Engine) -> Built:
-    """Build the image; takes a few seconds to half a minute."""
-    busybox_base(engine)
-    files = {
+def sink_files() -> dict[str, bytes]:
+    """Return what its build context holds besides."""
+    return {
         "replaced": b"from outside\n",
         "tree/sub/three": b"three\n",
         "tree/two": b"replaced\n",
         "added.tar": added_tar(),
     }
-    return build(engine, kitchen_sink_dockerfile(), files, KITCHEN_SINK)
+
+
+def build_kitchen_sink(engine: Engine) -> Built:
+    """Build the image; takes a few seconds to half a minute."""
+    busybox_base(engine)
+    return build(engine, kitchen_sink_dockerfile(), sink_files(), KITCHEN_SINK)
 
 
 def kitchen_sink(engine: Engine) -> str:

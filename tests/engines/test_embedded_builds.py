@@ -17,11 +17,15 @@ from typing import Any
 
 import pytest
 
+from layerscope.engines.embedded.importing import import_image
 from layerscope.engines.resolve import open_image
 from layerscope.filesystem.changeset import EntryType
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
+from layerscope.oci.reference import parse_reference
 from tests.engines.harness import Engine, find_program
+from tests.engines.images import BUSYBOX
+from tests.engines.kitchen_sink import kitchen_sink, kitchen_sink_dockerfile, sink_files
 from tests.engines.listings import use
 from tests.unit.build.embedded.building import Built, Workshop
 
@@ -223,6 +227,16 @@ def merged(source: str, *, times: bool = True) -> list[tuple[Any, ...]]:
         return found
 
 
+def layer_paths(source: str) -> list[set[tuple[bytes, str]]]:
+    with closing(open_image(source)) as reader:
+        changesets = load(reader, Progress()).stack.changesets
+        kinds = [[EntryType(kind).label for kind in each.kinds.tolist()] for each in changesets]
+        return [
+            set(zip(each.paths(), own, strict=True))
+            for each, own in zip(changesets, kinds, strict=True)
+        ]
+
+
 def compare(engine: Engine, workshop: Workshop, dockerfile: str, name: str) -> Built:
     """Builds with both, whatever prefix of the Dockerfile both can build; returns ours."""
     while True:
@@ -348,6 +362,22 @@ def test_commands_change_what_the_classic_builder_says(
     again = workshop.built(COMMANDS)
     assert again.image == built.image
     assert len(again.cached) == COMMANDS.count("\n") - 2
+
+
+def test_everything_that_a_dockerfile_does_is_what_the_classic_builder_makes_of_it(
+    docker_debian: Engine, workshop: Workshop
+) -> None:
+    name = kitchen_sink(docker_debian)
+    with closing(open_image(f"docker-daemon:{BUSYBOX}")) as base:
+        import_image(workshop.store, base, parse_reference(BUSYBOX), Progress())
+    workshop.write(sink_files())
+    workshop.built(kitchen_sink_dockerfile(), tags=(name,))
+    assert configuration(f"embedded:{name}") == configuration(f"docker-daemon:{name}")
+    ours, theirs = (set(merged(f"{way}:{name}", times=False)) for way in _WAYS)
+    assert not ours ^ theirs, f"{sorted(ours - theirs)}\n{sorted(theirs - ours)}"
+    # One layer for each instruction, with the same paths in it.
+    layers = [layer_paths(f"{way}:{name}") for way in _WAYS]
+    assert layers[0] == layers[1]
 
 
 def test_mounts_of_a_command_leave_nothing_in_its_layer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.engines.embedded.store import Store
 from layerscope.images.progress import Progress
 from tests.unit.build.embedded.building import Workshop
 
@@ -245,6 +247,16 @@ def test_an_archive_that_writes_through_its_links_stays_in_the_image(shop: Works
     shop.write({"x.tar": archive(*members)})
     shop.build("FROM scratch\nADD x.tar /\n")
     assert not list(outside.iterdir())
+
+
+def test_a_bomb_ends_where_the_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
+    shop = Workshop(tmp_path, Store(small_disk))
+    bomb = archive(("a", tarfile.REGTYPE, bytes(1 << 20)))
+    shop.write({"bomb.tgz": gzip.compress(bomb), "f": "x"})
+    built = shop.build("FROM scratch\nADD bomb.tgz /\n")
+    assert built.failed == 2
+    assert "bomb.tgz cannot be unpacked (No space left on device)." in built.problem
+    assert "/f" in shop.files(shop.built("FROM scratch\nCOPY f /f\n").image)
 
 
 def test_a_damaged_archive_is_refused_and_a_file_like_one_copied(shop: Workshop) -> None:
