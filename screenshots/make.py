@@ -15,6 +15,8 @@ from pathlib import Path
 
 # Pictures have the theme's colors, whatever the terminal.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
+# Where nothing listens, the store of layerscope would answer: its events never end.
+os.environ.setdefault("DOCKER_HOST", "unix:///var/run/docker.sock")
 
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.compare.screen import CompareScreen
