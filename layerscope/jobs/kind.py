@@ -27,6 +27,8 @@ class Kind(Generic[RequestT, EventT]):
     request: type[RequestT]
     #: The record of an event. Every kind has `finished` and `failed`, which end a job.
     event: type[EventT]
+    #: What is asked for if a job is repeated.
+    again: Callable[[RequestT], RequestT] = lambda request: request
 
     def start(self, title: str, request: RequestT, engine: str | None = None) -> Job:
         """Starts a job. `title` is what it is about, for lists. `request` is what to do.
@@ -41,7 +43,7 @@ class Kind(Generic[RequestT, EventT]):
         """Starts a job again: the same request, from the same folder, with the same engine."""
         from layerscope.jobs import launch
 
-        request = self.checked_request(job)
+        request = self.again(self.checked_request(job))
         return launch.start(
             self.name,
             job.title,

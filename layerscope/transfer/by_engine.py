@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from layerscope.engines.builds import answers
 from layerscope.engines.docker import DockerEngine
 from layerscope.engines.engine import Engine
 from layerscope.engines.transfers import pull, push
 from layerscope.errors import EngineError, failures_ignored
+from layerscope.images.registry.client import RegistryClient
 from layerscope.jobs.worker import Cancellation
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference
 from layerscope.text import visible
 from layerscope.transfer.engine_stream import StreamParser
-from layerscope.transfer.named_images import about_cut, to_pull, to_push
+from layerscope.transfer.named_images import about_cut, check_unmoved, to_pull, to_push
 from layerscope.transfer.preview import layer_sizes
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.request import TransferRequest
@@ -55,6 +58,12 @@ def _transfer(
         with failures_ignored():
             sizes = layer_sizes(reference, request.platform, request.insecure, cancellation.check)
             recorder.expect(sizes, only=engine.is_podman)
+    if request.seen is not None:
+        now = request.seen
+        # The engine may have a way to the registry that this program lacks.
+        with failures_ignored():
+            now = _digest_there(reference, request, cancellation)
+        check_unmoved(reference, request.seen, now)
     start = (
         (lambda: pull(engine, reference, request.platform))
         if pulls
@@ -87,6 +96,15 @@ def _transfer(
         stream.close()
     cancellation.check()
     return cancellation.ask(lambda: engine.inspect(str(reference)).id)
+
+
+def _digest_there(
+    reference: Reference, request: TransferRequest, cancellation: Cancellation
+) -> str:
+    """The digest of what has a name in its registry, if anything has."""
+    client = RegistryClient(reference.domain, reference.path, insecure=request.insecure)
+    with closing(client):
+        return client.manifest_digest(reference.tag or "", cancellation.check) or ""
 
 
 def _own_pull(reference: Reference) -> str:

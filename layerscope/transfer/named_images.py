@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from layerscope.errors import EngineError
+from layerscope.errors import EngineError, RegistryError
 from layerscope.oci.reference import Reference, parse_reference
+from layerscope.text import short_id, visible
 
 if TYPE_CHECKING:
     from layerscope.engines.engine import Engine
@@ -40,6 +41,16 @@ def _tagged(reference: Reference, tags: Sequence[str]) -> Iterator[Reference]:
     if not tags:
         raise EngineError(f"There are no tags of {reference.repository} to transfer.")
     return (replace(reference, tag=tag, digest=None) for tag in tags)
+
+
+def check_unmoved(reference: Reference, before: str, now: str | None) -> None:
+    """Raises RegistryError if a name in a registry is not that of the digest it was before."""
+    if (now or "") != before:
+        raise RegistryError(
+            f"{visible(str(reference))} was pushed by someone else meanwhile and is "
+            f"{short_id(now or 'gone')} now; it was not replaced.",
+            "Look at that first, then push again.",
+        )
 
 
 def about_cut(*, pulls: bool, own: bool = False) -> str:

@@ -47,6 +47,7 @@ class PushPreview:
     #: Whether the registry has each layer, as far as what it has under this name shows.
     present: tuple[bool, ...]
     replaces: str | None  # Digest of the other image that has this name there now.
+    there: str = ""  # Digest of what has this name there, if anything has.
 
 
 @contextmanager
@@ -151,7 +152,7 @@ def preview_push(
     inspected = engine.inspect(str(reference))
     mine = inspected.layers
     theirs: tuple[str, ...] = ()
-    replaces = None
+    replaces, there = None, ""
     platform = parse_platform(f"{inspected.os or 'linux'}/{inspected.full_architecture or 'amd64'}")
     with _finder(reference, platform, insecure, check) as (finder, _):
         try:
@@ -161,8 +162,9 @@ def preview_push(
         else:
             theirs = tuple(layer.diff_id for layer in found.image.layers)
             replaces = None if _is_same(inspected, found) else found.digest
+            there = found.top.digest
     present = tuple(diff_id in theirs for diff_id in mine)
-    return PushPreview(str(reference), inspected.id, engine.name, mine, present, replaces)
+    return PushPreview(str(reference), inspected.id, engine.name, mine, present, replaces, there)
 
 
 def preview_own_push(

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerscope.errors import RegistryError, failures_ignored
+from layerscope.errors import failures_ignored
 from layerscope.images.archives.packing import spooled
 from layerscope.images.archives.unpacking import read_blob
 from layerscope.images.archives.writing import Blob, PackedImage, Read
@@ -44,7 +44,8 @@ from layerscope.oci.manifest import (
 )
 from layerscope.oci.reference import Reference
 from layerscope.records import go_json, text_of
-from layerscope.text import short_id, visible
+from layerscope.text import short_id
+from layerscope.transfer.named_images import check_unmoved
 from layerscope.transfer.parallel import in_parallel
 from layerscope.transfer.push_sources import copy_all
 from layerscope.transfer.recorder import Recorder, row_of
@@ -96,7 +97,7 @@ def push_by_registry(
         mounts=list(mounts)[:_MOST_MOUNTS],
     )
     with closing(client), ExitStack() as stack:
-        push = _Push(client, image, reference, recorder, cancellation, known, stack)
+        push = _Push(client, image, reference, request.seen, recorder, cancellation, known, stack)
         return push.run(layers)
 
 
@@ -179,6 +180,7 @@ class _Push:
         client: RegistryClient,
         image: PackedImage,
         reference: Reference,
+        seen: str | None,
         recorder: Recorder,
         cancellation: Cancellation,
         known: KnownBlobs,
@@ -188,6 +190,7 @@ class _Push:
         self._image = image
         self._blobs = {blob.digest: blob for blob in image.blobs}
         self._reference = reference
+        self._seen = seen
         self._tag = reference.tag or ""
         self._recorder = recorder
         self._cancellation = cancellation
@@ -197,7 +200,9 @@ class _Push:
 
     def run(self, layers: Mapping[str, Descriptor]) -> str:
         check = self._cancellation.check
-        before = self._client.manifest_digest(self._tag, check)
+        before = self._client.manifest_digest(self._tag, check) or ""
+        if self._seen is not None:
+            check_unmoved(self._reference, self._seen, before)
         for digest in layers:
             self._recorder.layer(row_of(digest), "waiting")
         self._there = _compressed_there(self._client, self._reference, layers, self._known, check)
@@ -219,16 +224,11 @@ class _Push:
         index = _with_manifests(index, renamed)
         return self._name(self._image.top.media_type, index, before)
 
-    def _name(self, media_type: str, data: bytes, before: str | None) -> str:
+    def _name(self, media_type: str, data: bytes, before: str) -> str:
         """Puts the manifest under its tag, unless another one was put there meanwhile."""
         check = self._cancellation.check
         now = self._client.manifest_digest(self._tag, check)
-        if now != before:
-            raise RegistryError(
-                f"{visible(str(self._reference))} was pushed by someone else meanwhile and is "
-                f"{short_id(now or 'gone')} now; it was not replaced.",
-                "Look at that first, then push again.",
-            )
+        check_unmoved(self._reference, before, now)
         put_manifest(self._client, self._tag, media_type, data, check)
         self._recorder.digest = describe(data, media_type).digest
         return self._image.config.digest

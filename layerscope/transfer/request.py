@@ -9,7 +9,7 @@ from layerscope.errors import UsageError
 from layerscope.jobs.job import Job
 from layerscope.jobs.kind import Kind
 from layerscope.oci.reference import Reference, parse_reference
-from layerscope.records import Record, field
+from layerscope.records import Record, field, replace
 from layerscope.text import visible
 from layerscope.transfer.events import TransferEvent
 from layerscope.writing import Existing
@@ -27,6 +27,8 @@ class TransferRequest(Record, frozen=True):
     source: str = ""
     to_engine: str = ""  # Where a push goes that needs no registry: the name of another engine.
     moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`, there.
+    #: Digest of what the user saw that a push would replace, empty for nothing; None if not asked.
+    seen: str | None = None
 
 
 class SaveRequest(Record, frozen=True):
@@ -71,7 +73,10 @@ _WORKER = "layerscope.transfer.worker"
 _REMADE = "layerscope.transfer.remade"
 _COPIES = "layerscope.transfer.copying"
 PULL = Kind("pull", _WORKER, TransferRequest, TransferEvent)
-PUSH = Kind("push", _WORKER, TransferRequest, TransferEvent)
+# Nobody is asked again what it may replace.
+PUSH = Kind(
+    "push", _WORKER, TransferRequest, TransferEvent, lambda asked: replace(asked, seen=None)
+)
 SAVE = Kind("save", _COPIES, SaveRequest, TransferEvent)
 LOAD = Kind("load", _COPIES, LoadRequest, TransferEvent)
 SQUASH, DROP, REBASE = (

@@ -28,8 +28,11 @@ from tests.engines.harness import SYSTEM_PATH, EngineUnavailable, find_program, 
 from tests.engines.registry import Registry
 from tests.engines.test_registry_source import login
 
+#: An engine needs minutes for each, and many more on a busy machine.
+pytestmark = pytest.mark.timeout(3600)
+
 _ROUNDS = 3
-_ENGINE_ROUNDS = 3  # An engine unpacks the image for minutes.
+_ENGINE_ROUNDS = 2  # An engine unpacks the image for minutes.
 
 
 @dataclass

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from layerscope.transfer.request import PUSH, TransferRequest
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.fixtures import new_engine, service
 from tests.engines.harness import Engine
@@ -193,6 +194,24 @@ def test_all_tags(site: Site) -> None:
     assert {e["image"] for e in pulled if e["event"] == "started"} == {name, f"{repository}:2"}
     with site.engine.api() as client:
         assert client.inspect_image(f"{repository}:2")["Id"].endswith(identifier.partition(":")[2])
+
+
+def test_a_push_by_an_engine_replaces_only_what_was_seen(
+    docker_28: Engine, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(docker_28, registry, tmp_path)
+    name, _ = site.image(f"seen{time.time_ns()}")
+    for variable, value in site.environment.items():
+        monkeypatch.setenv(variable, value)
+
+    def pushed(seen: str) -> str:
+        job = PUSH.start(name, TransferRequest(name, seen=seen))
+        return site.run("jobs", "attach", job.id).stderr
+
+    assert pushed("") == ""
+    assert "was pushed by someone else meanwhile" in pushed("")
+    # Who repeats it was not asked.
+    assert site.run("jobs", "repeat", "2").returncode == 0
 
 
 # --- a registry that stops in the middle of a layer ---

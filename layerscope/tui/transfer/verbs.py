@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from layerscope.config import STORE
 from layerscope.jobs.job import Job
+from layerscope.records import replace
 from layerscope.text import docker_size, visible
 from layerscope.transfer.request import (
     KINDS,
@@ -113,9 +114,16 @@ class _Registry(Verb):
         start = lambda: start_transfer(KINDS[self.kind], request)  # noqa: E731
         # The engine may have a way to the registry, or a login, that this program lacks.
         blind = None if request.via == "registry" else Look((), start, f"{answer} all the same")
-        return Asked(lambda task: Look(self._lines(request, task), start, answer), blind)
+        return Asked(lambda task: self._look(request, task, answer), blind)
 
-    def _lines(self, asked: TransferRequest, task: Task[None]) -> list[str]:
+    def _look(self, request: TransferRequest, task: Task[None], answer: str) -> Look:
+        lines, seen = self._lines(request, task)
+        # What is replaced is what was shown.
+        asked = replace(request, seen=seen)
+        return Look(lines, lambda: start_transfer(KINDS[self.kind], asked), answer)
+
+    def _lines(self, asked: TransferRequest, task: Task[None]) -> tuple[list[str], str | None]:
+        """What would move, and what has the name of a push in its registry: see `seen`."""
         # Not at the top: the dialog is there before the client of registries is.
         from layerscope.reports.transfer_report import pull_text, push_text
         from layerscope.transfer.preview import preview_own_pull, preview_pull, preview_push
@@ -128,12 +136,12 @@ class _Registry(Verb):
                 found = preview_own_pull(
                     engine, reference, target=asked.target, insecure=insecure, check=task.check
                 )
-                return list(pull_text(found))
+                return list(pull_text(found)), None
             if self.kind == "pull":
                 pull = preview_pull(engine, reference, insecure=insecure, check=task.check)
-                return list(pull_text(pull))
+                return list(pull_text(pull)), None
             push = preview_push(engine, reference, insecure=insecure, check=task.check)
-            return list(push_text(push))
+            return list(push_text(push)), push.there
 
 
 class Pull(_Registry):

@@ -368,19 +368,28 @@ async def test_a_transfer_that_was_refused_says_which_key_logs_in(pull: FakePull
 
 async def test_a_push_is_of_the_image_under_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     from layerscope.transfer import preview
+    from layerscope.tui.transfer import verbs
 
     asked: list[str] = []
 
     def look(_: object, reference: object, **__: object) -> PushPreview:
         asked.append(str(reference))
-        return PushPreview(str(reference), "sha256:i", "Docker 28", ("d", "e"), (True, False), None)
+        present, there = (True, False), "sha256:there"
+        return PushPreview(
+            str(reference), "sha256:i", "Docker 28", ("d", "e"), present, None, there
+        )
 
     monkeypatch.setattr(preview, "preview_push", look)
+    started: list[Any] = []
+    monkeypatch.setattr(verbs, "start_transfer", lambda _, request: started.append(request))
     async with running() as ui:
         await ui.press(">")
         await ui.until(lambda: "enter pushes it" in ui.text)
         assert asked == ["hello:latest"]
         assert "already there" in ui.text
+        await ui.press("enter")
+        await ui.until(lambda: bool(started))
+        assert started[0].seen == "sha256:there"
 
 
 def starts_noted(monkeypatch: pytest.MonkeyPatch, kind: str, job: Job) -> list[Any]:

@@ -121,10 +121,10 @@ class Pusher:
     uploads: Uploads
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def push(self, source: str, name: str = "app:1") -> str:
+    def push(self, source: str, name: str = "app:1", seen: str | None = None) -> str:
         self.events.clear()
         reference = parse_reference(f"{self.registry.address}/{name}")
-        request = TransferRequest(str(reference), via="registry", source=source)
+        request = TransferRequest(str(reference), via="registry", source=source, seen=seen)
         recorder = Recorder(lambda event: self.events.append(dict(event)))
         cancellation = Cancellation()
 
@@ -374,6 +374,26 @@ def test_a_tag_that_moves_meanwhile_is_not_replaced(pusher: Pusher, source: str)
     with pytest.raises(LayerscopeError, match="was pushed by someone else meanwhile"):
         pusher.push(source)
     assert pusher.registry.manifests["1"][1] == b"theirs"
+
+
+def test_what_a_user_saw_is_replaced_and_nothing_else(pusher: Pusher, source: str) -> None:
+    manifest = pusher.registry.image([], "1")
+    for seen in ("", "sha256:" + "0" * 64):
+        with pytest.raises(LayerscopeError, match="was pushed by someone else meanwhile"):
+            pusher.push(source, seen=seen)
+        assert not pusher.asked("POST")
+    pusher.push(source, seen=manifest["digest"])
+    check(pusher)
+    pusher.push(source, "app:new", seen="")
+
+
+@pytest.mark.parametrize("status", [400, 404, 416])
+def test_a_part_that_is_refused_is_sent_in_one_piece(
+    pusher: Pusher, source: str, status: int
+) -> None:
+    pusher.registry.when("PATCH", answer(status), 1)
+    pusher.push(source)
+    check(pusher)
 
 
 def test_an_archive_of_docker_save(pusher: Pusher, tmp_path: Path) -> None:
