@@ -158,7 +158,8 @@ def compare_spent(
 def _ratio(pairs: Sequence[tuple[float, float]]) -> Ratio:
     ratios = [one / other for one, other in pairs]
     one, other = (min(times) for times in zip(*pairs, strict=True))
-    low, middle, _ = quantiles(ratios, n=4, method="inclusive")
+    several = ratios if len(ratios) > 1 else ratios * 2  # Which quartiles need.
+    low, middle, _ = quantiles(several, n=4, method="inclusive")
     return Ratio(one / other, (min(ratios), max(ratios)), low, middle, one, other)
 
 
