@@ -436,8 +436,9 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
 
     def action_shell(self) -> None:
         """Runs a shell in the last good layer, in a container that is removed at its end."""
+        from layerscope.engines.shell import RunRequest
         from layerscope.tui.terminal.shell import run_shell
 
         image = self._last_image
-        if image is not None and (problem := run_shell(self.app, image)):
+        if image is not None and (problem := run_shell(self.app, RunRequest(image))):
             self.say(problem)

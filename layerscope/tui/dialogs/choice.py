@@ -1,4 +1,4 @@
-"""A list of sources or platforms to choose from."""
+"""A list of sources, platforms or shells to choose from."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from layerscope.tui.keys.key import Key
 
 
 class ChoiceScreen(ChoicesDialog, screen="choice", heading="A choice"):
-    ANSWERS = "enter opens, esc goes back"
+    ANSWERS = "enter chooses, esc goes back"
     KEYS = (
-        Key("choice.take", "enter", "take", "Open it"),
+        Key("choice.take", "enter", "take", "Choose it"),
         Key("choice.back", "escape,q", "dismiss(None)", "Back"),
     )
 

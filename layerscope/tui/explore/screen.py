@@ -170,6 +170,13 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "Run a shell in the container, or in the image as it is at the layer",
             hint="images containers layers",
         ),
+        Key(
+            "main.other-shell",
+            "ctrl+x",
+            "visit('other-shell')",
+            "Which shell…",
+            "Choose the shell, and whether it runs as root",
+        ),
         common.copy_key("main"),
     )
 

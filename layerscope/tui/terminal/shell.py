@@ -14,6 +14,8 @@ from layerscope.tui.terminal.signals import run_program
 if TYPE_CHECKING:
     from textual.app import App
 
+    from layerscope.engines.shell import RunRequest
+
 USAGE = 2  # The exit code of layerscope where something is wrong.
 NO_SHELL = "The image has no shell."
 #: The exit codes of docker and podman themselves.
@@ -25,24 +27,20 @@ _PROBLEMS = {
 }
 
 
-def run_shell(
-    app: App[object], source: str, *, podman: bool = False, platform: str = "", busybox: str = ""
-) -> str:
+def run_shell(app: App[object], request: RunRequest, *, podman: bool = False) -> str:
     """Runs a shell in a running container, or in a new one that is removed at the end.
 
-    `busybox` is a program of this host to run in place of the image's. Returns what went wrong, or
-    "".
+    Returns what went wrong, or "".
     """
     # Not at the top: most runs start no shell.
     from layerscope.engines.address import command_environment
-    from layerscope.engines.shell import RunRequest, run_command
+    from layerscope.engines.shell import run_command
 
     try:
-        request = RunRequest(source, platform=platform, busybox=busybox)
         command, environment = run_command(request, podman=podman), command_environment()
     except LayerscopeError as error:
         return error.message
-    code = _run_suspended(app, source, command, environment)
+    code = _run_suspended(app, request.source, command, environment)
     return code if isinstance(code, str) else _PROBLEMS.get(code, "")
 
 

@@ -117,6 +117,38 @@ async def test_a_shell_in_the_image_under_the_cursor_and_the_open_one(
         assert "hello:latest" in command
 
 
+async def test_another_shell_as_root(drive: Drive, commands: list[list[str]]) -> None:
+    async with drive(None) as ui:
+        await ui.walk("ctrl+x")
+        assert "bash as root" in ui.text
+        await ui.walk("j", "j", "j", "enter")
+        command = commands.pop()
+        at = command.index("hello:latest")
+        assert command[at - 4 : at] == ["--user", "0", "--entrypoint", "sh"]
+
+
+async def test_only_shells_that_the_image_has_are_offered(
+    drive: Drive, commands: list[list[str]], tmp_path: Path
+) -> None:
+    layer = [
+        folder("bin"),
+        text("bin/sh", ""),
+        folder("usr"),
+        folder("usr/bin"),
+        text("usr/bin/zsh", ""),
+    ]
+    reader = real_images.opened(tmp_path / "image", [layer])
+    reader.image = replace(reader.image, source="docker-daemon:hello:latest")
+    async with drive(reader=reader) as ui:
+        await ui.until(ui.over)
+        await ui.walk("ctrl+x")
+        assert "zsh as root" in ui.text
+        assert "bash" not in ui.text
+        await ui.walk("enter")
+        command = commands.pop()
+        assert command[-5:] == ["--entrypoint", "sh", "hello:latest", "-c", "sh; exit 0"]
+
+
 async def test_a_shell_in_a_container_that_runs(drive: Drive, commands: list[list[str]]) -> None:
     from layerscope.engines.engine import ContainerSummary
 

@@ -27,7 +27,7 @@ def shell(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> str:
     docker.write_text(f"#!/bin/sh\n{script}\n")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return run_shell(cast(Any, Terminal()), "sha256:c0ffee")
+    return run_shell(cast(Any, Terminal()), RunRequest("sha256:c0ffee"))
 
 
 @pytest.mark.parametrize(
