@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from layerscope.engines.engine import ContainerSummary
+from layerscope.images.answers import ListedImage
 from layerscope.tui.app import LayerscopeApp
 from layerscope.tui.dialogs.path_completion import completed
 from tests.tui import fakes
@@ -104,6 +105,9 @@ async def test_a_container_is_removed_with_what_it_has_written(drive: Drive) -> 
 
         def layers_size(self) -> int:
             return 0
+
+        def all_images(self) -> list[ListedImage]:
+            return []
 
     async with drive(None, engine=Removing()) as ui:
         await ui.until(lambda: ui.main.containers.total)

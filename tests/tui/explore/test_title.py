@@ -105,7 +105,7 @@ async def test_running_jobs_are_counted_and_their_end_is_announced_anywhere(
         third.end(None)
         await ui.until(lambda: "Build died: three:1. J shows it." in ui.text)
         await ui.press("tab", "J")
-        await ui.until(lambda: "0 of 3 jobs running" in ui.text)
+        await ui.until(lambda: "0 of 4 jobs running" in ui.text)
 
 
 async def test_a_build_on_the_screen_is_not_announced(drive: Drive, root: Path) -> None:
