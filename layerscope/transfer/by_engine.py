@@ -14,7 +14,13 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.oci.reference import DEFAULT_DOMAIN, Reference
 from layerscope.text import visible
 from layerscope.transfer.engine_stream import StreamParser
-from layerscope.transfer.named_images import about_cut, check_unmoved, to_pull, to_push
+from layerscope.transfer.named_images import (
+    about_cut,
+    check_unmoved,
+    to_pull,
+    to_push,
+    warn_if_moved,
+)
 from layerscope.transfer.preview import layer_sizes
 from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.request import TransferRequest
@@ -58,7 +64,7 @@ def _transfer(
         with failures_ignored():
             sizes = layer_sizes(reference, request.platform, request.insecure, cancellation.check)
             recorder.expect(sizes, only=engine.is_podman)
-    if request.seen is not None:
+    if not pulls and request.seen is not None:
         now = request.seen
         # The engine may have a way to the registry that this program lacks.
         with failures_ignored():
@@ -95,6 +101,8 @@ def _transfer(
     finally:
         stream.close()
     cancellation.check()
+    if pulls:
+        warn_if_moved(reference, request, recorder)
     return cancellation.ask(lambda: engine.inspect(str(reference)).id)
 
 

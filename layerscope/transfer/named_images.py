@@ -13,6 +13,7 @@ from layerscope.text import short_id, visible
 if TYPE_CHECKING:
     from layerscope.engines.engine import Engine
     from layerscope.jobs.worker import Cancellation
+    from layerscope.transfer.recorder import Recorder
     from layerscope.transfer.request import TransferRequest
 
 
@@ -50,6 +51,16 @@ def check_unmoved(reference: Reference, before: str, now: str | None) -> None:
             f"{visible(str(reference))} was pushed by someone else meanwhile and is "
             f"{short_id(now or 'gone')} now; it was not replaced.",
             "Look at that first, then push again.",
+        )
+
+
+def warn_if_moved(reference: Reference, request: TransferRequest, recorder: Recorder) -> None:
+    """Warns if a pull brings another image than the user saw under that name."""
+    now = recorder.digest
+    if request.seen and now and now != request.seen:
+        recorder.warning(
+            f"{visible(str(reference))} was pushed again after it was shown: it was "
+            f"{short_id(request.seen)}, and is {short_id(now)} now."
         )
 
 

@@ -36,6 +36,7 @@ class PullPreview:
     limit: RateLimit | None  # How many pulls the registry allows, if it says so.
     #: Bytes that are kept of an attempt of our own client; None for a pull by the engine.
     kept: int | None = None
+    there: str = ""  # Digest of what has this name in the registry, perhaps an index.
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def preview_pull(
         pull_estimate(known, local.images, by_blob=local.by_blob),
         _has(engine, reference, found),
         limit,
+        there=found.top.digest,
     )
 
 
@@ -122,7 +124,7 @@ def preview_own_pull(
     own = own_platform(found.image)
     return PullPreview(
         str(reference), found.digest, own, place.name, found.image.layers, estimate, same, limit,
-        kept,
+        kept, found.top.digest,
     )  # fmt: skip
 
 

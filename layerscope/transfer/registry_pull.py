@@ -18,6 +18,7 @@ from layerscope.oci.manifest import Descriptor
 from layerscope.oci.reference import Reference
 from layerscope.text import short_id, visible
 from layerscope.transfer.events import ENDED
+from layerscope.transfer.named_images import warn_if_moved
 from layerscope.transfer.parallel import in_parallel
 from layerscope.transfer.places import Target
 from layerscope.transfer.recorder import Recorder, row_of
@@ -48,6 +49,7 @@ def pull_by_registry(
         )
         with closing(client):
             image = _Pull(client, reference, request, target, recorder, cancellation)
+            warn_if_moved(reference, request, recorder)
             name = target.put(image.packed(kept), reference)
             image.warn_if_moved()
     where = target.finish()

@@ -27,7 +27,8 @@ class TransferRequest(Record, frozen=True):
     source: str = ""
     to_engine: str = ""  # Where a push goes that needs no registry: the name of another engine.
     moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`, there.
-    #: Digest of what the user saw that a push would replace, empty for nothing; None if not asked.
+    #: Digest of what the user saw under the name in the registry, which a push would replace; empty
+    #: for nothing, None if nobody looked.
     seen: str | None = None
 
 
@@ -72,11 +73,15 @@ class SurgeryRequest(Record, frozen=True):
 _WORKER = "layerscope.transfer.worker"
 _REMADE = "layerscope.transfer.remade"
 _COPIES = "layerscope.transfer.copying"
-PULL = Kind("pull", _WORKER, TransferRequest, TransferEvent)
-# Nobody is asked again what it may replace.
-PUSH = Kind(
-    "push", _WORKER, TransferRequest, TransferEvent, lambda asked: replace(asked, seen=None)
-)
+
+
+def _unseen(asked: TransferRequest) -> TransferRequest:
+    """What a repeated job is asked for: nobody looks again."""
+    return replace(asked, seen=None)
+
+
+PULL = Kind("pull", _WORKER, TransferRequest, TransferEvent, _unseen)
+PUSH = Kind("push", _WORKER, TransferRequest, TransferEvent, _unseen)
 SAVE = Kind("save", _COPIES, SaveRequest, TransferEvent)
 LOAD = Kind("load", _COPIES, LoadRequest, TransferEvent)
 SQUASH, DROP, REBASE = (

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.transfer.request import PUSH, TransferRequest
+from layerscope.transfer.request import PULL, PUSH, TransferRequest
 from tests.engines.docker_daemon import DockerDaemon
 from tests.engines.fixtures import new_engine, service
 from tests.engines.harness import Engine
@@ -212,6 +212,8 @@ def test_a_push_by_an_engine_replaces_only_what_was_seen(
     assert "was pushed by someone else meanwhile" in pushed("")
     # Who repeats it was not asked.
     assert site.run("jobs", "repeat", "2").returncode == 0
+    job = PULL.start(name, TransferRequest(name, seen="sha256:" + "0" * 64))
+    assert "was pushed again after it was shown" in site.run("jobs", "attach", job.id).stdout
 
 
 # --- a registry that stops in the middle of a layer ---

@@ -118,12 +118,12 @@ class _Registry(Verb):
 
     def _look(self, request: TransferRequest, task: Task[None], answer: str) -> Look:
         lines, seen = self._lines(request, task)
-        # What is replaced is what was shown.
+        # What is replaced, or comes, is what was shown.
         asked = replace(request, seen=seen)
         return Look(lines, lambda: start_transfer(KINDS[self.kind], asked), answer)
 
     def _lines(self, asked: TransferRequest, task: Task[None]) -> tuple[list[str], str | None]:
-        """What would move, and what has the name of a push in its registry: see `seen`."""
+        """What would move, and the digest that has the name in its registry: see `seen`."""
         # Not at the top: the dialog is there before the client of registries is.
         from layerscope.reports.transfer_report import pull_text, push_text
         from layerscope.transfer.preview import preview_own_pull, preview_pull, preview_push
@@ -136,10 +136,10 @@ class _Registry(Verb):
                 found = preview_own_pull(
                     engine, reference, target=asked.target, insecure=insecure, check=task.check
                 )
-                return list(pull_text(found)), None
+                return list(pull_text(found)), found.there
             if self.kind == "pull":
                 pull = preview_pull(engine, reference, insecure=insecure, check=task.check)
-                return list(pull_text(pull)), None
+                return list(pull_text(pull)), pull.there
             push = preview_push(engine, reference, insecure=insecure, check=task.check)
             return list(push_text(push)), push.there
 

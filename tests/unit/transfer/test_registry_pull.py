@@ -77,11 +77,13 @@ class Puller:
     folder: Path
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def pull(self, name: str = "app:1", target: str = "oci:{}/layout") -> Pulled:
+    def pull(
+        self, name: str = "app:1", target: str = "oci:{}/layout", seen: str | None = None
+    ) -> Pulled:
         place = target.format(self.folder)
         reference = f"{self.registry.address}/{name}"
         recorder = Recorder(lambda event: self.events.append(dict(event)))
-        request = TransferRequest(reference, via="registry", target=place)
+        request = TransferRequest(reference, via="registry", target=place, seen=seen)
         cancellation = Cancellation()
         found, where = pull_by_registry(
             [parse_reference(reference)],
@@ -303,6 +305,16 @@ def test_only_what_a_layout_lacks_is_fetched(puller: Puller, tmp_path: Path) -> 
     path.write_bytes(bytes(len(LAYERS[0])))
     puller.pull("app:2")
     check(Pulled(f"oci:{tmp_path}/layout:{puller.registry.address}/app:1", []), tmp_path)
+
+
+def test_a_tag_that_has_moved_since_it_was_shown(puller: Puller, tmp_path: Path) -> None:
+    shown = digest_of(puller.registry.manifests["1"][1])
+    assert not [e for e in puller.pull(seen=shown).events if e["event"] == "warning"]
+    puller.events.clear()
+    pulled = puller.pull(seen="sha256:" + "c0ffee" * 10 + "c0ff")
+    (warning,) = [each["text"] for each in pulled.events if each["event"] == "warning"]
+    assert "was pushed again after it was shown: it was c0ffeec0ffee, and is" in warning
+    check(pulled, tmp_path)
 
 
 def test_a_tag_that_moves_meanwhile(puller: Puller) -> None:
