@@ -36,7 +36,10 @@ def child(parent: int) -> None:
 
     def reads(ranges: Ranges) -> Iterator[tuple[int, Callable[[], Changeset]]]:
         whole = FileRange(ranges.fd, 0, os.fstat(ranges.fd).st_size)
-        for name, start, size, promised in ranges.places.values():
+        # The largest first, so that both processes end at about the same time; the other one begins
+        # at the base, which can be shown first.
+        largest = sorted(ranges.places.values(), key=lambda place: -place[2])
+        for name, start, size, promised in largest:
             of = partial(read_layer, file=ranges.file, name=name, promised=promised)
             yield start, partial(of, whole, start, size)
 
