@@ -79,17 +79,15 @@ def read_layers(
     """
     layers = list(sizes)
     with second or nullcontext():
-        if not _saves_time(sizes, at_least):
-            yield from ((layer, read(layer)) for layer in layers)
-            return
         keys = {layer: layer for layer in layers}
         process = None
+        saves = _saves_time(sizes, at_least)
         try:
-            if threading.active_count() == 1:
+            if saves and threading.active_count() == 1:
                 # The largest first, so that both processes end at about the same time.
                 layers.sort(key=lambda layer: -sizes[layer])
                 process = _fork(layers, read)
-            elif ranges is not None:
+            elif saves and ranges is not None:
                 keys = {layer: start for layer, (_, start, _, _) in ranges.places.items()}
                 process = second if second is not None and second.waiting else _new_python()
                 process.order(ranges)

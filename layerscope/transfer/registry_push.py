@@ -129,9 +129,9 @@ def _compressed_there(
     known: KnownBlobs,
     check: Check,
 ) -> dict[str, Descriptor]:
-    """What layers are that the repository has already, whoever compressed them; by diff_id.
+    """Layers that the repository has as another client compressed them, by diff_id.
 
-    They are found in the image that has this tag, or else in that with the highest.
+    They are those of the image that has this tag or, if there is none, the highest one.
     """
     unknown = {
         digest

@@ -49,6 +49,16 @@ def opened(engine: Engine, *arguments: str, **more: str) -> Terminal:
     return start(*arguments, module="layerscope", size=(120, 30), **values)
 
 
+def leave(terminal: Terminal) -> None:
+    """Ends the shell, and then layerscope."""
+    # What is typed before it has the terminal again is the shell's.
+    terminal.output = b""
+    terminal.keys("exit\n")
+    terminal.until_written(b"\x1b[?1049h")
+    terminal.keys("q")
+    assert terminal.wait() == 0
+
+
 def ids(engine: Engine) -> set[str]:
     with engine.api() as client:
         return {str(image["Id"]) for image in client.images(all=True)}
@@ -152,11 +162,7 @@ def test_x_on_a_layer_runs_a_shell_without_the_layers_above(
     terminal.until("/ $")
     terminal.keys("echo low: $(cat /low), high: $(ls /high 2>&1)\n")
     terminal.until("low: low, high: ls: /high: No such file")
-    terminal.output = b""
-    terminal.keys("exit\n")
-    terminal.until_written(b"\x1b[?1049h")
-    terminal.keys("q")
-    assert terminal.wait() == 0
+    leave(terminal)
     assert ids(engine) == before
 
 
@@ -173,9 +179,4 @@ def test_x_runs_a_shell_and_comes_back(
     terminal.until("/ $")
     terminal.keys("echo mark-$((6 * 7))\n")
     terminal.until("mark-42")
-    # What is typed before it has the terminal again is the shell's.
-    terminal.output = b""
-    terminal.keys("exit\n")
-    terminal.until_written(b"\x1b[?1049h")
-    terminal.keys("q")
-    assert terminal.wait() == 0
+    leave(terminal)

@@ -1,7 +1,7 @@
 """Blobs that are being fetched, in the user's cache folder: the next attempt goes on from there.
 
 A blob is a file with the name of its digest, which only ever grows. Nothing says that it is
-complete: whoever finds it reads it and compares the digest, so it does not matter when a process
+complete: the next process reads it and compares the digest, so it does not matter when a process
 was killed, or what became of the disk. A lock keeps two processes from fetching the same blob.
 """
 
