@@ -1,4 +1,4 @@
-"""stdout: reports, lines and bytes in large pieces, or a pager."""
+"""stdout: reports, lines and bytes in large pieces, or a pager; and what is said on stderr."""
 
 from __future__ import annotations
 
@@ -95,6 +95,11 @@ def write_content(pieces: Iterable[bytes]) -> None:
             out.write(text)
     with _named():
         out.flush()
+
+
+def warn(text: str) -> None:
+    """Says something on stderr, in one line that names the program."""
+    print(f"layerscope: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def page(text: str) -> None:

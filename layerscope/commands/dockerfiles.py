@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.opening import dockerfile_on_stdin, open_reader, opened
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
-from layerscope.output import write_report
+from layerscope.output import warn, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -155,7 +155,7 @@ def _others(
         if result is None:
             continue
         if result.failure:
-            print(f"layerscope: {visible(result.failure)}.", file=sys.stderr)
+            warn(f"{visible(result.failure)}.")
             continue
         problems += result.problems
         tools.append(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.commands.opening import opened
 from layerscope.errors import PlatformMissingError, UsageError, failures_ignored
-from layerscope.output import write_lines, write_report
+from layerscope.output import warn, write_lines, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import plural, visible
 
@@ -40,7 +39,7 @@ def images(arguments: argparse.Namespace) -> int:
         if given:
             raise UsageError(f"{option} needs --wasted.")
     with shown_progress("Asking the engine"):
-        found = list_images(arguments.image, _warn)
+        found = list_images(arguments.image, warn)
     write_report(arguments.json, images_document, images_text, found)
     return 0
 
@@ -60,7 +59,7 @@ def _fleet(arguments: argparse.Namespace) -> int:
     name = arguments.image
     found = [each for each in fleet.images if not name or each.is_named(name)]
     if name and not found:
-        print(f"layerscope: No engine has an image {visible(name)}.", file=sys.stderr)
+        warn(f"No engine has an image {visible(name)}.")
     write_report(arguments.json, fleet_document, fleet_text, Listed(fleet, found, bool(name)))
     return 1 if name and not found else 0
 
@@ -157,7 +156,7 @@ def all_waste(arguments: argparse.Namespace) -> int:
 def _warn_of_unread(number: int) -> None:
     if number:
         count = plural(number, "image has", "images have")
-        _warn(f"{count} layers that have not been read yet; --index reads them.")
+        warn(f"{count} layers that have not been read yet; --index reads them.")
 
 
 def find(arguments: argparse.Namespace) -> int:
@@ -194,15 +193,11 @@ def find(arguments: argparse.Namespace) -> int:
                 unknown += not complete
     _warn_of_unread(unknown)
     if not found:
-        _warn(f"Nothing matches in {plural(looked, 'image')}.")
+        warn(f"Nothing matches in {plural(looked, 'image')}.")
     if unread:
         count = plural(unread, "layer was", "layers were")
-        _warn(f"{count} listed without content, so no digests are known.")
+        warn(f"{count} listed without content, so no digests are known.")
     return 0 if found else 1
-
-
-def _warn(text: str) -> None:
-    print(f"layerscope: {text}", file=sys.stderr)
 
 
 def _find_everywhere(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.config import ENGINE, keep
 from layerscope.errors import LayerscopeError, UsageError
-from layerscope.output import write_report
+from layerscope.output import warn, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -66,13 +66,13 @@ def _use(name: str) -> int:
     )
     for variable in (ENGINE, "DOCKER_HOST", "DOCKER_CONTEXT"):
         if os.environ.get(variable):
-            print(f"layerscope: {variable} is set, and takes precedence.", file=sys.stderr)
+            warn(f"{variable} is set, and takes precedence.")
             break
     try:
         connect_any(address).close()
     except LayerscopeError as error:
         # It may be started later.
-        print(f"layerscope: {error}", file=sys.stderr)
+        warn(str(error))
     return 0
 
 

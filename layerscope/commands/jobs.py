@@ -16,7 +16,7 @@ from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.jobs.job import Job
 from layerscope.jobs.journal import ENDS
 from layerscope.jobs.kind import Kind
-from layerscope.output import write_lines, write_report
+from layerscope.output import warn, write_lines, write_report
 from layerscope.status_line import StatusLine
 from layerscope.text import one_line, plural, short_id, visible
 
@@ -153,9 +153,9 @@ def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
     if code is None or code in _NO_REPORT:
         raise LayerscopeError(text or f"Job {job.id} was killed.")
     if not ends:
-        print(f"layerscope: The last events of job {job.id} are lost.", file=sys.stderr)
+        warn(f"The last events of job {job.id} are lost.")
     elif code and (json_lines or quiet):
-        print(f"layerscope: {text or f'The {job.kind} failed.'}", file=sys.stderr)
+        warn(text or f"The {job.kind} failed.")
     return code
 
 
@@ -204,7 +204,7 @@ def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
     # The exit code is known only now; an error has no report.
     if end is not None and end.event == "failed" and job.exit_code not in _NO_REPORT:
         yield ""
-        print(f"layerscope: {text.failure(end)}", file=sys.stderr, flush=True)
+        warn(text.failure(end))
         yield from text.lines(end)
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from layerscope.errors import LayerscopeError, UsageError
+from layerscope.output import warn
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -50,7 +51,7 @@ def opened(
             stack.callback(reader.close)
             cache = None if arguments.no_cache else ChangesetCache()
             if reader.price and not is_cached(reader, cache):
-                print(f"layerscope: {price_text(reader)}", file=sys.stderr)
+                warn(price_text(reader))
             loaded = load(reader, progress, cache=cache)
         # `inspect` shows it in its report.
         if loaded.image.missing and arguments.command != "inspect":

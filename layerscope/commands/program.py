@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from layerscope import __version__
 from layerscope.commands import COMMANDS
-from layerscope.output import page, write_lines, write_report
+from layerscope.output import page, warn, write_lines, write_report
 
 
 def config(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def config(arguments: argparse.Namespace) -> int:
     settings = load()
     write_report(arguments.json, config_document, config_text, settings, checked(settings))
     for warning in settings.warnings:
-        print(f"layerscope: {warning}", file=sys.stderr)
+        warn(warning)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.asking import agreed, may_ask
 from layerscope.errors import LayerscopeError, UsageError
-from layerscope.output import write_lines, write_report
+from layerscope.output import warn, write_lines, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -104,7 +104,7 @@ def login(arguments: argparse.Namespace) -> int:
         except LayerscopeError as error:
             if not may_ask():
                 raise
-            print(f"layerscope: {error.message}", file=sys.stderr)
+            warn(error.message)
         else:
             text = f" with the login from {known.origin}"
             _report(arguments, domain, known.username, text, known.origin, kept=False)
@@ -123,7 +123,7 @@ def login(arguments: argparse.Namespace) -> int:
         keeper = keeper_of(domain, plain=True)
         if not may_ask():
             raise
-        print(f"layerscope: {error.message}", file=sys.stderr)
+        warn(error.message)
         if not agreed(f"Keep it in {visible(keeper.name)}, not encrypted? (y/N) "):
             return 1
         keep_login(domain, found, keeper)
@@ -131,7 +131,7 @@ def login(arguments: argparse.Namespace) -> int:
     text += "" if keeper.helper else ", not encrypted"
     _report(arguments, domain, typed.username, text, keeper.name, kept=True)
     if warning := warning_of(domain):
-        print(f"layerscope: {warning}", file=sys.stderr)
+        warn(warning)
     return 0
 
 
@@ -149,7 +149,7 @@ def logout(arguments: argparse.Namespace) -> int:
         removed = f"removed the login from {where}" if places else "there was no login"
         write_lines([f"{visible(domain)}: {removed}."])
     if left:
-        print(f"layerscope: {visible(left)} still has a login for it.", file=sys.stderr)
+        warn(f"{visible(left)} still has a login for it.")
     return 1 if left else 0
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from layerscope.commands.jobs import start_and_follow
 from layerscope.errors import UsageError
-from layerscope.output import write_report
+from layerscope.output import warn, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -68,16 +67,12 @@ def push(arguments: argparse.Namespace) -> int:
     insecure = arguments.insecure
     with shown_progress("Asking the registry"), ExitStack() as stack:
         if source:
-            found = preview_own_push(source, reference, insecure=insecure, warn=_warn)
+            found = preview_own_push(source, reference, insecure=insecure, warn=warn)
         else:
             engine = stack.enter_context(closing(connect_any()))
             found = preview_push(engine, reference, insecure=insecure)
     write_report(arguments.json, push_document, push_text, found)
     return 0
-
-
-def _warn(text: str) -> None:
-    print(f"layerscope: {text}", file=sys.stderr)
 
 
 def _source(arguments: argparse.Namespace) -> str:
