@@ -13,6 +13,7 @@ that is not UTF-8 also counts as one character: RE2 gets it as the lone surrogat
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -46,8 +47,8 @@ _UNSUPPORTED = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]")
 _RUNS_OF = r"(?:^.*?(?:{}).*$\C)+"
 _RUNS = re.compile(re.escape(_RUNS_OF).replace(r"\{\}", "(?P<source>.*)"), re.DOTALL)
 
-#: Classes that `re` does not know by their names.
-_POSIX_CLASSES = {
+#: Classes that `re` does not know by their names, or that are larger in it: RE2's are of ASCII.
+_CLASSES = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
     "blank": r"\t ",
@@ -59,10 +60,19 @@ _POSIX_CLASSES = {
     "punct": r"!-/:-@\[-`{-~",
     "space": r"\t-\r ",
     "upper": "A-Z",
-    "word": r"0-9A-Za-z_",
+    "word": "0-9A-Za-z_",
     "xdigit": "0-9A-Fa-f",
+    "d": "0-9",
+    "s": r"\t\n\f\r ",
+    "w": "0-9A-Za-z_",
 }
-_POSIX = re.compile(rf"\[:({'|'.join(_POSIX_CLASSES)}):\]")
+#: All but ASCII, and but what is a letter of it to `re` where case does not count: long s, the sign
+#: of Kelvin, and two that RE2 does not take for one.
+_NO_LETTERS = r"\x80-\u012f\u0132-\u017e\u0180-\u2129\u212b-\U0010ffff"
+_ESCAPES = {r"\z": r"\Z", r"\b": r"(?a:\b)", r"\B": r"(?a:\B)"}
+#: An escape, or a class with its contents.
+_PIECES = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.DOTALL)
+_IN_CLASS = re.compile(r"\[:(?P<negated>\^?)(?P<name>\w+):\]|\\(?P<letter>.)", re.DOTALL)
 
 #: Anchors of an expression, with a slash behind the first or not; also what may look like them.
 _ANCHORS = re.compile(
@@ -274,9 +284,10 @@ class _WithoutRe2(Regex):
         # Lines are looked at one by one, so nothing in an expression can match their ends.
         self._in_a_row = _RUNS.fullmatch(source) if lines else None
         raw = self._in_a_row["source"] if self._in_a_row else source
-        raw = _POSIX.sub(lambda match: _POSIX_CLASSES[match[1]], raw).replace(r"\z", r"\Z")
+        raw = _PIECES.sub(_piece, raw)
         try:
-            self._regex = re.compile(raw, flags)
+            with warnings.catch_warnings(action="ignore"):  # of sets that may mean more one day
+                self._regex = re.compile(raw, flags)
         except (re.error, RecursionError, OverflowError) as error:
             raise _problem(source, str(error).encode()) from None
 
@@ -316,6 +327,29 @@ class _WithoutRe2(Regex):
 
 def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "surrogatepass")
+
+
+def _piece(match: re.Match[str]) -> str:
+    """An escape or a class of RE2 as `re` reads it."""
+    text = match[0]
+    if text[0] == "[":
+        return _IN_CLASS.sub(_member, text)
+    if text[1] in "dswDSW":
+        return f"[{_IN_CLASS.sub(_member, text)}]"
+    return _ESCAPES.get(text, text)
+
+
+def _member(match: re.Match[str]) -> str:
+    """A named class, or an escape, within a class."""
+    name = match["name"] or match["letter"]
+    known = _CLASSES.get(name.lower() if match["letter"] else name)
+    if known is None:
+        return match[0]
+    if not (match["negated"] or name.isupper()):
+        return known
+    outside = re.compile(f"[^{known}]")
+    text = "".join(f"\\x{n:02x}" for n in range(128) if outside.match(chr(n)))
+    return text + (_NO_LETTERS if "a-z" in known.lower() else r"\x80-\U0010ffff")
 
 
 _TOO_LARGE = "The pattern is too large: use fewer, smaller repetitions."

@@ -26,10 +26,12 @@ from layerscope.programs import OutputError, run
 from layerscope.text import visible
 
 _HELPER_PATIENCE = 60.0  # Seconds that a credential helper may take: it may ask for a PIN.
-#: What Podman answers about any image as long as another one is being made or removed, and how many
-#: seconds pass before it is asked again.
-_GOING = "consider removing the image to resolve the issue"
-_WHILE_IT_GOES = (0.1, 0.2, 0.4)
+#: What Podman, and Docker with its images in containerd, answer about all images as long as another
+#: one is being made or removed, and how many seconds pass before they are asked again.
+_GOING = re.compile(
+    r"consider removing the image to resolve the issue|snapshot \S+ does not exist: not found"
+)
+_WHILE_IT_GOES = (0.1, 0.2, 0.4, 0.8, 1.6)
 _PATIENCE = 10  # Seconds within which an engine says what it is, if it answers at all.
 
 
@@ -111,7 +113,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
                 return self._result(self._get(url, params=parameters), True)
             except APIError as error:
                 wait = next(waits, None)
-                if wait is None or _GOING not in str(error.explanation):
+                if wait is None or not _GOING.search(str(error.explanation)):
                     raise
             time.sleep(wait)
 

@@ -107,7 +107,7 @@ class DockerEngine(Engine):
 
     def _disk_usage(self) -> DiskUsage:
         with self._asking():
-            return checked(self.client.df(), DiskUsage, self.host)
+            return checked(self.client.get_json("/system/df"), DiskUsage, self.host)
 
     def search(self, term: str, limit: int) -> list[FoundRepository]:
         with self._asking():

@@ -19,14 +19,19 @@ from layerscope.patterns import (
 )
 from tests.unit.test_patterns import EXPRESSIONS, GLOBS, NAMES
 
+_PIECES = [rf"\{each}" for each in r"sSwWdDbBz\]v"]
+_PIECES += ["[[:^alpha:]]", "[[:^space:]a]", "(?i)", "[", "[^", "]", "a", "b", "é", "*", "^"]
 _TEXTS = st.one_of(
     st.sampled_from([f"re:{each}" for each in EXPRESSIONS if each not in ("?", "a*b", "é")]),
     GLOBS,
     st.text("ab.*+?[]^$|()\\é", min_size=1, max_size=6).map("re:".__add__),
     st.sampled_from(["re:[[:alpha:]]+", r"re:\Aa", r"re:b\z", r"re:[^[:space:]]b", "re:(?i)A"]),
+    st.lists(st.sampled_from(_PIECES), min_size=1, max_size=4).map("".join).map("re:".__add__),
 )
+_COMPONENTS = [b"a", b"ab", b"\n", b"\v", b"\x1f", b"z\\", b"\xff"]
+_COMPONENTS += [each.encode() for each in ("é", "\x85", "\u0663", "\u017f", "\u2003")]
 _PATHS = st.lists(
-    st.lists(NAMES | st.sampled_from([b"a", b"ab", b"\n", "é".encode()])).map(b"/".join),
+    st.lists(NAMES | st.sampled_from(_COMPONENTS)).map(b"/".join),
     min_size=1,
 )
 

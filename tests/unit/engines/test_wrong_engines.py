@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from layerscope.engines import client
 from layerscope.engines.docker import connect
 from tests.command import one_line_error, run
 
@@ -121,18 +122,24 @@ def test_an_engine_that_says_what_it_is_is_not_asked_for_its_version(
         assert (engine.name, engine.client.api_version) == (name, "1.41")
 
 
-def test_podman_is_asked_again_while_another_image_is_removed(
-    capsys: Capsys, answers: dict[str, Any]
-) -> None:
-    message = (
+@pytest.mark.parametrize(
+    "message",
+    [
         'failed to convert ImageData to ImageInspect "4e1d": locating item named "manifest" for '
         'image with ID "0816" (consider removing the image to resolve the issue): file does not '
-        "exist"
-    )
+        "exist",
+        "NotFound: snapshot c94ce51a7cb0 does not exist: not found",
+    ],
+    ids=["podman", "docker"],
+)
+def test_an_engine_is_asked_again_while_another_image_is_removed(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(client, "_WHILE_IT_GOES", (0.01, 0.01))
     said = iter([{"message": message}, [IMAGE], *[{"message": message}] * 9])
     answers |= {"/version": PODMAN, "/images/json": lambda: next(said)}
     assert run(capsys, "images").code == 0
-    assert "consider removing the image" in one_line_error(run(capsys, "images"))
+    assert message in one_line_error(run(capsys, "images"))
 
 
 @pytest.mark.parametrize("version", ["", "x", "1.4.1", "1" * 99])
