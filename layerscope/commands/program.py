@@ -30,13 +30,10 @@ def config(arguments: argparse.Namespace) -> int:
 
 def tui(arguments: argparse.Namespace) -> int:
     from layerscope.config import load
-    from layerscope.images.two_cores import prepare
     from layerscope.tui.terminal.guard import Guard, end_at_once
 
     end_at_once()
     Guard.start_ahead()
-    # The process starts while Textual is imported.
-    second = prepare(arguments.image) if arguments.image else None
     from layerscope.tui.app import run
 
     # The TUI makes cycles while it runs; what was imported stays.
@@ -51,7 +48,6 @@ def tui(arguments: argparse.Namespace) -> int:
         export=arguments.export,
         cache=not arguments.no_cache,
         insecure=arguments.insecure,
-        second=second,
         demo=arguments.demo,
     )
     return code

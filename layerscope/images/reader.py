@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from layerscope.images.files.located import Located
     from layerscope.images.layer_stream import Passed, Read
     from layerscope.images.pieces import Piece
-    from layerscope.images.two_cores import SecondProcess
 
 #: Numbers of layers.
 Known = Container[int]
@@ -128,10 +127,6 @@ class ImageReader(LayerTars, ABC):
     def stale(self) -> bool:
         """Whether what was read is known to have changed since; takes a while."""
         return False
-
-    def use(self, second: SecondProcess) -> None:
-        """Takes over a process that can read layers too; closes it if it is of no use here."""
-        second.close()
 
     def close(self) -> None:
         """Closes files and connections; may be called twice."""

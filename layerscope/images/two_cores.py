@@ -7,28 +7,26 @@ whose descriptor it sends through a socket.
 
 Where this process has a single thread, the second one is a fork: it shares all open files and needs
 no start-up. Forking is not safe where there are threads, as in the TUI: there it is a new Python,
-which is sent the archive's descriptor. `prepare` starts it before there is anything else to do for
-the second core: it reads ahead what is not in the cache, while this process paints its first
-screen.
+which is sent the archive's descriptor.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import pickle
 import signal
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from layerscope.bounded import open_regular
 from layerscope.errors import LayerscopeError, closed_on_error
 
 if TYPE_CHECKING:
@@ -38,10 +36,10 @@ if TYPE_CHECKING:
 Read = Callable[[int], "Changeset"]
 
 #: For smaller archives, a second process costs more than it saves.
-WORTHWHILE = 64 << 20
+WORTHWHILE = 512 << 20
 
-#: Names a layer between the processes: where it begins in the archive, or its number.
-_KEY = struct.Struct("<Q")
+#: The number of a layer, between the processes.
+_LAYER = struct.Struct("<I")
 
 #: What the new Python runs, with the import path of this one.
 _CODE = (
@@ -66,68 +64,62 @@ def read_layers(
     *,
     at_least: int,
     ranges: Ranges | None = None,
-    second: SecondProcess | None = None,
 ) -> Iterator[tuple[int, Changeset]]:
     """Reads layers, some of them in a second process where that is possible and saves time.
 
     `read` reads one, in this process or in a fork of it. A second process saves time if the sizes
     add up to `at_least`. `ranges` are the same layers for a new Python; None if only a fork can
-    read them. `second` is a new Python that was started ahead; it is closed in the end.
+    read them.
 
     Yields numbers and changesets, as they become available. Raises what `read` raised, in either
     process.
     """
     layers = list(sizes)
-    with second or nullcontext():
-        keys = {layer: layer for layer in layers}
-        process = None
-        saves = _saves_time(sizes, at_least)
-        try:
-            if saves and threading.active_count() == 1:
+    process = None
+    if _saves_time(sizes, at_least):
+        with suppress(OSError, NotImplementedError):  # This process can read everything.
+            if threading.active_count() == 1:
                 # The largest first, so that both processes end at about the same time.
                 layers.sort(key=lambda layer: -sizes[layer])
                 process = _fork(layers, read)
-            elif saves and ranges is not None:
-                keys = {layer: start for layer, (_, start, _, _) in ranges.places.items()}
-                process = second if second is not None and second.waiting else _new_python()
-                process.order(ranges)
-        except (OSError, NotImplementedError):
-            process = None  # This process can read everything.
-        if process is None:
-            yield from ((layer, read(layer)) for layer in layers)
-            return
-        with process:
-            yield from _collect({keys[layer]: layer for layer in layers}, read, process)
+            elif ranges is not None:
+                process = _new_python(ranges)
+    if process is None:
+        yield from ((layer, read(layer)) for layer in layers)
+        return
+    with closing(process):
+        yield from _collect(layers, read, process)
 
 
 def _collect(
-    missing: dict[int, int], read: Read, process: SecondProcess
+    missing: list[int], read: Read, process: SecondProcess
 ) -> Iterator[tuple[int, Changeset]]:
-    """Reads layers, by key, that the other process does not, and yields all."""
+    """Reads layers that the other process does not, and yields all."""
 
     def arrived(*, wait: bool) -> Iterator[tuple[int, Changeset]]:
-        for key, result in process.results(wait=wait):
-            # What was read ahead may be of another image.
-            if key in missing:
+        for layer, result in process.results(wait=wait):
+            # Not if this process locked it, because the other one had just sent it and ended.
+            if layer in missing:
                 if isinstance(result, LayerscopeError):
                     raise result
-                yield missing.pop(key), result
+                missing.remove(layer)
+                yield layer, result
 
     while missing:
-        for key in list(missing):
+        for layer in list(missing):
             yield from arrived(wait=False)
-            if key in missing and _lock(process.locks, key):
-                layer = missing.pop(key)
+            if layer in missing and _lock(process.locks, layer):
+                missing.remove(layer)
                 yield layer, read(layer)
         # Until it has read the rest, or has died: then that can be locked.
         yield from arrived(wait=True)
         process.end()
 
 
-def _lock(locks: int, key: int) -> bool:
+def _lock(locks: int, layer: int) -> bool:
     """Reserves a layer for this process."""
     try:
-        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, key)
+        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, layer)
     except OSError:
         return False
     return True
@@ -145,50 +137,30 @@ def _saves_time(sizes: Mapping[int, int], at_least: int) -> bool:
 class SecondProcess:
     """A process that reads layers; killed when it is closed, if it has not ended by then."""
 
-    def __init__(self, pid: int, end: socket.socket, locks: int, ahead: int = -1) -> None:
-        """Takes over the descriptors, and that of the archive that it reads ahead."""
+    def __init__(self, pid: int, end: socket.socket, locks: int) -> None:
+        """Takes over the descriptors."""
         self._pid = pid
         self._end = end
         self.locks = locks
-        self._ahead = ahead
-        self.waiting = True  # Whether it waits for an order.
-
-    def order(self, ranges: Ranges) -> None:
-        """Tells a new Python what to read.
-
-        Raises OSError if it has ended, or another file is at the path of what it has read ahead.
-        """
-        import pickle
-
-        self.waiting = False
-        what = pickle.dumps((ranges.file, dict(ranges.places)))
-        try:
-            if self._ahead >= 0 and not os.path.sameopenfile(self._ahead, ranges.fd):
-                raise FileNotFoundError
-            socket.send_fds(self._end, [what], [ranges.fd])
-        except OSError:
-            self.close()
-            raise
 
     def results(self, *, wait: bool) -> Iterator[tuple[int, Changeset | LayerscopeError]]:
-        """What it has read by now, or with `wait` until it ends, by key."""
-        # Not at the top: the TUI prepares for reading before it paints its first screen.
-        import pickle
-
+        """What it has read by now, or with `wait` until it ends, by number."""
         if not self._pid:
             return
         self._end.setblocking(wait)
         while True:
             try:
-                key, files, _, _ = socket.recv_fds(self._end, _KEY.size, 1, socket.MSG_CMSG_CLOEXEC)
+                sent, files, _, _ = socket.recv_fds(
+                    self._end, _LAYER.size, 1, socket.MSG_CMSG_CLOEXEC
+                )
             except (BlockingIOError, ConnectionResetError):
                 return
-            if not key:
+            if not sent:
                 return
             with open(files[0], "rb") as file:  # noqa: PTH123
                 file.seek(0)
                 # Our own child wrote it, into memory that nobody else can reach.
-                yield _KEY.unpack(key)[0], pickle.load(file)  # noqa: S301
+                yield _LAYER.unpack(sent)[0], pickle.load(file)  # noqa: S301
 
     def end(self) -> None:
         """Kills it, if it has not ended, and waits until its layers are unlocked."""
@@ -198,38 +170,9 @@ class SecondProcess:
             self._pid = 0
 
     def close(self) -> None:
-        """Ends it for good; may be called twice."""
-        self.waiting = False
         self._end.close()
         self.end()
-        for fd in (self.locks, self._ahead):
-            if fd >= 0:
-                os.close(fd)
-        self.locks = self._ahead = -1
-
-    def __enter__(self) -> SecondProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def prepare(source: str) -> SecondProcess | None:
-    """Starts a new Python if `source` looks like an archive that is worth it, and lets it begin.
-
-    To be called in the main thread: the new Python ends with the thread that started it.
-    """
-    path = source.removeprefix("docker-archive:")
-    try:
-        fd = open_regular(path)
-        try:
-            if _saves_time({0: 0, 1: os.fstat(fd).st_size}, WORTHWHILE):
-                return _new_python(path, os.dup(fd))
-        finally:
-            os.close(fd)
-    except (OSError, NotImplementedError):
-        pass  # Opening the source reports what is wrong with it.
-    return None
+        os.close(self.locks)
 
 
 def _fork(layers: list[int], read: Read) -> SecondProcess:
@@ -243,8 +186,7 @@ def _fork(layers: list[int], read: Read) -> SecondProcess:
     return SecondProcess(pid, end, locks)
 
 
-def _new_python(path: str = "", ahead: int = -1) -> SecondProcess:
-    """Starts a new Python; it begins with the archive at `path`, open as `ahead`, if any."""
+def _new_python(ranges: Ranges) -> SecondProcess:
     program = sys.executable or ""
     if not os.path.basename(program).startswith("python"):  # noqa: PTH119
         raise FileNotFoundError
@@ -264,9 +206,10 @@ def _new_python(path: str = "", ahead: int = -1) -> SecondProcess:
             ],
             setsid=True,
         )
-    process = SecondProcess(pid, end, locks, ahead)
+    process = SecondProcess(pid, end, locks)
     with closed_on_error(process.close):
-        socket.send_fds(end, [os.fsencode(path) or b"-"], [locks, *([ahead] if path else ())])
+        what = pickle.dumps((ranges.file, dict(ranges.places)))
+        socket.send_fds(end, [what], [locks, ranges.fd])
     return process
 
 
@@ -277,12 +220,10 @@ def _ends() -> tuple[socket.socket, socket.socket]:
 def serve(
     end: socket.socket, locks: int, reads: Iterable[tuple[int, Callable[[], Changeset]]]
 ) -> NoReturn:
-    """Reads layers, by key, until none is left, and ends without any of the parent's clean-up."""
-    import pickle
-
+    """Reads layers until none is left, and ends without any of the parent's clean-up."""
     try:
-        for key, read in reads:
-            if not _lock(locks, key):
+        for layer, read in reads:
+            if not _lock(locks, layer):
                 continue
             try:
                 result: object = read()
@@ -291,6 +232,6 @@ def serve(
             with open(os.memfd_create("layer"), "wb") as file:  # noqa: PTH123
                 pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
                 file.flush()
-                socket.send_fds(end, [_KEY.pack(key)], [file.fileno()])
+                socket.send_fds(end, [_LAYER.pack(layer)], [file.fileno()])
     finally:
         os._exit(0)

@@ -53,7 +53,6 @@ from layerscope.writing import remove_dead_folders
 if TYPE_CHECKING:
     from layerscope.engines.engine import Engine
     from layerscope.images.reader import ImageReader
-    from layerscope.images.two_cores import SecondProcess
     from layerscope.jobs.job import Job
     from layerscope.jobs.watch import JobWatch
 
@@ -62,25 +61,12 @@ _LOOK = 1.0
 
 
 def _open_image(
-    source: str,
-    progress: Progress,
-    platform: str | None = None,
-    *,
-    second: SecondProcess | None = None,
-    **options: bool,
+    source: str, progress: Progress, platform: str | None = None, **options: bool
 ) -> ImageReader:
     # Imported in the thread that opens: numpy and docker come after the first paint.
     from layerscope.engines.resolve import open_image
 
-    try:
-        reader = open_image(source, progress, platform=platform, **options)
-    except BaseException:
-        if second is not None:
-            second.close()
-        raise
-    if second is not None:
-        reader.use(second)
-    return reader
+    return open_image(source, progress, platform=platform, **options)
 
 
 def _connect() -> Engine:
@@ -383,7 +369,6 @@ def run(
     export: bool = False,  # Whether engines export even images whose data folder can be read.
     cache: bool = True,  # Whether what was read before is used, and what is read is kept.
     insecure: bool = False,  # Whether registries may lack TLS or a valid certificate.
-    second: SecondProcess | None = None,  # A process started ahead to read layers too.
     demo: bool = False,  # Whether to build the demo, and show its tour.
 ) -> int:
     """Runs the terminal UI; returns the exit code."""
@@ -397,9 +382,7 @@ def run(
     for warning in settings.warnings:
         # What is written here is on the terminal again when the UI is left.
         sys.stderr.write(f"layerscope: {warning}\n")
-    usual = cache and not export and not insecure and second is None
-    asked = partial(_open_image, export=export, cache=cache, insecure=insecure, second=second)
-    opener = None if usual else asked
+    opener = partial(_open_image, export=export, cache=cache, insecure=insecure)
     app = LayerscopeApp(
         source,
         opener,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.archives.archive_file import ArchiveFile, Member
@@ -14,9 +12,6 @@ from layerscope.images.archives.stored_layers import StoredLayer, StoredLayersRe
 from layerscope.images.layer_stream import tar_digest
 from layerscope.images.progress import Progress
 from layerscope.images.reader import Known
-
-if TYPE_CHECKING:
-    from layerscope.images.two_cores import Ranges, SecondProcess
 
 
 class SavedStore:
@@ -70,65 +65,34 @@ class ArchiveReader(UnpackedArchiveReader):
     def __init__(self, archive: ArchiveFile, wanted: str | None, source: str) -> None:
         super().__init__(archive, wanted, source)
         self._whole = archive.whole
-        self._second: SecondProcess | None = None
         names = (layer.name for layer in self._layers)
         self._members = [member for name in names if (member := archive.member(name)) is not None]
 
-    def use(self, second: SecondProcess) -> None:
-        self._second = second
-
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        second, self._second = self._second, None
-        with second or nullcontext():
-            yield from self._changesets(progress, known, second)
-
-    def not_cached(self) -> Ranges:
-        """Layers that the cache does not hold, for a second process to read ahead."""
-        from layerscope.images.cache.changesets import ChangesetCache
-
-        cache = ChangesetCache()
-        keys = ((layer.index, self.cache_key(layer.index)) for layer in self.image.layers)
-        return self._ranges(
-            self._sharing({index for index, key in keys if not key or cache.has(key)})
-        )
-
-    def _sharing(self, known: Known) -> dict[Member, list[int]]:
-        """Layers to be read; equal ones may be stored once."""
-        sharing: dict[Member, list[int]] = {}
-        for index, member in enumerate(self._members):
-            if index not in known and not self.image.layers[index].missing:
-                sharing.setdefault(member, []).append(index)
-        return sharing
-
-    def _ranges(self, sharing: Mapping[Member, list[int]]) -> Ranges:
-        from layerscope.images.two_cores import Ranges
-
-        places = {}
-        for member, (index, *_) in sharing.items():
-            layer = self._layers[index]
-            places[index] = (layer.name, member.offset, member.size, layer.promised)
-        return Ranges(self._whole.fd, self._store.file, places)
-
-    def _changesets(
-        self, progress: Progress, known: Known, second: SecondProcess | None
-    ) -> Iterator[tuple[int, Changeset]]:
         progress.what = "Reading layers"
         progress.total = sum(member.size for member in self._members)
         done = sum(member.size for index, member in enumerate(self._members) if index in known)
         for layer in self.image.layers:
             if layer.missing and layer.index not in known:
                 yield layer.index, Changeset.empty()
-        sharing = self._sharing(known)
+        sharing: dict[Member, list[int]] = {}  # Equal layers may be stored once.
+        for index, member in enumerate(self._members):
+            if index not in known and not self.image.layers[index].missing:
+                sharing.setdefault(member, []).append(index)
         if not sharing:
             return
         # A cached image needs none of this, nor the time to import it.
         from layerscope.images.layer_stream import read_layer
-        from layerscope.images.two_cores import WORTHWHILE, read_layers
+        from layerscope.images.two_cores import WORTHWHILE, Ranges, read_layers
 
-        ranges = self._ranges(sharing)
+        places = {}
+        for member, (index, *_) in sharing.items():
+            stored = self._layers[index]
+            places[index] = (stored.name, member.offset, member.size, stored.promised)
+        ranges = Ranges(self._whole.fd, self._store.file, places)
 
         def read(index: int) -> Changeset:
-            name, offset, size, digest = ranges.places[index]
+            name, offset, size, digest = places[index]
             return read_layer(
                 self._whole,
                 offset,
@@ -139,8 +103,8 @@ class ArchiveReader(UnpackedArchiveReader):
                 advance=lambda at: progress.advance(done + at - offset),
             )
 
-        sizes = {index: size for index, (_, _, size, _) in ranges.places.items()}
-        found = read_layers(sizes, read, at_least=WORTHWHILE, ranges=ranges, second=second)
+        sizes = {index: size for index, (_, _, size, _) in places.items()}
+        found = read_layers(sizes, read, at_least=WORTHWHILE, ranges=ranges)
         for index, changeset in found:
             equal = sharing[self._members[index]]
             done += sizes[index] * len(equal)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -20,11 +19,7 @@ from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset
 from layerscope.filesystem.changeset_file import dump_changeset
 from layerscope.images import layer_stream, two_cores
-from layerscope.images.archives.archive import ArchiveReader
-from layerscope.images.cache.changesets import ChangesetCache
-from layerscope.images.loading import load
 from layerscope.images.progress import Progress
-from layerscope.images.two_cores import SecondProcess
 from tests.archives import entry, layer, saved, write
 
 LAYERS = [layer((f"file-{number}\udcff", b"x" * number), "folder/") for number in range(12)]
@@ -37,16 +32,12 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
-def in_a_thread(
-    path: str, second: SecondProcess | None = None
-) -> dict[int, Changeset] | BaseException:
+def in_a_thread(path: str) -> dict[int, Changeset] | BaseException:
     """What is read with threads around."""
     found: list[Any] = []
 
     def work() -> None:
         reader = open_image(path, Progress())
-        if second is not None:
-            reader.use(second)
         try:
             found.append(dict(reader.changesets(Progress(), frozenset())))
         except BaseException as error:
@@ -163,9 +154,10 @@ def test_what_a_process_had_that_was_killed_is_read_here(
 ) -> None:
     script = (
         "import fcntl, os, pickle, socket, sys; sys.path[:] = sys.argv[2:]\n"
-        "end = socket.socket(fileno=0); [locks] = socket.recv_fds(end, 1 << 16, 2)[1]\n"
-        "for _, start, *_ in pickle.loads(socket.recv_fds(end, 1 << 20, 1)[0])[1].values():\n"
-        "    try: fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, start)\n"
+        "end = socket.socket(fileno=0)\n"
+        "order, (locks, _), _, _ = socket.recv_fds(end, 1 << 20, 2)\n"
+        "for layer in pickle.loads(order)[1]:\n"
+        "    try: fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, layer)\n"
         "    except OSError: pass\n"
         "os.abort()"
     )
@@ -244,87 +236,3 @@ def test_no_process_outlives_the_one_that_started_it(
 )
 def test_few_and_small_layers_are_not_worth_it(sizes: list[int], saves: bool) -> None:
     assert two_cores._saves_time(dict(enumerate(sizes)), 100) == saves
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The processes that are started."""
-    found: list[int] = []
-    real = os.posix_spawn
-
-    def spawn(*arguments: Any, **named: Any) -> int:
-        found.append(real(*arguments, **named))
-        return found[-1]
-
-    monkeypatch.setattr(os, "posix_spawn", spawn)
-    return found
-
-
-def test_one_that_was_prepared_is_the_one_that_reads(
-    tmp_path: Path, slow_here: list[str], started: list[int]
-) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS))
-    second = two_cores.prepare(f"docker-archive:{path}")
-    assert len(started) == 1
-    assert is_whole(in_a_thread(path, second))
-    assert 0 < len(slow_here) < 12
-    assert len(started) == 1
-    # The next image needs a new one.
-    assert is_whole(in_a_thread(path, second))
-    assert len(started) == 2
-
-
-def test_one_that_was_prepared_reads_ahead(tmp_path: Path, slow_here: list[str]) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS))
-    second = two_cores.prepare(path)
-    assert second is not None
-    # It has read a layer before anything was ordered.
-    assert select.select([second._end], (), (), 60)[0]
-    assert is_whole(in_a_thread(path, second))
-    assert len(slow_here) < 12
-
-
-def test_what_was_read_ahead_of_another_file_does_not_count(tmp_path: Path) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS[:6], *LAYERS[:6]))
-    second = two_cores.prepare(path)
-    assert second is not None
-    assert select.select([second._end], (), (), 60)[0]
-    Path(path).unlink()
-    assert is_whole(in_a_thread(write(Path(path), saved(*LAYERS)), second))
-
-
-def test_one_that_was_prepared_reads_only_what_is_not_cached(tmp_path: Path) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS))
-    reader = open_image(path, Progress())
-    load(reader, Progress(), None, ChangesetCache())
-    assert isinstance(reader, ArchiveReader)
-    assert not reader.not_cached().places
-    reader.close()
-
-
-def test_one_that_was_prepared_and_died_is_not_missed(tmp_path: Path, started: list[int]) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS))
-    second = two_cores.prepare(path)
-    os.kill(started[0], signal.SIGKILL)
-    assert is_whole(in_a_thread(path, second))
-
-
-def test_what_was_prepared_for_nothing_ends(tmp_path: Path, started: list[int]) -> None:
-    path = write(tmp_path / "i.tar", saved(*LAYERS))
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    reader = open_image(path, Progress())
-    second = two_cores.prepare(path)
-    assert second is not None
-    reader.use(second)
-    assert not list(reader.changesets(Progress(), range(12)))
-    second.close()
-    reader.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(started[0], 0)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-
-
-@pytest.mark.parametrize("source", ["debian:12", "/nonexistent", "/", "oci:/x", "a\0b", ""])
-def test_nothing_is_prepared_for_what_is_no_file(source: str, started: list[int]) -> None:
-    assert two_cores.prepare(source) is None
-    assert not started
