@@ -33,6 +33,8 @@ _ARCHITECTURES = {
     "x86-64": "amd64",
 }
 
+_KNOWN = {"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"}
+
 #: The default variant.
 _DEFAULT_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 
@@ -83,7 +85,7 @@ class Platform:
 
 
 def parse_platform(text: str) -> Platform:
-    """Reads `os/architecture[/variant]`, or an architecture, which means Linux.
+    """Reads `os/architecture[/variant]`, a known architecture, or `linux`.
 
     Raises PlatformError if it is neither.
     """
@@ -91,7 +93,9 @@ def parse_platform(text: str) -> Platform:
     if not all(_PART.fullmatch(part) for part in parts) or len(parts) > 3:
         raise PlatformError(f"{text!r} is not a platform")
     if len(parts) == 1:
-        parts = ["linux", parts[0]]
+        parts = ["linux", host.machine().lower() if parts[0] == "linux" else parts[0]]
+        if _ARCHITECTURES.get(parts[1], parts[1]).partition("/")[0] not in _KNOWN:
+            raise PlatformError(f"{text!r} is not a platform")
     system, architecture, *rest = parts
     architecture, _, variant = _ARCHITECTURES.get(architecture, architecture).partition("/")
     return Platform(system, architecture, rest[0] if rest else variant)

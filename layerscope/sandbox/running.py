@@ -20,11 +20,19 @@ from layerscope.sandbox.folders import RunFolder, remove_folders
 from layerscope.sandbox.inside import NETWORK_FILES
 from layerscope.sandbox.kept import Changed, KeptRun
 from layerscope.sandbox.limits import control_groups
-from layerscope.sandbox.process import perform
+from layerscope.sandbox.process import SandboxError, perform
 from layerscope.sandbox.rung import Rung, RungName
 from layerscope.sandbox.rungs import best_rung
 from layerscope.sandbox.stubs import find_stubs, real_path, root_of
-from layerscope.sandbox.task import Left, Mount, MountKind, Task, Way
+from layerscope.sandbox.task import (
+    ENGINES_HINT,
+    NO_NETWORK,
+    Left,
+    Mount,
+    MountKind,
+    Task,
+    Way,
+)
 from layerscope.sandbox.unpack import CAPABILITY, self_contained, unpack_layer, unpack_merged
 from layerscope.writing import failure
 
@@ -94,6 +102,8 @@ class Sandbox:
         """
         progress = progress or Progress()
         rung = self.rung
+        if not command.network and rung.way is not Way.NAMESPACES:
+            raise SandboxError(NO_NETWORK, ENGINES_HINT)
         with (
             RunFolder(self._folder, rung) as run,
             nullcontext(-1) if kept is None else kept.taken() as lock,

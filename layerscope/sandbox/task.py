@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+NO_NETWORK = "The sandbox of this host cannot run a command without the network."
+ENGINES_HINT = "`layerscope engines` says what it needs."
+
 
 class Way(StrEnum):
     """How a command is kept apart from the host."""

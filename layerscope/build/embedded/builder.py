@@ -10,33 +10,35 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from layerscope.build.embedded.bases import Bases
-from layerscope.build.embedded.copy_step import CopyStep, World, missing
+from layerscope.build.embedded.bases import Base, Bases
+from layerscope.build.embedded.copy_step import CopyStep, World
 from layerscope.build.embedded.images import StepImages
-from layerscope.build.embedded.metadata import METADATA, Scope, StepError, workdir_of
-from layerscope.build.embedded.sources import (
-    ContextSource,
-    Origin,
-    is_wild,
-    resolve,
+from layerscope.build.embedded.metadata import Scope, StepError
+from layerscope.build.embedded.rehearsal import (
+    EMBEDDED_BUILDER,
+    Built,
+    NamedLine,
+    check_step,
+    configure,
+    is_literal,
+    origins_of,
+    trigger_of,
 )
+from layerscope.build.embedded.sources import ContextSource, Origin
 from layerscope.build.embedded.stages import InOrder, build_stages
 from layerscope.build.embedded.state import State, StoredLayer, time_of
-from layerscope.build.fields import REMOTE, agent_of
+from layerscope.build.fields import agent_of
 from layerscope.build.plan import Plan, Step
 from layerscope.build.recorder import Recorder
 from layerscope.build.request import BuildRequest
 from layerscope.dockerfile.checks.facts import World as Known
 from layerscope.dockerfile.checks.lint import lint
-from layerscope.dockerfile.checks.support import Builder
 from layerscope.dockerfile.context.context import Context
-from layerscope.dockerfile.context.ignore import in_context
 from layerscope.dockerfile.meaning.stages import Stage, find_stages, global_values
-from layerscope.dockerfile.syntax.document import Document, FaultKind, Instruction
+from layerscope.dockerfile.syntax.document import Document, Instruction
 from layerscope.dockerfile.syntax.expand import expanded
-from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.build_cache import BuildCache
 from layerscope.engines.embedded.build_cache import Step as CachedStep
@@ -82,17 +84,6 @@ def build_embedded(
             return build.run()
 
 
-@dataclass(slots=True)
-class _Stage:
-    """A stage as far as it is built."""
-
-    state: State
-    image: str  # Its id; empty for `scratch` without steps.
-    entry: dict[str, Any] | None  # What an index says of that.
-    scope: Scope
-    has_cmd: bool = False  # Whether a CMD of this Dockerfile counts.
-
-
 class _Build:
     def __init__(
         self,
@@ -116,11 +107,9 @@ class _Build:
         cancellation.on_cancel(self._progress.cancel)
         self._bases = Bases(EmbeddedEngine(self._store), lease, request.pull, self._progress)
         self._sandbox_folder = self._store.folder / "sandbox"
-        self._needed: list[int] = []
-        self._commands_checked = False
+        self._checked = False  # Whether what is left to check before the first command has been.
         self._made: Maker | None = None
         self._guard = threading.RLock()  # For what the stages share.
-        self._order: InOrder
         self._cache = BuildCache(self._store)
         given = request.known_arguments
         self._epoch = _epoch(given)
@@ -134,7 +123,12 @@ class _Build:
             **_platform_arguments(self._host, self._platform),
             **global_values(self._document, self._arguments),
         }
-        self._stages: dict[int, _Stage] = {}
+        self._order = InOrder(range(len(self._found.stages)))
+        self._begun: dict[int, Built] = {}  # What each stage begins with.
+        self._rehearsed: dict[int, Built] = {}  # What each will be, as far as that is known.
+        self._triggers: dict[int, list[tuple[str, Instruction]]] = {}
+        self._commands: list[tuple[NamedLine, RunStep]] = []
+        self._stages: dict[int, Built] = {}
         self._steps = {step.number: step for step in plan.steps}
 
     @property
@@ -154,72 +148,111 @@ class _Build:
             raise BuildFailedError("The build failed: There is no FROM.", "Begin with FROM.")
         self._above.setdefault("TARGETSTAGE", self._found.stages[target].name or "default")
         self._check_written()
-        self._needed = needed = sorted(self._found.needed(target))
+        needed = sorted(self._found.needed(target))
         for index in needed:
-            self._check_known(self._found.stages[index])
+            self._check_literal(self._found.stages[index])
         for instruction in self._found.above:
             step = self._steps[instruction.index + 1]
             self._start(step)
             self._recorder.committed(step.number, None, base=True)
-        self._order = InOrder(needed)
-        needs = {index: self._found.needed(index) - {index} for index in needed}
         try:
-            build_stages(needs, self._build_stage, self._progress.cancel)
+            build_stages(self._begin_all(needed), self._build_stage, self._progress.cancel)
             return self._finish(self._stages[target])
         except _StepFailed as failed:
             self._order.end_all()
             raise self._failed(failed) from None
         finally:
+            self._order.end_all()
             self._cache.save()
+
+    # Before anything is run.
 
     def _check_written(self) -> None:
         """Raises BuildFailedError if the Dockerfile is not a valid one."""
-        target, builder = self._request.target or None, Builder("embedded", "")
-        known = Known(arguments=self._arguments, target=target, builder=builder)
+        target = self._request.target or None
+        known = Known(arguments=self._arguments, target=target, builder=EMBEDDED_BUILDER)
         for problem in lint(self._document, known):
             if problem.certain:
-                with _NamedLine(self._document.source.line_at(problem.span.start) + 1):
+                with NamedLine(self._document.source.line_at(problem.span.start) + 1):
                     raise StepError(visible(problem.message), visible(problem.hint))
 
-    def _check_known(self, stage: Stage) -> None:
-        """Raises BuildFailedError if a step will certainly fail, as far as it can be known."""
-        for instruction in stage.instructions:
-            keyword = instruction.keyword
-            with self._named_line(instruction):
-                state, scope = State.scratch(self._platform), self._scope()
-                if keyword == "RUN":
-                    self._run_step(instruction, state, scope).check()
-                elif keyword in ("COPY", "ADD") and instruction.flag("from") is None:
-                    self._check_sources(instruction)
-                elif keyword in METADATA and "$" not in instruction.arguments:
-                    METADATA[keyword](instruction, state, scope)
+    def _check_literal(self, stage: Stage) -> None:
+        """Checks what does not depend on the base image, before that may have to be pulled."""
+        for instruction in stage.instructions[1:]:
+            if is_literal(instruction):
+                empty = Built(stage.index, State.scratch(self._platform), "", None, self._scope())
+                with self._named_line(instruction):
+                    check_step(self, instruction, empty)
 
-    def _check_sources(self, instruction: Instruction) -> None:
-        """Raises StepError if a file that a step copies is certainly not there."""
-        for word in instruction.sources:
-            path = in_context(word.text)
-            plain = path == "." or "$" in word.text or '"' in word.text or "'" in word.text
-            if plain or REMOTE.match(word.text) or is_wild(path):
-                continue
-            _, node = resolve(self.context, os.fsencode(path))
-            if node is None:
-                raise missing(self.context, word.text, path)
+    def _begin_all(self, needed: list[int]) -> dict[int, set[int]]:
+        """Finds what each stage begins with, and checks its steps; returns which need which."""
+        pending, needs = set(needed), dict[int, set[int]]()
+        while pending:
+            index = min(pending)
+            stage = self._found.stages[index]
+            used = self._begin(stage)
+            needs[index] = used | {use.stage for use in stage.uses if use.stage is not None}
+            for each in used:
+                pending |= self._found.needed(each)
+            pending -= needs.keys()
+        for index in range(len(self._found.stages)):
+            if index not in needs:
+                self._order.end(index)
+        return needs
+
+    def _begin(self, stage: Stage) -> set[int]:
+        """Finds what a stage begins with, and checks its steps; returns what its triggers use."""
+        index, start = stage.index, self._steps[stage.start.index + 1]
+        if stage.below is None:
+            self._start(start)
+            with _Failing(start):
+                self._begun[index] = self._base(stage, start)
+            self._commit(start, self._begun[index], base=True)
+            current = self._begun[index].copy()
+        else:
+            current = replace(self._rehearsed[stage.below].copy(), index=index, has_cmd=False)
+        used = set()
+        self._triggers[index] = triggers = []
+        for text in current.state.strings("OnBuild"):
+            line = self._named_line(stage.start, f"ONBUILD {text}")
+            with line:
+                triggers.append((text, trigger_of(text)))
+                used |= self._rehearse(triggers[-1][1], current, line)
+        current.state.config.pop("OnBuild", None)
+        for instruction in stage.instructions[1:]:
+            self._rehearse(instruction, current, self._named_line(instruction))
+        self._rehearsed[index] = current
+        return used
+
+    def _rehearse(self, instruction: Instruction, stage: Built, line: NamedLine) -> set[int]:
+        """Checks a step, and finds the images that it uses; returns the stages that it does."""
+        start = self._found.stages[stage.index].start
+        with line:
+            names = origins_of(instruction)
+            used = {name: self._named(instruction, stage, name) for name in names}
+            for name in [name for name, found in used.items() if found is None]:
+                self._image(name, start.index + 1)
+            if (command := check_step(self, instruction, stage)) is not None:
+                self._commands.append((line, command))
+        return {found for found in used.values() if found is not None}
 
     def _scope(self) -> Scope:
         return Scope(self._document.escape, {}, self._given, self._above)
 
-    def _named_line(self, instruction: Instruction) -> _NamedLine:
-        return _NamedLine(self._document.source.line_at(instruction.span.start) + 1)
+    def _named_line(self, instruction: Instruction, trigger: str = "") -> NamedLine:
+        return NamedLine(self._document.source.line_at(instruction.span.start) + 1, trigger)
 
     # Stages.
 
     def _build_stage(self, index: int) -> None:
         stage = self._found.stages[index]
         start = self._steps[stage.start.index + 1]
-        self._start(start)
-        with _Failing(start):
-            current = self._begin(stage, start)
-        self._commit(start, current, base=True)
+        if stage.below is None:
+            current = self._begun[index]
+        else:
+            self._start(start)
+            current = replace(self._stages[stage.below].copy(), index=index, has_cmd=False)
+            self._commit(start, current, base=True)
         self._run_triggers(current, start)
         for instruction in stage.instructions[1:]:
             self._progress.check()
@@ -237,7 +270,7 @@ class _Build:
         )
 
     def _commit(
-        self, step: Step, stage: _Stage, *, cached: bool = False, base: bool = False
+        self, step: Step, stage: Built, *, cached: bool = False, base: bool = False
     ) -> None:
         """Reports a step that is done; it is measured once the stages before have been."""
         recorder, number, trigger = self._recorder, step.number, step.trigger
@@ -249,49 +282,38 @@ class _Build:
         )
         self._order.report(step.stage - 1, partial(report, number, stage.image or None))
 
-    def _begin(self, stage: Stage, step: Step) -> _Stage:
-        """What a FROM begins with."""
+    def _base(self, stage: Stage, step: Step) -> Built:
+        """What a FROM with an image begins with."""
         scope = self._scope()
         use = stage.base
         if use is None or not use.name:
             raise StepError("FROM names no image.", "Write FROM IMAGE, or FROM scratch.")
-        if stage.below is not None:
-            below = self._stages[stage.below]
-            scope.arguments = dict(below.scope.arguments)
-            return replace(below, state=below.state.copy(), scope=scope, has_cmd=False)
         flag = stage.start.flag("platform")
         platform, exact = self._platform, bool(self._request.platform)
         if flag is not None and flag.value:
             platform = _platform_of(expanded(flag.value, self._above, self._document.escape))
             exact = True
         if use.name == "scratch":
-            return _Stage(State.scratch(platform), "", None, scope)
-
-        def say(line: str) -> None:
-            self._recorder.log(step.number, f"{line}\n")
-
-        with self._guard:
-            base = self._bases.find(use.name, platform, say, exact=exact)
+            return Built(stage.index, State.scratch(platform), "", None, scope)
+        base = self._bases.find(use.name, platform, self._saying(step.number), exact=exact)
         self._images.entries[base.image] = len(base.state.layers), base.entry
-        return _Stage(base.state.copy(), base.image, base.entry, scope)
+        return Built(stage.index, base.state.copy(), base.image, base.entry, scope)
 
-    def _run_triggers(self, stage: _Stage, start: Step) -> None:
+    def _saying(self, number: int) -> Callable[[str], None]:
+        return lambda line: self._recorder.log(number, f"{line}\n")
+
+    def _run_triggers(self, stage: Built, start: Step) -> None:
         """Executes the ONBUILD instructions of the base image, which lose their effect then."""
-        triggers = stage.state.strings("OnBuild")
-        if not triggers:
-            return
-        stage.state.config.pop("OnBuild")
-        stage.entry = None
-        for number, text in enumerate(triggers, 1):
+        triggers = self._triggers[stage.index]
+        if triggers:
+            stage.state.config.pop("OnBuild")
+            stage.entry = None
+        for number, (text, instruction) in enumerate(triggers, 1):
             self._progress.check()
             step = start.triggered(number, text)
             self._start(step)
             with _Failing(step):
-                parsed = parse(text)
-                found = parsed.instructions
-                if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
-                    raise StepError(f"ONBUILD cannot run {visible(text)}.")
-                cached = self._execute(found[0], stage, step)
+                cached = self._execute(instruction, stage, step)
             self._commit(step, stage, cached=cached)
 
     def _failed(self, failed: _StepFailed) -> BuildFailedError:
@@ -302,62 +324,41 @@ class _Build:
 
     # Steps.
 
-    def _execute(self, instruction: Instruction, stage: _Stage, step: Step) -> bool:
+    def _execute(self, instruction: Instruction, stage: Built, step: Step) -> bool:
         """Executes an instruction, and adds what it makes; returns whether it was a cache hit."""
 
         def log(text: str) -> None:
             self._recorder.log(step.number, text, step.trigger)
 
-        for fault in instruction.faults:
-            # What only looks like JSON is read as text.
-            if fault.kind is not FaultKind.JSON_INVALID:
-                raise StepError(fault.message)
-        keyword = instruction.keyword
-        if keyword in METADATA:
-            return self._configure(instruction, stage)
-        if keyword == "WORKDIR":
-            return self._change_folder(instruction, stage)
-        if keyword in ("COPY", "ADD"):
+        if instruction.keyword in ("COPY", "ADD"):
             return self._copy(instruction, stage)
-        if keyword == "RUN":
+        if instruction.keyword == "RUN":
             return self._run_command(instruction, stage, log)
-        raise StepError(f"{visible(keyword)} is not an instruction.")
-
-    def _configure(self, instruction: Instruction, stage: _Stage) -> bool:
         before = stage.state.key
-        if instruction.keyword == "ENTRYPOINT" and not stage.has_cmd:
-            # The CMD of a base image belongs to its own ENTRYPOINT.
-            stage.state.config.pop("Cmd", None)
-        stage.has_cmd |= instruction.keyword == "CMD"
-        text = METADATA[instruction.keyword](instruction, stage.state, stage.scope)
+        text = configure(instruction, stage)
         place = _digest(before, text)
-        return self._add(stage, text, place, place, None, self._hit(place))
+        hit, made = self._hit(place), None
+        if instruction.keyword == "WORKDIR" and hit is None:
+            made = self._maker.write(self._maker.folder(stage.state, stage.state.workdir))
+        return self._add(stage, text, place, place, made, hit)
 
-    def _change_folder(self, instruction: Instruction, stage: _Stage) -> bool:
-        before = stage.state.key
-        folder = workdir_of(instruction, stage.state, stage.scope)
-        text = f"WORKDIR {folder}"
-        place = _digest(before, text)
-        step = self._hit(place)
-        made = None
-        if step is None:
-            made = self._maker.write(self._maker.folder(stage.state, folder))
-        stage.state.config["WorkingDir"] = folder
-        return self._add(stage, text, place, place, made, step)
-
-    def _copy(self, instruction: Instruction, stage: _Stage) -> bool:
+    def copy_step(self, instruction: Instruction, stage: Built, stack: ExitStack) -> CopyStep:
         flag = instruction.flag("from")
+        origin = partial(self._origin, instruction, stage, flag.value or "") if flag else None
+        world = World(
+            self.context,
+            origin,
+            self._store.folder,
+            self.agents.get("default"),
+            stack,
+            self._progress.check,
+            self._epoch,
+        )
+        return CopyStep(instruction, stage.state, stage.scope, world)
+
+    def _copy(self, instruction: Instruction, stage: Built) -> bool:
         with ExitStack() as stack:
-            world = World(
-                self.context,
-                None if flag is None else self._origin(instruction, flag.value or ""),
-                self._store.folder,
-                self.agents.get("default"),
-                stack,
-                self._progress.check,
-                self._epoch,
-            )
-            step = CopyStep(instruction, stage.state, stage.scope, world)
+            step = self.copy_step(instruction, stage, stack)
             below = stage.state.key if step.depends else ""
             place = _digest(below, step.text, instruction_details(instruction))
             key = _digest(place, *step.stamps)
@@ -369,19 +370,15 @@ class _Build:
             layer = None if hit is not None else self._maker.write(made)
             return self._add(stage, step.text, place, key, layer, hit)
 
-    def _run_step(
-        self,
-        instruction: Instruction,
-        state: State,
-        scope: Scope,
-        log: Callable[[str], None] = lambda _: None,
+    def run_step(
+        self, instruction: Instruction, stage: Built, log: Callable[[str], None] = lambda _: None
     ) -> RunStep:
         # Not at the top: most steps need no sandbox.
         from layerscope.build.embedded.commands import RunStep, Surroundings
 
         around = Surroundings(
             self.context,
-            partial(self._origin, instruction),
+            partial(self._origin, instruction, stage),
             self._sandbox_folder,
             self.secrets,
             self.agents,
@@ -389,12 +386,12 @@ class _Build:
             log,
             self._progress,
         )
-        return RunStep(instruction, state, scope, around)
+        return RunStep(instruction, stage.state, stage.scope, around)
 
     def _run_command(
-        self, instruction: Instruction, stage: _Stage, log: Callable[[str], None]
+        self, instruction: Instruction, stage: Built, log: Callable[[str], None]
     ) -> bool:
-        step = self._run_step(instruction, stage.state, stage.scope, log)
+        step = self.run_step(instruction, stage, log)
         place = _digest(stage.state.key, step.text)
         key = _digest(place, *step.stamps, str(self._epoch))
         hit = self._hit(key)
@@ -413,39 +410,37 @@ class _Build:
         layer = None if found is None else StoredLayer.made(*found)
         return self._add(stage, step.text, place, key, layer)
 
-    def _check_commands(self) -> None:
-        """Raises LayerscopeError, before anything is made, if a RUN could not be executed."""
+    def _check_unmade(self) -> None:
+        """Checks what a build that is all in the cache does not need, before anything is made."""
         with self._guard:
-            checked, self._commands_checked = self._commands_checked, True
+            checked, self._checked = self._checked, True
         if checked:
             return
-        instructions = (
-            each for index in self._needed for each in self._found.stages[index].instructions
-        )
-        if any(each.keyword == "RUN" for each in instructions):
+        if self._commands:
             from layerscope.sandbox.rungs import best_rung
 
-            best_rung(self._sandbox_folder)
+            rung = best_rung(self._sandbox_folder)
+            for line, command in self._commands:
+                with line:
+                    command.check_rung(rung)
 
-    def _origin(self, instruction: Instruction, name: str) -> Origin:
-        """What `--from`, or `from` in a mount, names: a stage, or an image."""
-        uses = (use for stage in self._found.stages for use in stage.uses if use.what != "from")
-        found = (use.stage for use in uses if use.instruction is instruction and use.name == name)
-        index = next(found, None)
-        if index is not None:
-            state = self._stages[index].state
-        elif not name or name == "scratch":
+    def _named(self, instruction: Instruction, stage: Built, name: str) -> int | None:
+        """The stage that `--from`, or `from` in a mount, names; None for an image."""
+        numbers = instruction.keyword != "RUN"
+        found = self._found.above_it(stage.index, name, numbers=numbers)
+        if found is None and name in ("", "scratch"):
             raise StepError(f"from={visible(name)} names neither a stage nor an image.")
-        else:
-            number = instruction.index + 1
-            with self._guard:
-                base = self._bases.find(
-                    name,
-                    self._platform,
-                    lambda line: self._recorder.log(number, f"{line}\n"),
-                    exact=bool(self._request.platform),
-                )
-            state = base.state
+        return found
+
+    def _image(self, name: str, number: int) -> Base:
+        with self._guard:
+            exact = bool(self._request.platform)
+            return self._bases.find(name, self._platform, self._saying(number), exact=exact)
+
+    def _origin(self, instruction: Instruction, stage: Built, name: str) -> Origin:
+        """What `--from`, or `from` in a mount, names."""
+        found = self._named(instruction, stage, name)
+        state = self._image(name, 0).state if found is None else self._stages[found].state
         layers, key = state.layers, _digest(*(each.diff_id for each in state.layers))
         return lambda: self._maker.layers.source(layers, key), key
 
@@ -454,7 +449,7 @@ class _Build:
         step = None if self._request.no_cache else self._cache.find(key)
         if step is not None and self._has_layer(step):
             return step
-        self._check_commands()
+        self._check_unmade()
         return None
 
     def _has_layer(self, step: CachedStep) -> bool:
@@ -467,7 +462,7 @@ class _Build:
 
     def _add(
         self,
-        stage: _Stage,
+        stage: Built,
         text: str,
         place: str,
         key: str,
@@ -498,11 +493,11 @@ class _Build:
         )
         return hit is not None
 
-    def _store_image(self, stage: _Stage) -> None:
+    def _store_image(self, stage: Built) -> None:
         stage.image, stage.entry = stage.state.stored(self._lease)
         self._images.entries[stage.image] = len(stage.state.layers), stage.entry
 
-    def _finish(self, stage: _Stage) -> str:
+    def _finish(self, stage: Built) -> str:
         """Gives the image its names, and returns its id."""
         if self._request.labels:
             labels = stage.state.config.get("Labels")
@@ -535,21 +530,10 @@ class _Failing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (StepError, LayerscopeError)) and not isinstance(error, Cancelled):
+        # What is found before anything is made is about another step.
+        others = isinstance(error, (Cancelled, BuildFailedError))
+        if isinstance(error, (StepError, LayerscopeError)) and not others:
             raise _StepFailed(self.step, error) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _NamedLine:
-    """Reports what is wrong before anything is built, with its line."""
-
-    line: int
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, StepError):
-            raise BuildFailedError(f"Line {self.line}: {error}") from None
 
 
 def instruction_details(instruction: Instruction) -> str:

@@ -26,12 +26,13 @@ from layerscope.dockerfile.syntax.mounts import mounts_of
 from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Lease
 from layerscope.images.progress import Progress
-from layerscope.sandbox.task import Mount, MountKind, Way
+from layerscope.sandbox.task import ENGINES_HINT, NO_NETWORK, Mount, MountKind, Way
 from layerscope.text import visible
 from layerscope.writing import temporary_folder
 
 if TYPE_CHECKING:
     from layerscope.build.embedded.layers import Check
+    from layerscope.sandbox.rung import Rung
     from layerscope.sandbox.running import Base, Outcome
 
 _READ = 1 << 16
@@ -98,11 +99,9 @@ class RunStep:
                 yield content_digest(*self._bound(mount))
 
     def check(self) -> None:
-        """Checks what is known before there is an image below it."""
+        """Checks what is known before anything is run."""
         self._network()
         for mount in self._mounts:
-            if any("$" in (field.value or "") for field in mount.fields):
-                continue
             if mount.type == "secret":
                 self._given(mount, self._around.secrets)
             elif mount.type == "ssh":
@@ -112,6 +111,16 @@ class RunStep:
                 self._size(mount)
                 if mount.type == "bind" and mount.field("from") is None:
                     self._bound(mount)
+
+    def check_rung(self, rung: Rung) -> None:
+        """Checks what the sandbox of this host can do."""
+        if rung.way is Way.NAMESPACES:
+            return
+        agents = (mount for mount in self._mounts if mount.type == "ssh")
+        if any(self._given(mount, self._around.agents)[1] is not None for mount in agents):
+            raise StepError("The sandbox of this host cannot mount an SSH agent.", ENGINES_HINT)
+        if not self._network():
+            raise StepError(NO_NETWORK, ENGINES_HINT)
 
     @contextmanager
     def ran(self, base: Base) -> Iterator[Outcome]:
@@ -136,11 +145,6 @@ class RunStep:
                 hostname="buildkitsandbox",
             )
             sandbox = Sandbox(around.folder)
-            if "SSH_AUTH_SOCK" in environment and sandbox.rung.way is not Way.NAMESPACES:
-                raise StepError(
-                    "The sandbox of this host cannot mount an SSH agent.",
-                    "`layerscope engines` says what it needs.",
-                )
             streams = stack.enter_context(_logged(around.log))
             outcome = stack.enter_context(
                 sandbox.ran(base, command, streams=streams, progress=around.progress)

@@ -7,11 +7,12 @@ import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layerscope.build.embedded.metadata import Scope, StepError, clean
-from layerscope.build.embedded.owners import parse_mode, parse_owner
+from layerscope.build.embedded.owners import owner_parts, parse_mode, parse_owner
 from layerscope.build.embedded.picked import EPOCH, Copy, Picked
 from layerscope.build.embedded.sources import (
     FOLDER,
@@ -42,14 +43,16 @@ from layerscope.patterns import PatternError
 from layerscope.redaction import without_logins
 from layerscope.text import visible
 
+if TYPE_CHECKING:
+    from layerscope.build.embedded.git import Repository
+
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What a step can use beside the image below it."""
 
     context: ContextSource
-    #: The image or stage that `--from` names, opened when it is needed, and its key.
-    origin: Origin | None
+    origin: Callable[[], Origin] | None  # The image or stage that `--from` names.
     folder: Path  # Of the store, for unnamed files and folders that are removed again.
     agent: str | None  # The socket of an SSH agent.
     stack: ExitStack  # Closes what the step opens.
@@ -81,11 +84,6 @@ class CopyStep:
         self.link = self._is_set("link")
         self._picked: list[Picked] = []
         self._later: list[Callable[[], Picked]] = []  # What is fetched if it is not in the cache.
-        self._stamps: list[str] = []
-        if world.origin is None:
-            self._pick()
-        elif self._checksum:
-            raise StepError("--checksum is for downloads only.")
 
     def _text(self, text: str) -> str:
         return self._scope.expansion(self._state, text).text
@@ -110,7 +108,7 @@ class CopyStep:
     @property
     def text(self) -> str:
         """Its entry in the history."""
-        flags = [f"--{name}" for name in ("keep-git-dir", "link", "parents") if self._is_set(name)]
+        flags = [f"--{name}" for name in ("keep-git-dir", "parents") if self._is_set(name)]
         values = {"chown": self._owner, "chmod": self._mode, "checksum": self._checksum}
         flags += [f"--{name}={value}" for name, value in values.items() if value]
         flags += [f"--exclude={each}" for each in self._excludes]
@@ -127,25 +125,58 @@ class CopyStep:
     @property
     def stamps(self) -> Sequence[str]:
         """What changes if the content of a source might have."""
-        if self._world.origin is not None:
-            return (self._world.origin[1],)
-        return (*self._stamps, str(self._world.latest))
+        if self._origin is not None:
+            return (self._origin[1],)
+        return (*self._pick(), str(self._world.latest))
+
+    @cached_property
+    def _origin(self) -> Origin | None:
+        return None if self._world.origin is None else self._world.origin()
+
+    def check(self) -> None:
+        """Checks what is known before anything is run."""
+        self._absolute()
+        self._excluded()
+        if self._mode:
+            parse_mode(self._mode)
+        if self._owner:
+            owner_parts(self._owner)
+        count = len(self._instruction.heredocs)
+        for text in self._sources:
+            if self._is_repository(text):
+                self._repository(text)
+                count += 1
+            elif self._is_remote(text):
+                self._checked_url(text)
+                count += 1
+            elif self._checksum:
+                raise StepError("--checksum is for downloads and repositories only.")
+            elif self._world.origin is None:
+                count += len(list(self._matching(self._world.context, text)))
+        if self._world.origin is None:
+            self._check_count(count)
+
+    def _check_count(self, count: int) -> None:
+        """Raises StepError if so many sources cannot be copied."""
+        shown = visible(self._destination)
+        if not count:
+            raise StepError(f"Nothing matches {visible(' '.join(self._sources))}.")
+        if count > 1 and not self._absolute().endswith("/"):
+            raise StepError(
+                f"{count} files are copied to {shown}, which is not written as a folder.",
+                f"Write {shown}/.",
+            )
 
     def copy(self, view: Callable[[], Source]) -> Copy:
         """What is to be copied into an image; `view` is what is there already."""
-        if self._world.origin is not None and not self._picked:
+        if self._origin is not None:
             self._pick()
         self._picked += [opened() for opened in self._later]
-        if not self._picked:
-            raise StepError(f"Nothing matches {visible(' '.join(self._sources))}.")
+        self._check_count(len(self._picked))
         named = any(part and not part.isdecimal() for part in self._owner.split(":"))
         owner = (
             parse_owner(self._owner, view() if named else EmptySource()) if self._owner else None
         )
-        try:
-            excluded = parse_ignore("\n".join(self._excludes))
-        except IgnorePatternError as error:
-            raise StepError(f"--exclude={visible(error.pattern)} is not a pattern.") from None
         unpacks = self._instruction.keyword == "ADD" and self._unpacks()
         return Copy(
             [self._unpacked(each) if unpacks else each for each in self._picked],
@@ -153,10 +184,16 @@ class CopyStep:
             EmptySource() if self.link else view(),
             owner,
             parse_mode(self._mode) if self._mode else None,
-            excluded if self._excludes else IgnoreRules(()),
+            self._excluded(),
             self._parents,
             self._world.latest,
         )
+
+    def _excluded(self) -> IgnoreRules:
+        try:
+            return parse_ignore("\n".join(self._excludes))
+        except IgnorePatternError as error:
+            raise StepError(f"--exclude={visible(error.pattern)} is not a pattern.") from None
 
     def _unpacks(self) -> bool:
         return self._instruction.flag("unpack") is None or self._is_set("unpack")
@@ -186,7 +223,9 @@ class CopyStep:
 
     # Sources.
 
-    def _pick(self) -> None:
+    def _pick(self) -> list[str]:
+        """Finds the sources; returns what changes if their content might have."""
+        stamps = []
         heredocs: dict[bytes, tuple[Node, str]] = {}
         for heredoc in self._instruction.heredocs:
             text = heredoc.content
@@ -197,51 +236,67 @@ class CopyStep:
             node = Node(EntryType.FILE, 0o644, 0, 0, len(data), EPOCH, content)
             name = heredoc.name.encode("utf-8", "surrogateescape")
             heredocs[name] = node, hashlib.sha256(data).hexdigest()
-        source = self._world.context if self._world.origin is None else self._world.origin[0]()
+        source = self._world.context if self._origin is None else self._origin[0]()
         for text in self._sources:
-            if self._instruction.keyword == "ADD" and GIT.match(text):
-                self._add_repository(text)
-                continue
-            if self._world.origin is None and REMOTE.match(text):
-                self._download(text)
-                continue
-            for picked in self._matching(source, text):
-                self._picked.append(picked)
-                if self._world.origin is None:
-                    self._stamps.append(f"{visible(picked.name)} {source.stamp(picked.path)}")
+            if self._is_repository(text):
+                stamps.append(self._add_repository(text))
+            elif self._is_remote(text):
+                stamps.append(self._download(text))
+            else:
+                for picked in self._matching(source, text):
+                    self._picked.append(picked)
+                    if self._origin is None:
+                        stamps.append(f"{visible(picked.name)} {source.stamp(picked.path)}")
         files = DataSource(heredocs)
         for name, (node, digest) in heredocs.items():
             self._picked.append(Picked(files, name, node, name))
-            self._stamps.append(digest)
+            stamps.append(digest)
+        return stamps
 
-    def _add_repository(self, text: str) -> None:
-        from layerscope.build.embedded.git import Git, folder_in, parse_repository
+    def _is_repository(self, text: str) -> bool:
+        return self._instruction.keyword == "ADD" and GIT.match(text) is not None
 
-        keep = self._is_set("keep-git-dir")
-        repository = parse_repository(text, self._checksum, keep=keep)
+    def _is_remote(self, text: str) -> bool:
+        return self._world.origin is None and REMOTE.match(text) is not None
+
+    def _repository(self, text: str) -> Repository:
+        # Not at the top, as below: few steps need it.
+        from layerscope.build.embedded.git import parse_repository
+
+        return parse_repository(text, self._checksum, keep=self._is_set("keep-git-dir"))
+
+    def _add_repository(self, text: str) -> str:
+        from layerscope.build.embedded.git import Git, folder_in
+
+        repository = self._repository(text)
         git = Git(self._world.folder / "sandbox", self._world.agent, self._world.check)
         commit = git.commit(repository)
-        self._stamps.append(f"{commit} {repository}")
 
         def opened() -> Picked:
             source = git.source(repository, commit, self._world.stack)
             return Picked(source, *folder_in(repository, source), b"")
 
         self._later.append(opened)
+        return f"{commit} {repository}"
 
-    def _download(self, url: str) -> None:
-        from layerscope.build.embedded.archives import downloaded, name_in, parse_checksum
+    def _checked_url(self, url: str) -> str:
+        """The checksum of a download; empty for none."""
+        from layerscope.build.embedded.archives import name_in, parse_checksum
 
         if self._instruction.keyword != "ADD" or not url.startswith(("http://", "https://")):
             raise StepError(f"{visible(url)} cannot be copied.", "ADD downloads http and https.")
         if self._destination.endswith("/") and not name_in(url):
             raise StepError(f"{visible(url)} has no file name.", "Name the destination's file.")
-        checksum = parse_checksum(self._checksum) if self._checksum else ""
-        file = downloaded(url, checksum, self._world.folder, self._world.check)
+        return parse_checksum(self._checksum) if self._checksum else ""
+
+    def _download(self, url: str) -> str:
+        from layerscope.build.embedded.archives import downloaded, name_in
+
+        file = downloaded(url, self._checked_url(url), self._world.folder, self._world.check)
         source, node, digest = self._world.stack.enter_context(file)
         name = name_in(url) or b"download"
         self._picked.append(Picked(source, name, node, name))
-        self._stamps.append(digest)
+        return digest
 
     def _matching(self, source: Source, text: str) -> Iterator[Picked]:
         kept, pivot, rest = text.partition("/./") if self._parents else ("", "", text)
@@ -268,7 +323,7 @@ class CopyStep:
             raise self._missing(text, path)
 
     def _missing(self, text: str, path: str) -> StepError:
-        if self._world.origin is not None:
+        if self._origin is not None:
             flag = self._instruction.flag("from")
             name = visible(flag.value or "") if flag is not None else "the image"
             return StepError(f"{visible(text)} is not in {name}.")

@@ -36,12 +36,6 @@ def written(copy: Copy) -> Written:
     entries = _Entries(copy)
     wanted, folder = posixpath.normpath(copy.destination), copy.destination.endswith("/")
     real, node = resolve(copy.view, wanted.encode("utf-8", "surrogateescape"))
-    if len(copy.picked) > 1 and not folder:
-        shown = visible(copy.destination)
-        raise StepError(
-            f"{len(copy.picked)} files are copied to {shown}, which is not written as a folder.",
-            f"Write {shown}/.",
-        )
     folder = folder or (node is not None and node.is_folder)
     for picked in copy.picked:
         entries.add(picked, real, folder=folder)

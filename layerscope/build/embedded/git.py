@@ -27,6 +27,7 @@ from layerscope.text import one_line, visible
 from layerscope.writing import temporary_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HEX = re.compile(r"[0-9a-fA-F]{0,64}")
 _SECONDS = 3600.0  # What one command may take.
 _MOST = 16 << 20  # Bytes that it may print: the names of a repository with many.
 #: How BuildKit and Git look a name up, the first that is there.
@@ -79,6 +80,8 @@ def parse_repository(text: str, checksum: str, *, keep: bool) -> Repository:
             found = replace(found, submodules=wanted)
         else:
             raise StepError(f"{visible(key)} is not a part of a repository's address.")
+    if not _HEX.fullmatch(found.checksum):
+        raise StepError(f"--checksum={visible(found.checksum)} is not the id of a commit.")
     if found.ref.startswith("-") or remote.startswith("-"):
         raise StepError(f"{visible(text)} is not a Git repository.")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECAS
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 6 * 10**10}
 _UNITS["h"] = 60 * _UNITS["m"]
+_ESCAPES = dict(zip("\a\b\t\n\v\f\r", map("\\{}".format, "abtnvfr"), strict=True))
 _LEAST = 10**6  # Nanoseconds: Docker accepts nothing shorter.
 
 
@@ -174,14 +176,15 @@ def _expose(instruction: Instruction, state: State, scope: Scope) -> str:
         for piece in scope.expansion(state, word.text).words:
             named += _ports(piece.text)
     state.config["ExposedPorts"] = dict(sorted({**ports, **{port: {} for port in named}}.items()))
-    return f"EXPOSE [{' '.join(named)}]"
+    return f"EXPOSE [{' '.join(sorted(named))}]"
 
 
 def _ports(text: str) -> list[str]:
-    match = _PORT.fullmatch(text)
+    # Of `[[IP:]HOST:]CONTAINER`, the last counts.
+    match = _PORT.fullmatch(text.rpartition(":")[2])
     first = int(match[1]) if match else 0
     last = int(match[2] or match[1]) if match else 0
-    if match is None or not 0 < first <= last <= 65535:
+    if match is None or not first <= last <= 65535:
         raise StepError(f"{visible(text)} is not a port.", "Write EXPOSE PORT[/PROTOCOL].")
     protocol = (match[3] or "tcp").lower()
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
@@ -197,8 +200,9 @@ def _volume(instruction: Instruction, state: State, scope: Scope) -> str:
 
 def _stopsignal(instruction: Instruction, state: State, scope: Scope) -> str:
     signal = scope.text(state, instruction.arguments)
-    if not (_SIGNAL.fullmatch(signal) or (signal.isdecimal() and 0 < int(signal) <= 64)):
-        raise StepError(f"{visible(signal)} is not a signal.", "Write STOPSIGNAL SIGTERM.")
+    if not _SIGNAL.fullmatch(signal) and not re.fullmatch(r"0*[1-9]\d{0,8}", signal, re.ASCII):
+        shown = visible(signal) or "Nothing"
+        raise StepError(f"{shown} is not a signal.", "Write STOPSIGNAL SIGTERM.")
     state.config["StopSignal"] = signal
     return f"STOPSIGNAL {signal}"
 
@@ -208,7 +212,7 @@ def _healthcheck(instruction: Instruction, state: State, scope: Scope) -> str:
     if kind.upper() == "NONE":
         state.config["Healthcheck"] = {"Test": ["NONE"]}
         return "HEALTHCHECK NONE"
-    if kind.upper() != "CMD" or not rest.strip():
+    if kind.upper() != "CMD" or rest.replace(" ", "") in ("", "[]"):
         raise StepError("HEALTHCHECK has no command.", "Write HEALTHCHECK CMD COMMAND.")
     if instruction.form is Form.EXEC:
         test = ["CMD", *(clean(word.text) for word in instruction.words[1:])]
@@ -233,7 +237,7 @@ def _healthcheck(instruction: Instruction, state: State, scope: Scope) -> str:
                 check["Retries"] = int(value)
     state.config["Healthcheck"] = check
     texts = " ".join(f'"{_go_time(check.get(key, 0))}"' for key in keys.values())
-    return f"HEALTHCHECK &{{{quoted(test)} {texts} {check.get('Retries', 0)}}}"
+    return f"HEALTHCHECK &{{{quoted(test)} {texts} {_go_character(check.get('Retries', 0))}}}"
 
 
 def _nanoseconds(text: str, name: str) -> int:
@@ -244,6 +248,18 @@ def _nanoseconds(text: str, name: str) -> int:
     if 0 < time < _LEAST:
         raise StepError(f"--{name}={visible(text)} is shorter than 1ms.")
     return time
+
+
+def _go_character(number: int) -> str:
+    """A number as Go prints it with `%q`, which BuildKit does."""
+    if number > sys.maxunicode:
+        return "'�'"
+    text = chr(number)
+    if text in "'\\":
+        text = f"\\{text}"
+    elif not text.isprintable():
+        text = _ESCAPES.get(text) or (f"\\x{number:02x}" if number < 128 else f"\\u{number:04x}")
+    return f"'{text}'"
 
 
 def _go_time(nanoseconds: int) -> str:

@@ -10,7 +10,7 @@ from layerscope.build.embedded.sources import Source, resolve
 from layerscope.filesystem.entry_type import EntryType
 from layerscope.text import visible
 
-_MOST_ID = (1 << 32) - 1
+_MOST_ID = (1 << 32) - 2  # The next one means no change.
 _LONGEST = 1 << 24  # Bytes of a file with users.
 
 #: Returns the mode for an old one, and whether that is a folder's.
@@ -26,17 +26,28 @@ def parse_owner(text: str, view: Source) -> tuple[int, int]:
 
     Without a group, it is the one of the same name or number, as Docker has it.
     """
-    user, colon, group = text.partition(":")
-    group = group if colon else user
-    if not user or not group:
-        raise StepError(f"--chown={visible(text)} names no owner.", "Write --chown=USER:GROUP.")
+    user, group = owner_parts(text)
     return _id(user, "user", b"etc/passwd", view), _id(group, "group", b"etc/group", view)
 
 
+def owner_parts(text: str) -> tuple[str, str]:
+    """The user and the group of `USER[:GROUP]`; raises StepError if these cannot be."""
+    user, colon, group = text.partition(":")
+    found = user, group if colon else user
+    for name in found:
+        if not name or ":" in name:
+            raise StepError(f"--chown={visible(text)} names no owner.", "Write --chown=USER:GROUP.")
+        if _is_number(name) and int(name) > _MOST_ID:
+            raise StepError(f"{name} is too large for the number of a user or group.")
+    return found
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
 def _id(name: str, what: str, path: bytes, view: Source) -> int:
-    if name.isascii() and name.isdecimal():
-        if int(name) > _MOST_ID:
-            raise StepError(f"{name} is too large for the number of a {what}.")
+    if _is_number(name):
         return int(name)
     for line in _lines(view, path):
         fields = line.split(":")

@@ -67,6 +67,12 @@ class Stages:
                 return stage.index
         return stage_number(name, len(self.stages))
 
+    def above_it(self, index: int, name: str, *, numbers: bool) -> int | None:
+        """The stage above another one that this names for the classic builder, in any case."""
+        above = self.stages[:index]
+        found = (stage.index for stage in reversed(above) if stage.name == name.lower())
+        return next(found, stage_number(name, index) if numbers else None)
+
     def target(self, name: str | None) -> int | None:
         """The stage that a build with this `--target` ends with: the last by default."""
         named = None if name is None else self.find(name)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from layerscope.build.embedded.state import State, StoredLayer
 from layerscope.dockerfile.meaning.reverse import reconstruct
+from layerscope.engines.embedded.contents import give_name
 from layerscope.oci.config import parse_config
 from layerscope.oci.manifest import OCI_LAYERS
+from layerscope.oci.reference import parse_reference
+from layerscope.sandbox.rung import Rung, RungName
 from tests.unit.build.embedded.building import Workshop
 
 
@@ -76,12 +80,12 @@ def test_the_history_reads_as_the_instructions(shop: Workshop) -> None:
         "WORKDIR /app",
         "COPY --chown=5 /d/ ./ # buildkit",
         "USER app",
-        "EXPOSE [80/tcp 53/udp]",
+        "EXPOSE [53/udp 80/tcp]",
         "VOLUME [/data]",
         "LABEL one=1 2",
         "STOPSIGNAL SIGINT",
         "SHELL [/bin/bash -c]",
-        'HEALTHCHECK &{["CMD-SHELL" "check me"] "1m30s" "0s" "0s" "0s" 2}',
+        'HEALTHCHECK &{["CMD-SHELL" "check me"] "1m30s" "0s" "0s" "0s" \'\\x02\'}',
         'ENTRYPOINT ["run" "it"]',
         'CMD ["/bin/bash" "-c" "echo $A"]',
         "ONBUILD RUN x",
@@ -205,18 +209,18 @@ def test_platforms_are_those_of_the_build(shop: Workshop) -> None:
     ("line", "problem"),
     [
         ("COPY --chown=nobody a /a", "no user nobody in /etc/passwd"),
-        ("COPY a d /file", "which is not written as a folder"),
-        ("COPY --from=nowhere.invalid/x:1 a /a", "nowhere.invalid"),
-        ("STOPSIGNAL SIG${X:-NOTHING}", "SIGNOTHING is not a signal."),
+        ("COPY --from=base missing /a", "missing is not in base."),
+        ("WORKDIR /f/x", "/f is not a folder."),
     ],
 )
 def test_a_step_that_cannot_be_done_says_why(shop: Workshop, line: str, problem: str) -> None:
-    built = shop.build(f"FROM scratch\nLABEL a=b\n{line}\n")
-    assert built.failed == 3
+    above = "FROM scratch AS base\nCOPY a /f\nFROM base\nLABEL a=b\n"
+    built = shop.build(f"{above}{line}\n")
+    assert built.failed == 5
     assert problem in built.problem
     assert built.problem.count("\n") == 0
     # What was committed before is a cache hit.
-    assert shop.built("FROM scratch\nLABEL a=b\n").cached == [2]
+    assert shop.built(above).cached == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -227,6 +231,19 @@ def test_a_step_that_cannot_be_done_says_why(shop: Workshop, line: str, problem:
         ("HEALTHCHECK --interval=soon CMD x", "soon is not a duration."),
         ("COPY --chmod=rwx a /a", "rwx is not a mode."),
         ("COPY --other=x a /a", "COPY has no flag --other."),
+        ("COPY --chown=a:b:c a /a", "--chown=a:b:c names no owner."),
+        ("COPY --chown=4294967295 a /a", "4294967295 is too large"),
+        ("COPY --exclude=[ a /a", "--exclude=[ is not a pattern."),
+        ("COPY a d /file", "2 files are copied to /file, which is not written as a folder."),
+        ("COPY no* /a/", "Nothing matches no*."),
+        ("ADD --checksum=md5:0 http://127.0.0.1:1/x /a", "md5:0 is not a digest."),
+        ("ADD --checksum=sha256:0 a /a", "--checksum is for downloads and repositories only."),
+        (
+            "ADD --checksum=no https://127.0.0.1:1/x.git /a",
+            "--checksum=no is not the id of a commit.",
+        ),
+        ("ADD http://127.0.0.1:1/ /a/", "has no file name."),
+        ("HEALTHCHECK CMD []", "HEALTHCHECK has no command."),
         ("COPY --from=7 a /a", "There is no stage 7."),
         ("COPY missing /a", "missing is not in the build context."),
         ('ENV A="${B:?no B}"', "no B"),
@@ -252,6 +269,88 @@ def test_what_is_known_to_fail_fails_before_anything_is_built(
     assert built.problem.count("\n") == 0
     assert built.events == []
     assert not list(shop.store.folder.glob("blobs/sha256/*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("STOPSIGNAL SIG$A", "SIGbase is not a signal."),
+        ("EXPOSE $A", "base is not a port."),
+        ("COPY $V /a", "missing is not in the build context."),
+        ("COPY --chmod=$A a /a", "--chmod=base is not a mode."),
+        ("COPY --from=nowhere.invalid/x:1 a /a", "nowhere.invalid"),
+        ("ADD --checksum=$A http://127.0.0.1:1/x /a", "--checksum=base is not a digest."),
+        ("RUN --mount=type=secret,id=$A,required x", "The secret base is needed."),
+        ("RUN --mount=from=nowhere.invalid/x:1,target=/x x", "nowhere.invalid"),
+        ("RUN --mount=type=bind,source=$V,target=/x x", "missing is not in the build context."),
+        ('ENV B="${C:?not given}"', "not given"),
+        ("FROM other AS last", "Line 1, ONBUILD COPY missing /: missing is not in"),
+        ("FROM --platform=nope scratch AS last", "nope is not a platform."),
+    ],
+)
+def test_what_depends_on_a_base_is_known_before_anything_is_run(
+    shop: Workshop, line: str, problem: str
+) -> None:
+    shop.built("FROM scratch\nENV A=base\nONBUILD LABEL x=y\n", tags=("base:1",))
+    shop.built("FROM scratch\nONBUILD COPY missing /\n", tags=("other:1",))
+    first = "FROM base:1 AS first\nCOPY a /a\nFROM base:1\nCOPY --from=first a /a\nARG V=missing\n"
+    line = line.replace("FROM other", "FROM other:1")
+    problem = problem.replace("Line 1,", "Line 6,")
+    built = shop.build(f"{first}{line}\nCOPY --from=first a /b\n")
+    assert problem in built.problem
+    assert built.problem.count("\n") == 0
+    started = {each["step"] for each in built.events if each["event"] == "step_started"}
+    assert started <= {1, 3, 6}
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    ["RUN --mount=type=no,target=/x y", "COPY --no=x a /", "ENV", "COPY --chmod=9 a /", "X", "RUN"],
+)
+def test_a_trigger_that_cannot_be_done_is_known_before_anything_is_run(
+    shop: Workshop, trigger: str
+) -> None:
+    with shop.store.lease() as lease:
+        state = State({"os": "linux"}, {"OnBuild": [trigger]})
+        _, entry = state.stored(lease)
+        with shop.store.changed() as change:
+            give_name(change.entries, entry, parse_reference("base:1"))
+    built = shop.build("FROM scratch AS one\nCOPY a /\nFROM base:1\nCOPY --from=one a /\n")
+    assert built.problem.startswith(f"Line 3, ONBUILD {trigger}: ")
+    assert {each["step"] for each in built.events if "step" in each} <= {1, 3}
+
+
+@pytest.mark.parametrize("name", [RungName.CHROOT, RungName.PROOT])
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        ("--mount=type=ssh", "The sandbox of this host cannot mount an SSH agent."),
+        ("--network=none", "The sandbox of this host cannot run a command without the network."),
+    ],
+)
+def test_what_a_sandbox_without_namespaces_cannot_do_is_known_before_anything_is_run(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, name: RungName, flag: str, problem: str
+) -> None:
+    monkeypatch.setattr("layerscope.sandbox.rungs.best_rung", lambda _: Rung(name, False))
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(path := str(shop.context / "agent"))
+        built = shop.build(f"FROM scratch\nCOPY a /\nRUN {flag} x\n", ssh=(f"default={path}",))
+    assert built.problem.startswith(f"Line 3: {problem}")
+    assert not list(shop.store.folder.glob("blobs/sha256/*"))
+
+
+def test_triggers_copy_from_the_stages_of_the_build(shop: Workshop) -> None:
+    shop.built(
+        "FROM scratch\nONBUILD COPY --from=made /m /name\nONBUILD COPY --from=0 /m /number\n",
+        tags=("base:1",),
+    )
+    text = (
+        "FROM scratch AS below\nCOPY a /m\nFROM below AS made\nCOPY a /x\n"
+        "FROM scratch\nCOPY missing /\nFROM base:1\n"
+    )
+    built = shop.built(text)
+    assert set(shop.files(built.image)) == {"/name", "/number"}
+    assert shop.built(text).image == built.image
 
 
 def test_bytes_that_are_not_utf8_become_marks_in_documents(shop: Workshop) -> None:

@@ -1,0 +1,136 @@
+"""Goes through steps before anything is run, to find those that cannot be done.
+
+What commands write changes no variable: all values are known once the base images are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from layerscope.build.embedded.copy_step import CopyStep
+from layerscope.build.embedded.metadata import METADATA, Scope, StepError, workdir_of
+from layerscope.build.embedded.state import State
+from layerscope.dockerfile.checks.facts import World
+from layerscope.dockerfile.checks.lint import lint
+from layerscope.dockerfile.checks.support import Builder
+from layerscope.dockerfile.syntax.document import FaultKind, Instruction
+from layerscope.dockerfile.syntax.mounts import mounts_of
+from layerscope.dockerfile.syntax.parser import parse
+from layerscope.errors import BuildFailedError, Cancelled, LayerscopeError
+from layerscope.text import visible
+
+if TYPE_CHECKING:
+    from layerscope.build.embedded.commands import RunStep
+
+EMBEDDED_BUILDER = Builder("embedded", "")
+#: Instructions whose `$` a shell replaces.
+_SHELLS = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK", "ONBUILD", "SHELL", "MAINTAINER")
+#: Stages that a trigger names are those of another Dockerfile.
+_OF_STAGES = ("UnknownStage", "CircularStage")
+
+
+@dataclass(slots=True)
+class Built:
+    """A stage as far as it is built."""
+
+    index: int
+    state: State
+    image: str  # Its id; empty for `scratch` without steps.
+    entry: dict[str, Any] | None  # What an index says of that.
+    scope: Scope
+    has_cmd: bool = False  # Whether a CMD of this Dockerfile counts.
+
+    def copy(self) -> Built:
+        scope = replace(self.scope, arguments=dict(self.scope.arguments))
+        return replace(self, state=self.state.copy(), scope=scope)
+
+
+class Steps(Protocol):
+    def copy_step(self, instruction: Instruction, stage: Built, stack: ExitStack) -> CopyStep: ...
+
+    def run_step(self, instruction: Instruction, stage: Built) -> RunStep: ...
+
+
+def check_step(steps: Steps, instruction: Instruction, stage: Built) -> RunStep | None:
+    """Raises StepError if a step will certainly fail; else its stage becomes what it will be.
+
+    Returns the command that it runs.
+    """
+    for fault in instruction.faults:
+        # What only looks like JSON is read as text.
+        if fault.kind is not FaultKind.JSON_INVALID:
+            raise StepError(fault.message)
+    if instruction.keyword in ("COPY", "ADD"):
+        with ExitStack() as stack:
+            steps.copy_step(instruction, stage, stack).check()
+    elif instruction.keyword == "RUN":
+        command = steps.run_step(instruction, stage.copy())
+        command.check()
+        return command
+    else:
+        configure(instruction, stage)
+    return None
+
+
+def configure(instruction: Instruction, stage: Built) -> str:
+    """Executes an instruction as far as it changes the configuration; returns its entry."""
+    keyword, state = instruction.keyword, stage.state
+    if keyword == "WORKDIR":
+        state.config["WorkingDir"] = folder = workdir_of(instruction, state, stage.scope)
+        return f"WORKDIR {folder}"
+    if keyword not in METADATA:
+        raise StepError(f"{visible(keyword)} is not an instruction.")
+    if keyword == "ENTRYPOINT" and not stage.has_cmd:
+        # The CMD of a base image belongs to its own ENTRYPOINT.
+        state.config.pop("Cmd", None)
+    stage.has_cmd |= keyword == "CMD"
+    return METADATA[keyword](instruction, state, stage.scope)
+
+
+def is_literal(instruction: Instruction) -> bool:
+    """Whether no variable has a part in it."""
+    texts = [flag.value or "" for flag in instruction.flags]
+    texts += [each.content for each in instruction.heredocs if each.expand]
+    if instruction.keyword not in _SHELLS:
+        texts.append(instruction.arguments)
+    return not any("$" in text for text in texts)
+
+
+def origins_of(instruction: Instruction) -> Iterator[str]:
+    """What `--from`, and `from` in mounts, name."""
+    flag = instruction.flag("from") if instruction.keyword in ("COPY", "ADD") else None
+    if flag is not None:
+        yield flag.value or ""
+    for mount in mounts_of(instruction):
+        field = mount.field("from")
+        if field is not None and mount.type in ("bind", "cache"):
+            yield field.value or ""
+
+
+def trigger_of(text: str) -> Instruction:
+    """The instruction of an ONBUILD in a base image; raises StepError if it is not a valid one."""
+    found = parse(text).instructions
+    if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
+        raise StepError(f"ONBUILD cannot run {visible(text)}.")
+    for problem in lint(parse(f"FROM scratch\n{text}\n"), World(builder=EMBEDDED_BUILDER)):
+        if problem.certain and problem.code not in _OF_STAGES:
+            raise StepError(visible(problem.message), visible(problem.hint))
+    return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLine:
+    """Reports what is wrong before anything is run, with its line."""
+
+    line: int
+    trigger: str = ""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (StepError, LayerscopeError)) and not isinstance(error, Cancelled):
+            of = f", {visible(self.trigger)}" if self.trigger else ""
+            raise BuildFailedError(f"Line {self.line}{of}: {error}") from None
