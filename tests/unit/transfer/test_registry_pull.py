@@ -1,15 +1,10 @@
-"""Pulls by our own client from a registry that misbehaves; one that is killed goes on."""
+"""Pulls by our own client from a registry that misbehaves."""
 
 from __future__ import annotations
 
 import gzip
 import os
-import random
 import re
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,7 +26,6 @@ from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.registry_pull import pull_by_registry
 from layerscope.transfer.request import TransferRequest
 from layerscope.transfer.targets import target_of
-from tests.truth.command import environment
 from tests.unit.images.registry.misbehaving_registry import (
     Behaviour,
     FakeRegistry,
@@ -334,92 +328,3 @@ def test_all_layers_that_are_equal_are_fetched_once(puller: Puller, tmp_path: Pa
     puller.registry.image([LAYERS[0], LAYERS[1], LAYERS[0]], "twice")
     puller.pull("app:twice")
     assert puller.blobs(LAYERS[0]) == [None]
-
-
-def test_killed_at_any_moment_it_goes_on(puller: Puller, tmp_path: Path) -> None:
-    """Fifty times: each attempt asks for what is missing only, and the result is right."""
-    layers = [gzip.compress(tar_of({"f": noise(1_500_000, seed)}), mtime=0) for seed in (1, 2, 3)]
-    puller.registry.image(layers, "large")
-    quick = threading.Event()  # Set for the last attempt.
-
-    def slowly(handler: Handler) -> bool:
-        digest = handler.path.rpartition("/")[2]
-        data = puller.registry.blobs[digest]
-        wanted = re.fullmatch(r"bytes=(\d+)-\d+", handler.headers.get("Range") or "")
-        start = int(wanted[1]) if wanted else 0
-        handler.send_response(206 if wanted else 200)
-        if wanted:
-            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        handler.send_header("Content-Length", str(len(data) - start))
-        handler.end_headers()
-        for at in range(start, len(data), 2000):
-            handler.write(data[at : at + 2000])
-            quick.wait(0.004)
-        return True
-
-    for layer in layers:
-        puller.registry.when(f"blobs/{digest_of(layer)}", slowly)
-    arguments = [f"{puller.registry.address}/app:large", f"oci:{tmp_path}/layout"]
-    own = environment(XDG_CACHE_HOME=str(tmp_path / "cache"), HOME=str(tmp_path))
-    chance = random.Random(5)
-    asked = puller.registry.asked
-    resumed = 0
-    # One process imports everything once; each attempt is a child of it, which is killed.
-    with subprocess.Popen(
-        [sys.executable, "-c", _PULL, *arguments],
-        env=own,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        for number in range(51):
-            last = number == 50
-            if last:
-                quick.set()
-            asked.clear()
-            before = puller.kept if number else {}
-            parent.stdin.write(b"go\n")
-            parent.stdin.flush()
-            child = int(parent.stdout.readline())
-            if not last:
-                deadline = time.monotonic() + 60
-                while not puller.registry.blob_requests() and time.monotonic() < deadline:
-                    time.sleep(0.002)
-                time.sleep(chance.uniform(0, 0.03))
-                os.kill(child, signal.SIGKILL)
-            assert parent.stdout.readline() == (b"0\n" if last else b"-9\n")
-            for request in puller.registry.blob_requests():
-                here = before.get(request.path.rpartition("/")[2].replace(":", "-"), 0)
-                begin = int((request.range or "bytes=0-").partition("=")[2].partition("-")[0])
-                assert begin == here
-                resumed += bool(here)
-        parent.stdin.close()
-    assert resumed > 40
-    for layer in layers:
-        path = tmp_path / "layout/blobs/sha256" / digest_of(layer)[7:]
-        assert path.read_bytes() == layer
-    assert puller.kept == {}
-
-
-_PULL = """
-import os, sys
-from layerscope.jobs.worker import Cancellation
-from layerscope.oci.reference import parse_reference
-from layerscope.transfer.recorder import Recorder
-from layerscope.transfer.registry_pull import pull_by_registry
-from layerscope.transfer.request import TransferRequest
-from layerscope.transfer.targets import target_of
-import urllib3
-name, place = sys.argv[1:]
-for _ in sys.stdin:
-    pid = os.fork()
-    if not pid:
-        work = Cancellation()
-        target = target_of(place, None, work)
-        request = TransferRequest(name, via="registry", target=place)
-        pull_by_registry([parse_reference(name)], request, target, Recorder(lambda e: None), work)
-        os._exit(0)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
+import re
 import signal
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from layerscope.engines.address import EMBEDDED
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import import_image
 from layerscope.engines.embedded.store import Store
 from layerscope.engines.resolve import open_image
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
+from layerscope.jobs.worker import Cancellation
+from layerscope.oci.reference import parse_reference
+from layerscope.transfer.recorder import Recorder
+from layerscope.transfer.registry_pull import pull_by_registry
+from layerscope.transfer.request import TransferRequest
+from layerscope.transfer.targets import target_of
 from tests.unit.build.embedded.building import Built, Workshop
 from tests.unit.engines.embedded.images import LAYERS, add, archives, blobs, check, names
+from tests.unit.images.registry.misbehaving_registry import FakeRegistry, Handler, noise, tar_of
 
-#: How often a process is killed: for a long run, set it to hundreds.
-_KILLS = int(os.environ.get("LAYERSCOPE_TEST_KILLS", "40"))
+_KILLS = 200
+#: What is done when a process is killed.
+KINDS = ("pull", "build", "load", "remove", "collect", "forget")
+#: The layers of an image in a registry.
+PULLED = [tar_of({"f": noise(30_000 * seed, seed)}) for seed in (1, 2, 3)]
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -34,8 +51,16 @@ def forked(work: Callable[[], object]) -> int:
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def ended(pid: int) -> int:
+    """Kills a process, and returns its exit code."""
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def collect(engine: EmbeddedEngine) -> int:
@@ -57,45 +82,107 @@ def forget(engine: EmbeddedEngine) -> int:
     return sum(map(engine.remove_cached, cached))
 
 
-def churn(folder: Path, sources: list[Path], seed: int, changed: int) -> None:
-    """Changes a store without an end, and writes a byte for each change."""
+def serve(ready: int, log: Path) -> None:
+    """Runs a registry whose layers come slowly, and notes where what is asked of each begins."""
+    registry = FakeRegistry()
+    registry.image([gzip.compress(each, mtime=0) for each in PULLED], "1")
+
+    def slowly(handler: Handler) -> bool:
+        data = registry.blobs[handler.path.rpartition("/")[2]]
+        wanted = re.match(r"bytes=(\d+)-", handler.headers.get("Range") or "")
+        start = int(wanted[1]) if wanted else 0
+        with log.open("a") as file:
+            file.write(f"{handler.path} {start}\n")
+        handler.send_response(206 if wanted else 200)
+        if wanted:
+            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        handler.send_header("Content-Length", str(len(data) - start))
+        handler.end_headers()
+        for at in range(start, len(data), 4000):
+            handler.write(data[at : at + 4000])
+            time.sleep(0.002)
+        return True
+
+    registry.when("GET .*/blobs/", slowly)
+    os.write(ready, registry.address.encode())
+    signal.pause()
+
+
+def pull(repository: str, report: Callable[[object], object] = bool) -> None:
+    work, name = Cancellation(), f"{repository}:1"
+    request = TransferRequest(name, via="registry", target=f"{EMBEDDED}:pulled:1")
+    with closing(target_of(request.target, None, work)) as target:
+        pull_by_registry([parse_reference(name)], request, target, Recorder(report), work)
+
+
+def churn(folder: Path, sources: list[Path], seed: int, repository: str, begun: int) -> None:
+    """Changes a store without an end, and writes a letter for whatever it is about to do."""
     context = folder.with_name("context")
     context.mkdir(exist_ok=True)
     workshop = Workshop(context, Store(folder))
     chance = random.Random(seed)
     engine = EmbeddedEngine(Store(folder))
+
+    def load() -> None:
+        name = f"app:{chance.randrange(4)}" if chance.random() < 0.8 else ""
+        add(engine.store, chance.choice(sources), name)
+
+    def remove() -> None:
+        for each in sorted({line.id for line in engine.images()}):
+            if chance.random() < 0.5:
+                engine.remove_image(each)
+
+    changes: dict[str, Callable[[], object]] = {
+        "pull": lambda: pull(repository, lambda _: os.write(begun, b"p")),
+        "build": lambda: random_build(workshop, chance, (f"built:{chance.randrange(3)}",)),
+        "load": load,
+        "remove": remove,
+        "collect": lambda: collect(engine),
+        "forget": lambda: forget(engine),
+    }
+    kind = KINDS[seed % len(KINDS)]
     while True:
-        kind = chance.random()
-        held = names(engine)
-        if kind < 0.3:
-            random_build(workshop, chance, (f"built:{chance.randrange(3)}",))
-        elif kind < 0.6 or not held:
-            name = f"app:{chance.randrange(4)}" if chance.random() < 0.8 else ""
-            add(engine.store, chance.choice(sources), name)
-        elif kind < 0.9:
-            engine.remove_image(chance.choice(list(held)))
-        elif kind < 0.95:
-            collect(engine)
-        else:
-            forget(engine)
-        os.write(changed, b".")
+        os.write(begun, kind[0].encode())
+        changes[kind]()
+        kind = chance.choice(KINDS)
 
 
-def test_a_process_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
-    sources, folder = archives(tmp_path), tmp_path / "store"
+def test_a_process_that_is_killed_leaves_a_whole_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Two hundred times; and a pull goes on from what came of each layer before."""
+    # The kernel goes on and writes all the same, and a busy disk would make this wait for minutes.
+    monkeypatch.setattr(os, "fsync", bool)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LAYERSCOPE_STORE", str(tmp_path / "store"))
+    sources, folder, log = archives(tmp_path), tmp_path / "store", tmp_path / "asked"
     chance = random.Random(1)
+    ready, served = os.pipe()
+    registry = forked(lambda: serve(served, log))
+    request.addfinalizer(lambda: ended(registry))
+    address = os.read(ready, 100).decode()
+    killed: Counter[str] = Counter()
+    kept: list[dict[str, int]] = []
     found_garbage = 0
     for seed in count():
-        if seed >= _KILLS and found_garbage:
+        if seed >= _KILLS and found_garbage and len(killed) == len(KINDS):
             break
-        changes, changed = os.pipe()
-        pid = forked(lambda: churn(folder, sources, seed, changed))  # noqa: B023 - in a copy
-        os.close(changed)
-        assert os.read(changes, 1)
-        time.sleep(chance.random() * 0.03)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        kept.append({path.name: path.stat().st_size for path in tmp_path.glob("cache/*/blobs-1/*")})
+        changes, begun = os.pipe()
+        pid = forked(
+            lambda: churn(folder, sources, seed, f"{address}/app{seed}", begun)  # noqa: B023
+        )
+        os.close(begun)
+        done, wanted = b"", chance.randrange(1, 16 if KINDS[seed % len(KINDS)] == "pull" else 5)
+        while len(done) < wanted:
+            more = os.read(changes, 1)
+            assert more, f"process {seed} failed after {done!r}"
+            done += more
+        time.sleep(chance.random() * 0.02)
+        assert ended(pid) == -signal.SIGKILL
+        done += os.read(changes, 1000)
         os.close(changes)
+        killed[done[-1:].decode()] += 1
         if not (folder / "index.json").exists():
             continue
         garbage = check(folder)
@@ -103,16 +190,27 @@ def test_a_process_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
         assert sum(engine.garbage().values()) == garbage
         for line in engine.images():
             engine.inspect(line.id)
-        if garbage and seed % 3 == 0:
-            found_garbage += 1
+        found_garbage += bool(garbage)
+        if garbage and chance.random() < 0.5:
             assert collect(engine) == garbage
             assert check(folder) == 0
     # Whatever a process was about to write is gone once another one writes there.
     engine = EmbeddedEngine(Store(folder))
-    add(engine.store, sources[0], "app:1")
+    pull(f"{address}/last")
     collect(engine)
     assert not list(folder.glob("leases/*"))
     assert not list(folder.glob("**/*.part"))
+    assert {f"sha256:{sha256(each).hexdigest()}" for each in PULLED} <= blobs(folder).keys()
+    resumed, seen = 0, set()
+    for path, start in map(str.split, log.read_text().splitlines()):
+        attempt = re.match(r"/v2/app(\d+)/blobs/", path)
+        if attempt is None or path in seen:
+            continue
+        seen.add(path)
+        here = kept[int(attempt[1])].get(path.rpartition("/")[2].replace(":", "-"), 0)
+        assert int(start) == here
+        resumed += bool(here)
+    assert resumed
 
 
 def test_processes_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
