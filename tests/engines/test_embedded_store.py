@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from layerscope.engines.resolve import open_image
 from layerscope.images.progress import Progress
 from layerscope.oci.reference import parse_reference
 from tests.archives import layer, saved
-from tests.engines.harness import SYSTEM_PATH, Engine
+from tests.engines.harness import SYSTEM_PATH, Engine, cache_folder
 from tests.engines.kitchen_sink import kitchen_sink
 from tests.engines.listings import listing, use
 from tests.engines.registry import Registry
@@ -81,10 +82,11 @@ def test_an_engine_loads_what_is_exported(
     engine.docker("rmi", "loaded/from-the-store:1")
 
 
-def tool(*command: str | Path) -> str:
-    if shutil.which(str(command[0]), path=SYSTEM_PATH) is None:
+def tool(*command: str | Path, **variables: str) -> str:
+    path = f"{SYSTEM_PATH}:{cache_folder() / 'crane-sid/usr/bin'}"
+    if shutil.which(str(command[0]), path=path) is None:
         pytest.skip(f"NOT TESTED: {command[0]} is not installed")
-    environment = {**os.environ, "PATH": SYSTEM_PATH}
+    environment = {**os.environ, "PATH": path, **variables}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -125,6 +127,63 @@ def test_umoci_accepts_the_store(store: EmbeddedEngine, tmp_path: Path) -> None:
     tool("umoci", "gc", "--layout", folder)
     assert store.layers_size() == before
     assert check(folder) == 0
+
+
+def test_crane_reads_and_writes_the_store(
+    store: EmbeddedEngine, registry: Registry, tmp_path: Path
+) -> None:
+    config = login(tmp_path / "docker", registry)
+    repository = f"{registry.address}/crane/{os.getpid()}"
+
+    def crane(*arguments: str | Path) -> str:
+        return tool("crane", *arguments, "--insecure", DOCKER_CONFIG=config)
+
+    first, second, *_ = archives(tmp_path)
+    one = add(store.store, first, "a:1")
+    other = add(store.store, second, "b:1")
+    layers = [store.inspect(name).layers for name in ("a:1", "b:1")]
+    crane("push", "--index", store.store.folder, f"{repository}:all")
+    for name in ("a:1", "b:1"):
+        digest = store.inspect(name).descriptor.digest
+        crane("export", f"{repository}@{digest}", tmp_path / "files.tar")
+        with tarfile.open(tmp_path / "files.tar") as files:
+            assert "etc/base" in files.getnames()
+        crane("tag", f"{repository}@{digest}", name.partition(":")[0])
+        store.remove_image(name)
+    assert store.layers_size() == 0
+    for tag in ("a", "b"):
+        crane(
+            "pull", "--format", "oci", "--annotate-ref", f"{repository}:{tag}", store.store.folder
+        )
+    assert names(store) == {f"{repository}:a": one, f"{repository}:b": other}
+    assert [store.inspect(f"{repository}:{tag}").layers for tag in ("a", "b")] == layers
+    store.remove_image(f"{repository}:a")
+    assert sum(store.garbage().values()) == check(store.store.folder) == 0
+    assert listing(f"embedded:{repository}:b").union == listing(f"docker-archive:{second}").union
+
+
+def test_buildah_reads_and_writes_the_store(store: EmbeddedEngine, tmp_path: Path) -> None:
+    image = add(store.store, archives(tmp_path)[1], "a:1")
+    before = listing("embedded:a:1").union
+    storage = (
+        "--root",
+        tmp_path / "root",
+        "--runroot",
+        tmp_path / "run",
+        "--storage-driver",
+        "vfs",
+    )
+    folder = store.store.folder
+    container = tool("buildah", *storage, "from", f"oci:{folder}:a:1").strip()
+    tool("buildah", *storage, "config", "--label", "by=buildah", container)
+    tool("buildah", *storage, "commit", container, f"oci:{folder}:b:1")
+    tool("buildah", *storage, "rm", container)
+    assert store.inspect("b:1").config["Labels"]["by"] == "buildah"
+    assert listing("embedded:b:1").union == before
+    assert names(store)["a:1"] == image
+    store.remove_image("a:1")
+    store.remove_image("b:1")
+    assert sum(store.garbage().values()) == check(folder)
 
 
 def test_there_and_back_through_a_registry_without_any_engine(
