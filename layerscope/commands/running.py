@@ -107,7 +107,12 @@ def _run_in_engine(arguments: argparse.Namespace) -> int:
         if request.busybox and not local:
             raise UsageError("The engine is on another host.", "Nothing of this host is there.")
         podman = engine.is_podman
-        return with_shell(request, lambda r: _ended(run_command(r, podman=podman)), local=local)
+        return with_shell(
+            request,
+            lambda r: _ended(run_command(r, podman=podman)),
+            local=local,
+            mounts=not in_container,
+        )
 
 
 def _ended(command: Sequence[str]) -> int:

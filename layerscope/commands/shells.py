@@ -38,8 +38,12 @@ def request_of(arguments: argparse.Namespace, source: str) -> RunRequest:
     )
 
 
-def with_shell(request: RunRequest, start: Callable[[RunRequest], int], *, local: bool) -> int:
+def with_shell(
+    request: RunRequest, start: Callable[[RunRequest], int], *, local: bool, mounts: bool = True
+) -> int:
     """Runs a command, or a shell: this host's busybox if there is none and the user agrees.
+
+    That needs an engine on this host (`local`), and one that `mounts` it where the command runs.
 
     `start` returns an exit code, one of docker's own if there is no such program.
     """
@@ -51,13 +55,15 @@ def with_shell(request: RunRequest, start: Callable[[RunRequest], int], *, local
     if request.shell:
         shell = visible(request.shell)
         raise UsageError(f"There is no {shell} here.", "Leave out --shell to run what there is.")
+    problem = "The image has no shell."
     if request.source.startswith("container:"):
-        raise UsageError("The container has no shell.", "Copy a static busybox into it: docker cp.")
+        problem = "The container has no shell."
+        if not mounts:
+            raise UsageError(problem, "Copy a static busybox into it: docker cp.")
     busybox = find_busybox() if local else ""
     if not busybox or not may_ask():
         hint = f"Add --busybox {busybox or 'PATH'}, a static one, to run that beside it."
-        raise UsageError("The image has no shell.", hint)
-    question = f"The image has no shell. Run {visible(busybox)} of this host in it? (y/N) "
-    if not agreed(question):
+        raise UsageError(problem, hint)
+    if not agreed(f"{problem} Run {visible(busybox)} of this host in it? (y/N) "):
         return 1
     return start(replace(request, busybox=busybox))

@@ -189,8 +189,11 @@ class Engine:
         """Whether `layers_size` has containers and build cache, too."""
         return self.keeps_blobs
 
-    def freed_by(self, ids: Collection[str]) -> int | None:
-        """Bytes that removing images frees exactly; None if that must be worked out."""
+    def freed_by(self, ids: Collection[str], containers: Collection[str] = ()) -> int | None:
+        """Bytes of layers and documents that removing images and containers frees exactly.
+
+        None if that must be worked out.
+        """
         return None
 
     @property

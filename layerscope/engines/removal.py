@@ -74,7 +74,8 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
 
 def _freed_here(engine: Engine, plan: Plan) -> int | None:
     """What a plan frees in our own store; None if it is another engine's."""
-    freed = engine.freed_by({image.id for image in plan.removed})
+    going = ({each.id for each in kind} for kind in (plan.removed, plan.containers))
+    freed = engine.freed_by(*going)
     return None if freed is None else freed + sum(each.size or 0 for each in plan.others)
 
 

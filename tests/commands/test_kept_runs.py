@@ -26,6 +26,7 @@ from tests.command import Outcome, environment
 from tests.commands.conftest import Run
 from tests.engines.harness import EngineUnavailable, find_program
 from tests.engines.sandboxes import base_items, running, until, users
+from tests.unit.engines.embedded.images import add
 
 CONFIG = {
     "Entrypoint": ["never"],
@@ -132,6 +133,21 @@ def test_a_commit_names_the_busybox_of_this_host_and_not_where_it_was(
     assert open_image("embedded:app:2").image.history[-1].created_by == "busybox touch /new"
 
 
+def test_a_container_without_a_shell_runs_the_busybox_of_this_host_again(
+    run: Run, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.tar"
+    bare.write_bytes(saved(layer_tar([text("etc/motd", "hello\n")])))
+    add(engine.store, bare, "bare:1")
+    busybox = find_program("busybox")
+    assert run("run", "--name", "web", "--busybox", busybox, "bare:1", "touch", "/new").code == 0
+    again = run("run", "container:web")
+    assert again.code == 2
+    assert "The container has no shell. Add --busybox " in again.err
+    assert run("run", "--busybox", busybox, "container:web", "touch", "/newer").code == 0
+    assert "/newer" in run("files", "--layer", "1", "container:web").out
+
+
 def test_a_commit_is_an_image_with_the_changes_on_top(run: Run, engine: EmbeddedEngine) -> None:
     run("run", "--name", "web", "app:1", "sh", "-c", "echo more >> motd")
     changes = ('CMD ["sh", "-l"]', "ENV A=b", "WORKDIR sub", "LABEL b=c")
@@ -176,7 +192,12 @@ def test_a_layer_can_be_run_and_its_image_stays_for_it(run: Run, engine: Embedde
     assert run("cat", "container:low", "/work/motd").out == "hello\n"
     assert run("commit", "--yes", "low", "low:1").code == 0
     assert len(open_image("embedded:low:1").image.layers) == 2
-    run("rm", "--yes", "container:low")
+    # What describes the lowest layers as an image goes with the container.
+    before = engine.layers_size()
+    shown = run("rm", "--dry-run", "--json", "container:low").document
+    removed = run("rm", "--yes", "--json", "container:low").document["freed"]
+    assert removed == before - engine.layers_size() > 0
+    assert (shown["freed_at_least"], shown["exact"]) == (removed, True)
     assert engine.garbage() == {}
 
 

@@ -7,7 +7,7 @@ removed from there; a step whose blobs are gone is forgotten.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from layerscope.bounded import LARGE
@@ -86,9 +86,9 @@ def cached_entries(store: Store) -> list[Document]:
     return [each.document for each in cached_images(store).values()]
 
 
-def held_entries(store: Store) -> list[Document]:
+def held_entries(store: Store, without: Collection[str] = ()) -> list[Document]:
     """What is not garbage beside the index: the same, and what containers need."""
-    return [*cached_entries(store), *container_entries(store)]
+    return [*cached_entries(store), *container_entries(store, without)]
 
 
 def cached_layers(store: Store) -> list[CachedStep]:

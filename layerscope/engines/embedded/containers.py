@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -186,10 +186,12 @@ def _noted(store: Store) -> list[About]:
     return [each for each in found if each is not None]
 
 
-def container_entries(store: Store) -> list[Document]:
-    """What containers need of the store, as entries of an index."""
+def container_entries(store: Store, without: Collection[str] = ()) -> list[Document]:
+    """What containers need of the store, but for those `without`, as entries of an index."""
     found = []
     for each in _noted(store):
+        if each.id in without:
+            continue
         with suppress(ManifestError):
             found.append(parse_descriptor(each.manifest).document)
     return found

@@ -16,7 +16,7 @@ from layerscope.engines.embedded.build_cache import (
     held_entries,
 )
 from layerscope.engines.embedded.committing import commit_container
-from layerscope.engines.embedded.containers import Container, Containers
+from layerscope.engines.embedded.containers import Container, Containers, container_entries
 from layerscope.engines.embedded.contents import (
     Document,
     EmbeddedReader,
@@ -275,12 +275,13 @@ class EmbeddedEngine(Engine):
     def counts_all(self) -> bool:
         return False  # What containers have written is not in the layout.
 
-    def freed_by(self, ids: Collection[str]) -> int:
+    def freed_by(self, ids: Collection[str], containers: Collection[str] = ()) -> int:
         store, entries = self.store.files(), self.store.entries()
         going = {each.descriptor.digest for each in self.kept() if each.id in ids}
         rest = [each for each in entries if each["digest"] not in going]
-        rest += held_entries(self.store)
+        rest += held_entries(self.store, without=containers)
         lost = [each for each in entries if each["digest"] in going]
+        lost += container_entries(self.store)
         free = reached(store, lost) - reached(store, rest)
         return sum(size for digest, size in self.store.sizes().items() if digest in free)
 

@@ -181,7 +181,7 @@ async def test_a_shell_in_the_store_leads_to_what_it_changed(
         assert ui.main.session is not None
         assert ui.main.session.source == f"container:{name}"
         await ui.rest()
-        assert f"{name} keeps that;" in ui.message, ui.text
+        assert f"{name} keeps the changes:" in ui.message, ui.text
 
 
 async def test_a_shell_in_a_layer_of_the_store(drive: Drive, commands: list[list[str]]) -> None:
