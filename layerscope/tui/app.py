@@ -47,7 +47,6 @@ from layerscope.tui.terminal.glyphs import (
     fitting,
 )
 from layerscope.tui.terminal.theme import DARK, PLAIN, THEMES
-from layerscope.tui.tips import tips
 from layerscope.writing import remove_dead_folders
 
 if TYPE_CHECKING:
@@ -149,13 +148,9 @@ class LayerscopeApp(BaseApp):
             self.call_after_refresh(self.action_demo)
         elif self._first:
             # With the names of keys, which panes know once they are there.
-            self.call_after_refresh(self._show_tips)
+            self.call_after_refresh(self._main.show_tips)
         self.call_after_refresh(self._look_at_jobs)
         self.set_interval(_LOOK, self._look_at_jobs)
-
-    def _show_tips(self) -> None:
-        main = self._main
-        main.message.say(tips(main.images, main.exploring), stays=True)
 
     def _look_at_jobs(self) -> None:
         """Shows how many jobs run, and says wherever the user is that one has ended."""

@@ -7,19 +7,20 @@ from textual.widget import Widget
 from layerscope.tui.keys.key_bar import key_of
 
 
-def tips(pane: Widget, exploring: bool) -> str:
+def tips(pane: Widget, exploring: bool, offers_demo: bool) -> str:
     """Three lines on what can be done on the main screen, of which `pane` is one."""
 
     def key(name: str) -> str:
         return key_of(pane, name)
 
+    enter, other = "opens the image under the cursor", "any other"
+    if offers_demo:
+        enter, other = "builds a small demo image", "opens another one"
     return "\n".join(
         (
             f"Each layer shows the files it changed; {key('main.next_pane')} goes to the next pane."
             if exploring
-            # True of a list without any as well, which says itself what can be done there.
-            else f"{key('images.open')} opens the image under the cursor, {key('main.open')} any "
-            "other.",
+            else f"{key('images.open')} {enter}, {key('main.open')} {other}.",
             f"{key('main.waste')} shows what wastes space, {key('main.versions')} who wrote a "
             f"file, {key('main.compare')} compares images, {key('main.build')} builds.",
             f"{key('app.help')} lists all keys, {key('app.palette')} finds them by name, "

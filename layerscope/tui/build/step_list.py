@@ -84,7 +84,15 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
     MARK_WIDTH = 3
     GAP = 1
     KEYS = (
-        Key("steps.look", "enter", "choose", "Look", "Go to its files or its log", None, "steps"),
+        Key(
+            "steps.look",
+            "enter",
+            "choose",
+            "Look",
+            "Go to its files or its log",
+            hint="steps",
+            label_now=lambda self: "Next stop" if self.touring else "Look",
+        ),
     )
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
         Column("number", "#", 3, _number, "right", grow=True),
@@ -114,6 +122,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
         super().__init__("steps", self.HEADING)
         self.follow = True  # Whether the cursor follows the running step, until the user moves it.
         self.reason = ""  # Why the build ended without an image, safe to show; empty if it did not.
+        self.touring = False  # Whether a tour takes what is chosen.
         self._clock = clock
         self._broken: StepKey | None = None
 

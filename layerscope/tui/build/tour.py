@@ -18,7 +18,7 @@ STOPS: Sequence[tuple[int, str]] = (
     (
         1,
         "A removal saves nothing: the second layer of this base image removes 3 MB of packages, "
-        "which its first layer still holds; `i` opens the image with both.",
+        "which its first layer still holds; {image} opens the image with both.",
     ),
     (2, "An empty layer: ENV changes the configuration alone, so there are no files to see."),
     (
@@ -29,7 +29,7 @@ STOPS: Sequence[tuple[int, str]] = (
     (
         5,
         "A copy-up: the base image has this file, too. One changed line, and the whole file is "
-        "stored again; `d` on the file shows both.",
+        "stored again; {versions} on the file shows both.",
     ),
     (
         6,
@@ -69,18 +69,26 @@ class TourScreen(BuildScreen):
     def _show(self, stop: int) -> None:
         step, text = STOPS[stop]
         self._stop = stop
-        self._line.update(f"{stop + 1} of {len(STOPS)}  {text}\nenter goes on, esc leaves the tour")
+        image, versions = key_of(self, "build.image"), key_of(self, "build.versions")
+        enter, back = key_of(self, "steps.look"), key_of(self, "build.back")
+        self._line.update(
+            f"{stop + 1} of {len(STOPS)}  {text.format(image=image, versions=versions)}\n"
+            f"{enter} goes on, {back} leaves the tour"
+        )
         self._line.display = True
-        self.steps.follow = False
+        self.steps.follow, self.steps.touring = False, True
         self.go(self.steps)
         rows = [row for row, item in enumerate(self.steps.items) if item.step.number == step]
         if rows:
             self.steps.move_to(rows[0])
             # Where there is room for one of them only, its files say more than its log.
             self.set_class(self.steps.items[rows[0]].step.has_layer, "-at-files")
+        self.refresh_bindings()
 
     def _leave(self) -> None:
         self._stop, self._left = None, True
+        self.steps.touring = False
+        self.refresh_bindings()
         self._line.display = False
         image, back = key_of(self, "build.image"), key_of(self, "build.back")
         edit, again = key_of(self, "build.edit"), key_of(self, "build.again")

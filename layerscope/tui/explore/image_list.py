@@ -52,7 +52,16 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     MARK_WIDTH = 2
     COLUMNS = IMAGE_COLUMNS
     KEYS = (
-        Key("images.open", "enter", "choose", "Open", "Open the image", _nothing_to_open, "*"),
+        Key(
+            "images.open",
+            "enter",
+            "choose",
+            "Open",
+            "Open the image; with an empty store, build the demo",
+            _nothing_to_open,
+            "*",
+            label_now=lambda self: "Build demo" if self.offers_demo else "Open",
+        ),
         Key(
             "images.mark",
             "space",
@@ -151,7 +160,10 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             "measure",
             "Measure",
             "Read the images whose waste is not known yet",
-            lambda self: "" if self.unmeasured else "All images have been measured.",
+            lambda self: (
+                _nothing("measure")(self)
+                or ("" if self.unmeasured else "All images have been measured.")
+            ),
         ),
         Key(
             "images.tag",

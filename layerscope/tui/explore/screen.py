@@ -29,6 +29,7 @@ from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.session import KINDS, Connector, Opener, Session
+from layerscope.tui.tips import tips
 from layerscope.tui.trail import Trail
 from layerscope.tui.work import Problem
 
@@ -227,6 +228,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             self._show_newer,
         )
         self._queued = False
+        self._tips = False  # Whether they are to be shown when the engine has answered.
         self._then = ""  # The screen to go to once the image has been read.
         if source is None:
             self.add_class("-solo")
@@ -271,6 +273,15 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     def _engine_answered(self) -> None:
         self._show_title()
         self.refresh_bindings()
+        if self._tips:
+            self.show_tips()
+
+    def show_tips(self) -> None:
+        """Shows a new user what can be done here, once it is known what there is."""
+        self._tips = self.images.awaited and not self.exploring
+        if not self._tips:
+            text = tips(self.images, self.exploring, self.images.offers_demo)
+            self.message.say(text, stays=True)
 
     def action_reload(self) -> None:
         self._live.read()

@@ -31,15 +31,18 @@ async def begun(ui: Driven) -> TourScreen:
 async def test_enter_goes_through_all_stops(drive: Drive) -> None:
     async with drive(None, demo=True, wait=False) as ui:
         screen = await begun(ui)
+        assert "i opens the image with both" in " ".join(ui.text.split())
         for number, (step, text) in enumerate(STOPS, 1):
             await ui.until(partial(shows, ui, f"{number} of 7"))
             assert text.split(":")[0][:40] in " ".join(ui.text.split())
+            assert "enter Next stop" in ui.lines[-1]
             assert screen.steps.step is not None
             assert screen.steps.step.number == step
             assert ui.focus == "steps"
             await ui.press("enter")
         assert "of 7" not in ui.text
         assert "i opens this image" in ui.message
+        assert "enter Look" in ui.lines[-1]
         # The tour is over: enter goes to the files, as in any build.
         await ui.press("enter")
         assert ui.focus == "files"

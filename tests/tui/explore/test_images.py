@@ -286,8 +286,15 @@ async def test_an_empty_store_of_our_own_says_what_can_be_done_from_here(drive: 
             "R     looks for an engine again, once Docker or Podman runs",
         ):
             assert text in ui.text
+        assert ui.lines[-1].startswith(" enter Build demo ")
         await ui.press("o")
         assert "Open an image" in ui.text
+
+
+async def test_the_tips_say_what_enter_does_in_an_empty_store(drive: Drive) -> None:
+    async with drive(None, engine=_Store([]), first=True) as ui:
+        await ui.until(lambda: ui.message)
+        assert ui.message.startswith("enter builds a small demo image, o opens another one.")
 
 
 async def test_enter_in_an_empty_store_builds_the_demo(
