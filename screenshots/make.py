@@ -23,7 +23,7 @@ from layerscope.tui.compare.screen import CompareScreen
 from layerscope.tui.diff.screen import DiffScreen
 from layerscope.tui.packages.screen import PackagesScreen
 from layerscope.tui.waste.screen import WasteScreen
-from screenshots import builds, engines, registries
+from screenshots import builds, engines, registries, surgery
 from tests.tui.conftest import Driven
 
 FOLDER = Path(__file__).parent
@@ -105,6 +105,7 @@ def main() -> None:
         builds.main()
         registries.main()
         engines.main()
+        surgery.main()
     for name, size, keys in SHOTS:
         asyncio.run(shoot(source, name, size, keys))
     make_edited()

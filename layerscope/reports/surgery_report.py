@@ -92,7 +92,7 @@ def surgery_text(preview: Preview) -> Iterator[str]:
         number = plural(len(edit.conflicts), "conflict")
         yield painted(f"{number} of the layers with the new base:", YELLOW)
         for each in edit.conflicts:
-            yield f"/{visible(each.path)} in layer {each.layer}: {each.text}"
+            yield f"/{visible(each.path)}: layer {each.layer} {each.text}"
     yield ""
     yield seen_sentence(preview)
     yield from (change_line(preview, each) for each in preview.changes)

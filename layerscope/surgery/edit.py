@@ -70,7 +70,7 @@ class Conflict:
     path: bytes
     layer: int  # Number of the layer in the image.
     kind: Literal["replaced", "added", "gone", "whiteout", "folder"]
-    text: str  # What happens, as the end of a sentence.
+    text: str  # What the layer does, as the end of a sentence that begins with it.
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,11 +130,10 @@ def _conflicting(source: Source, height: int, new: Source, compare: Comparer) ->
             continue
         if kind == EntryType.WHITEOUT:
             if difference.change is Change.REMOVED and _is_of(stack, old, row):
-                yield Conflict(
-                    path, layer, "whiteout", "it is removed, and the new base does not have it"
-                )
+                text = "removes a path that the new base does not have"
+                yield Conflict(path, layer, "whiteout", text)
         elif kind != EntryType.DIR and stack.hidden_by[row] > top:
-            yield from _replaced(difference, layer, new.stack)
+            yield from _replaced(difference, layer, old, new.stack)
     for path, difference in found.items():
         if difference.aspects & Aspect.TYPE and _kind(old, difference.first) is EntryType.DIR:
             node = stack.tree.find(path)
@@ -151,7 +150,7 @@ def _conflicting(source: Source, height: int, new: Source, compare: Comparer) ->
                     path,
                     int(stack.layers[inside].min()),
                     "folder",
-                    f"it is a {kind.noun}{to} in the new base, and a folder takes its place",
+                    f"has a folder where the new base has a {kind.noun}{to}",
                 )
 
 
@@ -165,16 +164,18 @@ def _kind(stack: Stack, row: int | None) -> EntryType:
     return EntryType(int(stack.types[row or 0]))
 
 
-def _replaced(difference: Difference, layer: int, new: Stack) -> Iterator[Conflict]:
+def _replaced(difference: Difference, layer: int, old: Stack, new: Stack) -> Iterator[Conflict]:
     """What becomes of a file of an upper layer, by how its path differs in the bases."""
     path, aspects = difference.path, difference.aspects & ~Aspect.MTIME
     if difference.change is Change.ADDED:
         noun = _kind(new, difference.second).noun
-        text = f"it takes the place of a {noun} that only the new base has"
+        text = f"replaces a {noun} that only the new base has"
         yield Conflict(path, layer, "added", text)
     elif difference.change is Change.REMOVED:
-        yield Conflict(path, layer, "gone", "what it replaced is not in the new base")
+        noun = _kind(old, difference.first).noun
+        text = f"replaces a {noun} that the new base no longer has"
+        yield Conflict(path, layer, "gone", text)
     elif aspects:
-        words = listed(aspect_words(aspects))
-        text = f"what it takes the place of is another one in the new base ({words})"
+        noun, words = _kind(old, difference.first).noun, listed(aspect_words(aspects))
+        text = f"replaces a {noun} that differs in the new base ({words})"
         yield Conflict(path, layer, "replaced", text)

@@ -267,13 +267,11 @@ def test_rebase_names_what_conflicts_and_what_changes(
         "Of the configuration, this changes:\n"
         'Cmd: ["sh"] → ["bash"]\nEnv.N: (none) → 1\nEnv.PATH: /bin → /usr/bin\nEnv.V: 1 → 2',
         "5 conflicts of the layers with the new base:\n"
-        "/etc/conf in layer 1: what it takes the place of is another one in the new base "
-        "(content)\n"
-        "/gone in layer 2: it is removed, and the new base does not have it\n"
-        "/var/lib/apt in layer 2: it is removed, and the new base does not have it\n"
-        "/app/main in layer 3: it takes the place of a file that only the new base has\n"
-        "/bin in layer 3: it is a symbolic link to usr/bin in the new base, and a folder takes "
-        "its place",
+        "/etc/conf: layer 1 replaces a file that differs in the new base (content)\n"
+        "/gone: layer 2 removes a path that the new base does not have\n"
+        "/var/lib/apt: layer 2 removes a path that the new base does not have\n"
+        "/app/main: layer 3 replaces a file that only the new base has\n"
+        "/bin: layer 3 has a folder where the new base has a symbolic link to usr/bin",
         "A container sees 6 changes: 4 added, 1 modified, 1 removed.\n"
         "M /bin  mtime\n"
         "R /bin/sh  -rw-r--r--  0:0  2B\n"

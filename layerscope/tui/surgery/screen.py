@@ -94,7 +94,7 @@ class ChangeList(ChangedPaths[_Row], screen="surgery", heading="What a new image
             20,
             lambda each: (each.text, "muted"),
             grow=True,
-            share=1 / 2,
+            share=3 / 5,
             optional=True,
         ),
     )
@@ -212,7 +212,7 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
             _Row(each.change, each.path, change_text(preview, each)) for each in preview.changes
         ]
         conflicts = [
-            _Row(Change.UNCHANGED, each.path, f"conflict in layer {each.layer}: {each.text}")
+            _Row(Change.UNCHANGED, each.path, f"conflict: layer {each.layer} {each.text}")
             for each in edit.conflicts
         ]
         return preview, [*conflicts, *rows], shown
