@@ -114,6 +114,7 @@ BUDGETS = {
     "embedded-large": Budget("COPY of 2 GB, embedded", "the faster docker build", "×", 1),
     "embedded-commands": Budget("30 RUN of true, embedded", "the faster docker build", "×", 1),
     "embedded-cached": Budget("a fully cached build, embedded", "", "ms", 500),
+    "demo": Budget("TUI: the demo, from the key to the finished image", "", "ms", 3_000),
     # An image so small that dive answers at once; the note has what layerscope needs there.
     "dive-cursor": Budget("dive: move the cursor", "", "bytes", None),
     "dive-page": Budget("dive: page", "", "bytes", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.benchmarks.budgets import Table
 from tests.benchmarks.measure import Ratio, compare, environment, layerscope, run
+from tests.benchmarks.terminal import Terminal
 from tests.benchmarks.test_builds import engine as engine
 from tests.benchmarks.test_builds import env_of
 from tests.engines.docker_daemon import DockerDaemon
@@ -96,3 +98,21 @@ def test_a_cached_build(table: Table, own_env: Mapping[str, str], tmp_path: Path
     own = partial(run, layerscope("build", "--builder", "embedded", "-q", context), own_env)
     own()
     table.record("embedded-cached", 1000 * min(own() for _ in range(5)))
+
+
+def test_the_demo(table: Table, own_env: Mapping[str, str], tmp_path: Path) -> None:
+    def built(number: int) -> float:
+        """Seconds from the key to the first stop of the tour, in a store that is empty."""
+        folders = {
+            name: str(tmp_path / str(number) / name)
+            for name in ("LAYERSCOPE_STORE", "XDG_DATA_HOME", "XDG_STATE_HOME")
+        }
+        env = {**own_env, **folders, "LAYERSCOPE_ENGINE": "embedded", "TERM": "xterm-256color"}
+        with Terminal(layerscope(), env) as terminal:
+            terminal.wait_for(lambda text: "enter builds a small demo image" in text)
+            terminal.settle()
+            begun = time.perf_counter() - terminal.started
+            terminal.send("enter")
+            return terminal.wait_for(lambda text: "1 of 7" in text) - begun
+
+    table.record("demo", 1000 * min(map(built, range(3))))
