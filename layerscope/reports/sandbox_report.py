@@ -145,8 +145,8 @@ def sandbox_text(ran: Ran) -> Iterator[str]:
     if name := ran.container:
         command = f"layerscope{ran.engine}"
         yield (
-            f"{name} keeps the changes: `{command} container:{name}` shows them, `{command} commit {name} "
-            f"NAME` makes an image of them, `{command} rm container:{name}` drops them."
+            f"{name} keeps the changes: `{command} container:{name}` shows them, `{command} commit "
+            f"{name} NAME` makes an image of them, `{command} rm container:{name}` drops them."
         )
 
 

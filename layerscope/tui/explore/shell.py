@@ -161,5 +161,6 @@ def _sandbox_shell(app: App[Any], place: Place, chosen: Sequence[str]) -> None:
     if place.session is None or place.session.source != kept:
         place.go(Goal(source=kept))
     place.changed(
-        f"{visible(name)} keeps the changes: in the list of containers, K commits them, D drops them."
+        f"{visible(name)} keeps the changes: in the list of containers, K commits them, D drops "
+        "them."
     )
