@@ -24,12 +24,12 @@ from layerscope.tui.explore.open_images import OpenImages, Spot
 from layerscope.tui.explore.panes import PanedScreen
 from layerscope.tui.explore.price import ask_price
 from layerscope.tui.explore.room_keys import ROOM_KEYS
+from layerscope.tui.explore.tips import tips
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.session import KINDS, Connector, Opener, Session
-from layerscope.tui.tips import tips
 from layerscope.tui.trail import Trail
 from layerscope.tui.work import Problem
 
