@@ -67,6 +67,13 @@ def engine(request: pytest.FixtureRequest, engines: None) -> Engine:
     return running_engine(request.param)
 
 
+@pytest.fixture(scope="module", params=ENGINES)
+def own_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Every engine in turn, started for the module alone: lists grow with what tests leave."""
+    with new_engine(request.param) as engine:
+        yield engine
+
+
 def _session_engine(name: str) -> Any:
     """A fixture for one of the engines."""
 
@@ -108,6 +115,8 @@ def _group(item: pytest.Function) -> str | None:
     for value in parameters:
         name = value[0] if isinstance(value, tuple) and value else value
         if isinstance(name, str) and name in ENGINES:
+            if "own_engine" in item.fixturenames:
+                return f"{name}, {item.path.stem}"
             return f"{name}, builds" if "site" in item.fixturenames else name
     for name in ENGINES:
         if name.replace("-", "_") in item.fixturenames:

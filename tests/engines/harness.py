@@ -298,10 +298,14 @@ class Engine(Service):
         self.socket = self.folder.path / "s"
         self.host = f"unix://{self.socket}"
         self.env = {"DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder.path / "config")}
+        self._api_version: str | None = None
 
     def client(self, timeout: int = 600) -> Any:
         """Return a new `docker.APIClient` of this engine; the caller closes it."""
-        return docker.APIClient(base_url=self.host, version="auto", timeout=timeout)
+        version = self._api_version or "auto"
+        client = docker.APIClient(base_url=self.host, version=version, timeout=timeout)
+        self._api_version = client.api_version
+        return client
 
     @contextlib.contextmanager
     def api(self) -> Iterator[Any]:

@@ -89,6 +89,8 @@ class Podman(Engine):
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
+            # Its answer on versions names packages, for which dpkg would read all of its lists.
+            "DPKG_ADMINDIR": str(folder / "t"),
         }
         self.env.update(env)
         self._cli: list[str | Path] = [podman, "--root", self.data_root, "--runroot", run]
