@@ -127,7 +127,9 @@ def _layer(
     changeset = changeset.extended(paths, [int(kind) for _, kind in marks])
     nodes = np.concatenate([stack.nodes[rows], [node for node, _ in marks]])
     inodes = np.concatenate([inodes, np.full(len(marks), -1, np.int32)])
-    order = np.lexsort((changeset.kinds, nodes))
+    # A whiteout before what takes its place: engines make a file of it, which must not be there.
+    kinds = np.where(changeset.kinds == EntryType.WHITEOUT, -1, changeset.kinds.astype(np.int16))
+    order = np.lexsort((kinds, nodes))
     return Flattened(changeset.take(order.astype(np.int64)), inodes[order])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import docker
 import pytest
 
+from tests.archives import docker_archive, folder, layer_tar, text, whiteout
 from tests.engines.exports import Entry, listing_of_export
 from tests.engines.harness import Engine
 from tests.engines.images import build, busybox_base
@@ -71,6 +72,29 @@ def test_squashed_layers_show_what_they_showed(
     said = listed(layerscope("files", "--json-lines", image, engine=docker_28).stdout)
     truth = listing_of_export(podman, name)
     check_same(as_exported(podman, said), as_exported(podman, truth))
+
+
+def test_a_layer_with_whiteouts_that_loses_a_path_loads(docker_28: Engine, podman: Engine) -> None:
+    """A path that is removed and there again in one layer, as no engine writes it."""
+    layers = [
+        [text("a", "1"), folder("d"), text("d/x"), text("gone")],
+        [whiteout("a"), text("a", "22"), whiteout("d"), text("d", "file"), whiteout("gone")],
+        [text("b", "3"), whiteout("d"), folder("d"), text("d/y"), text("z")],
+    ]
+    name, base, app, _ = NAMES
+    data = docker_archive(list(map(layer_tar, layers)), app)
+    for engine in (docker_28, podman):
+        with engine.api() as client:
+            client.load_image(data)
+        before = seen(engine, app)
+        found = made(engine, "drop", app, "--layer", "2", "--paths", "/z", "--tag", name)
+        assert [each["path"] for each in found["changes"]] == ["/z"]
+        again = ("drop", name, "--layer", "1", "--paths", "/gone", "--tag", base)
+        assert [each["path"] for each in made(engine, *again)["changes"]] == ["/gone"]
+        after = seen(engine, base)
+        assert after.pop("/gone").type == "file"
+        del before["/z"]
+        check_same(as_exported(engine, after), as_exported(engine, before))
 
 
 def test_what_is_rebased_and_dropped_loads(docker_28: Engine) -> None:

@@ -146,6 +146,23 @@ def test_squashing_keeps_opaque_whiteouts_and_leaves_out_what_is_gone() -> None:
     ]
 
 
+def test_a_whiteout_stays_before_what_takes_the_place_of_the_path() -> None:
+    layers = [
+        [text("a"), folder("d"), text("d/x")],
+        [whiteout("a"), text("a"), whiteout("d"), text("d"), text("z")],
+    ]
+    stack = stack_of(layer_tar(items) for items in layers)
+    dropped = np.zeros(len(stack.tree), np.bool_)
+    dropped[stack.tree.find(b"z") or 0] = True
+    found = without(stack, dropped).changeset
+    assert list(zip(found.paths(), found.kinds.tolist(), strict=True)) == [
+        (b"a", 7),
+        (b"a", 0),
+        (b"d", 7),
+        (b"d", 0),
+    ]
+
+
 def test_a_file_that_loses_its_name_goes_on_under_the_next() -> None:
     tars = [layer_tar([text("a", "bytes"), hard_link("b", "a"), hard_link("c", "a")])]
     stack = stack_of(tars)
