@@ -85,7 +85,7 @@ def new_folder() -> Path:
     except OSError as error:
         raise LayerscopeError(
             f"Jobs cannot be kept in {visible(str(root))}: {error.strerror}.",
-            "Set XDG_STATE_HOME to a folder that can be written.",
+            "Set HOME or XDG_STATE_HOME to a folder that can be written.",
         ) from None
 
 

@@ -51,7 +51,8 @@ def prepare_demo() -> BuildRequest:
     try:
         _write_context(folder)
     except OSError as error:
-        raise LayerscopeError(failure(error, str(folder)), "Make room there.") from None
+        hint = "Make room there, or set XDG_DATA_HOME to another folder."
+        raise LayerscopeError(failure(error, str(folder)), hint) from None
     store = Store()
     with suppress(NotFoundError):
         # The one of the last time, which would stay without a name.

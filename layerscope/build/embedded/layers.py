@@ -16,7 +16,7 @@ from layerscope.build.embedded.sources import Pieces
 from layerscope.build.embedded.state import StoredLayer
 from layerscope.engines.embedded.importing import add_tar
 from layerscope.engines.embedded.store import Lease, Store
-from layerscope.errors import BadInputError, LayerscopeError
+from layerscope.errors import BadInputError
 from layerscope.filesystem.changeset import Changeset, EntryType
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.tar_changeset import read_changeset
@@ -140,17 +140,14 @@ class Layers:
         if kind is None:
             return fd, None
         try:
-            file = temporary_file(self.store.folder)
-            read = decompressed(kind, lambda size: os.read(fd, size))
-            while piece := read(_PIECE):
-                file.write(piece)
-            file.flush()
+            with self.store.translated():
+                file = temporary_file(self.store.folder)
+                read = decompressed(kind, lambda size: os.read(fd, size))
+                while piece := read(_PIECE):
+                    file.write(piece)
+                file.flush()
         except CompressionError as error:
             raise BadInputError(self.store.file, None, f"a layer is damaged: {error}") from None
-        except OSError as error:
-            raise LayerscopeError(
-                f"{self.store.file} cannot be written ({error.strerror}).", "Make room there."
-            ) from None
         finally:
             os.close(fd)
         return file.fileno(), file

@@ -48,7 +48,7 @@ from layerscope.oci.manifest import (
     parse_descriptor,
 )
 from layerscope.text import visible
-from layerscope.writing import WriteBehind, failure, new_file, write_all
+from layerscope.writing import FULL, WriteBehind, failure, new_file, write_all
 
 _LAYOUT, _VERSION = "oci-layout", b'{"imageLayoutVersion":"1.0.0"}'
 _BLOBS, _LEASES = "blobs/sha256", "leases"
@@ -58,7 +58,8 @@ _PIECE = 1 << 20
 #: Seconds to wait for another process; changes of the index take milliseconds.
 _PATIENCE = 60.0
 _TICK = 0.02
-_HINT = "Make room: `layerscope prune` shows what can go. Or set LAYERSCOPE_STORE."
+_FULL = "Make room: `layerscope prune` shows what can go. Or set LAYERSCOPE_STORE."
+_DENIED = "Set HOME or LAYERSCOPE_STORE to a folder that can be written."
 
 Read = Callable[[int], bytes]
 Document = dict[str, Any]
@@ -257,7 +258,8 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise LayerscopeError(failure(error, self.file), _HINT) from None
+            hint = _FULL if error.errno in FULL else _DENIED
+            raise LayerscopeError(failure(error, self.file), hint) from None
 
 
 class Lease:

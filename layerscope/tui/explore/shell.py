@@ -45,7 +45,8 @@ def why_no_shell(place: Place) -> str:
     from layerscope.engines.shell import in_engine
 
     if not place.source and session is not None and not in_engine(source):
-        return f"A shell needs the image in the engine; this one is read from {session.way}."
+        first = f"load or pull this one first ({session.way})"
+        return f"A shell needs the image in the engine: {first}."
     return ""
 
 

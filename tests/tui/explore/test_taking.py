@@ -203,5 +203,5 @@ async def test_without_an_engine_a_shell_says_why_not(
     reader = real_images.opened(tmp_path / "image", LAYERS)
     async with drive(reader=reader) as ui:
         await ui.press("x")
-        assert "A shell needs the image in the engine; this one is read from" in ui.message
+        assert "A shell needs the image in the engine: load or pull this one first" in ui.message
     assert not commands

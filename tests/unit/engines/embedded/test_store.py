@@ -220,14 +220,22 @@ def test_a_damaged_layer_does_not_come_in(engine: EmbeddedEngine, tmp_path: Path
     assert engine.layers_size() == 0
 
 
+def test_a_store_that_cannot_be_made_says_where_it_could_be(tmp_path: Path) -> None:
+    archive = archives(tmp_path)[3]
+    with pytest.raises(LayerscopeError, match=r"/proc/self/store cannot be written \(") as caught:
+        add(Store(Path("/proc/self/store")), archive, "a:1")
+    assert caught.value.hint == "Set HOME or LAYERSCOPE_STORE to a folder that can be written."
+
+
 def test_a_full_disk_leaves_the_store_as_it_was(small_disk: Path, tmp_path: Path) -> None:
     engine = EmbeddedEngine(Store(small_disk / "store"))
     small = archives(tmp_path)[3]
     identifier = add(engine.store, small, "a:1")
     big = tmp_path / "big.tar"
     big.write_bytes(saved(BASE, layer(("big", os.urandom(100_000)))))
-    with pytest.raises(LayerscopeError, match="the disk is full"):
+    with pytest.raises(LayerscopeError, match="the disk is full") as caught:
         add(engine.store, big, "b:1")
+    assert "`layerscope prune`" in caught.value.hint
     assert names(engine) == {"a:1": identifier}
     check(engine.store.folder)
     engine.remove_image("a:1")
