@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 from layerscope.errors import UsageError
-from layerscope.status_line import hidden
+from layerscope.status_line import hidden, is_dumb
 from layerscope.text import visible_content
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def page(text: str) -> None:
     import subprocess
 
     command = shlex.split(os.environ.get("PAGER", "less"))
-    if command and os.environ.get("TERM", "dumb") != "dumb":
+    if command and not is_dumb():
         environment = {"LESS": "FRX", **os.environ}
         try:
             pager = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
@@ -26,10 +27,15 @@ def hidden() -> Iterator[None]:
         yield
 
 
+def is_dumb() -> bool:
+    """Whether the terminal knows no escape sequences, as far as TERM says."""
+    return os.environ.get("TERM", "") in ("", "dumb", "unknown")
+
+
 class StatusLine:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._on = sys.stderr is not None and sys.stderr.isatty()
+        self._on = sys.stderr is not None and sys.stderr.isatty() and not is_dumb()
         self._shown = ""
         self._painted = -PERIOD
 

@@ -11,6 +11,7 @@ import os
 import sys
 
 from layerscope.filesystem.change import Change
+from layerscope.status_line import is_dumb
 from layerscope.text import COLORS, docker_size
 from layerscope.text import clip as clip_plain
 
@@ -29,7 +30,7 @@ def choose(when: str) -> None:
 
 
 def _has_colors() -> bool:
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+    if os.environ.get("NO_COLOR") or is_dumb():
         return False
     return sys.stdout is not None and sys.stdout.isatty()
 

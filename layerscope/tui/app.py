@@ -26,6 +26,7 @@ from layerscope import logs
 from layerscope.config import Settings, is_first_start, keep, load, settings_file
 from layerscope.errors import LayerscopeError
 from layerscope.images.progress import Progress
+from layerscope.status_line import is_dumb
 from layerscope.text import visible
 from layerscope.tui.base_app import BaseApp
 from layerscope.tui.base_screen import AppScreen
@@ -405,10 +406,8 @@ def run(
 
 def _unusable() -> str:
     """Why there can be no terminal UI here, in a sentence; empty if there can."""
-    if os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
-        return (
-            "TERM is dumb or not set, so that no UI can be shown; try `layerscope inspect SOURCE`."
-        )
+    if is_dumb():
+        return "TERM is dumb or not set, so no UI can be shown; try `layerscope inspect SOURCE`."
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):
         return "The UI needs a terminal; try `layerscope inspect SOURCE`."
     return ""

@@ -32,6 +32,7 @@ def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setattr(shown, "_PATIENCE", 0.0)
     monkeypatch.setattr(shown, "PERIOD", 0.01)
     monkeypatch.setattr(status_line, "PERIOD", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
     return screen
 
 
@@ -56,6 +57,17 @@ def test_what_is_done_is_shown_and_erased(monkeypatch: pytest.MonkeyPatch) -> No
         progress.total = None
         _wait(lambda: screen_of(terminal.getvalue()) == ["Comparing: 5MB"])
     assert screen_of(terminal.getvalue()) == [""]
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_without_escape_sequences_gets_none(
+    monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", term)
+    with status_line.StatusLine() as line:
+        line.show("Comparing…")
+    assert terminal.getvalue() == ""
 
 
 def test_a_part_is_shown_instead_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

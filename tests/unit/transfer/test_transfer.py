@@ -148,6 +148,7 @@ def test_a_push() -> None:
     assert retried.text == "Retrying in 5 seconds"
     assert states(events, B)[-2:] == [("pushing", 3000, 3000), ("done", None, None)]
     assert events[-1].digest == DIGEST
+    assert not [event for event in events if event.event == "warning"]
 
 
 def test_after_a_retry_the_total_stays_that_of_the_layer() -> None:
