@@ -130,7 +130,9 @@ def unreachable(address: Address, error: Exception) -> EngineError:
         # docker-py did not find what it expected in the answer.
         return no_engine(host)
     # Libraries quote the address, with a password that may be in it.
-    why = "" if "@" in address.host else f" ({one_sentence(inner)})"
+    reasons = (cause.strerror for cause in chain(error) if isinstance(cause, OSError))
+    reason = next(filter(None, reasons), inner)
+    why = "" if "@" in address.host else f" ({one_sentence(reason)})"
     return EngineError(
         f"The engine at {host} cannot be reached{why}.",
         "Check DOCKER_HOST, or open an archive: layerscope FILE.",

@@ -82,8 +82,9 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
             "created": image.created,
             **size_fields(waste),
             "efficiency": waste.efficiency,
-            # If a layer is missing, sizes and counts leave it out.
+            # Sizes and counts leave missing layers out.
             "complete": not image.missing,
+            "missing": [layer.index for layer in image.missing],
         },
         "layers": [
             {

@@ -53,6 +53,12 @@ _TRIES = 5  # How often what changes meanwhile is read.
 _REVISION, _REVISION_2, _SIZE_2 = 0xFF000000, 0x02000000, 20
 
 
+def _not_made(error: OSError) -> Result:
+    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    reason = visible(name + (error.strerror or str(error)))
+    return Result(error=f"The sandbox cannot be made: {reason}.")
+
+
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.umask(0o022)
@@ -63,7 +69,7 @@ def main() -> None:
         except Failed as error:
             result = Result(error=str(error), no_command=error.no_command)
         except OSError as error:
-            result = Result(error=f"The sandbox cannot be made: {visible(str(error))}.")
+            result = _not_made(error)
         except Exception as error:
             # A traceback would be taken for the command's.
             text = visible(str(error)).rstrip(".")
@@ -390,7 +396,7 @@ def _first_process(task: Task, channel: socket.socket, gate: int, writing: int) 
         except Failed as error:
             result = Result(error=str(error), no_command=error.no_command)
         except OSError as error:
-            result = Result(error=f"The sandbox cannot be made: {visible(str(error))}.")
+            result = _not_made(error)
         os.write(writing, msgspec.json.encode(result))
     finally:
         os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import closing
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from layerscope.engines import client
+from layerscope.engines.address import Address
 from layerscope.engines.docker import connect
+from layerscope.engines.errors import unreachable
 from tests.command import one_line_error, run
 
 Capsys = pytest.CaptureFixture[str]
@@ -27,6 +30,12 @@ def test_something_that_is_not_an_engine_is_reported(
 ) -> None:
     answers["/version"] = version
     assert "is not a container engine" in one_line_error(run(capsys, "images"))
+
+
+def test_a_connection_that_breaks_has_no_number() -> None:
+    wrapped = RuntimeError(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    message = unreachable(Address("unix:///s", None, ""), wrapped).message
+    assert message == "The engine at unix:///s cannot be reached (Connection reset by peer)."
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_the_others_are_shown(
     source = written(layout(kind, PLAIN), tmp_path, archive=archive)
     document = inspected(capsys, source)
     assert document["image"]["complete"] is False
+    assert document["image"]["missing"] == [0]
     base, top = document["layers"]
     assert (base["size"], base["entries"]) == (0, 0)
     assert (base["missing"], base["stored_size"]) == (reason, len(BASE))
@@ -80,6 +81,7 @@ def test_people_are_told(capsys: Capsys, tmp_path: Path) -> None:
 def test_a_whole_image_says_so(capsys: Capsys, tmp_path: Path) -> None:
     document = inspected(capsys, written(layout(PLAIN, PLAIN), tmp_path, archive=False))
     assert document["image"]["complete"] is True
+    assert document["image"]["missing"] == []
 
 
 def test_thresholds_are_not_measured_on_a_part(capsys: Capsys, tmp_path: Path) -> None:

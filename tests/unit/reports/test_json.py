@@ -31,6 +31,7 @@ IMAGE = {
     "wasted_size": int,
     "efficiency": float,
     "complete": bool,
+    "missing": list,
 }
 LAYER = {
     "index": int,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.sandbox import process
+from layerscope.sandbox import process, worker
 from layerscope.sandbox.process import Ids, Mapping, SandboxError, perform, subordinate_ids
 from layerscope.sandbox.task import Task, Way
 
@@ -40,3 +40,10 @@ def test_what_the_worker_cannot_do_is_one_sentence(tmp_path: Path) -> None:
         perform(nowhere, None)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [None, "/etc/\x1b"])
+def test_why_there_is_no_sandbox_is_a_sentence(name: str | None) -> None:
+    result = worker._not_made(NotADirectoryError(20, "Not a directory", name))
+    where = "" if name is None else "/etc/\\e: "
+    assert result.error == f"The sandbox cannot be made: {where}Not a directory."
