@@ -110,7 +110,7 @@ COMMANDS: dict[str, Command] = {
             "layerscope images --all-engines app:1",
             "layerscope images containerd-root:/var/lib/containerd",
         ),
-        no="--all-engines: no engine has the image",
+        no="with --all-engines, no engine has the image",
     ),
     "ps": Command(
         "containers of the current engine, and what each has written",
@@ -118,12 +118,12 @@ COMMANDS: dict[str, Command] = {
         examples=("layerscope ps",),
     ),
     "engines": Command(
-        "engines of this host, of contexts and of connections; which one is used",
+        "engines that can be used, and the one that is used",
         ("--json",),
         examples=("layerscope engines", "layerscope engines use podman"),
     ),
     "serve": Command(
-        "answer requests of a layerscope on another host, which starts this over ssh",
+        "answer requests of layerscope on another host, which starts this over ssh",
         ("--stdio",),
         examples=("layerscope serve --stdio < requests > answers",),
     ),
@@ -134,7 +134,7 @@ COMMANDS: dict[str, Command] = {
         no="an image stays, or the removal was not confirmed",
     ),
     "commit": Command(
-        "make an image of a container, after a look at what that adds",
+        "make an image of a container, after showing what it adds",
         (
             *("container", "image_name"),
             *("--message", "--author", "--change", "--no-pause", "--force"),
@@ -147,8 +147,8 @@ COMMANDS: dict[str, Command] = {
         no="it was not confirmed, or another image has the name",
     ),
     "squash": Command(
-        "make one layer of several, after a look at what that saves",
-        ("source", "--from", "--to --last", *_MAKING),
+        "squash several layers into one, after showing what that saves",
+        ("source", "--from", "--to LAYER", *_MAKING),
         examples=(
             "layerscope squash app:1 --from 2 --dry-run",
             "layerscope squash app:1 --from 2 --to 5 --tag app:small",
@@ -156,7 +156,7 @@ COMMANDS: dict[str, Command] = {
         no="it was not confirmed, or another image has the name",
     ),
     "rebase": Command(
-        "move an image's own layers onto another base, after a look at what that changes",
+        "move an image's own layers onto another base, after showing what that changes",
         ("source", "--onto", "--old-base", *_MAKING),
         examples=(
             "layerscope rebase app:1 --onto debian:12.9 --old-base debian:12.8 --tag app:2",
@@ -165,7 +165,7 @@ COMMANDS: dict[str, Command] = {
         no="it was not confirmed, or another image has the name",
     ),
     "drop": Command(
-        "take paths out of a layer, after a look at what that changes",
+        "remove paths from a layer, after showing what that changes",
         ("source", ("--layer", "the layer; the base is layer 0"), "--paths", *_MAKING),
         examples=("layerscope drop app:1 --layer 2 --paths '*.pyc' /root/.cache --tag app:small",),
         no="it was not confirmed, or another image has the name",
@@ -173,7 +173,7 @@ COMMANDS: dict[str, Command] = {
     "save": Command(
         "write an image to an archive or an OCI image layout, from any source",
         (
-            *("source", "-o --archive", "--format", "--compression", "--without-layers-of"),
+            *("source", "-o --output FILE", "--format", "--compression", "--without-layers-of"),
             ("--force", "replace an archive that is there"),
             *("--json-lines", "-q --quiet", "-d --detach", *_READING),
         ),
@@ -187,7 +187,7 @@ COMMANDS: dict[str, Command] = {
         "load the images of an archive or an OCI image layout into the engine",
         (
             "archive_file",
-            ("--dry-run", "load nothing: show the images, and which names would move"),
+            ("--dry-run", "load nothing; show the images, and which names would move"),
             ("--json", "with --dry-run, print one JSON object"),
             ("--yes", "do not ask whether to take a name from another image"),
             *("--json-lines", "-q --quiet", "-d --detach"),
@@ -202,16 +202,16 @@ COMMANDS: dict[str, Command] = {
         no="another image has the name, and keeps it",
     ),
     "untag": Command(
-        "remove names of images; asks if an image would go with its last one",
+        "remove names of images; asks if that would remove an image, too",
         ("images", "--dry-run", "--yes", "--json"),
         examples=("layerscope untag app:old",),
-        no="a container needs the image of the name, or its removal was not confirmed",
+        no="a container needs the image, or it was not confirmed",
     ),
     "prune": Command(
         "remove images, containers and build cache that nothing needs, after showing them",
         (
             *("--dangling", "--unused", "--containers", "--build-cache", "--older-than"),
-            ("--label", "only images and containers that have this label; NAME for any value"),
+            ("--label", "only images and containers with this label; NAME alone matches any value"),
             *("--dry-run", "--yes", "--json"),
         ),
         examples=(
@@ -225,7 +225,7 @@ COMMANDS: dict[str, Command] = {
         "pull an image from its registry, and show each layer's progress",
         (
             *("name", "--platform", "--all-tags", "--via", "--to"),
-            ("--dry-run", "pull nothing: show which layers are here, and what would be fetched"),
+            ("--dry-run", "pull nothing; show which layers are here, and what would be fetched"),
             ("--json", "with --dry-run, print one JSON object"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
         ),
@@ -239,7 +239,7 @@ COMMANDS: dict[str, Command] = {
         "push an image to its registry, and show each layer's progress",
         (
             *("source", "destination", "--all-tags", "--via", "--to-engine"),
-            ("--dry-run", "push nothing: show what the registry has, and what would be sent"),
+            ("--dry-run", "push nothing; show what the registry has, and what would be sent"),
             ("--json", "with --dry-run, print one JSON object"),
             ("--yes", "with --to-engine, do not ask whether to take a name from another image"),
             *("--json-lines", "-q --quiet", "-d --detach", "--insecure"),
@@ -274,7 +274,7 @@ COMMANDS: dict[str, Command] = {
         no="an image, or a container of it, is behind",
     ),
     "login": Command(
-        "check a login, and keep it where Docker keeps it",
+        "check a login, and store it where Docker does",
         ("registry", "-u --username", "--password-stdin", "--plain-text", "--insecure", "--json"),
         examples=(
             "layerscope login ghcr.io",
@@ -283,7 +283,7 @@ COMMANDS: dict[str, Command] = {
         no="the login was not kept",
     ),
     "logout": Command(
-        "remove a login from everywhere Docker may keep it",
+        "remove a login from every place where Docker may store it",
         ("registry", "--json"),
         examples=("layerscope logout ghcr.io",),
         no="a login is still found",
@@ -296,7 +296,7 @@ COMMANDS: dict[str, Command] = {
             *("--fail-on", "--no-hadolint", "--no-buildkit", "--no-builds", "--json"),
         ),
         examples=("layerscope lint", "layerscope lint --fail-on error images/Dockerfile"),
-        no="there are problems, from the severity of --fail-on on",
+        no="there are problems of at least the severity of --fail-on",
     ),
     "dockerfile": Command(
         "a Dockerfile from an image's history, or from what a container has changed",
@@ -319,16 +319,16 @@ COMMANDS: dict[str, Command] = {
             *("--json-lines", "-q --quiet", "-d --detach"),
         ),
         examples=("layerscope build -t app:1 .", "layerscope build --dry-run --builder buildkit ."),
-        no="the build failed; with --dry-run: it would",
+        no="the build failed; with --dry-run, it would fail",
     ),
     "jobs": Command(
-        "running and finished builds and transfers, also of terminals that are gone",
+        "running and finished jobs, such as builds and transfers",
         ("--json",),
         examples=("layerscope jobs", "layerscope jobs attach 3", "layerscope jobs cancel 3"),
         no="with attach: the build failed; with cancel: the job had already ended",
     ),
     "run": Command(
-        "run a shell or a command in an image, a layer or a container; or with no engine at all",
+        "run a shell or a command in an image or a container, with or without an engine",
         (
             ("source", "an image of the engine, or container:NAME; with --sandbox, any image"),
             *("command_line", ("--layer", "as the image is with layer N on top")),
@@ -346,7 +346,7 @@ COMMANDS: dict[str, Command] = {
             "layerscope run --sandbox docker-archive:app.tar",
             "layerscope run --sandbox docker://debian:12 apt-get update",
         ),
-        no="with --sandbox, the command failed; else, its exit code is that of run",
+        no="with --sandbox, the command failed; without it, run exits as the command did",
     ),
     "tui": Command(
         "the TUI",
@@ -360,7 +360,7 @@ COMMANDS: dict[str, Command] = {
         no="a rule is broken, images differ, nothing was found, …",
     ),
     "config": Command(
-        "the settings that apply, and where each comes from",
+        "the current settings, and where each comes from",
         ("what", "--json"),
         examples=("layerscope config", '$EDITOR "$(layerscope config path)"'),
     ),
@@ -384,12 +384,12 @@ ACTIONS: dict[str, dict[str, Command]] = {}
 ACTIONS["engines"] = {
     "list": Command("all engines, and what each has", (), ("layerscope engines list --json",)),
     "builders": Command(
-        "the builders that buildx knows, and their states",
+        "the builders of buildx, and their states",
         ("--json",),
         ("layerscope engines builders", "layerscope build --builder-instance far ."),
     ),
     "use": Command(
-        "use an engine from now on; auto is the one that docker would use",
+        "use an engine from now on; auto is the one that the docker command would use",
         ("chosen",),
         ("layerscope engines use podman", "layerscope engines use auto"),
     ),

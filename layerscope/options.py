@@ -24,7 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "below": value("PATH", "only this path and what is below it", nargs="?"),
     "context": value("CONTEXT", "folder of the build context"),
     "destination": value(
-        "NAME", "with --via registry: its name there, if SOURCE has another or none", nargs="?"
+        "NAME", "with --via registry: its name there, if it is not that of SOURCE", nargs="?"
     ),
     "file": value("FILE", "- for standard input; ./Dockerfile by default", nargs="?"),
     "id": value("ID", "the job's id"),
@@ -36,7 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "images": value("IMAGE", "a name or an id", nargs="+"),
     "names": value("IMAGE", "names of images; all by default", nargs="*", default=[]),
     "name": value("NAME", "[HOST/]NAME[:TAG], of Docker Hub without HOST"),
-    "new_name": value("NAME", "the name that it gets: [HOST/]NAME[:TAG]"),
+    "new_name": value("NAME", "the new name: [HOST/]NAME[:TAG]"),
     "path": value("PATH", "a path in the image"),
     "paths": value("PATH", "a file or folder; / is all", nargs="+"),
     "pattern": value(
@@ -60,7 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         default="show",
     ),
     "--again": switch(
-        "take what is not given from the last build of the Dockerfile, except --no-cache and --pull"
+        "use the options of the Dockerfile's last build, unless given; never --no-cache or --pull"
     ),
     "--all-tags": switch("all tags of the repository"),
     "--all-engines": switch("images of all engines: which engine has which, and what others lack"),
@@ -72,13 +72,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--from": value("N", "the lowest of the layers", type=int, dest="first", required=True),
     "--force": switch("move the name, even if another image has it"),
     "--older-than": value(
-        "AGE", "only what was made, or last used, that long ago: 30d, 12h, 2w", type=age
+        "AGE", "only what was created, or last used, at least this long ago: 30d, 12h, 2w", type=age
     ),
     "--unused": switch("images that no container uses, with or without a tag"),
-    "--author": value("NAME", "who made it"),
+    "--author": value("NAME", "the author of the image"),
     "--bases": switch("look base images up in the engine or a registry"),
     "--build-arg": repeated(
-        "NAME[=VALUE]", "value of an ARG; without =, the one in the environment"
+        "NAME[=VALUE]", "value of an ARG; NAME alone takes it from the environment"
     ),
     "--builder": choice(
         *("auto", "classic", "buildkit", "podman", "embedded"),
@@ -86,9 +86,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "needs no engine",
         default="",
     ),
-    "--busybox": value(
-        "PATH", "a static busybox of this host to run in the image, which may have no shell"
-    ),
+    "--busybox": value("PATH", "a static busybox of this host, to run in an image without a shell"),
     "--change": repeated("INSTRUCTION", "a line of a Dockerfile, such as CMD or ENV, to apply"),
     "--builder-instance": value(
         "NAME", "with BuildKit: the builder, as `layerscope engines builders` names it"
@@ -99,11 +97,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "--compression": choice(
         *("none", "gzip", "zstd"),
-        text="of layers; without it, as they are in a file, and none otherwise",
+        text="compression of layers; by default, none, but layers of a file stay as they are",
     ),
     "--config": value("FILE", "a layerscope.toml, pyproject.toml or .dive-ci to read"),
     "--context": value("DIR", "the build context; FILE's folder by default"),
-    "-e --env": repeated("NAME[=VALUE]", "a variable; without =, as it is in the environment"),
+    "-e --env": repeated(
+        "NAME[=VALUE]", "an environment variable; NAME alone passes that of this shell"
+    ),
     "--describe": switch("show what kind of file it is instead"),
     "--demo": switch("build a small image without any engine, and see what its layers show"),
     "-d --detach": switch("print the job's id, and do not wait"),
@@ -132,7 +132,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--highest-wasted-bytes": value("BYTES", "wasted bytes, at most"),
     "--highest-wasted-percent": value("FRACTION", "wasted ÷ shipped bytes, at most"),
     "--ignore-time": switch("leave out paths that differ in their time only"),
-    "--ignorefile": value("FILE", "the rules of the context, with Podman and the classic builder"),
+    "--ignorefile": value(
+        "FILE", "the ignore rules of the context, with Podman and the classic builder"
+    ),
     "--image": value("SOURCE", "an image built from FILE: also report what its steps wasted"),
     "--index": switch("read layers that have not been read yet"),
     "--insecure": switch("also read registries without TLS or with an invalid certificate"),
@@ -150,17 +152,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lowest-efficiency": value("FRACTION", "visible ÷ shipped bytes, at least"),
     "--message": value("TEXT", "a note in the image's history"),
     "--memory": value("SIZE", "memory that the command may take, such as 512MB", type=size),
-    "--name": value("NAME", "in the embedded store: what to call the container that keeps changes"),
+    "--name": value(
+        "NAME", "in the embedded store: the name of the container that keeps the changes"
+    ),
     "--ssh": repeated("ID", "an SSH agent for RUN --mount=type=ssh: default, or ID=SOCKET"),
-    "--network": value("MODE", "of RUN steps: default, host, none"),
+    "--network": value("MODE", "network of RUN steps: default, host or none"),
     "--no-buildkit": unless("buildkit", "do not run docker buildx"),
     "--no-builds": unless("builds", "do not report what the last build of FILE wasted"),
-    "--no-cache": switch("do not use or fill the cache"),
+    "--no-cache": switch("neither read nor write the cache"),
     "--no-compare": unless(
         "compare", "do not compare content to tell copied files from rewritten ones"
     ),
     "--no-hadolint": unless("hadolint", "do not run hadolint"),
-    "--no-pause": unless("pause", "do not pause the container meanwhile"),
+    "--no-pause": unless("pause", "do not pause the container during the commit"),
     "--no-mouse": switch("leave the mouse to the terminal"),
     "--old-base": value(
         "SOURCE",
@@ -169,11 +173,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "--onto": value("SOURCE", "the new base", required=True),
     "-o --output": value("DIR", "the folder to write to", required=True),
-    "-o --archive": value("FILE", "the file or folder to write; - for standard output"),
+    "-o --output FILE": value(
+        "FILE", "the file or folder to write; - for standard output", dest="archive"
+    ),
     "-p --patch": switch("show unified diffs between versions, which patch accepts"),
     "--password-stdin": switch("read the password from standard input"),
     "--official": switch("only Docker Official Images"),
-    "--processes": value("N", "how many processes it may have", type=number),
+    "--processes": value("N", "how many processes the command may have at a time", type=number),
     "--paths": value(
         "GLOB",
         "paths, and what is below them; a name without a slash is one in any folder",
@@ -186,8 +192,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--platform": value(
         "OS/ARCH[/VARIANT]", "the platform to choose if there are several; this host's by default"
     ),
-    "--sandbox": switch("without an engine, with what this host allows"),
-    "--save-changes": value("FILE", "write what the command changed to FILE, a layer's tar"),
+    "--sandbox": switch("run without an engine, isolated as well as this host allows"),
+    "--save-changes": value(
+        "FILE", "write what the command changed to FILE, as the tar of a layer"
+    ),
     "--timeout": value("SECONDS", "stop the command after this time", type=number),
     "--workdir": value("DIR", "the folder to run in; the image's by default"),
     "--pull": switch("look for newer base images"),
@@ -197,8 +205,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--regex": switch("PATTERN is a regular expression"),
     "--secret": repeated(
         "id=ID,src=FILE|env=VARIABLE",
-        "for RUN --mount=type=secret, with BuildKit and Podman; its value is in no layer, log or "
-        "file of layerscope",
+        "for RUN --mount=type=secret, not with the classic builder; its value is never written to "
+        "a layer, a log or a file of layerscope",
     ),
     "--tag": value("NAME", "the name of the new image: [HOST/]NAME[:TAG]"),
     "-t --tag": repeated("NAME[:TAG]", "a name for the image"),
@@ -207,7 +215,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--target": value("STAGE", "the stage to build; the last by default"),
     "--theme": value("NAME", "auto, dark, light, terminal, plain, …"),
     "--user": value("USER", "NAME, UID, NAME:GROUP or UID:GID; the image's by default"),
-    "-u --username": value("USER", "the user name; without it, asks, or checks a kept login"),
+    "-u --username": value("USER", "the user name; by default, checks the stored login, or asks"),
     "--to": value(
         "TARGET",
         "with --via registry: docker-archive:PATH, oci-archive:PATH or oci:DIR, each with [:REF]; "
@@ -216,8 +224,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--via": choice(
         "engine",
         "registry",
-        text="engine, the default: the engine does it; registry: layerscope's own client does, "
-        "which resumes layers that were cut",
+        text="engine, the default, or registry: layerscope's own client, which resumes layers "
+        "that were interrupted",
         metavar="WAY",
         default="engine",
     ),
@@ -227,9 +235,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "print the version",
     },
     "--without-layers-of": value(
-        "OTHER", "leave out the lowest layers that an image has, which is where it will be loaded"
+        "OTHER",
+        "leave out the lowest layers that are also in OTHER, an image that the loading engine has",
     ),
-    "--to --last": value(
+    "--to LAYER": value(
         "M", "the highest of them; the top layer by default", type=int, dest="last"
     ),
     "--to-engine": value("NAME", "load it into another engine, without a registry"),

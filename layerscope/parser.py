@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Parser(argparse.ArgumentParser):
         codes = [item(str(code), text, 5) for code, text in self.exit_codes.items()]
         super().__init__(
             prog=prog,
-            description=f"{known.what[:1].upper()}{known.what[1:]}.",
+            description=wrapped(f"{known.what[:1].upper()}{known.what[1:]}."),
             epilog="\n".join(
                 ["examples:", *(f"  {line}" for line in known.examples), "", "exit codes:", *codes]
             ),
@@ -174,7 +175,9 @@ class Parser(argparse.ArgumentParser):
             name, text = option if isinstance(option, tuple) else (option, "")
             known = dict(self._table[name]) | ({"help": text} if text else {}) | more
             group = self._options if name.startswith("-") else self._arguments
-            group.add_argument(*name.split(), **known)
+            # The table has a word more for options of one name, such as the two of --to.
+            names = [word for word in name.split() if word.startswith("-")] or [name]
+            group.add_argument(*names, **known)
 
     def items(self) -> Iterator[tuple[str, str]]:
         """The arguments and options, as they are written, and what they mean."""
@@ -204,4 +207,10 @@ def _long(names: str) -> str:
 
 def item(name: str, text: str, column: int = _COLUMN) -> str:
     begin, further = (f"  {each:<{column}}" for each in (name, ""))
-    return textwrap.fill(text, 79, initial_indent=begin, subsequent_indent=further)
+    return wrapped(text, initial_indent=begin, subsequent_indent=further)
+
+
+def wrapped(text: str, **indents: str) -> str:
+    """A text in lines that fit on the terminal, and are no longer than those of 80 columns."""
+    width = max(30, min(80, shutil.get_terminal_size().columns) - 1)
+    return textwrap.fill(text, width, **indents)  # type: ignore[arg-type]

@@ -232,7 +232,7 @@ def _builder(text: str, builders: Builders | None) -> tuple[str, str]:
         builders.chosen(builder)
     if instance and (builder != "buildkit" or instance.startswith("-")):
         raise UsageError(
-            f"{visible(text)} is no builder.",
+            f"{visible(text)} is not a builder.",
             "With BuildKit, a colon and the name of a builder of buildx may follow.",
         )
     return builder, instance

@@ -13,7 +13,7 @@ def check_may_ask(arguments: argparse.Namespace, what: str, *, only_json: bool =
     if arguments.dry_run or arguments.yes:
         return
     if arguments.json:
-        raise UsageError("--json does not ask.", "Add --dry-run, or --yes to do it.")
+        raise UsageError("With --json, nothing is asked.", "Add --dry-run, or --yes to do it.")
     if not (only_json or may_ask()):
         raise UsageError(
             f"{what} must be confirmed, and there is no terminal to ask on.",

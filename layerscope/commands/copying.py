@@ -33,7 +33,7 @@ def save(arguments: argparse.Namespace) -> int:
     form = form or ("oci-archive" if arguments.without_layers_of else "docker-archive")
     if target is None:
         if form == "oci" or sys.stdout is None or sys.stdout.isatty():
-            raise UsageError("It is not said where to save the image.", "Add -o FILE.")
+            raise UsageError("No file is named to save the image to.", "Add -o FILE.")
         target = "-"
     if form == "oci" and target == "-":
         raise UsageError("A folder cannot be written to standard output.", "Add -o DIR.")
@@ -53,7 +53,10 @@ def save(arguments: argparse.Namespace) -> int:
     check_request(request, to_file=target != "-")
     if target == "-":
         if arguments.detach or arguments.json_lines or arguments.quiet:
-            raise UsageError("Standard output is the archive.", "Add -o FILE for a job.")
+            raise UsageError(
+                "An archive on standard output is not a job.",
+                "Add -o FILE, or leave out -d, -q and --json-lines.",
+            )
         return _to_stdout(request)
     title = f"{arguments.source} to {target}"
     return start_and_follow(lambda: SAVE.start(title, request), arguments)
@@ -105,7 +108,7 @@ def push_to_engine(arguments: argparse.Namespace) -> int:
 
     if arguments.via != "engine" or arguments.destination or arguments.all_tags:
         raise UsageError(
-            "--to-engine takes an image and no options of registries.",
+            "--to-engine takes an image, and no options for registries.",
             "Write layerscope push IMAGE --to-engine NAME.",
         )
     source, other = arguments.source, arguments.to_engine

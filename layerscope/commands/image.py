@@ -44,7 +44,9 @@ def waste(arguments: argparse.Namespace) -> int:
         from layerscope.commands.engine import all_waste
 
         if arguments.image:
-            raise UsageError("--all is for all images of the current engine.", "Leave out SOURCE.")
+            raise UsageError(
+                "--all is about all images of the current engine.", "Leave out SOURCE."
+            )
         return all_waste(arguments)
     if arguments.index:
         raise UsageError("--index needs --all.")

@@ -28,14 +28,14 @@ def run(arguments: argparse.Namespace) -> int:
     others = of_engine if arguments.sandbox else {} if in_store else of_sandbox
     wrong = next((name for name, given in others.items() if given), "")
     if wrong:
-        other = "out" if arguments.sandbox else ""
-        raise UsageError(f"{wrong} is only for a run with{other} --sandbox.", f"Leave out {wrong}.")
+        why = "cannot be combined with" if arguments.sandbox else "needs"
+        raise UsageError(f"{wrong} {why} --sandbox.", f"Leave out {wrong}.")
     if arguments.sandbox:
         from layerscope.commands.sandbox import run_in_sandbox
 
         return run_in_sandbox(arguments)
     if arguments.shell_name and arguments.command_line:
-        raise UsageError("--shell is for a shell, not for a command.", "Leave one of them out.")
+        raise UsageError("--shell cannot be combined with a command.", "Leave one of them out.")
     if arguments.source.startswith("container:") and arguments.layer is not None:
         raise UsageError("A container runs with all its layers.", "Name its image for --layer.")
     if in_store:
@@ -105,7 +105,10 @@ def _run_in_engine(arguments: argparse.Namespace) -> int:
             request = replace(request, source=image)
         local = engine.host.startswith("unix:")
         if request.busybox and not local:
-            raise UsageError("The engine is on another host.", "Nothing of this host is there.")
+            raise UsageError(
+                "The engine is on another host, without the files of this one.",
+                "Leave out --busybox.",
+            )
         podman = engine.is_podman
         return with_shell(
             request,

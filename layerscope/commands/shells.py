@@ -22,7 +22,7 @@ def request_of(arguments: argparse.Namespace, source: str) -> RunRequest:
 
     if arguments.busybox and not is_static(arguments.busybox):
         raise UsageError(
-            f"{visible(arguments.busybox)} is not a program without libraries.",
+            f"{visible(arguments.busybox)} is not a static program.",
             "Name a static busybox, such as that of Debian's busybox-static.",
         )
     return RunRequest(
@@ -54,7 +54,7 @@ def with_shell(
         return code
     if request.shell:
         shell = visible(request.shell)
-        raise UsageError(f"There is no {shell} here.", "Leave out --shell to run what there is.")
+        raise UsageError(f"There is no {shell} here.", "Leave out --shell to run bash or sh.")
     problem = "The image has no shell."
     if request.source.startswith("container:"):
         problem = "The container has no shell."

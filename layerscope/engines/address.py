@@ -257,20 +257,20 @@ def command_environment() -> dict[str, str]:
     """
     found = dict(os.environ)
     name = chosen_engine()
-    if name == AUTO:
+    address = engine_address(name)
+    if not address.listens:
         return found
+    # Podman's command ignores what the docker command obeys.
+    found["CONTAINER_HOST"] = address.host
+    if address.identity:
+        found["CONTAINER_SSHKEY"] = address.identity
     if name == "default" or name in context_names():
         found["DOCKER_CONTEXT"] = name
         if name != "default":
             found.pop("DOCKER_HOST", None)
-        return found
-    address = engine_address(name)
-    if is_folder(name) or name == EMBEDDED:
-        return found
-    found.pop("DOCKER_CONTEXT", None)
-    found["DOCKER_HOST"] = found["CONTAINER_HOST"] = address.host
-    if address.identity:
-        found["CONTAINER_SSHKEY"] = address.identity
+    elif name != AUTO:
+        found.pop("DOCKER_CONTEXT", None)
+        found["DOCKER_HOST"] = address.host
     return found
 
 

@@ -324,7 +324,7 @@ def connect(address: Address | None = None) -> DockerEngine:
         raise unreachable(default_address(), FileNotFoundError(errno.ENOENT, ""))
     if not address.listens:
         raise EngineError(
-            f"This needs an engine that runs; {address.shown} is a store of images.",
+            f"This needs a running engine; {address.shown} only stores images.",
             "Choose one with --engine; `layerscope engines` lists them.",
         )
     with translated(address.shown), patiently(f"the engine at {address.shown}"):

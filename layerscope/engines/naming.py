@@ -34,8 +34,8 @@ class Naming:
     @property
     def conflict(self) -> str:
         """Which image loses the name, as a sentence."""
-        stays = f"stays as {visible(self.others[0])}" if self.others else "stays without a name"
-        return f"{visible(self.name)} names image {short_id(self.held_by)} now, which {stays}."
+        keeps = f"keeps the name {visible(self.others[0])}" if self.others else "has no other name"
+        return f"{visible(self.name)} is the name of image {short_id(self.held_by)}, which {keeps}."
 
 
 def whole_name(text: str) -> str:
@@ -110,6 +110,6 @@ def check_name(engine: Engine, naming: Naming) -> None:
     now = _planned(engine, naming.id, naming.name).held_by
     if now not in ("", naming.held_by):
         raise EngineError(
-            f"{visible(naming.name)} names image {short_id(now)} by now.",
-            "It was not moved: look again, then choose.",
+            f"{visible(naming.name)} now refers to image {short_id(now)}.",
+            "It was not moved: check which image should have it, then try again.",
         )

@@ -282,7 +282,7 @@ def _check_containers(engine: Engine, containers: Sequence[HeldContainer]) -> No
         if state is None:
             raise _changed(f"Container {visible(each.name)} is gone.")
         if state not in _STOPPED:
-            raise _changed(f"Container {visible(each.name)} is {visible(state)} by now.")
+            raise _changed(f"Container {visible(each.name)} is now {visible(state)}.")
 
 
 def _unchanged(engine: Engine, image: Held) -> Inspected:
@@ -295,7 +295,7 @@ def _unchanged(engine: Engine, image: Held) -> Inspected:
         raise _changed(f"Image {short_id(image.id)} is gone.") from None
     now = {tag for tag in inspected.tags if not tag.startswith(NONE)}
     for tag in sorted(now - {*image.tags}):
-        raise _changed(f"Image {short_id(image.id)} has another name by now, {visible(tag)}.")
+        raise _changed(f"Image {short_id(image.id)} now has another name, {visible(tag)}.")
     return inspected
 
 
@@ -306,7 +306,7 @@ def _check_name(engine: Engine, tag: str, identifier: str) -> None:
         raise _changed(f"There is no image {visible(tag)} any more.") from None
     if now != with_algorithm(identifier):
         shown = f"{short_id(now)}, not {short_id(identifier)}"
-        raise _changed(f"{visible(tag)} names another image by now: {shown}.")
+        raise _changed(f"{visible(tag)} now names another image: {shown}.")
 
 
 def _untag(engine: Engine, tag: str, identifier: str) -> str:

@@ -91,7 +91,7 @@ def loaded(messages: Iterable[Mapping[str, Any]], name: str) -> None:
 
 def _not_loaded(name: str, reason: str) -> EngineError:
     hint = _MAKE_ROOM if _FULL in reason else ""
-    return EngineError(f"{name} does not load the image: {reason}.", hint)
+    return EngineError(f"{name} cannot load the image: {reason}.", hint)
 
 
 def _start(

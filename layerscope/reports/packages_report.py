@@ -90,7 +90,7 @@ def packages_text(loaded: Loaded, reader: PackageReader, layer: int | None) -> I
         what = f"{visible(package.name)} {visible(version)}".rstrip()
         yield f"{marked(letter)} {kind:<8} {size}  {what}"
     if not rows and layer is None:
-        yield "No packages are known."
+        yield "No packages were found."
     found = special(reader, top, layer)
     if found:
         yield ""

@@ -68,6 +68,12 @@ def _count(changes: Sequence[_Changed], change: Change) -> int:
     return sum(each.change is change for each in changes)
 
 
+def _aspects(stack: Stack, changed: _Changed) -> list[str]:
+    if changed.change is not Change.MODIFIED:
+        return []
+    return aspect_words(Aspect(int(stack.aspects[changed.row])))
+
+
 def _path(stack: Stack, row: int) -> bytes:
     return b"/" + stack.tree.path(int(stack.nodes[row]))
 
@@ -92,9 +98,8 @@ def sandbox_document(ran: Ran) -> dict[str, Any]:
             {
                 "path": decode(_path(stack, each.row)),
                 "change": each.change.label,
-                "aspects": aspect_words(Aspect(int(stack.aspects[each.row])))
-                if each.change is Change.MODIFIED
-                else [],
+                "aspects": _aspects(stack, each),
+                "content_compared": not stack.unread[each.row],
                 **version_document(stack, each.row),
                 "size": each.size,
             }
@@ -128,10 +133,10 @@ def sandbox_text(ran: Ran) -> Iterator[str]:
         paths = plural(len(changes), "path")
         yield f"It changed {paths}: {', '.join(counts)}; {size} in its layer."
     for each in changes[:_MOST]:
-        more = ""
-        if each.change is Change.MODIFIED:
-            words = aspect_words(Aspect(int(stack.aspects[each.row])))
-            more = f"  ({', '.join(words)})" if words else ""
+        words = _aspects(stack, each)
+        if stack.unread[each.row]:
+            words.append("content not compared")
+        more = f"  ({', '.join(words)})" if words else ""
         kind = EntryType(int(stack.types[each.row]))
         slash = "/" if kind is EntryType.DIR else ""
         path = visible(_path(stack, each.row)) + slash

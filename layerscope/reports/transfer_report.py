@@ -115,7 +115,7 @@ def pull_text(found: PullPreview) -> Iterator[str]:
         yield f"{where} has {visible(found.reference)}{platform} as the registry does."
     else:
         missing = found.estimate.present.count(False)
-        last = f"{where} unpacks them, which takes more."
+        last = f"{where} unpacks them, which takes more space." if missing else ""
         if found.kept is not None:
             last = f"They go to {where}."
         if found.kept:

@@ -103,7 +103,7 @@ class KeptRun:
                     break
                 except BlockingIOError:
                     if time.monotonic() > until:
-                        raise SandboxError("Something runs in it already.") from None
+                        raise SandboxError("A command is already running in it.") from None
                     time.sleep(_TICK)
             yield fd
 
@@ -115,7 +115,7 @@ class KeptRun:
     def _noted(self) -> _Noted:
         noted = read(self.path / _FILE, _Noted, _MOST)
         if noted is None:
-            raise LayerscopeError("Nothing has been run in it yet, or it is gone.")
+            raise LayerscopeError("It has not been run yet, or it was removed.")
         return noted
 
     @contextmanager

@@ -79,10 +79,12 @@ class Mapping:
                     Path(f"/proc/{pid}/{name}_map").write_text(text, "ascii")
         except subprocess.CalledProcessError as error:
             why = error.stderr.decode(errors="replace").strip().splitlines() or ["it failed"]
-            raise SandboxError(f"{error.cmd[0]} gave no ids: {why[-1]}.") from None
+            raise SandboxError(f"{error.cmd[0]} failed: {why[-1]}.") from None
         except OSError as error:
             why = error.strerror or str(error)
-            raise SandboxError(f"The user namespace got no ids ({why}).") from None
+            raise SandboxError(
+                f"Ids could not be mapped into the user namespace ({why})."
+            ) from None
 
 
 def _reach(ids: Sequence[Ids]) -> int:
@@ -243,7 +245,7 @@ class _Talk:
         return lines
 
     def _died(self) -> SandboxError:
-        return SandboxError("The process of the sandbox ended without a word.")
+        return SandboxError("The process of the sandbox ended without an error message.")
 
     def end(self) -> None:
         """Stops the command if it runs still, and waits until all is cleaned up."""

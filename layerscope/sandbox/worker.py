@@ -110,7 +110,7 @@ class _Worker:
         kernel.unshare(kernel.CLONE_NEWUSER)
         self._channel.sendall(msgspec.json.encode(Result(wants_ids=True)) + b"\n")
         if self._lines.readline() != b"done\n":
-            raise Failed("The user namespace got no ids.")
+            raise Failed("No ids could be mapped into the user namespace.")
         if not self._task.one_id:
             os.setgroups([])
         os.setresgid(0, 0, 0)

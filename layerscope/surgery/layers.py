@@ -29,7 +29,7 @@ def squash(source: Source, first: int, last: int | None = None) -> Edit:
         check_layer(source, layer)
     if last <= first:
         raise UsageError(
-            f"Layers {first} to {last} are not several layers.",
+            f"Layers {first} to {last} are not two or more layers.",
             f"Give --from a lower number than --to, or than the top layer, {top}."
             if top
             else "The image has just this one.",

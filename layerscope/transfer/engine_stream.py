@@ -36,8 +36,9 @@ _LAYER = re.compile(r"(?:[a-z]+-)?(?:sha256:)?([0-9a-f]{12})[0-9a-f]{0,52}")
 _DIGEST = re.compile(r"\b[Dd]igest: (sha256:[0-9a-f]{64})")
 #: What says nothing that a row, or the end, does not.
 _IDLE = re.compile(
-    r"(?:pulling from |the push refers to |(?:\S+: )?digest: |status: |using default tag|trying to pull "
-    r"|getting image source|copying (?:blob|config)|writing manifest|storing signatures)",
+    r"(?:pulling from |the push refers to |(?:\S+: )?digest: |status: |using default tag"
+    r"|trying to pull |getting image source|copying (?:blob|config)|writing manifest"
+    r"|storing signatures)",
     re.IGNORECASE,
 )
 

@@ -108,7 +108,10 @@ def _images_of(source: str, progress: Progress) -> Iterator[Sequence[str]]:
     """The sources of all images in a file, which are unpacked once."""
     found = file_source(source)
     if found is None:
-        raise UsageError("Only archives and layouts can be loaded.", "Or pull the image.")
+        raise UsageError(
+            "Only archives and layouts can be loaded.",
+            "`layerscope pull` copies from other sources.",
+        )
     path, wanted = found
     with plain_file(path, progress.check) as plain:
         if plain != path:
@@ -162,7 +165,10 @@ class Loader:
         plan = _planned(self._engine, reader.image)
         for naming in plan.taken:
             if self._moves.get(naming.name) != naming.held_by:
-                raise EngineError(naming.conflict, "It was not moved: look again, then choose.")
+                raise EngineError(
+                    naming.conflict,
+                    "It was not moved: check which image should have it, then try again.",
+                )
         self._recorder.started(plan.names[0].name if plan.names else reader.image.source)
         if isinstance(self._engine, EmbeddedEngine):
             name = reference_of(plan.names[0].name) if plan.names else None

@@ -47,7 +47,7 @@ def parse_place(text: str) -> Place:
                 _name(ref)
             return Place(known, path.absolute(), ref or "")
     raise UsageError(
-        f"{visible(text)} is no place for an image.",
+        f"{visible(text)} is not a target.",
         "Write docker-archive:PATH, oci-archive:PATH, oci:DIR, each with :REF for its name there, "
         "or embedded:NAME.",
     )

@@ -64,8 +64,8 @@ def remake(job: Job, request: SurgeryRequest, write: Write, cancellation: Cancel
         edit = stack.enter_context(planned(job.kind, request, None, opener(request, progress)))
         if request.shown not in ((), ids_of(edit)):
             raise UsageError(
-                f"{visible(request.source)} is another image by now, or its new base is.",
-                "Look again at what changes, then make it.",
+                f"{visible(request.source)} or its new base has changed since the preview.",
+                "Look at the preview again, then make the image.",
             )
         where = place.where
         image = stack.enter_context(made(edit, place.name, progress, reading(recorder)))

@@ -63,5 +63,5 @@ def test_a_missing_layer(run: Run, archive: Path) -> None:
 
 def test_an_image_without_packages(run: Run, tmp_path: Path) -> None:
     path = write_archive(tmp_path, [layer_tar([text("a")])], "x:1")
-    assert run("packages", path).out == "No packages are known.\n"
+    assert run("packages", path).out == "No packages were found.\n"
     assert "No packages were added" in run("packages", path, "--layer", "0").out

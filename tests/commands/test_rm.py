@@ -97,5 +97,5 @@ def test_nothing_is_removed_if_a_name_moved_since(
     asked = _Asking()
     monkeypatch.setattr(sys, "stderr", asked)
     assert run("rm", "hello").code == 2
-    assert "hello:latest names another image by now" in asked.getvalue()
+    assert "hello:latest now names another image" in asked.getvalue()
     assert engine.removed == []

@@ -343,7 +343,7 @@ def refused(outcome: Outcome) -> str:
         (("squash", "--from", "4"), "There is no layer 4. The image has layers 0 to 3."),
         (("squash", "--from", "1", "--to", "9"), "There is no layer 9."),
         (("squash", "--from", "-1"), "There is no layer -1."),
-        (("squash", "--from", "3"), "Layers 3 to 3 are not several layers."),
+        (("squash", "--from", "3"), "Layers 3 to 3 are not two or more layers."),
         (("drop", "--paths", "x"), "layerscope drop needs --layer."),
         (("drop", "--layer", "1", "--paths", "*.py"), "Layer 1 has nothing at *.py."),
         (("drop", "--layer", "8", "--paths", "x"), "There is no layer 8."),
@@ -361,7 +361,7 @@ def test_what_cannot_be_done_is_one_sentence(
 def test_an_image_of_one_layer_is_not_squashed(run: Run, tmp_path: Path) -> None:
     one = write(tmp_path / "one.tar", [BASE], BASE_HISTORY[:1])
     assert refused(run("squash", one, "--from", "0", "--dry-run")) == (
-        "Layers 0 to 0 are not several layers. The image has just this one."
+        "Layers 0 to 0 are not two or more layers. The image has just this one."
     )
 
 
@@ -399,7 +399,7 @@ def test_a_name_is_not_taken_silently(run: Run, app: Path) -> None:
     made(run, "squash", app, "--from", "1", "--tag", "app:small")
     again = run("squash", app, "--from", "2", "--tag", "app:small", "--yes")
     assert again.code == 2
-    assert "app:small names image" in again.err
+    assert "app:small is the name of image" in again.err
     moved = made(run, "squash", app, "--from", "2", "--tag", "app:small", "--force")
     assert run("inspect", "--json", "app:small").document["image"]["id"] == moved["made"]
 
@@ -438,5 +438,5 @@ def test_what_was_looked_at_is_what_is_made(run: Run, app: Path, bases: tuple[Pa
     write(new, [NEW, [text("extra", "another")]], BASE_HISTORY[:1])
     outcome = run("jobs", "repeat", "1", "--quiet")
     assert outcome.code == 2
-    assert "is another image by now, or its new base is. Look again" in outcome.err
+    assert "or its new base has changed since the preview. Look at" in outcome.err
     assert run("rebase", app, "--onto", new, "--old-base", old, "--yes", "--quiet").code == 0

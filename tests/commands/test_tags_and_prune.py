@@ -65,7 +65,7 @@ def test_a_name_is_taken_from_another_image_only_if_that_is_wanted(
     taken = "debian:bookworm-slim"
     answer = run("tag", "hello", taken)
     assert answer.code == 2
-    assert "names image 5d5d5d5d5d5d now, which stays without a name" in answer.err
+    assert "is the name of image 5d5d5d5d5d5d, which has no other name" in answer.err
     assert "--force" in answer.err
     with monkeypatch.context() as patch:
         asked = typing(patch, "n\n")
@@ -88,7 +88,7 @@ def test_a_name_that_moves_while_it_asks_stays(
     asked = _Asking()
     monkeypatch.setattr(sys, "stderr", asked)
     assert run("tag", "hello", "debian:bookworm-slim").code == 2
-    assert "names image 2a2a2a2a2a2a by now" in asked.getvalue()
+    assert "now refers to image 2a2a2a2a2a2a" in asked.getvalue()
     assert has(engine, "debian:bookworm-slim") == NONE
 
 

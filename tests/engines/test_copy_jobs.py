@@ -124,7 +124,7 @@ def test_jobs_are_listed_attached_to_and_repeated(here: dict[str, str], tmp_path
     assert loaded["name"] == "app:1"
     assert layerscope(here, "load", "-q", target).strip() == loaded["image"]
     refused = layerscope(here, "save", "-d", "-o", "-", "app:1", code=2)
-    assert "Standard output is the archive." in refused
+    assert "An archive on standard output is not a job." in refused
 
 
 def test_what_changed_since_the_question_is_not_replaced(

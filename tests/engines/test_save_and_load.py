@@ -119,11 +119,11 @@ def test_a_name_is_taken_from_another_image_only_if_that_is_wanted(
     other = build(docker_debian, f"FROM {base}\nENV TWO=2\n", {}, NAME).id
     docker_debian.docker("tag", NAME, second)
     refused = command(docker_debian, "load", archive, code=2)
-    assert f"{NAME} names image {other[7:19]} now" in refused
-    assert f"{second} names image {other[7:19]} now" in refused
+    assert f"{NAME} is the name of image {other[7:19]}" in refused
+    assert f"{second} is the name of image {other[7:19]}" in refused
     assert "--yes moves the 2 names." in refused
     docker_debian.docker("rmi", second)
-    lost = f"{NAME} names image {other[7:19]} now, which stays without a name."
+    lost = f"{NAME} is the name of image {other[7:19]}, which has no other name."
     shown = json.loads(command(docker_debian, "load", "--dry-run", "--json", archive))
     assert shown["images"][0]["replaces"] == {NAME: other}
     with docker_debian.api() as client:
@@ -203,7 +203,7 @@ def test_an_image_is_pushed_to_another_engine(
     with docker_debian.api() as client:
         client.remove_image(made.id, force=True)
     error = command(docker_debian, "push", NAME, "x:1", "--to-engine", podman.host, code=2)
-    assert "no options of registries" in error
+    assert "no options for registries" in error
 
 
 def test_what_cannot_be_saved_or_loaded(docker_debian: Engine, tmp_path: Path) -> None:

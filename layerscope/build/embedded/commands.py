@@ -163,9 +163,7 @@ class RunStep:
         flag = self._instruction.flag("network")
         wanted = flag.value or "" if flag is not None else self._around.network
         if wanted not in ("", "default", "host", "none"):
-            raise StepError(
-                f"There is no network {visible(wanted)} without an engine.", "Use host or none."
-            )
+            raise StepError(f"The network {visible(wanted)} needs an engine.", "Use host or none.")
         return wanted != "none"
 
     # Mounts.

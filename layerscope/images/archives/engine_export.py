@@ -11,6 +11,7 @@ from typing import Protocol
 from layerscope.errors import BadInputError, EngineError, LayerscopeError, export_broke_off
 from layerscope.filesystem.changeset import Changeset
 from layerscope.images.answers import HistoryAnswer
+from layerscope.images.archives.save_format import same_reference
 from layerscope.images.archives.save_stream import SaveStream, contents_in_stream, tars_in_stream
 from layerscope.images.described import Inspector, described, inspect_platform
 from layerscope.images.layer_stream import Passed, Read
@@ -61,7 +62,10 @@ class EngineExportReader(ImageReader):
             self._id = f"sha256:{self._id}"  # Podman leaves the algorithm out.
         self._size = inspected.size
         tags = inspected.tags
-        self._name = name if _names(name, tags) or not tags else tags[0]
+        self._name = name
+        if tags and not _names(name, tags):
+            # Podman has app:1 as docker.io/library/app:1, and perhaps more names for it.
+            self._name = next((tag for tag in tags if same_reference(tag, name)), tags[0])
         self._file = f"the export of {visible(self._name)}"
         self._names: list[str] = []
         history = engine.history(name, self.platform)

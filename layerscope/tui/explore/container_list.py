@@ -81,7 +81,7 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
             "K",
             "screen.visit('commit')",
             "Commit…",
-            "Make an image of the container, after a look at what that adds",
+            "Make an image of the container, after a preview",
             hint="*",
         ),
         Key(

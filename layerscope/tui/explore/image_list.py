@@ -84,21 +84,21 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             "less_than_sign",
             "screen.visit('pull')",
             "Pull…",
-            "Pull an image from its registry, after a look at what that would fetch",
+            "Pull an image from its registry, after a preview",
         ),
         Key(
             "images.push",
             "greater_than_sign",
             "screen.visit('push')",
             "Push…",
-            "Push this image to its registry, after a look at what that would send",
+            "Push this image to its registry, after a preview",
         ),
         Key(
             "images.load",
             "left_curly_bracket",
             "screen.visit('load')",
             "Load…",
-            "Load the images of an archive or a layout, after a look at what that would bring",
+            "Load the images of an archive or a layout, after a preview",
         ),
         Key(
             "images.save",
@@ -112,7 +112,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             "K",
             "screen.visit('rebase')",
             "Rebase…",
-            "Move the image onto another base, after a look at that",
+            "Move the image onto another base, after a preview",
         ),
         Key(
             "images.mark_all",

@@ -120,7 +120,7 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
             "K",
             "screen.visit('squash')",
             "Squash…",
-            "Make an image with one layer of this and all above it, after a look at it",
+            "Squash this layer and all above it into one, after a preview",
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (

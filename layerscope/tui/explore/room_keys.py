@@ -17,7 +17,7 @@ ROOM_KEYS = (
         "K",
         "visit('drop')",
         "Drop…",
-        "Make an image without the path in its layer, after a look at that",
+        "Make an image without the path in this layer, after a preview",
     ),
     Key("main.search", "F", "visit('search')", "Search registries…"),
     Key("main.drift", "B", "visit('drift')", "Newer images", "Check for newer images"),

@@ -49,7 +49,7 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
             "greater_than_sign",
             "screen.push",
             "Push to…",
-            "Push the image to an engine that lacks it, after a look at what that would send",
+            "Push the image to an engine that lacks it, after a preview",
             lambda self: "" if self.item and self.item.missing_from else "No engine lacks it.",
             "*",
         ),

@@ -131,7 +131,7 @@ class PackagesScreen(AppScreen[None], screen="packages", heading="Packages"):
     def _found(self, found: tuple[list[PackageRow], list[Fact]]) -> None:
         rows, facts = found
         everything = self._wanted[1]
-        text = "No packages are known." if everything else "This layer changes no packages."
+        text = "No packages were found." if everything else "This layer changes no packages."
         self.list.set_placeholder((text, "text"))
         self.list.show(rows, 0)
         self._facts.show(facts)

@@ -102,7 +102,7 @@ async def test_a_name_that_is_taken_is_asked_about(drive: Drive) -> None:
         await look(ui)
         for letter in ("n", "y"):
             await ui.press("enter", *"debian:bookworm-slim", "enter")
-            await ui.until(lambda: f"names image {SLIM[7:19]} now" in ui.text)
+            await ui.until(lambda: f"is the name of image {SLIM[7:19]}" in ui.text)
             assert engine.commits == []
             await ui.press(letter)
         await ui.until(lambda: ui.app.screen is ui.main)

@@ -168,7 +168,7 @@ async def test_an_image_is_pushed_to_an_engine_that_lacks_it(
         await ui.press("enter")
         await ui.until(lambda: "enter moves the name and pushes it" in ui.text)
         assert "gets 1 of 3 layers, 1MB" in ui.text
-        assert "app:2 names image 999999999999 now" in ui.text
+        assert "app:2 is the name of image 999999999999" in ui.text
         assert asked == [("app:2", "default")]
         await ui.press("enter")
         await ui.until(lambda: isinstance(ui.app.screen, TransferScreen))

@@ -31,7 +31,7 @@ async def test_a_name_that_is_taken_is_moved_only_if_that_is_confirmed(drive: Dr
         await ui.press("plus")
         await ui.until(lambda: "Another name" in ui.text)
         await ui.press("ctrl+u", *"debian:bookworm-slim", "enter")
-        await ui.until(lambda: "names image 5d5d5d5d5d5d now" in ui.text)
+        await ui.until(lambda: "is the name of image 5d5d5d5d5d5d" in ui.text)
         assert "enter moves it" in ui.text
         assert names(engine)["debian:bookworm-slim"] == SLIM
         await ui.press("escape")

@@ -182,7 +182,7 @@ async def test_a_name_that_moved_since_keeps_its_new_image(drive: Drive) -> None
         await ui.until(lambda: "This removes 1 image" in ui.text)
         engine.move("hello:latest", DEBIAN)
         await ui.press("y")
-        await ui.until(lambda: "hello:latest names another image by now" in ui.text)
+        await ui.until(lambda: "hello:latest now names another image" in ui.text)
         assert engine.removed == []
 
 
@@ -334,7 +334,7 @@ async def test_a_container_that_was_started_since_is_not_removed(drive: Drive) -
         await ui.until(lambda: "This removes 1 container" in ui.text)
         engine.state = "running"
         await ui.press("y")
-        await ui.until(lambda: "Container old is running by now." in ui.text)
+        await ui.until(lambda: "Container old is now running." in ui.text)
     assert engine.removed == []
 
 

@@ -281,7 +281,7 @@ async def test_our_own_client_can_do_it(
         await ui.until(lambda: "7MB of them are kept" in ui.text)
         # A target asks for another look; what is no target is said.
         await ui.press("tab", *"nowhere", "enter")
-        assert "is no place for an image" in ui.text
+        assert "is not a target" in ui.text
         await ui.press(*["backspace"] * 7, *f"oci:{tmp_path}/x", "ctrl+r")
         assert "layerscope does it" in ui.text
         await ui.press("enter")
@@ -414,7 +414,7 @@ async def test_images_of_an_archive_are_loaded_after_a_look(
     file.write_bytes(docker_archive([layer_tar([text("a")])], "debian:bookworm-slim"))
     async with running(engine=RemovingEngine()) as ui:
         await ui.press("{", *str(file), "enter")
-        await ui.until(lambda: "names image" in ui.text)
+        await ui.until(lambda: "is the name of image" in ui.text)
         assert "enter moves the name and loads it" in ui.text
         assert started == []
         await ui.press("enter")

@@ -137,7 +137,7 @@ def test_it_is_built_with(tmp_path: Path) -> None:
     plain = BuildRequest(str(tmp_path), "Dockerfile")
     assert not any("--builder" in each for each in _arguments(plain, tmp_path / "iid"))
     for text in ("classic:far", "podman:far", "buildkit:-rm"):
-        with pytest.raises(UsageError, match="is no builder"):
+        with pytest.raises(UsageError, match="is not a builder"):
             check_build(WrittenBuild(str(tmp_path), builder=text)).checked()
 
 

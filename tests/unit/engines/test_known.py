@@ -140,6 +140,8 @@ def test_the_docker_command_gets_the_same_engine(home: Path, monkeypatch: Monkey
     def given(name: str) -> list[str | None]:
         monkeypatch.setenv("LAYERSCOPE_ENGINE", name)
         found = command_environment()
+        # Podman's command uses its own storage without this.
+        assert found["CONTAINER_HOST"] == engine_address(name).host
         return [found.get(each) for each in ("DOCKER_CONTEXT", "DOCKER_HOST", "CONTAINER_SSHKEY")]
 
     assert given("auto") == [None, "tcp://host:1", None]

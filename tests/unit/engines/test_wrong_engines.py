@@ -15,6 +15,7 @@ from layerscope.engines import client
 from layerscope.engines.address import Address
 from layerscope.engines.docker import connect
 from layerscope.engines.errors import unreachable
+from layerscope.images.archives.engine_export import EngineExportReader
 from tests.command import one_line_error, run
 
 Capsys = pytest.CaptureFixture[str]
@@ -173,6 +174,19 @@ def test_podman_has_no_shared_sizes(
     (image,) = json.loads(run(capsys, "images", "--json").out)["images"]
     assert (image["size"], image["shared_size"]) == (9, shared)
     assert image["unique_size"] == (None if shared is None else 9)
+
+
+@pytest.mark.parametrize("name", ["app:1", "aaaaaaaaaaaa"])
+def test_of_several_names_an_image_has_the_one_that_was_asked_for(
+    answers: dict[str, Any], name: str
+) -> None:
+    tags = ["example.com/other:1", "docker.io/library/app:1"]
+    inspected = {**IMAGE, "RepoTags": tags, "Os": "linux", "Architecture": "amd64"}
+    answers |= {"/version": PODMAN, f"/images/{name}/json": inspected}
+    answers[f"/images/{name}/history"] = []
+    with closing(connect()) as engine:
+        reader = EngineExportReader(engine, name, f"docker-daemon:{name}")
+    assert reader.image.reference == tags[name == "app:1"]
 
 
 @pytest.mark.parametrize("command", ["inspect", "dockerfile"])
