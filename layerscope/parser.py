@@ -177,7 +177,9 @@ class Parser(argparse.ArgumentParser):
             group = self._options if name.startswith("-") else self._arguments
             # The table has a word more for options of one name, such as the two of --to.
             names = [word for word in name.split() if word.startswith("-")] or [name]
-            group.add_argument(*names, **known)
+            action = group.add_argument(*names, **known)
+            if action.nargs == argparse.REMAINDER:
+                action.required = False  # Before Python 3.12, argparse requires what may be empty.
 
     def items(self) -> Iterator[tuple[str, str]]:
         """The arguments and options, as they are written, and what they mean."""

@@ -42,7 +42,8 @@ def _words(waste: StepWaste, instruction: Instruction) -> tuple[str, str]:
             return message, "Set permissions when the files are created: COPY --chmod."
         return message, "Change owner, mode and times in the step that creates the files."
     if re.search(r"\brm\b|\bclean\b|\bpurge\b|\bautoremove\b", text):
-        message = f"{start} removed {size} that lower layers still contain{more}."
+        did = "removed or copied" if waste.copied else "removed"
+        message = f"{start} {did} {size} that lower layers still contain{more}."
         return message, "Remove them in the RUN that creates them, or mount a cache there."
     message = f"{start} hid {size} that lower layers still contain{more}."
     return message, "Write each file once, in one step."

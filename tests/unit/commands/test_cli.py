@@ -118,6 +118,7 @@ def test_wrong_options_of_the_tui_are_reported_as_such(capsys: Capsys) -> None:
     ("arguments", "line"),
     [
         ("history", "layerscope history needs SOURCE and PATH. See layerscope history --help."),
+        ("run", "layerscope run needs SOURCE. See layerscope run --help."),
         ("inspect --nothing a", "layerscope inspect has no option --nothing. See layerscope insp"),
         ("inspect --jsn a", "layerscope inspect has no option --jsn. Did you mean --json?"),
         ("inspect a b c", "layerscope inspect does not take b c. See layerscope inspect --help."),
@@ -156,6 +157,23 @@ def _check_example(line: str) -> None:
         assert "$(layerscope " in line
         return
     assert cli._parsed(words[1:])
+
+
+def test_a_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    description = cli.parser_of("run").description or ""
+    assert 0 < max(map(len, description.splitlines())) < 40
+
+
+def test_options_of_one_name_have_their_own_meaning() -> None:
+    for command, option, dest in (
+        ("save", "--output", "archive"),
+        ("extract", "--output", "output"),
+        ("squash", "--to", "last"),
+        ("pull", "--to", "to"),
+    ):
+        action = cli.parser_of(command)._option_string_actions[option]
+        assert (action.dest, action.option_strings[-1]) == (dest, option)
 
 
 def test_every_command_is_listed_once() -> None:

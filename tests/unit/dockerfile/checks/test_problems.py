@@ -319,6 +319,7 @@ def test_an_ignored_source_names_the_rule(folder: Path) -> None:
         ("RUN chown -R a /x", 5_000_000, "--chown"),
         ("RUN chmod -R 700 /x", 5_000_000, "--chmod"),
         ("RUN rm -rf /x", 0, "Remove them in the RUN that creates them"),
+        ("RUN rm /x; chown a /y", 1_000_000, "Remove them in the RUN that creates them"),
         ("COPY a /x", 0, "Write each file once"),
     ],
 )
@@ -329,6 +330,8 @@ def test_what_the_last_build_wasted(step: str, copied: int, words: str) -> None:
     assert "/x/a" in problems[0].message
     assert "5MB" in problems[0].message
     assert words in problems[0].hint
+    copied_too = "removed or copied 5MB" in problems[0].message
+    assert copied_too == ("rm /x; chown" in step)
 
 
 def test_what_onbuild_wasted_is_reported_at_the_from() -> None:
