@@ -386,7 +386,8 @@ def _user(task: Task, root: str) -> User:
 
 def _make_folder(path: str) -> None:
     made = ""
-    for part in path.split("/"):
+    # A link may lead to what is not there.
+    for part in os.path.realpath(path).split("/"):
         made += f"{part}/"
         with suppress(FileExistsError):
             Path(made).mkdir(0o755)

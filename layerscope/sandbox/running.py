@@ -104,6 +104,7 @@ class Sandbox:
         rung = self.rung
         if not command.network and rung.way is not Way.NAMESPACES:
             raise SandboxError(NO_NETWORK, ENGINES_HINT)
+        task = self._task(base, command)
         with (
             RunFolder(self._folder, rung) as run,
             nullcontext(-1) if kept is None else kept.taken() as lock,
@@ -118,7 +119,7 @@ class Sandbox:
                 raise LayerscopeError(failure(error, str(self._folder))) from None
             progress.what, progress.total = "Running", None
             task = msgspec.structs.replace(
-                self._task(base, command),
+                task,
                 folder=str(folder),
                 lower=lower,
                 groups=groups,
@@ -159,7 +160,7 @@ class Sandbox:
             user_namespace=rung.user_namespace,
             one_id=rung.one_id,
             root=root_of(stack),
-            stubs=tuple(find_stubs(stack, targets)),
+            stubs=tuple(find_stubs(stack, targets, command.workdir or "/")),
             owners=self._lost_owners(stack),
             capabilities=_capabilities(stack) if rung.way is Way.PROOT else {},
             command=tuple(command.arguments),
@@ -224,7 +225,8 @@ class Sandbox:
                 folders.append(kept)
             if kept is not None:
                 os.utime(folders[-1])
-        return tuple(map(str, reversed(folders)))
+        # The kernel takes a folder once; where a layer comes again, what is in it is on top.
+        return tuple(dict.fromkeys(map(str, reversed(folders))))
 
     def _kept(self, run: RunFolder, new: Path, kept: Path | None) -> Path:
         """Gives a complete layer its name, unless another process has done so meanwhile."""

@@ -28,19 +28,28 @@ COMMON = {
     "/etc/hosts": False,
     "/etc/hostname": False,
 }
+_NAMES = {EntryType.CHAR: "device", EntryType.BLOCK: "device", EntryType.FIFO: "named pipe"}
 _MTAB, _MTAB_TARGET = b"etc/mtab", "/proc/mounts"
 
 
-def find_stubs(stack: Stack, targets: Mapping[str, bool]) -> list[Stub]:
-    """The stubs for paths, each with whether it is to be a folder; parents come first."""
+def find_stubs(stack: Stack, targets: Mapping[str, bool], workdir: str) -> list[Stub]:
+    """The stubs for paths, each with whether it is to be a folder; parents come first.
+
+    Raises SandboxError if the image has something else where a folder must be.
+    """
     top = stack.height - 1
     links = _links(stack)
     found: dict[bytes, Stub] = {}
+    _check_folder(stack, workdir, _followed(links, workdir))
     for target, folder in {**COMMON, **targets}.items():
         try:
-            path = links.follow(os.fsencode(target.strip("/")), 0)
-        except TarError:
+            path = _followed(links, target)
+        except SandboxError:
+            if folder:
+                raise
+            _followed(links, target.rpartition("/")[0])
             continue
+        _check_folder(stack, target, path if folder else path.rpartition(b"/")[0])
         found |= _above(stack, path, top, folder=folder, known=found)
     if _MTAB not in found and _stub(stack, _MTAB, top) is None and b"etc" in found:
         found[_MTAB] = Stub(os.fsdecode(_MTAB), link=_MTAB_TARGET)
@@ -55,10 +64,30 @@ def root_of(stack: Stack) -> Stub:
 
 def real_path(stack: Stack, path: str) -> str:
     """An absolute path with the symlinks of the image followed; raises SandboxError."""
+    return "/" + os.fsdecode(_followed(_links(stack), path))
+
+
+def _followed(links: LayerLinks, path: str) -> bytes:
     try:
-        return "/" + os.fsdecode(_links(stack).follow(os.fsencode(path.strip("/")), 0))
+        return links.follow(os.fsencode(path.strip("/")), 0)
     except TarError:
         raise SandboxError(f"{visible(path)} leads through a loop of symbolic links.") from None
+
+
+def _check_folder(stack: Stack, wanted: str, path: bytes) -> None:
+    parts = path.split(b"/")
+    for end in range(1, len(parts) + 1):
+        node = stack.tree.find(b"/".join(parts[:end]))
+        row = None if node is None else stack.version(node, stack.height - 1)
+        if row is None:
+            return
+        kind = EntryType(int(stack.types[row]))
+        if kind is not EntryType.DIR:
+            there = visible(b"/" + b"/".join(parts[:end]))
+            raise SandboxError(
+                f"The sandbox needs a folder for {visible(wanted)}, but {there} of the image is "
+                f"a {_NAMES.get(kind, kind.label)}."
+            )
 
 
 def _above(

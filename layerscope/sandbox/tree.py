@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from layerscope.filesystem.disk_walk import Found, walk
 _DIR = 0o04
 #: What is compared of folders in which only a mount's target was moved.
 _STEADY = ("ino", "mode", "uid", "gid", "mtime")
+#: What is compared of files whose ctime says nothing.
+_UNTOUCHED = (*_STEADY, "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,12 @@ def snapshot(top: int, *, live: bool = False) -> Found:
 
 
 def difference(
-    before: Found, after: Found, name: str, moved: frozenset[bytes]
+    before: Found, after: Found, name: str, moved: frozenset[bytes], *, opened: bool = False
 ) -> tuple[Changeset, set[bytes]]:
     """What changed between two walks of a tree, and which changed paths have the inode they had.
 
-    The ctime of `moved` paths says nothing.
+    The ctime of `moved` paths says nothing; with `opened`, nor does that of files that their owner
+    may not read: PRoot changes their mode, and back, to read them.
     """
     earlier = {path: row for row, path in enumerate(before.paths)}
     rows = np.array([earlier.get(path, -1) for path in after.paths], np.int64)
@@ -67,6 +71,9 @@ def difference(
     changed[kept] = np.logical_or.reduce(
         [one[field] != two[field] for field in ("ino", "ctime", "ctime_ns")]
     )
+    if opened:
+        steady = np.logical_and.reduce([one[field] == two[field] for field in _UNTOUCHED])
+        changed[kept] &= ~(steady & (two["mode"] & stat.S_IRUSR == 0))
     there = {path: row for row, path in enumerate(after.paths)}
     for path in moved & there.keys() & earlier.keys():
         a, b = before.status[earlier[path]], after.status[there[path]]

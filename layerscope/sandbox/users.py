@@ -15,7 +15,7 @@ class NoSuchUser(Exception):
 class User:
     uid: int
     gid: int
-    groups: tuple[int, ...] = ()  # Supplementary groups.
+    groups: tuple[int, ...] = ()  # Supplementary groups, the user's own one first.
     home: str = "/"
 
 
@@ -35,14 +35,16 @@ def find_user(wanted: str, passwd: str, group: str) -> User:
     else:
         raise NoSuchUser(f"The image has no user {visible(name)} in /etc/passwd.")
     if own:
-        return User(user.uid, _gid(own, group), home=user.home)
+        gid = _gid(own, group)
+        return User(user.uid, gid, (gid,), user.home)
     login = found[0] if found else name
-    also = [
+    groups = [user.gid]
+    groups += (
         int(fields[2])
         for fields in _fields(group, 4)
         if login in fields[3].split(",") and fields[2].isdecimal()
-    ]
-    return User(user.uid, user.gid, tuple(also), user.home)
+    )
+    return User(user.uid, user.gid, tuple(dict.fromkeys(groups)), user.home)
 
 
 def _gid(wanted: str, group: str) -> int:

@@ -179,7 +179,8 @@ class _Worker:
             if self._task.lock >= 0 or self._task.look:
                 before.save(self._folder / _BEFORE)
         after = snapshot(top, live=self._task.live)
-        changeset, same = difference(before.found, after, str(self._merged), moved)
+        opened = self._task.way is Way.PROOT
+        changeset, same = difference(before.found, after, str(self._merged), moved, opened=opened)
         if before.closed:
             for row, path in enumerate(changeset.paths()):
                 mode = before.closed.get(path, -1)

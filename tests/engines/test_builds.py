@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.builds import BUILDERS, MATRIX, Site
+from tests.engines.dockerfiles import CACHED, IGNORING, STAGES, STEPS, WITHOUT_LAYERS, filled
 from tests.engines.fixtures import new_engine, running_engine
 from tests.engines.images import busybox_base
 
@@ -44,12 +45,7 @@ def unique(text: str) -> str:
 
 
 def test_each_step_is_told_and_equals_what_inspect_says(site: Site, base: str) -> None:
-    site.write(
-        f"FROM {base}\nENV A=1\nWORKDIR /app\nCOPY data.txt /app/\n"
-        + unique("echo hello && rm /app/data.txt && mkdir /made && echo xyz > /made/file")
-        + 'CMD ["sh"]\n',
-        **{"data.txt": "some data\n"},
-    )
+    site.write(filled(STEPS, base), **{"data.txt": "some data\n"})
     built = site.build("-t", "layerscope.test/steps:1")
     assert built.code == 0, built.errors
     assert {e["step"]: e["line"] for e in built.of("step_started")}[5] == 5
@@ -86,11 +82,11 @@ def test_a_dockerfile_without_a_stage_is_said_to_be_one(site: Site, base: str) -
     )
 
 
-@pytest.mark.parametrize("dockerfile", ["FROM {base}\nENV A=1\n", "FROM scratch\nLABEL a=b\n"])
+@pytest.mark.parametrize("dockerfile", WITHOUT_LAYERS)
 def test_what_was_built_has_a_size_though_no_step_made_a_layer(
     site: Site, base: str, dockerfile: str
 ) -> None:
-    site.write(dockerfile.format(base=base))
+    site.write(filled(dockerfile, base))
     # Docker's containerd store does not keep an image that has neither a layer nor a name.
     built = site.build("-t", "layerscope.test/no-layer:1")
     assert built.code == 0, built.errors
@@ -103,10 +99,10 @@ def test_what_was_built_has_a_size_though_no_step_made_a_layer(
     "site", [*BUILDERS, MATRIX[4]], indirect=True, ids=["classic", "buildkit", "podman", "store"]
 )
 def test_what_is_unchanged_is_a_cache_hit(site: Site, base: str) -> None:
-    first = unique("true")
-    site.write(f"FROM {base}\n{first}RUN echo one > /file\n")
+    text = filled(CACHED, base)
+    site.write(text)
     assert site.build("-t", "layerscope.test/cached:1").code == 0
-    site.write(f"FROM {base}\n{first}RUN echo two > /file\n")
+    site.write(text.replace("one", "two"))
     built = site.build("-t", "layerscope.test/cached:1")
     assert built.code == 0
     assert built.step(2)["event"] == "step_cached"
@@ -119,11 +115,7 @@ def test_what_is_unchanged_is_a_cache_hit(site: Site, base: str) -> None:
 
 
 def test_stages_arguments_and_a_target(site: Site, base: str) -> None:
-    site.write(
-        f"ARG BASE={base}\nFROM ${{BASE}} AS first\nARG WHO=nobody\n"
-        + unique("echo $WHO > /who")
-        + "FROM ${BASE}\nCOPY --from=first /who /copied\nENV X=1\nRUN cat /copied\n"
-    )
+    site.write(filled(STAGES, base))
     built = site.build("-t", "layerscope.test/stages:1", "--build-arg", "WHO=me")
     assert built.code == 0, built.errors
     assert built.log(8) == ["me"]
@@ -321,7 +313,7 @@ def test_an_old_podman_is_not_given_what_it_crashes_at(tmp_path: Path) -> None:
 @once_a_builder
 def test_what_dockerignore_leaves_out_is_not_sent(site: Site, base: str) -> None:
     site.write(
-        f"FROM {base}\nCOPY . /all/\n" + unique("ls /all"),
+        filled(IGNORING, base),
         **{".dockerignore": "*.log\n", "kept.txt": "x" * 100, "left.log": "x" * 5000},
     )
     built = site.build()

@@ -10,6 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.engines.builds import BUILDERS, Site
+from tests.engines.dockerfiles import (
+    CHANGED_ARGUMENTS,
+    CHANGED_FILES,
+    CHANGED_FIRST,
+    CHANGED_MOUNTS,
+    CHANGED_STAGE,
+    CHANGED_START,
+    CHANGED_TEXTS,
+    filled,
+)
 from tests.engines.fixtures import running_engine
 from tests.engines.images import build, busybox_base
 
@@ -74,36 +84,23 @@ IGNORED = ".dockerignore\nDockerfile\n*.log\n"
 
 def test_files(site: Site) -> None:
     (site.context / ".dockerignore").write_text(IGNORED)
-    site.write(
-        f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\nCOPY . /x/\nRUN echo last\n"
-    )
+    site.write(filled(CHANGED_FILES, busybox_base(site.engine)))
     assert broke(site) == ""
     for change, said in FILES if site.builder == "buildkit" else FILES[::3]:
         change(site)
         assert broke(site) == said
 
 
-#: One after another: what follows the first RUN, and what is said.
-TEXTS = (
-    ("RUN echo 1\nRUN echo 2\n", ""),
-    ("RUN echo 3\nRUN echo 2\n", "3: The instruction changed; it was RUN echo 1."),
-    ("RUN echo 0\nRUN echo 3\nRUN echo 2\n", "3: The instruction is new."),
-    ("RUN echo 0\nRUN echo 2\n", "4: RUN echo 3 above it was removed."),
-    ("RUN echo 0\nARG V=1\nRUN echo $V\n", "5: The instruction is new."),
-    ("RUN echo 0\nARG V=2\nRUN echo $V\n", "5: ARG V=1 above it became ARG V=2."),
-)
-
-
 @by_buildkit
 def test_instructions(site: Site) -> None:
-    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
-    for instructions, said in TEXTS:
+    start = filled(CHANGED_START, busybox_base(site.engine))
+    for instructions, said in CHANGED_TEXTS:
         site.write(start + instructions)
         assert broke(site) == said
 
 
 def test_variables(site: Site) -> None:
-    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
+    start = filled(CHANGED_START, busybox_base(site.engine))
     site.write(f"{start}ENV V=1\nRUN echo $V\n")
     assert broke(site) == ""
     site.write(f"{start}ENV V=2\nRUN echo $V\n")
@@ -115,8 +112,8 @@ def test_variables(site: Site) -> None:
 
 @by_docker
 def test_arguments(site: Site) -> None:
-    start = f"FROM {busybox_base(site.engine)}\nRUN echo {time.time_ns()}\n"
-    site.write(f"{start}ARG V\nRUN echo $V\nARG W\nRUN echo $W\n")
+    text = filled(CHANGED_ARGUMENTS, busybox_base(site.engine))
+    site.write(text)
     given = ("--build-arg", "V=1", "--build-arg", "W=1")
     assert broke(site, *given) == ""
     # Of two that are other ones, the step knows one.
@@ -127,7 +124,7 @@ def test_arguments(site: Site) -> None:
         broke(site, "--build-arg", "V=2", "--build-arg", "W=3") == "6: Build arguments changed: W."
     )
     # It need not be used, as RUN has it in its environment.
-    site.write(f"{start}ARG V\nRUN echo not used\n")
+    site.write(text.partition("RUN echo $V")[0] + "RUN echo not used\n")
     assert broke(site, "--build-arg", "V=1").startswith("4: ")
     assert broke(site, "--build-arg", "V=2") == "4: Build arguments changed: V."
 
@@ -160,11 +157,7 @@ def test_no_cache_and_a_cache_that_is_gone(site: Site) -> None:
 
 @by_docker
 def test_another_stage(site: Site) -> None:
-    base = busybox_base(site.engine)
-    site.write(
-        f"FROM {base} AS made\nRUN echo {time.time_ns()}\nCOPY a.txt /src\nRUN cp /src /out\n"
-        f"FROM {base}\nRUN echo z\nCOPY --from=made /out /out\n"
-    )
+    site.write(filled(CHANGED_STAGE, busybox_base(site.engine)))
     broke(site)
     assert broke(site) == ""
     write(site, "a.txt")
@@ -178,12 +171,7 @@ def test_what_buildkit_alone_has(tmp_path: Path) -> None:
         write(site, path)
     secret = tmp_path / "secret"
     secret.write_text("1")
-    site.write(
-        f"FROM {busybox_base(site.engine)}\n"
-        f"RUN --mount=type=secret,id=t cat /run/secrets/t; echo {time.time_ns()}\n"
-        "RUN --mount=type=bind,source=d,target=/ctx cat /ctx/one > /one\n"
-        "COPY --link a.txt /\nCOPY --link b.txt /\n"
-    )
+    site.write(filled(CHANGED_MOUNTS, busybox_base(site.engine)))
     given = ("--secret", f"id=t,src={secret}")
     assert broke(site, *given) == ""
     # A secret is no part of what a step is made of.
@@ -198,7 +186,7 @@ def test_what_buildkit_alone_has(tmp_path: Path) -> None:
 def test_a_first_step_that_buildkit_does_not_call_a_hit(tmp_path: Path) -> None:
     site = Site(running_engine("docker-28"), "buildkit", tmp_path)
     write(site, "a.txt")
-    site.write("FROM scratch\nWORKDIR /w\nCOPY a.txt /\n")
+    site.write(CHANGED_FIRST)
     assert broke(site) == ""
     assert broke(site) == ""
     write(site, "a.txt")

@@ -51,6 +51,7 @@ def image(sandboxes: Sandboxes) -> Path:
         *(folder("data", uid=33, gid=34), text("data/a", "a", uid=33, gid=34)),
         text("data/far", uid=200_000, gid=200_000),
         text("data/none", "secret", mode=0o000),
+        text("data/closed", "read only", mode=0o000),
         Item("data/suid", content=b"s", mode=0o6755, gid=34),
         Item("data/able", content=b"able", mode=0o755, pax=capability()),
         *(text("data/first", "first"), folder("gone"), text("gone/x"), folder("over")),
@@ -72,6 +73,7 @@ def capability() -> dict[str, str]:
 SCRIPT = r"""
 set -e
 cat /data/none
+cat /data/closed > /dev/null
 echo more >> /data/a; touch /data/far
 chmod 600 /data/none
 chmod a-x /data/able; chmod a+x /data/able
@@ -252,10 +254,11 @@ def test_with_one_id_every_user_is_root(sandboxes: Sandboxes, image: Path) -> No
 
 @pytest.mark.parametrize("case", OVERLAYS)
 def test_as_many_layers_as_an_image_of_docker_has(case: Case, sandboxes: Sandboxes) -> None:
-    layers = [[folder(f"d{n}"), text(f"d{n}/f", f"{n}\n")] for n in range(126)]
+    layers = [[folder(f"d{n}"), text(f"d{n}/f", f"{n}\n")] for n in range(125)]
+    layers.append(layers[0])  # A layer may come twice.
     image = write_image(sandboxes.base / "high.tar", base_items(), *layers)
     answer = sandboxes.run(case, image, "sh", "-c", "cat /d*/f | wc -l; rm /d7/f")
-    assert answer["out"].strip() == "126"
+    assert answer["out"].strip() == "125"
     assert answer["changed"] == [["d7", "dir"], ["d7/f", "whiteout"]]
 
 

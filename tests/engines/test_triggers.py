@@ -14,18 +14,18 @@ from layerscope.dockerfile.meaning.match_history import match_layers
 from layerscope.dockerfile.syntax.parser import parse
 from layerscope.engines.resolve import open_image
 from tests.engines.builds import BUILDERS, MATRIX, Built, Site
+from tests.engines.dockerfiles import (
+    ON_TRIGGERS,
+    OWN_TRIGGERS,
+    TRIGGERS,
+    WITH_TRIGGERS,
+    filled,
+)
 from tests.engines.fixtures import running_engine
 from tests.engines.images import build, busybox_base
 from tests.engines.listings import use
 
 pytestmark = pytest.mark.usefixtures("engines")
-
-TRIGGERS = [
-    "ONBUILD COPY a.txt /app/",
-    "ONBUILD RUN echo trigger > /trig && echo said",
-    "ONBUILD ENV T=1",
-    "ONBUILD RUN rm /app/a.txt && exit $FAIL",
-]
 
 
 @pytest.fixture(params=MATRIX, ids="-".join)
@@ -39,8 +39,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
 def base(site: Site) -> str:
     """An image with triggers, another one in each test."""
     tag = f"layerscope.test/triggers:{time.time_ns()}"
-    dockerfile = f"FROM {busybox_base(site.engine)}\nENV FAIL=0\nENV NOW={time.time_ns()}\n"
-    build(site.engine, dockerfile + "\n".join(TRIGGERS) + "\nRUN echo own > /own\n", tag=tag)
+    build(site.engine, filled(WITH_TRIGGERS, busybox_base(site.engine)), tag=tag)
     return tag
 
 
@@ -63,11 +62,7 @@ def layers(site: Site, image: str, base: str) -> list[dict[str, Any]]:
 def test_triggers_are_steps_of_the_from(
     site: Site, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.write(
-        f"# comment\nFROM {base} AS one\nRUN echo 1 > /one\n\nFROM {base}\nENV X=1\nRUN echo two\n"
-        "RUN echo 22 > /two\nCOPY --from=one /one /x\n",
-        **{"a.txt": "hello\n"},
-    )
+    site.write(filled(ON_TRIGGERS, base), **{"a.txt": "hello\n"})
     built = site.build("-t", "layerscope.test/triggered:1")
     assert built.code == 0, built.errors
     begun = {(e["step"], e.get("trigger")): e for e in built.of("step_started")}
@@ -107,16 +102,12 @@ def test_triggers_are_steps_of_the_from(
 @pytest.mark.parametrize("site", BUILDERS, indirect=True, ids=["classic", "buildkit", "podman"])
 def test_triggers_of_an_own_stage(site: Site) -> None:
     base = busybox_base(site.engine)
-    site.write(
-        f"FROM {base} AS one\nONBUILD RUN echo {time.time_ns()} > /trig; echo said\n"
-        "ONBUILD ENV B=1\nRUN echo 1 > /one\nFROM one AS two\nRUN echo 22 > /two\nFROM two\n"
-        "ENV C=1\nRUN echo 333 > /three; echo three\n"
-    )
+    site.write(filled(OWN_TRIGGERS, base))
     built = site.build("-t", "layerscope.test/own:1")
     assert built.code == 0, built.errors
     keys = [(4, None), (5, 1), (5, 2), (6, None), (9, None)]
     assert figures(built, *keys) == layers(site, "layerscope.test/own:1", base)
-    assert [f["size"] for f in figures(built, *keys)] == [2, 20, 3, 4]
+    assert [f["size"] for f in figures(built, *keys)] == [2, 28, 3, 4]
     assert {e["text"]: (e["step"], e.get("trigger")) for e in built.of("log")} == {
         "said": (5, 1),
         "three": (9, None),

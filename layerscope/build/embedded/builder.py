@@ -48,7 +48,6 @@ from layerscope.engines.embedded.store import Lease
 from layerscope.errors import BuildFailedError, Cancelled, LayerscopeError, UsageError
 from layerscope.images.progress import Progress
 from layerscope.jobs.worker import Cancellation
-from layerscope.oci.manifest import json_bytes
 from layerscope.oci.platform import Platform, host_platform, parse_platform
 from layerscope.oci.reference import parse_reference
 from layerscope.text import visible
@@ -116,13 +115,14 @@ class _Build:
         self._host = host_platform()
         wanted = request.platform
         self._platform = parse_platform(wanted) if wanted else self._host
-        self._arguments = {**_platform_arguments(self._host, self._platform), **given}
+        platforms = _platform_arguments(self._host, self._platform)
+        # A default above the first FROM is worth more than the platform.
+        own = global_values(self._document, given)
+        platforms |= {name: own[name] for name in platforms if name in own}
+        self._arguments = {**platforms, **given}
         self._given = given
         self._found = find_stages(self._document, self._arguments, EMBEDDED)
-        self._above = {
-            **_platform_arguments(self._host, self._platform),
-            **global_values(self._document, self._arguments),
-        }
+        self._above = {**platforms, **global_values(self._document, self._arguments)}
         self._order = InOrder(range(len(self._found.stages)))
         self._begun: dict[int, Built] = {}  # What each stage begins with.
         self._rehearsed: dict[int, Built] = {}  # What each will be, as far as that is known.
@@ -360,7 +360,7 @@ class _Build:
         with ExitStack() as stack:
             step = self.copy_step(instruction, stage, stack)
             below = stage.state.key if step.depends else ""
-            place = _digest(below, step.text, instruction_details(instruction))
+            place = _digest(below, step.text, step.details)
             key = _digest(place, *step.stamps)
             hit = self._hit(key)
             if hit is not None:
@@ -534,11 +534,6 @@ class _Failing:
         others = isinstance(error, (Cancelled, BuildFailedError))
         if isinstance(error, (StepError, LayerscopeError)) and not others:
             raise _StepFailed(self.step, error) from None
-
-
-def instruction_details(instruction: Instruction) -> str:
-    """What its entry in the history does not say of a COPY or ADD."""
-    return json_bytes([[flag.name, flag.value] for flag in instruction.flags]).decode()
 
 
 def _digest(*parts: str) -> str:

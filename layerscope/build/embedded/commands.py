@@ -194,7 +194,10 @@ class RunStep:
         target = self._value(mount, "target")
         if not target:
             raise StepError(f"A mount of type {visible(mount.type)} has no target.")
-        return posixpath.normpath(posixpath.join("/", self._state.workdir, target))
+        target = posixpath.normpath(posixpath.join("/", self._state.workdir, target))
+        if not target.strip("/"):
+            raise StepError("A mount cannot replace /.")
+        return target
 
     def _size(self, mount: WrittenMount) -> int:
         """The bytes of a tmpfs; as in Docker, `m` and `MB` are 2**20."""

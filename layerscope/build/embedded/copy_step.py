@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -111,10 +112,16 @@ class CopyStep:
         flags = [f"--{name}" for name in ("keep-git-dir", "parents") if self._is_set(name)]
         values = {"chown": self._owner, "chmod": self._mode, "checksum": self._checksum}
         flags += [f"--{name}={value}" for name, value in values.items() if value]
-        flags += [f"--exclude={each}" for each in self._excludes]
         heredocs = [f"<<{heredoc.name}" for heredoc in self._instruction.heredocs]
         words = [*flags, *self._sources, *heredocs, self._destination]
         return clean(without_logins(f"{self._instruction.keyword} {' '.join(words)} # buildkit"))
+
+    @property
+    def details(self) -> str:
+        """What that does not say."""
+        flags = self._instruction.flags
+        values = [None if flag.value is None else self._text(flag.value) for flag in flags]
+        return json.dumps([[flag.name, value] for flag, value in zip(flags, values, strict=True)])
 
     @property
     def depends(self) -> bool:
@@ -184,6 +191,8 @@ class CopyStep:
             EmptySource() if self.link else view(),
             owner,
             parse_mode(self._mode) if self._mode else None,
+            # As in BuildKit, if --chmod has digits.
+            int(self._mode, 8) if self._mode.isdecimal() else FOLDER.mode,
             self._excluded(),
             self._parents,
             self._world.latest,

@@ -70,7 +70,8 @@ class _Entries:
             raise StepError(f"{visible(b'/' + real)} is not a folder, and cannot take one.")
         if real not in self._folders and there is None:
             owner = (0, 0) if picked.archive else self._copy.owner or (0, 0)
-            self._put(real, FOLDER._replace(uid=owner[0], gid=owner[1]))
+            mode = FOLDER.mode if picked.archive else self._copy.folder_mode
+            self._put(real, FOLDER._replace(mode=mode, uid=owner[0], gid=owner[1]))
         self._folders.add(real)
         if picked.archive:
             self._add_archive(picked, real)
@@ -140,7 +141,8 @@ class _Entries:
                 self._folders.add(path)
             path = path.rpartition(b"/")[0]
         for each in reversed(missing):
-            self._put(each, FOLDER._replace(uid=owner[0], gid=owner[1], mtime=EPOCH))
+            mode = self._copy.folder_mode
+            self._put(each, FOLDER._replace(mode=mode, uid=owner[0], gid=owner[1], mtime=EPOCH))
 
     def _put(self, path: bytes, node: Node) -> None:
         old = self._found.get(path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from layerscope.build.embedded.owners import ChangeMode
-from layerscope.build.embedded.sources import Node, Source
+from layerscope.build.embedded.sources import FOLDER, Node, Source
 from layerscope.dockerfile.context.ignore import IgnoreRules
 
 #: The time of folders that the builder makes: the same input gives the same layer.
@@ -39,6 +39,7 @@ class Copy:
     view: Source  # What is there already.
     owner: tuple[int, int] | None = None
     mode: ChangeMode | None = None
+    folder_mode: int = FOLDER.mode  # Of the folders that are made.
     excluded: IgnoreRules = field(default_factory=lambda: IgnoreRules(()))
     parents: bool = False
     latest: int | None = None  # Times after this become this (SOURCE_DATE_EPOCH).

@@ -91,7 +91,11 @@ def configure(instruction: Instruction, stage: Built) -> str:
 
 
 def is_literal(instruction: Instruction) -> bool:
-    """Whether no variable has a part in it."""
+    """Whether it means the same on any base image."""
+    for mount in mounts_of(instruction):
+        target = mount.field("target")
+        if target is not None and not (target.value or "/").startswith("/"):
+            return False  # It depends on the working directory.
     texts = [flag.value or "" for flag in instruction.flags]
     texts += [each.content for each in instruction.heredocs if each.expand]
     if instruction.keyword not in _SHELLS:

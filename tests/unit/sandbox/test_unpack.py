@@ -1,6 +1,7 @@
 import os
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from layerscope.filesystem.tar_changeset import read_changeset
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
 from layerscope.oci.byte_source import opened
+from layerscope.sandbox.process import SandboxError
 from layerscope.sandbox.removing import remove_tree
 from layerscope.sandbox.stubs import find_stubs, real_path
 from layerscope.sandbox.unpack import Rights, self_contained, unpack_layer, unpack_merged
@@ -122,7 +124,7 @@ def test_stubs_have_parents_as_the_image_has_them(tmp_path: Path) -> None:
         ]
     )
     assert real_path(layers, "/var/x/../y") == "/run/y"
-    stubs = {stub.path: stub for stub in find_stubs(layers, {"/var/cache/c": True})}
+    stubs = {stub.path: stub for stub in find_stubs(layers, {"/var/cache/c": True}, "/")}
     assert list(stubs) == [
         *("sys", "dev", "run", "run/r", "run/r/conf", "etc", "etc/hosts", "etc/hostname"),
         *("run/cache", "run/cache/c", "etc/mtab"),
@@ -133,6 +135,45 @@ def test_stubs_have_parents_as_the_image_has_them(tmp_path: Path) -> None:
     assert (tmp_path / "etc").stat().st_mtime == 77
     assert (tmp_path / "run/r/conf").read_bytes() == b""
     assert (tmp_path / "etc/mtab").readlink() == Path("/proc/mounts")
+
+
+KINDS: dict[str, tuple[str, Callable[[str], Item]]] = {
+    "file": ("file", lambda path: text(path)),
+    "pipe": ("named pipe", lambda path: Item(path, "fifo")),
+    "device": ("device", lambda path: Item(path, "char", device=(1, 3))),
+    "link to a file": ("file", lambda path: symlink(path, "/plain")),
+    "loop": ("", lambda path: symlink(path, f"/{path}")),
+}
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        *(("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev"), ("etc", "/etc/resolv.conf")),
+        *(("work", "/work/deep"), ("mnt", "/mnt/in"), ("mnt/in", "/mnt/in")),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_in_the_way_of_a_folder_is_named(kind: str, there: str, wanted: str) -> None:
+    name, make = KINDS[kind]
+    above = [folder(there.rpartition("/")[0])] if "/" in there else []
+    layers = stack([text("plain"), *above, make(there)])
+    place = "plain" if kind == "link to a file" else there
+    said = f"The sandbox needs a folder for {wanted}, but /{place} of the image is a {name}."
+    if kind == "loop":
+        named = "/etc" if there == "etc" else wanted
+        said = f"{named} leads through a loop of symbolic links."
+    with pytest.raises(SandboxError) as raised:
+        find_stubs(layers, {"/mnt/in": True}, "/work/deep")
+    assert str(raised.value) == said
+
+
+def test_what_is_in_the_way_of_a_file_is_not_needed() -> None:
+    kinds = [make for _, make in KINDS.values()]
+    items = [
+        make(f"etc/{name}") for name, make in zip(("hosts", "hostname"), kinds[2:], strict=False)
+    ]
+    assert find_stubs(stack([folder("etc"), folder("etc/resolv.conf"), *items]), {}, "/")
 
 
 def test_capabilities_of_a_user_namespace_become_those_of_files() -> None:

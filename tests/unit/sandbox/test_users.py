@@ -9,14 +9,14 @@ GROUP = "root:x:0:\nweb:x:34:\nmore:x:50:alice,www\nodd:x:no:www\n"
 @pytest.mark.parametrize(
     ("wanted", "user"),
     [
-        ("", User(0, 0, (), "/root")),
-        ("0", User(0, 0, (), "/root")),
-        ("www", User(33, 34, (50,), "/var/www")),
-        ("33", User(33, 34, (50,), "/var/www")),
-        ("www:more", User(33, 50, (), "/var/www")),
-        ("www:7", User(33, 7, (), "/var/www")),
-        ("1234", User(1234, 0, (), "/")),
-        ("1234:5", User(1234, 5, (), "/")),
+        ("", User(0, 0, (0,), "/root")),
+        ("0", User(0, 0, (0,), "/root")),
+        ("www", User(33, 34, (34, 50), "/var/www")),
+        ("33", User(33, 34, (34, 50), "/var/www")),
+        ("www:more", User(33, 50, (50,), "/var/www")),
+        ("www:7", User(33, 7, (7,), "/var/www")),
+        ("1234", User(1234, 0, (0,), "/")),
+        ("1234:5", User(1234, 5, (5,), "/")),
     ],
 )
 def test_users_and_groups_are_those_of_the_image(wanted: str, user: User) -> None:
@@ -30,4 +30,4 @@ def test_what_the_image_lacks_is_named(wanted: str) -> None:
 
 
 def test_an_image_without_users_has_root() -> None:
-    assert find_user("", "", "") == User(0, 0)
+    assert find_user("", "", "") == User(0, 0, (0,))

@@ -203,6 +203,10 @@ def test_platforms_are_those_of_the_build(shop: Workshop) -> None:
     assert (document["architecture"], document["variant"]) == ("arm", "v7")
     assert "ARCH=arm" in document["config"]["Env"]
     assert "ALL=linux/arm/v7" in document["config"]["Env"]
+    # A default above the first FROM wins, and what the build passes wins over that.
+    for given, arch in (({}, "own"), ({"TARGETARCH": "given"}, "given")):
+        built = shop.built(f"ARG TARGETARCH=own\n{text}", platform="linux/arm/v7", build_args=given)
+        assert f"ARCH={arch}" in shop.config(built.image)["config"]["Env"]
 
 
 @pytest.mark.parametrize(
@@ -284,6 +288,7 @@ def test_what_is_known_to_fail_fails_before_anything_is_built(
         ("RUN --mount=from=nowhere.invalid/x:1,target=/x x", "nowhere.invalid"),
         ("RUN --mount=type=bind,source=$V,target=/x x", "missing is not in the build context."),
         ('ENV B="${C:?not given}"', "not given"),
+        ("RUN --mount=type=tmpfs,target=. x", "A mount cannot replace /."),
         ("FROM other AS last", "Line 1, ONBUILD COPY missing /: missing is not in"),
         ("FROM --platform=nope scratch AS last", "nope is not a platform."),
     ],

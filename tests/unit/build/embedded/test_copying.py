@@ -60,7 +60,7 @@ def test_owners_and_modes_are_set_on_everything_copied(shop: Workshop) -> None:
     assert files["/symbols/sub"][:4] == ("dir", "0o755", 7, 9)
     assert files["/symbols/sub/data"] == ("file", "0o644", 7, 9, b"y")
     assert files["/symbols/link"][2:] == (7, 9, "run")
-    assert files["/octal"][:4] == ("dir", "0o755", 5, 5)
+    assert files["/octal"][:4] == ("dir", "0o640", 5, 5)
     assert files["/octal/run"] == ("file", "0o640", 5, 5, b"x")
     assert files["/changed"][1] == "0o4770"
 
