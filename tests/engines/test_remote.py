@@ -142,11 +142,9 @@ def test_a_build_elsewhere_is_stopped_and_leaves_nothing(site: RemoteSite) -> No
             site.command("jobs", "attach", "1"), env=site.environment, stdout=subprocess.DEVNULL
         )
         assert site.runs("sleep 617")
-        begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-        assert attached.wait(10) == 130
-        assert time.monotonic() - begun < 10
+        assert process.wait(60) == 130
+        assert attached.wait(60) == 130
     assert site.left() == before
     assert not site.runs("sleep 617")
     # Nor does an ssh stay that nobody waits for.

@@ -29,19 +29,28 @@ from tests.tui import fakes
 from tests.tui.pictures import Before, Picture, Size
 
 _rules: dict[frozenset[tuple[str, str]], LRUCache[Any, Any]] = {}
-_set_variables = Stylesheet.set_variables
+_init, _set_variables = Stylesheet.__init__, Stylesheet.set_variables
 
 
 @pytest.fixture(scope="session", autouse=True)
 def rules_once() -> Iterator[None]:
     """Parses the same rules once for all apps, which is a good part of what a start takes."""
 
+    def share(self: Stylesheet) -> None:
+        known = frozenset(self._variables.items())
+        self._parse_cache = _rules.setdefault(known, LRUCache(1000))
+
+    def init(self: Stylesheet, *, variables: dict[str, str] | None = None) -> None:
+        _init(self, variables=variables)
+        share(self)
+
     def set_variables(self: Stylesheet, variables: dict[str, str]) -> None:
         self._parse_cache = LRUCache(1)  # not the one of all apps: it is cleared
         _set_variables(self, variables)
-        self._parse_cache = _rules.setdefault(frozenset(variables.items()), LRUCache(1000))
+        share(self)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "__init__", init)
         patch.setattr(Stylesheet, "set_variables", set_variables)
         yield
 
