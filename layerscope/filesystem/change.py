@@ -30,6 +30,7 @@ class Aspect(IntFlag):
     LINK = 32
     XATTRS = 64
     DEVICE = 128
+    HARDLINKS = 256  # Which other paths are names of the same file.
 
 
 def aspect_words(aspects: Aspect) -> list[str]:

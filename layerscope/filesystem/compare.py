@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from layerscope.filesystem.change import Aspect, Change
+from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.pair import Pair, aspects_of, pair_unions
 from layerscope.filesystem.stack import Stack
 
@@ -49,6 +50,61 @@ def compare_unions(
         if same is not None:
             pair.stack.settle(row, same)
     return differences(pair)
+
+
+def with_hard_links(
+    first: Stack, second: Stack, found: Sequence[Difference]
+) -> Sequence[Difference]:
+    """Adds the paths that are names of one file in only one of the two views.
+
+    What else differs was `found`.
+    """
+    changes = {each.path: each for each in found}
+    one, other = _hard_links(first), _hard_links(second)
+    more = {}
+    for path in one.keys() | other.keys():
+        change = changes.get(path)
+        if change is not None and change.change is not Change.MODIFIED:
+            continue
+        # Names that only one of the views has are differences themselves.
+        names = [
+            {name for name in side.get(path, ()) if name not in changes or _in_both(changes[name])}
+            for side in (one, other)
+        ]
+        if names[0] - {path} != names[1] - {path}:
+            more[path] = change or _at(first, second, path)
+    if not more:
+        return found
+    marked = {
+        path: replace(each, aspects=each.aspects | Aspect.HARDLINKS) for path, each in more.items()
+    }
+    return sorted((changes | marked).values(), key=lambda each: each.path.split(b"/"))
+
+
+def _in_both(change: Difference) -> bool:
+    return change.change is Change.MODIFIED
+
+
+def _hard_links(stack: Stack) -> dict[bytes, set[bytes]]:
+    """What is visible under several names: all names of each, by each of them."""
+    rows = stack.union(stack.height - 1)
+    rows = rows[stack.types[rows] != EntryType.DIR]
+    _, which, counts = np.unique(stack.inodes[rows], return_inverse=True, return_counts=True)
+    linked = counts[which] > 1
+    found: dict[int, set[bytes]] = {}
+    paths = stack.tree.paths(stack.nodes[rows[linked]].tolist())
+    for path, inode in zip(paths, which[linked].tolist(), strict=True):
+        found.setdefault(inode, set()).add(path)
+    return {path: names for names in found.values() for path in names}
+
+
+def _at(first: Stack, second: Stack, path: bytes) -> Difference:
+    """A path of both views, without a difference yet."""
+    rows = []
+    for stack in (first, second):
+        node = stack.tree.find(path)
+        rows.append(None if node is None else stack.version(node, stack.height - 1))
+    return Difference(path, Change.MODIFIED, Aspect(0), rows[0], rows[1], True)
 
 
 def differences(pair: Pair) -> list[Difference]:

@@ -137,7 +137,7 @@ def difference_text(
         parts.append(f"mode {both(lambda stack, row: f'{int(stack.modes[row]):04o}')}")
     if aspects & Aspect.LINK:
         parts.append(f"target {both(link)}")
-    rest = (Aspect.XATTRS, Aspect.DEVICE, Aspect.MTIME)
+    rest = (Aspect.XATTRS, Aspect.DEVICE, Aspect.MTIME, Aspect.HARDLINKS)
     parts += [word for aspect in rest for word in aspect_words(aspects & aspect)]
     is_file = second.types[other] == EntryType.FILE and not aspects & Aspect.TYPE
     if is_file and not aspects & Aspect.CONTENT:

@@ -150,7 +150,9 @@ def reappears(preview: Preview, change: Difference) -> int | None:
     """The layer whose version of a path shows again, as a dropped one no longer hides it."""
     if preview.edit.kind != "drop" or change.second is None:
         return None
-    return preview.origins(change.second)
+    stack, layer = preview.edit.image.stack, preview.origins(change.second)
+    shown = None if change.first is None else int(stack.layers[stack.inodes[change.first]])
+    return None if layer == shown else layer
 
 
 def config_changes(edit: Edit) -> list[tuple[str, Any, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from layerscope.errors import LayerscopeError, UsageError
 from layerscope.filesystem.changeset import EntryType
-from layerscope.filesystem.compare import Difference, compare_unions
+from layerscope.filesystem.compare import Difference, compare_unions, with_hard_links
 from layerscope.filesystem.flatten import Flattened
 from layerscope.filesystem.stack import Stack
 from layerscope.filesystem.waste import Waste, measure
@@ -146,11 +146,12 @@ def look(edit: Edit, compare: Comparer) -> Preview:
         return source.side(version)
 
     _check_links(edit, stack, origins)
-    changes = compare_unions(
+    differences = compare_unions(
         before.stack,
         stack,
         lambda pairs: compare([(before.side(a), side(b)) for a, b in pairs]),
     )
+    changes = with_hard_links(before.stack, stack, differences)
 
     def origin_layer(row: int) -> int:
         if stack.implied(row):

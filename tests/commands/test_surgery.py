@@ -257,6 +257,27 @@ def test_what_tars_can_hold_is_kept(run: Run, tmp_path: Path) -> None:
         assert held.read(4100)[4090:] == bytes(6) + b"data"
 
 
+def test_names_that_share_a_file_no_more_are_changes(run: Run, tmp_path: Path) -> None:
+    layers = [
+        [text("a", "same"), hard_link("b", "a"), hard_link("gone", "a")],
+        [text("b", "same"), hard_link("c", "b"), hard_link("d", "b")],
+    ]
+    image = write(tmp_path / "links.tar", layers, [{"created_by": "one"}, {"created_by": "two"}])
+    drop = ("drop", image, "--layer", "1", "--paths", "/b", "--dry-run")
+    assert run(*drop).out.split("\n\n")[-1].splitlines() == [
+        "A container sees 5 changes: 5 modified.",
+        "M /a  hardlinks, content unchanged",
+        "M /b  hardlinks, content unchanged; that of layer 0 reappears",
+        "M /c  hardlinks, content unchanged",
+        "M /d  hardlinks, content unchanged",
+        "M /gone  hardlinks, content unchanged",
+    ]
+    # A name that is gone says that itself.
+    removed = run("drop", image, "--layer", "0", "--paths", "/gone", "--dry-run", "--json").document
+    assert [each["path"] for each in removed["changes"]] == ["/gone"]
+    assert run("squash", image, "--from", "0", "--dry-run", "--json").document["changes"] == []
+
+
 def test_rebase_names_what_conflicts_and_what_changes(
     run: Run, app: Path, bases: tuple[Path, Path]
 ) -> None:

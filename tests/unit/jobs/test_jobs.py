@@ -250,7 +250,9 @@ def test_a_file_system_without_room(
             with pytest.raises(LayerscopeError, match=r"\(?Read-only file system") as caught:
                 begin(("say", "x"))
             assert str(small) in str(caught.value)
-            assert "Set XDG_STATE_HOME to a folder that can be written." in str(caught.value)
+            assert "Set HOME or XDG_STATE_HOME to a folder that can be written." in str(
+                caught.value
+            )
             return
         if when == "before":
             (small / "ballast").write_bytes(bytes(80 << 10))
