@@ -187,13 +187,10 @@ def _run(arguments: list[str]) -> int:
         return command(parsed.command)(parsed)
     # Not at the top: the TUI does not need them, and paints sooner.
     from layerscope.engines.waiting import waits_reported
+    from layerscope.output import warn
     from layerscope.reports import color
 
     color.choose(parsed.color)
 
-    with waits_reported(_say_waiting):
+    with waits_reported(warn):
         return command(parsed.command)(parsed)
-
-
-def _say_waiting(text: str) -> None:
-    print(f"layerscope: {text}", file=sys.stderr, flush=True)

@@ -97,9 +97,14 @@ def write_content(pieces: Iterable[bytes]) -> None:
         out.flush()
 
 
+def say(text: str) -> None:
+    """Writes a line to stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def warn(text: str) -> None:
-    """Says something on stderr, in one line that names the program."""
-    print(f"layerscope: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    """Writes a line to stderr that names the program."""
+    say(f"layerscope: {text}")
 
 
 def page(text: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from layerscope.commands.asking import agreed, may_ask
 from layerscope.commands.jobs import start_and_follow
 from layerscope.errors import BadInputError, UsageError
-from layerscope.output import write_bytes, write_report
+from layerscope.output import say, write_bytes, write_report
 from layerscope.reports.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ def _carried_out(
         raise UsageError(conflicts, f"See more with --dry-run; --yes {moves}.")
     for naming in taken:
         if arguments.yes:
-            print(naming.conflict, file=sys.stderr)
+            say(naming.conflict)
         elif not agreed(f"{naming.conflict} Move it? (y/N) "):
-            print("Nothing was loaded.", file=sys.stderr)
+            say("Nothing was loaded.")
             return 1
     return start(moves_of(plans[1]))
 

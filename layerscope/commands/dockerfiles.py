@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.opening import dockerfile_on_stdin, open_reader, opened
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
-from layerscope.output import warn, write_report
+from layerscope.output import say, warn, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -43,7 +42,7 @@ def lint(arguments: argparse.Namespace) -> int:
     document = parse(text)
     if path is not None and path.suffix == ".in":
         shown = visible(path.name)
-        print(f"{shown} is read as it is; Podman passes it through cpp first.", file=sys.stderr)
+        say(f"{shown} is read as it is; Podman passes it through cpp first.")
     # A missing stage is a typing error, not a problem of the Dockerfile.
     target = target_of(arguments.target or "", (s.name for s in find_stages(document).stages))
     context = _context(arguments, path, builder_name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.config import ENGINE, keep
 from layerscope.errors import LayerscopeError, UsageError
-from layerscope.output import warn, write_report
+from layerscope.output import say, warn, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -61,9 +61,7 @@ def _use(name: str) -> int:
     path = keep("engine", name)
     what = "the engine that docker would use" if name == AUTO else visible(name)
     where = "" if name == address.host else f" ({address.shown})"
-    print(
-        f"layerscope uses {what}{where} from now on; kept in {visible(str(path))}.", file=sys.stderr
-    )
+    say(f"layerscope uses {what}{where} from now on; kept in {visible(str(path))}.")
     for variable in (ENGINE, "DOCKER_HOST", "DOCKER_CONTEXT"):
         if os.environ.get(variable):
             warn(f"{variable} is set, and takes precedence.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from layerscope.commands.opening import layer_of, opened
 from layerscope.commands.stopping import as_interrupt
 from layerscope.errors import LayerscopeError, NotFoundError, UsageError
-from layerscope.output import warn, write_content, write_lines, write_patch, write_report
+from layerscope.output import say, warn, write_content, write_lines, write_patch, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import decode, visible
 
@@ -189,7 +189,7 @@ def extract(arguments: argparse.Namespace) -> int:
 def _say_extracted(done: Extracted, target: Path) -> None:
     for path, reason in done.skipped:
         warn(f"/{visible(path)}: {reason}.")
-    print(f"{done.text}, under {visible(str(target.absolute()))}.", file=sys.stderr)
+    say(f"{done.text}, under {visible(str(target.absolute()))}.")
 
 
 def diff(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from layerscope.errors import Cancelled, LayerscopeError
 from layerscope.jobs.job import Job
 from layerscope.jobs.journal import ENDS
 from layerscope.jobs.kind import Kind
-from layerscope.output import warn, write_lines, write_report
+from layerscope.output import say, warn, write_lines, write_report
 from layerscope.status_line import StatusLine
 from layerscope.text import one_line, plural, short_id, visible
 
@@ -80,7 +79,7 @@ def start_and_follow(start: Callable[[], Job], arguments: argparse.Namespace) ->
     except KeyboardInterrupt:
         if job is None:
             raise
-        print(f"Stopping the {job.kind}…", file=sys.stderr)
+        say(f"Stopping the {job.kind}…")
         if not cancel(job):
             raise LayerscopeError(
                 f"Job {job.id} does not stop.", f"Try again: layerscope jobs cancel {job.id}."
@@ -112,11 +111,11 @@ def jobs(arguments: argparse.Namespace) -> int:
     if not chosen.locked():
         if chosen.left:
             return _clean_up(chosen)
-        print(f"Job {chosen.id} has already ended.", file=sys.stderr)
+        say(f"Job {chosen.id} has already ended.")
         return 1
     if not cancel(chosen):
         raise LayerscopeError(f"Job {chosen.id} does not stop.", "Its engine may be hanging.")
-    print(f"Job {chosen.id} was cancelled: {visible(chosen.title)}.", file=sys.stderr)
+    say(f"Job {chosen.id} was cancelled: {visible(chosen.title)}.")
     return 0
 
 
@@ -124,7 +123,7 @@ def _clean_up(job: Job) -> int:
     from layerscope.build.cleanup import clean_after
 
     count = plural(clean_after(job), "container")
-    print(f"Job {job.id} had already ended; removed {count} that it left.", file=sys.stderr)
+    say(f"Job {job.id} had already ended; removed {count} that it left.")
     return 0
 
 
@@ -163,10 +162,7 @@ def _show_it_continues(job: Job) -> None:
     # stderr may be closed too.
     with suppress(OSError):
         show, stop = (f"`layerscope jobs {what} {job.id}`" for what in ("attach", "cancel"))
-        print(
-            f"The {job.kind} continues as job {job.id}. {show} shows it, {stop} stops it.",
-            file=sys.stderr,
-        )
+        say(f"The {job.kind} continues as job {job.id}. {show} shows it, {stop} stops it.")
 
 
 def _events(job: Job, ends: list[Any]) -> Iterator[Any | None]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from layerscope.commands.asking import agreed, check_may_ask, may_ask
 from layerscope.commands.opening import opened
 from layerscope.errors import UsageError
-from layerscope.output import write_lines
+from layerscope.output import say, warn, write_lines
 from layerscope.reports.progress import shown_progress
 from layerscope.text import short_id, visible
 
@@ -30,11 +29,11 @@ def tag(arguments: argparse.Namespace) -> int:
         with shown_progress("Asking the engine"):
             naming = plan_name(engine, image, arguments.new_name)
         if not may_take(naming, arguments.force):
-            _say("Nothing was changed.")
+            say("Nothing was changed.")
             return 1
         give_name(engine, naming)
     already = " already" if naming.done else ""
-    _say(f"Image {short_id(naming.id)} is{already} {visible(naming.name)}.")
+    say(f"Image {short_id(naming.id)} is{already} {visible(naming.name)}.")
     return 0
 
 
@@ -68,14 +67,14 @@ def commit(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             naming = plan_new(engine, name) if name else None
             if naming is not None and not may_take(naming, arguments.force):
-                _say("Nothing was committed.")
+                say("Nothing was committed.")
                 return 1
             what = f"as {visible(name)}" if name else "without a name"
             if not (arguments.yes or agreed(f"Commit it {what}? (y/N) ")):
-                _say("Nothing was committed.")
+                say("Nothing was committed.")
                 return 1
             if engine.is_podman and arguments.message:
-                _say("layerscope: Podman keeps no message with an image.")
+                warn("Podman keeps no message with an image.")
             about = (arguments.message or "", arguments.author or "", arguments.pause)
             request = CommitRequest(name, *about, changes, applied(changes))
             with shown_progress("Committing"):
@@ -94,7 +93,3 @@ def may_take(naming: Naming, force: bool) -> bool:
     if not may_ask():
         raise UsageError(naming.conflict, "Choose another name, or --force to move it.")
     return agreed(f"{naming.conflict} Move it? (y/N) ")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

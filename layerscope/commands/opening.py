@@ -59,10 +59,7 @@ def opened(
 
             text = missing_text(loaded.image)
             name = visible(loaded.image.reference)
-            print(
-                f"layerscope: {name}: {text[0].lower()}{text[1:]} What follows lacks it.",
-                file=sys.stderr,
-            )
+            warn(f"{name}: {text[0].lower()}{text[1:]} What follows lacks it.")
         yield loaded, reader
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.asking import agreed, may_ask
 from layerscope.errors import LayerscopeError, UsageError
-from layerscope.output import warn, write_lines, write_report
+from layerscope.output import say, warn, write_lines, write_report
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -44,7 +44,7 @@ def search(arguments: argparse.Namespace) -> int:
     if hits or arguments.json:
         write_report(arguments.json, hits_document, hits_text, hits, pulls)
     else:
-        print("layerscope: nothing was found.", file=sys.stderr)
+        warn("nothing was found.")
     return 0 if hits else 1
 
 
@@ -113,10 +113,7 @@ def login(arguments: argparse.Namespace) -> int:
     typed = _typed(arguments, domain, known.username if known else "")
     found, asked = check_login(domain, typed, insecure=arguments.insecure)
     if not asked:
-        print(
-            f"layerscope: {visible(domain)} requires no login, so it was not checked.",
-            file=sys.stderr,
-        )
+        warn(f"{visible(domain)} requires no login, so it was not checked.")
     try:
         keep_login(domain, found, keeper)
     except HelperError as error:
@@ -180,7 +177,7 @@ def _typed(arguments: argparse.Namespace, domain: str, known: str) -> Credential
         )
     user = arguments.username
     if hint := token_hint(domain):
-        print(hint, file=sys.stderr)
+        say(hint)
     if not user:
         shown = f" [{visible(known)}]" if known else ""
         sys.stderr.write(f"User name{shown}: ")

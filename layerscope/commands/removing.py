@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from layerscope.commands.asking import agreed, check_may_ask
 from layerscope.errors import UsageError
-from layerscope.output import write_lines
+from layerscope.output import say, write_lines
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -117,18 +116,14 @@ def _carried_out(arguments: argparse.Namespace, planned: Callable[[Engine], Plan
             if not (arguments.yes or (names_only and not plan.removed)):
                 check_may_ask(arguments, "Removing images")
                 if not agreed("Go ahead? (y/N) "):
-                    _say("Nothing was removed.")
+                    say("Nothing was removed.")
                     return None
             with shown_progress("Removing"):
                 space = Space(engine, plan)
                 for line in remove(engine, plan, space):
-                    _say(line)
+                    say(line)
                 freed = space.freed()
-            _say(done_sentence(plan, freed))
+            say(done_sentence(plan, freed))
         if arguments.json:
             write_lines([json.dumps(plan_document(plan, freed, arguments.command))])
     return plan
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from layerscope.commands.opening import layer_of, opened
 from layerscope.commands.stopping import as_interrupt
 from layerscope.errors import UsageError
-from layerscope.output import write_lines
+from layerscope.output import say, write_lines
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
 
@@ -72,7 +71,7 @@ def show(ran: Ran, *, json_wanted: bool) -> None:
         return
     # stdout has what the command wrote.
     for line in sandbox_text(ran):
-        print(line, file=sys.stderr)
+        say(line)
 
 
 def command_of(

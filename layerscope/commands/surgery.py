@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -14,7 +13,7 @@ from layerscope.commands.jobs import start_and_follow
 from layerscope.commands.making import may_take
 from layerscope.commands.opening import opened
 from layerscope.errors import UsageError
-from layerscope.output import write_lines, write_report
+from layerscope.output import say, write_lines, write_report
 from layerscope.records import replace
 from layerscope.reports.progress import shown_progress
 from layerscope.text import visible
@@ -85,7 +84,7 @@ def _edit(
     if (naming is not None and not may_take(naming, arguments.force)) or not (
         arguments.yes or agreed(f"Make the image {what}? (y/N) ")
     ):
-        print("Nothing was made.", file=sys.stderr)
+        say("Nothing was made.")
         return 1
     moves = {naming.name: naming.held_by} if naming is not None and naming.taken else {}
     request = replace(request, name=arguments.tag or "", moves=moves, shown=shown)
