@@ -18,6 +18,7 @@ from typing import TypeVar
 from layerscope.errors import BadInputError, LayerscopeError
 from layerscope.images.archives.blob_store import INDEX, read_document, whole_file
 from layerscope.images.archives.oci_layout import OciLayoutReader
+from layerscope.images.archives.save_format import same_reference
 from layerscope.images.stores.bolt import BoltError, Bucket, Database, uvarint
 from layerscope.images.stores.data_folder import DataFolder, DataFolderError
 from layerscope.images.summary import ImageSummary, StoredImage, summaries, unix_time
@@ -31,6 +32,7 @@ T = TypeVar("T")
 METADATA = "io.containerd.metadata.v1.bolt/meta.db"
 _CONTENT = "io.containerd.content.v1.content"
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[a-f0-9]{32,128}")
+_SHORTEST = 4  # Digits of an id that are enough to name an image.
 #: The namespace of Docker's images, unless it is configured otherwise.
 DOCKER = "moby"
 #: The label in which Docker stores an image's parent.
@@ -56,6 +58,16 @@ class NamedImage:
     size: int
     parent: str = ""  # The image that a step of a classic build made it from; may be empty.
     namespace: str = ""
+
+
+def named_images(images: Sequence[NamedImage], wanted: str) -> list[NamedImage]:
+    """The images with a name, or an id that begins so: of the target, or of the configuration."""
+    found = [image for image in images if same_reference(wanted, image.name)]
+    digits = wanted.removeprefix("sha256:")
+    if not found and len(digits) >= _SHORTEST:
+        prefix = f"sha256:{digits}"
+        found = [i for i in images if i.digest.startswith(prefix) or i.name.startswith(prefix)]
+    return found
 
 
 class ContentStore:

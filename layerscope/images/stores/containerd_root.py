@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from layerscope.errors import AmbiguousError, closed_on_error
-from layerscope.images.archives.save_format import same_reference
 from layerscope.images.image import Image
 from layerscope.images.reader import ImageReader
 from layerscope.images.stores.containerd import (
@@ -21,6 +20,7 @@ from layerscope.images.stores.containerd import (
     ContainerdStore,
     ContentReader,
     NamedImage,
+    named_images,
 )
 from layerscope.images.stores.data_folder import DataFolder, DataFolderError
 from layerscope.images.stores.folder_layer import CopyLayer, FolderLayer, FolderReader
@@ -29,8 +29,6 @@ from layerscope.images.stores.stored_images import StoredImages
 from layerscope.images.summary import ImageSummary
 from layerscope.oci.reference import familiar
 from layerscope.text import visible
-
-_SHORTEST = 4  # Digits of an id that are enough to name an image.
 
 
 class ContainerdRoot(StoredImages):
@@ -82,8 +80,8 @@ class ContainerdRoot(StoredImages):
         found = []
         if slash and any(image.namespace == namespace for image in self._images):
             among = [image for image in self._images if image.namespace == namespace]
-            found = _named(among, rest)
-        found = found or _named(self._images, wanted)
+            found = named_images(among, rest)
+        found = found or named_images(self._images, wanted)
         if not found:
             raise self.missing(wanted)
         if len({image.digest for image in found}) > 1:
@@ -127,13 +125,3 @@ class ContainerdRoot(StoredImages):
 
 def _called(image: NamedImage) -> str:
     return f"{image.namespace}/{familiar(image.name)}"
-
-
-def _named(images: list[NamedImage], wanted: str) -> list[NamedImage]:
-    """The images with a name, or an id that begins so: of the target, or of the configuration."""
-    found = [image for image in images if same_reference(wanted, image.name)]
-    digits = wanted.removeprefix("sha256:")
-    if not found and len(digits) >= _SHORTEST:
-        prefix = f"sha256:{digits}"
-        found = [i for i in images if i.digest.startswith(prefix) or i.name.startswith(prefix)]
-    return found

@@ -11,9 +11,13 @@ import os
 from pathlib import Path
 
 from layerscope.errors import NotFoundError, closed_on_error
-from layerscope.images.archives.save_format import same_reference
 from layerscope.images.reader import ImageReader
-from layerscope.images.stores.containerd import METADATA, ContainerdStore, ContentReader
+from layerscope.images.stores.containerd import (
+    METADATA,
+    ContainerdStore,
+    ContentReader,
+    named_images,
+)
 from layerscope.images.stores.data_folder import DataFolder, DataFolderError
 from layerscope.images.stores.folder_layer import FolderReader
 from layerscope.images.stores.overlay2 import GraphStore
@@ -75,11 +79,7 @@ class DockerRoot(StoredImages):
 
     def _open_content(self, wanted: str, platform: str | None) -> ImageReader:
         assert self.containerd is not None  # noqa: S101 - one of the two is there
-        images = self.containerd.images()
-        prefix = wanted.removeprefix("sha256:")
-        found = [image for image in images if same_reference(wanted, image.name)]
-        if not found and len(prefix) >= 4:
-            found = [image for image in images if image.digest.startswith(f"sha256:{prefix}")]
+        found = named_images(self.containerd.images(), wanted)
         if len({image.digest for image in found}) != 1:
             raise self.missing(wanted)
         reference = familiar(found[0].name)
