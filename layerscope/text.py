@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -160,12 +161,13 @@ def listed(names: Iterable[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`6.3s`, or from a minute on `2 minutes and 5 seconds`."""
-    if seconds < 60:
+    """A time in at most seven cells: `0.3s`, `12.4s`, `3m 05s`, `1h 02m`."""
+    if seconds < 59.95:
         return f"{seconds:.1f}s"
-    from humanize import precisedelta
-
-    return precisedelta(round(seconds), format="%d")
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"
 
 
 def docker_size(size: int) -> str:
@@ -178,10 +180,11 @@ def docker_size(size: int) -> str:
     return f"{value:.3g}{_SIZES[unit]}" if value < 999.5 else f"{value:.0f}{_SIZES[unit]}"
 
 
-def docker_age(created: float, now: float) -> str:
+def docker_age(created: float, now: float | None = None) -> str:
     """An age as `docker images` prints it: `3 weeks ago`."""
     if created <= 0:
         return "N/A"
+    now = time.time() if now is None else now
     return docker_duration(max(0, int(now - created))) + " ago"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +32,14 @@ def containers_document(containers: Sequence[ContainerSummary]) -> dict[str, Any
     }
 
 
-def containers_text(
-    containers: Sequence[ContainerSummary], now: float | None = None
-) -> Iterator[str]:
-    now = time.time() if now is None else now
+def containers_text(containers: Sequence[ContainerSummary]) -> Iterator[str]:
     rows = [("NAME", "IMAGE", "STATE", "CREATED", "WRITTEN", "CONTAINER ID")]
     rows += [
         (
             visible(container.name),
             short_name(container.image or container.image_id),
             visible(container.state),
-            docker_age(container.created, now),
+            docker_age(container.created),
             "-" if container.size is None else sized(container.size),
             short_id(container.id),
         )

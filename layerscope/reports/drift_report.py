@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,7 @@ def time_behind(drift: Drift) -> str:
     return docker_duration(seconds).lower() if seconds else ""
 
 
-def drift_text(found: Sequence[Drift], now: float | None = None) -> Iterator[str]:
-    now = time.time() if now is None else now
+def drift_text(found: Sequence[Drift]) -> Iterator[str]:
     rows = [("IMAGE", "CREATED", "STATE", "REGISTRY HAS", "CONTAINERS")]
     for each in found:
         state = each.state.value
@@ -65,7 +63,7 @@ def drift_text(found: Sequence[Drift], now: float | None = None) -> Iterator[str
         rows.append(
             (
                 visible(each.reference),
-                docker_age(each.created, now),
+                docker_age(each.created),
                 painted(text, _COLORS.get(state, "")),
                 short_id(each.remote) if each.remote and state == "behind" else "",
                 ", ".join(uses),

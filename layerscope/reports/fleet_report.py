@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -70,8 +69,7 @@ def _holding(engine: str, held: Holding) -> dict[str, Any]:
     }
 
 
-def fleet_text(listed: Listed, now: float | None = None) -> Iterator[str]:
-    now = time.time() if now is None else now
+def fleet_text(listed: Listed) -> Iterator[str]:
     rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "ENGINES")]
     for image in listed.images:
         engines = visible(", ".join(image.holdings))
@@ -82,7 +80,7 @@ def fleet_text(listed: Listed, now: float | None = None) -> Iterator[str]:
                     visible(repository) or "<none>",
                     visible(tag) or "<none>",
                     short_id(image.first.id),
-                    docker_age(image.first.created, now),
+                    docker_age(image.first.created),
                     "-" if image.size is None else sized(image.size),
                     engines,
                 )

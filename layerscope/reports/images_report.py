@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +33,14 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
     }
 
 
-def images_text(images: Sequence[ImageSummary], now: float | None = None) -> Iterator[str]:
-    now = time.time() if now is None else now
+def images_text(images: Sequence[ImageSummary]) -> Iterator[str]:
     rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED", "UNIQUE")]
     rows += [
         (
             visible(image.repository),
             visible(image.tag),
             short_id(image.id),
-            docker_age(image.created, now),
+            docker_age(image.created),
             sized(image.size),
             "-" if image.shared_size is None else sized(image.shared_size),
             "-" if image.unique_size is None else sized(image.unique_size),

@@ -9,7 +9,7 @@ from typing import Any
 from layerscope.jobs.job import Job, State
 from layerscope.jobs.journal import Ending, ending
 from layerscope.reports.color import BOLD, GREEN, RED, YELLOW, painted
-from layerscope.text import docker_age, one_line, rfc3339
+from layerscope.text import docker_age, duration, one_line, rfc3339
 
 _HEADER = f"{'JOB':>4}  {'KIND':<6}  {'STATE':<9}  {'STARTED':<22}  {'TOOK':>8}  TITLE"
 
@@ -44,18 +44,17 @@ _COLORS = {
 }
 
 
-def jobs_text(jobs: Sequence[Job], now: float | None = None) -> Iterator[str]:
-    now = time.time() if now is None else now
+def jobs_text(jobs: Sequence[Job]) -> Iterator[str]:
     yield painted(_HEADER, BOLD)
     for job in jobs:
         state = job.state
         running = state is State.RUNNING
-        end = Ending("", max(0.0, now - job.started)) if running else ending(job)
-        took = "" if end.seconds is None else f"{end.seconds:.1f}s"
+        end = Ending("", max(0.0, time.time() - job.started)) if running else ending(job)
+        took = "" if end.seconds is None else duration(end.seconds)
         shown = painted(f"{state.value:<9}", _COLORS.get(state, ""))
         yield (
             f"{job.id:>4}  {one_line(job.kind):<6}  {shown}  "
-            f"{docker_age(job.started, now):<22}  {took:>8}  {one_line(job.title)}"
+            f"{docker_age(job.started):<22}  {took:>8}  {one_line(job.title)}"
         )
         if end.why:
             yield f"      {one_line(end.why)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -45,15 +44,12 @@ def tags_document(found: TagList, pulls: RateLimit | None = None) -> dict[str, A
     }
 
 
-def tags_text(
-    found: TagList, pulls: RateLimit | None = None, now: float | None = None
-) -> Iterator[str]:
-    now = time.time() if now is None else now
+def tags_text(found: TagList, pulls: RateLimit | None = None) -> Iterator[str]:
     rows = [("TAG", "CREATED", "SIZE", "PLATFORMS", "DIGEST")]
     rows += [
         (
             visible(_some(tag.names, _MOST_NAMES)),
-            "-" if tag.created is None else docker_age(tag.created, now),
+            "-" if tag.created is None else docker_age(tag.created),
             "-" if tag.size is None else sized(tag.size),
             "not an image" if tag.artifact else visible(_some(tag.platforms, _MOST_PLATFORMS)),
             "-" if tag.digest is None else short_id(tag.digest),

@@ -60,12 +60,10 @@ class TransferText:
         return one_line(event.text or "It failed.")
 
 
-def total_parts(
-    state: TransferState, now: float | None, timed: Callable[[float], str] = duration
-) -> list[str]:
+def total_parts(state: TransferState, now: float | None) -> list[str]:
     """How far a transfer is: layers, bytes and, while it goes on, speed and time left.
 
-    `now` is None once it has ended; `timed` writes a number of seconds.
+    `now` is None once it has ended.
     """
     parts = [f"{state.done} of {plural(len(state.rows), 'layer')}"] if state.rows else []
     if state.total:
@@ -74,7 +72,7 @@ def total_parts(
         if speed := state.speed(now):
             parts.append(f"{docker_size(int(speed))}/s")
         if (left := state.seconds_left(now)) is not None:
-            parts.append(f"{timed(left)} left")
+            parts.append(f"{duration(left)} left")
     return parts
 
 

@@ -184,6 +184,10 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
     def action_back(self) -> None:
         self.dismiss(None)
 
+    def action_cancel(self) -> None:
+        """Stops the work that is called like the screen."""
+        self.work.cancel(self.SCREEN)
+
     def dismiss(self, result: T | None = None) -> AwaitComplete:
         """Leaves the screen, once, whatever keys follow.
 

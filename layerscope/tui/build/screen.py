@@ -152,7 +152,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             _no_dockerfile,
             "log steps",
         ),
-        *common.file_keys("build", "files"),
+        *common.file_keys("build"),
         common.cancel_key(
             "build", "Stop the build", lambda self: "" if self._building else "The build has ended."
         ),

@@ -9,10 +9,9 @@ from typing import ClassVar
 
 from layerscope.build.compare import Compared
 from layerscope.build.state import BuildState, BuildStep, StepKey, StepState
-from layerscope.text import docker_size, one_line
+from layerscope.text import docker_size, duration, one_line, plural
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
-from layerscope.tui.rows.format import duration, plural
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
 

@@ -6,8 +6,7 @@ from layerscope.build.compare import Compared
 from layerscope.build.events import BuildEvent
 from layerscope.build.state import BuildState, BuildStep
 from layerscope.jobs.job import State
-from layerscope.text import docker_size, short_id
-from layerscope.tui.rows.format import duration, plural
+from layerscope.text import docker_size, duration, plural, short_id
 from layerscope.tui.terminal.glyphs import SEPARATOR
 
 NO_STEP_FAILED = "The build failed: the log says why. e edits the Dockerfile, b builds again."

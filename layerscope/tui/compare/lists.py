@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from layerscope.filesystem.change import Change
 from layerscope.text import docker_size
+from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
 from layerscope.tui.rows.format import cells, cut
@@ -117,13 +118,11 @@ class LayerPairs(ColumnList[_Layers], screen="compare", heading="Two images"):
     )
 
     KEYS = (
-        Key(
+        common.open_key(
             "pairs.open",
-            "enter",
-            "choose",
             "Open",
             "Open the image at the layer: B, or A where B has none",
-            lambda self: "" if self.items else "There are no layers here.",
+            "There are no layers here.",
             "pairs",
         ),
     )

@@ -166,9 +166,6 @@ class DiffScreen(PromptScreen, screen="diff", heading="Versions and differences"
         else:
             super().action_back()
 
-    def action_cancel(self) -> None:
-        self.work.cancel("diff")
-
     def action_side(self) -> None:
         self.view.set_mode(side=not self.view.is_side_by_side)
 

@@ -71,14 +71,8 @@ def _older(row: _Row) -> str:
 class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
     NOUN = ("image", "images")
     KEYS = (
-        Key(
-            "drift.open",
-            "enter",
-            "choose",
-            "Layers",
-            "Show the layers of the local image",
-            lambda self: self.empty(),
-            "*",
+        common.open_key(
+            "drift.open", "Layers", "Show the layers of the local image", "There is no image here."
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
@@ -125,15 +119,12 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
     def same(self, one: _Row, other: _Row) -> bool:
         return (one.name, one.id) == (other.name, other.id)
 
-    def empty(self) -> str:
-        return "" if self.items else "There is no image here."
-
 
 class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
     def _not_remote(self) -> str:
         row = self.rows.item
         if row is None:
-            return self.rows.empty()
+            return "There is no image here."
         there = row.drift is None or row.drift.state.value in ("current", "behind")
         return "" if there else "The registry has no such image to compare with."
 
@@ -158,11 +149,7 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
         ),
         Key("drift.reload", "R", "reload", "Check again", "", None, "drift"),
         *list_keys("drift"),
-        common.cancel_key(
-            "drift",
-            "Stop asking the registries",
-            lambda self: "" if self.work.busy("drift") else "No registry is being asked.",
-        ),
+        common.cancel_key("drift", "Stop asking the registries", "No registry is being asked."),
     )
 
     def __init__(self, place: Place) -> None:
@@ -249,9 +236,6 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
 
     def action_compare(self) -> None:
         self.visit("compare_marked", self.place)
-
-    def action_cancel(self) -> None:
-        self.work.cancel("drift")
 
 
 def _facts(row: _Row, drift: Drift) -> Sequence[Fact]:

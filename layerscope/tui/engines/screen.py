@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.geometry import Size
 
 from layerscope.config import keep, use_engine
 from layerscope.engines.known import known_engines
@@ -19,8 +18,7 @@ from layerscope.tui.destinations import Place
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
-from layerscope.tui.rows.facts import MadeRows
-from layerscope.tui.rows.format import Line, wrap
+from layerscope.tui.rows.facts import Note
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
@@ -81,38 +79,6 @@ class EngineRows(ColumnList[EngineState], screen="engines", heading="Engines"):
         self.set_status(f"{count}{SEPARATOR}{', '.join(ways)}")
 
 
-class _EngineFacts(MadeRows, can_focus=False):
-    """Where the engine under the cursor listens, and why it cannot be reached."""
-
-    def __init__(self) -> None:
-        super().__init__("engine-facts", "Address")
-        self._shown: list[tuple[str, str]] = []
-
-    def show_state(self, state: EngineState | None) -> None:
-        shown: list[tuple[str, str]] = []
-        if state is not None:
-            engine = state.engine
-            shown.append(
-                (f"{engine.kind}: {engine.shown}" if engine.shown else engine.kind, "muted")
-            )
-            if state.problem is not None:
-                shown.append((str(state.problem), "removed"))
-        if shown != self._shown:
-            self._shown = shown
-            self.update()
-            self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self.lines(max(1, width - 1)))
-
-    def lines(self, width: int) -> list[Line]:
-        return [
-            [(f" {row}", self.palette.named(style))]
-            for text, style in self._shown
-            for row in wrap(text, width - 1)
-        ]
-
-
 class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
     CSS_PATH = "engines.tcss"
 
@@ -129,7 +95,7 @@ class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
         super().__init__()
         self._place = place
         self._list = EngineRows()
-        self._facts = _EngineFacts()
+        self._facts = Note("engine-facts", "Address")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="engines"):
@@ -155,12 +121,22 @@ class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
 
     def _show(self, found: Sequence[EngineState]) -> None:
         self._list.show_states(found)
-        self._facts.show_state(self._list.item)
+        self._show_facts()
         self.refresh_bindings()
+
+    def _show_facts(self) -> None:
+        """Where the engine under the cursor listens, and why it cannot be reached."""
+        state = self._list.item
+        if state is None:
+            self._facts.show()
+            return
+        address = ": ".join(filter(None, (state.engine.kind, state.engine.shown)))
+        problem = [] if state.problem is None else [(str(state.problem), "removed")]
+        self._facts.show((address, "muted"), *problem)
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
         message.stop()
-        self._facts.show_state(self._list.item)
+        self._show_facts()
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         message.stop()

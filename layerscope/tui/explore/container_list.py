@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from layerscope.text import docker_age, docker_size, short_name, visible
 from layerscope.tui.explore.engine_list import EngineList
+from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Cell, Column, created_column, size_column
 from layerscope.tui.terminal.glyphs import ELLIPSIS
@@ -67,14 +68,11 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
         size_column(lambda row: row.size, _size, title="WRITTEN", width=8),
     )
     KEYS = (
-        Key(
+        common.open_key(
             "containers.open",
-            "enter",
-            "choose",
             "Open",
             "Open the container: its image, and what it has written",
-            lambda self: "" if self.items else "There is no container here to open.",
-            "*",
+            "There is no container here to open.",
         ),
         Key(
             "containers.commit",

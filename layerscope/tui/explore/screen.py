@@ -77,7 +77,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     KEYS = (
         common.cancel_key("main", "Stop reading the image", _not_reading),
-        *common.file_keys("main", "files"),
+        *common.file_keys("main"),
         Key(
             "main.union",
             "t",

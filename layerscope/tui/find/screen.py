@@ -34,14 +34,8 @@ _STATES = {True: "", False: "hidden", None: "?"}
 
 class FoundList(ColumnList["Match"], screen="find", heading="Finding a file"):
     KEYS = (
-        Key(
-            "found.open",
-            "enter",
-            "choose",
-            "Open",
-            "Open the image at this path",
-            lambda self: "" if self.items else "There is nothing here to open.",
-            hint="*",
+        common.open_key(
+            "found.open", "Open", "Open the image at this path", "There is nothing here to open."
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[Match]]] = (
@@ -121,11 +115,7 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
             _nothing_to_index,
             hint="found",
         ),
-        common.cancel_key(
-            "find",
-            "Stop the search",
-            lambda self: "" if self.searching else "Nothing is being looked for.",
-        ),
+        common.cancel_key("find", "Stop the search", "Nothing is being looked for."),
     )
 
     def __init__(self, images: ImageIndex, place: Place) -> None:
@@ -281,6 +271,3 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
 
     def action_index(self) -> None:
         self._search(index=True)
-
-    def action_cancel(self) -> None:
-        self.work.cancel("find")

@@ -12,6 +12,7 @@ from layerscope.text import docker_age, docker_size, plural, short_id, visible
 from layerscope.tui.destinations import Goal, Place
 from layerscope.tui.dialogs.dialog import ChoicesDialog
 from layerscope.tui.dialogs.list_screen import ListScreen, list_keys
+from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.rows.columns import Column, created_column, size_column
 from layerscope.tui.rows.facts import Fact
@@ -35,14 +36,11 @@ class _Row:
 class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engines"):
     NOUN = ("image", "images")
     KEYS = (
-        Key(
+        common.open_key(
             "fleet.open",
-            "enter",
-            "choose",
             "Layers",
             "Use the engine that has the image, and show its layers",
-            lambda self: "" if self.items else "There is no image here.",
-            "*",
+            "There is no image here.",
         ),
         Key(
             "fleet.push",

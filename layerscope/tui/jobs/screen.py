@@ -9,22 +9,20 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.geometry import Size
 
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job, State
 from layerscope.jobs.journal import ending
 from layerscope.jobs.launch import cancel
-from layerscope.text import docker_age, visible
+from layerscope.text import docker_age, duration, plural, visible
 from layerscope.tui.base_screen import AppModal
 from layerscope.tui.destinations import Place
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
-from layerscope.tui.rows.facts import MadeRows
-from layerscope.tui.rows.format import Line, duration, plural, wrap
+from layerscope.tui.rows.facts import Note
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
@@ -97,29 +95,6 @@ class JobList(ColumnList[_Row], screen="jobs", heading="Jobs"):
         self.set_status(f"{count}{SEPARATOR}{', '.join(ways)}")
 
 
-class _Why(MadeRows, can_focus=False):
-    """Why the job under the cursor failed, whole."""
-
-    def __init__(self) -> None:
-        super().__init__("job-why", "Why")
-        self.display = False
-        self._text = ""
-
-    def show_row(self, row: _Row | None) -> None:
-        text = "" if row is None else row.why
-        if text != self._text:
-            self._text, self.display = text, bool(text)
-            self.update()
-            self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self.lines(max(1, width - 1)))
-
-    def lines(self, width: int) -> list[Line]:
-        rows = (row for line in self._text.splitlines() for row in wrap(visible(line), width - 1))
-        return [[(f" {row}", self.palette.removed)] for row in rows]
-
-
 def _read(job: Job, now: float) -> _Row:
     state = job.state
     if state is State.RUNNING:
@@ -153,7 +128,8 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
         super().__init__()
         self._place = place
         self._list = JobList()
-        self._why = _Why()
+        self._why = Note("job-why", "Why")
+        self._why.display = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="jobs"):
@@ -172,13 +148,19 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
 
         def show(rows: Sequence[_Row]) -> None:
             self._list.show_jobs(rows)
-            self._why.show_row(self._list.item)
+            self._show_why()
 
         self.work.queue("jobs", read, show)
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
         message.stop()
-        self._why.show_row(self._list.item)
+        self._show_why()
+
+    def _show_why(self) -> None:
+        row = self._list.item
+        lines = row.why.splitlines() if row is not None else ()
+        self._why.display = bool(lines)
+        self._why.show(*((visible(line), "removed") for line in lines))
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         message.stop()

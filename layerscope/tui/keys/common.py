@@ -62,8 +62,19 @@ def back_key(
     return Key(f"{scope}.back", keys, "back", "Back", tip, why_not, "*", LAST)
 
 
-def cancel_key(scope: str, tip: str, why_not: _Reason) -> Key:
-    return Key(f"{scope}.cancel", "ctrl+k", "cancel", "Cancel", tip, why_not, "*", FIRST)
+def cancel_key(scope: str, tip: str, why_not: _Reason | str) -> Key:
+    """A sentence for `why_not` is said while the screen has no work that is called like it."""
+
+    def idle(screen: Any) -> str:
+        return "" if screen.work.busy(scope) else str(why_not)
+
+    reason = idle if isinstance(why_not, str) else why_not
+    return Key(f"{scope}.cancel", "ctrl+k", "cancel", "Cancel", tip, reason, "*", FIRST)
+
+
+def open_key(name: str, label: str, tip: str, empty: str, hint: str = "*") -> Key:
+    """The key for the row under the cursor of a list; `empty` says that there is none."""
+    return Key(name, "enter", "choose", label, tip, lambda rows: "" if rows.items else empty, hint)
 
 
 def step_keys(
@@ -110,12 +121,12 @@ def tree_keys(scope: str, why_not: _Reason | None = None, hint: str = "") -> tup
     )
 
 
-def file_keys(scope: str, hint: str) -> tuple[Key, ...]:
+def file_keys(scope: str) -> tuple[Key, ...]:
     """Keys that go from a path to its content and its versions."""
     tip = "Show and compare the versions of the path"
     return (
-        Key(f"{scope}.content", "v", "visit('content')", "View", "Show the file", None, hint),
-        Key(f"{scope}.versions", "d", "visit('versions')", "Versions", tip, None, hint),
+        Key(f"{scope}.content", "v", "visit('content')", "View", "Show the file", None, "files"),
+        Key(f"{scope}.versions", "d", "visit('versions')", "Versions", tip, None, "files"),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from textual.geometry import Size
+
+from layerscope.tui.rows.columns import Cell
 from layerscope.tui.rows.format import Line, left, wrap
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.theme import Palette
@@ -58,6 +61,31 @@ class MadeRows(RowView):
         if self._made_for != (width, self.app.theme):
             self._made_for = (width, self.app.theme)
             self._made = self.lines(width)
+
+
+class Note(MadeRows, can_focus=False):
+    """Wrapped texts without a cursor, in a pane that can be as high as they are."""
+
+    def __init__(self, name: str, title: str) -> None:
+        super().__init__(name, title)
+        self._texts: Sequence[Cell] = ()
+
+    def show(self, *texts: Cell) -> None:
+        """Shows texts, which must be safe to show."""
+        if texts != self._texts:
+            self._texts = texts
+            self.update()
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self.lines(max(1, width - 1)))
+
+    def lines(self, width: int) -> list[Line]:
+        return [
+            [(f" {row}", self.palette.named(style))]
+            for text, style in self._texts
+            for row in wrap(text, width - 1)
+        ]
 
 
 class Facts(MadeRows):

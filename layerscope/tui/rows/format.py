@@ -99,16 +99,6 @@ def moment(unix: int) -> str:
         return "unknown"
 
 
-def duration(seconds: float) -> str:
-    """A time in at most seven cells: `0.3s`, `12.4s`, `3m 05s`, `1h 02m`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    return f"{minutes // 60}h {minutes % 60:02}m"
-
-
 def percent(share: float) -> str:
     """A share in percent, never rounded up to a hundred."""
     value = share * 100

@@ -44,14 +44,8 @@ class HitList(FilteredList["Hit"], screen="search", heading="Searching registrie
     NOUN = ("repository", "repositories")
     NAME = "name"
     KEYS = (
-        Key(
-            "hits.tags",
-            "enter",
-            "choose",
-            "Tags",
-            "Show the tags of the repository",
-            lambda self: "" if self.items else "There is no repository here.",
-            hint="*",
+        common.open_key(
+            "hits.tags", "Tags", "Show the tags of the repository", "There is no repository here."
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[Hit]]] = (
@@ -131,11 +125,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
     KEYS = (
         Key("search.edit", "F", "edit", "Other term", "Search for something else", None, "search"),
         *list_keys("search"),
-        common.cancel_key(
-            "search",
-            "Stop the search",
-            lambda self: "" if self.work.busy("search") else "Nothing is being looked for.",
-        ),
+        common.cancel_key("search", "Stop the search", "Nothing is being looked for."),
     )
 
     def __init__(self, place: Place) -> None:
@@ -263,9 +253,6 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
 
     def action_edit(self) -> None:
         self.set_focus(self._entry, scroll_visible=False)
-
-    def action_cancel(self) -> None:
-        self.work.cancel("search")
 
 
 def _typed(text: str, hits: Sequence[Hit]) -> Sequence[Hit]:

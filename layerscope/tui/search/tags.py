@@ -121,11 +121,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
         Key("tags.more", "M", "more", "More tags", "Show more tags", _no_more, "tags"),
         Key("tags.reload", "R", "reload", "Reload", "Ask the registry again", None, "tags"),
         *list_keys("tags"),
-        common.cancel_key(
-            "tags",
-            "Stop asking the registry",
-            lambda self: "" if self.work.busy("tags") else "Nothing is being looked for.",
-        ),
+        common.cancel_key("tags", "Stop asking the registry", "Nothing is being looked for."),
     )
 
     def __init__(self, name: str, place: Place) -> None:
@@ -285,9 +281,6 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
         else:
             title = f"Compare {visible(chosen)} with which local image?"
             self.app.push_screen(ChoiceScreen(title, self._local), compare)
-
-    def action_cancel(self) -> None:
-        self.work.cancel("tags")
 
 
 def _is_of(name: str, repository: Reference) -> bool:

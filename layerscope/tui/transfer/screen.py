@@ -13,7 +13,7 @@ from layerscope.jobs.job import Job, State
 from layerscope.jobs.launch import cancel
 from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.reports.transfer_report import total_parts
-from layerscope.text import docker_size, one_line, short_id, visible
+from layerscope.text import docker_size, duration, one_line, short_id, visible
 from layerscope.transfer.events import TransferEvent
 from layerscope.transfer.request import KINDS, PUSH, SAVE
 from layerscope.transfer.state import Row, TransferState
@@ -24,7 +24,7 @@ from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.columns import Cell, Column, ColumnList
 from layerscope.tui.rows.facts import Fact, Facts
-from layerscope.tui.rows.format import bar, duration
+from layerscope.tui.rows.format import bar
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
@@ -173,7 +173,7 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
         else:
             style = "muted" if self._ended is State.FINISHED else "removed"
             self.title_bar.set_right(self._ended.value, style)
-        self._list.set_status(SEPARATOR.join(total_parts(self._state, now, duration)))
+        self._list.set_status(SEPARATOR.join(total_parts(self._state, now)))
 
     def _what_is_known(self) -> list[Fact]:
         state = self._state

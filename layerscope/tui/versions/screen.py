@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from textual import events
 from textual.widget import Widget
@@ -13,6 +12,7 @@ from layerscope.filesystem.change import Aspect, Change, aspect_words
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.lookup import Version, path_history
 from layerscope.images.files.version_diff import Side, settle_versions
+from layerscope.images.summary import unix_time
 from layerscope.text import docker_size, visible
 from layerscope.tui.destinations import Place
 from layerscope.tui.diff.screen import DiffScreen
@@ -211,7 +211,5 @@ def _changed(version: Version, kind: int) -> str:
 
 
 def _moment_of(created: str | None) -> str:
-    try:
-        return moment(int(datetime.fromisoformat(created or "").astimezone(UTC).timestamp()))
-    except (ValueError, OverflowError):
-        return ""
+    at = unix_time(created)
+    return moment(at) if at else ""

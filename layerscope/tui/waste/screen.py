@@ -110,11 +110,7 @@ class WasteScreen(AppScreen[None], screen="waste", heading="Waste"):
             "waste",
         ),
         common.copy_key("waste"),
-        common.cancel_key(
-            "waste",
-            "Stop comparing",
-            lambda self: "" if self.finding is not None else "Nothing is being compared.",
-        ),
+        common.cancel_key("waste", "Stop comparing", "Nothing is being compared."),
     )
 
     def __init__(self, place: Place) -> None:
@@ -199,6 +195,3 @@ class WasteScreen(AppScreen[None], screen="waste", heading="Waste"):
             text=lambda: self.list.row_text,
             pane="waste",
         )
-
-    def action_cancel(self) -> None:
-        self.work.cancel("waste")

@@ -83,7 +83,7 @@ def test_the_summary_has_what_counts() -> None:
     )
     assert lines[lines.index("") :] == [
         "",
-        "Built    c0ffeec0ffee (x:1) after 1 minute and 1 second",
+        "Built    c0ffeec0ffee (x:1) after 1m 01s",
         "Size     5MB, of which 1kB wasted",
         "Steps    1 run, 1 cached",
         "Largest      2MB  [ 3/10] RUN make " + "x" * 50 + "…",
