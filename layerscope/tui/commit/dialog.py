@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -12,7 +12,7 @@ from layerscope.dockerfile.syntax.commit_change import checked_change
 from layerscope.engines.engine import CommitRequest
 from layerscope.engines.naming import whole_name
 from layerscope.errors import LayerscopeError
-from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.dialogs.dialog import Dialog, field_row
 from layerscope.tui.dialogs.text_entry import FieldEntry
 from layerscope.tui.keys.key import Key
 from layerscope.tui.keys.key_bar import key_of
@@ -50,8 +50,8 @@ class CommitDialog(Dialog[CommitRequest | None], screen="commit_dialog", heading
     def body(self) -> ComposeResult:
         with Vertical(id="commit-fields"):
             for label, name, hint in _FIELDS:
-                yield _field(label, FieldEntry(id=f"commit-{name}", placeholder=hint))
-            yield _field("Change", FieldEntry(classes="change", placeholder=_CHANGE))
+                yield field_row(label, FieldEntry(id=f"commit-{name}", placeholder=hint))
+            yield field_row("Change", FieldEntry(classes="change", placeholder=_CHANGE))
         yield self._pausing
 
     def on_mount(self) -> None:
@@ -64,14 +64,9 @@ class CommitDialog(Dialog[CommitRequest | None], screen="commit_dialog", heading
         paused = "is paused meanwhile" if self._pause else "goes on meanwhile"
         self._pausing.update(Content(f"The container {paused}."))
 
-    def action_field(self, step: int) -> None:
-        fields = list(self.query(Input))
-        if (focused := self.focused) in fields:
-            self.set_focus(fields[(fields.index(focused) + step) % len(fields)])
-
     async def action_another(self) -> None:
         entry = FieldEntry(classes="change", placeholder=_CHANGE)
-        await self.query_one("#commit-fields").mount(_field("Change", entry))
+        await self.query_one("#commit-fields").mount(field_row("Change", entry))
         self.set_focus(entry)
 
     def action_pause(self) -> None:
@@ -95,7 +90,3 @@ class CommitDialog(Dialog[CommitRequest | None], screen="commit_dialog", heading
             return
         about = (name, message, author, self._pause, changes)
         self.dismiss(CommitRequest(*about, applied(changes)))
-
-
-def _field(label: str, entry: FieldEntry) -> Horizontal:
-    return Horizontal(Static(Content(label), classes="field-label"), entry, classes="field-row")

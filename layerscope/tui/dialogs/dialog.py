@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -47,6 +47,12 @@ class Dialog(AppModal[T]):
     def body(self) -> ComposeResult:
         yield from ()
 
+    def action_field(self, step: int) -> None:
+        """Goes to the next field, or with -1 to the one before."""
+        fields = list(self.query(Input))
+        if (focused := self.focused) in fields:
+            self.set_focus(fields[(fields.index(focused) + step) % len(fields)])
+
     def action_complete(self) -> None:
         """Takes what the input suggests."""
         entry = self.query_one(Input)
@@ -59,6 +65,11 @@ class Dialog(AppModal[T]):
 
     def show_keys(self, text: str) -> None:
         self._answers.update(Content(text))
+
+
+def field_row(label: str, entry: Input) -> Horizontal:
+    """A field behind its label, which must be safe to show."""
+    return Horizontal(Static(Content(label), classes="field-label"), entry, classes="field-row")
 
 
 class MessageScreen(Dialog[None], screen="message", heading="A message"):

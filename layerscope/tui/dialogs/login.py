@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -14,7 +13,7 @@ from textual.widgets import Input, Static
 from layerscope.errors import LayerscopeError
 from layerscope.text import visible
 from layerscope.tui.base_app import app_of
-from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.dialogs.dialog import Dialog, field_row
 from layerscope.tui.dialogs.question import QuestionScreen
 from layerscope.tui.dialogs.text_entry import FieldEntry
 from layerscope.tui.keys.key import Key
@@ -75,10 +74,9 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
             kind = PasswordEntry if name == "password" else FieldEntry
             value = self._registry if name == "registry" else ""
             hint = "docker.io" if name == "registry" else ""
-            with Horizontal(classes="field-row"):
-                yield Static(Content(name.capitalize()), classes="field-label")
-                yield kind(id=f"login-{name}", value=value, placeholder=hint,
-                           password=name == "password")  # fmt: skip
+            secret = name == "password"
+            entry = kind(id=f"login-{name}", value=value, placeholder=hint, password=secret)
+            yield field_row(name.capitalize(), entry)
         yield self._info
 
     def on_mount(self) -> None:
@@ -140,11 +138,6 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
 
     def _entry(self, name: str) -> Input:
         return self.query_one(f"#login-{name}", Input)
-
-    def action_field(self, step: int) -> None:
-        fields = [self._entry(name) for name in _FIELDS]
-        if (focused := self.focused) in fields:
-            self.set_focus(fields[(fields.index(focused) + step) % len(fields)])
 
     def action_back(self) -> None:
         self.dismiss(False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, Static
 
 from layerscope.errors import LayerscopeError
 from layerscope.jobs.job import Job
-from layerscope.tui.dialogs.dialog import Dialog
+from layerscope.tui.dialogs.dialog import Dialog, field_row
 from layerscope.tui.dialogs.login import LoginScreen
 from layerscope.tui.dialogs.text_entry import FieldEntry
 from layerscope.tui.keys.key import Key
@@ -38,7 +37,9 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
 
     KEYS = (
         Key("transfer_dialog.back", "escape", "dismiss(None)", "Back"),
-        Key("transfer_dialog.next", "tab,down,shift+tab,up", "field", "Next field", priority=True),
+        Key(
+            "transfer_dialog.next", "tab,down,shift+tab,up", "field(1)", "Next field", priority=True
+        ),
         Key(
             "transfer_dialog.way",
             "ctrl+r",
@@ -62,11 +63,10 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
 
     def body(self) -> ComposeResult:
         for field in self._verb.fields:
-            with Horizontal(classes="field-row"):
-                yield Static(Content(field.label), classes="field-label")
-                yield FieldEntry(
-                    id=f"transfer-{field.name}", value=field.value, placeholder=field.placeholder
-                )
+            entry = FieldEntry(
+                id=f"transfer-{field.name}", value=field.value, placeholder=field.placeholder
+            )
+            yield field_row(field.label, entry)
         yield self._way
 
     def on_mount(self) -> None:
@@ -91,11 +91,6 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
     def _show_answers(self) -> None:
         way = f"{key_of(self, 'transfer_dialog.way')} changes how, " * (not self._one_way())
         self.show_keys(f"enter shows what would move, {way}esc goes back")
-
-    def action_field(self) -> None:
-        fields = list(self.query(Input))
-        if (focused := self.focused) in fields:
-            self.set_focus(fields[(fields.index(focused) + 1) % len(fields)])
 
     def action_way(self) -> None:
         self._chosen = (self._chosen + 1) % len(self._verb.ways)
