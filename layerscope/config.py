@@ -159,10 +159,10 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return _base(environment, "XDG_DATA_HOME", ".local/share") / "layerscope"
 
 
-def store_folder(environment: Mapping[str, str] = os.environ) -> Path:
+def store_folder() -> Path:
     """Layerscope's own images: LAYERSCOPE_STORE, or `store` in the data folder."""
-    named = environment.get("LAYERSCOPE_STORE")
-    return Path(named).expanduser().absolute() if named else data_folder(environment) / "store"
+    named = os.environ.get("LAYERSCOPE_STORE")
+    return Path(named).expanduser().absolute() if named else data_folder() / "store"
 
 
 def sandbox_folder() -> Path:

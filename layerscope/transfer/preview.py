@@ -173,9 +173,8 @@ def preview_own_push(
     source: str,
     reference: Reference,
     *,
-    insecure: bool = False,
-    check: Check = no_check,
-    warn: Callable[[str], object] = lambda _: None,
+    insecure: bool,
+    warn: Callable[[str], object],
 ) -> PushPreview:
     """The same of a push by our own client: asks the registry for each layer.
 
@@ -184,10 +183,10 @@ def preview_own_push(
     from layerscope.transfer.push_sources import opened_source
     from layerscope.transfer.registry_push import layers_there
 
-    with opened_source(source, None, check, warn) as (image, _):
-        there = layers_there(image, reference, insecure=insecure, check=check)
-        with closing(RegistryClient(reference.domain, reference.path, insecure=insecure)) as client:
-            now = client.manifest_digest(reference.tag or "", check)
+    client = RegistryClient(reference.domain, reference.path, insecure=insecure)
+    with closing(client), opened_source(source, None, no_check, warn) as (image, _):
+        there = layers_there(client, image, reference)
+        now = client.manifest_digest(reference.tag or "")
         replaces = None if now == image.top.digest else now
         return PushPreview(
             str(reference),

@@ -15,7 +15,7 @@ from layerscope.images.archives.writing import Blob, PackedImage, Read
 from layerscope.images.cache.documents import DocumentCache
 from layerscope.images.layer_stream import plain_reader
 from layerscope.images.platforms import wanted_platform
-from layerscope.images.registry.client import Check, RegistryClient
+from layerscope.images.registry.client import Check, RegistryClient, no_check
 from layerscope.images.registry.known_blobs import KnownBlobs
 from layerscope.images.registry.manifests import ImageFinder
 from layerscope.images.registry.tags import listed_tags
@@ -102,23 +102,21 @@ def push_by_registry(
 
 
 def layers_there(
-    image: PackedImage, reference: Reference, *, insecure: bool, check: Check
+    client: RegistryClient, image: PackedImage, reference: Reference
 ) -> dict[str, bool]:
     """Whether a repository has each layer; one that has never been compressed here is not known."""
     known = KnownBlobs()
     found: dict[str, bool] = {}
-    client = RegistryClient(reference.domain, reference.path, insecure=insecure)
-    with closing(client):
-        layers = {layer.digest: layer for layer in _layers(image)}
-        stored = _compressed_there(client, reference, layers, known, check)
-        for layer in layers.values():
-            digest: str | None = layer.digest
-            if layer.digest in stored:
-                digest = stored[layer.digest].digest
-            elif layer.media_type in _COMPRESSED:
-                noted = known.compressed(layer.digest)
-                digest = noted[0] if noted else None
-            found[layer.digest] = digest is not None and has_blob(client, digest, check)
+    layers = {layer.digest: layer for layer in _layers(image)}
+    stored = _compressed_there(client, reference, layers, known, no_check)
+    for layer in layers.values():
+        digest: str | None = layer.digest
+        if layer.digest in stored:
+            digest = stored[layer.digest].digest
+        elif layer.media_type in _COMPRESSED:
+            noted = known.compressed(layer.digest)
+            digest = noted[0] if noted else None
+        found[layer.digest] = digest is not None and has_blob(client, digest)
     return found
 
 

@@ -7,7 +7,6 @@ why this module imports no numpy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from layerscope.config import cache_folder, load
@@ -24,10 +23,8 @@ RecordT = TypeVar("RecordT", bound=Record)
 class RecordCache(Generic[RecordT]):
     """Records by the diff_ids of an image's layers, base first."""
 
-    def __init__(self, name: str, record: type[RecordT], folder: Path | None = None) -> None:
-        """Makes a cache; `folder` is the cache folder, None for the user's."""
-        root = folder if folder is not None else cache_folder()
-        self._folder, self._record = CacheFolder(root / name, _LIMIT), record
+    def __init__(self, name: str, record: type[RecordT]) -> None:
+        self._folder, self._record = CacheFolder(cache_folder() / name, _LIMIT), record
         #: Whether anything is kept: the setting for all caches.
         self.kept = bool(load().values["cache-limit"])
 
@@ -42,8 +39,8 @@ class RecordCache(Generic[RecordT]):
 class SizesCache(RecordCache[ImageSizes]):
     """Sizes of images."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        super().__init__("sizes-1", ImageSizes, folder)
+    def __init__(self) -> None:
+        super().__init__("sizes-1", ImageSizes)
 
 
 def _key(diff_ids: Sequence[str]) -> str:

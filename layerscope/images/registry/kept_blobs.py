@@ -61,9 +61,9 @@ class Fetch:
 class KeptBlobs:
     """The blobs of one transfer. They are kept open, and are gone after `forget` or `drop`."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         """Raises LayerscopeError if the folder cannot be made."""
-        self.folder = (folder or cache_folder()) / "blobs-1"
+        self.folder = cache_folder() / "blobs-1"
         self._open: dict[str, int] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -112,11 +112,8 @@ class BlobUpload:
     def exists(self) -> bool:
         return has_blob(self._client, self._blob.digest, self._check)
 
-    def mounted_or_begun(self, *, only: bool = False) -> _Session | None:
-        """Mounts the blob; begins an upload if no repository has it, and not `only` mounts.
-
-        Returns the upload, or None if the blob is mounted.
-        """
+    def mounted_or_begun(self) -> _Session | None:
+        """Mounts the blob, or begins an upload; returns that, or None if the blob is mounted."""
         for repository in self._mounts:
             query = urlencode({"mount": self._blob.digest, "from": repository}, safe=":/")
             try:
