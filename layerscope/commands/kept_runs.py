@@ -112,7 +112,6 @@ def _run(
                 rung,
                 Stack([*loaded.stack.changesets, changeset]),
                 outcome.diff_id,
-                outcome.size,
                 "" if save is None else str(save),
                 container.shown if not new or _beyond(changeset, command.workdir) else "",
                 "" if is_current else f" --engine {EMBEDDED}",

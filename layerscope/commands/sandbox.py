@@ -54,7 +54,6 @@ def run_in_sandbox(arguments: argparse.Namespace) -> int:
                 sandbox.rung,
                 stack,
                 outcome.diff_id,
-                outcome.size,
                 "" if save is None else str(save),
             )
             if save is not None:

@@ -59,14 +59,12 @@ class TreeRows:
         self.view = view
         self.update(stop)
 
-    def filter(self, pattern: PathPattern | None) -> None:
-        """Shows only nodes whose path matches and the folders above; None shows everything."""
-        self.pattern = pattern
-        self.update()
-
     @property
     def pattern(self) -> PathPattern | None:
-        """The filter; a new one applies after the next `update`."""
+        """What the path of a row, or of one below it, must match; None shows everything.
+
+        A new one applies after the next `update`.
+        """
         return self._pattern
 
     @pattern.setter
@@ -109,15 +107,6 @@ class TreeRows:
         if self.sort is not SortKey.NAME or self.reverse:
             nodes = self._sorted(nodes)
         self.nodes = nodes
-
-    def toggle(self, node: int) -> None:
-        self.expanded[node] = not self.expanded[node]
-        self.update()
-
-    def expand_all(self, expanded: bool = True) -> None:
-        self.expanded[:] = expanded
-        self.expanded[0] = True
-        self.update()
 
     def reveal(self, node: int) -> None:
         self.open_above(node)

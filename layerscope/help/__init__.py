@@ -19,7 +19,6 @@ _FOLDER = Path(__file__).parent
 @dataclass(frozen=True, slots=True)
 class Topic:
     name: str
-    title: str
     summary: str
 
 
@@ -28,8 +27,8 @@ def topics() -> list[Topic]:
 
 
 def _topic(path: Path) -> Topic:
-    title, _, rest = path.read_text("utf-8").partition("\n")
-    return Topic(path.stem, title.removeprefix("# "), rest.strip().partition("\n")[0])
+    _, _, rest = path.read_text("utf-8").partition("\n")
+    return Topic(path.stem, rest.strip().partition("\n")[0])
 
 
 def read(name: str, others: Iterable[str] = ()) -> str:

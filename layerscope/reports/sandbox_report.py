@@ -29,7 +29,6 @@ class Ran:
     rung: Rung
     stack: Stack
     diff_id: str
-    size: int  # Bytes of the layer's tar.
     saved: str = ""  # The file that the layer was written to.
     container: str = ""  # The container that keeps the changes.
     engine: str = ""  # The option that chooses its engine, if that is not the current one.

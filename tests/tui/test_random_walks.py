@@ -133,7 +133,8 @@ def check(ui: Driven) -> None:
     expected.expanded = rows.expanded
     expected.hidden = files.hidden
     expected.sort, expected.reverse = rows.sort, rows.reverse
-    expected.filter(files.pattern)
+    expected.pattern = files.pattern
+    expected.update()
     assert rows.nodes.tolist() == expected.nodes.tolist()
     assert rows.matches == expected.matches
 

@@ -29,7 +29,6 @@ class TextFile:
     crlf: bool = False  # Whether all of its lines end in CRLF.
     bom: bool = False  # Whether it begins with a byte order mark.
     stamp: Existing | None = None  # Its version when it was read; None if it does not exist yet.
-    mode: int | None = None  # Its permission bits; None if it does not exist yet.
     writable: bool = True  # Whether it can be written.
 
 
@@ -88,7 +87,6 @@ def _of(path: Path, data: bytes, status: os.stat_result) -> TextFile:
         crlf,
         bom,
         Existing.of(status),
-        stat.S_IMODE(status.st_mode),
         os.access(path, os.W_OK),
     )
 
@@ -122,8 +120,7 @@ def write_text_file(file: TextFile, text: str, *, new: bool = False) -> TextFile
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise LayerscopeError(f"{name} cannot be written ({visible(reason)}).") from None
-    mode = stat.S_IMODE(status.st_mode)
-    return replace(file, text=text, stamp=Existing.of(status), mode=mode, writable=True)
+    return replace(file, text=text, stamp=Existing.of(status), writable=True)
 
 
 def _replace(path: Path, data: bytes) -> None:

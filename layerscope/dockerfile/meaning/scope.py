@@ -26,7 +26,6 @@ class Variable:
     name: str
     value: str | None  # Its value; None for an ARG without a default, until the build passes one.
     kind: str  # `ARG`, `ENV`, `base` if the base image sets it, or `platform` if BuildKit does.
-    instruction: Instruction | None  # The instruction that set it, or None.
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,6 @@ class Scopes:
         """The scope in which an instruction's words are expanded; in an ONBUILD, its parent's."""
         return self._scopes[instruction.index]
 
-    def after(self, stage: int) -> Scope:
-        return self._ends[stage]
-
     def expand(self, instruction: Instruction, text: str) -> Expansion:
         return expand(text, self.before(instruction).values, escape=self.document.escape)
 
@@ -82,8 +78,7 @@ class Scopes:
 
     def _above(self) -> dict[str, Variable]:
         variables = {
-            name: Variable(name, self.arguments.get(name), "platform", None)
-            for name in PLATFORM_ARGS
+            name: Variable(name, self.arguments.get(name), "platform") for name in PLATFORM_ARGS
         }
         for instruction in self.stages.above:
             self._scopes[instruction.index] = Scope(dict(variables), True)
@@ -91,7 +86,7 @@ class Scopes:
                 values = global_values(self.document, self.arguments)
                 for pair in instruction.pairs:
                     name = pair.name.text
-                    variables[name] = Variable(name, values.get(name), "ARG", instruction)
+                    variables[name] = Variable(name, values.get(name), "ARG")
         return variables
 
     def _follow(self, stage: Stage) -> Scope:
@@ -114,7 +109,7 @@ class Scopes:
         if base is not None:
             known = {} if base.name == "scratch" else self._environment(base.name)
         values = {"PATH": DEFAULT_PATH, **(known or {})}
-        variables = {name: Variable(name, value, "base", None) for name, value in values.items()}
+        variables = {name: Variable(name, value, "base") for name, value in values.items()}
         return variables, known is not None
 
     def _set(
@@ -128,13 +123,13 @@ class Scopes:
             elif argument and pair.value is None and name in self._globals:
                 value = self._globals[name].value
             if not argument:
-                variables[name] = Variable(name, value or "", "ENV", instruction)
+                variables[name] = Variable(name, value or "", "ENV")
             elif value is not None:
                 # It overrides an ENV above it. Unlike those of ENV, following pairs see it.
-                variables[name] = Variable(name, value, "ARG", instruction)
+                variables[name] = Variable(name, value, "ARG")
                 values[name] = value
             else:
-                variables.setdefault(name, Variable(name, None, "ARG", instruction))
+                variables.setdefault(name, Variable(name, None, "ARG"))
 
     def _pair(self, pair: Pair, values: Mapping[str, str]) -> tuple[str, str | None]:
         escape = self.document.escape

@@ -44,13 +44,6 @@ class Content(Protocol):
         closed.
         """
 
-    def fill(self, until: int | None = None, advance: Advance | None = None) -> None:
-        """Reads until so many bytes are available, or all of them.
-
-        Raises LayerscopeError if they cannot be read and Cancelled if the content, or the image,
-        has been closed.
-        """
-
     def extents(self, advance: Advance | None = None) -> Iterator[tuple[int, int]]:
         """Offset and length of each piece that is not a hole, in order.
 
@@ -222,11 +215,11 @@ class _Streamed:
 
     def read(self, offset: int, length: int, advance: Advance | None = None) -> bytes:
         if not self._ended:
-            self.fill(offset + length, advance)
+            self._fill(offset + length, advance)
         return self._spool.read(offset, length)
 
-    def fill(self, until: int | None = None, advance: Advance | None = None) -> None:
-        while not self._ended and (until is None or self._spool.size < until):
+    def _fill(self, until: int, advance: Advance | None) -> None:
+        while not self._ended and self._spool.size < until:
             self._take(lambda: advance(self._spool.size) if advance is not None else None)
             if advance is not None:
                 advance(self._spool.size)
@@ -239,7 +232,7 @@ class _Streamed:
                 reached = end
             if self._ended:
                 return
-            self.fill(self._spool.size + 1, advance)
+            self._fill(self._spool.size + 1, advance)
 
     def close(self) -> None:
         self._use.close()

@@ -45,10 +45,6 @@ class Located:
         extents = [(start, start, length) for start, length in extents_on_disk(fd)]
         return cls(fd, os.fstat(fd).st_size, extents, name)
 
-    def fill(self, until: int | None = None, advance: Callable[[int], None] | None = None) -> None:
-        if advance is not None:
-            advance(self.size)
-
     def read(self, offset: int, length: int, advance: Callable[[int], None] | None = None) -> bytes:
         """Bytes of the content; fewer only at its end.
 

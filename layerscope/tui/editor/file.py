@@ -119,7 +119,7 @@ class OpenFile:
                 return
             if mode is None:
                 base = self.known or TextFile(path)
-                new = replace(base, path=path, stamp=None, mode=None, writable=True)
+                new = replace(base, path=path, stamp=None, writable=True)
                 self._write(new, then, new=True)
             elif stat.S_ISDIR(mode):
                 self._dialogs.say(f"{visible(text)} is a folder.")
@@ -245,7 +245,7 @@ class OpenFile:
             self.known = read_text_file(self.known.path)
         except NotFoundError:
             # This text is all that is left of it.
-            self.known = replace(self.known, text="", stamp=None, mode=None)
+            self.known = replace(self.known, text="", stamp=None)
             sentence = f"{self.name} was removed; ctrl+s writes it again."
         except LayerscopeError as error:
             self._unreadable = _stamp(self.known)

@@ -214,7 +214,8 @@ def test_sizes_of_folders_before_and_after() -> None:
     assert sizes(b"e") == (0, 1, 1)
     rows = TreeRows(view)
     rows.hidden = {Change.UNCHANGED}
-    rows.expand_all()
+    rows.expanded[:] = True
+    rows.update()
     names = [tree.path(node) for node in rows.nodes.tolist()]
     assert names == [b"d", b"d/a", b"d/b", b"d/gone", b"d/new", b"e"]
 

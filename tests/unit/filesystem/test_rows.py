@@ -39,6 +39,17 @@ def node(of: TreeRows, path: str) -> int:
     return found
 
 
+def expand(of: TreeRows, nodes: int | slice = slice(None), expanded: bool = True) -> None:
+    of.expanded[nodes] = expanded
+    of.expanded[0] = True
+    of.update()
+
+
+def keep(of: TreeRows, text: str) -> None:
+    of.pattern = filter_pattern(text)
+    of.update()
+
+
 def test_at_first_only_the_top_is_shown(rows: TreeRows) -> None:
     assert shown(rows) == ["a", "b", "c", "z"]
     assert rows.row_of(node(rows, "b")) == 1
@@ -46,15 +57,15 @@ def test_at_first_only_the_top_is_shown(rows: TreeRows) -> None:
 
 
 def test_expanding_and_collapsing_shows_and_hides_what_is_below(rows: TreeRows) -> None:
-    rows.toggle(node(rows, "b"))
+    expand(rows, node(rows, "b"))
     assert shown(rows) == ["a", "b", "b/big", "b/new", "b/small", "c", "z"]
-    rows.toggle(node(rows, "a"))
+    expand(rows, node(rows, "a"))
     assert shown(rows)[:3] == ["a", "a/deep", "b"]
-    rows.toggle(node(rows, "b"))
+    expand(rows, node(rows, "b"), False)
     assert shown(rows) == ["a", "a/deep", "b", "c", "z"]
-    rows.expand_all()
+    expand(rows)
     assert len(shown(rows)) == len(rows.tree) - 1
-    rows.expand_all(False)
+    expand(rows, expanded=False)
     assert shown(rows) == ["a", "b", "c", "z"]
 
 
@@ -64,21 +75,21 @@ def test_revealing_expands_all_that_is_above(rows: TreeRows) -> None:
 
 
 def test_a_filter_shows_matches_and_the_way_to_them(rows: TreeRows) -> None:
-    rows.filter(filter_pattern("file"))
+    keep(rows, "file")
     assert shown(rows) == ["a", "a/deep", "a/deep/file"]
     assert rows.matches == 1
-    rows.filter(filter_pattern("b/"))
+    keep(rows, "b/")
     assert "b" in shown(rows)
-    rows.filter(filter_pattern("nothing"))
+    keep(rows, "nothing")
     assert (shown(rows), rows.matches) == ([], 0)
-    rows.filter(None)
+    keep(rows, "")
     assert shown(rows) == ["a", "b", "c", "z"]
     found: int | None = rows.matches
     assert found is None
 
 
 def test_kinds_can_be_hidden_but_not_the_way_to_others(rows: TreeRows) -> None:
-    rows.expand_all()
+    expand(rows)
     rows.hidden = {Change.UNCHANGED}
     rows.update()
     assert shown(rows) == ["b", "b/big", "b/new", "c", "z"]
@@ -101,7 +112,7 @@ def test_kinds_can_be_hidden_but_not_the_way_to_others(rows: TreeRows) -> None:
 def test_siblings_are_sorted_with_all_that_is_below_them(
     rows: TreeRows, key: SortKey, expected: str, reverse: str | None
 ) -> None:
-    rows.toggle(node(rows, "b"))
+    expand(rows, node(rows, "b"))
     rows.sort = key
     rows.update()
     order = shown(rows)
@@ -137,9 +148,9 @@ def test_rows_keep_children_right_below_their_folder(
 ) -> None:
     found = Stack([changeset(*files.items())])
     rows = TreeRows(union_view(found, 0))
-    rows.expand_all()
+    expand(rows)
     rows.sort, rows.reverse, rows.hidden = key, reverse, hidden
-    rows.filter(filter_pattern(text))
+    keep(rows, text)
     order = rows.nodes.tolist()
     assert len(set(order)) == len(order)
     stack_of_folders = [0]
@@ -169,7 +180,7 @@ def test_siblings_are_in_the_order_of_their_keys_then_of_their_names(
         times = [time for _, time, which in files.values() if which is old]
         layer.mtimes[:] = np.resize([*times, 0], len(layer))
     rows = TreeRows(union_view(Stack([below, above]), 1))
-    rows.expand_all()
+    expand(rows)
     view, tree = rows.view, rows.tree
     shown_nodes = rows.nodes.tolist()
 
@@ -197,7 +208,7 @@ def test_values_too_far_apart_for_one_number_are_sorted_all_the_same(size: int) 
     big = changeset(("a/big", b"x"), ("a/small", b"x"), ("z", b"x"))
     big.sizes[big.paths().index(b"a/big")] = size
     rows = TreeRows(union_view(Stack([big]), 0))
-    rows.expand_all()
+    expand(rows)
     rows.sort, rows.reverse = SortKey.SIZE, True
     rows.update()
     assert shown(rows) == ["z", "a", "a/small", "a/big"]
@@ -207,18 +218,18 @@ def test_what_is_expanded_is_carried_over_to_a_larger_stack(rows: TreeRows) -> N
     small = stack(BASE)
     grown = TreeRows(union_view(small, 0))
     grown.reveal(node(grown, "a/deep/file"))
-    grown.filter(filter_pattern("new"))
+    keep(grown, "new")
     assert shown(grown) == []
     grown.show(union_view(stack(BASE, TOP), 1))
     assert shown(grown) == ["b", "b/new"]
-    grown.filter(None)
+    keep(grown, "")
     assert shown(grown) == ["a", "a/deep", "a/deep/file", "b", "c", "z"]
 
 
 def test_views_of_one_stack_share_what_is_expanded() -> None:
     found = stack(BASE, TOP)
     rows = TreeRows(union_view(found, 1))
-    rows.toggle(node(rows, "b"))
+    expand(rows, node(rows, "b"))
     rows.show(layer_view(found, 1))
     assert shown(rows) == ["b", "b/big", "b/new", "c", "z"]
     assert rows.has_children(node(rows, "b"))

@@ -154,8 +154,9 @@ def test_variables_of_the_base_image() -> None:
     known = scopes.before(document.instructions[1])
     assert (known.values, known.complete) == ({"PATH": "/own", "V": "1"}, True)
     assert not scopes.before(document.instructions[3]).complete
-    assert scopes.before(document.instructions[5]).complete
-    assert "usr/bin" in scopes.after(2).values["PATH"]
+    own = scopes.before(document.instructions[5])
+    assert own.complete
+    assert "usr/bin" in own.values["PATH"]
 
 
 def stages(text: str) -> Stages:

@@ -77,7 +77,7 @@ def test_a_stream_is_read_no_further_than_need_be(opened: Open) -> None:
     content.read(0, 10)
     assert 10 <= content.available < len(DATA)
     reported: list[int] = []
-    content.fill(advance=reported.append)
+    content.read(0, len(DATA), reported.append)
     assert content.available == reported[-1] == len(DATA)
 
 
@@ -132,7 +132,7 @@ def test_reading_can_be_stopped(opened: Open) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        content.fill(advance=stop)
+        content.read(0, 1, stop)
     # It is still good for going on.
     assert content.read(5, 3) == DATA[5:8]
     content.close()
@@ -233,7 +233,7 @@ def test_a_stream_waits_until_the_layers_are_read() -> None:
     reader, _, content = _slow(free)
     reader.go_on.set()
     with pytest.raises(Cancelled):
-        content.fill(advance=_raise)
+        content.read(0, 9, _raise)
     assert not reader.entered.is_set()
     free.set()
     assert content.read(0, 9) == b"piece"

@@ -25,9 +25,6 @@ class Bytes:
     def read(self, offset: int, length: int, advance: object = None) -> bytes:
         return self.data[offset : offset + length]
 
-    def fill(self, until: int | None = None, advance: object = None) -> None:
-        return
-
     def extents(self, advance: object = None) -> Iterator[tuple[int, int]]:
         yield 0, self.size
 
