@@ -26,15 +26,11 @@ _SH = re.compile(r"(?:.*/)?(?:ba|da|a|k|z)?sh\Z")
 Edit = tuple[Span, str]
 
 
-def formatted(document: Document) -> str:
-    """The formatted text; it means the same, and formatting it again changes nothing."""
-    return apply(document.text, edits(document))
-
-
 def edits(document: Document) -> list[Edit]:
     """What formatting changes: pieces of the text and their replacements, in order.
 
-    An editor that applies them one by one, starting with the last, keeps its cursor in place.
+    The new text means the same, and formatting it again changes nothing. An editor that applies
+    the edits one by one, starting with the last, keeps its cursor in place.
     """
     found: list[Edit] = []
     shell_known = True

@@ -78,9 +78,6 @@ class ChangesetCache:
     def has(self, key: str) -> bool:
         return bool(self._limit) and os.path.lexists(self._folder.path(key))
 
-    def size(self) -> int:
-        return self._folder.size()
-
     def _load(self, key: str, load: Callable[[bytes], _T]) -> _T | None:
         if not self._limit:
             return None

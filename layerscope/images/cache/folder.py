@@ -34,9 +34,6 @@ class CacheFolder:
         except OSError:
             return
 
-    def size(self) -> int:
-        return sum(size for _, _, size in self._files())
-
     def _files(self) -> Iterator[tuple[float, Path, int]]:
         try:
             entries = list(os.scandir(self._path))

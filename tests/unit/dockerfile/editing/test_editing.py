@@ -8,12 +8,17 @@ import pytest
 
 from layerscope.dockerfile.editing import highlight as colouring
 from layerscope.dockerfile.editing.completion import Surroundings, complete
-from layerscope.dockerfile.editing.format import edits, formatted
+from layerscope.dockerfile.editing.format import apply, edits
 from layerscope.dockerfile.editing.help import flag_help, help_at, instruction_help, mount_help
 from layerscope.dockerfile.editing.highlight import colours, line_colours
+from layerscope.dockerfile.syntax.document import Document
 from layerscope.dockerfile.syntax.grammar import INSTRUCTIONS
 from layerscope.dockerfile.syntax.mounts import MOUNTS
 from layerscope.dockerfile.syntax.parser import parse
+
+
+def formatted(document: Document) -> str:
+    return apply(document.text, edits(document))
 
 
 @pytest.mark.parametrize(

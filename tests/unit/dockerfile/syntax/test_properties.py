@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from layerscope.dockerfile.editing.completion import complete
-from layerscope.dockerfile.editing.format import formatted, meaning
+from layerscope.dockerfile.editing.format import apply, edits, meaning
 from layerscope.dockerfile.editing.help import help_at
 from layerscope.dockerfile.meaning.scope import Scopes
 from layerscope.dockerfile.syntax.document import Document, Instruction
@@ -92,9 +92,9 @@ def test_what_is_being_typed_never_raises(text: str, data: st.DataObject) -> Non
 @settings(max_examples=400)
 def test_formatting_keeps_the_meaning_and_is_idempotent(text: str) -> None:
     before = parse(text)
-    after = parse(formatted(before))
+    after = parse(apply(before.text, edits(before)))
     assert [meaning(before, i) for i in before.instructions] == [
         meaning(after, i) for i in after.instructions
     ]
     assert [c.text for c in before.comments] == [c.text for c in after.comments]
-    assert formatted(after) == after.text
+    assert apply(after.text, edits(after)) == after.text
