@@ -221,7 +221,9 @@ class FakeReader(ImageReader):
 
 
 def opener(reader: FakeReader | Exception) -> Opener:
-    def opened(source: str, progress: Progress, platform: str | None = None) -> FakeReader:
+    def opened(
+        source: str, progress: Progress, platform: str | None = None, **_: bool
+    ) -> FakeReader:
         if isinstance(reader, Exception):
             raise reader
         return reader
