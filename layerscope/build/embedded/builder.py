@@ -128,6 +128,7 @@ class _Build:
         self._rehearsed: dict[int, Built] = {}  # What each will be, as far as that is known.
         self._triggers: dict[int, list[tuple[str, Instruction]]] = {}
         self._commands: list[tuple[NamedLine, RunStep]] = []
+        self._copies: list[tuple[NamedLine, CopyStep]] = []  # From images.
         self._stages: dict[int, Built] = {}
         self._steps = {step.number: step for step in plan.steps}
 
@@ -232,8 +233,11 @@ class _Build:
             used = {name: self._named(instruction, stage, name) for name in names}
             for name in [name for name, found in used.items() if found is None]:
                 self._image(name, start.index + 1)
-            if (command := check_step(self, instruction, stage)) is not None:
-                self._commands.append((line, command))
+            step = check_step(self, instruction, stage)
+            if isinstance(step, CopyStep):
+                self._copies += [(line, step)] if None in used.values() else []
+            elif step is not None:
+                self._commands.append((line, step))
         return {found for found in used.values() if found is not None}
 
     def _scope(self) -> Scope:
@@ -416,6 +420,9 @@ class _Build:
             checked, self._checked = self._checked, True
         if checked:
             return
+        for line, copy in self._copies:
+            with line:
+                copy.check_origin()
         if self._commands:
             from layerscope.sandbox.rungs import best_rung
 
@@ -423,6 +430,21 @@ class _Build:
             for line, command in self._commands:
                 with line:
                     command.check_rung(rung)
+            for index in self._begun:
+                self._check_machine(self._found.stages[index])
+
+    def _check_machine(self, stage: Stage) -> None:
+        """Raises BuildFailedError if the first command of a stage is for another machine."""
+        begun = self._begun[stage.index]
+        if begun.state.facts.get("architecture") == self._host.architecture:
+            return
+        steps = (*(each for _, each in self._triggers[stage.index]), *stage.instructions[1:])
+        first = next((each for each in steps if each.keyword in ("RUN", "COPY", "ADD")), None)
+        if first is not None and first.keyword == "RUN":
+            line = stage.start if first in dict(self._triggers[stage.index]).values() else first
+            with self._named_line(line):
+                program = self.run_step(first, self._rehearsed[stage.index]).command[0]
+                self._maker.check_machine(begun.state, program)
 
     def _named(self, instruction: Instruction, stage: Built, name: str) -> int | None:
         """The stage that `--from`, or `from` in a mount, names; None for an image."""

@@ -163,6 +163,14 @@ class CopyStep:
         if self._world.origin is None:
             self._check_count(count)
 
+    def check_origin(self) -> None:
+        """Checks that the image which is copied from has the sources."""
+        if self._origin is not None:
+            source = self._origin[0]()
+            self._check_count(
+                sum(len(list(self._matching(source, text))) for text in self._sources)
+            )
+
     def _check_count(self, count: int) -> None:
         """Raises StepError if so many sources cannot be copied."""
         shown = visible(self._destination)

@@ -15,6 +15,7 @@ from layerscope.build.embedded.state import State, StoredLayer
 from layerscope.engines.embedded.build_cache import Step as CachedStep
 from layerscope.engines.embedded.store import Lease, Store
 from layerscope.filesystem.layer_tar import layer_pieces
+from layerscope.sandbox.foreign import cannot_run
 from layerscope.text import visible
 
 
@@ -42,6 +43,17 @@ class Maker:
         if not node.is_folder:
             raise StepError(f"{visible(folder)} is not a folder.")
         return None
+
+    def check_machine(self, state: State, program: str) -> None:
+        """Raises StepError if an image's program is for another machine."""
+        _, node = resolve(self.view(state), program.strip("/").encode("utf-8", "surrogateescape"))
+        if node is None or node.content is None or not program.startswith("/"):
+            return
+        if cannot_run(next(iter(node.content()), b"")):
+            raise StepError(
+                f"{visible(program)} of the image is for another machine.",
+                "Build for this one, or install an emulator (qemu-user-static).",
+            )
 
     def same(self, made: Written, candidates: Iterable[CachedStep]) -> CachedStep | None:
         """A step that copied the same files, which have other times by now."""

@@ -54,10 +54,10 @@ class Steps(Protocol):
     def run_step(self, instruction: Instruction, stage: Built) -> RunStep: ...
 
 
-def check_step(steps: Steps, instruction: Instruction, stage: Built) -> RunStep | None:
+def check_step(steps: Steps, instruction: Instruction, stage: Built) -> CopyStep | RunStep | None:
     """Raises StepError if a step will certainly fail; else its stage becomes what it will be.
 
-    Returns the command that it runs.
+    Returns what copies or runs.
     """
     for fault in instruction.faults:
         # What only looks like JSON is read as text.
@@ -65,13 +65,14 @@ def check_step(steps: Steps, instruction: Instruction, stage: Built) -> RunStep 
             raise StepError(fault.message)
     if instruction.keyword in ("COPY", "ADD"):
         with ExitStack() as stack:
-            steps.copy_step(instruction, stage, stack).check()
-    elif instruction.keyword == "RUN":
-        command = steps.run_step(instruction, stage.copy())
-        command.check()
-        return command
-    else:
-        configure(instruction, stage)
+            copy = steps.copy_step(instruction, stage.copy(), stack)
+        copy.check()
+        return copy
+    if instruction.keyword == "RUN":
+        run = steps.run_step(instruction, stage.copy())
+        run.check()
+        return run
+    configure(instruction, stage)
     return None
 
 

@@ -344,6 +344,29 @@ def test_what_a_sandbox_without_namespaces_cannot_do_is_known_before_anything_is
     assert not list(shop.store.folder.glob("blobs/sha256/*"))
 
 
+def test_a_command_for_another_machine_is_known_before_anything_is_run(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write({"bin/sh": "a program"})
+    shop.built("FROM scratch\nCOPY bin /bin\n", platform="linux/s390x", tags=("other:1",))
+    monkeypatch.setattr("layerscope.sandbox.rungs.best_rung", lambda _: Rung(RungName.ROOT, True))
+    monkeypatch.setattr("layerscope.build.embedded.making.cannot_run", lambda head: bool(head))
+    other = "FROM --platform=linux/s390x other:1"
+    built = shop.build(f"{other} AS two\nRUN x\nFROM scratch\nCOPY a /\nCOPY --from=two a /b\n")
+    assert built.problem.startswith("Line 2: /bin/sh of the image is for another machine.")
+    # What is copied first may bring an emulator.
+    assert shop.build(f"{other}\nCOPY a /\nRUN x\n").failed == 3
+
+
+@pytest.mark.parametrize("source", ["missing", "none*", "a d"])
+def test_what_an_image_lacks_is_known_before_anything_is_made(shop: Workshop, source: str) -> None:
+    shop.built("FROM scratch\nCOPY a /a\nCOPY d /d\n", tags=("base:1",))
+    built = shop.build(f"FROM scratch\nCOPY a /\nCOPY --from=base:1 {source} /x\n")
+    assert built.problem.startswith("Line 3: ")
+    made = [each["step"] for each in built.events if each["event"] == "step_committed"]
+    assert made == [1]
+
+
 def test_triggers_copy_from_the_stages_of_the_build(shop: Workshop) -> None:
     shop.built(
         "FROM scratch\nONBUILD COPY --from=made /m /name\nONBUILD COPY --from=0 /m /number\n",
