@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-# Textual reads these when it is imported. Every frame of an animation is paid for on a slow line.
+# Textual reads these on import. On a slow line, every frame of an animation costs.
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
 
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from layerscope.jobs.job import Job
     from layerscope.jobs.watch import JobWatch
 
-#: Seconds between two looks at which jobs run.
+#: Seconds between two checks for running jobs.
 _LOOK = 1.0
 
 
 def _open_image(
     source: str, progress: Progress, platform: str | None = None, **options: bool
 ) -> ImageReader:
-    # Imported in the thread that opens: numpy and docker come after the first paint.
+    # Imported in the opening thread, so that numpy and docker load after the first paint.
     from layerscope.engines.resolve import open_image
 
     return open_image(source, progress, platform=platform, **options)
@@ -77,7 +77,7 @@ def _connect() -> Engine:
 
 class LayerscopeApp(BaseApp):
     TITLE = "layerscope"
-    # A default screen's own CSS_PATH is not read.
+    # Textual does not read the CSS_PATH of a default screen.
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         Path(__file__).with_name("style.tcss"),
         Path(__file__).parent / "explore" / "main.tcss",
@@ -95,15 +95,15 @@ class LayerscopeApp(BaseApp):
         cache: bool = True,  # Whether layers are taken from the cache and kept there.
         glyphs: Level = Level.UNICODE,
         keymap: Mapping[str, str] | None = None,  # Keys for ids of bindings.
-        notice: str = "",  # What to say before the first key; safe to show.
-        first: bool = False,  # Whether to say what can be done here, if there is no notice.
-        #: Measures images that nobody has opened; by default in another process, where the
-        #: connector is the default one.
+        notice: str = "",  # A message to show until the first key; safe to show.
+        first: bool = False,  # Whether to show tips if there is no notice.
+        #: Measures images that nobody has opened; by default in another process if the connector
+        #: is the default one.
         measurer: Measurer | None = None,
         demo: bool = False,  # Whether to build the demo, and show its tour.
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
-        self.bug = ""  # What to report if an unexpected error ended the app.
+        self.bug = ""  # The report on the unexpected error that ended the app.
         self.glyphs = glyphs
         self._glyph_filter = GlyphFilter(glyphs)
         self._no_color_filter = NoColor()
@@ -128,10 +128,9 @@ class LayerscopeApp(BaseApp):
         return self._main
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What the lines go through before they are painted.
+        """Returns the filters for painted lines.
 
-        Textual's own for NO_COLOR hold for every theme, and turn to grey instead of leaving colours
-        out; here it is a theme that has none.
+        Textual's NO_COLOR filter turns every theme grey; here, a theme without colours does it.
         """
         filters = super().get_line_filters()
         wanted = [each for each in filters if not isinstance(each, NoColor | Monochrome)]
@@ -148,16 +147,16 @@ class LayerscopeApp(BaseApp):
         elif self._demo:
             self.call_after_refresh(self.action_demo)
         elif self._first:
-            # With the names of keys, which panes know once they are there.
+            # After the panes exist: the tips name their keys.
             self.call_after_refresh(self._main.show_tips)
         self.call_after_refresh(self._look_at_jobs)
         self.set_interval(_LOOK, self._look_at_jobs)
 
     def _look_at_jobs(self) -> None:
-        """Shows how many jobs run, and says wherever the user is that one has ended."""
+        """Shows how many jobs run, and announces on any screen when one ends."""
 
         def look(_: object) -> tuple[list[Job], list[Job]]:
-            # Not at the top: it need not be there for the first paint.
+            # Not at the top: the first paint does not need it.
             from layerscope.jobs.watch import JobWatch
 
             self._jobs = self._jobs or JobWatch()
@@ -173,7 +172,7 @@ class LayerscopeApp(BaseApp):
             for screen in screens:
                 screen.title_bar.redraw()
         for job in ended:
-            # It may have made an image, and not every engine reports that.
+            # The job may have created an image, and not every engine reports that.
             self._main.engine.refresh()
             if job.id not in self.seen_ends and not screens[-1].shows_job(job.id):
                 how = f"{job.kind.capitalize()} {job.state.value}: {visible(job.title)}."
@@ -191,7 +190,7 @@ class LayerscopeApp(BaseApp):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Does what a key asks for, or says why that cannot be done now."""
+        """Runs a key's action, or says why it is not available now."""
         node = self if default_namespace is None else default_namespace
         if (reason := why_not(node, action)) and isinstance(self.screen, AppScreen):
             self.screen.say(reason)
@@ -199,19 +198,19 @@ class LayerscopeApp(BaseApp):
         return await super().run_action(action, default_namespace, namespaces)
 
     def on_key(self, event: events.Key) -> None:
-        """Hands keys to an input that were on their way elsewhere when it opened."""
+        """Redirects keys that were queued for another widget when an input opened."""
         if isinstance(self.focused, TextEntry) and self.focused.claims(event):
             event.stop()
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Hands a paste to an input that opened while it was on its way elsewhere."""
+        """Redirects a paste that was queued for another widget when an input opened."""
         if isinstance(self.focused, TextEntry | BareTextArea):
             event.stop()
             self.post_message(events.Paste(event.text))
 
     def say(self, text: str) -> None:
-        """Shows a sentence on the screen that the user is on."""
+        """Shows a sentence on the current screen."""
         screen = self.screen
         (screen if isinstance(screen, AppScreen) else self._main).say(text)
 
@@ -226,7 +225,7 @@ class LayerscopeApp(BaseApp):
             self._main.return_back()
 
     async def action_quit(self) -> None:
-        """Ends the program, unless that would lose what is being edited."""
+        """Quits; asks first if there are unsaved changes."""
         for screen in (*reversed(self.screen_stack), *self.aside):
             if isinstance(screen, AppScreen) and screen.has_unsaved:
                 self.say("There are changes that are not saved; go back to the editor first.")
@@ -234,12 +233,12 @@ class LayerscopeApp(BaseApp):
         self.exit()
 
     def action_jobs(self) -> None:
-        """Shows all jobs, from wherever the end of one can be announced."""
+        """Shows all jobs; works wherever the end of a job is announced."""
         if isinstance(self.screen, AppScreen):
             self.screen.visit("jobs", self.screen.place or self._main.place)
 
     def action_repaint(self) -> None:
-        """Mends what somebody else wrote to the terminal."""
+        """Redraws the screen after another program wrote to the terminal."""
         self.repaint()
 
     def action_help(self) -> None:
@@ -249,20 +248,20 @@ class LayerscopeApp(BaseApp):
         self.push_screen(HelpScreen(groups, far_headings(self.screen, ROOMS)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers besides everything that has a key."""
+        """Adds palette entries that have no key."""
         yield SystemCommand("Theme…", "Choose the colours", self.action_change_theme)
         yield SystemCommand(
             "Demo", "Build a small image without an engine: what its layers show", self.action_demo
         )
 
     def get_key_display(self, binding: Binding) -> str:
-        """What a key is called; in words where a terminal has no signs for it."""
+        """Returns a key's name, in words where the terminal lacks the symbol."""
         shown = KEY_NAMES.get(binding.key) or super().get_key_display(binding)
         names = KEY_WORDS if self.glyphs is not Level.UNICODE else KEY_WORDS_ALWAYS
         return "".join(names.get(character, character) for character in shown)
 
     def copy(self, text: str, what: str) -> None:
-        """Sends a text to the terminal's clipboard, and says so; offers to save a large one."""
+        """Copies a text to the terminal's clipboard and says so; offers to save a large one."""
         from layerscope.tui.terminal.clipboard import as_bytes, copied, fits, sequence
 
         data = as_bytes(text)
@@ -319,7 +318,7 @@ class LayerscopeApp(BaseApp):
             self.push_screen(JumpScreen(found), chosen)
 
     def action_change_theme(self) -> None:
-        """Shows the themes, each while the cursor is on it."""
+        """Lists the themes; previews the one under the cursor."""
         from layerscope.tui.keys.palette import Entry, PaletteScreen, theme_names
 
         names, before = theme_names(), self.theme
@@ -362,8 +361,8 @@ def run(
     settings: Settings | None = None,  # None for the user's.
     *,
     platform: str | None = None,  # Which one to open of several; None for this host's.
-    export: bool = False,  # Whether engines export even images whose data folder can be read.
-    cache: bool = True,  # Whether what was read before is used, and what is read is kept.
+    export: bool = False,  # Whether engines export images even if their data folder is readable.
+    cache: bool = True,  # Whether to read layers from the cache and keep them there.
     insecure: bool = False,  # Whether registries may lack TLS or a valid certificate.
     demo: bool = False,  # Whether to build the demo, and show its tour.
 ) -> int:
@@ -376,7 +375,7 @@ def run(
     theme = theme_of(settings)
     keymap = keymap_of(settings)
     for warning in settings.warnings:
-        # What is written here is on the terminal again when the UI is left.
+        # The terminal shows this again after the UI ends.
         sys.stderr.write(f"layerscope: {warning}\n")
     opener = partial(_open_image, export=export, cache=cache, insecure=insecure)
     app = LayerscopeApp(
@@ -405,7 +404,7 @@ def run(
 
 
 def _unusable() -> str:
-    """Why there can be no terminal UI here, in a sentence; empty if there can."""
+    """Returns a sentence on why the terminal UI cannot run here, or ""."""
     if is_dumb():
         return "TERM is dumb or not set, so no UI can be shown; try `layerscope inspect SOURCE`."
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):

@@ -1,4 +1,4 @@
-"""The app, as screens know it."""
+"""The part of the app that screens use."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
     wrap = False  # Whether long lines of text continue in the next row.
     line_numbers = True  # Whether texts have line numbers.
     insecure = False  # Whether registries may lack TLS or a valid certificate.
-    seen_ends: set[str]  # Numbers of the jobs whose end the user has seen.
-    running_jobs: Sequence[str] = ()  # Numbers of all running jobs, also of other processes.
-    keymap: Mapping[str, str]  # Keys by the ids of bindings, in place of the default ones.
-    destinations: Mapping[str, Destination]  # Screens that can be gone to, by name.
+    seen_ends: set[str]  # Ids of the jobs whose end the user has seen.
+    running_jobs: Sequence[str] = ()  # Ids of all running jobs, including those of other processes.
+    keymap: Mapping[str, str]  # Keys that replace the default ones, by binding id.
+    destinations: Mapping[str, Destination]  # By name.
     _palette: Palette | None = None
 
     def __init__(self, **options: Any) -> None:
@@ -59,11 +59,10 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
         return self._palette
 
     def say(self, text: str) -> None:
-        """Shows a sentence on the screen that the user is on; it must be safe to show."""
+        """Shows a sentence, which must be safe to show, on the current screen."""
         raise NotImplementedError
 
     def say_if(self, text: str | None) -> None:
-        """Says a sentence, if there is one."""
         if text:
             self.say(text)
 
@@ -77,13 +76,13 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
         raise NotImplementedError
 
     def say_once(self, text: str) -> None:
-        """Says what stays as it is, such as what an engine is too old for, only the first time."""
+        """Shows a sentence only once, about what does not change: an old engine, for example."""
         if text not in self._said:
             self._said.add(text)
             self.say(text)
 
     def copy(self, text: str, what: str) -> None:
-        """Copies a text, with lone surrogates for other bytes than UTF-8, and says so."""
+        """Copies a text and says so; lone surrogates stand for bytes that are not UTF-8."""
         raise NotImplementedError
 
 

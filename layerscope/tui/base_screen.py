@@ -24,7 +24,7 @@ from layerscope.tui.title_bar import TitleBar
 from layerscope.tui.work import Problem, Work
 
 T = TypeVar("T")
-#: Seconds that the cursor must rest on a row before its keys are shown.
+#: Seconds that the cursor must rest on a row before the key bar shows its keys.
 _REST = 0.2
 
 
@@ -38,7 +38,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         self.title_bar = TitleBar(self.shows_job)  # The line at the top.
         self.keys = KeyBar()  # The line at the bottom.
         self.message = MessageLine()  # What is said, above that line, until the next key.
-        #: The line itself: the key bar, and what is typed in in place of it.
+        #: The key bar, and the inputs that replace it.
         self.bottom_line: list[Widget] = [self.keys]
         self._resting: Timer | None = None
         #: The screen's background work; it ends with the screen.
@@ -49,7 +49,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         return app_of(self)
 
     def shows_job(self, identifier: str) -> bool:
-        """Whether the user sees on this screen how a job ends."""
+        """Whether this screen shows how a job ends."""
         return False
 
     @property
@@ -65,14 +65,11 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         yield self.message
 
     def body(self) -> ComposeResult:
-        """What stands between the lines at the top and the bottom."""
+        """Composes the widgets between the title bar and the key bar."""
         return self.panes
 
     def fit_size(self) -> None:
-        """Sets the classes that follow from the size, before the first picture.
-
-        Textual sets them too, but only after it has painted once without them.
-        """
+        """Sets the breakpoint classes before the first paint; Textual sets them only after it."""
         for points, size in (
             (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
             (self.VERTICAL_BREAKPOINTS, self.app.size.height),
@@ -83,7 +80,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
     # Messages.
 
     def say(self, text: str) -> None:
-        """Shows a sentence above the keys until the next one. It must be safe to show."""
+        """Shows a sentence above the key bar until the next key; it must be safe to show."""
         self.message.say(text)
 
     def report(self, problem: Problem) -> None:
@@ -91,20 +88,20 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
             self.say(self.sentence_of(problem))
 
     def sentence_of(self, problem: Problem) -> str:
-        """An error, with the key that logs in if that is what to do."""
+        """Returns an error as a sentence, with the login key if a login would help."""
         if problem.login:
             return f"{problem.message} Press {key_of(self, 'app.login')} to log in."
         return str(problem)
 
     def on_key(self, event: events.Key) -> None:
-        """The message has been read. Bindings are looked up later, and may say something."""
+        """Clears the message; bindings run after this, and may show another."""
         self.message.take_key(event.key)
 
     def on_mouse_down(self) -> None:
         self.message.say("")
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
-        """Shows the keys for a row once the cursor rests on it: each change of them is sent."""
+        """Shows the keys for a row once the cursor rests on it, since each update costs output."""
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(_REST, self.refresh_bindings)
@@ -113,12 +110,12 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
 
     @property
     def panes(self) -> Sequence[Widget]:
-        """The panes that can be gone to, in the order of their numbers."""
+        """Returns the panes with a number key, in order."""
         return ()
 
     @property
     def ring(self) -> Sequence[Widget]:
-        """The panes that `tab` goes round."""
+        """Returns the panes that `tab` cycles through."""
         return self.panes
 
     @property
@@ -129,7 +126,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         self.set_focus(pane, scroll_visible=False)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """In few lines, facts are in sight only while they have the focus."""
+        """On a low screen, shows facts only while they have the focus."""
         self.set_class(isinstance(event.widget, Facts), "-at-facts")
 
     def action_pane(self, name: str) -> None:
@@ -149,21 +146,21 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
 
     @property
     def registry(self) -> str:
-        """The registry that the user is at, as references have it; empty without one."""
+        """Returns the domain of the registry that the user is looking at, or ""."""
         return ""
 
     def logged_in(self) -> None:
-        """Called when a login was kept or removed: what a registry refused may be asked again."""
+        """Called after a login or logout, to retry what the registry refused."""
 
     # Other screens.
 
     @property
     def place(self) -> Place | None:
-        """Where the user is, for screens that lead to others."""
+        """Returns where the user is, on screens that lead to others."""
         return None
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
-        """Why an action cannot be done now, in a sentence, or ""."""
+        """Returns a sentence on why an action is not available now, or ""."""
         reason = super().why_not(action, parameters)
         if not reason and action == "visit" and (place := self.place) is not None:
             return self.base_app.destinations[str(parameters[0])].why_not(place)
@@ -185,7 +182,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         self.dismiss(None)
 
     def action_cancel(self) -> None:
-        """Stops the work that is called like the screen."""
+        """Cancels the work group named after the screen."""
         self.work.cancel(self.SCREEN)
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:

@@ -1,4 +1,4 @@
-"""The form that asks what to build, and shows what would be sent."""
+"""The form that asks what to build, and shows what the builder would receive."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from layerscope.build.builders import Builders
     from layerscope.build.instances import BuilderInstance
 
-#: Name, label, and what is shown while it is empty.
+#: Name, label and placeholder.
 FIELDS = (
     ("context", "Context", "the current folder"),
     ("dockerfile", "Dockerfile", "the context's Dockerfile or Containerfile"),
@@ -57,7 +57,7 @@ _PAUSE = 0.3
 
 
 class FieldSuggester(Suggester):
-    """Completes what is typed from the values that the list below the fields offers."""
+    """Completes input from the values in the list below the fields."""
 
     def __init__(self, name: str, known: Known) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -99,7 +99,7 @@ class Toggle(Keyed, Static, can_focus=True, screen="build_form", heading="What t
 
 
 def _form_key(name: str, keys: str, action: str, label: str, tip: str, hint: str = "") -> Key:
-    """A key that works before the field with the focus sees it."""
+    """Returns a key with priority over the focused field."""
     return Key(f"build_form.{name}", keys, action, label, tip, None, hint, LAST, priority=True)
 
 
@@ -122,7 +122,7 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
         self._first = first
         self._at = "context"
         self._shown = ""
-        #: The context, the Dockerfile and where the rules are.
+        #: The context, the Dockerfile, and the conventions that find its ignore file.
         self._place: tuple[Path | None, Path | None, Conventions | None] = (None, None, None)
         self._pause: Timer | None = None
         self._list = OfferList(self._take)
@@ -184,7 +184,7 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
         if self._without_secrets(values["builder"].strip()):
             values["secrets"] = ""
         written, problems = typed(values, on)
-        # What has no field stays as it was.
+        # Options without a field keep their values.
         return replace(
             written, export=self._first.export, ignore_file=self._first.ignore_file
         ), problems
@@ -197,7 +197,7 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
         return found
 
     def _check(self) -> None:
-        # A Dockerfile that is not read yet is not wrong.
+        # Do not report a Dockerfile that is still being read.
         found = self._checked(self.known.offer or Offer(own_syntax=True))
         folder = found.context
         rules = None
@@ -337,9 +337,9 @@ class BuildForm(AppScreen[BuildRequest | None], screen="build_form", heading="Wh
 
     def action_build(self) -> None:
         if not self.is_mounted:
-            # Pressed right after the key that opened the form: nobody has seen what it would build.
+            # Pressed right after the form opened: the user has not seen what it would build.
             return
-        # Keys that were pressed before are on their way to the field.
+        # Lets earlier keys reach the field first.
         (self.focused or self).call_later(self._build)
 
     def _build(self) -> None:
@@ -379,7 +379,7 @@ def _values(written: WrittenBuild) -> Mapping[str, str]:
     values = {}
     for name, _, _ in FIELDS:
         value = getattr(written, name)
-        # A line feed, for example, cannot be typed into a field.
+        # A field cannot hold a line feed, for example.
         texts = [value] if isinstance(value, str) else value
         texts = [text for text in texts if text.isprintable()]
         values[name] = " ".join(map(word, texts)) if name in MANY else "".join(texts)
@@ -387,7 +387,7 @@ def _values(written: WrittenBuild) -> Mapping[str, str]:
 
 
 def _added(text: str, new: str) -> str:
-    """Adds a word to a line, in place of one with the same name."""
+    """Adds a word to a line, or replaces the one with the same name."""
     try:
         words = shlex.split(text)
     except ValueError:

@@ -13,10 +13,10 @@ from layerscope.tui.rows.format import Line, plural, wrap
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.work import Task, Work
 
-#: Cells by which a line is moved aside, and the most lines of a note.
+#: Cells of a horizontal scroll step, and the most lines of a note.
 _ASIDE, _HEAD = 16, 3
 
-#: What stands for an empty log; a step in any other state has printed nothing.
+#: Placeholders for an empty log.
 _SILENT = {
     StepState.WAITING: "This step has not started.",
     StepState.RUNNING: "No output yet.",
@@ -39,7 +39,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
         super().__init__("log", self.HEADING)
         self.follow = True  # Whether the end stays in sight as the log grows.
         self.whole = False  # Whether the log of all steps is shown.
-        self.needle = ""  # The text that is searched for.
+        self.needle = ""
         self.problem = ""  # Why the build cannot be followed; empty while it can.
         self._work = work
         self._say = say
@@ -50,12 +50,12 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
         self._reason: list[str] = []
         self._note = ""
         self._head: list[str] = []
-        # Lines in sight with the steps that printed them, and the log that they are from.
+        # Visible lines with the steps that printed them, and the log they are from.
         self._read: dict[int, tuple[str, str]] = {}
         self._read_from: array[int] | None = None
 
     def show(self, state: BuildState, step: BuildStep | None, note: str = "") -> None:
-        """Shows the log of a step, or what was added; `note`, safe to show, stays above it."""
+        """Shows the log of a step, or its new lines; `note`, safe to show, stays above it."""
         self._note = note
         changed = step is not self._step
         self._state, self._step = state, step
@@ -70,7 +70,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
         self._update()
 
     def _begin(self) -> None:
-        """Forgets the search, and follows the end, since another log is shown."""
+        """Resets the search and follows the end, for another log."""
         self._work.leave("search")
         self._found = None
         self.follow = True
@@ -133,12 +133,12 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
         return line
 
     def _read_line(self, state: BuildState, row: int) -> tuple[str, str]:
-        """A line, behind the label of the step that printed it."""
+        """Returns the label of the step that printed a line, and the line."""
         offsets = self._offsets
         if self._read_from is not offsets:
             self._read, self._read_from = {}, offsets
         if row not in self._read:
-            # All lines in sight are read at once, and kept while they are in sight.
+            # Reads all visible lines at once, and keeps them while they are visible.
             start, stop = self.top, min(self.top + self.page_size, len(offsets))
             start, stop = min(start, row), max(stop, row + 1)
             missing = [each for each in range(start, stop) if each not in self._read]
@@ -156,7 +156,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
             self.redraw()
 
     def move_to(self, row: int) -> None:
-        """Scrolls; the end is followed while it is in sight."""
+        """Scrolls; follows the end while it is visible."""
         super().move_to(row)
         self.follow = self.top >= self._last_top
 
@@ -166,7 +166,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
 
     @property
     def _offsets(self) -> array[int]:
-        """The lines of the step; of the whole build where no step has begun."""
+        """Returns the line offsets of the step, or of the whole build before any step has begun."""
         if self._state is None:
             return array("Q")
         if self.whole or self._step is None or self._state.latest is None:
@@ -174,7 +174,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
         return self._step.log
 
     def _why(self) -> list[str]:
-        """Why the step or the build failed or was stopped, as lines at the end of the log."""
+        """Returns the last lines of the log: why the step or the build failed or stopped."""
         step, state = self._step, self._state
         if state is None:
             return []
@@ -182,7 +182,7 @@ class BuildLog(RowView, screen="build", heading="2 Log"):
             return self._wrapped(self.problem)
         ended = None
         if state.failed_between_steps:
-            # No step has the reason, so that the log does wherever nothing ran after.
+            # No step holds the reason, so the log of the latest one shows it.
             latest = step is None or not step.has_begun or step is state.latest
             ended = state.end if self.whole or latest else None
         elif step is not None and not self.whole:

@@ -11,9 +11,9 @@ from layerscope.text import COLORS, visible
 from layerscope.tui.rows.format import Line
 
 _PLAIN = Style()
-#: No line may be hidden, or blink, which repaints it all the time.
+#: Hidden text is unsafe, and blinking text repaints all the time.
 _CALM = Style(blink=False, blink2=False, conceal=False)
-#: Tab stops are not counted: a log is not aligned with anything.
+#: A fixed width, since a log is not aligned with anything.
 _TAB = " " * 8
 
 
@@ -28,8 +28,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def colored_line(text: str, base: Style = _PLAIN, room: int | None = None) -> Line:
-    """At most `room` cells of a line of a log as it was printed, in pieces with their colours."""
-    # A carriage return starts the line anew; what was drawn last counts.
+    """Returns at most `room` cells of a log line, in pieces with their colours."""
+    # A carriage return restarts the line; only the last version counts.
     last = text.rstrip("\r").rpartition("\r")[2].replace("\t", _TAB)
     if "\x1b" not in last:
         return [(visible(last[:room]), base)]
@@ -40,7 +40,7 @@ def colored_line(text: str, base: Style = _PLAIN, room: int | None = None) -> Li
         if left <= 0:
             break
         if COLORS.fullmatch(piece):
-            # Given a sequence alone, rich only remembers its style.
+            # For a bare sequence, rich only remembers its style.
             decoder.decode_line(piece)
         elif piece:
             style = base + decoder.style

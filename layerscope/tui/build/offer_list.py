@@ -1,4 +1,4 @@
-"""The list below the fields of the build form: values to choose from, and what is known of them."""
+"""The list below the fields of the build form: values to choose from, with details."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OfferList(ColumnList[OfferRow], screen="build_form", heading="What to buil
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[OfferRow]]] = (
-        # Rows without details do not count: they take the whole width.
+        # Ignores rows without details, which take the whole width.
         Column(
             "text",
             "",
@@ -68,7 +68,7 @@ class OfferList(ColumnList[OfferRow], screen="build_form", heading="What to buil
 
     def show_offers(self, title: str, rows: Sequence[OfferRow], *, stay: bool) -> None:
         """Shows the rows of a field; `stay` keeps the cursor where it is."""
-        # Without a corner at its side, a title has no blanks of its own.
+        # Without a corner beside it, a title is not padded.
         self.set_texts(f" {title} ")
         if not stay:
             self.top = 0
@@ -84,7 +84,7 @@ class OfferList(ColumnList[OfferRow], screen="build_form", heading="What to buil
         return (0, width) if self.active else (0, 0)
 
     def action_choose(self) -> None:
-        """Takes the row at once, before the keys pressed after it."""
+        """Chooses the row at once, before later keys."""
         if self.value is not None:
             self._on_take(self.value)
 

@@ -28,18 +28,18 @@ _PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "li
 
 @dataclass
 class Known:
-    written: WrittenBuild  # The content of the fields.
+    written: WrittenBuild
     offer: Offer | None = None  # What the Dockerfile offers; None until it is read.
     #: The fields of the last build; None if there was none, or it is not known yet.
     last: WrittenBuild | None = None
     context: Context | None = None  # The context; None until it is read.
-    context_problem: str = ""  # Why it cannot be read.
-    builders: Builders | None = None  # The engine's builders; None until it has answered.
-    engine_problem: str = ""  # Why it does not answer.
-    instances: Sequence[BuilderInstance] = ()  # The builders that buildx knows.
+    context_problem: str = ""  # Why the context cannot be read.
+    builders: Builders | None = None  # The engine's builders; None until it answers.
+    engine_problem: str = ""  # Why the engine does not answer.
+    instances: Sequence[BuilderInstance] = ()  # The builders of buildx.
     dockerfiles: tuple[str, ...] = ()  # Names of Dockerfiles in the context.
-    problems: dict[str, LayerscopeError] = field(default_factory=dict)  # What is wrong, by field.
-    lacks: tuple[object, str] = (None, "")  # What `_lacks` found, and for what.
+    problems: dict[str, LayerscopeError] = field(default_factory=dict)  # By field.
+    lacks: tuple[object, str] = (None, "")  # The cached arguments and result of `_lacks`.
 
 
 def title_of(name: str, known: Known) -> str:
@@ -53,7 +53,7 @@ def title_of(name: str, known: Known) -> str:
 
 
 def rows_of(name: str, known: Known) -> list[OfferRow]:
-    """The list of a field, which begins with what is wrong with it."""
+    """Returns the rows for a field; its problem comes first."""
     problem = known.problems.get(name)
     texts = [] if problem is None else [problem.message, problem.hint]
     return [*(OfferRow(text, style="warning") for text in texts if text), *_LISTS[name][1](known)]
@@ -68,7 +68,7 @@ def _note(text: str) -> OfferRow:
 
 
 def _waiting(problem: str, text: str) -> OfferRow:
-    """A row for what is not known yet, or why it cannot be."""
+    """Returns a row for a value that is not known yet, or for the problem."""
     return OfferRow(problem, style="warning") if problem else _note(text)
 
 
@@ -120,7 +120,7 @@ def _target(known: Known) -> Iterator[OfferRow]:
     last = "last time" if known.last is not None and not known.last.target else ""
     yield OfferRow("the last stage", last, "")
     for stage in offer.stages:
-        # Builders do not find the others.
+        # Builders find a stage only by its name.
         if stage.name is None:
             continue
         steps = plural(stage.steps, "step")
@@ -225,7 +225,7 @@ _LISTS: Mapping[str, tuple[str, Callable[[Known], Iterator[OfferRow]]]] = {
 
 
 def note_of(name: str, known: Known) -> tuple[str, bool]:
-    """The note beside a field, and whether it is a warning."""
+    """Returns the note beside a field, and whether it is a warning."""
     problem = known.problems.get(name)
     if problem is not None:
         return problem.message, True
@@ -257,13 +257,13 @@ def note_of(name: str, known: Known) -> tuple[str, bool]:
 
 
 def _lacks(known: Known, builders: Builders) -> str:
-    """What the builder cannot do, as a sentence; empty if it can build the Dockerfile."""
+    """Returns a sentence on what the builder cannot do, or "" if it can build the Dockerfile."""
     from layerscope.build.builders import known_builder
     from layerscope.dockerfile.checks.support import unsupported
 
     name = builders.resolve(split_builder(known.written.builder)[0])
     document = known.offer.document if known.offer is not None else None
-    # What BuildKit can do depends on a builder that is not asked here.
+    # BuildKit's features depend on the builder, which is not queried here.
     if document is None or name not in ("classic", "podman", "embedded"):
         return ""
     key = (id(document), name, known.written.target)
@@ -285,6 +285,6 @@ def _secrets_note(known: Known) -> tuple[str, bool]:
 
 
 def word(text: str) -> str:
-    """A word as it is typed, quoted if necessary."""
+    """Returns a word, quoted if necessary."""
     plain = text.replace("=", "").replace(",", "").replace("~", "")
     return text if shlex.quote(plain) == plain else shlex.quote(text)

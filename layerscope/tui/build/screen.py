@@ -1,4 +1,4 @@
-"""The build screen: steps, their logs, and the files that each of them changed."""
+"""The build screen: steps, their logs, and the files that each step changed."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ from layerscope.tui.work import Problem, Task
 _REST = 0.15
 _TICK = 1.0
 
-#: Seconds between two looks at the journal: the output of a build is painted no more often.
+#: Seconds between two reads of the journal, and so the most often that output is painted.
 _PERIOD = 0.25
 
 
 class BuildWatch:
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.state = BuildState(job.journal)  # What its journal says.
-        self.ended: State | None = None  # What became of the job; None while it runs.
-        self.compared: Compared | None = None  # The build compared with the one before it, or None.
+        self.state = BuildState(job.journal)
+        self.ended: State | None = None  # How the job ended; None while it runs.
+        self.compared: Compared | None = None  # A comparison with the previous build, or None.
 
     def follow(self, task: Task[BuildWatch]) -> BuildWatch:
         """Reads the journal until the build ends, reporting progress, or raises LayerscopeError."""
         comparison: Comparison | None = None
         while True:
-            # Asked before the journal is read: what was written before the end is read after it.
+            # Checked before the journal is read, so that nothing written before the end is missed.
             state = self.job.state
             grown = self._read()
             if state is not State.RUNNING:
@@ -82,7 +82,7 @@ class BuildWatch:
         try:
             return self.state.read()
         except FileNotFoundError:
-            # The folder of a job may be removed while its build is shown.
+            # The job's folder may be removed while its build is shown.
             return False
         except OSError as error:
             raise LayerscopeError(
@@ -91,7 +91,7 @@ class BuildWatch:
 
 
 def cannot_build(error: LayerscopeError) -> MessageScreen:
-    """Says why there is no build, until that has been read: no job has it in its log."""
+    """Returns a message on why no build started; no job's log has it."""
     return MessageScreen("The build cannot start", error.message, error.hint)
 
 
@@ -160,7 +160,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
     )
 
     def __init__(self, job: Job, place: Place, clock: Callable[[], float] = time.time) -> None:
-        """Shows a build that runs or has ended; running steps are measured by `clock`."""
+        """Shows a running or ended build; `clock` times running steps."""
         super().__init__()
         self.steps = StepList(clock)
         self.log_view = BuildLog(self.work, self.say)
@@ -173,7 +173,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         self.session: Session | None = None
         self._place = place
         self._clock = clock
-        # The layer that is shown, and the step that it, or the lack of one, is shown for.
+        # The image and diff_id of the shown layer, and the step it belongs to.
         self._shown: tuple[str, str] | None = None
         self._shown_for: tuple[StepKey, str] | None = None
         self._rest: Timer | None = None
@@ -198,7 +198,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             self.session = None
 
     def _follow(self, job: Job) -> None:
-        """Shows a build from its beginning, in place of any other."""
+        """Shows a build from the start, replacing any other."""
         self._close_session()
         self.job, self.build = job, BuildWatch(job)
         self._failure_shown = False
@@ -234,7 +234,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             self.say(reason)
 
     def _unreadable(self, problem: Problem) -> None:
-        """Shows why the build cannot be followed, in its log."""
+        """Shows in the log why the build cannot be followed."""
         if not problem.cancelled:
             self.log_view.problem = str(problem)
             self.steps.follow = False
@@ -287,7 +287,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
 
     def _look(self) -> None:
         if not self.is_current:
-            return  # Another screen may read from the layer that is shown.
+            return  # Another screen may be reading the shown layer.
         step = self.steps.step
         wanted = None if step is None else layer_of(step, self.build.state)
         shown_for = None if step is None else (step.key, self.steps.why_no_layer)
@@ -353,7 +353,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         return (self.steps, self.log_view, self.files)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Shows the pane with the focus where there is room for only one."""
+        """Shows only the focused pane where only one fits."""
         if event.widget in self.panes:
             self._bring(event.widget)
             self.refresh_bindings()
@@ -364,7 +364,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
             other.set_class(other is pane, "-current")
 
     def go(self, pane: Widget) -> None:
-        # A hidden pane takes no focus.
+        # A hidden pane cannot take the focus.
         self._bring(pane)
         super().go(pane)
 
@@ -415,7 +415,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         except LayerscopeError as error:
             self.app.push_screen(cannot_build(error))
             return
-        # Not a new screen: esc leads back to where the user came from.
+        # Reuses the screen, so that esc returns to where the user came from.
         self._follow(job)
         self.go(self.steps)
 
@@ -435,7 +435,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         )
 
     def action_shell(self) -> None:
-        """Runs a shell in the last good layer, in a container that is removed at its end."""
+        """Runs a shell in the last good layer, in a temporary container."""
         from layerscope.engines.shell import RunRequest
         from layerscope.tui.terminal.shell import run_shell
 

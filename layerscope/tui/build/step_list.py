@@ -15,15 +15,13 @@ from layerscope.tui.rows.columns import Cell, Column, ColumnList
 from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
 
-#: Steps that nothing has happened to.
+#: Steps that have not run.
 _IDLE = (StepState.WAITING, StepState.SKIPPED)
 _NOT_DONE = (*_IDLE, StepState.RUNNING, StepState.FAILED, StepState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A step, and its size and time in the last build."""
-
     step: BuildStep
     before: str
     clock: Callable[[], float]
@@ -63,7 +61,7 @@ def _seconds(row: _Row) -> Cell:
 
 
 def _before(old: BuildStep | None) -> str:
-    """The size and time of a step's last real run; that it failed or was cached if it had none."""
+    """Returns the size and time of a step's last real run; else that it failed or was cached."""
     if old is None:
         return "new"
     if old.state is StepState.FAILED:
@@ -99,7 +97,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
             "state",
             "State",
             9,
-            # A word and a mark for each state: never a colour alone.
+            # A word and a mark for each state, never colour alone.
             lambda row: (row.step.state.value, _mark(row.step.state)[1]),
             from_width=60,
         ),
@@ -120,8 +118,8 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__("steps", self.HEADING)
         self.follow = True  # Whether the cursor follows the running step, until the user moves it.
-        self.reason = ""  # Why the build ended without an image, safe to show; empty if it did not.
-        self.touring = False  # Whether a tour takes what is chosen.
+        self.reason = ""  # Why the build ended without an image, safe to show, or "".
+        self.touring = False  # Whether a tour handles `enter`.
         self._clock = clock
         self._broken: StepKey | None = None
 
@@ -141,7 +139,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
         if step.state is StepState.STOPPED:
             return self.reason or "This step was stopped, so it has no layer."
         if step.ended is None and step.state in (StepState.DONE, StepState.CACHED):
-            # BuildKit makes an image when all steps are done, and none if one fails.
+            # BuildKit creates an image only if all steps succeed.
             if self.reason:
                 return "The build made no image. This step is in BuildKit's cache."
             return "BuildKit commits layers at the end of the build. The files appear then."
@@ -154,7 +152,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
         self.update_steps(state, None)
 
     def update_steps(self, state: BuildState, compared: Compared | None) -> None:
-        """Shows the steps as they are now, compared with earlier builds if there are any."""
+        """Updates the steps, with a comparison to earlier builds if any."""
         steps = state.all_steps
         before = {} if compared is None else compared.before
         broken = None if compared is None else compared.broken
@@ -167,7 +165,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
             latest = state.failed or state.running or state.stopped
             cursor = steps.index(latest) if latest else _last(steps)
             if latest is None and state.end is not None:
-                # Where a builder cannot read the Dockerfile, or else what broke the cache.
+                # The line that the builder could not parse, or else that broke the cache.
                 line = state.end.line
                 wanted = (
                     row
@@ -202,7 +200,7 @@ class StepList(ColumnList[_Row], screen="build", heading="1 Steps"):
 
 
 def _last(steps: Sequence[BuildStep]) -> int:
-    """The last step that has files or a log, or else that has started."""
+    """Returns the last step with files or a log, or else the last one that started."""
     rows = [row for row, step in enumerate(steps) if step.has_layer or step.log]
     begun = [row for row, step in enumerate(steps) if step.state not in _IDLE]
     return max(rows, default=max(begun, default=0))

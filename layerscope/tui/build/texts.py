@@ -1,4 +1,4 @@
-"""What the build screen says about the build, and which layer of a step it shows."""
+"""Sentences of the build screen, and the layer that it shows for a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def progress(state: BuildState, seconds: float) -> str:
 
 
 def ending(state: State, end: BuildEvent | None) -> str:
-    """How a build ended, from the state of its job and the last event, if there was one."""
+    """Returns how a build ended, from the state of its job and the last event, if any."""
     if state is State.FINISHED and end is not None:
         parts = [f"Built {short_id(end.image or '')}"]
         parts += [] if end.size is None else [docker_size(end.size)]
@@ -37,7 +37,7 @@ def ending(state: State, end: BuildEvent | None) -> str:
 
 
 def failure(step: BuildStep, has_image: bool) -> str:
-    """A sentence about a failed step, with what to do."""
+    """Returns a sentence about a failed step, with advice."""
     code = step.ended.exit_code if step.ended is not None else None
     what = f"Step {step.label} failed" + (f" with exit code {code}." if code is not None else ".")
     ways = "x opens a shell, " if has_image else ""
@@ -52,7 +52,7 @@ def broken_here(compared: Compared | None, step: BuildStep | None) -> str:
 
 
 def layer_of(step: BuildStep, state: BuildState) -> tuple[str, str] | None:
-    """An image with the layer of a step, and the layer's diff_id; None if there is none yet."""
+    """Returns an image with a step's layer, and the layer's diff_id; None if there is none yet."""
     if step.ended is None or step.ended.diff_id is None:
         return None
     image = step.ended.image or (state.end.image if state.end is not None else None)

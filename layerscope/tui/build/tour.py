@@ -1,4 +1,4 @@
-"""The tour of the demo: a build, and a sentence about each of seven things that it shows."""
+"""The tour of the demo: a build, and a sentence about each of seven features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layerscope.tui.destinations import Place
 from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.row_view import RowView
 
-#: For each stop, the step that it is about, and what is seen.
+#: The step and the text of each stop.
 STOPS: Sequence[tuple[int, str]] = (
     (
         1,
@@ -46,13 +46,13 @@ STOPS: Sequence[tuple[int, str]] = (
 
 
 class TourScreen(BuildScreen):
-    """A build with a line about what is seen; `enter` goes on, `esc` leaves the tour."""
+    """A build with a line of explanation; `enter` continues, `esc` leaves the tour."""
 
     CSS_PATH = "build.tcss"
 
     def __init__(self, job: Job, place: Place) -> None:
         super().__init__(job, place)
-        self._stop: int | None = None  # The stop that is shown.
+        self._stop: int | None = None
         self._left = False
         self._line = Static(id="tour", markup=False)
         self._line.display = False
@@ -81,7 +81,7 @@ class TourScreen(BuildScreen):
         rows = [row for row, item in enumerate(self.steps.items) if item.step.number == step]
         if rows:
             self.steps.move_to(rows[0])
-            # Where there is room for one of them only, its files say more than its log.
+            # Where only one fits, the files are more useful than the log.
             self.set_class(self.steps.items[rows[0]].step.has_layer, "-at-files")
         self.refresh_bindings()
 
@@ -99,7 +99,7 @@ class TourScreen(BuildScreen):
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
         if self._stop is None or message.view is not self.steps:
-            return  # The build screen takes it.
+            return  # The build screen handles it.
         message.prevent_default()
         if self._stop + 1 < len(STOPS):
             self._show(self._stop + 1)

@@ -1,4 +1,4 @@
-"""Making an image of a container."""
+"""Committing a container to an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks what an image of a container is to be called and to say."""
+"""Asks for the name, message, author and changes of a commit."""
 
 from __future__ import annotations
 

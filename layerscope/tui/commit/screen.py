@@ -1,4 +1,4 @@
-"""What a container would add to an image; commits it, and goes to the new layer."""
+"""Shows what a container would add to an image; commits it, and goes to the new layer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 
 class _Look(NamedTuple):
-    """A container, and what it has written."""
-
     container: ContainerSummary
     changes: Sequence[Written]
 

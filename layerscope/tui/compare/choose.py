@@ -1,4 +1,4 @@
-"""Asks which image to compare with: one of the engine's, or any source that is typed."""
+"""Asks which image to compare with: one of the engine's, or any source."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class CompareWithScreen(PaletteScreen):
             self._first = place.source
             name = short_name(place.source)
         else:
-            assert place.session is not None  # noqa: S101 - or there would be nothing to compare
+            assert place.session is not None  # noqa: S101 - the key needs an open image
             self._first = place.session
             name = place.session.name()[0]
         self._name = name
         hint = f"Compare {cut(name, 30)} with an image, or ./image.tar"
         super().__init__(hint, [])
-        self.listed = False  # Whether the engine has answered.
+        self.listed = False  # Whether the engine's images are listed.
         self._place = place
         self._sources: list[str] = []
 

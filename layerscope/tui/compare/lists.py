@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Value(NamedTuple):
     """A configuration value that differs. Its texts are safe to show."""
 
-    key: str  # Its key.
+    key: str
     one: str  # The value in A.
     other: str  # The value in B.
     change: Change  # Added if A has no value, removed if B has none.
@@ -32,7 +32,7 @@ def _both_values(value: Value, width: int) -> Sequence[Cell]:
     one, other = value.one, value.other
     arrow = f" {TO} "
     room = width - len(arrow)
-    # Each may take what the other leaves.
+    # Each may use the room that the other leaves.
     one = cut(one, max(room // 2, room - cells(other)))
     return [(one, "removed"), (arrow, "muted"), (cut(other, room - cells(one)), "added")]
 
@@ -132,7 +132,7 @@ class LayerPairs(ColumnList[_Layers], screen="compare", heading="Two images"):
 
     @property
     def chosen_layer(self) -> tuple[int, int] | None:
-        """Which image is to be opened, 0 for A or 1 for B, and at which layer."""
+        """Returns which image to open, 0 for A or 1 for B, and at which layer."""
         row = self.item
         if row is None:
             return None
@@ -151,7 +151,7 @@ class LayerPairs(ColumnList[_Layers], screen="compare", heading="Two images"):
         images: tuple[Image, Image],
         sizes: Sequence[Mapping[int, int]],
     ) -> None:
-        """Shows layers side by side, the base first, with their sizes as far as they are known."""
+        """Shows layers side by side, the base first, with the known sizes."""
 
         def layer(side: int, number: int | None) -> _Layer:
             if number is None:

@@ -1,4 +1,4 @@
-"""The screen with what differs in one path of two images."""
+"""The screen with the differences of one path in two images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _TIP = "Show the {} file that differs"
 @dataclass(frozen=True, slots=True)
 class PathPair:
     path: bytes  # The path, without slash in front.
-    old: Side | None  # Its version in the first image, or None.
-    new: Side | None  # Its version in the second image, or None.
+    old: Side | None  # Its version in the first image.
+    new: Side | None  # Its version in the second image.
 
 
 class PairDiffScreen(DiffScreen):

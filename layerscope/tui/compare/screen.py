@@ -42,7 +42,7 @@ _POLL = 0.5
 #: Seconds between two reports.
 _PAUSE = 2.0
 
-#: An image that has been read: its layers, what reads it, and the content of its files.
+#: An image that has been read: its layers, its reader, and the contents of its files.
 Read = tuple["Loaded", "ImageReader", "Contents"]
 
 
@@ -50,12 +50,12 @@ Read = tuple["Loaded", "ImageReader", "Contents"]
 class Comparison:
     """Two images, as far as they have been compared."""
 
-    pair: Pair  # The merged views of both.
-    #: Files to read, since only their content shows whether they differ.
+    pair: Pair
+    #: Files that may differ only in content.
     total: int
     done: int = 0  # Files read so far.
     unknown: int = 0  # How many of these could not be read.
-    #: Whether rows of the first and the second image have the same content, as far as it was read.
+    #: Whether rows of the two images have the same content, where it was read.
     known: dict[tuple[int, int], bool] = field(default_factory=dict)
 
     @property
@@ -68,7 +68,7 @@ def compare_images(
 ) -> Comparison:
     """Compares the merged views of two images, then the content of files of the same size.
 
-    `known` is what an earlier comparison has read.
+    `known` holds the results of an earlier comparison.
     """
     from layerscope.filesystem.pair import pair_unions
     from layerscope.images.files.version_diff import Side, same_contents
@@ -216,7 +216,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         self._look()
 
     def on_unmount(self) -> None:
-        """Stops what is being read; an image that was open stays open."""
+        """Stops reading; an image that was open before stays open."""
         for session in self._own:
             session.close()
 
@@ -272,7 +272,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         self._show(found)
 
     def _failed(self, problem: Problem) -> None:
-        """Shows the error; what has been compared until then stays."""
+        """Shows the error, and keeps the results so far."""
         if self.comparison is not None:
             self._end(self.comparison)
             self.report(problem)
@@ -291,14 +291,14 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
 
     @property
     def names(self) -> tuple[str, str]:
-        """What the images are called, with where they are from if only that differs."""
+        """Returns the names of the images, with their kinds of source if only these differ."""
         one, other = (session.name()[0] for session in self.sessions)
         if one == other:
             one, other = (f"{each.kind or 'engine'} {one}" for each in self.sessions)
         return one, other
 
     def _show_images(self) -> None:
-        """Shows what is known of both images before their files are compared."""
+        """Shows what is known about both images before the comparison."""
         one, other = (session.image for session in self.sessions)
         if one is None or other is None:
             return
@@ -333,7 +333,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         self.files.set_status(_counts(self.files), *left_out)
 
     def _progress(self) -> tuple[str, str]:
-        """What is being done, and the name of a palette style."""
+        """Returns the current activity, and a palette style."""
         found = self.comparison
         if found is None:
             if self.work.busy("compare"):
@@ -360,7 +360,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         return (self.config, self.pairs, self.files)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """When only one pane is in sight, it stays while a filter is typed."""
+        """Keeps a single visible pane in place while the user types a filter."""
         if event.widget in self.panes:
             for pane in self.panes:
                 pane.set_class(pane is event.widget, "-current")
@@ -369,7 +369,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
     # Keys.
 
     def action_cancel(self) -> None:
-        """Stops reading; what has been compared stays."""
+        """Stops reading; keeps the results so far."""
         for session in self._own:
             session.cancel()
         self.work.cancel("compare")
@@ -383,7 +383,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
             super().action_back()
 
     def action_swap(self) -> None:
-        """Swaps A and B; what has been read of their content is not read again."""
+        """Swaps A and B without reading their content again."""
         self.work.leave("compare")
         if self.comparison is not None:
             self._known = {(b, a): same for (a, b), same in self.comparison.known.items()}
@@ -437,7 +437,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
 
     @property
     def place(self) -> Place:
-        """The file under the cursor, in the merged view of B or else of A."""
+        """Returns the file under the cursor, in the merged view of B or else of A."""
         pane = self.focused if isinstance(self.focused, RowView) else self.files
         place = replace(self._from, view=None, node=None, pane="files", text=lambda: pane.row_text)
         node, found = self.files.node, self.comparison
@@ -485,7 +485,7 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
 
 
 def _read(session: Session) -> Read | None:
-    """The image of a session that has been read in full, or None."""
+    """Returns the image of a session if it has been read completely."""
     loaded, reader, contents = session.loaded, session.reader, session.contents
     if not session.ended or loaded is None or reader is None or contents is None:
         return None
@@ -493,7 +493,6 @@ def _read(session: Session) -> Read | None:
 
 
 def change_of(one: object, other: object) -> Change:
-    """What became of a value of the configuration."""
     if one is None or other is None:
         return Change.ADDED if one is None else Change.REMOVED
     return Change.MODIFIED

@@ -50,7 +50,7 @@ class PairRows(FileRows):
             sign = "+" if after > before else "-"
             text = f"{sign}{docker_size(abs(after - before))}" if after != before else ""
             return right(text, size)
-        # A path that an image lacks has no size there.
+        # An image that lacks the path has no size for it.
         if view.changes[node] == (Change.ADDED if key == "before" else Change.REMOVED):
             return " " * size
         kind = int(view.stack.types[version]) if version >= 0 else _DIR
@@ -77,7 +77,7 @@ class PairTree(FileTree):
         return PairRows(rows)
 
     def go_to_file(self, step: int) -> bool:
-        """Moves to the next or previous row that differs and is not a folder, if there is one."""
+        """Moves to the next or previous file that differs, if any."""
         if self.rows is None:
             return False
         view, nodes = self.rows.view, self.rows.nodes

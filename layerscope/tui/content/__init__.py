@@ -25,7 +25,7 @@ def _why_not(place: Place) -> str:
     if place.pane != "files" or view is None or place.node is None:
         return "Go to a file first: this shows the content of the file under the cursor."
     version = place.version
-    # `EntryType`, which is not imported before there are files: FILE, HARDLINK, SYMLINK, DIR.
+    # Values of `EntryType`, which is imported later: FILE, HARDLINK, SYMLINK, DIR.
     kind = 3 if version is None else int(view.stack.types[version])
     if kind == 3:
         return "A folder has no content."

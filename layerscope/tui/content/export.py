@@ -1,4 +1,4 @@
-"""Content that leaves the screen: saved to a file, or shown in the user's pager or editor."""
+"""Saves content to a file, or opens it in the user's pager or editor."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Export:
-    """Makes copies of content in the background, one at a time."""
+    """Copies content in the background, one copy at a time."""
 
     work: Work  # The screen's background work.
-    ask: Callable[[str, str, str, Callable[[str], None]], None]  # As `Prompt.ask` does.
+    ask: Callable[[str, str, str, Callable[[str], None]], None]  # As `Prompt.ask`.
     say: Callable[[str], object]  # Shows a sentence.
-    changed: Callable[[], object]  # Called when the status has changed.
+    changed: Callable[[], object]  # Called when the status changes.
     suspend: Suspend  # Gives the terminal to another program.
-    status: str = ""  # What is being done; empty if nothing is.
+    status: str = ""  # The current activity, or "".
 
     # A file.
 
@@ -57,7 +57,7 @@ class Export:
         shown = visible(str(path.absolute()))
 
         def run(task: Task[None]) -> int | InTheWay:
-            """Returns the size, or what is in the way and can be overwritten."""
+            """Returns the size, or the existing file if it can be overwritten."""
             try:
                 return save_file(content, path, overwrite=overwrite, advance=task.progress.advance)
             except InTheWay as problem:
@@ -85,7 +85,7 @@ class Export:
     # Programs.
 
     def show(self, content: Content, name: bytes, *, pager: bool) -> None:
-        """Shows a copy in the user's pager or editor."""
+        """Opens a copy in the user's pager or editor."""
         environment = harmless(os.environ) if pager else os.environ
         try:
             command = (pager_command if pager else editor_command)(os.environ)

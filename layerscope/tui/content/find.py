@@ -1,4 +1,4 @@
-"""Finds text or bytes in a file, and goes from match to match."""
+"""Finds text or bytes in a file, and moves between matches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from layerscope.tui.content.work import OpenFile
 
 
 class Finder:
-    """The search in a file. Methods that return a string return a message for the user, or ""."""
+    """The search in a file. Methods that return a string return a message to show, or ""."""
 
     def __init__(self, file: OpenFile, navigation: Navigation) -> None:
-        self.needle = ""  # What the user searched for, as typed; empty before the first search.
+        self.needle = ""  # The search text as typed; empty before the first search.
         self._file = file
         self._navigation = navigation
-        # The number of the match that the user is at.
+        # Index of the current match.
         self._at = -1
-        # The offset from which on the first match is awaited; None once it has been found.
+        # The offset where the search began; None once it has a match.
         self._from: int | None = None
 
     @property
@@ -33,7 +33,7 @@ class Finder:
         return "" if matches.count or self.searching else "Nothing matches."
 
     def status(self) -> str:
-        """How many matches there are, and which one the user is at."""
+        """Returns the number of matches, and which one is current."""
         matches = self._file.matches
         if matches is None:
             return ""
@@ -63,7 +63,7 @@ class Finder:
         return ""
 
     def arrive(self) -> str:
-        """Goes to the first match from where the search began, as soon as it is found."""
+        """Goes to the first match after the start of the search, once it is found."""
         matches = self._file.matches
         if self._from is None or matches is None:
             return ""

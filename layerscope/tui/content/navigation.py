@@ -1,4 +1,4 @@
-"""Goes to a place in a file, as soon as the rows up to it are known."""
+"""Goes to a place in a file once the rows up to it are known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layerscope.tui.content.work import OpenFile
 
 
 class Navigation:
-    """Where the user wants to be: at a byte, at a line, or at the end."""
+    """The place that the user asked for: a byte, a line, or the end."""
 
     def __init__(self, file: OpenFile, view: ContentView) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class Navigation:
         return view.rows.offset_of(min(first, view.rows.count - 1))
 
     def to_byte(self, offset: int, *, context: bool = False) -> None:
-        """Goes to a byte; with `context`, some rows are above it if it was not visible."""
+        """Goes to a byte; with `context`, leaves some rows above it if it was not visible."""
         file, rows = self._file, self._view.rows
         if rows is None:
             return
@@ -58,7 +58,7 @@ class Navigation:
             self._view.go_to(index.row_of_line(line))
 
     def to_end(self) -> None:
-        """Goes to the end; the view is at the last known row already."""
+        """Goes to the end, once it is known; the view is at the last known row already."""
         file = self._file
         if not file.text.index.complete and (not file.hex or file.streaming):
             self.forget()
@@ -66,7 +66,7 @@ class Navigation:
             file.want(file.content.size)
 
     def arrive(self) -> None:
-        """Goes to where the user wanted to be, if that is known by now."""
+        """Goes to the requested place if it is known by now."""
         index = self._file.text.index
         if self._byte is not None:
             self.to_byte(self._byte, context=True)
@@ -78,7 +78,7 @@ class Navigation:
             self._view.action_last()
 
     def to(self, text: str) -> str:
-        """Goes to a line, an offset or a share that was typed; returns a message, or ""."""
+        """Goes to a typed line, offset or percentage; returns a message, or ""."""
         size = self._file.content.size
         text = text.strip().lower().replace(",", "")
         try:

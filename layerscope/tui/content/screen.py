@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from layerscope.content.description import Description
     from layerscope.filesystem.stack import Stack
 
-#: So many rows before the last known one, more are read.
+#: Reads on when the view is this many rows from the last known one.
 _AHEAD = 2000
 
 #: Titles and texts, safe to show.
 Facts = list[tuple[str, str]]
 
-#: Kinds of which the title of the screen says everything.
+#: Kinds that the screen's title describes completely.
 _PLAIN = frozenset(("text", "script"))
 
 
@@ -47,10 +47,10 @@ def file_facts(found: Description | None) -> Facts:
 
 
 def followed(stack: Stack, row: int, layer: int) -> int:
-    """The version that a symbolic link leads to, in the merged view with `layer` on top.
+    """Resolves a symbolic link, in the merged view with `layer` on top.
 
-    A link that is hidden there is followed in the merged view of its own layer. Raises
-    LookupFailedError if it leads nowhere.
+    A link that is hidden there is resolved in the merged view of its own layer. Raises
+    LookupFailedError if it is dangling.
     """
     own = int(stack.layers[row])
     if not own <= layer < stack.hidden_by[row]:
@@ -157,17 +157,17 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
         assert session is not None and view is not None and row is not None  # noqa: S101, PT018
         assert session.contents is not None and session.image is not None  # noqa: S101, PT018
         self._from = place
-        self.row = row  # The version that is shown.
-        self.view = ContentView()  # The pane.
-        #: The file; None for what has no content, or while it is being opened.
+        self.row = row
+        self.view = ContentView()
+        #: None for a path without content, or while the file is being opened.
         self.file: OpenFile | None = None
-        self.navigation: Navigation | None = None  # Goes to places in the file.
+        self.navigation: Navigation | None = None
         self._finder: Finder | None = None
         self._hex_rows: HexRows | None = None
         self._contents = session.contents
         self._image = session.image
         self._stack = view.stack
-        # The layer on top, where symbolic links are followed.
+        # The top layer for resolving symbolic links.
         self._layer = view.layer if place.row is None else int(view.stack.layers[row])
         self._versions = [row]
         self._links: list[int] = []  # The symbolic links that led to the file.
@@ -269,7 +269,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
             self.view.set_placeholder(("This file is empty.", "muted"))
 
     def _report(self, sentence: str) -> None:
-        """Shows what has become of the file, and a sentence if there is one."""
+        """Updates the view of the file, and shows a sentence if there is one."""
         self._show()
         if sentence:
             self.say(sentence)
@@ -318,7 +318,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
         self.call_after_refresh(self._resized)
 
     def _resized(self) -> None:
-        """Another width changes the number of bytes in a row; the view stays where it was."""
+        """Adapts the number of bytes per row to the width; the view stays in place."""
         offset = self.navigation.here if self.navigation is not None else 0
         self._show()
         if self.file is not None and self.file.hex and self.navigation is not None and offset:
@@ -340,7 +340,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
         self.show_status()
 
     def on_content_view_end_wanted(self) -> None:
-        """Goes to the end, which may have to be found first."""
+        """Goes to the end; finds it first if necessary."""
         if self.navigation is not None:
             self.navigation.to_end()
         self._report("")
@@ -354,7 +354,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
 
     @property
     def _waiting(self) -> bool:
-        """Whether the user waits for a place, a match or a copy."""
+        """Whether the user is waiting for a place, a match or a copy."""
         navigation, finder = self.navigation, self._finder
         return (
             (navigation is not None and navigation.waiting)

@@ -16,7 +16,7 @@ from layerscope.tui.terminal.syntax import syntax_styles
 
 _SIDEWAYS = 8
 
-#: Lines that a wrapped row takes at most.
+#: The most lines of a wrapped row.
 _MOST_LINES = 2000
 
 
@@ -36,29 +36,29 @@ class ContentView(RowView, screen="content", heading="A file"):
     )
 
     class Scrolled(Message):
-        """Other rows are visible."""
+        """The visible rows have changed."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, ContentView.Scrolled)
 
     class EndWanted(Message):
-        """The user wants to go to the end, which may not be known yet."""
+        """The user asked for the end, which may not be known yet."""
 
     def __init__(self) -> None:
         super().__init__("content")
-        self.rows: Rows | None = None  # What is shown, or None.
+        self.rows: Rows | None = None
         self.facts: list[tuple[str, str]] = []  # Titles and texts above the rows, safe to show.
         self.left = 0  # The first visible column.
         self.wrap = False  # Whether long rows continue in the next line.
         self.numbers = True  # Whether lines are numbered.
-        self.sub = 0  # How many lines of the top row are above the view.
+        self.sub = 0  # Lines of the top row above the view.
         self._wrapped: dict[int, list[list[Piece]]] = {}
         self._wrapped_for = 0
 
     # What is shown, and where the view is.
 
     def show(self, rows: Rows | None, facts: list[tuple[str, str]]) -> None:
-        """Shows other rows, or more of them; if possible, the view stays where it is."""
+        """Shows other rows, or more of them; keeps the view in place if possible."""
         above = self.prelude
         known = self.rows is rows
         self.rows, self.facts = rows, facts
@@ -74,7 +74,7 @@ class ContentView(RowView, screen="content", heading="A file"):
         return self.prelude + (self.rows.count if self.rows is not None else 0)
 
     def update(self) -> None:
-        """Shows changes to the rows: more of them, other colours or matches."""
+        """Repaints after the rows, their colours or the matches have changed."""
         self._wrapped.clear()
         count = self._count
         if count != self.row_count:
@@ -93,12 +93,12 @@ class ContentView(RowView, screen="content", heading="A file"):
 
     @property
     def prelude(self) -> int:
-        """How many rows the facts take, with a blank one below them."""
+        """Returns the number of rows of the facts and the blank row below."""
         return len(self.facts) + 1 if self.facts else 0
 
     @property
     def visible_rows(self) -> tuple[int, int]:
-        """The first and the last visible row of the content; (0, -1) if there is none."""
+        """Returns the first and the last visible row of the content; (0, -1) if there is none."""
         if self.rows is None:
             return 0, -1
         if not self.wrap:
@@ -109,7 +109,7 @@ class ContentView(RowView, screen="content", heading="A file"):
         return max(0, self.top - self.prelude), last - self.prelude
 
     def go_to(self, row: int, column: int = 0, *, context: int = 0) -> None:
-        """Scrolls to a row and a column; `context` rows are above it if it was not visible."""
+        """Scrolls to a row and a column; leaves `context` rows above it if it was not visible."""
         first, last = self.visible_rows
         inner = self._inner_width()
         if not first <= row <= last or row == last:
@@ -200,7 +200,7 @@ class ContentView(RowView, screen="content", heading="A file"):
     # Lines.
 
     def _scroll(self, top: int) -> None:
-        """Scrolls by as many lines as there are rows up to another top row."""
+        """Scrolls by as many lines as there are rows between the old and the new top row."""
         row, sub, lines = self.top, self.sub, top - self.top
         if not self.wrap:
             self._go(top, 0)
@@ -230,7 +230,7 @@ class ContentView(RowView, screen="content", heading="A file"):
         self.top, self.sub = row, sub
 
     def _end(self) -> tuple[int, int]:
-        """The place of the view when the last line is at its lower edge."""
+        """Returns the scroll position that shows the last line at the bottom."""
         if not self.wrap:
             return self._last_top, 0
         left = self.page_size
@@ -259,7 +259,7 @@ class ContentView(RowView, screen="content", heading="A file"):
     def _lines_of(self, row: int) -> list[list[Piece]]:
         if row < self.prelude or self.rows is None or row >= self.row_count:
             return [[]]
-        # There is always room for the scroll bar, so that it does not change the lines.
+        # Always leaves room for the scroll bar, so that it does not change the wrapping.
         width = max(1, self._inner_width())
         if width != self._wrapped_for or len(self._wrapped) > 500:
             self._wrapped.clear()

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from layerscope.content.description import Description
     from layerscope.images.files.contents import Content
 
-#: Bytes that are read before anyone asks for them.
+#: Bytes to read ahead.
 EAGER = 32 << 20
 
-#: Streamed content is described before it is shown, if it is no larger.
+#: The largest streamed content to describe before it is shown.
 _SOON = 4 << 20
 
 #: Seconds between two reports.
 _PAUSE = 0.25
 
-#: Rows that are highlighted together, and rows before them that are read for the context.
+#: Rows to highlight together, and rows before them to read for context.
 WINDOW = 200
 _CONTEXT = 600
-#: Files that are highlighted as a whole, in rows and in bytes.
+#: The largest files to highlight as a whole, in rows and in bytes.
 _WHOLE_ROWS = 3000
 _WHOLE_BYTES = 192 << 10
 
@@ -36,14 +36,14 @@ _WHOLE_BYTES = 192 << 10
 class Opened(NamedTuple):
     """A file whose first rows are known."""
 
-    content: Content  # Its content.
-    text: TextRows  # Its rows as text.
-    is_text: bool  # Whether it is text.
-    description: Description | None  # What it is, or None if finding out would take long.
+    content: Content
+    text: TextRows
+    is_text: bool
+    description: Description | None  # None if finding out would take long.
 
 
 def open_file(open_content: Callable[[], Content], name: str, task: Task[Any]) -> Opened:
-    """Opens a file for `OpenFile`; stopping the task closes its content."""
+    """Opens a file for `OpenFile`; stopping the task closes the content."""
     content = open_content()
     # Closing may take a moment.
     task.on_stop(lambda: run_in_background("content-close", content.close))
@@ -59,20 +59,20 @@ def open_file(open_content: Callable[[], Content], name: str, task: Task[Any]) -
 
 
 class OpenFile:
-    """A file while it is shown. Parts of it are written by background work."""
+    """A file on the screen; background work writes some of the attributes."""
 
     def __init__(
         self, work: Work, opened: Opened, name: str, changed: Callable[[], object]
     ) -> None:
         self.content, self.text, is_text, self.description = opened
         self.hex: bool | None = None  # Whether it is shown in hexadecimal; None until decided.
-        self.target = EAGER if is_text or self.streaming else 0  # Rows up to it are wanted.
-        self.matches: Matches | None = None  # What the last search has found, or None.
-        self.current = -1  # Offset of the match that the user is at; -1 for none.
-        self.problem: Problem | None = None  # Why it cannot be read any further, or None.
+        self.target = EAGER if is_text or self.streaming else 0  # The offset to read up to.
+        self.matches: Matches | None = None  # The matches of the last search.
+        self.current = -1  # Offset of the current match; -1 for none.
+        self.problem: Problem | None = None  # Why it cannot be read any further.
         self._work = work
         self._name = name
-        self._changed = changed  # Called in the screen's thread when more is known.
+        self._changed = changed  # Called in the screen's thread when more has been read.
         self._highlighter: Highlighter | None = None
         self._highlighted: set[int] = set()
         self._no_syntax = False
@@ -97,7 +97,7 @@ class OpenFile:
         self._read_on()
 
     def rest(self) -> None:
-        """Reads no further; a search continues."""
+        """Stops reading ahead; a search continues."""
         self.target = 0
 
     def stop(self) -> None:
@@ -113,7 +113,7 @@ class OpenFile:
                 self._highlighter.close()
             self.content.close()
 
-        # The process and the stream may take a moment.
+        # Closing the process and the stream may take a moment.
         run_in_background("content-close", release)
 
     def _failed(self, problem: Problem) -> None:
@@ -123,7 +123,7 @@ class OpenFile:
     # Lines.
 
     def _read_on(self) -> None:
-        """Reads up to the target, unless that is going on already."""
+        """Reads up to the target, unless it is already doing so."""
         if (self.reading or self.description is None) and not self._work.busy("content"):
             self._work.start(
                 "content",
@@ -153,7 +153,7 @@ class OpenFile:
     # Syntax.
 
     def want_syntax(self, first: int, last: int) -> None:
-        """Highlights rows, if their language is known; `changed` is called if it was found."""
+        """Highlights rows if their language is known; calls `changed` if any has colours now."""
         if self._no_syntax or self.description is None or self.description.encoding is None:
             return
         windows = {first // WINDOW, last // WINDOW} - self._highlighted
@@ -168,7 +168,7 @@ class OpenFile:
             self._changed()
 
     def _highlight(self, windows: list[int], task: Task[Any]) -> bool:
-        """Returns whether a window is highlighted that was not before."""
+        """Returns whether another window was highlighted."""
         known = len(self._highlighted)
         try:
             for window in windows:
@@ -189,7 +189,7 @@ class OpenFile:
         else:
             start = window * WINDOW
             begin, end = max(0, start - _CONTEXT), min(index.rows, start + WINDOW)
-            # Long lines are no context.
+            # Does not read long lines for context.
             while begin < start and index.row(start).start - index.row(begin).start > 64 << 10:
                 begin = (begin + start + 1) // 2
         lines = [text.text(number) for number in range(begin, end)]
