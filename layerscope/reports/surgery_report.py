@@ -102,6 +102,9 @@ def notes(edit: Edit) -> Iterator[str]:
     """What else users should know, in sentences."""
     if not history_kept(edit):
         yield "The history does not say which entry made which layer, and is left out."
+    config = None if edit.base is None else edit.base.image.config.get("config")
+    if isinstance(config, dict) and config.get("OnBuild"):
+        yield "The new base has ONBUILD triggers, which only a build runs."
 
 
 def sizes(preview: Preview) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -126,14 +126,14 @@ def merged_config(image: Document, old: Document, new: Document) -> dict[str, An
     """What the image sets itself, and else what its new base sets.
 
     What is the same in the image and its old base came from there. Variables, labels, ports and
-    volumes are looked at one by one, and ENTRYPOINT and CMD together, as one resets the other.
+    volumes are looked at one by one. CMD is the image's with an ENTRYPOINT of its own, which resets
+    that of a base; so are ONBUILD triggers, which no image inherits.
     """
     merged: dict[str, Any] = {}
-    start = ("Entrypoint", "Cmd")
-    inherited = all(image.get(key) == old.get(key) for key in start)
+    resets = image.get("Entrypoint") != old.get("Entrypoint")
     for key in dict.fromkeys((*image, *new)):
-        if key in start:
-            value = (new if inherited else image).get(key)
+        if key == "OnBuild" or (key == "Cmd" and resets):
+            value = image.get(key)
         elif key == "Env":
             sides = (_variables(side.get("Env")) for side in (image, old, new))
             value = [f"{name}={text}" for name, text in _three_way(*sides).items()]

@@ -316,6 +316,17 @@ def test_rebase_names_what_conflicts_and_what_changes(
     assert {each["key"]: each["b"] for each in differences} == {"Env.A": "b", "Labels.x": "1"}
 
 
+def test_triggers_of_the_new_base_are_named_and_not_inherited(
+    run: Run, app: Path, bases: tuple[Path, Path], tmp_path: Path
+) -> None:
+    new = write(tmp_path / "onbuild.tar", [NEW], BASE_HISTORY[:1], OnBuild=["RUN x"])
+    rebase = ("rebase", app, "--onto", new, "--old-base", bases[0])
+    assert "The new base has ONBUILD triggers, which only" in run(*rebase, "--dry-run").out
+    made(run, *rebase, "--tag", "app:2")
+    differences = run("diff", "--json", new, "app:2").document["config"]
+    assert next(each["b"] for each in differences if each["key"] == "OnBuild") is None
+
+
 def layout(folder_path: Path, layers: Sequence[Sequence[Item]], annotations: Any) -> str:
     """An OCI layout whose manifest has annotations."""
     blobs = folder_path / "blobs" / "sha256"
