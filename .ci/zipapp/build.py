@@ -2,6 +2,7 @@
 """Makes one file that runs layerscope on machines without a network: layerscope.pyz.
 
     .ci/zipapp/build.py [-o FILE] [--arch x86_64|aarch64] [--python 3.12]... [--libc glibc|musl]...
+                        [--quick]
 
 It has the wheels of all dependencies for each Python from 3.11 on, with glibc 2.28 or later (Debian
 10, RHEL 8 and what came after) and with musl (Alpine); files that several of them share are in it
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--arch", choices=("x86_64", "aarch64"), default=os.uname().machine)
     parser.add_argument("--python", action="append", choices=PYTHONS)
     parser.add_argument("--libc", action="append", choices=PLATFORMS)
+    parser.add_argument("--quick", action="store_true", help="leave native modules uncompressed")
     asked = parser.parse_args()
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     contents: dict[str, bytes] = {}
@@ -152,11 +154,13 @@ def main() -> None:
                         digest = hashlib.sha256(data).hexdigest()
                         contents[digest] = data
                         index[path] = digest
-    write(asked.output, contents, indexes)
+    write(asked.output, contents, indexes, quick=asked.quick)
     print(f"{asked.output}: {asked.output.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
 
 
-def write(output: Path, contents: dict[str, bytes], indexes: dict[str, dict[str, str]]) -> None:
+def write(
+    output: Path, contents: dict[str, bytes], indexes: dict[str, dict[str, str]], *, quick: bool
+) -> None:
     build = hashlib.sha256(json.dumps(indexes, sort_keys=True).encode()).hexdigest()[:16]
     start = Path(__file__).with_name("__main__.py").read_text().replace('"BUILD"', f'"{build}"')
     partial = output.with_name(output.name + ".partial")
@@ -174,7 +178,8 @@ def write(output: Path, contents: dict[str, bytes], indexes: dict[str, dict[str,
             for target, index in sorted(indexes.items()):
                 add(f"for/{target}.json", json.dumps(index).encode(), zipfile.ZIP_DEFLATED)
             for digest, data in sorted(contents.items()):
-                add(f"content/{digest}", data, zipfile.ZIP_LZMA)
+                stored = quick and data.startswith(b"\x7fELF")
+                add(f"content/{digest}", data, zipfile.ZIP_STORED if stored else zipfile.ZIP_LZMA)
     partial.chmod(0o755)
     partial.replace(output)
 
