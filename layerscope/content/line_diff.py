@@ -120,9 +120,9 @@ def _range(start: int, end: int) -> str:
     return str(first) if length == 1 else f"{first},{length}"
 
 
-def unified(diff: LineDiff, context: int = CONTEXT) -> Iterator[bytes]:
+def unified(diff: LineDiff) -> Iterator[bytes]:
     """The hunks as diff -u writes them; `patch` accepts them."""
-    for around, blocks in hunks(diff, context):
+    for around, blocks in hunks(diff, CONTEXT):
         yield hunk_header(around).encode() + b"\n"
         at = around.old_start
         for block in blocks:

@@ -129,9 +129,9 @@ class BlobUpload:
             return self._session(response, self._uploads)
         return self._session(self._open("POST", self._uploads, {}, (202,), None), self._uploads)
 
-    def _session(self, response: BaseHTTPResponse, path: str, offset: int = 0) -> _Session:
+    def _session(self, response: BaseHTTPResponse, path: str) -> _Session:
         response.close()
-        return _Session(self._client.location(response, path, self._subject), offset)
+        return _Session(self._client.location(response, path, self._subject))
 
     def _send(self, session: _Session) -> None:
         failures, uploads, reached = 0, 1, 0

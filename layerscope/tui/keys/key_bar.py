@@ -84,7 +84,7 @@ class KeyBar(Bar):
         colors = app_of(self).palette
         self._spans = []
         hinted, others = self._keys()
-        hints = self._hints(hinted, stay=True)
+        hints = self._hints(hinted)
         # Keys that all panes share stay at the right; the others fill the left.
         room = width
         here: list[_Hint] = []
@@ -101,7 +101,7 @@ class KeyBar(Bar):
         # What is left goes to keys without a hint. Those of the screen stay at the right too, so
         # that little changes with the pane.
         known = {hint.text for hint in hints}
-        for hint in self._hints(others, stay=True) if room >= _LEAST else ():
+        for hint in self._hints(others) if room >= _LEAST else ():
             if hint.cells < min(room, _MOST) and hint.text not in known:
                 room -= hint.cells
                 here.append(hint) if hint.near or alone else fixed.insert(0, hint)
@@ -141,15 +141,15 @@ class KeyBar(Bar):
         hinted = [each for each in ordered if each.key.hinted_in(pane)]
         return hinted, [each for each in ordered if not each.key.hinted_in(pane) and _acts(each)]
 
-    def _hints(self, found: Iterable[_Found], *, stay: bool = False) -> list[_Hint]:
+    def _hints(self, found: Iterable[_Found]) -> list[_Hint]:
         """The hints of keys that can be used now; a group of keys is one hint.
 
-        If they `stay`, so do those that the row under the cursor rules out: pressed, they say why,
-        and no hint moves with the row.
+        Those that the row under the cursor rules out stay: pressed, they say why, and no hint moves
+        with the row.
         """
         app = app_of(self)
         pane = self.screen.focused
-        stay = stay and isinstance(pane, RowView) and pane.HAS_CURSOR and pane.row_count > 0
+        stay = isinstance(pane, RowView) and pane.HAS_CURSOR and pane.row_count > 0
         hints: dict[str, _Hint] = {}
         for each in found:
             key = each.key
