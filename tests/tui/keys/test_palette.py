@@ -146,7 +146,7 @@ async def test_it_can_be_left(drive: Drive, key: str) -> None:
         await ui.rest()
         before = ui.text
         await ui.press("ctrl+p", "x", key)
-        assert ui.text == before
+        await ui.until(lambda: ui.text == before)
 
 
 async def test_moving_and_nothing_to_choose(drive: Drive) -> None:
