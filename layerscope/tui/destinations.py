@@ -1,4 +1,4 @@
-"""Ways from one screen to another: what a room offers, and where it is entered from.
+"""Navigation between screens: what each room offers, and when it can be entered.
 
 A room registers its screens as destinations in the `ROOM` of its package. Other rooms go there by
 name (`AppScreen.action_visit`) and know nothing else of it.
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 class Goal:
     """A place on the main screen: a path in the files of a layer, or the layer itself."""
 
-    source: str | None = None  # The image to open; None for the one that is open.
+    source: str | None = None  # The image to open; None for the open one.
     layer: int | None = None  # Number of the layer; None to find it by `diff_id`.
     diff_id: str | None = None  # The layer's diff_id; None leaves the layer open.
-    path: bytes | None = None  # The path, without slash in front; None goes to the layer.
+    path: bytes | None = None  # The path, without a leading slash; None goes to the layer.
     merged: bool = False  # Whether to show the merged view up to the layer, not the layer alone.
 
 
@@ -40,49 +40,47 @@ class Goal:
 class Place:
     """Where the user is."""
 
-    opener: Opener  # Opens other images.
-    #: Connects to the engine; None where no other image can be asked for.
+    opener: Opener
+    #: Connects to the engine; None where no other image can be opened.
     connector: Connector | None
-    session: Session | None = None  # The image that is open, read or being read, or None.
-    view: View | None = None  # What the file tree shows, or None.
+    session: Session | None = None  # The open image, read or being read.
+    view: View | None = None  # What the file tree shows.
     layer: int | None = None  # The layer under the cursor; None for a history entry without one.
     #: The node of `view.stack.tree` under the cursor of the file tree, or None.
     node: int | None = None
-    #: A version to show, a row of `view.stack`; None for the one that `view` shows.
+    #: The version to show, as a row of `view.stack`; None for the one in `view`.
     row: int | None = None
-    listed: ImageSummary | None = None  # The image under the cursor of the image list, or None.
+    listed: ImageSummary | None = None  # The image under the cursor of the image list.
     text: Callable[[], str] = lambda: ""  # Returns the row under the cursor as text, or "".
-    #: A path, without slash in front, where no file tree shows it.
+    #: A path, without a leading slash, where there is no file tree.
     path: bytes | None = None
-    image: Image | None = None  # Another image than the one that is open, where the user is at one.
-    engine: str = ""  # The engine that answers, with its version.
-    no_engine: str = "No engine answers."  # Why none does, in a sentence, or "".
+    image: Image | None = None  # The selected image, if it is not the open one.
+    engine: str = ""  # The connected engine, with its version.
+    no_engine: str = "No engine answers."  # A sentence on why there is none, or "".
     chosen: Names = ()  # The marked images, or the one under the cursor, as ids and names.
     marked: tuple[str, ...] = ()  # The marked images as sources to open.
-    source: str = ""  # The image or container under the cursor of a list that has the focus.
-    drifts: Drifts | None = None  # What is known of newer images, or None.
-    reclaimer: Reclaimer | None = None  # Works out what removing images would free, or None.
+    source: str = ""  # The image or container under the cursor of the focused list.
+    drifts: Drifts | None = None  # What is known about newer images.
+    reclaimer: Reclaimer | None = None  # Computes what removing images would free.
     pane: str = ""  # Id of the pane with the focus: `images`, `layers`, `files` or `details`.
     cache: bool = True  # Whether layers are read from the cache and kept there.
-    #: A build, what is known of it, and one of its steps, where the user is at one.
+    #: The selected build, its state, and one of its steps.
     build: tuple[Job, BuildState | None, BuildStep | None] | None = None
-    request: BuildRequest | None = None  # What to build, where the user has chosen that.
-    reference: str = ""  # An image or repository in a registry, where the user is at one.
-    #: The engine that has the image of `reference`, and another one that lacks it, where the user
-    #: has chosen these.
+    request: BuildRequest | None = None  # What the user has chosen to build.
+    reference: str = ""  # The selected image or repository in a registry.
+    #: The engine that has the image of `reference`, and the chosen one that lacks it.
     engines: tuple[str, str] = ("", "")
-    #: Goes to a place on the main screen, once the other screens are left.
+    #: Goes to a place on the main screen after closing the other screens.
     go: Callable[[Goal], object] = lambda _: None
-    #: Asks the engine for its images again, since they may be others now; says a sentence if it is
-    #: not empty.
+    #: Refreshes the engine's images, and shows a sentence unless it is empty.
     changed: Callable[[str], object] = lambda _: None
 
-    #: Shows what another engine has, once that is the current one, and says a sentence.
+    #: Shows the images of the new current engine, and a sentence.
     switched: Callable[[str], object] = lambda _: None
 
     @property
     def version(self) -> int | None:
-        """The version of the path under the cursor to show, if there is one."""
+        """The version to show of the path under the cursor, if any."""
         if self.row is not None:
             return self.row
         if self.view is None or self.node is None:
@@ -93,13 +91,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A screen that can be gone to."""
+    """A screen that others can open."""
 
-    #: Goes there: pushes the screen. Its module is imported here, not before it is wanted.
+    #: Imports the screen's module and pushes the screen.
     go: Callable[[App[Any], Place], object]
-    #: Why that cannot be done from a place, in a sentence, or "".
+    #: Returns a sentence on why the screen is not available from a place, or "".
     why_not: Callable[[Place], str] = lambda _: ""
-    #: Whether it is about an image that has been read: an image in a list is opened for it.
+    #: Whether it needs an image that has been read; a listed image is opened first.
     reads: bool = False
 
 
@@ -107,8 +105,8 @@ class Destination:
 class Room:
     """A feature of the TUI: its screens, their keys, and how they are entered."""
 
-    name: str  # The room's name, which is that of its package.
-    #: Its screens and panes with keys, in the order of the help page; imported when called.
+    name: str  # The name of its package.
+    #: Imports and returns its screens and panes with keys, in the order of the help page.
     keyed: Callable[[], tuple[type[Keyed], ...]]
-    #: Its screens that others go to, by name.
+    #: The screens that other rooms can open, by name.
     destinations: Mapping[str, Destination] = field(default_factory=dict)

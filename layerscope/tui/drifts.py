@@ -1,4 +1,4 @@
-"""Which images are behind their registries: only asked when a user wants to know it."""
+"""Which images are out of date; checked only on request."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Drifts:
         self._connector = connector
         self._changed = changed
         self.known: dict[Named, Drift] = {}
-        self.names: Sequence[Named] = ()  # The images that were asked about last.
+        self.names: Sequence[Named] = ()  # The images of the last check.
         self.asking = False
 
     @property
     def waiting(self) -> set[Named]:
-        """The images that a registry is being asked about."""
+        """Returns the images whose registry has not answered yet."""
         return {*self.names} - {*self.known} if self.asking else set()
 
     def ask(self, names: Sequence[str], task: Task[None], *, insecure: bool) -> None:
-        """Asks about images with some names, or about all; reports whenever more is known.
+        """Checks images with some names, or all; reports each answer.
 
         For background work. Raises LayerscopeError.
         """
@@ -46,10 +46,10 @@ class Drifts:
             task.report(None)
 
     def end(self) -> None:
-        """To be called when asking has ended, or is given up."""
+        """Must be called when the check has ended or is abandoned."""
         self.asking = False
         self.show()
 
     def show(self) -> None:
-        """Shows what is known now, where images are listed; in the thread of the screen."""
+        """Updates the list of images; call it in the screen's thread."""
         self._changed(self)

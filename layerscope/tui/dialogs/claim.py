@@ -1,4 +1,4 @@
-"""A name for an image that is yet to be made, which may have to be taken from another image."""
+"""The name of a new image, which another image may have to give up."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def claim_name(
     nothing: str,
     make: Callable[[Naming], None],
 ) -> None:
-    """Makes the image if its name is free, or after a question that says which image loses it.
+    """Creates the image if its name is free; else asks first, and names the image that loses it.
 
-    `nothing` is the other answer: what happens if the name stays where it is.
+    `nothing` is the other answer: what happens if the name does not move.
     """
 
     def find(_: object) -> Naming:
@@ -40,7 +40,7 @@ def claim_name(
                 make(naming)
 
         if naming.taken:
-            # enter, which has just submitted the name, takes the first.
+            # enter, which has just submitted the name, chooses the first answer.
             answers = (("n", nothing), ("y", "Move the name to the new image"))
             app.push_screen(QuestionScreen(naming.conflict, "", answers), answered)
         else:

@@ -48,13 +48,13 @@ class Dialog(AppModal[T]):
         yield from ()
 
     def action_field(self, step: int) -> None:
-        """Goes to the next field, or with -1 to the one before."""
+        """Goes to the next field, or with -1 to the previous one."""
         fields = list(self.query(Input))
         if (focused := self.focused) in fields:
             self.set_focus(fields[(fields.index(focused) + step) % len(fields)])
 
     def action_complete(self) -> None:
-        """Takes what the input suggests."""
+        """Accepts the suggestion of the input."""
         entry = self.query_one(Input)
         entry.action_end()
         entry.action_cursor_right()
@@ -68,7 +68,7 @@ class Dialog(AppModal[T]):
 
 
 def field_row(label: str, entry: Input) -> Horizontal:
-    """A field behind its label, which must be safe to show."""
+    """A field after its label, which must be safe to show."""
     return Horizontal(Static(Content(label), classes="field-label"), entry, classes="field-row")
 
 

@@ -17,7 +17,7 @@ _PAUSE = 0.06
 
 
 class FilterBar(BarEntry, heading="While a filter is typed"):
-    """An input that reports its text after a short pause, so that fast typing is one search."""
+    """An input that reports its text after a pause, so that fast typing causes one search."""
 
     # Priority: without it a key is handled later, and the next one would become part of the filter.
     KEYS = (
@@ -34,8 +34,8 @@ class FilterBar(BarEntry, heading="While a filter is typed"):
 
     def __init__(self, keys: KeyBar, pane: Callable[[], Widget]) -> None:
         super().__init__(self._close, id="filter")
-        self._keys = keys  # What it stands in place of.
-        self._pane = pane  # Returns what has the focus once typing ends.
+        self._keys = keys  # The widget that it replaces.
+        self._pane = pane  # Returns the pane that gets the focus when typing ends.
         self._pending: Timer | None = None
         self._told = ""
 

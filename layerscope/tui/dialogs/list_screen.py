@@ -1,4 +1,4 @@
-"""The base of screens around one list, which can be filtered and sorted, with facts below it."""
+"""The base of screens with one list, which can be filtered and sorted, and facts below it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from layerscope.tui.rows.row_view import RowView
 
 
 def list_keys(scope: str) -> tuple[Key, ...]:
-    """The keys of such a screen, whose list is called like it."""
+    """Returns the keys of such a screen; `scope` names both the screen and its list."""
 
     def empty(self: ListScreen) -> str:
         return "" if self.list.total else "The list is empty."
@@ -44,7 +44,7 @@ class ListScreen(AppScreen[None]):
         self.bottom_line.append(self.filter_bar)
 
     def row_facts(self) -> Sequence[Fact]:
-        """What there is to say of the row under the cursor."""
+        """Returns facts about the row under the cursor."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""Logging in to a registry, and out; where the login will be kept is shown before."""
+"""Logging in to a registry and out; shows first where the login will be stored."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from layerscope.images.registry.credentials import Credentials
     from layerscope.images.registry.login import Keeper
 
-_PAUSE = 0.3  # Seconds that typing must pause before a registry is looked up.
+_PAUSE = 0.3  # Seconds without typing before a registry is looked up.
 _FIELDS = ("registry", "user", "password")
 
 
 class PasswordEntry(FieldEntry):
-    """A field whose text is neither shown nor copied."""
+    """A field that neither shows nor copies its text."""
 
     def action_copy(self) -> None: ...
 
@@ -37,15 +37,13 @@ class PasswordEntry(FieldEntry):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of the logins for a registry."""
-
     domain: str
-    keeper: Keeper  # Where a login would be kept.
-    login: Credentials | None = None  # The one that is used now.
+    keeper: Keeper  # Where a login would be stored.
+    login: Credentials | None = None  # The current one.
 
 
 class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registry"):
-    """Checks a login and keeps it, or removes one; returns whether it has done so."""
+    """Checks a login and stores it, or removes one; returns whether it has."""
 
     ANSWERS = "enter logs in, tab goes to the next field, esc goes back"
 
@@ -97,14 +95,14 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
         self._pause, text = None, self._entry("registry").value
 
         def look(task: Task[_Known]) -> _Known:
-            # Not at the top: the dialog is there before the client of registries is.
+            # Not at the top: the dialog opens before the registry client is imported.
             from layerscope.images.registry.credentials import find_credentials
             from layerscope.images.registry.login import keeper_of, registry_of
 
             domain = registry_of(text)
             known = _Known(domain, keeper_of(domain))
             task.report(known)
-            # A helper may take its time.
+            # A credential helper may be slow.
             return replace(known, login=find_credentials(domain, "").credentials)
 
         self._info.update("")
@@ -149,13 +147,13 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
         """
         password = self._entry("password")
         if self.focused is password:
-            # Keys that were pressed before are on their way to the fields.
+            # Lets earlier keys reach the fields first.
             self._entry("user").call_later(password.call_later, self._take)
         else:
             self.action_field(1)
 
     def _take(self) -> None:
-        """Goes to the first field that lacks a text, or logs in."""
+        """Goes to the first empty field, or logs in."""
         empty = next((name for name in _FIELDS[1:] if not self._entry(name).value), None)
         if empty is not None:
             self.set_focus(self._entry(empty))
@@ -167,7 +165,7 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
 
         known = self._known
         if known is None:
-            self._look()  # It says what is wrong with the name.
+            self._look()  # Shows what is wrong with the name.
             return
         try:
             typed = credentials_of(self._entry("user").value, self._entry("password").value)
@@ -183,7 +181,7 @@ class LoginScreen(Dialog[bool], screen="login", heading="Logging in to a registr
         )
 
     def _keep(self, known: _Known, login: Credentials, checked: bool) -> None:
-        """Keeps a login that the registry accepts."""
+        """Stores a login that the registry accepts."""
         from layerscope.images.registry.login import HelperError, keep_login, warning_of
 
         domain, keeper = known.domain, known.keeper

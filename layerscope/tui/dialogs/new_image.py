@@ -1,4 +1,4 @@
-"""Screens that show what a new image adds or changes, before it is made."""
+"""Screens that show what a new image adds or changes before it is created."""
 
 from __future__ import annotations
 
@@ -41,8 +41,6 @@ def change_column() -> Column[Any]:
 
 
 class ChangedPaths(ColumnList[T]):
-    """Paths that change."""
-
     NAME = "path"
 
     def same(self, one: T, other: T) -> bool:
@@ -50,7 +48,7 @@ class ChangedPaths(ColumnList[T]):
 
 
 class NewImageScreen(PromptScreen):
-    """Paths and facts, and a key that makes the image: `action_make`."""
+    """Paths and facts, and a key that creates the image: `action_make`."""
 
     def __init__(self, place: Place, paths: ChangedPaths[Any], facts: Facts) -> None:
         super().__init__()
@@ -63,7 +61,7 @@ class NewImageScreen(PromptScreen):
         return (self._list, self._facts)
 
     def look(self, run: Callable[[Task[None]], U], show: Callable[[U], object]) -> None:
-        """Finds out in the background what there is to show."""
+        """Computes in the background what to show."""
         self.go(self._list)
         self.work.start("look", run, show, failed=self._not_seen)
 

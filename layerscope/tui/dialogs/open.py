@@ -29,7 +29,7 @@ _WITHOUT_ENGINE = ("./image.tar", "docker://debian:12", "oci:FOLDER", "docker-ro
 
 
 def source_lines(without_engine: bool = False) -> list[str]:
-    """The forms of a source, one a line; the few that need no engine where there is none."""
+    """Returns the forms of a source, one a line; optionally only those that need no engine."""
     if without_engine:
         return [f"{left(name, 19)} {what}" for name, what in SOURCES if name in _WITHOUT_ENGINE]
     return [f"{left(name, 23)} {what}" for name, what in SOURCES]
@@ -43,7 +43,7 @@ class OpenScreen(Dialog[str | None], screen="open", heading="Opening an image"):
     )
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """Asks; `names` are images and containers that can be completed, as sources."""
+        """Asks; completes `names`, the sources of images and containers."""
         super().__init__("Open an image", hint="\n".join(source_lines()))
         self._names = names
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from textual.suggester import Suggester
 
 _TRANSPORTS = ("docker-archive:", "oci-archive:", "oci:", "dir:", "docker-root:")
-_BEGINNINGS = ("/", "./", "../", "~")  # What follows is a path, whatever it ends with.
+_BEGINNINGS = ("/", "./", "../", "~")  # Always the beginning of a path.
 
 
 def completed(text: str, names: Sequence[str] = ()) -> str | None:
-    """The source with one more name completed; None if nothing fits.
+    """Returns the source with one more name completed; None if nothing matches.
 
     `names` are images and containers, as sources.
     """
@@ -23,7 +23,7 @@ def completed(text: str, names: Sequence[str] = ()) -> str | None:
     path = text[len(transport) :]
     if not path and not transport:
         return None
-    # Not at the top: this runs in a thread, and the dialog need not wait for what it imports.
+    # Not at the top: this runs in a thread, so the dialog need not wait for the imports.
     from layerscope.engines.named import files_below
     from layerscope.engines.sources import ARCHIVES
 

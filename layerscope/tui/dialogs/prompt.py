@@ -33,7 +33,7 @@ class Prompt(Horizontal):
         super().__init__(id="prompt")
         self._label = Static(id="prompt-label")
         self._entry = PromptEntry(self._end, id="prompt-entry")
-        self._on_close = on_close  # Called when typing ends; must move the focus at once.
+        self._on_close = on_close  # Called when typing ends; must move the focus immediately.
         self._answer: Callable[[str], None] | None = None
         self.display = False
 
@@ -42,7 +42,7 @@ class Prompt(Horizontal):
         yield self._entry
 
     def ask(self, label: str, text: str, hint: str, answer: Callable[[str], None]) -> None:
-        """Asks for a text, with a label that is safe to show; `answer` is not called with ""."""
+        """Asks for a text; the label must be safe to show. `answer` is not called with ""."""
         self._answer = answer
         self._label.update(Content(label))
         self._entry.placeholder = hint

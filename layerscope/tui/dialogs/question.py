@@ -25,7 +25,7 @@ class QuestionScreen(ChoicesDialog, screen="question", heading="A question"):
     def __init__(self, title: str, text: str, answers: Sequence[Answer]) -> None:
         """Both texts must be safe to show; the details may be empty.
 
-        A stray enter takes the first answer, so what loses something is never that.
+        A stray enter chooses the first answer, so that must never be one that loses something.
         """
         super().__init__(title, text, answers, [letter for letter, _ in answers])
 

@@ -15,7 +15,7 @@ from layerscope.writing import whole_file, write_all
 
 
 class SaveScreen(Dialog[str | None], screen="save", heading="Saving"):
-    """Writes bytes to a new file; returns a sentence that says so."""
+    """Writes bytes to a new file; returns a confirmation."""
 
     ANSWERS = "enter saves, esc goes back"
     KEYS = (Key("save.back", "escape", "dismiss(None)", "Back"),)

@@ -34,19 +34,18 @@ class TextEntry(Keyed, Input):
     def __init__(self, **options: Any) -> None:
         super().__init__(compact=True, select_on_focus=False, **options)
         self.cursor_blink = False
-        # Keys that were passed on, several at once perhaps: one that returns must not be passed on
-        # again, or it would circulate forever.
+        # Keys already passed on: one that comes back must not circulate forever.
         self._seen: deque[events.Key] = deque(maxlen=256)
 
     async def on_key(self, event: events.Key) -> None:
-        """Passes on keys that were queued when typing ended."""
+        """Passes on keys that were still queued when typing ended."""
         self._seen.append(event)
         if not self.has_focus and self.GIVES_BACK:
             event.stop()
             event.prevent_default()
             self.app.post_message(events.Key(event.key, event.character))
         elif event.key.startswith("alt+"):
-            # It carries the letter, which was not typed.
+            # The event carries a letter that the user did not type.
             event.prevent_default()
             motion = _MOTIONS.get(event.key)
             if motion is not None:
@@ -72,17 +71,17 @@ class TextEntry(Keyed, Input):
 
 
 class BarEntry(TextEntry):
-    """An entry in the line at the bottom; a key takes what was typed, another one gives it up."""
+    """An entry in the bottom line; one key accepts the text, another discards it."""
 
     def __init__(self, end: Callable[[bool], None], **options: Any) -> None:
         super().__init__(**options)
-        self._end = end  # Takes whether what was typed is taken.
+        self._end = end  # Called with whether the text is accepted.
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
 
     def action_take(self) -> None:
-        # Behind the keys that wait to be typed.
+        # After the queued keys.
         self.call_later(self._end, True)
 
     def action_give_up(self) -> None:
@@ -90,12 +89,12 @@ class BarEntry(TextEntry):
 
 
 class FieldEntry(TextEntry):
-    """One of several fields; keys that were pressed while it had the focus are typed into it."""
+    """One of several fields; receives all keys pressed while it had the focus."""
 
     GIVES_BACK = False
 
     async def on_key(self, event: events.Key) -> None:
-        """Acts on a key at once, so that no later key overtakes it."""
+        """Handles a key immediately, so that no later key overtakes it."""
         action = action_of_key(self, event.key)
         if action is not None:
             event.stop()

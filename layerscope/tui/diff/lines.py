@@ -24,13 +24,13 @@ class DiffLines:
     """The lines of both texts: side 0 is the old one, side 1 the new one."""
 
     def __init__(self, text: DiffText | None = None) -> None:
-        self.text = text  # The two texts, or None.
-        self.syntax: Syntax = (None, None)  # The syntax of both, as far as it is known.
-        self.needle = ""  # The text that is searched for, or "".
+        self.text = text
+        self.syntax: Syntax = (None, None)  # The known syntax of both.
+        self.needle = ""
         self._known: dict[tuple[DiffRow, int], list[tuple[str, int]]] = {}
 
     def forget(self) -> None:
-        """Drops rendered lines, after the syntax or the search has changed."""
+        """Drops rendered lines after the syntax or the search has changed."""
         self._known.clear()
 
     def matches(self, row: DiffRow) -> bool:
@@ -50,7 +50,7 @@ class DiffLines:
         return (self.text.old if side == 0 else self.text.new)(number)[:_LONGEST]
 
     def pieces(self, row: DiffRow, side: int) -> list[tuple[str, int]]:
-        """A line in pieces with categories; all are safe to show."""
+        """Returns a line as pieces with categories; all are safe to show."""
         known = self._known.get((row, side))
         if known is not None:
             return known
@@ -94,7 +94,7 @@ def _found(line: str, needle: str, category: int) -> list[Span]:
     text = line if needle != needle.lower() else line.lower()
     spans: list[Span] = []
     at = text.find(needle)
-    # Lower case can be longer than the original.
+    # Lower case can be longer than the original text.
     while at >= 0 and len(text) == len(line):
         spans.append((at, at + len(needle), category))
         at = text.find(needle, at + len(needle))

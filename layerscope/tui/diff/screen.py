@@ -1,4 +1,4 @@
-"""A screen that shows what differs between two versions of a path, of one image or of two."""
+"""A screen that compares two versions of a path, in one image or in two."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class DiffScreen(PromptScreen, screen="diff", heading="Versions and differences"
         return self.work.busy("diff")
 
     def compare(self, old: Side | None, new: Side | None, head: Sequence[SummaryLine]) -> None:
-        """Compares two versions; None stands for one that does not exist."""
+        """Compares two versions; None means that there is none."""
         self.work.leave("syntax")
         self._head = head
         self.view.show([*head, SummaryLine("", None, "Reading…", "muted")], None)
@@ -217,7 +217,7 @@ def _summary(found: Comparison) -> Iterator[SummaryLine]:
 
 
 def _changes(view: DiffView) -> str:
-    """The number of changes, and the one at the cursor."""
+    """Returns the number of changes, and the current one."""
     if view.text is None:
         return ""
     diff, changes = view.text.diff, view.changes

@@ -1,4 +1,4 @@
-"""The pane that shows what differs between two versions of a path."""
+"""The pane that shows the differences between two versions of a path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from layerscope.tui.terminal.glyphs import TO, VERTICAL
 if TYPE_CHECKING:
     from layerscope.tui.diff.work import Syntax
 
-#: From this width on, both texts are side by side by default.
+#: The least width for side by side by default.
 SIDE_BY_SIDE = 140
 _SIDEWAYS = 8
 
@@ -33,13 +33,13 @@ class SummaryLine:
     """A line above the diff. Its texts are safe to show."""
 
     name: str
-    old: str | None  # The old value, or None.
-    new: str | None  # The new value, or None.
-    style: str = "text"  # The palette style, where there is only one value.
+    old: str | None
+    new: str | None
+    style: str = "text"  # The palette style of a single value.
 
 
 class DiffView(RowView, screen="diff", heading="Versions and differences"):
-    """A summary, then the lines that differ, in one column or side by side."""
+    """A summary, then the changed lines, in one column or side by side."""
 
     def _wrapped(self) -> str:
         return "Long lines are wrapped: w ends that." if self.wrap else ""
@@ -65,10 +65,10 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
 
     def __init__(self) -> None:
         super().__init__("diff")
-        self.lines = DiffLines()  # The lines of both texts.
-        #: Whether both texts are side by side; None leaves it to the width.
+        self.lines = DiffLines()
+        #: Whether both texts are side by side; None decides by width.
         self.side: bool | None = None
-        self.whole = False  # Whether all lines are shown, not only those around changes.
+        self.whole = False  # Whether to show all lines, not only those around changes.
         self.wrap = False  # Whether long lines continue in the next row.
         self.left = 0  # The first visible column of the lines.
         self._summary: Sequence[SummaryLine] = ()
@@ -76,7 +76,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
         # For each line, its row and part; None while every row has one line.
         self._layout: list[tuple[int, int]] | None = None
         self._made_for = 0
-        # Numbers of rows.
+        # Row numbers.
         self._changes: list[int] = []
         self._matches: list[int] | None = None
 
@@ -124,7 +124,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
     # Finding.
 
     def find(self, needle: str) -> int:
-        """Counts the rows with a text; its case matters if it has a capital letter."""
+        """Finds a text, case-sensitive if it has a capital letter; returns the number of rows."""
         self.lines.needle = needle
         self._matches = None
         self.lines.forget()
@@ -132,7 +132,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
         return len(self.matching()) if needle else 0
 
     def matching(self) -> list[int]:
-        """The rows that match, in the cursor's numbering."""
+        """Returns the matching rows, in the cursor's numbering."""
         if self._matches is None:
             rows = self._rows if self.needle else []
             self._matches = [i for i, row in enumerate(rows) if self.lines.matches(row)]
@@ -235,7 +235,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
         return (colors.removed, colors.added)[side] if item.kind else colors.faint
 
     def _cells(self, index: int, side: int, room: int, part: int, differs: bool) -> Line:
-        """The visible part of a line, or of a part of it if it is wrapped."""
+        """Returns the visible part of a line, or of one wrapped part of it."""
         room = max(1, room)
         pieces = self.lines.pieces(self._rows[index], side)
         if self.wrap:
@@ -277,14 +277,14 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
 
     @property
     def changes(self) -> list[int]:
-        """The first row of each change, in the cursor's numbering."""
+        """Returns the first row of each change, in the cursor's numbering."""
         return [self._first_line(index) for index in self._changes]
 
     # Rows.
 
     @property
     def _above(self) -> int:
-        """The number of rows of the summary and the blank row below it."""
+        """Returns the number of rows of the summary and the blank row below."""
         return len(self._summary) + 1 if self._summary else 0
 
     @property
@@ -308,7 +308,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
         return self._starts[self._above + index]
 
     def _arrange(self, cursor: int | None) -> None:
-        """Makes the rows again; if `cursor` is None, the cursor stays on its line of the text."""
+        """Rebuilds the rows; if `cursor` is None, the cursor stays on its line of text."""
         kept = self._at_cursor() if cursor is None else None
         self._matches = None
         self._made_for = self.size.width
@@ -361,7 +361,7 @@ class DiffView(RowView, screen="diff", heading="Versions and differences"):
         return self._rows[index] if 0 <= index < len(self._rows) else None
 
     def _find_again(self, kept: DiffRow | None) -> int:
-        """The line that now shows what was under the cursor."""
+        """Returns the line that now shows what was under the cursor."""
         if kept is None:
             return 0
         for index, row in enumerate(self._rows):

@@ -1,4 +1,4 @@
-"""Compares two versions and highlights their lines, in the background."""
+"""Compares two versions and highlights their lines in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST_LINES = 20_000
 _MOST_CHARACTERS = 2 << 20
 
-#: For each line of the old and of the new text, its spans; None if unknown.
+#: The spans of each line of the old and the new text; None if unknown.
 Syntax = tuple["list[list[Span]] | None", "list[list[Span]] | None"]
 
 
@@ -24,12 +24,12 @@ Syntax = tuple["list[list[Span]] | None", "list[list[Span]] | None"]
 class Comparison:
     old: Side | None  # The old version; None if there was none.
     new: Side | None  # The new version; None if it was removed.
-    diff: VersionDiff  # What differs.
+    diff: VersionDiff
     text: DiffText | None  # The lines, or None if the content is not text.
 
 
 def compare_sides(old: Side | None, new: Side | None, task: Task[Any]) -> Comparison:
-    """Compares two versions; progress is in bytes of the file being read."""
+    """Compares two versions; reports progress in bytes of the current file."""
     from layerscope.content.diff_rows import DiffText
     from layerscope.images.files.version_diff import compare_versions
 
@@ -42,7 +42,7 @@ def compare_sides(old: Side | None, new: Side | None, task: Task[Any]) -> Compar
 
 
 def highlight(text: DiffText, name: str, task: Task[Any]) -> Syntax:
-    """Finds the syntax of both texts, if they are not too long."""
+    """Highlights both texts unless they are too long."""
     _make_rows(text, True, task)
     both = text.diff.old, text.diff.new
     size = sum(len(line) for lines in both for line in lines)
@@ -64,7 +64,7 @@ def highlight(text: DiffText, name: str, task: Task[Any]) -> Syntax:
 
 
 def _make_rows(text: DiffText, whole: bool, task: Task[Any]) -> None:
-    """Makes the rows of a text, which keeps them; too slow for a key press in long texts."""
+    """Computes and caches the rows of a text; too slow for a key press in long texts."""
     for side_by_side in (False, True):
         task.check()
         text.rows(side_by_side, whole)

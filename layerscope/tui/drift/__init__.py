@@ -1,4 +1,4 @@
-"""Images that are behind their registries."""
+"""Images that are out of date."""
 
 from __future__ import annotations
 

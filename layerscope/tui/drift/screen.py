@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layerscope.engines.drift import Drift
 
 _STYLES = {"current": "added", "behind": "warning", "gone": "warning", "unknown": "removed"}
-#: States, those that ask for something first.
+#: States, the most urgent first.
 _ORDER = ("behind", "gone", "unknown", "current", "local")
 _MEANINGS = {
     "current": "The registry has this very image under this name.",
@@ -39,7 +39,7 @@ _MEANINGS = {
 class _Row:
     name: str
     id: str
-    drift: Drift | None  # None until the registry has answered.
+    drift: Drift | None  # None until the registry answers.
     age: str = ""
     behind: str = ""  # How much newer the registry's image is.
 
@@ -155,7 +155,7 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
     def __init__(self, place: Place) -> None:
         self.rows = DriftList()
         super().__init__(self.rows)
-        assert place.drifts is not None  # noqa: S101 - or the screen would not be offered
+        assert place.drifts is not None  # noqa: S101 - the key requires it
         self._drifts = place.drifts
         self._from = place
         self._names = [name for _, name in place.chosen if name] if place.marked else []
@@ -207,7 +207,7 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
                 rows.append(_Row(name, identifier, drift, age, time_behind(drift)))
         behind = sum(drift.is_behind for drift in known.values())
         note = f"{behind} behind, or with older containers" if behind else ""
-        # What is behind comes first: a cursor that was not moved is there, and not on its item.
+        # Outdated images come first; a cursor that was never moved stays at the top.
         self.rows.fill(rows, note, cursor=None if self.rows.moved else 0)
         self._drifts.show()
         self.show_facts()

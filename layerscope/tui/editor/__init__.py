@@ -27,7 +27,7 @@ def _edit(app: App[Any], place: Place) -> None:
 
     start = start_at(place)
     for screen in app_of(app).aside:
-        # What was typed there may not be saved.
+        # The text there may be unsaved.
         if isinstance(screen, EditorScreen) and screen.file.path == start.path:
             app_of(app).return_to(screen)
             screen.show_layer(start.layer)
@@ -36,7 +36,7 @@ def _edit(app: App[Any], place: Place) -> None:
 
 
 def _edit_step(app: App[Any], place: Place) -> None:
-    """Goes to the instruction of a build step, in the editor below if that has its file open."""
+    """Goes to a build step's instruction, in an editor that already has the file open if any."""
     from layerscope.tui.editor.opening import start_at_step
     from layerscope.tui.editor.screen import EditorScreen
 

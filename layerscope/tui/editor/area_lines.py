@@ -1,4 +1,4 @@
-"""The lines of the text area: gutter, colours, problems, selection, cursor."""
+"""Renders the lines of the text area: gutter, colours, problems, selection, cursor."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from layerscope.tui.terminal.syntax import syntax_styles
 from layerscope.tui.terminal.theme import Palette
 
 INDENT = 4
-#: Cells of the gutter in which the size of a layer stands.
+#: Cells of the gutter for the size of a layer.
 SIZE_CELLS = 9
 _KEPT = 512
-#: By the names of the colours of a Dockerfile.
+#: By colour name.
 _CATEGORIES: Mapping[str, Category] = {
     "comment": Category.COMMENT,
     "constant": Category.BUILTIN,
@@ -45,7 +45,7 @@ SEVERITIES: Mapping[Severity, str] = {
 
 
 def dockerfile_styles(colors: Palette) -> Mapping[str, Style]:
-    """Styles by the names of colours; names that are missing here have none."""
+    """Returns styles by colour name; other names have none."""
     styles = syntax_styles(colors)
     found = {name: styles[kind] for name, kind in _CATEGORIES.items()}
     if colors.flat:
@@ -56,7 +56,7 @@ def dockerfile_styles(colors: Palette) -> Mapping[str, Style]:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of a line that has a problem, from `start` up to `end`, in characters."""
+    """A part of a line that has a problem, from `start` up to `end`, in characters."""
 
     start: int
     end: int
@@ -65,31 +65,33 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class AreaLine:
-    """Everything but the theme that the look of a line depends on."""
+    """All that determines how a line looks, except the theme."""
 
-    number: int  # Its number, from 1.
+    number: int  # Line number, from 1.
     text: str  # The visible characters, and one more.
     first: int  # The number of characters before `text`.
-    skipped: int  # Visible cells before `text`, of a wide character or tab that is cut in two.
-    cell: int  # The cell of the line in which `text` begins.
+    skipped: int  # Visible cells before `text`, from a wide character or tab that is cut off.
+    cell: int  # The cell where `text` begins.
     colours: tuple[ColourSpan, ...]
-    marks: tuple[Mark, ...]  # Its problems.
-    selected: tuple[int, int] | None  # The selected characters; the end may be one past the last.
+    marks: tuple[Mark, ...]
+    selected: (
+        tuple[int, int] | None
+    )  # The selected characters; the end may be one past the last character.
     cursor: int | None  # The character under the cursor; None if it is elsewhere or not shown.
-    here: bool  # Whether the cursor is in the line.
-    size: str | None  # What the layer of its instruction added; None without an image.
+    here: bool  # Whether the cursor is on the line.
+    size: str | None  # The size that its instruction's layer added; None without an image.
     digits: int  # Cells of the largest line number.
     width: int  # Cells of the line, with the gutter.
     thumb: str  # The cell of the scroll bar, or "".
 
 
 def gutter_width(digits: int, sizes: bool) -> int:
-    """Cells in front of the text: size of the layer, line number, letter of a problem."""
+    """Returns the cells before the text: layer size, line number, problem letter."""
     return digits + 4 + (SIZE_CELLS if sizes else 0)
 
 
 def character_cells(character: str, cell: int) -> int:
-    """Cells that a character takes if it begins at a cell of the line: a tab depends on that."""
+    """Returns the width of a character at a cell, which matters for a tab."""
     return INDENT - cell % INDENT if character == "\t" else get_character_cell_size(character)
 
 
@@ -114,7 +116,7 @@ def character_at(line: str, cell: int) -> int:
 
 
 def first_in_sight(line: str, left: int) -> tuple[int, int]:
-    """The first character that begins at or after a cell of a line, and its cell."""
+    """Returns the first character that begins at or after a cell, and its cell."""
     if not left or (line.isascii() and "\t" not in line):
         return min(left, len(line)), left
     cell = 0
@@ -128,7 +130,7 @@ def first_in_sight(line: str, left: int) -> tuple[int, int]:
 class LinePainter:
     def __init__(self, colors: Palette) -> None:
         self._colors = colors
-        # Most lines stay the same from key to key.
+        # Most lines do not change between keys.
         self.strip = lru_cache(_KEPT)(self._make)
 
     def _make(self, line: AreaLine) -> Strip:
@@ -173,7 +175,7 @@ class LinePainter:
         return segments
 
     def _styles(self, line: AreaLine, colors: Palette) -> list[Style]:
-        """The style of each visible character, and of the cell after the last."""
+        """Returns the style of each visible character, and of the cell after the last."""
         count, first = len(line.text), line.first
         styles = [colors.text] * (count + 1)
         known: Mapping[str, Style] = dockerfile_styles(colors)
@@ -194,7 +196,7 @@ class LinePainter:
         if line.cursor is not None and 0 <= line.cursor - first <= count:
             place = line.cursor - first
             inside = line.selected is not None and line.selected[0] <= line.cursor
-            # In a reversed selection, the cursor is underlined.
+            # In a reversed selection, an underline marks the cursor.
             marked = inside and line.selected is not None and line.cursor < line.selected[1]
             styles[place] += Style(reverse=not (marked and colors.flat), underline=marked)
         return styles

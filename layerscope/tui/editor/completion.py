@@ -1,4 +1,4 @@
-"""Completions at the cursor: when they are offered, in what list, and how one is taken."""
+"""Completions at the cursor: when to offer them, the list, and inserting one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from layerscope.tui.rows.columns import Column, ColumnList
 
 #: Size of the list.
 _ROWS, _WIDEST = 8, 64
-#: Candidates that are listed, more than anybody looks through; and on which the width depends.
+#: The most candidates to list, and to measure for the width.
 _MOST, _MEASURED = 500, 200
 
 
 class CompletionList(
     ColumnList[Candidate], screen="completion", heading="In the list of completions"
 ):
-    """Candidates. It never has the focus: the text passes keys on to it while it is shown."""
+    """Candidates. Never has the focus: while it is shown, the text area passes keys to it."""
 
     HEADER_ROWS = 0
     KEYS = (
@@ -44,7 +44,7 @@ class CompletionList(
         Key("completion.take_chosen", "enter", "take_chosen", "Take", "Take what was moved to"),
         Key("completion.close", "escape", "close", "Close"),
     )
-    # Details take what the names leave.
+    # Details take the rest of the width.
     COLUMNS: ClassVar[Sequence[Column[Candidate]]] = (
         Column("name", "", 1, lambda each: (visible(each.text), "text"), grow=True, flex=True),
         Column("detail", "", 0, lambda each: (visible(each.detail), "muted"), flex=True),
@@ -55,8 +55,8 @@ class CompletionList(
     def __init__(self, on_take: Callable[[], None], on_close: Callable[[], None]) -> None:
         super().__init__("completion")
         self._on_take, self._on_close = on_take, on_close
-        self.completion: Completion | None = None  # What is shown; None while it is hidden.
-        #: Whether the user asked for it or moved in it, so that enter takes from it.
+        self.completion: Completion | None = None  # None while the list is hidden.
+        #: Whether the user asked for the list or moved in it, so that enter inserts a candidate.
         self.chosen = False
         self.display = False
 
@@ -65,7 +65,7 @@ class CompletionList(
         return self.chosen
 
     def open(self, completion: Completion, cursor: Offset, *, chosen: bool) -> None:
-        """Shows candidates; `chosen` says whether the user asked for them."""
+        """Shows candidates; `chosen` means that the user asked for them."""
         before = self.item
         self.completion = completion
         texts = [candidate.text for candidate in completion.candidates]
@@ -104,7 +104,7 @@ class CompletionList(
     def action_choose_by(self, rows: int) -> None:
         row = self.cursor + rows
         if not self.chosen and rows == 1:
-            # The first candidate is only offered until then.
+            # Before that, the first candidate is only a suggestion.
             row = self.cursor
         elif self.chosen and abs(rows) == 1:
             row %= self.row_count
@@ -118,7 +118,7 @@ class CompletionList(
         self._on_take()
 
     def action_take_chosen(self) -> None:
-        """Takes it if it can be meant; else the key ends the line, as it always does."""
+        """Inserts a candidate if the user has chosen one; else the key breaks the line as usual."""
         candidate = self.item
         sure = candidate is not None and candidate.begins
         if not (self.chosen or sure):
@@ -134,13 +134,13 @@ class CompletionList(
 
 class Completer:
     def __init__(self, draft: Draft, environment: Environment, dialogs: Dialogs) -> None:
-        self.popup = CompletionList(self.take, self.close)  # The list of candidates.
+        self.popup = CompletionList(self.take, self.close)
         self._draft = draft
         self._environment = environment
         self._dialogs = dialogs
-        # Where candidates are to be shown once more is known, and whether the user asked for them.
+        # Where to show candidates once they are known, and whether the user asked for them.
         self._waiting: tuple[int, bool] | None = None
-        # Whether some candidates are not known yet.
+        # Whether some candidates are still being read.
         self._missing = False
 
     @property
@@ -154,14 +154,14 @@ class Completer:
             self._draft.area.popup = None
 
     def typed(self, text: str) -> None:
-        """Offers completions for what was just typed; the text is empty after a deletion."""
+        """Offers completions for the text just typed, which is empty after a deletion."""
         if text.strip() or (self.is_open and not text):
             self.offer(asked=False)
         else:
             self.close()
 
     def moved(self) -> None:
-        """Closes the list when the cursor leaves its place, other than by typing."""
+        """Closes the list when the cursor moves away other than by typing."""
         completion, place = self.popup.completion, self._draft.area.place
         if completion is not None and completion.span.end != place:
             self.close()
@@ -169,14 +169,14 @@ class Completer:
             self._waiting = None
 
     def learned(self) -> None:
-        """Offers more, once more is known of the text, of images or of the build context."""
+        """Updates the candidates when more is known about the text, images or build context."""
         if self._waiting is not None:
             self.offer(asked=self._waiting[1])
         elif self.is_open:
             self.offer(asked=False)
 
     def offer(self, *, asked: bool) -> None:
-        """Shows what can be completed here, if anything; `asked` if the user wants to know."""
+        """Shows the candidates here, if any; `asked` means that the user asked for them."""
         area, analysis = self._draft.area, self._draft.current
         if area.read_only:
             return
@@ -205,14 +205,14 @@ class Completer:
         area.popup = self.popup if self.is_open else None
 
     def _names(self, folder: str) -> Iterable[str]:
-        """Names in a folder of the build context, as far as they are known."""
+        """Returns the known names in a folder of the build context."""
         names = self._environment.list_folder(folder)
         if names is None:
             self._missing = True
         return names or ()
 
     def take(self) -> None:
-        """Puts the candidate under the cursor of the list into the text."""
+        """Inserts the candidate under the cursor of the list."""
         completion, candidate = self.popup.completion, self.popup.item
         self.close()
         if completion is None or candidate is None:

@@ -1,4 +1,4 @@
-"""The text area of the editor: Textual's, with our own lines and keys."""
+"""The text area of the editor: Textual's, with custom rendering and keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from layerscope.dockerfile.editing.highlight import ColourSpan
 
 _INDENTATION = re.compile(r"[ \t]*")
-#: Keys by the last part of their ids: keys, action, label.
+#: By the last part of their ids: keys, action, label.
 _KEYS = {
     "up": ("up", "cursor_up", "Up"),
     "down": ("down", "cursor_down", "Down"),
@@ -99,24 +99,22 @@ class DockerfileArea(
         )
         self.cursor_blink = False
         self.indent_width = INDENT
-        self.reason = ""  # Why the text cannot be changed, in a sentence, or "".
+        self.reason = ""  # A sentence on why the text is read-only, or "".
         self.popup: DOMNode | None = None  # The list of completions while it is shown.
-        #: Takes what was typed, once it is in the text; "" after a deletion.
+        #: Called with the typed text after it was inserted; with "" after a deletion.
         self.on_type: Callable[[str], object] = lambda _: None
         self._colours: Sequence[Sequence[ColourSpan]] = ()
-        # The lines that were coloured, and how many are still the same at both ends.
+        # The highlighted lines, and how many at either end are unchanged.
         self._coloured: list[str] = []
         self._same = 0, 0
         self._marks: Mapping[int, Sequence[Mark]] = {}
         self._kept = ""
-        # How many rows were visible before a resize.
+        # The number of visible rows before a resize.
         self._rows = 0
         self._actions: dict[tuple[int, str], str | None] = {}
 
-    # What it shows.
-
     def load(self, text: str) -> None:
-        """Shows another text, as `shown_text.held` makes it."""
+        """Shows another text, as returned by `shown_text.held`."""
         self._colours, self._coloured, self._marks, self._same = (), [], {}, (0, 0)
         self.load_text(text)
 
@@ -126,7 +124,7 @@ class DockerfileArea(
         self.refresh()
 
     def shift_colours(self) -> None:
-        """Keeps the colours of unchanged lines after an edit, until new ones are known."""
+        """Keeps the colours of unchanged lines after an edit until new ones are known."""
         self._same = same_ends(self._coloured, self.document.lines)
 
     def _colours_of(self, row: int) -> tuple[ColourSpan, ...]:
@@ -144,7 +142,7 @@ class DockerfileArea(
             self.refresh()
 
     def set_sizes(self, sizes: Mapping[int, str] | None) -> None:
-        """Shows what instructions added, by their first line; None without an image."""
+        """Shows the sizes that instructions added, by first line; None without an image."""
         if sizes != self._sizes:
             widened = (sizes is None) != (self._sizes is None)
             self._sizes = sizes
@@ -170,7 +168,7 @@ class DockerfileArea(
 
     @property
     def _line_ends(self) -> list[int]:
-        """Number of characters up to the end of each line, without line feeds."""
+        """Returns the number of characters up to the end of each line, without line feeds."""
         if not self._ends:
             self._ends = list(accumulate(map(len, self.document.lines)))
         return self._ends
@@ -192,7 +190,7 @@ class DockerfileArea(
         if end is not None:
             self.move_cursor(self.location_of(end), select=True)
         row, top, height = start[0], self.scroll_offset.y, self.size.height
-        # Not if the row is in sight, away from the very edge.
+        # Does not scroll if the row is visible and not at the very edge.
         if not top + 1 <= row < top + height - 1:
             self.scroll_to(y=max(0, row - height // 3), animate=False, force=True)
 
@@ -203,7 +201,7 @@ class DockerfileArea(
         return result
 
     def on_resize(self) -> None:
-        """Keeps a visible cursor in sight when the area shrinks."""
+        """Keeps a visible cursor visible when the area shrinks."""
         top = self.scroll_offset.y
         if top <= self.selection.end[0] < top + self._rows:
             self.scroll_cursor_visible()
@@ -254,7 +252,7 @@ class DockerfileArea(
         self.on_type("")
 
     def _line_break(self) -> str:
-        """A line feed, and indentation if the instruction continues."""
+        """Returns a line feed, with indentation if the instruction continues."""
         row, column = self.selection.end
         line = self.document.get_line(row)[:column]
         if not line.rstrip().endswith(("\\", "`")) or line.lstrip().startswith("#"):
@@ -315,7 +313,7 @@ class DockerfileArea(
         return character_at(line, cell)
 
     def find_matching_bracket(self, bracket: str, search_from: Location) -> Location | None:
-        """Finds none: brackets mean little here, and the search is slow in a long text."""
+        """Returns None: brackets mean little here, and the search is slow in a long text."""
         return None
 
     # Lines.

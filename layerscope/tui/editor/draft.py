@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from layerscope.tui.editor.dockerfile_area import DockerfileArea
 
-#: Characters up to which a text is analysed at each key; a longer one, in the background.
+#: The most characters to analyse on each key; longer texts are analysed in the background.
 SMALL = 20_000
-#: Seconds without a key before a long text is analysed, and before a text is checked.
+#: Seconds without a key before a long text is analysed, and before any text is linted.
 _BREATH, _PAUSE = 0.12, 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    text: str  # The text, as on disk.
-    document: Document  # The parsed text.
-    colours: Sequence[Sequence[ColourSpan]]  # The colours of each line.
-    complete: bool = True  # Whether every instruction is coloured to its end.
+    text: str  # As on disk.
+    document: Document
+    colours: Sequence[Sequence[ColourSpan]]  # For each line.
+    complete: bool = True  # Whether all instructions are highlighted completely.
 
 
 def analyse(text: str) -> Analysis:
@@ -57,21 +57,21 @@ class Draft:
         on_analysis: Callable[[Analysis | None, Analysis], object],
         on_rest: Callable[[Analysis], object],
     ) -> None:
-        self.area = area  # Where it is edited.
-        self.text = ""  # The text, as it would be on disk.
-        #: What it says; of a long text, perhaps as it was some keys ago.
+        self.area = area
+        self.text = ""  # As it would be on disk.
+        #: For a long text, perhaps some keys old.
         self.analysis: Analysis | None = None
-        self.rested = False  # Whether there has been a pause since the last edit.
+        self.rested = False  # Whether the user has paused since the last edit.
         self._work = work
-        self.on_edit = on_edit  # Called when the text or its write protection has changed.
-        self.on_analysis = on_analysis  # Takes the analysis before an edit, and the one after it.
-        self.on_rest = on_rest  # Takes the analysis after a pause.
+        self.on_edit = on_edit  # Called when the text or its write protection changes.
+        self.on_analysis = on_analysis  # Called with the analyses before and after an edit.
+        self.on_rest = on_rest  # Called with the analysis after a pause.
         self._timers: dict[str, Timer] = {}
         self._long = False
 
     @property
     def current(self) -> Analysis | None:
-        """The analysis of the text as it is now; None until it is known."""
+        """The analysis of the current text; None until it is ready."""
         found = self.analysis
         return found if found is not None and found.text == self.text else None
 
@@ -82,19 +82,19 @@ class Draft:
         self._analyse()
 
     def protect(self, reason: str) -> None:
-        """Makes the text read-only for a reason, or editable if that is empty."""
+        """Makes the text read-only for a reason, or editable if the reason is empty."""
         self.area.reason = reason
         self.area.read_only = bool(reason)
         self.on_edit()
 
     def replace(self, text: str, place: int | None = None) -> None:
-        """Replaces the whole text, as one edit to undo; the cursor stays, or goes to `place`."""
+        """Replaces the whole text as one undoable edit; the cursor stays, or goes to `place`."""
         place = self.area.place if place is None else place
         self.area.replace_all(shown_text.held(text), min(place, len(text)))
         self._take_text(text)
 
     def catch_up(self) -> None:
-        # The area cannot hold every text that is read-only.
+        # The area cannot represent every read-only text.
         if not self.area.reason:
             self._take_text(shown_text.written(self.area.whole))
 

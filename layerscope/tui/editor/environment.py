@@ -1,4 +1,4 @@
-"""What is known around a Dockerfile: local images, build context, builds, the open image."""
+"""The surroundings of a Dockerfile: local images, build context, builds, the open image."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class InstructionLayer:
-    size: int  # Bytes of all its layers.
-    #: Number of its layer in the open image; None if it is one of the last build.
+    size: int  # Total bytes of its layers.
+    #: Its layer in the open image; None if the layer is from the last build.
     layer: int | None = None
     diff_id: str | None = None  # Its diff_id, if known.
     more: Sequence[int] = ()  # Numbers of its other layers, if it made several.
@@ -49,12 +49,12 @@ class InstructionLayer:
 class Findings:
     document: Document
     problems: Sequence[Problem]
-    #: What instructions added, by their number; None if no image is known.
+    #: By instruction number; None if no image is known.
     layers: Mapping[int, InstructionLayer] | None
     context: ContextFolder | None  # The build context; None if it cannot be read.
-    #: Names in its folders, as far as they were asked for.
+    #: Names in its folders, where they were requested.
     names: dict[str, Sequence[str]] = field(default_factory=dict)
-    failure: str = ""  # Why the build context cannot be read, in a sentence, or "".
+    failure: str = ""  # A sentence on why the build context cannot be read, or "".
 
 
 class Environment:
@@ -66,16 +66,16 @@ class Environment:
         on_change: Callable[[], object],
     ) -> None:
         self.images: Sequence[str] = ()  # Names of local images.
-        self.images_failure = ""  # Why they are not known, in a sentence, or "".
+        self.images_failure = ""  # A sentence on why they are not known, or "".
         self.context: ContextFolder | None = None  # The build context, once known.
         self.build: Job | None = None  # The last build of the file.
-        self.finished: KnownBuild | None = None  # The last build that made an image.
-        self.session = session  # The open image.
+        self.finished: KnownBuild | None = None  # The last build that produced an image.
+        self.session = session
         self.on_change = on_change  # Called when completion can offer more.
         self._work = work
         self._connector = connector
         self._names: dict[str, Sequence[str]] = {}
-        self._builder: str | None = None  # The engine's builder, once it has mattered.
+        self._builder: str | None = None  # The engine's builder, once it was needed.
         self._hidden: tuple[Stack, Sequence[LayerWaste]] | None = None
 
     # Names.
@@ -97,7 +97,7 @@ class Environment:
             self.on_change()
 
         def failed(failure: Failure) -> None:
-            # Without an engine, a Dockerfile can be edited all the same.
+            # The editor works without an engine.
             self.images_failure = f"Local images are not known: {failure.message}"
             _log.warning("%s", self.images_failure)
             self.on_change()
@@ -134,14 +134,14 @@ class Environment:
     # Checks.
 
     def check(self, document: Document, path: Path) -> Findings:
-        """Looks for problems and layers of a document at a path; takes long."""
+        """Finds the problems and layers of a document at a path; slow."""
         context, failure = None, ""
         names: dict[str, Sequence[str]] = {}
         try:
             if self._builder is None and has_containerignore(path.parent, path):
                 self._builder = builder_that_matters(path.parent, path)
             context = open_context(path.parent, path, self._builder or "")
-            # Files may have come and gone.
+            # Files may have been added or removed.
             names = {folder: sent_names(context, folder) for folder in list(self._names)}
         except LayerscopeError as error:
             failure = str(error)
@@ -155,14 +155,14 @@ class Environment:
             self.context, self._names = found.context, found.names
 
     def _layers(self, document: Document) -> dict[int, InstructionLayer] | None:
-        """What instructions added: to the open image, or else in the last build."""
+        """Returns what instructions added to the open image, or else in the last build."""
         session, build = self.session, self.finished
         if session is not None and session.image is not None and session.loaded is not None:
             stack, image = session.loaded.stack, session.image
             matched = match_layers(document, image)
             if matched:
                 if build is not None:
-                    # An image's history does not say which of a base's layers ONBUILD made.
+                    # An image's history does not show which layers ONBUILD created.
                     matched = _by_diff_id(made_by(document, build), image) | matched
                 return {
                     number: InstructionLayer(
@@ -184,7 +184,7 @@ class Environment:
         return found or None
 
     def _waste(self, document: Document) -> Sequence[StepWaste]:
-        """What instructions wasted: in the last build, or else in the open image."""
+        """Returns what instructions wasted in the last build, or else in the open image."""
         session, build = self.session, self.finished
         if build is not None:
             return waste_of(document, build)
@@ -200,7 +200,7 @@ class Environment:
 
 
 def _by_diff_id(made: Mapping[int, Sequence[BuildStep]], image: Image) -> dict[int, list[int]]:
-    """For numbers of instructions, the image's layers that a build says they made."""
+    """Returns the image's layers that a build created, by instruction number."""
     numbers = {layer.diff_id: layer.index for layer in image.layers}
     found = {
         number: [numbers[e.diff_id] for s in steps if (e := s.ended) and e.diff_id in numbers]

@@ -33,16 +33,16 @@ class OpenFile:
     def __init__(
         self, draft: Draft, work: Work, dialogs: Dialogs, on_saved: Callable[[], object]
     ) -> None:
-        #: The file as last read or written; None for a text that is in no file yet.
+        #: The file as last read or written; None for a text without a file.
         self.known: TextFile | None = None
-        self.source = ""  # What such a text was made from; safe to show.
+        self.source = ""  # The origin of such a text; safe to show.
         self._draft = draft
         self._work = work
         self._dialogs = dialogs
         self.on_saved = on_saved  # Called once the text has been saved.
-        # The text as it was when it was in no file.
+        # The original text if it has no file.
         self._text = ""
-        # Versions on disk: one that the user was asked about, and one that could not be read.
+        # Versions on disk: the one that the user was asked about, and the one that was unreadable.
         self._asked: object = None
         self._unreadable: object = None
         self._asking = False
@@ -61,7 +61,7 @@ class OpenFile:
 
     @property
     def name(self) -> str:
-        """What the file is called; safe to show."""
+        """The name of the file; safe to show."""
         if self.known is None:
             return self.source
         path, folder = self.known.path, current_folder()
@@ -76,7 +76,7 @@ class OpenFile:
         self._draft.load(self.known.text, self._why_read_only(self.known))
 
     def open_text(self, text: str, source: str) -> None:
-        """Shows a text that is in no file, made from something that is safe to show."""
+        """Opens a text without a file; `source`, its origin, must be safe to show."""
         self.known, self.source, self._text = None, source, text
         self._draft.load(text, "Save it to a file to edit it: ctrl+s.")
 
@@ -90,7 +90,7 @@ class OpenFile:
     # Saving.
 
     def save(self, then: Then | None = None) -> None:
-        """Saves, under a name that it asks for if there is none; then calls a function."""
+        """Saves the file, asking for a name if it has none; then calls a function."""
         if self.known is None:
             self.save_as(then)
         elif self.dirty or self.known.stamp is None:
@@ -145,7 +145,7 @@ class OpenFile:
         self._dialogs.question(f"{visible(str(path))} already exists", "", answers, take)
 
     def _write(self, file: TextFile, then: Then | None, *, new: bool = False) -> None:
-        """Writes the text, unless somebody else has changed the file since; then it asks."""
+        """Writes the text; asks first if another program has changed the file."""
         if self._work.busy("save"):
             return
         text = self._draft.text
@@ -176,7 +176,7 @@ class OpenFile:
     # Changes by other programs.
 
     def look(self) -> None:
-        """Looks in the background whether the file has changed on disk."""
+        """Checks in the background whether the file has changed on disk."""
         file = self.known
         if file is None or self._work.busy("save") or self._work.busy("disk"):
             return
@@ -189,7 +189,7 @@ class OpenFile:
         self._work.start("disk", lambda _: is_changed(file), done)
 
     def _changed(self, file: TextFile) -> None:
-        """Reloads the file, if that loses no edits; asks otherwise."""
+        """Reloads the file if that loses no edits; asks otherwise."""
         stamp = _stamp(file)
         if self.dirty:
             if stamp != self._asked:
@@ -238,13 +238,13 @@ class OpenFile:
         self._dialogs.difference("- on disk, + yours", old, new, again)
 
     def reload(self, sentence: str) -> None:
-        """Shows the file as it is on disk, and says a sentence; undo restores the text."""
+        """Loads the file from disk and shows a sentence; undo restores the text."""
         if self.known is None:
             return
         try:
             self.known = read_text_file(self.known.path)
         except NotFoundError:
-            # This text is all that is left of it.
+            # The file is gone, so this is the only copy.
             self.known = replace(self.known, text="", stamp=None)
             sentence = f"{self.name} was removed; ctrl+s writes it again."
         except LayerscopeError as error:
@@ -258,7 +258,7 @@ class OpenFile:
         self._dialogs.say(sentence)
 
     def reload_if_changed(self, sentence: str) -> None:
-        """The same, if it has changed."""
+        """Like `reload`, if the file has changed."""
         if self.known is not None and is_changed(self.known):
             self.reload(sentence)
 
@@ -296,13 +296,13 @@ class UnsavedChanges:
         self.forget()
 
     def forget(self) -> None:
-        """Removes what was restored, once it has been saved or discarded."""
+        """Removes restored changes after they were saved or discarded."""
         if self._restored is not None:
             self._restored.forget()
             self._restored = None
 
     def offer(self) -> None:
-        """Offers changes that were kept, if they are newer than the file."""
+        """Offers kept changes if they are newer than the file."""
         file = self._file.known
         if file is None or self._draft.area.reason:
             return
@@ -336,7 +336,7 @@ class UnsavedChanges:
 
 
 def _keep_nearby(file: TextFile, text: str) -> bool:
-    """Keeps a text in the folder of its file, as other editors do, and returns whether it could."""
+    """Keeps a text next to its file, as other editors do; returns whether that worked."""
     for number in range(100):
         ending = f".save.{number}" if number else ".save"
         try:

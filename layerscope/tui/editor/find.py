@@ -15,8 +15,8 @@ from layerscope.tui.editor.dockerfile_area import DockerfileArea
 
 class Finder:
     def __init__(self, area: DockerfileArea, dialogs: Dialogs) -> None:
-        self.needle = ""  # What is searched for, or "".
-        # The last needle, the text it was searched in, and where it is there.
+        self.needle = ""
+        # The last needle, the text searched, and the offsets of matches.
         self._found: tuple[str, str, array[int]] | None = None
         self._area = area
         self._dialogs = dialogs
@@ -32,7 +32,7 @@ class Finder:
         self._dialogs.prompt("Go to line", "", hint, self.go_to_line)
 
     def find(self, text: str) -> None:
-        """Finds a text from the cursor on; its case matters if it has capitals."""
+        """Finds a text after the cursor; case-sensitive if it has capitals."""
         if re.fullmatch(r":\s*\d+", text):
             self.go_to_line(text[1:])
             return
@@ -66,13 +66,13 @@ class Finder:
 
 
 def _starts(needle: str, text: str) -> Iterator[int]:
-    """Where a needle begins in a text; without capitals, it ignores case."""
+    """Yields the offsets of a needle in a text; ignores case if it has no capitals."""
     lower = needle == needle.lower()
     if not needle or not text.isascii():
         flags = re.IGNORECASE if lower else 0
         yield from (match.start() for match in re.finditer(re.escape(needle), text, flags))
         return
-    # Twice as fast as a pattern, which matters for 300,000 matches in 5 MB.
+    # Twice as fast as a regular expression, which matters for 300,000 matches in 5 MB.
     text = text.lower() if lower else text
     place = text.find(needle)
     while place >= 0:

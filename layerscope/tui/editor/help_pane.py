@@ -1,4 +1,4 @@
-"""A pane with help on what is under the cursor."""
+"""A pane with help for the word under the cursor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HelpPane(MadeRows):
     def lines(self, width: int) -> list[Line]:
         found, colors = self._help, self.palette
         lines: list[Line] = []
-        # A narrower pane is out of sight.
+        # A narrower pane is hidden.
         if found is not None and width > 8:
             texts = (found.syntax, "accent"), (found.text, "text"), (found.example, "muted")
             for text, style in texts:

@@ -1,4 +1,4 @@
-"""The layers that the instructions in an editor made."""
+"""The layers that the instructions in an editor created."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Layers = Mapping[int, InstructionLayer]
 
 
 class InstructionLayers:
-    """What instructions added, to the open image or in the last build."""
+    """What instructions added to the open image or in the last build."""
 
     def __init__(self, draft: Draft) -> None:
-        #: Number of the layer whose instruction the cursor goes to, once that is known.
+        #: The layer whose instruction the cursor goes to once that is known.
         self.wanted: int | None = None
         self._draft = draft
         self._layers: Layers | None = None
 
     @property
     def here(self) -> InstructionLayer | None:
-        """What the instruction under the cursor added, if known."""
+        """The layer of the instruction under the cursor, if known."""
         analysis = self._draft.current
         if self._layers is None or analysis is None:
             return None
@@ -32,7 +32,7 @@ class InstructionLayers:
         return None if found is None else self._layers.get(found.index)
 
     def why_none(self) -> str:
-        """Why there is no layer of the instruction under the cursor, in a sentence, or ""."""
+        """Returns a sentence on why the instruction under the cursor has no layer, or ""."""
         if self.here is not None:
             return ""
         if self._layers is None:
@@ -40,7 +40,7 @@ class InstructionLayers:
         return "No layer of this instruction is known: it made none, or has changed since."
 
     def follow(self, before: Analysis | None, now: Analysis) -> None:
-        """Keeps what is known of unchanged instructions after an edit."""
+        """Keeps the layers of unchanged instructions after an edit."""
         if before is not None and self._layers is not None and before.text != now.text:
             self._layers = _carried(self._layers, before.document, now.document)
         self._show()
@@ -75,7 +75,7 @@ class InstructionLayers:
 
 
 def _maker(document: Document, layers: Layers, wanted: int) -> int | None:
-    """Number of the instruction that made a layer: FROM for one of the base image."""
+    """Returns the number of the instruction that created a layer: FROM for a base layer."""
     for number, each in layers.items():
         if each.layer == wanted or wanted in each.more:
             return number

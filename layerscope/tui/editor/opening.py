@@ -1,4 +1,4 @@
-"""Which Dockerfile the editor begins with, and at which line."""
+"""Finds the Dockerfile that the editor opens, and the line."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ from layerscope.tui.destinations import Place
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    path: Path | None  # The file, which may be new; None for a text that is in no file.
-    text: str = ""  # That text.
-    source: str = ""  # What it was made from; safe to show.
+    path: Path | None  # The file, which may be new; None for a text without a file.
+    text: str = ""  # The text without a file.
+    source: str = ""  # Its origin; safe to show.
     line: int | None = None  # The line to begin at, from 0.
-    layer: int | None = None  # A layer of the open image: begins at the instruction that made it.
-    notice: str = ""  # What to say at the beginning; safe to show.
+    layer: int | None = (
+        None  # A layer of the open image: begins at the instruction that created it.
+    )
+    notice: str = ""  # A message to show first; safe to show.
 
 
 def start_at(place: Place) -> Start:
-    """What to edit where the user is.
+    """Returns what to edit, the first of these that exists.
 
-    It is the Dockerfile that the image was built from, the one under the cursor of a list or else
-    the one that is open; or else that of the current folder, or else one made from the open image's
-    history, or else a new file.
+    - The Dockerfile of the image under the cursor of a list, or else of the open one.
+    - The Dockerfile of the current folder.
+    - One reconstructed from the open image's history.
+    - A new file.
     """
     image = place.session.image if place.session is not None else None
     identifier = "" if image is None else image.id
@@ -56,13 +59,13 @@ def start_at(place: Place) -> Start:
 
 
 def reconstructed(image: Image) -> tuple[str, str]:
-    """A Dockerfile made from an image's history, and what to call it."""
+    """Returns a Dockerfile reconstructed from an image's history, and a name for it."""
     lines = reconstruct(image.history, image.reference, image.config)
     return "\n".join(lines) + "\n", f"Reconstructed from {visible(image.reference)}"
 
 
 def start_at_step(place: Place) -> Start | None:
-    """The Dockerfile of a build, at the instruction of a step if there is one."""
+    """Returns the Dockerfile of a build, at the instruction of a step if there is one."""
     assert place.build is not None  # noqa: S101
     job, state, step = place.build
     request = BUILD.request_of(job)
@@ -70,7 +73,7 @@ def start_at_step(place: Place) -> Start | None:
         return None
     path = Path(request.dockerfile)
     if state is not None and state.failed_between_steps and not (step and step.has_begun):
-        # What is wrong with the file kept the build from its first step.
+        # A fault in the file stopped the build before its first step.
         end = state.end
         known = None if end is None or end.line is None else end.line - 1
         return Start(path, line=known, notice=one_line((end.text if end else "") or ""))
@@ -86,7 +89,7 @@ def start_at_step(place: Place) -> Start | None:
 
 
 def _line_now(path: Path, state: BuildState, step: BuildStep, line: int | None) -> int | None:
-    """The line of a step's instruction in the file as it is now, or else as it was."""
+    """Returns the line of a step's instruction in the current file, or else in the built one."""
     try:
         document = parse(read_text_file(path).text)
     except LayerscopeError:

@@ -1,4 +1,4 @@
-"""The problems of a Dockerfile: their list, their marks, and going from one to the next."""
+"""The problems of a Dockerfile: list, marks, and moving between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from layerscope.tui.rows.format import Line, cut, plural, wrap
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.work import Work
 
-#: The most lines of a problem that are marked, and that it takes where it is shown whole.
+#: The most lines to mark for a problem, and the most lines of its full text.
 _MARKED, _WHOLE = 50, 3
 _WORDS = {
     Severity.ERROR: ("error", "errors"),
@@ -78,7 +78,7 @@ class ProblemList(ColumnList[_Row], screen="editor", heading="In the Dockerfile 
         self.show([_Row(problem, document) for problem in problems], self.cursor)
 
     def fits(self, row: int) -> bool:
-        """Whether the text of a problem fits in its row; also if the list is out of sight."""
+        """Whether the text of a problem fits in its row; works while the list is hidden, too."""
         width = self.size.width - (self.row_count > self.page_size)
         *_, (_, size) = self.layout_columns(width)
         return cell_len(self.full(row)) <= size
@@ -88,7 +88,7 @@ class ProblemList(ColumnList[_Row], screen="editor", heading="In the Dockerfile 
 
 
 class WholeProblem(RowView):
-    """The whole text of a problem that is too long for its row in the list."""
+    """The full text of a problem that is too long for its row in the list."""
 
     HAS_CURSOR = False
     can_focus = False
@@ -99,7 +99,7 @@ class WholeProblem(RowView):
         self.display = False
 
     def show(self, text: str) -> None:
-        """Shows a text, which must be safe to show, or nothing if it is empty."""
+        """Shows a text, which must be safe to show; "" hides the pane."""
         texts: list[str] = []
         if text:
             width = self.screen.size.width - 2
@@ -123,9 +123,11 @@ class Problems:
     _whole: WholeProblem
     _say: Callable[[str], object]
     _say_once: Callable[[str], object]
-    _found: dict[str, Sequence[Problem]] = field(default_factory=dict)  # By what found them.
+    _found: dict[str, Sequence[Problem]] = field(
+        default_factory=dict
+    )  # By the tool that found them.
     _shown: list[Problem] = field(default_factory=list)
-    _visited: Problem | None = None  # The one that the user went to.
+    _visited: Problem | None = None  # The one that the user last went to.
 
     def why_none(self) -> str:
         return "" if self._shown else "There are no problems."
@@ -140,7 +142,7 @@ class Problems:
         self._show()
 
     def take(self, problems: Sequence[Problem], document: Document, tool: str = "") -> None:
-        """Takes what a tool, or layerscope itself, found in a document that may be out of date."""
+        """Adds the problems that a tool, or layerscope itself, found in a possibly old document."""
         analysis = self._draft.analysis
         if analysis is None or not (problems or self._found.get(tool)):
             return
@@ -152,11 +154,11 @@ class Problems:
     # Other tools.
 
     def run_hadolint(self, document: Document, path: Path, *, loud: bool = False) -> None:
-        """Runs hadolint, if it is installed; a failure is reported if `loud`."""
+        """Runs hadolint if it is installed; reports a failure if `loud`."""
         self._run("hadolint", document, lambda: tools.hadolint(document, path.parent), loud)
 
     def run_tools(self, document: Document, path: Path) -> None:
-        """Runs hadolint and BuildKit's checks, if they are installed."""
+        """Runs hadolint and BuildKit's checks if they are installed."""
         self.run_hadolint(document, path, loud=True)
         self._run("buildkit", document, lambda: tools.build_check(document, path.parent), True)
 
@@ -167,7 +169,7 @@ class Problems:
             if found is None or not found.failure:
                 self.take(() if found is None else found.problems, document, tool)
             elif loud:
-                # What it found before still applies to what has not changed since.
+                # Earlier problems still apply to unchanged lines.
                 say = self._say_once if found.too_old else self._say
                 say(f"{visible(found.failure)}.")
 
@@ -176,7 +178,7 @@ class Problems:
     # Going to problems.
 
     def go(self, step: int) -> None:
-        """Goes to the next or previous problem, and from the last to the first."""
+        """Goes to the next or previous problem, and wraps around."""
         if not self._shown:
             return
         place = self._draft.area.place
@@ -197,7 +199,7 @@ class Problems:
             self._say(self._list.full(row))
 
     def show_whole(self) -> None:
-        """Shows the whole text of the problem that the user went to, if the list has no room."""
+        """Shows the full text of the visited problem if the list has no room for it."""
         if self._list.screen.focused is self._list:
             self._visited = self._list.problem
         elif self._visited is not None:
@@ -222,7 +224,7 @@ class Problems:
 
 
 def marks(document: Document, problems: Sequence[Problem]) -> Mapping[int, Sequence[Mark]]:
-    """The pieces of lines that problems are in, by line."""
+    """Returns the marked parts of lines that have problems, by line."""
     found: dict[int, list[Mark]] = {}
     source = document.source
     for problem in problems:
@@ -233,7 +235,7 @@ def marks(document: Document, problems: Sequence[Problem]) -> Mapping[int, Seque
             start = max(problem.span.start, begin) - begin
             end = min(problem.span.end, source.line_end(line)) - begin
             if line == first or end > start:
-                # An empty span is marked at its first character.
+                # Marks the first character of an empty span.
                 found.setdefault(line, []).append(
                     Mark(start, max(end, start + (line == first)), problem.severity)
                 )

@@ -1,4 +1,4 @@
-"""The Dockerfile editor: text, help, problems, and the layers that instructions made."""
+"""The Dockerfile editor: text, help, problems, and the layers that instructions created."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import SEPARATOR
 from layerscope.tui.terminal.outside import editor_command, show_in_program
 
-#: Seconds between looks at the disk.
+#: Seconds between checks of the disk.
 _LOOK = 2.0
 
 
@@ -145,7 +145,6 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             lambda screen, take: self.app.push_screen(screen, take),
             lambda: self.is_current,
         )
-        #: The text, and its analysis.
         self.draft = Draft(
             self.area,
             self.work,
@@ -153,11 +152,10 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             on_analysis=self._analysed,
             on_rest=self._rested,
         )
-        #: What is known around it.
         self.environment = Environment(
             self.work, place.connector, place.session, lambda: self.completer.learned()
         )
-        self.file = OpenFile(self.draft, self.work, dialogs, self._saved)  # The file behind it.
+        self.file = OpenFile(self.draft, self.work, dialogs, self._saved)
         self.unsaved = UnsavedChanges(self.draft, self.file, dialogs)
         self.completer = Completer(self.draft, self.environment, dialogs)
         self.finder = Finder(self.area, dialogs)
@@ -170,7 +168,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             self.say,
             lambda text: self.base_app.say_once(text),
         )
-        self._layer = start.layer  # The layer whose instruction was asked for.
+        self._layer = start.layer  # The layer whose instruction to go to.
         self._discarded = False
         self._reading_image = place.session is not None and not place.session.ended
         self._said_colours = False
@@ -209,10 +207,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
         return self.file.dirty
 
     def show_line(self, line: int | None, notice: str) -> None:
-        """Goes to a line, from 0, and says a sentence that is safe to show, if there are any.
-
-        Whatever had the focus, what is typed next goes to the text.
-        """
+        """Goes to a line, from 0, shows a sentence that is safe to show, and focuses the text."""
         self.go(self.area)
         if line is not None:
             self.finder.go_to_line(str(line + 1))
@@ -220,7 +215,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             self.say(notice)
 
     def show_layer(self, layer: int | None) -> None:
-        """Goes to the instruction that made a layer of the open image, once that is known."""
+        """Goes to the instruction that created a layer of the open image, once that is known."""
         self._layer = self.instruction_layers.wanted = layer
         self._check()
 
@@ -264,7 +259,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
             self.work.queue("lint", lambda _: self.environment.check(document, path), self._checked)
 
     def _say_if_unknown(self) -> None:
-        """Says so if no instruction is known that made the layer to go to."""
+        """Shows a message if the instruction of the requested layer is not known."""
         layer, session = self.instruction_layers.wanted, self.environment.session
         if layer is not None and session is not None and session.ended:
             self.instruction_layers.wanted = None
@@ -281,7 +276,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
         self._say_if_unknown()
         if found.context is not None:
             self.completer.learned()
-        # A message that nobody has read yet stays; the next check reports the failure then.
+        # Keeps an unread message; the next check reports the failure.
         if not (found.failure and self.message.text):
             if found.failure and found.failure != self._context_failure:
                 self.say(found.failure)
@@ -297,10 +292,8 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
         self._check()
         self._update_title()
 
-    # Around the text.
-
     def _look_around(self) -> None:
-        """Looks for changes on disk, and for an image that has been read by now."""
+        """Checks for changes on disk, and whether the image has been read."""
         self.file.look()
         session = self.environment.session
         if self._reading_image and session is not None and session.ended:
@@ -311,7 +304,7 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
         self.file.look()
 
     def on_screen_resume(self) -> None:
-        """Looks for a new build, and for changes on disk."""
+        """Checks for a new build and for changes on disk."""
         self.file.look()
         self.environment.find_build(self.file.path, self._check)
 
@@ -454,14 +447,14 @@ class EditorScreen(PromptScreen, screen="editor", heading="In the Dockerfile edi
         self.file.save(lambda: self._build(again=True))
 
     def _build(self, *, again: bool) -> None:
-        # What is typed after the build goes to the text, wherever the build began.
+        # After the build, typing goes to the text.
         self.go(self.area)
         path, build = self.file.path, self.environment.build
         known = None if build is None else BUILD.request_of(build)
         request = known or BuildRequest(str(path.parent), str(path))
         name = "build"
         if known is not None and again:
-            # Ignoring the cache and pulling base images were meant for one build.
+            # Ignoring the cache and pulling base images applied to one build only.
             name, request = "build_again", records.replace(known, no_cache=False, pull=False)
         self.visit(name, replace(self._from, request=request))
 

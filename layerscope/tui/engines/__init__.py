@@ -1,4 +1,4 @@
-"""The list of engines, to see what each has and to use another one."""
+"""The list of engines: what each has, and switching to another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engines that can be chosen, as they answer."""
+"""The available engines, updated as they answer."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class EnginesScreen(AppModal[None], screen="engines", heading="Engines"):
         self.refresh_bindings()
 
     def _show_facts(self) -> None:
-        """Where the engine under the cursor listens, and why it cannot be reached."""
+        """Shows the address of the engine under the cursor, and why it is unreachable."""
         state = self._list.item
         if state is None:
             self._facts.show()

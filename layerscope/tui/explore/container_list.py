@@ -1,4 +1,4 @@
-"""Pane 5: the containers of an engine, and what each has written."""
+"""Pane 5: the containers of an engine, and the sizes of their read-write layers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STYLES = {"running": "added", "exited": "muted", "dead": "removed", "restarting
 class _Row:
     container: ContainerSummary
     created: str
-    size: int | None  # Bytes in its read-write layer; None until they are known.
+    size: int | None  # Bytes in its read-write layer; None until known.
 
     @property
     def name(self) -> str:
@@ -111,7 +111,7 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
 
     @property
     def names(self) -> list[str]:
-        """All containers, as sources to open."""
+        """Returns all containers, as sources to open."""
         return [f"container:{each.name}" for each in self._all]
 
     @property
@@ -125,7 +125,7 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
     def set_listed(self, containers: Sequence[ContainerSummary], now: float) -> None:
         self._all = containers
         sizes = {each.id: each.size for each in containers if each.size is not None}
-        # Those that are known stay until they are measured again.
+        # Keeps known sizes until they are measured again.
         self._sizes = {
             each.id: self._sizes[each.id] for each in containers if each.id in self._sizes
         }
@@ -134,7 +134,7 @@ class ContainerList(EngineList[_Row], screen="main", heading="5 Containers"):
         self.set_time(now)
 
     def set_time(self, now: float) -> None:
-        """Shows the ages of the containers at a Unix time."""
+        """Updates the ages of the containers to a Unix time."""
         self._now = now
         self.update()
 

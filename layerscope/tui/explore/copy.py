@@ -18,7 +18,7 @@ from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.format import Line, cut, left
 from layerscope.tui.rows.row_view import RowView
 
-#: What can be copied: its key, and what it is in words.
+#: What can be copied: a key and a description each.
 _KINDS = {
     "path": ("p", "path"),
     "reference": ("r", "image reference"),
@@ -34,13 +34,13 @@ _KINDS = {
 class Copy:
     name: str
     label: str
-    text: str  # Safe on a terminal; empty if there is none here.
-    quoted: bool = False  # Whether it had control characters, which are escaped.
+    text: str  # Safe on a terminal; empty if not available.
+    quoted: bool = False  # Whether control characters were escaped.
     problem: str = ""  # Why the text is empty.
 
 
 def ask(app: App[Any], place: Place) -> None:
-    """Shows what can be copied, and copies what is chosen."""
+    """Shows what can be copied, and copies the choice."""
 
     def chosen(copy: Copy | None) -> None:
         if copy is not None:
@@ -51,7 +51,7 @@ def ask(app: App[Any], place: Place) -> None:
 
 
 def copies(place: Place) -> list[Copy]:
-    """What can be copied, in the order of the list."""
+    """Returns what can be copied, in the order of the list."""
     reference, identifier = _image(place)
     diff_id, digest, instruction, problem = _layer(place)
     no_image = "no image here"
@@ -67,7 +67,7 @@ def copies(place: Place) -> list[Copy]:
 
 
 def _copy(name: str, text: str, problem: str) -> Copy:
-    # It may be pasted into a shell, whose line a name must not end. An instruction has lines.
+    # A name may be pasted into a shell, so it must not end the line. An instruction has lines.
     safe = visible_lines(text) if name == "instruction" else shell_quoted(text)
     return Copy(name, _KINDS[name][1], safe, safe != text, "" if text else problem)
 
@@ -81,7 +81,7 @@ def _path(place: Place) -> str:
 
 
 def _image(place: Place) -> tuple[str, str]:
-    """Reference and id: of the image under the cursor of the list, or of the one that is open."""
+    """Returns reference and id of the image under the cursor of the list, or of the open one."""
     if place.pane == "images":
         return ("", "") if place.listed is None else (place.listed.name, place.listed.id)
     image = place.image or (None if place.session is None else place.session.image)
@@ -89,7 +89,7 @@ def _image(place: Place) -> tuple[str, str]:
 
 
 def _layer(place: Place) -> tuple[str, str, str, str]:
-    """Diff id, digest and instruction of the layer under the cursor, or why they are not known."""
+    """Returns diff_id, digest and instruction of the layer under the cursor, and the problem."""
     image = place.image or (None if place.session is None else place.session.image)
     if image is None:
         return "", "", "", "no image is open"
@@ -121,7 +121,7 @@ class _Rows(RowView, can_focus=False):
                 screen.action_take(self._copies[row].name)
 
     def row(self, row: int, width: int) -> Line:
-        """A key, what it copies, and the beginning of that."""
+        """Returns a key, what it copies, and the beginning of the text."""
         each = self._copies[row]
         colors = self.palette
         key = left(key_of(self, f"copy.{each.name}"), 3)
@@ -156,6 +156,6 @@ class CopyScreen(AppModal[Copy | None], screen="copy", heading="Copying"):
         yield self._rows
 
     def action_take(self, name: str) -> None:
-        """Returns a text; the list shows why one is empty."""
+        """Returns the text; does nothing if it is empty."""
         if not self._copies[name].problem:
             self.dismiss(self._copies[name])

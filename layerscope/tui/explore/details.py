@@ -1,4 +1,4 @@
-"""Pane 4: the path and the layer under the cursor, the image, and where bytes are wasted."""
+"""Pane 4: the path and the layer under the cursor, the image, and wasted bytes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
     from layerscope.tui.explore.layer_list import LayerFacts, Step
 
-#: Findings of a cause.
+#: The most findings of a cause.
 _MOST = 20
 #: Lines of a command, unless the pane is alone on the screen.
 _COMMAND_LINES = 3
-#: The facts of a step without a layer, and of one of which it is unknown which layer it made.
+#: The facts of a step without a layer, and of one whose layer is not known.
 _NO_LAYER = {
     False: ("none", "0B", "0B", "configuration only", "none changed", "none", "none"),
     True: tuple(["not known"] * 7),
@@ -54,7 +54,7 @@ class Details(MadeRows):
         self._now = 0.0
 
     def set_image(self, image: Image | None, now: float) -> None:
-        """Shows an image; what was known of another one is forgotten."""
+        """Shows an image, and forgets the previous one."""
         self._image = image
         self._now = now
         self._step = self._facts = self._waste = self._causes = self._glance = None
@@ -68,38 +68,38 @@ class Details(MadeRows):
         self.update()
 
     def set_step(self, step: Step | None, facts: LayerFacts | None) -> None:
-        """Shows a step, and the facts of its layer if that has arrived."""
+        """Shows a step, with the facts of its layer once read."""
         if (step, facts) != (self._step, self._facts):
             self._step, self._facts = step, facts
             self.update()
 
     def set_path(self, path: str, facts: Sequence[tuple[str, str]]) -> None:
-        """Shows what is at a path, which is safe to show; "" for none."""
+        """Shows facts about a path, which must be safe to show; "" for none."""
         if (path, facts) != (self._path, self._about_path):
             self._path, self._about_path = path, facts
             self.update()
 
     def set_about_files(self, about_files: bool) -> None:
-        """Begins with what is at the path, or leaves that out: the cursor of the layers leads."""
+        """Begins with the path, or leaves it out while the user is in the layers."""
         if about_files != self._about_files:
             self._about_files = about_files
             self.top = 0
             self.update()
 
     def set_glance(self, glance: Glance | None) -> None:
-        """Shows what the layer did to packages, once that is known."""
+        """Shows the layer's package changes once they are known."""
         if glance is not self._glance:
             self._glance = glance
             self.update()
 
     def set_waste(self, waste: Waste | None, problem: str) -> None:
-        """Shows what is wasted, and why not all of the image could be read."""
+        """Shows the waste, and why the image could not be read completely."""
         self._waste = waste
         self._problem = problem
         self.update()
 
     def set_causes(self, causes: Causes) -> None:
-        """Shows why bytes are wasted, once that is known."""
+        """Shows the causes of waste once they are known."""
         self._causes = causes
         self.update()
 
@@ -121,7 +121,7 @@ class Details(MadeRows):
         return lines
 
     def _file_lines(self, width: int, colors: Palette) -> list[Line]:
-        # As many lines for every path, so that only what differs is sent.
+        # A fixed number of lines, so that few cells change with the path.
         path, *more = wrap(self._path or "none", width - 7)
         lines: list[Line] = [[(" File ", colors.strong), (path, colors.text)]]
         lines += [[("      ", colors.text), (text, colors.text)] for text in more]
@@ -154,7 +154,7 @@ class Details(MadeRows):
         return lines
 
     def _step_lines(self, image: Image, step: Step, width: int, colors: Palette) -> list[Line]:
-        # Each fact stays on its line, whatever the layer, so that only what differs is sent.
+        # Each fact keeps its line, so that few cells change with the layer.
         if step.layer is None:
             number, *facts, identifier = _NO_LAYER[step.unknown]
             lines: list[Line] = [_heading(number, colors)]
@@ -187,12 +187,12 @@ class Details(MadeRows):
             margin, (last, style) = command[_COMMAND_LINES - 1]
             last = cut(f"{last} {ELLIPSIS}", width - LABEL - 2)
             command[_COMMAND_LINES - 1 :] = [[margin, (last, style)]]
-        # What follows a short command stays where it is, and need not be sent again.
+        # Pads a short command, so that the lines below need not be sent again.
         lines += command + [[]] * (_COMMAND_LINES - len(command))
         return lines
 
     def _waste_of(self, layer: int) -> tuple[str, str]:
-        """What is wasted of the layer, after its size, and what it hides, once they are known."""
+        """Returns the layer's wasted bytes and the bytes that it hides, once they are known."""
         waste = self._waste
         if waste is None or layer >= len(waste.layer_sizes):
             return "", ELLIPSIS
@@ -203,7 +203,7 @@ class Details(MadeRows):
         )
 
     def _glance_lines(self, layer: int, width: int, colors: Palette) -> list[Line]:
-        """What the layer did to packages: a line for each, which waits for what is not known."""
+        """Returns a line for each package change; placeholders until they are known."""
         unknown = self._image is not None and self._image.layers[layer].missing
         facts = [(label, "unknown" if unknown else ELLIPSIS) for label in ("Packages", "Rights")]
         if not unknown and self._glance is not None and self._glance.layer == layer:
@@ -217,7 +217,7 @@ class Details(MadeRows):
         ]
 
     def _cause_lines(self, causes: Causes, width: int, colors: Palette) -> list[Line]:
-        """What is wasted, in the groups of the screen of waste, the largest first."""
+        """Returns the waste in the groups of the waste screen, the largest first."""
         from layerscope.reports.findings import heading, layers_of, title_of
 
         def line(size: int, layers: str, text: str, style: Style) -> Line:
@@ -248,7 +248,7 @@ def _heading(layer: str, colors: Palette) -> Line:
 
 
 def _digest(label: str, digest: str, width: int, colors: Palette) -> list[Line]:
-    """A digest, short if it does not fit on a line: copying gives all of it."""
+    """Returns a digest, shortened if it does not fit; copying copies the full one."""
     text = visible(digest)
     if len(text) > width - LABEL - 2:
         algorithm, colon, digits = text.rpartition(":")
@@ -257,7 +257,7 @@ def _digest(label: str, digest: str, width: int, colors: Palette) -> list[Line]:
 
 
 def _counts(counts: dict[Change, int], room: int) -> str:
-    """The changes in words, or with letters if that does not fit on a line."""
+    """Returns the changes in words, or as letters if they do not fit on a line."""
     found = [(f"{counts[change]:,}", change.label) for change in _SHOWN if counts.get(change)]
     text = ", ".join(f"{number} {label}" for number, label in found)
     if len(text) > room:

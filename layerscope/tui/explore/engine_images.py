@@ -1,4 +1,4 @@
-"""Keeps the lists of an engine's images and containers in step with it."""
+"""Keeps the lists of images and containers up to date with the engine."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from layerscope.images.summary import ImageSummary
     from layerscope.tui.session import Session
 
-#: Seconds until an engine that does not answer is worth a word.
+#: Seconds without an answer from the engine before the screen says so.
 _PATIENCE = 5.0
-#: Seconds until an engine that is missing, or does not answer, is asked again.
+#: Seconds until an engine that is missing or does not answer is retried.
 _AGAIN = 3.0
-#: How often an engine that was there is asked again before its images are taken off the screen.
+#: Retries of an engine that worked before its images are removed from the screen.
 _TRIES = 3
-#: Seconds from an event to the question what has changed: they come in groups.
+#: Seconds from an event to the refresh, since events come in groups.
 _GATHER = 0.5
-#: Seconds between two questions to an engine that reports no events.
+#: Seconds between polls of an engine that reports no events.
 _POLL = 10.0
 #: Seconds between two reports of facts about images.
 _PERIOD = 0.5
@@ -60,7 +60,7 @@ def measure_apart(
     *,
     thorough: bool = False,
 ) -> Iterator[MeasuredImage]:
-    # Not at the top: it need not be there for the first paint.
+    # Not at the top: the first paint does not need it.
     from layerscope.engines import measuring
 
     return measuring.measure_apart(ids, on_stop, thorough=thorough)
@@ -76,24 +76,24 @@ class EngineImages:
     _changed: Callable[[], object]  # Called when the engine has answered.
     _say: Callable[[str], object]
     _timer: Callable[[float, Callable[[], object]], Timer]  # Calls a function after some seconds.
-    _looked_at: Callable[[], bool]  # Whether the user looks at the lists.
-    _measurer: Measurer | None  # None leaves what is not cached unknown.
-    name: str = ""  # What the engine is called, safe to show; empty until it has answered.
+    _looked_at: Callable[[], bool]  # Whether the user is looking at the lists.
+    _measurer: Measurer | None  # None reads only the cache.
+    name: str = ""  # The engine's name, safe to show; empty until it answers.
     _problem: Problem | None = None
     _engine: Engine | None = None
-    _notice: str = ""  # What was said about the engine when it was listed.
-    _tries: int = 0  # How often it is still asked before a problem is shown.
-    _due: bool = False  # Whether it is about to be asked what has changed.
+    _notice: str = ""  # The notice about the engine from its last listing.
+    _tries: int = 0  # Retries left before a problem is shown.
+    _due: bool = False  # Whether a refresh is scheduled.
     _facts: dict[str, ImageFacts] = field(default_factory=dict)  # By id of the image.
     _sized: frozenset[str] = frozenset()  # Ids of the images whose shared sizes are shown.
-    _tried: set[str] = field(default_factory=set)  # Ids of the images that were to be measured.
+    _tried: set[str] = field(default_factory=set)  # Ids of the images with an attempt to measure.
 
     def __post_init__(self) -> None:
-        self.reclaimer = Reclaimer(self._connector)  # Works out what removing images would free.
+        self.reclaimer = Reclaimer(self._connector)
 
     @property
     def absence(self) -> str:
-        """Why there is no engine to ask, in a sentence, or ""."""
+        """A sentence on why there is no engine, or ""."""
         if self.name:
             return ""
         return UNANSWERED if self._problem is None else "No engine answers."
@@ -112,9 +112,9 @@ class EngineImages:
         self.list()
 
     def list(self) -> None:
-        """Asks the engine for its images, again or for the first time."""
+        """Lists the engine's images, for the first time or again."""
         self._engine, self._tries = None, 0
-        self._work.leave("events")  # It may be another engine now.
+        self._work.leave("events")  # The engine may have changed.
         self.reclaimer.forget()
         task: Task[object] = self._work.start(
             "engine", self._ask, self._listed, failed=self._failed
@@ -138,7 +138,7 @@ class EngineImages:
         return engine, engine.images()
 
     def refresh(self) -> None:
-        """Asks the engine what has changed."""
+        """Updates the lists."""
         self.reclaimer.forget()
         self._work.queue("engine", self._ask, self._listed, failed=self._failed)
 
@@ -156,7 +156,7 @@ class EngineImages:
         self._list_containers()
         ids = frozenset(image.id for image in images)
         if ids != self._sized:
-            # The list does without, if the engine does not say.
+            # Optional, so failures are ignored.
             self._work.queue(
                 "sizes",
                 lambda _: engine.images(sizes=True),
@@ -174,7 +174,7 @@ class EngineImages:
     def _failed(self, problem: Problem) -> None:
         self._engine = None
         if self._tries:
-            # An engine that is restarted is back in a moment.
+            # A restarted engine is back in a moment.
             self._tries -= 1
             self._timer(_AGAIN, self.refresh)
             return
@@ -185,7 +185,7 @@ class EngineImages:
         self._ask_soon()
 
     def _ask_soon(self) -> None:
-        """Asks again, so that an engine that is started is seen without a key."""
+        """Retries soon, so that an engine that starts appears without a key press."""
 
         def ask() -> None:
             if self._problem is None or self._work.busy("engine"):
@@ -198,7 +198,7 @@ class EngineImages:
         self._timer(_AGAIN, ask)
 
     def set_time(self, now: float) -> None:
-        """Shows the ages of images and containers at a Unix time."""
+        """Updates the ages of images and containers to a Unix time."""
         self._images.set_time(now)
         self._containers.set_time(now)
 
@@ -211,20 +211,20 @@ class EngineImages:
             self._changed()
 
         if (engine := self._engine) is not None:
-            # Measuring what they wrote takes long; it waits until somebody looks.
+            # Measuring is slow, so it waits until the user looks.
             sizes = self._containers.has_focus
             self._work.queue(
                 "containers", lambda _: engine.containers(sizes=sizes), show, failed=_ignored
             )
 
     def look_at_containers(self) -> None:
-        """Measures what the containers have written."""
+        """Measures the read-write layers of the containers."""
         self._list_containers()
 
-    # What changes.
+    # Events.
 
     def _listen(self) -> None:
-        """Asks the engine to report what changes, so that nobody has to ask it again."""
+        """Listens to the engine's events, so that no polling is necessary."""
         if self._work.busy("events"):
             return
         opened = False
@@ -234,7 +234,7 @@ class EngineImages:
             events, stop = self._connector().events()
             opened = True
             task.on_stop(stop)
-            # Something may have changed before the engine listened.
+            # Something may have changed before the engine began to report.
             task.report(None)
             for _ in events:
                 task.report(None)
@@ -248,7 +248,7 @@ class EngineImages:
 
     def _listen_again(self) -> None:
         if self._problem is not None:
-            return  # It is asked again, and listens then.
+            return  # The next retry listens again.
         if self._looked_at() or self._images.total:
             self.refresh()
 
@@ -264,7 +264,7 @@ class EngineImages:
     # Facts about images.
 
     def _describe(self, engine: Engine) -> None:
-        """Asks about each image that is not known yet; takes what was measured from the cache."""
+        """Inspects each image that is not known yet, with measured sizes from the cache."""
         ids = [each for each in self._images.ids if each not in self._facts]
 
         def describe(task: Task[dict[str, ImageFacts]]) -> dict[str, ImageFacts]:
@@ -277,7 +277,7 @@ class EngineImages:
                 try:
                     found[identifier] = described(engine, identifier, cache)
                 except LayerscopeError:
-                    continue  # It was removed meanwhile, or the engine does not describe it.
+                    continue  # It was removed meanwhile, or the engine cannot describe it.
                 task.report(dict(found), _PERIOD)
             return found
 
@@ -292,7 +292,7 @@ class EngineImages:
         self._images.set_facts(self._facts)
 
     def measure(self, *, thorough: bool = False) -> None:
-        """Measures the images whose sizes are not known; in any way only if that is asked for."""
+        """Measures the images whose sizes are not known; in slow ways only if `thorough`."""
         measurer = self._measurer
         ids = [each for each in self._images.unmeasured if thorough or each not in self._tried]
         if measurer is None or not ids or (self._work.busy("measure") and not thorough):
@@ -304,7 +304,7 @@ class EngineImages:
 
             found: dict[str, ImageSizes] = {}
             if not (thorough or SizesCache().kept):
-                return found  # Each start would measure them again.
+                return found  # Without a cache, each start would measure them again.
             for measured in measurer(ids, task.on_stop, thorough=thorough):
                 task.check()
                 if measured.sizes is not None:
@@ -331,7 +331,7 @@ class EngineImages:
         self._learn({each: replace(fact, sizes=sizes[each]) for each, fact in known.items()})
 
     def learn_from(self, session: Session) -> None:
-        """Takes the sizes of an image that has been opened and read."""
+        """Takes over the sizes of an image that has been read."""
         image, waste = session.image, session.waste
         if image is None or waste is None or session.problem is not None:
             return
@@ -353,7 +353,7 @@ class EngineImages:
     # Removal.
 
     def marked(self) -> None:
-        """Works out what removing the marked images would free."""
+        """Computes what removing the marked images would free."""
         names = self._images.marked
         if not names:
             self._work.leave("plan")
@@ -371,4 +371,4 @@ class EngineImages:
 
 
 def _ignored(_: Problem) -> None:
-    """The lists do without what the engine does not say."""
+    """Ignores a problem, for facts that the lists can do without."""

@@ -1,4 +1,4 @@
-"""A list of what an engine has, which can be filtered."""
+"""The base of the lists of an engine's images and containers, with a filter."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ UNANSWERED = "The engine has not answered yet."
 
 
 class EngineList(ColumnList[T]):
-    NOUN = ""  # What an item is called.
+    NOUN = ""  # The name of an item.
 
     def __init__(self, name: str, sorted_by: str) -> None:
         super().__init__(name, self.HEADING, sorted_by=sorted_by)
-        self.needle = ""  # The filter as it was typed.
-        self.awaited = False  # Whether the engine has yet to say what there is.
+        self.needle = ""  # The filter as typed.
+        self.awaited = False  # Whether the engine has not answered yet.
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
         reason = super().why_not(action, parameters)
@@ -31,7 +31,7 @@ class EngineList(ColumnList[T]):
         self.set_placeholder(("Looking for an engine…", "muted"))
 
     def answered(self, *instead: tuple[str, str]) -> None:
-        """Sets what to show if there is nothing, as lines and their styles."""
+        """Notes the engine's answer, with the lines and styles to show if the list is empty."""
         self.awaited = False
         self.set_placeholder(*instead)
 
@@ -39,38 +39,37 @@ class EngineList(ColumnList[T]):
 
     @property
     def total(self) -> int:
-        """How many there are, whatever the filter."""
+        """Returns the number of items, ignoring the filter."""
         raise NotImplementedError
 
     @property
     def source(self) -> str:
-        """What is under the cursor, as a source to open; empty without a row."""
+        """The item under the cursor, as a source to open, or ""."""
         raise NotImplementedError
 
     @property
     def listed(self) -> int:
-        """How many of them match the filter."""
+        """Returns the number of items that match the filter."""
         raise NotImplementedError
 
     def matching(self, needle: str) -> Sequence[T]:
-        """The rows that contain a text in lower case."""
+        """Returns the rows that contain a lower-case text."""
         raise NotImplementedError
 
     @property
     def count_text(self) -> str:
-        """How many there are, in words."""
+        """Returns the number of items, in words."""
         number = plural(self.total, self.NOUN) if self.total else ""
         return number if self.listed == self.total else f"{self.listed} of {number}"
 
     # The filter.
 
     def filter(self, needle: str) -> None:
-        """Shows only what contains a text."""
+        """Shows only items that contain a text."""
         self.needle = needle.strip()
         self.update()
 
     def update(self) -> None:
-        """Shows what is known now."""
         self.show(self.matching(self.needle.lower()))
         self.show_count()
 

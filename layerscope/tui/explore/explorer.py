@@ -1,4 +1,4 @@
-"""Keeps layers, files and details of one image together."""
+"""Keeps the layers, files and details of one image in sync."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from layerscope.tui.layer_packages import LayerPackages
     from layerscope.tui.session import Session
 
-#: Views of the same stack that are kept; each takes some 15 bytes for a path.
+#: Views of a stack to keep; each takes some 15 bytes per path.
 _KEPT = 4
 
-#: Seconds for which a cursor rests before the details follow it, or find out more.
+#: Seconds that a cursor must rest before the details follow it or read more.
 _REST = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class ExplorerSpot:
-    """What was shown of an image when the user left it."""
+    """The state of the view of an image when the user left it."""
 
     union: bool
     follow: bool
@@ -48,7 +48,7 @@ class ExplorerSpot:
 
 @dataclass(eq=False)
 class Explorer:
-    """What is shown of an image: a step, alone or with all below it."""
+    """The view of an image: a step, alone or merged with all below it."""
 
     _layers: LayerList
     _files: FileTree
@@ -56,21 +56,21 @@ class Explorer:
     _clock: Callable[[], float]
     _work: Work
     _set_timer: Callable[[float, Callable[[], None]], Timer]
-    union: bool = False  # Whether the tree shows the union up to the layer.
+    union: bool = False  # Whether the tree shows the merged view up to the layer.
     #: Whether the cursor follows the layers as they arrive, until the user moves it.
     follow: bool = True
-    _about_files: bool = False  # Whether the details begin with what is at the path.
-    filter_text: str = ""  # The filter of the tree as it was typed.
+    _about_files: bool = False  # Whether the details begin with the path.
+    filter_text: str = ""  # The filter of the tree as typed.
     _shown_filter: str = ""
     _filter_problem: str = ""
     _image: Image | None = None
     _stack: Stack | None = None
     _session: Session | None = None
     _goal: Goal | None = None
-    _explained: Stack | None = None  # Whose waste is, or is being, explained.
+    _explained: Stack | None = None  # The stack whose waste is, or is being, explained.
     _resting: Timer | None = None
     _glancing: Timer | None = None
-    #: The layer that the cursor was last put on because it had arrived.
+    #: The last newly read layer that the cursor moved to.
     _followed: int | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Explorer:
         self._views: OrderedDict[tuple[int, bool], View] = OrderedDict()
 
     def moved(self) -> None:
-        """Notes a move of the cursor: one of the user's ends the following."""
+        """Notes a move of the cursor; a move by the user ends following."""
         step = self._layers.step
         if step is None or step.layer != self._followed:
             self.follow = False
@@ -129,7 +129,7 @@ class Explorer:
         self.show()
 
     def _find_causes(self, session: Session) -> None:
-        """Finds why bytes are wasted, in the background, as nothing else waits for that."""
+        """Finds the causes of waste in the background; nothing waits for them."""
         stack, waste = self._stack, session.waste
         if self._explained is stack or stack is None or waste is None or not waste.count:
             return
@@ -144,7 +144,7 @@ class Explorer:
                 "causes",
                 lambda task: find_causes(stack, task.check, left_over=False),
                 self._details.set_causes,
-                # The pane does without; the screen of waste says what is wrong.
+                # Optional here; the waste screen reports the error.
                 failed=lambda _: None,
             )
 
@@ -172,16 +172,16 @@ class Explorer:
             make = partial(self._view, self._stack, step.layer, self.union)
             self._files.show(self._stack, make)
             if not self._files.busy:
-                # Now, so that title and files are sent together.
+                # Immediately, so that title and files are sent together.
                 self.show_counts()
 
     def entered(self, *, files: bool) -> None:
-        """Notes which cursor the user moves: that of the files, or that of the layers."""
+        """Notes whether the user moves in the files or in the layers."""
         self._about_files = files
         self.path_moved()
 
     def path_moved(self) -> None:
-        """Shows what is under the cursor of the files, once it rests there: moving costs less."""
+        """Shows the path under the cursor once it rests there, which keeps moving cheap."""
         if self._resting is not None:
             self._resting.stop()
         self._resting = self._set_timer(_REST, self._show_path)
@@ -198,7 +198,7 @@ class Explorer:
         self._details.set_path(self._files.path_text, path_facts(view, node))
 
     def show_glance(self) -> None:
-        """Shows what the layer did to packages, as soon as that is known."""
+        """Shows the layer's package changes once they are known."""
         step, session = self._layers.step, self._session
         packages = None if session is None else session.packages
         layer = None if step is None else step.layer
@@ -215,7 +215,7 @@ class Explorer:
 
     def _glance(self, packages: LayerPackages, layer: int) -> None:
         self._glancing = None
-        # The pane does without; the screen of packages says what is wrong.
+        # Optional here; the packages screen reports the error.
         self._work.start(
             "packages",
             lambda task: packages.read(layer, task.check),
@@ -235,13 +235,13 @@ class Explorer:
         try:
             self._files.filter(typed_pattern(text))
         except PatternError as error:
-            # The rows stay until the expression is valid again.
+            # Keeps the rows until the expression is valid again.
             self._filter_problem = error.message
             self.show_counts()
 
     def go_to(self, goal: Goal) -> None:
-        """Shows a path in a layer, or the layer, as soon as it has been read."""
-        # What follows changes the rows, of which none is the goal yet.
+        """Shows a path in a layer, or the layer, once it has been read."""
+        # Cleared first, since the following changes the rows.
         self._goal = None
         if goal.path is not None:
             self.follow = False
@@ -254,7 +254,7 @@ class Explorer:
         self._approach()
 
     def _approach(self) -> None:
-        """Takes the next step to where the user wants to go, if that is possible yet."""
+        """Takes the next possible step towards the goal."""
         goal, image, stack = self._goal, self._image, self._stack
         if goal is None or image is None:
             return
@@ -279,7 +279,7 @@ class Explorer:
             self._files.go_to(goal.path)
 
     def leave(self) -> ExplorerSpot:
-        """What is shown, to `come_back` to."""
+        """Returns the state, for `come_back`."""
         files = self._files.leave()
         layers, details = self._layers.spot, self._details.spot
         return ExplorerSpot(self.union, self.follow, self.filter_text, layers, files, details)
@@ -294,7 +294,7 @@ class Explorer:
         self._details.restore(spot.details)
 
     def cancel(self) -> None:
-        """Leaves the files as they are, whatever they were about to become."""
+        """Keeps the current files instead of those being made."""
         self.filter_text = self._shown_filter
         self._files.cancel()
 
@@ -319,7 +319,7 @@ class Explorer:
         self._files.set_status(state, place, *self._files.left_out(self.filter_text))
 
     def _view(self, stack: Stack, layer: int, union: bool) -> View:
-        """A view, made or kept; called in any thread."""
+        """Returns a view, new or cached; for any thread."""
         from layerscope.filesystem.view import layer_view, union_view
 
         with self._lock:

@@ -18,7 +18,7 @@ from layerscope.tui.work import Problem, Task
 
 
 class ExtractScreen(Dialog[str | None], screen="extract", heading="Extracting"):
-    """Returns a sentence that says what has been written, or None."""
+    """Returns a sentence on what was written, or None."""
 
     ANSWERS = "enter writes it, tab completes a path, esc goes back"
     KEYS = (
@@ -32,7 +32,7 @@ class ExtractScreen(Dialog[str | None], screen="extract", heading="Extracting"):
         assert session.loaded is not None and session.contents is not None  # noqa: S101, PT018
         self._loaded, self._contents = session.loaded, session.contents
         self._path = view.stack.tree.path(node)
-        # What the layer removed is there below it.
+        # A path that the layer removed exists in the layer below.
         self._layer = view.layer - (int(view.changes[node]) == Change.REMOVED)
         shown = f"/{visible(self._path)}"
         super().__init__(

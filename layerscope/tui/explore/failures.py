@@ -1,4 +1,4 @@
-"""What is offered when an image cannot be opened."""
+"""Offers alternatives when an image cannot be opened."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from layerscope.tui.work import Problem
 class Failures:
     _app: Callable[[], App[Any]]
     _open: Callable[..., object]  # Opens a source, perhaps for a platform.
-    _pull: Callable[[str], object]  # Asks about a pull of a reference.
+    _pull: Callable[[str], object]  # Asks whether to pull a reference.
 
     def show(self, source: str, problem: Problem) -> None:
-        """Says why a source cannot be opened, and offers what leads on."""
+        """Says why a source cannot be opened, and offers alternatives."""
         if problem.choices:
             self._choose(problem.message, problem.choices)
         elif problem.platforms:
@@ -50,7 +50,7 @@ class Failures:
         self._app().push_screen(ChoiceScreen(title, platforms), chosen)
 
     def _offer_registry(self, problem: Problem) -> None:
-        """Offers to pull an image that the engine lacks, or to look at it where it is."""
+        """Offers to pull an image that the engine lacks, or to open it in its registry."""
         from layerscope.oci.reference import parse_reference
 
         name = problem.missing

@@ -1,4 +1,4 @@
-"""Pane 1: the images of an engine, what they share and waste, and what uses them."""
+"""Pane 1: the images of an engine, their shared and wasted sizes, and their containers."""
 
 from __future__ import annotations
 
@@ -189,25 +189,25 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
     )
 
     class Marked(Message):
-        """Other images are marked."""
+        """The marked images have changed."""
 
     class Measure(Message):
-        """The user wants to know what all images waste."""
+        """The user asked for the waste of all images."""
 
     def __init__(self) -> None:
         super().__init__("images", sorted_by="created")
-        self.marked: Names = ()  # Ids and names of the marked images; no name if they have none.
+        self.marked: Names = ()  # Ids and names of the marked images; "" for no name.
         self._plan = ""
         self._measuring = False
         self._all: list[ImageEntry] = []
         self._matching = 0
-        self._expanded: set[str] = set()  # Ids of images whose names are shown.
-        self._open = ("", "")  # Source and id of the image that is open.
+        self._expanded: set[str] = set()  # Ids of the images that show their names.
+        self._open = ("", "")  # Source and id of the open image.
         self._sized: Mapping[str, ImageSummary] = {}
         self._users: Mapping[str, tuple[str, ...]] = {}
         self._facts: Mapping[str, ImageFacts] = {}
         self._drifts: Drifts | None = None
-        self._own = False  # Whether they are those of our own store.
+        self._own = False  # Whether the images are those of the embedded store.
 
     @property
     def offers_demo(self) -> bool:
@@ -226,7 +226,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms of the image under the cursor, as far as they are known."""
+        """The known platforms of the image under the cursor."""
         facts = None if self.item is None else self.item.image.facts
         return () if facts is None else facts.platforms
 
@@ -244,15 +244,15 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
 
     @property
     def names(self) -> list[str]:
-        """The names of all images."""
+        """Returns the names of all images."""
         return [name for image in self._all for _, name in image.names if name]
 
     @property
     def unmeasured(self) -> list[str]:
-        """Ids of the images that are described, and of which it is not known what they waste."""
+        """Returns the ids of described images whose waste is not known."""
         return [image.first.id for image in self._all if image.facts and image.wasted is None]
 
-    # What is known.
+    # Data.
 
     def set_listed(
         self, images: Sequence[ImageSummary], now: float, problem: tuple[str, str] | None
@@ -262,7 +262,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._show_listed(images, now)
 
     def set_stored(self, images: Sequence[ImageSummary], now: float, notice: str) -> None:
-        """Shows the images of our own store; `notice` says why that one."""
+        """Shows the images of the embedded store; `notice` says why it is used."""
         self._own = True
         self.answered(*self._empty_store(notice))
         self._show_listed(images, now)
@@ -279,11 +279,11 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             self._mark(tuple(each for each in self.marked if each in there))
         self._fill()
         if before is not None and self.item is not None and not self.same(before, self.item):
-            self.move_to(row)  # The image is gone; the next one has its place.
+            self.move_to(row)  # The image is gone; the next one takes its place.
 
     def _without_images(self, problem: tuple[str, str] | None) -> list[tuple[str, str]]:
-        """What to show in place of images, as lines and their styles."""
-        # Not at the top: what is asked when `o` is pressed need not be there for the first paint.
+        """Returns the lines to show without images, with their styles."""
+        # Not at the top: the first paint does not need the dialog.
         from layerscope.tui.dialogs.open import source_lines
 
         if problem is None:
@@ -298,7 +298,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         return [*lines, ("", "text"), (keys, "muted")]
 
     def _empty_store(self, notice: str) -> list[tuple[str, str]]:
-        """What can be done from an empty store of our own, as lines and their styles."""
+        """Returns tips for an empty embedded store, as lines and their styles."""
         ways = {
             "main.open": "opens an archive, or looks into a registry without a pull",
             "images.pull": "pulls an image into the store",
@@ -314,7 +314,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         return [*lines, ("", "text"), (keys, "muted")]
 
     def set_time(self, now: float) -> None:
-        """Shows the ages of the images at a Unix time."""
+        """Updates the ages of the images to a Unix time."""
         before = [image.created for image in self._all]
         for image in self._all:
             image.created = docker_age(image.first.created, now)
@@ -322,7 +322,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             self.update()
 
     def set_sizes(self, images: Sequence[ImageSummary]) -> None:
-        """Shows what images share."""
+        """Shows the shared sizes of images."""
         self._sized = {each.id: each for each in images}
         self._fill()
 
@@ -335,12 +335,12 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._fill()
 
     def set_facts(self, facts: Mapping[str, ImageFacts]) -> None:
-        """Shows what is known of the images, by id."""
+        """Shows facts about the images, by id."""
         self._facts = facts
         self._fill()
 
     def set_drift(self, drifts: Drifts) -> None:
-        """Shows what registries have said of the images."""
+        """Shows which images are out of date."""
         self._drifts = drifts
         self._fill()
 
@@ -361,13 +361,13 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self.update()
 
     def _unique_sizes(self) -> Mapping[str, int]:
-        """What only one image has, where the engine does not say that."""
+        """Returns the unique sizes of images, where the engine does not report them."""
         if not self._sized or all(each.unique_size is not None for each in self._sized.values()):
             return {}
         from layerscope.images.sizes import unique_sizes
 
         own = {each: self._facts[each] for each in self.ids if each in self._facts}
-        # A layer of an image that is not described may be that of another one.
+        # An image that is not described may share layers with others.
         return unique_sizes(own) if len(own) == len(self._all) else {}
 
     def set_measuring(self, going_on: bool) -> None:
@@ -376,7 +376,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
             self.show_count()
 
     def set_open(self, source: str, identifier: str) -> None:
-        """Shows which image is open, by its source, and its id as soon as that is known."""
+        """Shows which image is open, by its source, and by its id once known."""
         if self._open != (source, identifier):
             self._open = source, identifier
             self.redraw()
@@ -389,12 +389,12 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
 
     @property
     def source(self) -> str:
-        """The image under the cursor as a source to open; empty without one."""
+        """The image under the cursor as a source to open, or ""."""
         return "" if self.image is None else self.image.name or self.image.id
 
     @property
     def at_open(self) -> bool:
-        """Whether the image under the cursor is the one that is open."""
+        """Whether the image under the cursor is the open one."""
         return self.item is not None and self.is_open(self.item)
 
     # Rows.
@@ -447,12 +447,12 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
 
     @property
     def chosen(self) -> Names:
-        """What a key for several images means: the marked ones, or the one under the cursor."""
+        """Returns the marked images, or else the one under the cursor."""
         return self.marked if self.marked or self.item is None else self.item.names
 
     @property
     def marked_sources(self) -> tuple[str, ...]:
-        """The marked images, each once, as sources to open, in the order of the marks."""
+        """Returns the marked images, each once, as sources to open, in the order of marking."""
         names: dict[str, str] = {}
         for identifier, name in self.marked:
             names.setdefault(identifier, name or identifier)
@@ -462,19 +462,19 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
         self._mark(())
 
     def action_mark(self) -> None:
-        """Marks the image under the cursor, or unmarks it, and goes on to the next."""
+        """Marks or unmarks the image under the cursor, and moves to the next."""
         if self.item is None:
             return
         self._toggle(self.item.names)
         self.move_to(self.cursor + 1)
 
     def action_mark_those(self, which: str) -> None:
-        """Marks all images of a kind, or unmarks them if they are marked already."""
+        """Marks all images of a kind, or unmarks them if all are marked."""
         kinds = {"all": _any, "dangling": _dangling, "unused": _unused}
         self._toggle(tuple(name for image in self.those(kinds[which]) for name in image.names))
 
     def those(self, which: Callable[[ImageEntry], bool]) -> Iterable[ImageEntry]:
-        """The images in the list, as it is filtered, that are of a kind."""
+        """Returns the images of a kind in the filtered list."""
         return (row.image for row in self.items if not row.nested and which(row.image))
 
     def _toggle(self, names: Names) -> None:

@@ -1,4 +1,4 @@
-"""The rows of the list of images, and its columns."""
+"""The rows and columns of the list of images."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from layerscope.tui.drifts import Drifts
     from layerscope.tui.removal import Names
 
-#: Of an image without a tag, in place of the tag.
+#: Replaces the tag of an untagged image.
 _DANGLING = "dangling"
 
 
 @dataclass(slots=True)
 class ImageEntry:
-    """An image with all its names, as far as it is known."""
+    """An image with all its names, and what is known about it."""
 
-    lines: tuple[ImageSummary, ...]  # A line for each name.
+    lines: tuple[ImageSummary, ...]  # One for each name.
     created: str = ""
     shared: int | None = None
     unique: int | None = None
     users: tuple[str, ...] = ()  # Names of its containers, safe to show.
     facts: ImageFacts | None = None
-    #: Of its names, whether a registry has a newer image; empty if that was not asked.
+    #: By name, whether a registry has a newer image; empty if not checked.
     behind: Mapping[str, Cell] = field(default_factory=dict)
-    seconds_behind: int | None = None  # How much newer that is, at most.
+    seconds_behind: int | None = None  # The largest time that one of the names is behind.
 
     def set_drift(self, drifts: Drifts) -> None:
         keys = [(name, identifier) for identifier, name in self.names]
@@ -51,7 +51,7 @@ class ImageEntry:
 
     @property
     def names(self) -> Names:
-        """Its id with each of its names; with an empty one if it has none."""
+        """Its id with each of its names, or with "" if it has none."""
         return tuple((line.id, line.name) for line in self.lines)
 
     @property
@@ -75,7 +75,7 @@ class ImageEntry:
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """An image, or below it one of its names."""
+    """An image, or one of its names below it."""
 
     image: ImageEntry
     line: ImageSummary
@@ -93,7 +93,7 @@ class ImageRow:
 def _repository(row: ImageRow) -> Cell:
     text = visible(row.line.repository)
     if text == NONE:
-        # So that images without a name can be told from each other.
+        # Distinguishes images without a name.
         return short_id(row.line.id), "muted"
     return (f"  {text}", "muted") if row.nested else (text, "text")
 
@@ -109,7 +109,7 @@ def _tag(row: ImageRow) -> Cell:
 
 
 def _tag_pieces(row: ImageRow, width: int) -> Sequence[Cell]:
-    """The tag; of one that is too long, still how many more there are."""
+    """Returns the tag, and the number of others even if the tag is cut."""
     text, style = _tag(row)
     name, plus, more = text.rpartition(" +")
     if row.nested or not plus:
@@ -118,7 +118,7 @@ def _tag_pieces(row: ImageRow, width: int) -> Sequence[Cell]:
 
 
 def _of_image(cell: Callable[[ImageEntry], Cell]) -> Callable[[ImageRow], Cell]:
-    """A cell that the names below an image leave empty."""
+    """Returns a cell that is empty in the names below an image."""
     return lambda row: ("", "text") if row.nested else cell(row.image)
 
 
@@ -131,7 +131,7 @@ def _bytes(size: int | None, style: str) -> Cell:
 
 
 def _sort(value: Callable[[ImageEntry], Any]) -> Callable[[ImageRow], Any]:
-    """A sort key that keeps the names of an image below it."""
+    """Returns a sort key that keeps the names of an image below it."""
     return lambda row: value(row.image)
 
 
@@ -150,8 +150,8 @@ def _size_column(
 
 
 def _behind(drift: Drift) -> Cell:
-    """Whether a registry has a newer image, and how much newer it is, if that is known."""
-    # Not at the top: nobody may ask.
+    """Returns whether a registry has a newer image, and how much newer, if known."""
+    # Not at the top: rarely needed.
     from layerscope.reports.drift_report import time_behind
 
     state = drift.state.value

@@ -1,4 +1,4 @@
-"""Pane 2: the layers, drawn as the stack that they are, the base at the bottom."""
+"""Pane 2: the layers as a stack, the base at the bottom."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
 
 _BAR = 8
-#: Cells from which there is room for what is wasted, for the bar, and for the counts.
+#: The least widths for the waste, the bar, and the counts.
 _WITH_WASTE, _WITH_BAR, _WITH_COUNTS = 46, 66, 84
 
-#: What is known of a layer: its size, its changes, and what is suspicious.
+#: Size, changes, and suspicious findings of a layer.
 LayerFacts: TypeAlias = tuple[int, dict[Change, int], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     layer: int | None  # Number of the layer; None for a history entry without one.
-    instruction: str  # What made it, in the form of a Dockerfile, in a line.
-    missing: str = ""  # Why the layer is not there, empty if it is.
-    unknown: bool = False  # Whether it made a layer, of which nothing says which one it is.
+    instruction: str  # The instruction in Dockerfile form, on one line.
+    missing: str = ""  # Why the layer is missing, or "".
+    unknown: bool = False  # Whether it created a layer, but it is not known which.
 
 
 def steps_of(image: Image) -> list[Step]:
-    """The steps of an image, oldest first; see `history_of`."""
+    """Returns the steps of an image, oldest first; see `history_of`."""
     # Not at the top: the first paint comes before any image.
     from layerscope.images.image import history_of, maker
 
@@ -51,7 +51,7 @@ def steps_of(image: Image) -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A step; its layer's size, share of the largest, waste and changes, once they are known."""
+    """A step, with its layer's size, share of the largest, waste and changes once known."""
 
     step: Step
     text: str
@@ -106,12 +106,12 @@ def _instruction(row: _Row) -> Cell:
 class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
     """The steps of an image, the newest at the top.
 
-    The cursor is on the layer that the file tree shows. In a merged view, the edge at the left is
-    solid for it and all layers below.
+    The cursor is on the layer that the file tree shows. In a merged view, the left edge is solid
+    for it and all layers below.
     """
 
     GAP = 1
-    #: Few, as a move is a change of the other panes as well.
+    #: Few, since a move changes the other panes too.
     CURSOR = 16
     KEYS = (
         Key("layers.files", "enter", "choose", "Files", "Go to the files of the layer", hint="*"),
@@ -154,7 +154,7 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
         return None if self.item is None else self.item.step
 
     def set_steps(self, steps: list[Step]) -> None:
-        """Shows the steps of an image of which nothing has been read yet."""
+        """Shows the steps of an image before its layers are read."""
         self._arrived = set()
         self._ended = False
         self.top = 0
@@ -162,12 +162,12 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
         self._update(rows, len(steps) - 1)
 
     def update_steps(self, steps: list[Step]) -> None:
-        """Shows what has become known of the same steps: that a layer is missing."""
+        """Updates the same steps when a layer turns out to be missing."""
         rows = zip(self.items, reversed(steps), strict=True)
         self._update([replace(row, step=step) for row, step in rows])
 
     def set_stack(self, stack: Stack, arrived: set[int], ended: bool) -> None:
-        """Shows the layers from the base up to the first missing one; `ended` if no more come."""
+        """Shows the layers from the base up to the first missing one; `ended` if it is final."""
         # Not at the top: the first paint comes before any stack.
         from layerscope.filesystem.suspicious import suspicions
 
@@ -192,7 +192,7 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
         self._update([known(row) for row in self.items])
 
     def set_waste(self, waste: Waste | None) -> None:
-        """Shows how many bytes of each layer are hidden by others, once that is known."""
+        """Shows how many bytes of each layer others hide, once known."""
         known = () if waste is None else waste.layer_wasted
 
         def wasted(row: _Row) -> _Row:
@@ -223,14 +223,14 @@ class LayerList(ColumnList[_Row], screen="main", heading="2 Layers"):
                 self.move_to(row)
 
     def facts(self, layer: int) -> LayerFacts | None:
-        """The size of a layer, its changes and what is suspicious, once that is known."""
+        """Returns a layer's size, changes and suspicious findings, once known."""
         for row in self.items:
             if row.step.layer == layer and row.size is not None and row.counts is not None:
                 return row.size, row.counts, row.suspicious
         return None
 
     def move_to(self, row: int) -> None:
-        """Moves the cursor; the edge at the left follows it."""
+        """Moves the cursor and the left edge."""
         super().move_to(row)
         if self._union:
             self.redraw()

@@ -1,4 +1,4 @@
-"""Reads an open container again when it changes, and shows it in place of what was read before."""
+"""Rereads an open container when it changes, and updates the screen."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from layerscope.tui.session import Session
 from layerscope.tui.work import Work
 
-PERIOD = 2.0  # Seconds between two looks at whether it has changed.
+PERIOD = 2.0  # Seconds between checks for changes.
 
-#: Begins to read what a session has read, and calls a function as more is known.
+#: Starts to read a session's source again; calls a function whenever more is known.
 Again = Callable[[Session, Callable[[Session], object]], Session]
 
 
 @dataclass(eq=False)
 class LiveContainer:
     _work: Work
-    _open: Callable[[], Session | None]  # What is open, if the user looks at it.
+    _open: Callable[[], Session | None]  # The open session, if the user is looking at it.
     _again: Again
     _show: Callable[[Session], object]
-    _newer: Session | None = None  # The container while it is read again.
+    _newer: Session | None = None  # The new session while it reads.
 
     @property
     def _read(self) -> Session | None:
@@ -30,7 +30,7 @@ class LiveContainer:
         return session if session.ended and session.problem is None else None
 
     def look(self) -> None:
-        """Reads the container again if it has changed."""
+        """Rereads the container if it has changed."""
         session = self._read
         reader = None if session is None else session.reader
         if reader is None or self._newer is not None or self._work.busy("stale"):
@@ -40,11 +40,11 @@ class LiveContainer:
             if stale:
                 self.read()
 
-        # What cannot be told is not read again.
+        # If it is not known whether it changed, does nothing.
         self._work.start("stale", lambda _: reader.stale, read_if, failed=bool)
 
     def read(self) -> None:
-        """Reads the container again, if one is open."""
+        """Rereads the container, if one is open."""
         before = self._read
         if before is None or self._newer is not None:
             return

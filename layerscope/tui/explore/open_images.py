@@ -1,4 +1,4 @@
-"""The images that are open: the one that is shown, and those that the user can return to."""
+"""The open images: the one on the screen, and those that the user can return to."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.session import Session
 from layerscope.tui.trail import Trail
 
-#: How many places are kept to go back to, and how many images for that.
+#: The most places to go back to, and the most open images for them.
 _MOST_PLACES, _MOST_IMAGES = 20, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """The main screen as the user left it."""
+    """The state of the main screen when the user left it."""
 
     source: str | None
     session: Session | None
@@ -34,7 +34,7 @@ class OpenImages:
         self._sessions.append(session)
 
     def close_others(self, shown: Session | None) -> None:
-        """Closes the images that nothing leads back to; of those to return to, few are kept."""
+        """Closes the images that the user cannot return to, and all but a few of the others."""
         stops = self._trail.stops
         while len(stops) > _MOST_PLACES or len(self._kept()) > _MOST_IMAGES:
             self._trail.forget(1)

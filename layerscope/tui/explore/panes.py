@@ -1,4 +1,4 @@
-"""The panes of the main screen: which of them are shown, and the ways between them."""
+"""The panes of the main screen: which ones are visible, and moving between them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.file_tree import FileTree
 from layerscope.tui.rows.row_view import RowView
 
-#: In fewer lines, only one pane is shown.
+#: With fewer lines, only one pane is visible.
 _ONE_PANE = 13
 
 
 class PanedScreen(AppScreen[None]):
-    """As many panes as there is room for; the others take turns with them."""
+    """Shows as many panes as fit; the others replace them on focus."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (36, "-tall")]  # noqa: RUF012
 
     def __init__(self, exploring: bool, clock: Callable[[], float]) -> None:
-        """Begins in the layers of an image, or else in the list of images."""
+        """Starts in the layers of an image if `exploring`, else in the list of images."""
         super().__init__()
         self.images = ImageList()  # Pane 1.
         self.layer_list = LayerList()  # Pane 2.
@@ -45,16 +45,16 @@ class PanedScreen(AppScreen[None]):
         )
         self._filtered: RowView = self.files
         self._zoomed: RowView | None = None
-        self._came: list[RowView] = []  # The panes that led to the one with the focus.
+        self._came: list[RowView] = []  # The panes that led to the focused one.
         self._current: RowView = self.layer_list if exploring else self.images
 
     @property
     def exploring(self) -> bool:
-        """Whether an image is open, or is about to be."""
+        """Whether an image is open or about to be."""
         raise NotImplementedError
 
     def entered(self, pane: RowView) -> None:
-        """Called when a pane has got the focus."""
+        """Called when a pane gets the focus."""
 
     @property
     def _all_panes(self) -> tuple[RowView, ...]:
@@ -62,12 +62,12 @@ class PanedScreen(AppScreen[None]):
 
     @property
     def panes(self) -> Sequence[RowView]:
-        """The panes that there is anything in, in the order of their numbers."""
+        """Returns the panes that are not empty, in the order of their numbers."""
         return self._all_panes if self.exploring else (self.images, self.containers)
 
     @property
     def ring(self) -> Sequence[RowView]:
-        """Lists that have nothing are left out, and the containers while an image is open."""
+        """Leaves out empty lists, and the containers while an image is open."""
         if self.exploring:
             panes = self._all_panes[:-1]
             return panes if self.images.total else panes[1:]
@@ -95,8 +95,8 @@ class PanedScreen(AppScreen[None]):
             self.set_focus(alone, scroll_visible=False)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """A pane that was hidden comes into sight with the focus."""
-        # The focus may have gone elsewhere since.
+        """Shows a hidden pane when it gets the focus."""
+        # The focus may have moved since.
         if isinstance(event.widget, RowView) and event.widget is self.focused:
             self._enter(event.widget)
             if self._zoomed is not None:
@@ -111,7 +111,7 @@ class PanedScreen(AppScreen[None]):
     def go(self, pane: Widget) -> None:
         if not isinstance(pane, RowView):
             return
-        # A hidden pane takes no focus; it is shown first.
+        # A hidden pane cannot take the focus, so it is shown first.
         if not pane.display or not pane.region:
             if self._zoomed is not None:
                 self._zoomed = pane
@@ -124,7 +124,7 @@ class PanedScreen(AppScreen[None]):
         self.set_focus(pane, scroll_visible=False)
 
     def _enter(self, pane: RowView) -> None:
-        """Notes which pane led to another one; a pane that is returned to ends a circle."""
+        """Notes the pane that led here; returning to a noted pane drops those after it."""
         if pane in self._came:
             del self._came[self._came.index(pane) :]
         elif pane is not self._current:
@@ -140,7 +140,7 @@ class PanedScreen(AppScreen[None]):
             return f"{reason}: {key_of(self, 'images.open')} opens the one under the cursor."
         return f"{reason}: {key_of(self, 'main.open')} opens one."
 
-    # Why keys cannot be used.
+    # Reasons for disabled keys.
 
     def _cannot_zoom(self) -> str:
         if not self.exploring:
@@ -171,7 +171,7 @@ class PanedScreen(AppScreen[None]):
             return f"There are no {self.pane.NOUN}s to {verb}."
         return ""
 
-    # Keys that mean the files, or a list while that has the focus.
+    # Keys for the files, or for the focused list.
 
     def action_sort(self) -> None:
         self._sorted.cycle_sort()

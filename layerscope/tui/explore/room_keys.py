@@ -1,4 +1,4 @@
-"""The keys that lead from the main screen to other rooms, whatever the row."""
+"""The keys from the main screen to other rooms, for any row."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ from layerscope.tui.trail import Trail
 from layerscope.tui.work import Problem
 
 _POLL = 0.5
-#: Seconds between two looks at how old images are.
+#: Seconds between updates of ages.
 _AGING = 20.0
 
 
 class MainScreen(PanedScreen, screen="main", heading="Around an image"):
-    """Images, layers, files and details, of which as many are shown as there is room for."""
+    """Images, layers, files and details, as many as fit."""
 
     def _not_reading(self) -> str:
         reading = self.session is not None and not self.session.ended
@@ -191,7 +191,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         cache: bool = True,
         measurer: Measurer | None = None,
     ) -> None:
-        """Opens a source at once; None begins with the list of images."""
+        """Opens a source at once; None starts with the list of images."""
         super().__init__(source is not None, clock)
         # Set before the first layout, so that nothing is painted twice.
         self.AUTO_FOCUS = "#images" if source is None else "#layers"  # type: ignore[misc]
@@ -208,11 +208,11 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             measurer if cache else None,
         )
         self._failures = Failures(lambda: self.app, self._chosen, self._pull)
-        #: What registries have said of the images.
+        #: Which images are out of date.
         self.drifts = Drifts(connector, self.images.set_drift)
         self._clock = clock
-        self.session: Session | None = None  # The image that is open.
-        #: The places that led to the one shown, in other rooms or with another image.
+        self.session: Session | None = None  # The open image.
+        #: The places that led here, in other rooms or with another image.
         self.trail: Trail[Spot] = Trail(lambda: self.app)
         self._open = OpenImages(self.trail)
         self._source = source
@@ -228,7 +228,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             self._show_newer,
         )
         self._queued = False
-        self._tips = False  # Whether they are to be shown when the engine has answered.
+        self._tips = False  # Whether to show tips when the engine has answered.
         self._then = ""  # The screen to go to once the image has been read.
         if source is None:
             self.add_class("-solo")
@@ -238,7 +238,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         yield Container(*self._all_panes, id="body")
 
     def on_mount(self) -> None:
-        """Shows the first picture; the work begins when it is on the screen."""
+        """Starts the work after the first paint."""
         for pane in (self.images, self.containers):
             pane.await_engine()
         if self._source is not None:
@@ -259,7 +259,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     @property
     def exploring(self) -> bool:
-        """Whether an image is open, or is about to be."""
+        """Whether an image is open or about to be."""
         return self._source is not None
 
     # The engine.
@@ -277,7 +277,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             self.show_tips()
 
     def show_tips(self) -> None:
-        """Shows a new user what can be done here, once it is known what there is."""
+        """Shows a new user tips, once the engine has answered."""
         self._tips = self.images.awaited and not self.exploring
         if not self._tips:
             text = tips(self.images, self.exploring, self.images.offers_demo)
@@ -288,7 +288,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.images_changed("Asking the engine again…")
 
     def engine_chosen(self, sentence: str) -> None:
-        """Shows another engine. An image of the one before is closed: both may have its name."""
+        """Switches the engine; closes an image of the old one, since both may have its name."""
         if not any(isinstance(each, AppScreen) and each.has_unsaved for each in self.trail.screens):
             self.trail.forget(len(self.trail.stops))
         if self._source is not None and self._source.partition(":")[0] not in KINDS:
@@ -300,7 +300,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.say(sentence)
 
     def images_changed(self, sentence: str) -> None:
-        """Asks the engine for its images again, since they may be others now."""
+        """Refreshes the images, which may have changed."""
         self.engine.list()
         if sentence and self.app.screen is self:
             self.say(sentence)
@@ -318,7 +318,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     def open_source(self, source: str, platform: str | None = None, *, go: bool = True) -> None:
         """Opens an image, and goes to its layers.
 
-        The one before is closed unless `esc` can lead back to it.
+        Closes the previous one unless `esc` can return to it.
         """
         self._zoomed, self._then = None, ""
         self._source = source
@@ -338,7 +338,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self._show_title()
 
     def _watch(self) -> None:
-        """Shows how far reading has come, until it ends."""
+        """Shows the progress of reading until it ends."""
         if self._poll is None:
             self._poll = self.set_interval(_POLL, self._show_title)
 
@@ -377,7 +377,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self._failures.show(session.source, problem)
 
     def _show_newer(self, session: Session) -> None:
-        """Shows what was read again, at the same place."""
+        """Shows the newly read container, at the same place."""
         explored = self.explorer.leave()
         self.session = session
         self._open.add(session)
@@ -396,7 +396,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.set_focus(self._current, scroll_visible=False)
 
     def action_platform(self) -> None:
-        """Asks for which platform the image is to be shown; the present one comes first."""
+        """Asks which platform of the image to show; the current one comes first."""
         if source := self._row_source:
             title = f"Platforms of {short_name(source)}"
             self._failures.ask_platform(source, title, self.images.platforms)
@@ -424,12 +424,12 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         elif message.view is self.files:
             self.action_visit("content")
         elif isinstance(message.view, EngineList) and message.view.source:
-            # What was open before is left for good.
+            # The previous image is closed for good.
             self._came = [pane for pane in (*self._came, self.pane) if isinstance(pane, EngineList)]
             self.open_source(message.view.source)
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
-        """Shows another layer, once however many moves are waiting, or what is at a path."""
+        """Shows another layer or path, once for all queued moves."""
         if message.view is self.files:
             self.explorer.path_moved()
         if message.view is not self.layer_list:
@@ -476,7 +476,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
     # The way back.
 
     def _leave(self) -> None:
-        """Notes where the user is, to come back to."""
+        """Notes where the user is, to return there."""
         if self.exploring or self.app.screen is not self:
             explored = self.explorer.leave()
             came, zoomed = tuple(self._came), self._zoomed
@@ -510,7 +510,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
-        """Stops what takes long: making rows, or else reading."""
+        """Stops slow work: making rows, or else reading."""
         if self.files.busy:
             self.explorer.cancel()
         elif self.session is not None:
@@ -520,7 +520,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     @property
     def _row_source(self) -> str:
-        """What is under the cursor of a list, if that is not what is open."""
+        """Returns the source under the cursor of a list, unless it is open already."""
         pane = self.pane
         if not isinstance(pane, EngineList) or pane.source == self._source:
             return ""
@@ -533,14 +533,14 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             and self._row_source
             and self.base_app.destinations[str(parameters[0])].reads
         ):
-            return ""  # What has to be read is opened first.
+            return ""  # Opened first, since it has to be read.
         reason = super().why_not(action, parameters)
         awaited = isinstance(pane, EngineList) and pane.awaited and action != "back"
         return UNANSWERED if reason and awaited else reason
 
     def visit(self, name: str, place: Place) -> None:
         if (source := self._row_source) and self.base_app.destinations[name].reads:
-            # Back from the other screen, the user is in the list again.
+            # Returning from the other screen leads to the list.
             self.open_source(source, go=False)
             self._then = name
             self.say(f"Reading {short_name(source)}…")
@@ -580,7 +580,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
 
     @property
     def registry(self) -> str:
-        """The registry of the image under the cursor, or of the open one."""
+        """Returns the registry of the image under the cursor, or of the open one."""
         from layerscope.oci.reference import is_reference, parse_reference
 
         name = (self._row_source or self._source or "").removeprefix("docker://")

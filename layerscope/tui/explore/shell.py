@@ -1,4 +1,4 @@
-"""A shell in an image, at a layer, or in a container: where, which one, and as whom."""
+"""Starts a shell in an image, at a layer, or in a container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layerscope.tui.dialogs.question import QuestionScreen
 
 _CONTAINER, _EMBEDDED = "container:", "embedded:"
 
-#: Shells to choose from, the best first, and the folders that programs look in.
+#: Shells to choose from, the best first, and the folders to look in.
 _SHELLS = ("bash", "sh", "ash", "zsh", "fish", "ksh")
 _PLACES = ("usr/local/bin", "usr/bin", "bin")
 
@@ -27,7 +27,7 @@ def _shell_source(place: Place) -> str:
 
 
 def _in_store(place: Place) -> bool:
-    """Whether the image or container is one of the embedded store."""
+    """Whether the image or container is in the embedded store."""
     if place.source:
         return place.engine == f"The {STORE}" or place.source.startswith(_EMBEDDED)
     return place.session is not None and place.session.way == STORE
@@ -41,7 +41,7 @@ def why_no_shell(place: Place) -> str:
         return f"A shell needs an engine. {place.no_engine}"
     if not source:
         return "No image is open." if session is None else "The image is not known yet."
-    # Not before there is an engine: the first paint comes first.
+    # Not at the top: the first paint does not need it.
     from layerscope.engines.shell import in_engine
 
     if not place.source and session is not None and not in_engine(source):
@@ -51,7 +51,7 @@ def why_no_shell(place: Place) -> str:
 
 
 def start_shell(app: App[Any], place: Place, shell: str = "", user: str = "") -> None:
-    """Runs a shell; by default the best that is there, as the image's user."""
+    """Runs a shell; by default the best available one, as the image's user."""
     chosen = [*(["--shell", shell] if shell else []), *(["--user", user] if user else [])]
     if _in_store(place):
         _sandbox_shell(app, place, chosen)
@@ -63,7 +63,7 @@ def start_shell(app: App[Any], place: Place, shell: str = "", user: str = "") ->
     podman = place.engine.startswith("Podman")
     source = _shell_source(place)
     if _below_top(place) and not source.startswith(_CONTAINER):
-        # The engine needs an image of these layers, which the command makes and removes.
+        # The engine needs an image of these layers; the command creates and removes it.
         app_of(app).say_if(run_own_shell(app, source, [*_at_layer(place), *chosen]))
         return
 
@@ -85,7 +85,7 @@ def start_shell(app: App[Any], place: Place, shell: str = "", user: str = "") ->
 
 
 def choose_shell(app: App[Any], place: Place) -> None:
-    """Asks which shell is to run, and as whom."""
+    """Asks which shell to run, and as which user."""
     from layerscope.engines.shell import shell_place
     from layerscope.tui.dialogs.choice import ChoiceScreen
 
@@ -103,7 +103,7 @@ def choose_shell(app: App[Any], place: Place) -> None:
 
 
 def _shells(place: Place) -> list[str]:
-    """The shells of an image that has been read, or those to try."""
+    """Returns the shells of an image that has been read, or else those to try."""
     loaded = None if place.source or place.session is None else place.session.loaded
     if loaded is None or not loaded.complete:
         return list(_SHELLS)
@@ -121,14 +121,14 @@ def _shells(place: Place) -> list[str]:
 
 
 def _below_top(place: Place) -> bool:
-    """Whether the cursor is on a layer of an image, and not on the topmost."""
+    """Whether the cursor is on a layer below the top one of an image."""
     image = None if place.session is None else place.session.image
     in_layers = place.pane == "layers" and place.layer is not None and not place.source
     return in_layers and image is not None and place.layer != len(image.layers) - 1
 
 
 def _at_layer(place: Place) -> list[str]:
-    """The options of a run in the image as it is at the layer under the cursor."""
+    """Returns the options to run in the image up to the layer under the cursor."""
     options = []
     if place.pane == "layers" and place.layer is not None:
         options += ["--layer", str(place.layer)]
@@ -138,7 +138,7 @@ def _at_layer(place: Place) -> list[str]:
 
 
 def _sandbox_shell(app: App[Any], place: Place, chosen: Sequence[str]) -> None:
-    """Runs a shell in the sandbox, and goes to what it changed."""
+    """Runs a shell in the sandbox, and goes to its changes."""
     from layerscope.engines.embedded.engine import EmbeddedEngine
     from layerscope.errors import NotFoundError
     from layerscope.tui.terminal.shell import run_own_shell

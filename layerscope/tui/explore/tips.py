@@ -1,4 +1,4 @@
-"""What the main screen shows a new user, once."""
+"""Tips that the main screen shows a new user once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layerscope.tui.keys.key_bar import key_of
 
 
 def tips(pane: Widget, exploring: bool, offers_demo: bool) -> str:
-    """Three lines on what can be done on the main screen, of which `pane` is one."""
+    """Returns three lines of tips for the main screen; `pane` is one of its panes."""
 
     def key(name: str) -> str:
         return key_of(pane, name)

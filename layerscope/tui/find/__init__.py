@@ -1,4 +1,4 @@
-"""Finding a file in all local images."""
+"""Finds files in all local images."""
 
 from __future__ import annotations
 

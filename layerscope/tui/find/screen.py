@@ -1,4 +1,4 @@
-"""The screen that looks for a file in all local images."""
+"""The screen that searches all local images for files."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class FoundList(ColumnList["Match"], screen="find", heading="Finding a file"):
 
 
 class FindEntry(TextEntry, screen="find", heading="Finding a file"):
-    # Priority, so that a key typed right after it does not become part of the text.
+    # Priority, so that the next key does not become part of the text.
     KEYS = (
         Key(
             "find.list",
@@ -120,8 +120,8 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
 
     def __init__(self, images: ImageIndex, place: Place) -> None:
         super().__init__()
-        self.result: Found | None = None  # What has been found; None before the first search.
-        self.searching: Task[Found] | None = None  # The search, while it goes on.
+        self.result: Found | None = None  # None before the first search.
+        self.searching: Task[Found] | None = None  # The running search.
         self.found = FoundList()
         self._images = images
         self._from = place
@@ -143,7 +143,7 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
     # The search.
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Waits a moment, so that fast typing is one search."""
+        """Searches after a pause, so that fast typing causes one search."""
         event.stop()
         if self._pending is not None:
             self._pending.stop()
@@ -253,11 +253,11 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
 
     @property
     def panes(self) -> Sequence[Widget]:
-        """The search, the results, and the facts about one."""
+        """Returns the search, the results, and the facts about one."""
         return (self._entry, self.found, self._facts)
 
     def action_list(self) -> None:
-        """Searches at once, and goes to what is found, behind keys that wait to be typed."""
+        """Searches at once and goes to the results, after the queued keys."""
 
         def leave() -> None:
             if self._pending is not None:

@@ -1,4 +1,4 @@
-"""Finds a file in all local images; for background work."""
+"""Finds files in all local images; for background work."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from layerscope.filesystem.stack import Stack
     from layerscope.images.image import Image
 
-#: How many matches of one image are shown, and how many in all.
+#: The most matches to show for one image, and in all.
 MOST_OF_IMAGE, MOST = 2_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    matches: tuple[Match, ...] = ()  # The matches.
-    looked: int = 0  # How many images have been searched.
-    having: int = 0  # How many of them have matches.
-    unknown: int = 0  # How many of them have layers that have not been read.
-    cut: bool = False  # Whether there is more than is shown.
+    matches: tuple[Match, ...] = ()
+    looked: int = 0  # Images searched so far.
+    having: int = 0  # Those with matches.
+    unknown: int = 0  # Those with layers that have not been read.
+    cut: bool = False  # Whether there are more matches than shown.
 
 
 class ImageIndex:
-    """The images to search: asked for once, however often one searches."""
+    """The images to search, listed once for all searches."""
 
     def __init__(self, connector: Connector, opener: Opener, cache: bool) -> None:
         #: The images of the engine, with the names of their containers.
@@ -40,7 +40,7 @@ class ImageIndex:
         self.opener = opener
         self._connector = connector
         self._cache = cache
-        # Layers that were read for this search alone, by image, where nothing is kept.
+        # Without a cache: layers read for the search, by image.
         self._read: dict[str, tuple[Image, Mapping[int, Changeset], Stack]] = {}
 
     def all_images(self) -> list[tuple[Image, tuple[str, ...]]]:
@@ -71,7 +71,7 @@ class ImageIndex:
 
 
 def search(text: str, images: ImageIndex, task: Task[Found], *, index: bool = False) -> Found:
-    """Searches all images, with `index` also layers not read yet, or raises UsageError."""
+    """Searches all images, with `index` also layers not read yet; raises UsageError."""
     from layerscope.engines.find_files import find_in
 
     find, result = finder_of(text), Found()
@@ -79,7 +79,7 @@ def search(text: str, images: ImageIndex, task: Task[Found], *, index: bool = Fa
         task.check()
         found, changesets, stack = images.known(image)
         if index and len(changesets) < len(image.layers):
-            with failures_ignored():  # Or it stays among those that have not been read.
+            with failures_ignored():  # On failure it still counts as not read.
                 images.read(image, task.progress)
             found, changesets, stack = images.known(image)
         matches = find_in(found, changesets, find, containers, stack)
@@ -98,7 +98,7 @@ def search(text: str, images: ImageIndex, task: Task[Found], *, index: bool = Fa
 
 
 def finder_of(text: str) -> Finder:
-    """What a typed text finds. Raises UsageError if it is not a valid pattern."""
+    """Returns the finder for a typed text; raises UsageError for an invalid pattern."""
     from layerscope.engines.find_files import finder
     from layerscope.filesystem.search import find_paths
     from layerscope.patterns import REGEX_MARK, typed_pattern

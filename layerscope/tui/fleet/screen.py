@@ -1,4 +1,4 @@
-"""The screen that shows which engine has which image, and what the others lack."""
+"""The screen that shows which engine has which image, and which ones lack it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Row:
     name: str
     engines: str
     age: str
-    missing_from: int  # How many engines lack it.
+    missing_from: int  # Number of engines that lack it.
 
 
 class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engines"):
@@ -169,7 +169,7 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
 
     @staticmethod
     def _lacking(fleet: Fleet, image: FleetImage) -> dict[str, str]:
-        """What each engine that lacks an image would get, by its name."""
+        """Returns what each engine that lacks an image would receive, by engine name."""
         found = {}
         for engine, layers in fleet.lacking(image):
             count = f"{len(layers)} of {plural(len(image.first.layers), 'layer')}"
@@ -204,7 +204,7 @@ class FleetScreen(ListScreen, screen="fleet", heading="Images of all engines"):
         self.app.push_screen(EngineChoice(title, "", choices, [*lacking]), chosen)
 
     def _holder(self, image: FleetImage) -> tuple[str, Holding]:
-        """An engine that has an image: the current one, if that does."""
+        """Returns an engine that has an image, preferably the current one."""
         assert self._fleet is not None  # noqa: S101
         current = next((each.name for each in self._fleet.engines if each.current), "")
         name = current if current in image.holdings else next(iter(image.holdings))

@@ -32,13 +32,13 @@ _PERIOD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A job as it was at a Unix time."""
+    """A job at a Unix time."""
 
     job: Job
     state: State
     now: float
-    seconds: float | None  # How long it took, or has run.
-    why: str = ""  # Why it failed, in one line or more; not safe to show.
+    seconds: float | None  # Its running time.
+    why: str = ""  # Why it failed, in one or more lines; not safe to show.
 
     @property
     def style(self) -> str:
@@ -183,7 +183,7 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
 
 
 def _repeated(job: Job) -> Job:
-    """Starts a job again; raises LayerscopeError if that is not possible."""
+    """Starts a job again; raises LayerscopeError if it cannot."""
     from layerscope.build.request import BUILD
     from layerscope.transfer.request import KINDS
 
@@ -194,7 +194,7 @@ def _repeated(job: Job) -> Job:
 
 
 def _stop(job: Job) -> None:
-    """Stops a job, or removes what it has left in its engine, or raises LayerscopeError."""
+    """Stops a job, or removes what it left in its engine; raises LayerscopeError."""
     if not job.locked() and job.left:
         from layerscope.build.cleanup import clean_after
 
