@@ -1,4 +1,4 @@
-"""What the layers of an image did to packages, one layer at a time; for background work."""
+"""Package changes of an image's layers, one layer at a time; for background work."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class LayerPackages:
-    """What layers did to packages; what was read is kept."""
+    """The package changes of layers, with a cache."""
 
     def __init__(self, stack: Stack, contents: Contents | None) -> None:
-        self.stack = stack  # The layers.
+        self.stack = stack
         self._contents = contents
         self._lock = threading.Lock()
         self._reader: PackageReader | None = None
@@ -28,14 +28,14 @@ class LayerPackages:
         return self._known.get(layer)
 
     def read(self, layer: int, check: Callable[[], None]) -> Glance:
-        """Finds out what a layer did; `check` may raise `Cancelled`, which stops it."""
+        """Returns the package changes of a layer; `check` may raise `Cancelled` to stop."""
         with self._lock:
             if layer not in self._known:
                 self._known[layer] = self._own_reader().glance(layer, check)
             return self._known[layer]
 
     def ask(self, question: Callable[[PackageReader], T]) -> T:
-        """Asks the reader of packages, which takes one question at a time."""
+        """Calls a function with the package reader, one call at a time."""
         with self._lock:
             return question(self._own_reader())
 

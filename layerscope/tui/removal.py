@@ -1,4 +1,4 @@
-"""Works out what removing images would free, and removes them; for background work."""
+"""Computes what removing images would free, and removes them; for background work."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from layerscope.images.reclaim import Holdings, Plan
     from layerscope.tui.session import Connector
 
-#: Id of an image, and a name of it; no name means the image with all its names.
+#: Ids of images with one of their names each; "" means the image with all its names.
 Names = tuple[tuple[str, str], ...]
 
 
 class Reclaimer:
-    """Asks an engine, one question at a time; the answers hold until `forget`."""
+    """Queries an engine, one call at a time; keeps the answers until `forget`."""
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
@@ -26,11 +26,11 @@ class Reclaimer:
         self._holdings: Holdings | None = None
 
     def forget(self) -> None:
-        """Forgets what the engine has, since it may have changed."""
+        """Drops the answers, which may be out of date."""
         self._holdings = None
 
     def plan(self, names: Names) -> Plan:
-        """Works out a removal; raises NotFoundError if an image is gone or has lost the name."""
+        """Plans a removal; raises NotFoundError if an image is gone or has lost the name."""
         from layerscope.engines.removal import holdings_of
         from layerscope.images.reclaim import plan
 
@@ -47,7 +47,7 @@ class Reclaimer:
             return plan(holdings, names)
 
     def prune(self, request: PruneRequest) -> Plan:
-        """Works out what can be pruned."""
+        """Plans a prune."""
         from layerscope.engines.removal import holdings_of
         from layerscope.images.pruning import prune
 
@@ -57,7 +57,7 @@ class Reclaimer:
             return prune(held, request)
 
     def drop(self, container: str) -> Plan:
-        """Works out the removal of a container; raises EngineError if it runs."""
+        """Plans the removal of a container; raises EngineError if it is running."""
         from layerscope.engines.removal import find_containers, holdings_of
         from layerscope.images.pruning import with_containers
         from layerscope.images.reclaim import Plan
@@ -68,7 +68,7 @@ class Reclaimer:
             return with_containers(holdings_of(engine), Plan(), found)
 
     def remove(self, plan: Plan) -> int | None:
-        """Carries out a plan; returns the bytes that this freed, None if they are not known."""
+        """Carries out a plan; returns the freed bytes, None if unknown."""
         from layerscope.engines.removal import Space, remove
 
         try:

@@ -1,6 +1,6 @@
-"""All rooms of the TUI. Only this file knows them; rooms do not import each other.
+"""All rooms of the TUI. Only this module knows them; rooms do not import each other.
 
-A new room is a folder with a `ROOM` in its package, and its name here.
+A new room is a package with a `ROOM`, and an entry here.
 """
 
 from __future__ import annotations

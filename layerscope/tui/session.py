@@ -1,4 +1,4 @@
-"""Reads an image in the background and reports to the screen with messages."""
+"""Reads an image in the background, and notifies the screen."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from layerscope.images.reader import ImageReader
 
 
-#: Bytes of an export from another host that nobody has to agree to.
+#: The largest export from another host, in bytes, that starts without asking.
 _ASKED_FROM = 50_000_000
-_LOOK = 0.1  # Seconds between two looks at whether reading is to stop.
-_SHOWN = 1.0  # Seconds that the screen has to show an image before its cache is filled.
+_LOOK = 0.1  # Seconds between checks whether to stop reading.
+_SHOWN = 1.0  # The most seconds to wait for the screen to show an image before filling the cache.
 
-#: What the places are called that transports open, apart from engines.
+#: Names of transports' places, except engines.
 KINDS = {
     "docker": "registry",
     "docker-archive": "archive",
@@ -53,35 +53,35 @@ Connector = Callable[[], "Engine"]
 
 
 class Session:
-    """An image while it is being read, and after.
+    """An image, during and after reading.
 
-    Attributes are written by the thread that reads, and read by the screen; each is replaced whole.
+    The reading thread replaces the attributes, which the screen reads.
     """
 
     def __init__(
         self,
         source: str,
         opener: Opener,
-        deliver: Deliver,  # Calls a function in the thread of the screen.
-        changed: Callable[[Session], object],  # Called there when more is known of the image.
+        deliver: Deliver,  # Calls a function in the screen's thread.
+        changed: Callable[[Session], object],  # Called there when more is known about the image.
         platform: str | None = None,
-        cache: bool = True,  # Whether layers are taken from the cache and kept there.
-        #: Asks there whether a large export from another host may begin; see `agree`.
+        cache: bool = True,  # Whether to read layers from the cache and keep them there.
+        #: Asks there whether to start a large export from another host; see `agree`.
         ask: Callable[[Session, str], object] | None = None,
     ) -> None:
-        self.source = source  # What was asked for.
-        self.platform = platform  # For which platform; None for this host's.
-        self.progress = Progress()  # How far it has come.
-        self.image: Image | None = None  # The image, as soon as it is known.
+        self.source = source
+        self.platform = platform  # None for this host's.
+        self.progress = Progress()
+        self.image: Image | None = None  # None until it is known.
         self.way = ""  # How it is read.
         self.loaded: Loaded | None = None  # The layers so far.
-        self.waste: Waste | None = None  # What is wasted, once all layers are there.
-        self.problem: Problem | None = None  # What went wrong.
-        self.ended = False  # Whether reading is over.
-        self.reader: ImageReader | None = None  # The image, open until the session is closed.
-        #: The content of its files; what has to be streamed waits until reading is over.
+        self.waste: Waste | None = None  # None until all layers are read.
+        self.problem: Problem | None = None
+        self.ended = False  # Whether reading has ended.
+        self.reader: ImageReader | None = None  # Open until the session is closed.
+        #: The contents of its files; streaming them waits until reading has ended.
         self.contents: Contents | None = None
-        #: What its layers did to packages; None until all of them are there.
+        #: The package changes of its layers; None until all of them are read.
         self.packages: LayerPackages | None = None
         self._free = threading.Event()
         self._opener = opener
@@ -99,7 +99,7 @@ class Session:
         self.progress.cancel()
 
     def agree(self) -> None:
-        """Lets the export begin that was asked about."""
+        """Allows the export that `ask` was about."""
         self._agreed.set()
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Session:
         return "  ".join(parts)
 
     def name(self) -> tuple[str, str]:
-        """What the image is called, and its platform, safe to show."""
+        """The image's name and platform, safe to show."""
         image = self.image
         if image is None:
             return short_name(self.source), visible(self.platform or "")
@@ -131,25 +131,25 @@ class Session:
         if image.platforms:
             platform = str(image.platforms[0])
         if len(image.platforms) > 1:
-            # A number before it would read as that of the platform.
+            # A leading number would look like part of the platform.
             platform += f", one of {len(image.platforms)} platforms"
         return short_name(image.reference), visible(platform)
 
     @property
     def kind(self) -> str:
-        """What kind of place the image is read from; empty for an engine."""
+        """The kind of place that the image is read from; "" for an engine."""
         source = self.source if self.image is None else self.image.source
         transport, colon, _ = source.partition(":")
         return KINDS.get(transport, "") if colon else ""
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms to choose from, that of the image first; none if there is no choice."""
+        """The platforms to choose from, the image's first; empty if there is no choice."""
         offered = () if self.image is None else self.image.platforms
         return tuple(map(str, offered)) if len(offered) > 1 else ()
 
     def state(self) -> tuple[str, str]:
-        """What is going on, and the name of a palette style; no text if all is well."""
+        """The current activity or problem, and a palette style; "" if there is none."""
         if not self.ended:
             return self.describe(), "accent"
         if self.problem is None:
@@ -160,7 +160,7 @@ class Session:
         return f"Incomplete: {ready} of {of} layers", "warning"
 
     def _run(self, task: Task[Session]) -> None:
-        # What is there stays; looking through it for garbage would cost 40 ms while it is read.
+        # Existing objects stay; collecting through them would cost 40 ms while reading.
         gc.freeze()
         news = True
         try:
@@ -170,7 +170,7 @@ class Session:
             self.contents = Contents(reader, self._free)
             self.image, self.way = reader.image, reader.way
             task.report(self)
-            # Not at the top: numpy need not be there for the first paint.
+            # Not at the top: the first paint does not wait for numpy.
             from layerscope.images.cache.changesets import ChangesetCache
             from layerscope.images.loading import is_cached, load, price_text
 
@@ -180,7 +180,7 @@ class Session:
                 while not self._agreed.wait(_LOOK):
                     self.progress.check()
             loaded = load(reader, self.progress, partial(self._update, task), cache)
-            # For the first filter; of a million entries it takes longer than a key should.
+            # Prepares the first filter; too slow for a key press with a million entries.
             loaded.stack.tree.joined_names()
             news = not self.ended
         except Exception as error:
@@ -195,7 +195,7 @@ class Session:
                 task.report(self)
 
     def _let_go(self) -> None:
-        # Taken out first: the thread that reads and the one that closes may both come here.
+        # Detached first, since the reading and the closing thread may both get here.
         contents, self.contents, self.reader = self.contents, None, None
         if contents is not None:
             contents.close()
@@ -207,16 +207,16 @@ class Session:
                 from layerscope.images.image import missing_text
 
                 self.problem = Problem(missing_text(loaded.image), "The files lack it.")
-            # What may follow, such as filling the cache, is nothing that anyone waits for.
+            # Nobody waits for what follows, such as filling the cache.
             self._measure()
-            # What was read stays; looking through it for garbage would cost 40 ms in mid-key.
+            # The layers stay; collecting through them would delay a key by 40 ms.
             gc.freeze()
             self.packages = LayerPackages(loaded.stack, self.contents)
             self.ended = True
             self._free.set()
         task.report(self)
         if loaded.complete:
-            # What follows competes with the thread of the screen, which is to show this first.
+            # Lets the screen's thread show this before the rest competes with it.
             shown = threading.Event()
             task.deliver(shown.set)
             shown.wait(_SHOWN)
@@ -234,14 +234,14 @@ class Session:
 
 
 class Rate:
-    """Bytes a second, smoothed over the last few looks."""
+    """Bytes per second, smoothed over the last few updates."""
 
     def __init__(self) -> None:
         self._last: tuple[float, int] | None = None
         self._rate = 0.0
 
     def of(self, done: int, now: float) -> int:
-        """Notes how far it is at a monotonic time; returns bytes a second, or 0 if unknown."""
+        """Notes the progress at a monotonic time; returns bytes per second, or 0 if unknown."""
         if self._last is not None and now > self._last[0]:
             latest = max(0, done - self._last[1]) / (now - self._last[0])
             self._rate = latest if not self._rate else 0.6 * self._rate + 0.4 * latest

@@ -1,4 +1,4 @@
-"""Turns settings into arguments of the app; checks themes and keys."""
+"""Converts settings to arguments of the app; checks themes and keys."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def notice_of(warnings: Sequence[str]) -> str:
 
 
 def ascii_of(settings: Settings) -> bool | None:
-    """Whether the user asks for ASCII; None leaves it to the terminal."""
+    """Whether the user wants ASCII; None decides by the terminal."""
     value = settings.values["ascii"]
     return value if isinstance(value, bool) else None
 
 
 def theme_of(settings: Settings) -> str:
-    """The name of the theme; an unknown one becomes a warning."""
+    """Returns the name of the theme; an unknown one becomes a warning."""
     wanted = settings.values["theme"]
     if wanted != "auto":
         name = theme_named(wanted)
@@ -62,7 +62,7 @@ def theme_of(settings: Settings) -> str:
 
 
 def _fitting_theme() -> str:
-    """A theme that looks as it is meant with the colours that the terminal has."""
+    """Returns a theme that looks as intended in the terminal's colours."""
     from rich.console import Console
 
     if os.environ.get("NO_COLOR"):

@@ -1,4 +1,4 @@
-"""The title bar: the image, its source, and what is going on."""
+"""The title bar: the image, its source, and the current activity."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from layerscope.tui.rows.bar import Bar
 from layerscope.tui.rows.format import Line, cells, clipped, cut, length, tail
 from layerscope.tui.terminal.glyphs import SEPARATOR
 
-#: Cells between two parts.
+#: Cells between parts.
 _GAP = 2
-#: Cells below which a part that is cut says nothing.
+#: The least useful width of a part that is cut.
 _LEAST = 8
 
 
 class TitleBar(Bar):
-    """Name of the program, image, facts; at the right running jobs, and progress or the source."""
+    """Program name, image and facts; at the right, running jobs, and progress or the source."""
 
     def __init__(self, shows_job: Callable[[str], bool]) -> None:
-        """Makes a title; `shows_job` says of a job that its screen shows how it goes."""
+        """`shows_job` returns whether the screen already shows a job's progress."""
         super().__init__("title")
         self._shows = shows_job
         self._reference = ""
         self._facts = ""
         self._right = ""
         self._style = "muted"
-        self._two = False  # Whether the facts are the name of another image.
+        self._two = False  # Whether the facts are the name of a second image.
 
     def set_image(self, reference: str, facts: str) -> None:
         self._reference, self._facts, self._two = reference, facts, False
         self.redraw()
 
     def set_two(self, one: str, other: str) -> None:
-        """Shows the names of two images, of which each has at least half of the room."""
+        """Shows the names of two images; each may use at least half of the width."""
         self._reference, self._facts, self._two = one, other, True
         self.redraw()
 
@@ -44,7 +44,7 @@ class TitleBar(Bar):
         self.redraw()
 
     def set_progress(self, progress: Progress, what: str) -> None:
-        """Shows how far work is at the right; `what` if it does not say itself what it does."""
+        """Shows progress at the right; `what` names the work if `progress` does not."""
         parts = [progress.what or what]
         if progress.done or progress.total:
             sizes = (progress.done, progress.total)
@@ -52,13 +52,13 @@ class TitleBar(Bar):
         self.set_right("  ".join(parts), "accent")
 
     def set_path(self, path: str, facts: str, right: str, style: str = "muted") -> None:
-        """Shows a path in place of an image, and a text at the right."""
+        """Shows a path instead of an image, and a text at the right."""
         self._reference, self._facts, self._two = path, facts, False
         self._right, self._style = right, style
         self.redraw()
 
     def line(self, width: int) -> Line:
-        """As much as fits. The name goes before all else; of a long one, the end is shown."""
+        """Returns as much as fits. The name has priority; a long one loses its beginning."""
         app = app_of(self)
         colors = app.palette
         gap = (" " * _GAP, colors.text)
@@ -76,14 +76,14 @@ class TitleBar(Bar):
         if length(right) + _GAP > room:
             right = clipped(right, room - _GAP) if room >= _GAP + _LEAST else []
         facts = "" if self._two else cut(self._facts, room - length(right) - 2 * _GAP)
-        # A few letters of a longer text say nothing.
+        # A few letters of a longer text are useless.
         if facts and (facts == self._facts or len(facts) > _LEAST):
             line += [gap, (facts, colors.muted)]
         space = max(1, width - length(line) - length(right) - 1)
         return [*line, (" " * space, colors.text), *right]
 
     def _names(self, room: int) -> Line:
-        """The name of the image, or those of two."""
+        """Returns the name of the image, or of both images."""
         colors = app_of(self).palette
         if not self._two:
             return [(tail(self._reference, room), colors.strong)]

@@ -1,4 +1,4 @@
-"""The way back: where the user was on the main screen, and the screens above it, as they were."""
+"""The way back: earlier states of the main screen, with the screens above it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _names = count()
 
 @dataclass(frozen=True, slots=True)
 class Stop(Generic[S]):
-    """A place that the user left for one on the main screen."""
+    """A place that the user left for another on the main screen."""
 
-    spot: S  # How the main screen was.
-    screens: list[Screen[Any]]  # The screens above it, the lowest first; they go on working.
+    spot: S  # The state of the main screen.
+    screens: list[Screen[Any]]  # The screens above it, the lowest first; they keep working.
 
 
 class Trail(Generic[S]):
-    """The places that the user came from, the newest last."""
+    """The places that the user came from, the latest last."""
 
     def __init__(self, app: Callable[[], App[Any]]) -> None:
         self.stops: list[Stop[S]] = []
@@ -32,21 +32,21 @@ class Trail(Generic[S]):
 
     @property
     def screens(self) -> Iterator[Screen[Any]]:
-        """The screens that are set aside."""
+        """Yields the screens that are set aside."""
         return (screen for stop in self.stops for screen in stop.screens)
 
     def leave(self, spot: S) -> None:
-        """Sets all screens above the main one aside, to return to them."""
+        """Sets aside all screens above the main one, to return to them."""
         app = self._app()
         screens = app.screen_stack[1:]
         for screen in reversed(screens):
-            # Textual removes what it pops, unless that has a name.
+            # Textual removes a popped screen unless it is installed.
             app.install_screen(screen, f"aside-{next(_names)}")
             app.pop_screen()
         self.stops.append(Stop(spot, screens))
 
     def back(self) -> S:
-        """Returns to the newest place: brings its screens back, and returns its spot."""
+        """Restores the screens of the latest place, and returns its spot."""
         app, stop = self._app(), self.stops.pop()
         for screen in stop.screens:
             app.uninstall_screen(screen)
@@ -56,7 +56,7 @@ class Trail(Generic[S]):
         return stop.spot
 
     def forget(self, number: int) -> None:
-        """Forgets the oldest places, and ends their screens."""
+        """Forgets the oldest places, and closes their screens."""
         app = self._app()
         for stop in self.stops[:number]:
             for screen in stop.screens:

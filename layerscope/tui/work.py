@@ -1,7 +1,7 @@
-"""Background work: one mechanism for everything that takes longer than a key may.
+"""Background work: one mechanism for everything that is too slow for a key press.
 
-Work runs in a daemon thread; what it finds comes back to the thread of the screen. In each group,
-the newest work wins: older work is cancelled, and its results are dropped.
+Work runs in a daemon thread; results return to the screen's thread. In each group, the newest work
+wins: older work is cancelled, and its results are dropped.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from layerscope.images.progress import Progress
 T = TypeVar("T")
 U = TypeVar("U")
 
-#: Calls a function soon in the thread of the screen: `call_later` of a screen or widget.
+#: Calls a function in the screen's thread: `call_later` of a screen or widget.
 Deliver = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as people read it."""
+    """An error to show."""
 
     message: str  # What happened.
     hint: str  # What to do; may be empty.
     cancelled: bool = False  # Whether the user cancelled the work.
-    choices: tuple[str, ...] = ()  # Sources of which one may have been meant.
-    platforms: tuple[str, ...] = ()  # Platforms of the image, where the wanted one is missing.
-    login: str = ""  # The registry that requires a login, or another one.
-    missing: str = ""  # What the engine does not have, as a reference that a registry may know.
+    choices: tuple[str, ...] = ()  # Sources that the user may have meant.
+    platforms: tuple[str, ...] = ()  # Platforms of the image, if the requested one is missing.
+    login: str = ""  # The registry that requires a login, or a different one.
+    missing: str = ""  # The reference that the engine lacks, which a registry may have.
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
@@ -57,9 +57,9 @@ class Task(Generic[U]):
         report: Callable[[U], object] | None,
         progress: Progress | None = None,
     ) -> None:
-        #: How far it has come; `progress.advance` raises `Cancelled` once it is cancelled.
+        #: `progress.advance` raises `Cancelled` once the task is cancelled.
         self.progress = progress or Progress()
-        self.running = True  # Whether it is still going on.
+        self.running = True
         self._deliver = deliver
         self._report = report
         self._left = threading.Event()
@@ -70,19 +70,19 @@ class Task(Generic[U]):
         self._stops: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
-        """Stops the work at its next check, which reports it as cancelled."""
+        """Stops the work at its next check, and reports it as cancelled."""
         self.stopped = True
         self.progress.cancel()
         for stop in self._stops:
             stop()
 
     def leave(self) -> None:
-        """Stops the work at its next check; nothing more is heard of it."""
+        """Stops the work at its next check, and drops its results."""
         self._left.set()
         self.cancel()
 
     def on_stop(self, call: Callable[[], object]) -> None:
-        """Calls a function when the work is stopped, to end what it waits for; perhaps twice."""
+        """Calls a function, perhaps twice, when the work is stopped, to end what it waits for."""
         self._stops.append(call)
         if self.stopped:
             call()
@@ -92,16 +92,16 @@ class Task(Generic[U]):
         return self._left.is_set()
 
     def check(self) -> None:
-        """Raises `Cancelled` if the work is to stop."""
+        """Raises `Cancelled` if the work should stop."""
         self.progress.advance(self.progress.done)
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, unless nobody waits for the work any more; raises Cancelled if it is to stop."""
+        """Sleeps at most some seconds; raises `Cancelled` if the work should stop."""
         self._left.wait(seconds)
         self.check()
 
     def report(self, value: U, every: float = 0) -> None:
-        """Hands the screen a result so far, at most one in `every` seconds; it sees the newest."""
+        """Sends the screen the newest partial result, at most one in `every` seconds."""
         now = time.monotonic()
         if every and now < self._due:
             return
@@ -112,13 +112,13 @@ class Task(Generic[U]):
             self.deliver(self.hand_over)
 
     def deliver(self, call: Callable[..., object], *arguments: object) -> None:
-        """Calls a function in the thread of the screen, if that is still there."""
-        # The loop may have been closed while the work was running.
+        """Calls a function in the screen's thread, if the screen still exists."""
+        # The loop may have closed while the work was running.
         with suppress(RuntimeError):
             self._deliver(call, *arguments)
 
     def hand_over(self) -> None:
-        """Gives the screen what was reported last; called in its thread."""
+        """Delivers the last report; called in the screen's thread."""
         with self._lock:
             values, self._waiting = self._waiting, []
         if values and self._report is not None and not self.left:
@@ -128,22 +128,23 @@ class Task(Generic[U]):
 class Work:
     def __init__(self, deliver: Deliver, failed: Callable[[Problem], object]) -> None:
         self._deliver = deliver  # Calls a function in the screen's thread, from any thread.
-        self._failed = failed  # Reports an error, for work that does not do it itself.
+        self._failed = failed  # Reports errors of work without its own handler.
         self._tasks: dict[str, Task[Any]] = {}
         self._queued: dict[str, Callable[[], object]] = {}
 
     def start(
         self,
         group: str,
-        run: Callable[[Task[U]], T],  # Does the work, in a thread.
-        done: Callable[[T], object] | None = None,  # Takes the result, in the screen's thread.
+        run: Callable[[Task[U]], T],  # Called in a thread.
+        done: Callable[[T], object]
+        | None = None,  # Called with the result, in the screen's thread.
         *,
-        #: Takes the error instead of the owner's own `failed`; cancelling is one, too.
+        #: Handles errors, cancellation too, instead of the owner's `failed`.
         failed: Callable[[Problem], object] | None = None,
         report: Callable[[U], object] | None = None,
-        progress: Progress | None = None,  # Where the task notes its progress, if not its own.
+        progress: Progress | None = None,  # A progress to use instead of a new one.
     ) -> Task[U]:
-        """Runs a function in the background, in place of what its group did before."""
+        """Runs a function in the background, replacing the current work of its group."""
         self.leave(group)
         task = self._tasks[group] = Task(self._deliver, report, progress)
 
@@ -164,7 +165,7 @@ class Work:
             try:
                 result = run(task)
             except BaseException as error:
-                # What fails because it was stopped, with a file closed for example, was cancelled.
+                # An error after a stop, from a closed file for example, means cancelled.
                 problem = problem_of(Cancelled() if task.stopped else error)
                 task.deliver(end, failed or self._failed, problem)
             else:
@@ -184,8 +185,8 @@ class Work:
     ) -> None:
         """Like `start`, but lets the current work of the group end first.
 
-        For work that cannot be stopped, or whose result is of use although it is out of date. Of
-        several functions that are queued, only the newest is run.
+        For work that cannot be stopped, or whose result is useful even if out of date. Of several
+        queued functions, only the newest runs.
         """
         start = partial(self.start, group, run, done, failed=failed, report=report)
         if group in self._tasks:
@@ -197,13 +198,13 @@ class Work:
         return group in self._tasks
 
     def cancel(self, group: str) -> None:
-        """Stops work at its next check; `failed` hears of it."""
+        """Stops work at its next check, and calls `failed`."""
         self._queued.pop(group, None)
         if group in self._tasks:
             self._tasks[group].cancel()
 
     def leave(self, group: str | None = None) -> None:
-        """Stops the work of a group, or all work, and forgets it."""
+        """Stops the work of a group, or all work, and drops its results."""
         for name in [group] if group is not None else list(self._tasks):
             self._queued.pop(name, None)
             task = self._tasks.pop(name, None)
@@ -212,7 +213,7 @@ class Work:
 
 
 def problem_of(error: BaseException, cancelled: str = "Cancelled.") -> Problem:
-    """What to say of an error; an unforeseen one goes to the log with its traceback."""
+    """Converts an error; logs an unexpected one with its traceback."""
     if isinstance(error, Cancelled):
         return Problem(cancelled, "", cancelled=True)
     if isinstance(error, AmbiguousError):
@@ -228,10 +229,10 @@ def problem_of(error: BaseException, cancelled: str = "Cancelled.") -> Problem:
 
 
 def run_in_background(name: str, work: Callable[[], None]) -> threading.Thread:
-    """Runs work, which must not raise, in a thread that does not keep the program from ending.
+    """Runs work, which must not raise, in a daemon thread.
 
-    Textual waits for its own thread workers at the end, and one that waits for an engine that does
-    not answer would hold up a user who only wants to leave.
+    Textual waits for its own thread workers at exit, so one that waits for an engine that does not
+    answer would block quitting.
     """
     thread = threading.Thread(target=work, name=f"layerscope-{name}", daemon=True)
     thread.start()
@@ -239,7 +240,7 @@ def run_in_background(name: str, work: Callable[[], None]) -> threading.Thread:
 
 
 class _GarbagePause:
-    """Counts who wants no garbage collection."""
+    """Pauses garbage collection while anyone needs it paused."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -249,7 +250,7 @@ class _GarbagePause:
     def hold(self) -> Iterator[None]:
         with self._lock:
             if not self._holders:
-                # What is garbage now must not stay with the rest.
+                # Removes current garbage before the rest is frozen.
                 gc.collect(1)
                 gc.disable()
             self._holders += 1
@@ -270,8 +271,8 @@ class _GarbagePause:
 
 
 _pause = _GarbagePause()
-#: For work that makes a great many objects that stay: each collection meanwhile would go through
-#: all of them, and delay the keys for as long. Later collections leave them out.
+#: For work that creates many objects that stay: each collection would scan all of them, and delay
+#: keys. Later collections skip them.
 without_garbage_collection = _pause.hold
-#: Collects what `without_garbage_collection` left out, once it is needed no more.
+#: Collects the objects that `without_garbage_collection` excluded, once they are not needed.
 collect_garbage = _pause.collect

@@ -142,7 +142,7 @@ class Problems:
         self._show()
 
     def take(self, problems: Sequence[Problem], document: Document, tool: str = "") -> None:
-        """Adds the problems that a tool, or layerscope itself, found in a possibly old document."""
+        """Sets the problems that a tool, or layerscope itself, found in a possibly old document."""
         analysis = self._draft.analysis
         if analysis is None or not (problems or self._found.get(tool)):
             return

@@ -156,6 +156,6 @@ class CopyScreen(AppModal[Copy | None], screen="copy", heading="Copying"):
         yield self._rows
 
     def action_take(self, name: str) -> None:
-        """Returns the text; does nothing if it is empty."""
+        """Returns the text, if there is one."""
         if not self._copies[name].problem:
             self.dismiss(self._copies[name])

@@ -1,4 +1,4 @@
-"""Keys that several screens have, each with ids of its own."""
+"""Keys shared by several screens, with separate ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from layerscope.tui.keys.key import FIRST, LAST, Key
 
-#: The kinds of changes that a key shows and hides.
+#: The keys that show and hide kinds of changes.
 _KINDS = {"a": "added", "r": "removed", "m": "modified", "u": "unchanged"}
 
 
@@ -16,12 +16,11 @@ _Reason = Callable[[Any], str]
 
 def pane_keys(
     scope: str,
-    #: What panes are called, by their ids, in the order of their numbers; no keys for others.
+    #: Names of panes by id, in the order of their numbers; others get no key.
     names: Mapping[str, str] | None = None,
-    #: Takes the screen and a pane, or "" for the next one; see `Key`.
+    #: Called with the screen and a pane, or "" for the next one; see `Key`.
     why_not: Callable[[Any, str], str] | None = None,
 ) -> tuple[Key, ...]:
-    """Keys that go to the panes of a screen."""
 
     def reason(pane: str) -> _Reason | None:
         return None if why_not is None else lambda owner: why_not(owner, pane)
@@ -63,7 +62,7 @@ def back_key(
 
 
 def cancel_key(scope: str, tip: str, why_not: _Reason | str) -> Key:
-    """A sentence for `why_not` is said while the screen has no work that is called like it."""
+    """`why_not` as a sentence applies while the work group named after the screen is idle."""
 
     def idle(screen: Any) -> str:
         return "" if screen.work.busy(scope) else str(why_not)
@@ -73,7 +72,7 @@ def cancel_key(scope: str, tip: str, why_not: _Reason | str) -> Key:
 
 
 def open_key(name: str, label: str, tip: str, empty: str, hint: str = "*") -> Key:
-    """The key for the row under the cursor of a list; `empty` says that there is none."""
+    """Returns the key that opens the row under the cursor; `empty` is shown without a row."""
     return Key(name, "enter", "choose", label, tip, lambda rows: "" if rows.items else empty, hint)
 
 
@@ -84,7 +83,7 @@ def step_keys(
     hint: str = "",
     group: str = "",
 ) -> tuple[Key, ...]:
-    """Keys for one action that differ in the step it takes."""
+    """Returns keys for one action with different steps."""
     return tuple(
         Key(name, key, f"{action}({step})", label, tip, why_not, hint, group=group)
         for name, key, step, label, tip in ways
@@ -105,7 +104,7 @@ def match_keys(
 
 
 def tree_keys(scope: str, why_not: _Reason | None = None, hint: str = "") -> tuple[Key, ...]:
-    """Keys that choose which changes a file tree shows."""
+    """Returns keys that choose which changes a file tree shows."""
     return tuple(
         Key(
             f"{scope}.{kind}",
@@ -122,7 +121,7 @@ def tree_keys(scope: str, why_not: _Reason | None = None, hint: str = "") -> tup
 
 
 def file_keys(scope: str) -> tuple[Key, ...]:
-    """Keys that go from a path to its content and its versions."""
+    """Returns keys that open the content and the versions of a path."""
     tip = "Show and compare the versions of the path"
     return (
         Key(f"{scope}.content", "v", "visit('content')", "View", "Show the file", None, "files"),

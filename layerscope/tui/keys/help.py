@@ -1,4 +1,4 @@
-"""The help page: the keys of where the user is, all others, and the topics of `layerscope help`."""
+"""The help page: the keys of this screen, all others, and the topics of `layerscope help`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from layerscope.tui.terminal.glyphs import CLOSED, OPEN
 
 #: Width of the column of keys.
 _KEYS = 14
-#: In place of a key: the row is a text.
+#: Replaces the key in a row of text.
 _TEXT = "\t"
-#: In place of a key: the row leads to the topic with the name behind it.
+#: Replaces the key in a row that leads to a topic; the topic's name follows.
 _TOPIC = "\v"
-#: The cells of a column of keys and what they do, of which wide pages have two.
+#: Width of a column of keys with descriptions; wide pages have two.
 _COLUMN = 46
 _TOPICS = "Topics"
 #: A heading and the rows below it: a key and what it does.
@@ -38,7 +38,7 @@ _MARKS = re.compile(r"`([^`]*)`|\*\*?([^*\s][^*]*)\*\*?")
 
 
 def topic_groups(markdown: str) -> list[Group]:
-    """The sections of a help topic; rows of tables become keys."""
+    """Returns the sections of a help topic; table rows become keys."""
     groups: list[Group] = []
     code = paragraph = False
     for line in markdown.splitlines():
@@ -49,7 +49,7 @@ def topic_groups(markdown: str) -> list[Group]:
         if not code and line.startswith("#"):
             groups.append((text.lstrip("# "), []))
         elif not code and line.startswith("|---"):
-            groups[-1][1].pop()  # The heading of the table.
+            groups[-1][1].pop()  # The table's heading.
         elif not code and line.startswith("|"):
             key, does = (cell.strip() for cell in text.strip("|").split("|", 1))
             groups[-1][1].append((key, does) if len(key) <= _KEYS else (_TEXT, f"{key}: {does}"))
@@ -68,8 +68,8 @@ class _Row(NamedTuple):
     """A line of the page."""
 
     line: Line
-    heading: str = ""  # What it opens and folds.
-    topic: str = ""  # What it leads to.
+    heading: str = ""  # The heading that it opens and folds.
+    topic: str = ""  # The topic that it leads to.
 
 
 class HelpRows(RowView, screen="help", heading="This page"):
@@ -81,7 +81,7 @@ class HelpRows(RowView, screen="help", heading="This page"):
     def __init__(self, groups: Sequence[Group], folded: Collection[str]) -> None:
         super().__init__("help-rows")
         self._groups = groups
-        #: The headings whose rows are shown; a filter shows all that it fits.
+        #: The open headings; a filter shows all its matches.
         self._open = {heading for heading, _ in groups if heading not in folded}
         self._needle = ""
         self._rows: list[_Row] = []
@@ -105,14 +105,14 @@ class HelpRows(RowView, screen="help", heading="This page"):
         self._open |= {heading for heading, _ in groups}
 
     def toggle(self) -> None:
-        """Opens or folds what is below the heading under the cursor."""
+        """Opens or folds the heading under the cursor."""
         if self._rows and (heading := self._rows[self.cursor].heading):
             self._open ^= {heading}
             self._make()
             rows = [row.heading for row in self._rows]
             place = rows.index(heading)
             below = next((n for n in range(place + 1, len(rows)) if rows[n]), len(rows)) - 1
-            # First what was opened comes into sight, then its heading.
+            # Scrolls to the last opened row first, then to the heading.
             self.set_rows(len(rows), below)
             self.set_rows(len(rows), place)
 
@@ -237,7 +237,7 @@ class HelpScreen(AppModal[None], screen="help", heading="This page"):
         self._filter.open(self._filter.value, "Words of what you look for", anew=True)
 
     def action_back(self) -> None:
-        """Ends the filter, or goes from a topic back to the keys, or leaves."""
+        """Clears the filter, or goes from a topic back to the keys, or leaves."""
         if self._filter.value:
             self._filter.value = ""
             self._show()
@@ -270,7 +270,7 @@ class HelpScreen(AppModal[None], screen="help", heading="This page"):
 
 
 def help_groups(app: BaseApp, screen: Screen[object], rooms: Iterable[Room]) -> list[Group]:
-    """All keys by where they work, those of the pane with the focus first."""
+    """Returns all keys by where they work, those of the focused pane first."""
     near, everywhere, far = _by_distance(screen, rooms)
     groups: dict[str, list[tuple[str, str]]] = {}
     for owner in [*near, *everywhere, *far]:
@@ -281,7 +281,7 @@ def help_groups(app: BaseApp, screen: Screen[object], rooms: Iterable[Room]) -> 
 
 
 def far_headings(screen: Screen[object], rooms: Iterable[Room]) -> set[str]:
-    """The headings of keys that work on other screens only."""
+    """Returns the headings of keys that work only on other screens."""
     near, everywhere, far = _by_distance(screen, rooms)
     return {owner.HEADING for owner in far} - {owner.HEADING for owner in (*near, *everywhere)}
 
@@ -289,21 +289,21 @@ def far_headings(screen: Screen[object], rooms: Iterable[Room]) -> set[str]:
 def _by_distance(
     screen: Screen[object], rooms: Iterable[Room]
 ) -> tuple[list[type[Keyed]], list[type[Keyed]], list[type[Keyed]]]:
-    """Those whose keys work on this screen, on all of them, and on others."""
+    """Returns the owners whose keys work on this screen, on all screens, and on others."""
     here = screen.SCREEN if isinstance(screen, Keyed) else ""
     found = owners(rooms)
     pane = type(screen.focused).__mro__ if screen.focused is not None else ()
     at = [owner for owner in found if owner in pane and owner is not RowView]
     near = [owner for owner in found if owner not in at and owner.SCREEN and here == owner.SCREEN]
     everywhere = [owner for owner in found if owner not in at and not owner.SCREEN]
-    # Lists and the app itself are everywhere; other panes and inputs only on some screens.
+    # Lists and the app come first: other panes and inputs are only on some screens.
     everywhere.sort(key=lambda owner: not (owner is RowView or issubclass(owner, BaseApp)))
     far = [owner for owner in found if owner not in (*at, *near, *everywhere)]
     return [*at, *near], everywhere[:2], [*everywhere[2:], *far]
 
 
 def _keys_of(app: BaseApp, key: Key) -> str:
-    """The names of an action's keys, after the settings."""
+    """Returns the names of an action's keys, with the settings applied."""
     bindings = key.bindings()
     if key.id in app.keymap:
         bindings = [bindings[0].with_key(name, None) for name in app.keymap[key.id].split(",")]

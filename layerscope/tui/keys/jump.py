@@ -1,4 +1,4 @@
-"""Jump mode: letters over the panes, headings and rows of a screen; typing them goes there."""
+"""Jump mode: letters over the panes, headings and rows of a screen; typing one goes there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Target:
 
 
 def labels(count: int) -> list[str]:
-    """One or two letters for each place, none a prefix of another; too many places get none."""
+    """Returns one or two letters for each place, none a prefix of another; too many get none."""
     size = len(LETTERS)
     # A letter that begins pairs cannot stand alone.
     first = next((n for n in range(size + 1) if size - n + n * size >= count), size)
@@ -41,7 +41,7 @@ def labels(count: int) -> list[str]:
 
 
 def targets(screen: Screen[object]) -> list[Target]:
-    """The places of a screen: panes, then rows and headings, the focused pane first."""
+    """Returns the targets on a screen: panes, then rows and headings, the focused pane first."""
     views = [view for view in screen.query(RowView) if view.display and view.region]
     views.sort(key=lambda view: not view.has_focus)
 
@@ -115,7 +115,7 @@ class JumpScreen(AppModal[Target | None], screen="jump", heading="In jump mode")
         self._typed = ""
 
     def compose(self) -> ComposeResult:
-        """Makes one widget for labels in consecutive lines."""
+        """Creates one widget for labels in consecutive lines."""
         columns: list[tuple[Target, list[str]]] = []
         for name, target in self._targets.items():
             if columns:
@@ -128,7 +128,7 @@ class JumpScreen(AppModal[Target | None], screen="jump", heading="In jump mode")
             yield _Letters(target.x, target.y, names)
 
     def on_key(self, event: events.Key) -> None:
-        """Types a letter; any other key cancels."""
+        """Handles a letter; any other key cancels."""
         if event.key == "escape":
             return
         event.stop()

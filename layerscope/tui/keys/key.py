@@ -1,4 +1,4 @@
-"""A key as one record: the keys to press, the action, and the texts about it."""
+"""A key as one record: the keys to press, the action, and its texts."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ FIRST, USUAL, LAST, ALWAYS = range(4)
 class Key:
     """A key of a screen or pane: the source of bindings, key bar, help and palette."""
 
-    id: str  # Its name in the settings file; never changes.
+    id: str  # Its name in the settings file; must never change.
     keys: str  # The default keys, comma-separated, by Textual's names.
-    #: The action of the owner: `cancel` calls `action_cancel`, `visit('waste')` goes to another
-    #: screen.
+    #: The owner's action: `cancel` calls `action_cancel`, `visit('waste')` opens a screen.
     action: str
     label: str  # One or two words, for the key bar.
     tip: str = ""  # A sentence for help and palette; the label by default.
-    #: Takes the owner; returns a sentence that says why the key cannot be used now, or "".
+    #: Takes the owner; returns a sentence on why the key is not available now, or "".
     why_not: Callable[[Any], str] | None = None
     #: Ids of the panes that show it in the key bar, separated by spaces; `*` for all panes.
     hint: str = ""
     rank: int = USUAL  # Its place in the key bar: `FIRST`, `USUAL`, `LAST` or `ALWAYS`.
-    #: A common label for adjacent keys; the key bar shows them as one.
+    #: A common label for adjacent keys, which the key bar shows as one.
     group: str = ""
-    #: Takes the owner; returns the label for what the key would do now, where that changes.
+    #: Takes the owner; returns the current label, if it changes.
     label_now: Callable[[Any], str] | None = None
     priority: bool = False  # Whether it is handled before the focused widget.
 
@@ -76,7 +75,7 @@ class Keyed:
         super().__init_subclass__(**options)
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str:
-        """A sentence that says why an action cannot be done now, or ""."""
+        """Returns a sentence on why an action is not available now, or ""."""
         ask = self._reasons.get((action, parameters))
         return ask(self) if ask is not None else ""
 
@@ -87,14 +86,14 @@ def _called(action: str) -> tuple[str, tuple[Any, ...]]:
 
 
 def why_not(node: DOMNode, action: str | ParsedAction) -> str:
-    """A sentence that says why an action of a node or its screen cannot be done now, or ""."""
+    """Returns a sentence on why an action of a node or its screen is not available now, or ""."""
     namespace, name, parameters = parse(action) if isinstance(action, str) else action
     owner: object = node.screen if namespace == "screen" else node
     return owner.why_not(name, parameters) if isinstance(owner, Keyed) else ""
 
 
 def keys_of(owner: type) -> Iterator[Key]:
-    """The keys of a screen or pane: its own, then those of its base classes."""
+    """Yields the keys of a screen or pane: its own, then those of its base classes."""
     for each in owner.__mro__:
         yield from each.__dict__.get("KEYS", ())
 

@@ -19,17 +19,17 @@ from layerscope.tui.rows.format import Line
 from layerscope.tui.rows.row_view import RowView
 from layerscope.tui.terminal.glyphs import sentence
 
-#: The cells that hints take at least, and that one without a place of its own takes at most.
+#: The least width of hints, and the most for one outside `Key.hint`.
 _LEAST, _MOST = 8, 24
 
 
 def key_of(widget: Widget, name: str) -> str:
-    """The name of an action's key at a widget; "" if it has none there."""
+    """Returns the name of an action's key at a widget, or ""."""
     app = app_of(widget)
     for _, binding, _, _ in widget.screen.active_bindings.values():
         if binding.id == name:
             return app.get_key_display(binding)
-    # Keys are inactive while an input has the focus.
+    # Not from the focus: an input makes keys inactive.
     for node in widget.ancestors_with_self:
         key = find_key(type(node), name)
         if key is not None:
@@ -46,7 +46,7 @@ class _Hint:
     text: str
     pressed: str
     rank: int
-    near: bool  # Whether the focused pane has the key, and not its screen.
+    near: bool  # Whether the key belongs to the focused pane, not to its screen.
 
     @property
     def cells(self) -> int:
@@ -54,12 +54,11 @@ class _Hint:
 
 
 class _Found(NamedTuple):
-    """A key that is active; these are ordered by what matters most for the focused pane."""
+    """An active key; sorts by importance for the focused pane."""
 
     rank: int
-    #: Whether it is not the pane's own, and whether all panes show it.
-    far: bool
-    general: bool
+    far: bool  # Whether it is not the pane's own.
+    general: bool  # Whether all panes show it.
     depth: int
     order: int
     key: Key
@@ -98,14 +97,14 @@ class KeyBar(Bar):
         if alone:
             here = [hint for hint in fixed if hint.rank != ALWAYS]
             fixed = [hint for hint in fixed if hint.rank == ALWAYS]
-        # What is left goes to keys without a hint. Those of the screen stay at the right too, so
-        # that little changes with the pane.
+        # Keys without a hint fill the rest. Those of the screen stay at the right too, so that
+        # little changes with the pane.
         known = {hint.text for hint in hints}
         for hint in self._hints(others) if room >= _LEAST else ():
             if hint.cells < min(room, _MOST) and hint.text not in known:
                 room -= hint.cells
                 here.append(hint) if hint.near or alone else fixed.insert(0, hint)
-        # One colour for all: the bar is sent again at each change of pane.
+        # One colour for all, since each change of pane sends the bar again.
         line: Line = []
         used = 0
         bold = colors.muted + colors.strong
@@ -124,7 +123,7 @@ class KeyBar(Bar):
         return "" if focused is None else focused.id or ""
 
     def _keys(self) -> tuple[list[_Found], list[_Found]]:
-        """The active keys with a hint for the focused pane, and the others, in order."""
+        """Returns the active keys with a hint for the focused pane, and the others, in order."""
         focused, pane = self.screen.focused, self._pane
         chain = (focused or self.screen).ancestors_with_self
         found: dict[str, _Found] = {}
@@ -142,10 +141,10 @@ class KeyBar(Bar):
         return hinted, [each for each in ordered if not each.key.hinted_in(pane) and _acts(each)]
 
     def _hints(self, found: Iterable[_Found]) -> list[_Hint]:
-        """The hints of keys that can be used now; a group of keys is one hint.
+        """Returns the hints of available keys; a group of keys is one hint.
 
-        Those that the row under the cursor rules out stay: pressed, they say why, and no hint moves
-        with the row.
+        Includes keys that the row under the cursor disables: they say why when pressed, and
+        hints do not move with the row.
         """
         app = app_of(self)
         pane = self.screen.focused
@@ -169,7 +168,7 @@ class KeyBar(Bar):
 
 
 def _acts(found: _Found) -> bool:
-    """Whether a key does more than move the cursor or the focus, or what every program has."""
+    """Whether a key does more than move the cursor or the focus, or a standard action."""
     key = found.key
     moves = key.action.partition("(")[0] in ("pane", "next_pane")
     usual = key.id.startswith(("rows.", "text.", "app.")) and key.id != "app.jump"

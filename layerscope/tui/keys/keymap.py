@@ -1,4 +1,4 @@
-"""The key map: all actions by id, with their keys after the settings."""
+"""The key map: all actions by id, with their keys after applying the settings."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LISTED = "`layerscope config` lists all bindings"
 
 
 def owners(rooms: Iterable[Room]) -> list[type[Keyed]]:
-    """Every screen and pane with keys, in the order of the help page."""
+    """Returns all screens and panes with keys, in the order of the help page."""
     return [owner for room in rooms for owner in room.keyed()]
 
 
 def meet(one: type[Keyed], other: type[Keyed]) -> bool:
-    """Whether keys of both can be active at the same time."""
+    """Whether the keys of both can be active at the same time."""
     if one is other:
         return True
     if _has_focus_alone(one) and _has_focus_alone(other):
@@ -35,7 +35,7 @@ def meet(one: type[Keyed], other: type[Keyed]) -> bool:
 
 
 def _has_focus_alone(owner: type[Keyed]) -> bool:
-    """Whether it is a pane: only one pane has the focus."""
+    """Whether it is a pane, of which only one has the focus at a time."""
     return not issubclass(owner, Screen | App) and owner is not RowView
 
 
@@ -45,8 +45,8 @@ class Bound:
 
     id: str  # Its name in the settings file.
     keys: tuple[str, ...]  # By Textual's names.
-    what: str  # What the action does.
-    owner: type[Keyed]  # The screen or pane where it works.
+    what: str  # A description of the action.
+    owner: type[Keyed]  # The screen or pane that has it.
 
 
 def all_bound(rooms: Iterable[Room]) -> dict[str, Bound]:
@@ -60,10 +60,10 @@ def all_bound(rooms: Iterable[Room]) -> dict[str, Bound]:
 
 
 def checked_keymap(settings: Settings, rooms: Iterable[Room]) -> dict[str, str]:
-    """The key map of the settings, for `App.set_keymap`.
+    """Returns the key map of the settings, for `App.set_keymap`.
 
-    Unknown ids, unknown keys, and keys that mean something else in the same place are dropped from
-    the settings, with a warning.
+    Drops unknown ids, unknown keys, and keys with another meaning in the same place, with a
+    warning.
     """
     if not settings.keys:
         return {}
@@ -88,10 +88,10 @@ def checked_keymap(settings: Settings, rooms: Iterable[Room]) -> dict[str, str]:
 def _clashes(
     wanted: Mapping[str, tuple[str, ...]], bound: Mapping[str, Bound]
 ) -> Iterator[tuple[str, str, Bound]]:
-    """Ids whose keys have another meaning in the same place, the later ones in the file first."""
+    """Yields ids whose keys have another meaning in the same place, the last in the file first."""
     for name in reversed(list(wanted)):
         for key in wanted[name]:
-            # Actions may share a default key: the nearer one has precedence.
+            # Actions may share a default key; the nearer one takes precedence.
             if key in bound[name].keys:
                 continue
             for other in bound.values():

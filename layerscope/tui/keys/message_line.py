@@ -1,4 +1,4 @@
-"""Messages: a few lines above the key bar that are there only while they say something."""
+"""Messages: a few lines above the key bar, hidden when empty."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _MOST = 3
 
 
 class MessageLine(Widget):
-    """Covers the end of what stands above the key bar: nothing moves for a message."""
+    """Covers the bottom of the body, so that nothing moves for a message."""
 
     ALLOW_SELECT = False
 
     def __init__(self) -> None:
         super().__init__(id="message")
-        self.text = ""  # What it says; empty while it is hidden.
+        self.text = ""  # Empty while hidden.
         self.display = False
         self._stays = False
 
     def say(self, text: str, *, stays: bool = False) -> None:
         """Shows lines that are safe to show; "" hides them.
 
-        A message that `stays` is there until another one comes, or something is opened or left.
+        A message that `stays` remains until another one, or until a screen opens or closes.
         """
         self._stays = stays
         if text != self.text:
@@ -38,13 +38,13 @@ class MessageLine(Widget):
             self.refresh(layout=True)
 
     def take_key(self, key: str) -> None:
-        """Hides a message that has been read."""
+        """Hides the message, which has been read."""
         if not self._stays or key in ("enter", "escape", "question_mark"):
             self.say("")
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         needed = max((cells(line) + 2 for line in self._lines(container.width)), default=0)
-        # Behind a long one, nothing is left of what it covers.
+        # A long message takes the whole width.
         return container.width if 4 * needed > 3 * container.width else needed
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:

@@ -29,7 +29,7 @@ from layerscope.tui.terminal.glyphs import sentence
 from layerscope.tui.terminal.theme import THEMES
 
 _MOST_ROWS = 18
-#: How the ids of keys begin that only move.
+#: Prefixes of the ids of keys that only move.
 _MOVING = ("rows.", "text.")
 
 
@@ -38,13 +38,13 @@ class Entry:
     """A row of the list. All texts must be safe to show."""
 
     text: str
-    key: str = ""  # Its key; may be empty.
-    problem: str = ""  # Why it is unavailable; empty if it is available.
-    run: Callable[[], object] = lambda: None  # Does it.
-    also: str = ""  # Other words that find it.
+    key: str = ""  # May be empty.
+    problem: str = ""  # Why it is unavailable, or "".
+    run: Callable[[], object] = lambda: None
+    also: str = ""  # Additional search words.
 
 
-#: Words of this program, and others that users may look for.
+#: Words of layerscope, and synonyms that users may type.
 _ALIKE = {
     "archive": "tar",
     "cancel": "stop abort kill",
@@ -78,23 +78,23 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class Match(NamedTuple):
-    """How well an entry fits what was typed: the least is the best."""
+    """How well an entry matches the query; the smallest is the best."""
 
     unavailable: bool
     rank: int
     score: float
     row: int
-    marked: frozenset[int]  # The places of the letters that fit.
+    marked: frozenset[int]  # Positions of the matching letters.
 
 
-#: Ranks of matches: letters in this order fit only where no words do.
+#: The rank of matches by letters in order, below all matches by words.
 _LETTERS = 6
 
 
 def matches(query: str, entries: Sequence[Entry]) -> list[Match]:
-    """The entries that fit, the best first: whole words, then beginnings, then other words.
+    """Returns the matching entries, the best first: whole words, prefixes, then other words.
 
-    What cannot be done now comes last.
+    Unavailable entries come last.
     """
     typed = query.lower().split()
     search = FuzzySearch()
@@ -131,7 +131,7 @@ def _rank(typed: Sequence[str], text: str, whole: str) -> int:
 
 
 def words_of(word: str) -> set[str]:
-    """The words of this program that a user may mean by another one."""
+    """Returns the words of layerscope that a user may mean by another word."""
     return {ours for ours, others in _ALIKE.items() if word in others.split()}
 
 
@@ -152,14 +152,14 @@ class _Rows(RowView, can_focus=False):
 
     @property
     def active(self) -> bool:
-        """Always: the input passes its keys on."""
+        """Always true, since the input passes its keys on."""
         return True
 
     def on_mount(self) -> None:
         self.set_placeholder(("Nothing matches.", "muted"))
 
     def pick(self, query: str, place: int | None = None, typed: Entry | None = None) -> None:
-        """Shows the entries that match a text, the best first, then one for the text itself.
+        """Shows the entries that match a query, the best first, then one for the query itself.
 
         The cursor moves to the entry at `place`, or to the best match.
         """
@@ -171,7 +171,7 @@ class _Rows(RowView, can_focus=False):
             self._shown = [(row, frozenset()) for row in available]
         self._typed = typed
         if typed is not None:
-            # At the end, so that enter chooses a match first.
+            # Last, so that enter prefers a match.
             self._shown.append((len(self._entries), frozenset()))
         at = (row for row, (index, _) in enumerate(self._shown) if index == place)
         self.set_rows(len(self._shown), next(at, 0))
@@ -200,7 +200,7 @@ class _Rows(RowView, can_focus=False):
 
 
 class PaletteScreen(AppModal[int | None], screen="palette", heading="In the palette"):
-    """Asks for an entry; returns its place."""
+    """Asks for an entry; returns its index."""
 
     CSS_PATH = Path(__file__).with_name("palette.tcss")
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (104, "-wide")]  # noqa: RUF012
@@ -259,11 +259,11 @@ class PaletteScreen(AppModal[int | None], screen="palette", heading="In the pale
         self._rows.set_placeholder(*lines)
 
     def typed(self, text: str) -> Entry | None:
-        """An entry for the typed text itself, or None."""
+        """Returns an entry for the typed text itself, if any."""
         return None
 
     def choose(self, place: int) -> None:
-        """Chooses the entry at a place; the one for the typed text is the last."""
+        """Chooses the entry at an index; the one for the typed text is the last."""
         self.dismiss(place)
 
     def _pick(self, place: int | None = None) -> None:
@@ -309,7 +309,7 @@ class PaletteScreen(AppModal[int | None], screen="palette", heading="In the pale
 
 
 def commands(app: BaseApp, screen: Screen[object]) -> list[Entry]:
-    """All actions of a screen and its panes; keys that only move come last."""
+    """Returns all actions of a screen and its panes; keys that only move come last."""
     found: dict[str, Entry] = {}
     for node, binding, _, _ in screen.active_bindings.values():
         name = binding.id or binding.action

@@ -1,4 +1,4 @@
-"""Giving images other names."""
+"""Tagging images."""
 
 from __future__ import annotations
 

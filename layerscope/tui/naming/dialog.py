@@ -1,4 +1,4 @@
-"""Asks for another name of an image, and gives it."""
+"""Asks for another name for an image, and tags it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TagDialog(Dialog[None], screen="tag", heading="Naming an image"):
-    """`enter` gives the name; one that another image has is moved by a second `enter`."""
+    """`enter` adds the name; a second `enter` moves a name that another image has."""
 
     ANSWERS = "enter gives the name, esc goes back"
     KEYS = (Key("tag.back", "escape", "dismiss(None)", "Back"),)
@@ -30,7 +30,7 @@ class TagDialog(Dialog[None], screen="tag", heading="Naming an image"):
         super().__init__(f"Another name for {shown}", hint="[HOST/]NAME[:TAG]")
         self._image = image
         self._place = place
-        self._taken: Naming | None = None  # The name that another image has, once that is shown.
+        self._taken: Naming | None = None  # The name of another image that the dialog shows.
 
     def body(self) -> ComposeResult:
         yield TextEntry(id="tag-name", value=visible(self._image.name), placeholder="app:1")
@@ -50,7 +50,7 @@ class TagDialog(Dialog[None], screen="tag", heading="Naming an image"):
             self.work.start("tag", lambda _: self._named(name, taken), self._done)
 
     def _named(self, name: str, taken: Naming | None) -> tuple[Naming, bool]:
-        """The name, and whether the image has it now: not if another image would lose it."""
+        """Returns the name, and whether it was added: not if another image would lose it."""
         from layerscope.engines.naming import give_name, plan_name
 
         assert self._place.connector is not None  # noqa: S101

@@ -1,4 +1,4 @@
-"""The screen with packages: what a layer did to them, or all that are installed."""
+"""The screen with packages: the changes of a layer, or all installed ones."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _STYLES = {"A": "added", "M": "modified", "R": "removed", "S": "warning", " ": "
 
 @dataclass(frozen=True, slots=True)
 class PackageRow:
-    letter: str  # A, M or R for packages that a layer changed, S for a file with special rights.
-    kind: str  # What sort of package it is.
-    size: str  # Its size, as it is shown.
-    text: str  # Name and version, or path and rights; safe to show.
+    letter: str  # A, M or R for a changed package, S for a file with special permissions.
+    kind: str  # The kind of package.
+    size: str  # As shown.
+    text: str  # Name and version, or path and permissions; safe to show.
     layer: int | None = None  # The layer that wrote the file; None for a package.
-    path: bytes | None = None  # Its path; None for a package.
+    path: bytes | None = None  # None for a package.
 
 
 class PackageList(ColumnList[PackageRow], screen="packages", heading="Packages"):

@@ -1,4 +1,4 @@
-"""Removing images and names of them, and pruning."""
+"""Removing and untagging images, and pruning."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _no_engine(place: Place) -> str:
     return place.no_engine
 
 
-#: What can be pruned: the letter, what it is, more about it, and the request.
+#: What can be pruned: letter, name, description and request.
 _KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "d": ("dangling images", ": those without a tag", {}),
     "u": ("unused images", ": all that no container uses", {"images": "unused"}),

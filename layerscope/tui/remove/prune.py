@@ -1,4 +1,4 @@
-"""Shows what pruning would remove, of some age or with some labels, and asks."""
+"""Shows what pruning would remove, filtered by age or labels, and asks."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ class PruneScreen(RemoveScreen, screen="remove", heading="Pruning"):
             self._entry.value = self._words
         elif not self.work.busy("remove"):
             self._words = self._entry.value
-            self._plan = None  # What is shown is not what is asked about any more.
+            self._plan = None  # The shown plan is out of date.
             self.plan()

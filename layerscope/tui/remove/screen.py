@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from layerscope.tui.removal import Reclaimer
 
 
-#: Cells of the word before what a step is about.
+#: Width of the verb before the object of a step.
 _WORD = 8
 
 
@@ -31,11 +31,11 @@ class _Steps(MadeRows):
     def show(self, texts: list[tuple[str, str]]) -> None:
         self._texts = texts
         self.update()
-        # What is around it would not see that an automatic height has become another.
+        # The container would not notice a change of an automatic height.
         self.styles.height = max(1, self.row_count)
 
     def lines(self, width: int) -> list[Line]:
-        """The steps, whole: a name that is cut could be that of another image."""
+        """Returns the steps without cutting names, which could then be those of other images."""
         return [
             [(left("" if row else text[:_WORD], _WORD) + part, self.palette.named(style))]
             for text, style in self._texts
@@ -45,7 +45,7 @@ class _Steps(MadeRows):
 
 class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
     AUTO_FOCUS = "#remove-rows"
-    MORE_KEYS: ClassVar[Sequence[str]] = ()  # More keys in words.
+    MORE_KEYS: ClassVar[Sequence[str]] = ()  # Descriptions of more keys.
 
     def _not_now(self) -> str:
         if self.work.busy("remove"):
@@ -72,7 +72,7 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         yield self._rows
 
     def on_mount(self) -> None:
-        # The question is about what the engine has now.
+        # The plan must be about the engine's current state.
         self._reclaimer.forget()
         self.plan()
 
@@ -114,7 +114,7 @@ class RemoveScreen(Dialog[None], screen="remove", heading="Removing images"):
         self._changed(done_sentence(self._plan, freed))
 
     def action_back(self) -> None:
-        """Removes nothing; what is being removed already goes on."""
+        """Leaves without removing; a running removal continues."""
         if self._failed or self.work.busy("remove"):
             self._changed("")
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""Rows under a cursor: lists and trees that draw only what is on the screen."""
+"""Rows with a cursor: lists and trees that render only what is visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bar of one line: the title at the top, the keys at the bottom."""
+"""The base of one-line bars: the title at the top, the keys at the bottom."""
 
 from __future__ import annotations
 

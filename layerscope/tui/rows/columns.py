@@ -1,4 +1,4 @@
-"""Lists with columns: a record for each column, and the base class of all lists."""
+"""The base class of all lists, and a record for each of their columns."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    key: str  # Its name in the sort order.
+    key: str  # Its name for sorting.
     title: str  # Its heading.
-    width: int  # Its width in cells; the least if it grows.
-    cell: Callable[[T], Cell]  # The text for an item.
-    align: Literal["left", "right"] = "left"  # The alignment.
+    width: int  # Its width in cells; the minimum if it grows.
+    cell: Callable[[T], Cell]  # The cell of an item.
+    align: Literal["left", "right"] = "left"
     grow: bool = False  # Whether it grows to fit its texts.
-    most: int = 0  # The limit of its growth, in cells; 0 for none.
-    share: float = 1.0  # The same as a share of the list's width.
-    #: Whether it takes the cells that the other columns leave.
+    most: int = 0  # The maximum width in cells; 0 for none.
+    share: float = 1.0  # The maximum as a share of the list's width.
+    #: Whether it takes the rest of the width.
     flex: bool = False
-    from_width: int = 0  # The least width of the list that shows it.
-    kept: bool = False  # Whether it stays when others are left out for want of room, as sizes do.
-    optional: bool = False  # Whether it is left out if all its cells are empty.
-    #: The sort key of an item; None if the list cannot be sorted by this column. Items whose key is
-    #: None come last, whatever the order.
+    from_width: int = 0  # The minimum width of the list to show it.
+    kept: bool = False  # Whether it stays when others are dropped to save space, as sizes do.
+    optional: bool = False  # Whether it is hidden if all its cells are empty.
+    #: Returns the sort key of an item; None if the column is not sortable. Items with a key of None
+    #: come last in either order.
     sort: Callable[[T], Any] | None = None
-    descending: bool = False  # Whether the largest comes first by default.
+    descending: bool = False
     style: str = "muted"  # The palette style of its heading.
-    #: Replaces `cell` where a text has several styles; takes the width in cells.
+    #: Replaces `cell` for texts with several styles; takes the width in cells.
     pieces: Callable[[T, int], Sequence[Cell]] | None = None
 
     def fit(self, text: str, width: int) -> str:
@@ -50,7 +50,7 @@ def created_column(
     most: int = 22,
     from_width: int = 0,
 ) -> Column[T]:
-    """How old something is, sorted by its time of creation, the newest first."""
+    """A column of ages, sorted by creation time, the newest first."""
     return Column(
         "created",
         "CREATED",
@@ -67,7 +67,7 @@ def created_column(
 def size_column(
     size: Callable[[T], int | None], cell: Callable[[T], Cell] | None = None, **more: Any
 ) -> Column[T]:
-    """A size in bytes, sorted with the largest first; empty where it is not known."""
+    """A column of sizes in bytes, the largest first; empty if unknown."""
 
     def text(item: T) -> Cell:
         count = size(item)
@@ -81,20 +81,20 @@ class ColumnList(RowView, Generic[T]):
     """A list with a header, sorted by one of its columns."""
 
     HEADER_ROWS = 1
-    #: Cells before the columns, for a mark.
+    #: Width of the mark before the columns.
     MARK_WIDTH: ClassVar[int] = 1
-    #: Cells between two columns.
+    #: Cells between columns.
     GAP: ClassVar[int] = 2
     COLUMNS: ClassVar[Sequence[Column[Any]]] = ()  # Its columns, from left to right.
-    #: Key of the column that names an item; empty for the first that is flexible.
+    #: Key of the column that names an item; "" for the first flexible one.
     NAME: ClassVar[str] = ""
 
     def __init__(self, name: str, title: str = "", sorted_by: str = "") -> None:
         super().__init__(name, title)
-        self.items: Sequence[T] = ()  # The items in the order shown.
-        #: Key of the column that sorts the list; empty for the original order.
+        self.items: Sequence[T] = ()  # In the order shown.
+        #: Key of the sort column; "" for the original order.
         self.sorted_by = sorted_by
-        self.reversed = False  # Whether the order is reversed.
+        self.reversed = False
         self._given: Sequence[T] = ()
         self._longest: dict[str, int] = {}
 
@@ -103,15 +103,15 @@ class ColumnList(RowView, Generic[T]):
         return self.items[self.cursor] if self.items else None
 
     def mark(self, row: int) -> Cell:
-        """The mark before a row, at most `MARK_WIDTH` cells wide."""
+        """Returns the mark before a row, at most `MARK_WIDTH` cells wide."""
         return " ", "text"
 
     def same(self, one: T, other: T) -> bool:
-        """Whether two items are the same, so that the cursor stays on it."""
+        """Whether two items are the same, so that the cursor stays on them."""
         return one == other
 
     def show(self, items: Sequence[T], cursor: int | None = None) -> None:
-        """Shows items, sorted; the cursor goes to a row, or else stays on its item if it can."""
+        """Shows items, sorted; the cursor goes to a row, or else stays on its item if possible."""
         current = self.item
         self._given = items
         column = next((each for each in self.COLUMNS if each.key == self.sorted_by), None)
@@ -142,7 +142,7 @@ class ColumnList(RowView, Generic[T]):
     # Order.
 
     def cycle_sort(self) -> None:
-        """Sorts by the next column in sight that has a sort key."""
+        """Sorts by the next visible column with a sort key."""
         shown = [column for column, _ in self.layout_columns(self.size.width)]
         keys = [column.key for column in shown if column.sort is not None]
         if not keys:
@@ -161,7 +161,7 @@ class ColumnList(RowView, Generic[T]):
         self._sort()
 
     def _sort(self) -> None:
-        # A cursor that was never moved from the top is not there for its item.
+        # A cursor that was never moved stays at the top, not on its item.
         self.show(self._given, cursor=None if self.moved or self.cursor else 0)
 
     def headings(self, width: int) -> list[Heading]:
@@ -175,7 +175,7 @@ class ColumnList(RowView, Generic[T]):
     # Lines.
 
     def layout_columns(self, width: int) -> list[tuple[Column[T], int]]:
-        """The columns that fit, with their widths."""
+        """Returns the columns that fit, with their widths."""
         shown = [
             column
             for column in self.COLUMNS

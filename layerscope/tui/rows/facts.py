@@ -1,4 +1,4 @@
-"""Panes whose rows are made for their width, such as facts about the row of another pane."""
+"""Panes whose rows depend on their width, such as facts about a row of another pane."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fact_lines(fact: Fact, width: int, colors: Palette) -> list[Line]:
 
 
 class MadeRows(RowView):
-    """Rows that are made for the width of the pane, and again when that or the theme changes."""
+    """Rows that are rebuilt when the width of the pane or the theme changes."""
 
     HAS_CURSOR = False
 
@@ -40,7 +40,7 @@ class MadeRows(RowView):
         self._made_for: tuple[int, str] = (0, "")
 
     def lines(self, width: int) -> list[Line]:
-        """The rows, at most `width` cells wide."""
+        """Returns the rows, at most `width` cells wide."""
         raise NotImplementedError
 
     def update(self) -> None:
@@ -56,7 +56,7 @@ class MadeRows(RowView):
         return self._made[row] if row < len(self._made) else []
 
     def _make(self) -> None:
-        # The last cell is for the scroll bar, so that lines need not be wrapped twice.
+        # Always reserves a cell for the scroll bar, to avoid wrapping twice.
         width = max(1, self.size.width - 1)
         if self._made_for != (width, self.app.theme):
             self._made_for = (width, self.app.theme)
@@ -64,7 +64,7 @@ class MadeRows(RowView):
 
 
 class Note(MadeRows, can_focus=False):
-    """Wrapped texts without a cursor, in a pane that can be as high as they are."""
+    """Wrapped texts without a cursor, in a pane that can fit their height."""
 
     def __init__(self, name: str, title: str) -> None:
         super().__init__(name, title)

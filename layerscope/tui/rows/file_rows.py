@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _CHANGED_BELOW = DOT
 _PER_CENT, _BAR = 5, 10
-#: Cells from which there is room for per cent and a bar. A pane that is alone on the screen has
-#: more rows to send, and no bar unless it is wide.
+#: The least widths for percentages and bars. A pane that has the screen to itself sends more
+#: rows, so it shows no bar unless it is wide.
 _WITH_BAR, _ALONE_WITH_SHARE, _ALONE_WITH_BAR = 90, 60, 124
 _SYMLINK, _DIR, _CHAR, _BLOCK, _HARDLINK = 2, 3, 4, 5, 1
 _REMOVED = 3
 
 
 class FileRows:
-    #: The headings of columns, by their sort keys.
+    #: Column headings by sort key.
     TITLES: ClassVar[Mapping[str, str]] = {
         "mode": "Mode",
         "owner": "Owner",
@@ -43,13 +43,13 @@ class FileRows:
         self._measured: object = None
 
     def header(self, width: int, colors: Palette) -> Line:
-        """The headings; an arrow marks the sort column."""
+        """Returns the headings, with an arrow at the sort column."""
         sort, reverse = self.rows.sort.value, self.rows.reverse
         line: Line = []
 
         def title(name: str, key: str, size: int, flush: bool) -> None:
             mark = sort == key
-            # Names and changes sort upwards, sizes and times downwards.
+            # Names and changes are ascending by default, sizes and times descending.
             down = (key in ("size", "modified")) != reverse
             text = f"{name} {DESCENDING if down else ASCENDING}".strip() if mark else name
             text = right(text, size) if flush else left(text, size)
@@ -59,13 +59,13 @@ class FileRows:
         for key, size in self._columns(width):
             name = "Share" if size == _PER_CENT else self.TITLES[key]
             title(name, key, size, key not in ("mode", "owner", "share", "modified"))
-        # The letters have no heading of their own, except to say that they sort the rows.
+        # The letters have a heading only while they sort the rows.
         title("Kind" if sort == "change" else "", "change", self._kind_width, False)
         title(" Name", "name", 12, False)
         return line
 
     def headings(self, width: int) -> list[Heading]:
-        """The columns that can sort the rows."""
+        """Returns the headings of sortable columns."""
         keys = {key.value for key in type(self.rows.sort)}
         found = []
         start = 1
@@ -81,9 +81,9 @@ class FileRows:
         return 6 if self.rows.sort.value == "change" else 1
 
     def name_start(self, node: int, width: int) -> int:
-        """Where the arrow and the name of a node begin."""
+        """Returns the first cell of a node's arrow and name."""
         used = 3 + sum(size + 1 for _, size in self._columns(width))
-        # Deep trees keep room for names.
+        # Limits the indentation, to keep room for names.
         return used + min(2 * (int(self.rows.tree.depths[node]) - 1), max(0, (width - used) // 2))
 
     def line(self, node: int, width: int, colors: Palette) -> Line:
@@ -95,7 +95,7 @@ class FileRows:
         style = colors.change(change)
         letter = " AMR"[change]
         if not change and (version < 0 or int(stack.layers[version]) == view.layer):
-            # The layer lists it only because of the paths below it.
+            # The layer contains it only because of the paths below.
             style = colors.muted
         if not change and folder and view.touched[node]:
             letter = _CHANGED_BELOW
@@ -105,14 +105,14 @@ class FileRows:
         start = self.name_start(node, width)
         indent = start - len(text) - 2
         arrow, ending = "  ", "/" if folder else ""
-        # Not only folders: a file that replaced a folder has the removed files below it.
+        # Not only for folders: a file that replaced a folder has removed files below it.
         if rows.has_children(node):
             ending = ""
             is_open = rows.expanded[node] or rows.matches is not None
             arrow = f"{OPEN if is_open else CLOSED} "
         name = tree.name(node)
         room = width - start - 2
-        # Cells of one colour stand together: a change of colour costs as much as a name.
+        # Groups cells by colour, since a change of colour costs as much output as a name.
         line: Line = [(text, colors.muted), (f"{letter} {' ' * indent}{arrow}", style)]
         line += self._name(name, ending, room, style, colors)
         if version >= 0 and room > 0:
@@ -139,11 +139,11 @@ class FileRows:
         return left(moment(int(stack.mtimes[version])), size)
 
     def _share(self, node: int, size: int) -> str:
-        """Per cent and a bar: how much of the folder above this is, as in ncdu."""
+        """Returns the share of the parent folder as a percentage and a bar, as in ncdu."""
         view = self.rows.view
         above = int(self.rows.tree.parents[node])
         own, total = int(view.sizes[node]), int(view.sizes[above])
-        # What was removed is no part of what is there.
+        # A removed entry is no part of an existing folder.
         gone = int(view.changes[node]) == _REMOVED != int(view.changes[above])
         if gone or not own or not total:
             return " " * size

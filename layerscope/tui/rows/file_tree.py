@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from layerscope.filesystem.view import View
     from layerscope.patterns import PathPattern
 
-#: The cells of the path in the border are a multiple of this.
+#: The width of the path in the border is a multiple of this.
 _PATH_STEP = 16
 
-#: Trees up to this size are searched in the foreground, within a few milliseconds.
+#: The largest tree to search in the foreground, within a few milliseconds.
 _SMALL = 20_000
 
-#: Up to this size, everything else is done in the foreground too.
+#: The largest tree for everything else in the foreground.
 _LARGE = 200_000
 
 #: Seconds before slow work is announced.
@@ -38,14 +38,14 @@ _PATIENCE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class TreeSpot:
-    """A file tree as the user left it."""
+    """The state of a file tree when the user left it."""
 
     rows: TreeRows | None
     pattern: PathPattern | None
     hidden: frozenset[Change]
     order: tuple[SortKey, bool] | None
     by_hand: bool  # Whether the user expanded or collapsed folders.
-    place: tuple[int, int]  # The row of the cursor, and the first visible row.
+    place: tuple[int, int]  # The cursor's row, and the first visible row.
 
 
 class FileTree(RowView, heading="In file trees"):
@@ -55,7 +55,7 @@ class FileTree(RowView, heading="In file trees"):
     KEYS = (
         Key("files.expand", "l,right", "expand", "Expand a folder, or go into it"),
         Key("files.collapse", "h,left", "collapse", "Collapse, or go to the folder above"),
-        # No hint: it does what enter does for a folder, and each hint that goes with the row costs.
+        # No hint: enter does the same, and hints that change with the row cost output.
         Key("files.toggle", "space", "toggle_folder", "Expand", "Expand or collapse it"),
         Key("files.open", "enter", "choose", "Open", "Show a file, expand a folder", hint="files"),
         Key("files.expand_all", "E", "expand_all(True)", "Expand all"),
@@ -64,18 +64,18 @@ class FileTree(RowView, heading="In file trees"):
 
     def __init__(self, counted: Callable[[], object]) -> None:
         super().__init__("files", "3 Files")
-        #: Called when the rows have changed: another view, filter or choice of kinds. A message
-        #: would come too late for the same frame.
+        #: Called when the view, filter or shown kinds have changed. A message would come too late
+        #: for the same frame.
         self._counted = counted
-        self.rows: TreeRows | None = None  # None while nothing is shown.
-        self.pattern: PathPattern | None = None  # The filter, or None.
-        self.hidden: set[Change] = set()  # Changes that are not shown.
+        self.rows: TreeRows | None = None  # None if nothing is shown.
+        self.pattern: PathPattern | None = None  # The filter.
+        self.hidden: set[Change] = set()  # Kinds of changes not shown.
         self._drawn: FileRows | None = None
         self._order: tuple[SortKey, bool] | None = None
         self._wanted: Wanted | None = None
         self._work = Work(self.call_later, self._failed)
         self._by_hand = False
-        self._seeks = False  # Whether the cursor goes to the first match, once that is known.
+        self._seeks = False  # Whether the cursor goes to the first match once it is known.
         self._idle = True
         self._heading = self.title
         # The page size for which folders were expanded automatically.
@@ -84,11 +84,11 @@ class FileTree(RowView, heading="In file trees"):
     # What is shown.
 
     def show(self, stack: Stack, make: Callable[[], View]) -> None:
-        """Shows a view, which `make` makes in any thread; the cursor stays on or near its path."""
+        """Shows the view that `make` returns in any thread; the cursor stays near its path."""
         self._idle = False
         wanted = self._next()
         wanted.make = make
-        # Until the user expands or collapses a folder, as many levels are open as fit.
+        # Until the user expands or collapses a folder, expands as many levels as fit.
         if self._free:
             self._room = wanted.room = self.page_size
         else:
@@ -96,15 +96,15 @@ class FileTree(RowView, heading="In file trees"):
         self._regroup(wanted, len(stack.tree) > _LARGE)
 
     def left_out(self, needle: str) -> list[str]:
-        """What of the view is not shown, for the title: the filter, and hidden changes."""
+        """Returns what limits the view, for the title: the filter and hidden changes."""
         hidden = [change.label for change in Change if change in self.hidden]
         found = [f"/{visible(needle)}"] if needle else []
         return [*found, f"{' and '.join(hidden)} hidden"] if hidden else found
 
     def set_status(self, state: str = "", *parts: str) -> None:
-        """Sets what follows the title; the subtitle is the path under the cursor.
+        """Sets the texts after the title; the subtitle is the path under the cursor.
 
-        The state comes before what a narrow border has no room for.
+        A narrow border cuts `parts` before `state`.
         """
         texts = (self.title, *parts[:1], state, *parts[1:])
         self._heading = SEPARATOR.join(filter(None, texts))
@@ -115,7 +115,7 @@ class FileTree(RowView, heading="In file trees"):
         self.set_texts(self._heading, self._subtitle())
 
     def on_focus(self) -> None:
-        # Textual notes the focus after this.
+        # Textual updates the focus after this.
         self.call_next(self.redraw, (self.cursor,))
 
     def on_blur(self) -> None:
@@ -123,19 +123,19 @@ class FileTree(RowView, heading="In file trees"):
 
     @property
     def path_text(self) -> str:
-        """The path under the cursor, safe to show; "" if there is none."""
+        """Returns the path under the cursor, safe to show, or ""."""
         if self.node is None or self.rows is None:
             return ""
         return f"/{visible(self.rows.tree.path(self.node))}"
 
     @property
     def path_room(self) -> int:
-        """The cells for a path in the border."""
+        """The width for a path in the border."""
         return max(1, self.size.width - 2)
 
     def _subtitle(self) -> str:
         path = tail(self.path_text, self.path_room) if self.shows_cursor else ""
-        # In steps, so that the line behind it is seldom sent again.
+        # In steps, so that the line behind it is rarely sent again.
         return left(path, min(self.path_room, -(-cells(path) // _PATH_STEP) * _PATH_STEP))
 
     def clear(self, *placeholder: tuple[str, str]) -> None:
@@ -163,7 +163,7 @@ class FileTree(RowView, heading="In file trees"):
         wanted = self._next()
         wanted.pattern, wanted.room = pattern, None
         if pattern is None and self.cursor and self.node and wanted.rows:
-            # What was looked for stays in sight.
+            # Keeps the match visible.
             self._by_hand = True
             wanted.rows.open_above(self.node)
         self._regroup(wanted, self._extent > (_LARGE if pattern is None else _SMALL))
@@ -188,11 +188,11 @@ class FileTree(RowView, heading="In file trees"):
 
     @property
     def busy(self) -> bool:
-        """Whether rows are being made in the background."""
+        """Whether rows are being computed in the background."""
         return self._wanted is not None
 
     def cancel(self) -> None:
-        """Keeps the rows as they are."""
+        """Keeps the current rows."""
         wanted, self._wanted = self._wanted, None
         self._work.leave()
         if wanted is None:
@@ -209,7 +209,7 @@ class FileTree(RowView, heading="In file trees"):
         return not self._by_hand and self.pattern is None
 
     def on_resize(self) -> None:
-        """Expands as many levels as fit now; the first layout can come after the rows."""
+        """Expands as many levels as fit; the first layout can come after the rows."""
         if self._idle or not self._free or self._room == self.page_size:
             return
         wanted = self._next()
@@ -221,10 +221,10 @@ class FileTree(RowView, heading="In file trees"):
         self._room = wanted.room = self.page_size
         self._regroup(wanted, self._extent > _LARGE)
 
-    # Making rows.
+    # Computing rows.
 
     def _next(self) -> Wanted:
-        """What to show next, to be modified: the pending rows, or those on the screen."""
+        """Returns the pending rows, or those on the screen, as a copy to modify."""
         wanted = self._wanted or Wanted(self.rows, self.hidden, self.pattern, self._order)
         return replace(wanted, hidden=set(self.hidden), pattern=self.pattern, order=self._order)
 
@@ -238,7 +238,7 @@ class FileTree(RowView, heading="In file trees"):
             self._regroup(self._next(), self._extent > _LARGE)
 
     def _regroup(self, wanted: Wanted, background: bool) -> None:
-        """Makes the rows again, in the background if that takes long or work is pending."""
+        """Recomputes the rows, in the background if that is slow or work is pending."""
         if not background and self._wanted is None:
             path = self._path()
             self._take(wanted.made(), path)
@@ -271,13 +271,13 @@ class FileTree(RowView, heading="In file trees"):
         return FileRows(rows)
 
     def _show_busy(self) -> None:
-        """Announces work that takes long."""
+        """Announces slow work."""
         if self.busy:
             self._counted()
 
     @property
     def _shown(self) -> FileRows | None:
-        """What renders the rows, with the columns that fit how the pane is shown now."""
+        """Returns the renderer of the rows, with columns for the current layout."""
         if self._drawn is not None:
             self._drawn.alone = self.has_class("-solo") or self.screen.has_class("-zoomed")
         return self._drawn
@@ -368,7 +368,7 @@ class FileTree(RowView, heading="In file trees"):
 
     @property
     def node(self) -> int | None:
-        """The node under the cursor; None where nothing is shown."""
+        """The node under the cursor; None if nothing is shown."""
         if self.rows is None or not self.row_count:
             return None
         return int(self.rows.nodes[self.cursor])
@@ -378,7 +378,7 @@ class FileTree(RowView, heading="In file trees"):
         return self.rows.view if self.rows is not None and self.row_count else None
 
     def action_choose(self) -> None:
-        """Expands or collapses a folder; what a file opens is the screen's business."""
+        """Expands or collapses a folder; the screen opens files."""
         view = self.view
         version = -1 if view is None else int(view.versions[self.node])
         # `EntryType.DIR` is 3.
@@ -403,7 +403,7 @@ class FileTree(RowView, heading="In file trees"):
             self.hide(change)
 
     def leave(self) -> TreeSpot:
-        """The tree as it is, to `come_back` to."""
+        """Returns the state, for `come_back`."""
         rows = None if self.rows is None else self.rows.copy()
         hidden = frozenset(self.hidden)
         return TreeSpot(rows, self.pattern, hidden, self._order, self._by_hand, self.spot)
@@ -420,7 +420,7 @@ class FileTree(RowView, heading="In file trees"):
     # Internals.
 
     def _path(self) -> bytes | None:
-        """The path under the cursor, as nodes may change; None in the first row, where it stays."""
+        """Returns the path under the cursor, since nodes may change; None for the first row."""
         node = self.node if self.cursor else None
         return None if node is None or self.rows is None else self.rows.tree.path(node)
 
@@ -445,7 +445,7 @@ class FileTree(RowView, heading="In file trees"):
         if self.rows is None or self._drawn is None:
             return
         if self._idle:
-            # The header is shown without rows too.
+            # Shows the header without rows, too.
             self.redraw()
             return
         self._drawn.pattern = self.pattern
@@ -467,7 +467,7 @@ class FileTree(RowView, heading="In file trees"):
         self._counted()
 
     def _row_of(self, path: bytes | None) -> int:
-        """The row of a path, or of the nearest folder above it."""
+        """Returns the row of a path, or of the nearest folder above it."""
         while path and self.rows is not None:
             node = self.rows.tree.find(path)
             row = None if node is None else self.rows.row_of(node)

@@ -1,4 +1,4 @@
-"""A list that is filtered by what its columns say."""
+"""A list with a filter on the text of its columns."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ T = TypeVar("T")
 
 
 class FilteredList(ColumnList[T]):
-    NOUN: ClassVar[tuple[str, str]] = ("row", "rows")  # What an item is called, and several.
+    NOUN: ClassVar[tuple[str, str]] = ("row", "rows")  # Singular and plural.
 
     def __init__(self, name: str, title: str = "", sorted_by: str = "") -> None:
         super().__init__(name, title, sorted_by)
-        self.needle = ""  # The filter as it was typed.
-        self.total: Sequence[T] = ()  # All items, whatever the filter.
-        self.note = ""  # What follows the number of items, safe to show.
+        self.needle = ""  # The filter as typed.
+        self.total: Sequence[T] = ()  # All items, ignoring the filter.
+        self.note = ""  # Text after the number of items; safe to show.
 
     def fill(self, items: Sequence[T], note: str = "", cursor: int | None = None) -> None:
-        """Shows items, as far as they match the filter."""
+        """Shows the items that match the filter."""
         self.total, self.note = items, note
         self._update(cursor)
 
     def filter(self, needle: str) -> None:
-        """Shows only what contains a text, in any column that the list may have."""
+        """Shows only items that contain a text in any column, visible or not."""
         self.needle = needle.strip()
         self._update()
 
     def words(self, item: T) -> str:
-        """What an item is found by."""
+        """Returns the text that the filter searches."""
         return " ".join(column.cell(item)[0] for column in self.COLUMNS)
 
     def _update(self, cursor: int | None = None) -> None:

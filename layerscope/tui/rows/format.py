@@ -1,4 +1,4 @@
-"""Fits text into cells and columns; bars, and the short forms of values in lists."""
+"""Fits text into cells and columns; renders bars and short forms of values."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Line = list[Piece]
 
 
 class Heading(NamedTuple):
-    """The heading of a column that rows can be sorted by."""
+    """The heading of a sortable column."""
 
     start: int  # Its first cell.
     end: int  # The cell after it.
     key: str  # Its sort key.
 
 
-# By EntryType; whiteouts are never shown as entries.
+# By EntryType; whiteouts are never listed.
 _LETTERS = "--ldcbp??"
 
 
 def cut(text: str, width: int) -> str:
     """Shortens a text to at most `width` cells, with an ellipsis at the end."""
-    # Text beyond the width of any terminal need not be measured.
+    # Does not measure text beyond the width of any terminal.
     if len(text) <= width and (text.isascii() or cell_len(text) <= width):
         return text
     if width <= 0:
@@ -44,7 +44,7 @@ def cut(text: str, width: int) -> str:
 
 
 def tail(text: str, width: int) -> str:
-    """Shortens a text with an ellipsis at its beginning: the end of a path says more."""
+    """Shortens a text with an ellipsis at the start, since the end of a path matters more."""
     if cells(text) <= width:
         return text
     if width <= 0:
@@ -69,7 +69,7 @@ def cells(text: str) -> int:
 
 
 def count(number: int) -> str:
-    """A number in at most five cells: `1,204`, `12.3k`, `174k`."""
+    """Formats a number in at most five cells: `1,204`, `12.3k`, `174k`."""
     if number < 10_000:
         return f"{number:,}"
     if number < 99_950:
@@ -80,7 +80,7 @@ def count(number: int) -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of a share, to half a cell; never empty for a share above 0."""
+    """Returns a bar for a share, to half a cell; never empty for a share above 0."""
     halves = round(max(0.0, min(1.0, share)) * width * 2)
     if share > 0:
         halves = max(1, halves)
@@ -88,7 +88,7 @@ def bar(share: float, width: int) -> str:
 
 
 def mode(kind: int, bits: int) -> str:
-    """Type and permissions as `ls -l` shows them, setuid, setgid and sticky included."""
+    """Formats type and permissions as `ls -l` does, with setuid, setgid and sticky."""
     return _LETTERS[kind] + stat.filemode(bits & 0o7777)[1:]
 
 
@@ -100,7 +100,7 @@ def moment(unix: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, never rounded up to a hundred."""
+    """Formats a share in percent, never rounded up to 100."""
     value = share * 100
     return "100%" if share >= 1 else f"{min(value, 99.9):.1f}%"
 
@@ -108,7 +108,7 @@ def percent(share: float) -> str:
 def wrap(text: str, width: int) -> list[str]:
     """Wraps a text at spaces, into lines of at most `width` cells.
 
-    A word that is too long is broken after a slash or comma where that leaves a long enough line.
+    Breaks a word that is too long after a slash or comma if the line is then long enough.
     """
     width = max(1, width)
     lines: list[str] = []
@@ -131,13 +131,13 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def wrapped(texts: Sequence[tuple[str, str]], width: int, height: int) -> list[tuple[str, str]]:
-    """Wraps paragraphs; blank lines are dropped if they do not fit."""
+    """Wraps paragraphs; drops blank lines if they do not fit."""
     lines = [(line, style) for text, style in texts for line in wrap(text, width)]
     return lines if len(lines) <= height else [line for line in lines if line[0]]
 
 
 def _head(word: str, width: int) -> str:
-    """As many characters as fit, at least one; ends after a slash or comma if possible."""
+    """Returns as many characters as fit, at least one; ends after a slash or comma if possible."""
     end = width
     while end > 1 and cells(word[:end]) > width:
         end -= 1
@@ -150,7 +150,7 @@ def length(line: Line) -> int:
 
 
 def clipped(line: Line, width: int) -> Line:
-    """A line of at most `width` cells."""
+    """Cuts a line to at most `width` cells."""
     found: Line = []
     for text, style in line:
         room = width - length(found)

@@ -1,4 +1,4 @@
-"""Makes the rows of the file tree, in the background where that takes long."""
+"""Computes the rows of the file tree, in the background if that is slow."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Wanted:
-    """What the file tree is to show next."""
+    """What the file tree should show next."""
 
     rows: TreeRows | None  # The current rows, or a copy; None at first.
-    hidden: set[Change]  # Changes that are not shown.
-    pattern: PathPattern | None  # The filter, or None.
-    #: The sort key, and whether the order is reversed; None for the default.
+    hidden: set[Change]  # Kinds of changes not shown.
+    pattern: PathPattern | None  # The filter.
+    #: The sort key, and whether it is reversed; None for the default.
     order: tuple[SortKey, bool] | None
-    make: Callable[[], View] | None = None  # Makes the new view, if there is one.
-    #: Expands as many levels as fit into this number of rows; None leaves them as they are.
+    make: Callable[[], View] | None = None  # Returns the new view, if there is one.
+    #: Expands as many levels as fit into this number of rows; None changes nothing.
     room: int | None = None
 
     def made(self, stop: Callable[[], None] = lambda: None) -> TreeRows:
-        """Makes the rows; `stop` may raise `Cancelled`."""
+        """Computes the rows; `stop` may raise `Cancelled`."""
         from layerscope.filesystem.rows import TreeRows
 
         view = self.make() if self.make is not None else None
@@ -57,8 +57,8 @@ class Wanted:
 
 
 def unfolded(view: View, room: int, hidden: Collection[Change] = ()) -> npt.NDArray[np.bool_]:
-    """Which nodes to expand, as many levels as fit: a small layer shows all its files at once."""
-    # Not at the top: the first paint comes before numpy.
+    """Returns the nodes to expand: as many levels as fit, so a small layer shows all its files."""
+    # Not at the top: the first paint does not wait for numpy.
     import numpy as np
 
     depths = view.stack.tree.depths
@@ -67,7 +67,7 @@ def unfolded(view: View, room: int, hidden: Collection[Change] = ()) -> npt.NDAr
         kept = shown & ~np.isin(view.changes, [int(change) for change in hidden])
         shown = kept | (shown & (view.stack.tree.below(kept) > 0))
     totals = np.cumsum(np.bincount(depths[shown], minlength=2))
-    # The deepest level up to which everything fits; the first is always shown.
+    # The deepest level that fits; the first is always shown.
     level = max(1, int(np.searchsorted(totals, room, side="right")) - 1)
     expanded: npt.NDArray[np.bool_] = depths < level
     expanded[0] = True

@@ -1,7 +1,7 @@
 """Rows and a cursor: the base class of the panes.
 
-Only rows on the screen are rendered, and only lines that have changed are painted. The terminal
-receives only the cells that differ; see `terminal.cells`.
+Renders only visible rows, and paints only lines that have changed. The terminal receives only the
+cells that differ; see `terminal.cells`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BLANK = Style()
 
 
 class _OfView(Message):
-    """Something that happened in a pane of rows."""
+    """The base of messages from a pane of rows."""
 
     def __init__(self, view: RowView) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
 
     #: Lines at the top that do not scroll.
     HEADER_ROWS: ClassVar[int] = 0
-    #: Whether they are shown without rows too.
+    #: Whether to show them without rows, too.
     KEEPS_HEADER: ClassVar[bool] = False
-    #: Whether there is a cursor; without one, keys scroll.
+    #: Without a cursor, keys scroll.
     HAS_CURSOR: ClassVar[bool] = True
-    #: The most cells that the cursor colours: at each move, they are sent for two rows.
+    #: The most cells that the cursor colours; each move sends them for two rows.
     CURSOR: ClassVar[int] = 32
     #: Whether the placeholder is at the top left instead of in the middle.
     PLACEHOLDER_AT_LEFT: ClassVar[bool] = False
@@ -79,13 +79,13 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
             return isinstance(message, RowView.Moved) and message.view is self.view
 
     class Chosen(_OfView):
-        """A row was opened with a key or a click."""
+        """The user opened a row with a key or a click."""
 
     def __init__(self, name: str, title: str = "") -> None:
         super().__init__(id=name)
-        self.title = title  # What stands in its border, at the beginning; safe to show.
+        self.title = title  # The start of the text in its border; safe to show.
         self.cursor = 0  # The row of the cursor.
-        self.moved = False  # Whether the cursor was ever moved.
+        self.moved = False  # Whether the user has ever moved the cursor.
         self.top = 0  # The first visible row.
         self.row_count = 0
         self._lines: dict[int, Strip] = {}
@@ -104,7 +104,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         raise NotImplementedError
 
     def cursor_span(self, width: int) -> tuple[int, int]:
-        """Where the text that names the row under the cursor is: its first cells are coloured."""
+        """Returns the span of the text that names the row under the cursor, to colour its start."""
         return 0, width
 
     # State.
@@ -125,14 +125,14 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
 
     @property
     def row_text(self) -> str:
-        """The row under the cursor as text, with all its columns; empty without a row."""
+        """Returns the row under the cursor as text, with all its columns, or ""."""
         if not (self.row_count and self.HAS_CURSOR):
             return ""
         return plain("".join(text for text, _ in self.row(self.cursor, _ANY_WIDTH)))
 
     @property
     def header_rows(self) -> int:
-        """How many lines the header takes: none if no row would be left."""
+        """The height of the header: 0 if it would leave no room for rows."""
         return self.HEADER_ROWS if self.size.height > self.HEADER_ROWS else 0
 
     @property
@@ -140,7 +140,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         return max(1, self.size.height - self.header_rows)
 
     def set_rows(self, count: int, cursor: int | None = None) -> None:
-        """Sets the number of rows after they have changed; the cursor goes to a row, or stays."""
+        """Sets the number of rows after a change; the cursor goes to a row, or stays."""
         grown, self.row_count = count != self.row_count, count
         wanted = self.cursor if cursor is None else cursor
         self.cursor = max(0, min(wanted, count - 1))
@@ -151,7 +151,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
 
     @property
     def spot(self) -> tuple[int, int]:
-        """Where the cursor is, and the first visible row."""
+        """The cursor's row and the first visible row."""
         return self.cursor, self.top
 
     def restore(self, spot: tuple[int, int]) -> None:
@@ -159,7 +159,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         self.set_rows(self.row_count, cursor)
 
     def set_placeholder(self, *lines: tuple[str, str]) -> None:
-        """Sets the lines to show without rows: pairs of a text and a palette style."""
+        """Sets the lines to show without rows, as pairs of a text and a palette style."""
         if lines != self._placeholder:
             self._placeholder = lines
             if not self.row_count:
@@ -173,7 +173,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
             self.border_subtitle = Content(subtitle) if subtitle else None
 
     def set_status(self, subtitle: str = "", *parts: str) -> None:
-        """Sets the border's subtitle, and what follows the pane's own title; "" is left out."""
+        """Sets the border's subtitle, and the texts after the pane's title; skips ""."""
         self.set_texts(SEPARATOR.join((self.title, *filter(None, parts))), subtitle)
 
     def move_to(self, row: int) -> None:
@@ -191,7 +191,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         self.post_message(self.Moved(self))
 
     def redraw(self, rows: Iterable[int] | None = None) -> None:
-        """Repaints the lines that have changed: of some rows, or of all, with the header."""
+        """Repaints changed lines: of some rows, or of all rows and the header."""
         self._fit()
         height, width = self.size.height, self.size.width
         if not height or not width:
@@ -225,7 +225,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         super().notify_style_update()
 
     def on_resize(self) -> None:
-        """Repaints the lines that have changed; Textual has painted most."""
+        """Repaints changed lines; Textual has painted most."""
         self.redraw()
 
     def on_focus(self) -> None:
@@ -258,7 +258,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         return []
 
     def sort_by(self, key: str) -> None:
-        """Sorts by a column; reverses the order if it is sorted by that already."""
+        """Sorts by a column, or reverses the order if already sorted by it."""
 
     def clicked_header(self, x: int) -> None:
         for start, end, key in self.headings(self.size.width):
@@ -281,7 +281,7 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         if not self.HAS_CURSOR:
             self._scroll(self.top + rows)
             return
-        # The view moves with the cursor, so that it stays at the same place on the screen.
+        # Scrolls with the cursor, which stays in place on the screen.
         top = max(0, min(self.top + rows, self._last_top))
         row = max(0, min(self.cursor + rows, self.row_count - 1))
         if (top, row) == (self.top, self.cursor):
@@ -320,14 +320,14 @@ class RowView(Keyed, ScrollView, can_focus=True, inherit_bindings=False, heading
         self.redraw()
 
     def _fit(self) -> None:
-        """Drops lines of another size, and scrolls to the cursor."""
+        """Drops lines rendered for another size, and scrolls to the cursor."""
         if self._lines_for != self.size:
             self._lines_for = self.size
             self._lines.clear()
             self._keep_visible()
 
     def _keep_visible(self) -> bool:
-        """Scrolls to the cursor; returns whether that was necessary."""
+        """Scrolls to the cursor; returns whether it had to."""
         top = self.top
         if self.HAS_CURSOR:
             top = min(top, self.cursor)

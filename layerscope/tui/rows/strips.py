@@ -17,9 +17,9 @@ def strip_of(line: Line, width: int) -> Strip:
 
 
 def thumb_cell(place: int, page: int, count: int, top: int) -> str:
-    """The cell of the scroll bar in the line at `place`; empty if all rows fit.
+    """Returns the scroll bar's cell in the line at `place`, or "" if all rows fit.
 
-    It is part of the lines, which scrolling repaints anyway.
+    The bar is part of the lines, which scrolling repaints anyway.
     """
     if count <= page:
         return ""

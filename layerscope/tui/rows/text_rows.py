@@ -1,4 +1,4 @@
-"""The rows of a file as text or as hexadecimal, in pieces with categories."""
+"""The rows of a file as text or hexadecimal, in pieces with categories."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Piece = tuple[str, int]
 #: Rows kept for repainting.
 _KEPT = 400
 
-#: The most matches marked in a row.
+#: The most matches to mark in a row.
 _MARKED = 200
 
 
@@ -72,8 +72,8 @@ class _There:
 class TextRows:
     def __init__(self, source: Filling, encoding: str) -> None:
         self.encoding = encoding
-        self.index = LineIndex(source, encoding)  # The offsets of lines.
-        self.spans: dict[int, list[Span]] = {}  # Syntax by row, as far as it is known.
+        self.index = LineIndex(source, encoding)
+        self.spans: dict[int, list[Span]] = {}  # The known syntax, by row.
         self.matches: Matches | None = None  # What a search has found.
         self.current = -1  # Offset of the match that the user is at; -1 for none.
         self._source = _There(source)
@@ -123,7 +123,7 @@ class TextRows:
         return sum(cells(text) for text, _ in shown(head))
 
     def _matching(self, row: Row, text: str) -> list[Span]:
-        """The spans of matches in the text of a row, with their marks."""
+        """Returns the spans of matches in the text of a row, with their marks."""
         matches = self.matches
         if matches is None or not matches.count:
             return []
@@ -164,7 +164,7 @@ class HexRows:
     def __init__(self, source: RandomAccess, columns: int) -> None:
         self._source = source
         self._digits = hex_digits(source.size)
-        self.width = hex_width(columns, self._digits)  # Bytes in a row.
+        self.width = hex_width(columns, self._digits)  # Bytes per row.
         self.available = 0  # Bytes that can be shown.
         self.matches: Matches | None = None  # What a search has found.
         self.current = -1  # Offset of the match that the user is at; -1 for none.
@@ -189,7 +189,7 @@ class HexRows:
             text = f"{digits[begin:end]:{end - begin}}"
             mark = marks.get(index, 0)
             pieces.append((text[:2], kind + mark))
-            # The gap between two bytes of a match belongs to it.
+            # A match includes the gaps between its bytes.
             pieces.append((text[2:], mark if marks.get(index + 1) == mark else 0))
         pieces.append((" ", 0))
         for index, letter in enumerate(letters):
@@ -205,7 +205,7 @@ class HexRows:
         return number * self.width
 
     def _marks(self, start: int, length: int) -> dict[int, int]:
-        """The marks of a row's bytes, by their index."""
+        """Returns the marks of a row's bytes, by index."""
         matches = self.matches
         marks: dict[int, int] = {}
         if matches is None or not matches.count:
@@ -257,7 +257,7 @@ def wrapped(pieces: list[Piece], width: int) -> list[list[Piece]]:
 
 
 def sliced(pieces: list[Piece], left: int, width: int) -> list[Piece]:
-    """The columns of a row from `left`; half of a wide character becomes a space."""
+    """Returns the columns of a row from `left`; half of a wide character becomes a space."""
     result: list[Piece] = []
     at = 0
     for text, kind in pieces:

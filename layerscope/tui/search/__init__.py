@@ -1,4 +1,4 @@
-"""Registries: a search for repositories, and the tags of one."""
+"""Registries: searching for repositories, and the tags of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the screens of registries have in common: how much more the registry allows."""
+"""The base of registry screens, with the registry's rate limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LimitedScreen(ListScreen):
     _pulls: RateLimit | None = None
 
     def ask_limit(self) -> None:
-        """Asks the registry, if it is one that says so, how many pulls it allows."""
+        """Queries the limit of pulls, if the registry reports one."""
         domain = self.registry
 
         def ask(task: Task[None]) -> RateLimit | None:
@@ -32,7 +32,7 @@ class LimitedScreen(ListScreen):
         self.show_facts()
 
     def limit_facts(self, note: str = "", requests: RateLimit | None = None) -> Iterator[Fact]:
-        """The pulls that are left, and the requests if they are almost used up."""
+        """Returns the remaining pulls, and the remaining requests if they are few."""
         if (pulls := self._pulls) is not None:
             yield Fact("Limit", pulls.pulls + note, "warning" if pulls.is_low else "text")
         if requests is not None and requests.is_low:

@@ -32,7 +32,7 @@ from layerscope.tui.work import Problem, Task
 if TYPE_CHECKING:
     from layerscope.images.registry.search import Hit
 
-_MOST = 100  # Repositories that are requested; Docker Hub lists no more.
+_MOST = 100  # Repositories to request; Docker Hub lists no more.
 _TYPED = "as you typed it; it was not listed"
 
 
@@ -96,7 +96,7 @@ class HitList(FilteredList["Hit"], screen="search", heading="Searching registrie
             sort=lambda hit: hit.official,
             descending=True,
         ),
-        # Engines before version 25, and Podman, still report it.
+        # Docker before version 25 and Podman still report it.
         Column(
             "automated",
             "AUTOMATED",
@@ -111,7 +111,7 @@ class HitList(FilteredList["Hit"], screen="search", heading="Searching registrie
 
 
 class SearchEntry(TextEntry, screen="search", heading="Searching registries"):
-    # Priority, so that a key typed right after it does not become part of the text.
+    # Priority, so that the next key does not become part of the text.
     KEYS = (
         Key("search.start", "enter", "screen.start", "Search", "", None, "*", priority=True),
         Key("search.list", "down", "screen.list", "Results", "Go to the results", priority=True),
@@ -134,7 +134,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
         self._entry = SearchEntry(
             id="search-text", placeholder="Part of a name, or HOST/NAME in another registry"
         )
-        self._refused = False  # Whether the registry wants a login.
+        self._refused = False  # Whether the registry requires a login.
 
     def on_mount(self) -> None:
         self.title_bar.set_image("Search registries", "")
@@ -173,7 +173,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
         self.show_facts()
 
         def search(task: Task[None]) -> list[Hit]:
-            # Not at the top: the screen is there before the client of registries is.
+            # Not at the top: the screen opens before the registry client is imported.
             from layerscope.engines.searching import search_anywhere
             from layerscope.images.registry.search import split_term
 
@@ -185,14 +185,14 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
     def _found(self, text: str, hits: Sequence[Hit]) -> None:
         self.list.set_placeholder(("Nothing was found.", "text"))
         note = f"the first {_MOST}" if len(hits) >= _MOST else ""
-        # A catalog lists all that there are; a search lists no private ones.
+        # A catalog lists all repositories; a search lists no private ones.
         typed = _typed(text, hits) if self.registry == DEFAULT_DOMAIN else ()
         self.list.fill([*hits, *typed], note, cursor=0)
         self.show_facts()
         self.ask_limit()
 
     def report(self, problem: Problem) -> None:
-        """Shows why there are no results; what was typed may be a repository all the same."""
+        """Shows why there are no results; the typed text may still be a repository."""
         text = self._entry.value.strip()
         self._refused = bool(problem.login)
         typed = () if problem.cancelled else _typed(text, ())
@@ -240,7 +240,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
         return (self._entry, *super().panes)
 
     def action_start(self) -> None:
-        """Searches, and goes to the results, behind keys that wait to be typed."""
+        """Searches and goes to the results, after the queued keys."""
 
         def start() -> None:
             self._search()
@@ -256,7 +256,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
 
 
 def _typed(text: str, hits: Sequence[Hit]) -> Sequence[Hit]:
-    """What was typed as a hit, if it may be a repository that is not listed, as private ones."""
+    """Returns the text as a hit if it may be an unlisted repository, such as a private one."""
     from layerscope.images.registry.search import Hit
 
     if "/" not in text or not is_reference(text):

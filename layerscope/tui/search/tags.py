@@ -26,14 +26,14 @@ from layerscope.tui.work import Problem, Task
 if TYPE_CHECKING:
     from layerscope.images.registry.tags import Tag, TagList
 
-_PAGE = 50  # Tags that are requested at once.
+_PAGE = 50  # Tags per request.
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     tag: Tag
     age: str
-    here: bool  # Whether the engine has an image of this name.
+    here: bool  # Whether the engine has an image with this name.
 
 
 def _platforms(row: _Row) -> Cell:
@@ -131,7 +131,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
         self._repository = self._of.repository
         self._from = place
         self._found: TagList | None = None
-        self._local: list[str] = []  # Images of the engine from this repository.
+        self._local: list[str] = []  # The engine's images from this repository.
         self._refused = False
 
     def on_mount(self) -> None:
@@ -199,7 +199,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
         self.title_bar.set_right("")
         self._refused = bool(problem.login)
         if self._found is not None:
-            super().report(problem)  # What is known stays.
+            super().report(problem)  # Keeps the results so far.
             return
         hint = problem.hint
         if problem.login:
@@ -244,7 +244,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
                 facts.append(Fact("Local", "The engine has an image of this name."))
         return facts
 
-    # What can be done with a tag.
+    # Actions on a tag.
 
     @property
     def _chosen(self) -> str:
@@ -267,7 +267,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
         self.visit("pull", self.place)
 
     def action_compare(self) -> None:
-        """Compares with the local image of this name, or one that is chosen."""
+        """Compares with the local image of this name, or with a chosen one."""
         chosen = self._chosen
 
         def compare(local: str | None) -> None:
@@ -284,7 +284,7 @@ class TagsScreen(LimitedScreen, screen="tags", heading="Tags of a repository"):
 
 
 def _is_of(name: str, repository: Reference) -> bool:
-    """Whether an image's name is one of a repository."""
+    """Whether an image's name is in a repository."""
     if not is_reference(name):
         return False
     found = parse_reference(name)

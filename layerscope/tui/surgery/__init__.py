@@ -1,4 +1,4 @@
-"""Making an image of the open one: layers squashed, a path dropped, or another base."""
+"""Creating an image from the open one: squash layers, drop a path, or rebase."""
 
 from __future__ import annotations
 

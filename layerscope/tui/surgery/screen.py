@@ -1,4 +1,4 @@
-"""What a new image changes for a container, path by path; makes it, and goes to it."""
+"""Shows which paths a new image changes for containers; creates it, and goes to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
     change: Change
     path: bytes
-    text: str  # How; safe to show.
+    text: str  # How it changes; safe to show.
 
 
 def squash_at(place: Place) -> _Plan:
@@ -109,7 +109,7 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
 
     @property
     def _asks(self) -> bool:
-        """Whether it is not known onto which base, or not the right one."""
+        """Whether to ask for the base: it is unknown or wrong."""
         plan = self._plan
         return self._preview is None and (plan is None or bool(plan[1].onto))
 
@@ -134,7 +134,7 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
     )
 
     def __init__(self, place: Place, plan: _Plan | None) -> None:
-        """Without a plan, asks onto which base the image is to be moved."""
+        """Without a plan, asks for the new base."""
         super().__init__(place, ChangeList(), Facts("surgery-facts"))
         self._plan = plan
         self._preview: Preview | None = None
@@ -173,7 +173,7 @@ class SurgeryScreen(NewImageScreen, screen="surgery", heading="What a new image 
         name, _ = named_base(session.image)
 
         def answered(old_base: str) -> None:
-            # The one that the image names is found as it was then.
+            # Finds the base that the image names as it was at the time.
             given = "" if old_base == name else old_base
             self._plan = rebase_at(self._from, onto.strip(), given.strip())
             self._list.set_placeholder(("Comparing…", "muted"))

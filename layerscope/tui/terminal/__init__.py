@@ -1,1 +1,1 @@
-"""The terminal: output by cells, private parts of Textual, glyphs, themes, clipboard."""
+"""The terminal: cell output, private parts of Textual, glyphs, themes, clipboard."""

@@ -1,13 +1,13 @@
 """All uses of Textual's private parts, for the version that pyproject.toml pins.
 
 - `App._display`: writing only the cells that differ.
-- `App._watch_app_focus`: the focus stays where it is while the terminal has none.
+- `App._watch_app_focus`: the focus stays in place while the terminal has none.
 - `TextArea`'s document, size and rendering: long texts without wrapping, themes and delays.
 - `LinuxDriver`'s threads, handlers and decoder: signals at any moment, terminals that close or
   report no size, input that is not UTF-8.
-- `message_pump.Timer`: a timer that ticks once does so on a busy machine, too.
+- `message_pump.Timer`: a one-shot timer fires on a busy machine, too.
 - `App._handle_exception` and what it sets: errors end the app without a traceback.
-- `DOMNode._bindings`: a key's action at once, where later keys would overtake it.
+- `DOMNode._bindings`: running a key's action at once, where later keys would overtake it.
 """
 
 from __future__ import annotations
@@ -45,22 +45,21 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode
 
 _SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
-#: Shorter output arrives in one piece anyway.
+#: The least output to synchronize; shorter output arrives in one piece anyway.
 _SYNC_FROM = 1024
 
 
 class CellApp(App[int], inherit_bindings=False):
-    """An app that writes only the cells that differ from those that the terminal shows."""
+    """An app that writes only the cells that have changed."""
 
-    #: What the terminal shows; None until there is something, or if that does not count.
+    #: The cells that the terminal shows; None before the first output, or if unused.
     cells: CellOutput | None = None
-    #: Whether to write in Textual's own way instead, which repaints regions whole and relies on
-    #: less.
+    #: Whether to use Textual's own output instead, which repaints whole regions.
     plain_output = False
     _flush_due = False
 
     def repaint(self) -> None:
-        """Draws the whole screen again, after something else wrote to the terminal."""
+        """Redraws the whole screen, after another program wrote to the terminal."""
         if self.cells is not None:
             self.cells.forget()
             self._flush_soon()
@@ -71,32 +70,32 @@ class CellApp(App[int], inherit_bindings=False):
                 widget.refresh()
 
     def on_resize(self, event: events.Resize) -> None:
-        """What a terminal shows while its size changes is not known."""
+        """Repaints everything, since the content after a resize is unknown."""
         if self.cells is not None:
             self.cells.forget()
             if event.size == self.cells.size:
                 self._flush_soon()
 
     def send(self, text: str) -> None:
-        """Sends the terminal a sequence that shows nothing."""
+        """Sends an invisible sequence to the terminal."""
         if self._driver is not None:
             self._driver.write(text)
             self._driver.flush()
 
     def crashed(self, error: Exception) -> None:
-        """An unexpected error is about to end the app."""
+        """Called when an unexpected error is about to end the app."""
 
     def let_signals_go(self) -> None:
-        """Ends what watches the terminal, after the app has ended."""
+        """Stops watching the terminal and signals, after the app has ended."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.signals.close()
 
     def failed_at_end(self, error: Exception) -> None:
-        """An error came up while the app was ending."""
+        """Called for an error while the app ends."""
 
     @property
     def ending(self) -> bool:
-        """Whether it has been asked to end."""
+        """Whether the app is about to end."""
         return self._exit
 
     def fail(self, error: Exception) -> None:
@@ -104,11 +103,11 @@ class CellApp(App[int], inherit_bindings=False):
         self._handle_exception(error)
 
     def _watch_app_focus(self, focus: bool) -> None:
-        """Changes nothing: Textual's own takes the focus from the pane, and its keys with it."""
+        """Does nothing: Textual's own would take the focus, and so its keys, from the pane."""
 
     def _handle_exception(self, error: Exception) -> None:
         if self.ending:
-            # Screens that are opening or closing miss the widgets that are gone already.
+            # Opening or closing screens fail on widgets that are already gone.
             self.failed_at_end(error)
             return
         self.crashed(error)
@@ -120,10 +119,10 @@ class CellApp(App[int], inherit_bindings=False):
         self._close_messages_no_wait()
 
     async def on_event(self, event: events.Event) -> None:
-        """Runs the keys of a text area at once.
+        """Handles the keys of a text area at once.
 
-        Textual queues keys for the widget with the focus. Keys that change the focus would be
-        overtaken by later ones over a slow line.
+        Textual queues keys for the focused widget, so over a slow line, later keys would overtake
+        one that moves the focus.
         """
         area = self.focused if isinstance(event, events.Key) else None
         if not isinstance(area, BareTextArea) or event.is_forwarded:
@@ -151,7 +150,7 @@ class CellApp(App[int], inherit_bindings=False):
             self.post_display_hook()
 
     def _flush_soon(self) -> None:
-        # All that is painted in a turn of the event loop is written at once.
+        # Writes everything painted in one turn of the event loop at once.
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self._flush_cells)
@@ -162,7 +161,7 @@ class CellApp(App[int], inherit_bindings=False):
             return
         cursor = None
         if isinstance(self.focused, Input | TextArea):
-            # It cannot be seen, but this is where an input method shows what it offers.
+            # The cursor is hidden, but an input method shows its suggestions there.
             cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
         text = self.cells.flush(cursor)
         if self._sync_available and len(text) >= _SYNC_FROM:
@@ -173,7 +172,7 @@ class CellApp(App[int], inherit_bindings=False):
 
 
 class _FlatLines(WrappedDocument):
-    """Lines that are never wrapped: nothing is kept of them, and nothing measured ahead."""
+    """Lines that are never wrapped, so nothing about them is measured ahead or cached."""
 
     def __init__(self, area: BareTextArea) -> None:
         self._area = area
@@ -192,7 +191,7 @@ class _FlatLines(WrappedDocument):
         return row, self.get_target_document_column(row, max(0, offset.x), 0)
 
     def location_to_offset(self, location: Location) -> Offset:
-        """The cell of a place; between two steps of an undo it may be behind the last line."""
+        """Returns the cell of a location, which may be past the last line during an undo."""
         row = max(0, min(location[0], self.height - 1))
         return Offset(self._area.line_cells(self.document[row][: location[1]]), row)
 
@@ -207,7 +206,7 @@ class _FlatLines(WrappedDocument):
 
 
 class BareTextArea(TextArea, inherit_bindings=False):
-    """A text area without themes, blinking and wrapping, that leaves its keys to others."""
+    """A text area without themes, blinking and wrapping, whose keys are handled elsewhere."""
 
     _measured: tuple[list[str], list[int]] | None = None
 
@@ -218,7 +217,7 @@ class BareTextArea(TextArea, inherit_bindings=False):
         return min(cell, len(line))
 
     async def key_pressed(self, event: events.Key) -> bool:
-        """Does what a key asks for, and says whether it asks for anything."""
+        """Handles a key; returns whether it means anything here."""
         return False
 
     def pasted(self, text: str) -> None: ...
@@ -232,7 +231,7 @@ class BareTextArea(TextArea, inherit_bindings=False):
         return super(TextArea, self).render_lines(crop)
 
     async def on_key(self, event: events.Key) -> None:
-        # `CellApp.on_event` has handled it.
+        # `CellApp.on_event` has already handled it.
         event.prevent_default()
 
     async def on_paste(self, event: events.Paste) -> None:
@@ -248,9 +247,9 @@ class BareTextArea(TextArea, inherit_bindings=False):
         self._refresh_size()
 
     def _refresh_size(self) -> None:
-        # The base measures each line anew at each key, which takes 10 ms for 4,000 of them.
+        # The base measures all lines again at each key, which takes 10 ms for 4,000 of them.
         lines, (known, cells) = self.document.lines, self._measured or ([], [])
-        # Not at the top: this comes after the first paint.
+        # Not at the top: the first paint does not need it.
         from layerscope.content.line_matching import same_ends
 
         head, tail = same_ends(known, lines)
@@ -281,9 +280,9 @@ def paint(cells: CellOutput, update: LayoutUpdate | ChopsUpdate) -> None:
 class _Decoder(codecs.getincrementaldecoder("utf-8")):  # type: ignore[misc]
     """A decoder of input that replaces bytes that are not UTF-8, and notices the end of input.
 
-    Textual's ends the app at the first such byte, which may come from a noisy line, from a paste,
-    or from a terminal that sends Latin-1 or sets the eighth bit for alt. It also reads the end of
-    file of a closed terminal again and again, which keeps a core busy.
+    Textual's ends the app at the first such byte, which may come from a noisy line, a paste, or a
+    terminal that sends Latin-1 or sets the eighth bit for alt. It also keeps reading the end of
+    file of a closed terminal, which keeps a core busy.
     """
 
     def __init__(self) -> None:
@@ -299,10 +298,10 @@ linux_driver.getincrementaldecoder = lambda _: _Decoder  # type: ignore[assignme
 
 
 class SureTimer(Timer):
-    """A timer that skips ticks only if it ticks forever.
+    """A timer that skips ticks only if it repeats forever.
 
-    Textual's skips the only tick of a short timer if the machine is busy just when it starts. Then
-    the window is never drawn in its new size, for example.
+    Textual's skips the only tick of a short timer if the machine is busy when it starts, and then
+    never redraws a resized window, for example.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -312,12 +311,12 @@ class SureTimer(Timer):
 
 message_pump.Timer = SureTimer  # type: ignore[attr-defined]
 
-#: The size of a terminal that does not know its own, and the largest that is believed.
+#: The default size of a terminal, and the largest plausible one.
 _USUAL, _LARGEST = (80, 24), (2000, 1000)
 
 
 def believable(*sizes: tuple[int, int]) -> tuple[int, int]:
-    """The first width and height that a terminal can have.
+    """Returns the first plausible width and height.
 
     Serial lines, `docker exec` and web consoles report 0 before the size is known.
     """
@@ -334,28 +333,28 @@ def _number(name: str) -> int:
 
 
 class TerminalDriver(LinuxDriver):
-    """A driver for terminals that close or lie, and for signals at any moment."""
+    """A driver for terminals that close or report wrong sizes, and for signals at any moment."""
 
     _app: CellApp
 
     def __init__(self, app: CellApp, **options: Any) -> None:
         super().__init__(app, **options)
         self._hung_up = False
-        self._active = False  # Whether it has the terminal.
+        self._active = False  # Whether it controls the terminal.
         self._size = self._size or self._get_terminal_size()
         self.signals = Signals(lambda code: app.exit(return_code=code))
         self.signals.take_stops(self._give_back, self._take_again)
         self.signals.watch(self.fileno)
 
     def start_application_mode(self) -> None:
-        """Takes the terminal over, also after the app was suspended."""
+        """Takes control of the terminal, also after a suspension."""
         again = self._writer_thread is not None
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if not self._can_write:
             self._hang_up()
             return
         with suppress(termios.error):
-            # A line feed is the shortest way down, if it is not sent as two bytes.
+            # Sends a line feed, the shortest way down, as one byte.
             attributes = termios.tcgetattr(self.fileno)
             attributes[1] &= ~termios.ONLCR
             termios.tcsetattr(self.fileno, termios.TCSANOW, attributes)
@@ -364,7 +363,7 @@ class TerminalDriver(LinuxDriver):
         self.signals.on(signal.SIGWINCH, self._resized)
         if again:
             self._app.call_later(self._app.repaint)
-            # It may have another size now.
+            # The size may have changed.
             self._resized()
 
     def stop_application_mode(self) -> None:
@@ -385,7 +384,7 @@ class TerminalDriver(LinuxDriver):
 
     @property
     def _can_write(self) -> bool:
-        # Once the thread that writes has died of a closed terminal, its bounded queue would block.
+        # After a closed terminal has ended the writer thread, its bounded queue would block.
         writer = self._writer_thread
         return not self._hung_up and writer is not None and writer.is_alive()
 
@@ -396,7 +395,7 @@ class TerminalDriver(LinuxDriver):
         super().process_message(message)
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """The size that the terminal reports; the environment's, which never changes, if none."""
+        """Returns the terminal's size, or else the environment's, which never changes."""
         size = (0, 0)
         with suppress(OSError):
             size = os.get_terminal_size(self.fileno)
@@ -412,7 +411,7 @@ class TerminalDriver(LinuxDriver):
             self.suspend_application_mode()
 
     def _take_again(self) -> None:
-        # Active also after SIGSTOP, when a shell may have changed the terminal meanwhile.
+        # Also active after SIGSTOP, when a shell may have changed the terminal.
         self._give_back()
         if self._app.is_running and not self._app.ending:
             self.resume_application_mode()
@@ -433,7 +432,7 @@ class TerminalDriver(LinuxDriver):
 
 
 def action_of_key(node: DOMNode, key: str) -> str | None:
-    """The action of a key in a node's own bindings, with the user's key map applied."""
+    """Returns the action of a key in a node's own bindings, with the user's key map applied."""
     bindings = node._bindings.copy()  # noqa: SLF001
     keymap = node.app._keymap  # noqa: SLF001
     if keymap:

@@ -1,7 +1,7 @@
-"""The characters used for drawing, by name, and their replacements on simpler terminals.
+"""The characters for drawing, by name, and their replacements on simpler terminals.
 
-Characters that the terminal cannot show are replaced in all painted lines: borders, marks, titles
-and file names. A replacement has the same width, so the layout does not depend on the terminal.
+A filter replaces characters that the terminal cannot show in all painted lines: borders, marks,
+titles and file names. Replacements have the same width, so the layout does not change.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from textual.filter import LineFilter
 
 #: Marks text that was cut off.
 ELLIPSIS = "…"
-#: Between two parts of a title.
+#: Separates parts of a title.
 DOT = "·"
 #: From one number to another.
 RANGE = "–"
 #: From one value to another.
 TO = "→"
-#: A folder that is open, one that is not, and the order of a column.
+#: An open folder, a closed one, and the order of a column.
 OPEN, CLOSED, DESCENDING, ASCENDING = "▾", "▸", "▾", "▴"
 #: A bar, its half, and the rest of it.
 BAR, HALF_BAR = "━", "╸"
 #: The edge of rows that belong together.
 EDGE = "▌"
-#: Where the view is in what it shows.
+#: The scroll position.
 THUMB = "▐"
 #: A line down, and across.
 VERTICAL, HORIZONTAL = "│", "─"
 #: Marks in front of a line: done, failed, being worked on.
 DONE, FAILED, BUSY = "✓", "✗", "●"
 
-#: Between two facts in a title.
+#: Separates facts in a title.
 SEPARATOR = f" {DOT} "
 
 
 _DRAWN = str.maketrans("", "", OPEN + CLOSED + BAR + HALF_BAR + EDGE + THUMB)
 
 
-#: Usual names of keys that Textual gives a longer name or a symbol.
+#: Usual names of keys for which Textual has a longer name or a symbol.
 KEY_NAMES = {
     "escape": "esc",
     "enter": "enter",
@@ -58,7 +58,7 @@ KEY_NAMES = {
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",
 }
-#: Words for symbols of Textual's that few people know.
+#: Words for Textual's symbols that few people know.
 KEY_WORDS_ALWAYS = {"⏎": "enter", "⌫": "backspace"}
 #: Words for symbols that some terminals lack, too.
 KEY_WORDS = {**KEY_WORDS_ALWAYS, "↑": "up", "↓": "down", "←": "left", "→": "right"}
@@ -68,7 +68,7 @@ class Level(Enum):
     """What a terminal can show."""
 
     UNICODE = "unicode"
-    #: The font of a virtual console: UTF-8, with the characters that a PC always had.
+    #: The font of a virtual console: UTF-8, with only the classic PC characters.
     CONSOLE = "console"
     ASCII = "ascii"
 
@@ -96,7 +96,7 @@ def _ascii(character: str) -> str:
 
 
 def replaced(text: str, level: Level) -> str:
-    """A text of the same width that the terminal can show."""
+    """Returns a text of the same width that the terminal can show."""
     if level is Level.UNICODE or text.isascii():
         return text
     if level is Level.CONSOLE:
@@ -105,14 +105,14 @@ def replaced(text: str, level: Level) -> str:
 
 
 def sentence(text: str, level: Level) -> str:
-    """A text that the terminal can show; its width may change."""
+    """Returns a text that the terminal can show; its width may change."""
     if level is not Level.UNICODE:
         text = text.replace(ELLIPSIS, "...").replace(TO, "->")
     return replaced(text, level)
 
 
 def plain(text: str) -> str:
-    """A line as text to copy: without drawing characters, columns separated by two spaces."""
+    """Returns a line as text to copy: no drawing characters, two spaces between columns."""
     return re.sub(r"\s{3,}", "  ", text.translate(_DRAWN)).strip()
 
 
@@ -133,7 +133,7 @@ class GlyphFilter(LineFilter):
 
 
 def fitting(wanted: bool | None, environment: Mapping[str, str]) -> Level:
-    """What can be shown here; `wanted` says whether the user asks for ASCII, if at all."""
+    """Returns what the terminal can show; `wanted` is the user's choice of ASCII, if any."""
     if wanted or (wanted is None and not _unicode_locale(environment)):
         return Level.ASCII
     if wanted is None and environment.get("TERM") == "linux":
@@ -144,12 +144,12 @@ def fitting(wanted: bool | None, environment: Mapping[str, str]) -> Level:
 def _unicode_locale(environment: Mapping[str, str]) -> bool:
     """Whether the locale's encoding is UTF-8.
 
-    Minimal systems and containers set no locale at all, whatever the terminal: that counts as
-    UTF-8. Python does the same for `C`, which here means ASCII.
+    Minimal systems and containers set no locale, which counts as UTF-8. Python does the same for
+    `C`, which here means ASCII.
     """
     names = ["LC_ALL", "LC_CTYPE", "LANG"]
     if environment.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8") and environment.get("LANG"):
-        # Python has set it, as LANG names the C locale or one that this system does not have.
+        # Python has set it, since LANG names the C locale or one that this system lacks.
         names.remove("LC_CTYPE")
     name = next((value for each in names if (value := environment.get(each, ""))), "")
     if not name:

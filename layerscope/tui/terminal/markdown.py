@@ -15,7 +15,7 @@ _STYLES = {"markdown.code": "bold cyan", "markdown.h1": "bold", "markdown.h2": "
 
 
 def rendered(text: str) -> str:
-    """Markdown with what the terminal at stdout supports: its width, colors and characters."""
+    """Renders Markdown for the width, colours and characters of the terminal at stdout."""
     console = Console(file=sys.stdout, highlight=False, theme=Theme(_STYLES))
     markdown = Markdown(text, code_theme="ansi_dark", hyperlinks=False)
     with console.capture() as capture:

@@ -1,4 +1,4 @@
-"""The user's pager and editor, which open a copy of a file."""
+"""Opens a copy of a file in the user's pager or editor."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _VI = ("vim", "nvim", "view", "vi")
 
 
 def pager_command(environment: Mapping[str, str]) -> list[str]:
-    """The pager, with options that keep it from obeying escape sequences; or LayerscopeError."""
+    """Returns the pager, with options against escape sequences; raises LayerscopeError."""
     words = _split(environment.get("PAGER", "")) or ["less"]
     _check(words, "pager", "PAGER")
     if Path(words[0]).name == "less":
-        # With -r and -R, less passes escape sequences on.
+        # With -r and -R, less passes escape sequences through.
         words = [words[0], *(word for word in map(_without_raw, words[1:]) if word)]
     return words
 
 
 def obeys(command: list[str]) -> bool:
-    """Whether a pager may hand control characters of a file to the terminal."""
+    """Whether a pager may pass a file's control characters to the terminal."""
     return Path(command[0]).name != "less"
 
 
 def editor_command(environment: Mapping[str, str], *, read_only: bool = True) -> list[str]:
-    """The editor, with its option for a file that must not be changed; or LayerscopeError."""
+    """Returns the editor, with its read-only option if wanted; raises LayerscopeError."""
     words = _split(environment.get("VISUAL", "")) or _split(environment.get("EDITOR", ""))
     words = words or ["vi"]
     _check(words, "editor", "EDITOR")
@@ -50,7 +50,7 @@ def editor_command(environment: Mapping[str, str], *, read_only: bool = True) ->
     if name in _VI:
         words.append("-R")
     if name in ("vim", "nvim"):
-        # A file may hold settings for vim, and these have run programs before.
+        # A file may contain vim settings, which have been exploited to run programs.
         words += ["--cmd", "set nomodeline"]
     if name == "nano":
         words.append("-v")
@@ -58,7 +58,7 @@ def editor_command(environment: Mapping[str, str], *, read_only: bool = True) ->
 
 
 def harmless(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a pager, without options and preprocessors of less."""
+    """Returns the environment for a pager, without options and preprocessors of less."""
     left_out = ("LESS", "LESSOPEN", "LESSCLOSE", "LESSKEYIN", "LESSKEY", "LESSKEYIN_SYSTEM")
     kept = {name: value for name, value in environment.items() if name not in left_out}
     return {**kept, "LESSSECURE": "1"}
@@ -75,7 +75,7 @@ class Copy:
         *,
         escape: bool = False,
     ) -> None:
-        """Raises LayerscopeError if it cannot be made; `escape` is for control characters."""
+        """Raises LayerscopeError if copying fails; `escape` escapes control characters."""
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(temporary_folder())
@@ -92,7 +92,7 @@ class Copy:
 def show_in_program(
     suspend: Suspend, command: list[str], path: Path, environment: Mapping[str, str]
 ) -> str:
-    """Runs a program on a file until it ends; returns what went wrong, in a sentence, or ""."""
+    """Runs a program on a file until it ends; returns an error sentence, or ""."""
     try:
         with suspend():
             code = run_program([*command, str(path)], environment)
@@ -102,7 +102,7 @@ def show_in_program(
         return f"Cannot start {visible(command[0])} ({error.strerror})."
     if not code:
         return ""
-    # Not at the top: few runs need it.
+    # Not at the top: rarely needed.
     from layerscope.programs import ending
 
     return f"{visible(command[0])} {ending(code)}."

@@ -1,4 +1,4 @@
-"""Runs a shell in an image or a container, while the UI is suspended."""
+"""Runs a shell in an image or a container while the UI is suspended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from layerscope.engines.shell import RunRequest
 
-USAGE = 2  # The exit code of layerscope where something is wrong.
+USAGE = 2  # The exit code of layerscope for errors.
 NO_SHELL = "The image has no shell."
 #: The exit codes of docker and podman themselves.
 _PROBLEMS = {
@@ -28,11 +28,11 @@ _PROBLEMS = {
 
 
 def run_shell(app: App[object], request: RunRequest, *, podman: bool = False) -> str:
-    """Runs a shell in a running container, or in a new one that is removed at the end.
+    """Runs a shell in a running container, or in a temporary one.
 
-    Returns what went wrong, or "".
+    Returns an error sentence, or "".
     """
-    # Not at the top: most runs start no shell.
+    # Not at the top: rarely needed.
     from layerscope.engines.address import command_environment
     from layerscope.engines.shell import run_command
 
@@ -45,7 +45,7 @@ def run_shell(app: App[object], request: RunRequest, *, podman: bool = False) ->
 
 
 def run_own_shell(app: App[object], source: str, options: Sequence[str]) -> str:
-    """Runs a shell in layerscope's sandbox; returns what went wrong, or ""."""
+    """Runs a shell in layerscope's sandbox; returns an error sentence, or ""."""
     command, environment = python_module("layerscope", "run", *options, source)
     code = _run_suspended(app, source, command, environment, pause_at=USAGE)
     if isinstance(code, str):
@@ -61,7 +61,7 @@ def _run_suspended(
     *,
     pause_at: int | None = None,
 ) -> int | str:
-    """Returns the exit code, or what went wrong; waits for a key at a code that explains itself."""
+    """Returns the exit code or an error; at code `pause_at`, waits for a key to show output."""
     from layerscope.engines.shell import shell_place
 
     try:

@@ -1,7 +1,7 @@
-"""Signals, which are acted on between two turns of the event loop.
+"""Handles signals in the event loop.
 
-A handler runs at any moment, also while the main thread holds the lock of the queue that it would
-write to. So handlers only hand a call to the event loop.
+A signal handler runs at any moment, even while the main thread holds the lock of the queue that it
+would write to. So handlers only schedule a call in the event loop.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 
 from layerscope.tui.terminal.guard import ENDS, Guard
 
-#: Seconds after which a program in the terminal that does not end is killed.
+#: Seconds before a program in the terminal that does not end is killed.
 _PATIENCE = 3.0
 
 
 class _Foreground:
-    """What has the terminal besides the TUI, of which a process has one at most."""
+    """The program that has the terminal instead of the TUI; at most one."""
 
     program: subprocess.Popen[bytes] | None = None
-    ending = False  # Whether a signal has come that ends the TUI.
+    ending = False  # Whether a signal that ends the TUI has arrived.
 
     def end(self) -> None:
         self.ending = True
@@ -45,17 +45,17 @@ _foreground = _Foreground()
 
 
 def run_program(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs a program that has the terminal, and returns its exit code.
+    """Runs a program in the terminal, and returns its exit code.
 
-    As in a shell, ctrl+c is for the program alone. What ends the TUI ends the program first. A
-    program that is killed leaves the terminal in its own settings, so these are restored.
+    As in a shell, ctrl+c reaches only the program. A signal that ends the TUI ends the program
+    first. Restores the terminal's settings, which a killed program leaves changed.
 
-    Raises OSError if it cannot be started.
+    Raises OSError if the program cannot start.
     """
     keyboard = (signal.SIGINT, signal.SIGQUIT)
-    # A new program would inherit signals that are ignored; handlers it does not.
+    # Not SIG_IGN: the program would inherit it, but not handlers.
     before = [signal.signal(number, lambda *_: None) for number in keyboard]
-    # The guard would wait for an answer of the event loop.
+    # The guard would wait for an answer from the event loop.
     guard = signal.set_wakeup_fd(-1)
     try:
         # The user has chosen the program.
@@ -77,20 +77,20 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def _wait(program: subprocess.Popen[bytes]) -> int:
     """Waits until a program has ended, and returns its exit code; stops when the program stops.
 
-    Not when ctrl+z is pressed: a program may ignore that, and would have to share the terminal with
-    the shell.
+    Does not stop at ctrl+z itself: a program that ignores it would share the terminal with the
+    shell.
     """
     with suppress(ChildProcessError):
         while os.WIFSTOPPED(status := os.waitpid(program.pid, os.WUNTRACED)[1]):
             os.kill(os.getpid(), signal.SIGSTOP)
         program.returncode = os.waitstatus_to_exitcode(status)
-    # What sent it a signal may have noticed its end first.
+    # The sender of a signal may have noticed its end first.
     return program.wait()
 
 
 @contextmanager
 def _settings_restored() -> Iterator[None]:
-    """Restores in the end the settings of the terminal, which is the standard input."""
+    """Restores the settings of the terminal at stdin on exit."""
     settings: list[Any] | None = None
     with suppress(termios.error):
         settings = termios.tcgetattr(0)
@@ -103,7 +103,7 @@ def _settings_restored() -> Iterator[None]:
 
 
 class Signals:
-    """Hands signals to the event loop."""
+    """Passes signals to the event loop."""
 
     def __init__(self, end: Callable[[int], object]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -114,16 +114,16 @@ class Signals:
             signal.signal(number, self._ended)
 
     def on(self, number: int, call: Callable[[], object]) -> None:
-        """Makes the event loop call a function at each signal of a kind."""
+        """Calls a function in the event loop at each signal of a kind."""
         signal.signal(number, lambda *_: self._soon(call))
 
     def take_stops(self, stop: Callable[[], object], resume: Callable[[], object]) -> None:
-        """Takes the signals of job control; the event loop gives the terminal back and takes it."""
+        """Handles job control: the event loop releases the terminal and takes it again."""
 
         def stop_now() -> None:
             if self._stop_due:
                 stop()
-            # It may have been continued meanwhile.
+            # It may already have been continued.
             if self._stop_due:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -141,27 +141,27 @@ class Signals:
         signal.signal(signal.SIGCONT, continued)
 
     def watch(self, terminal: int) -> None:
-        """Ends the process, whatever it does, once a terminal has closed; see `Guard`."""
-        # Without another process, only what runs Python code can be ended.
+        """Ends the process in any state once a terminal has closed; see `Guard`."""
+        # Without the guard process, the TUI ends only while Python code runs.
         with suppress(OSError):
             self._guard = Guard.of(terminal)
             self._guard.listen(True)
             self._loop.add_reader(self._guard.socket, self._answer)
 
     def holds_terminal(self, taken: bool) -> None:
-        """Says whether the TUI has the terminal now, which is given back when it is killed then."""
+        """Reports whether the TUI has the terminal now, to restore it if the TUI is killed."""
         if self._guard is not None:
             self._guard.holds(taken)
 
     def close(self) -> None:
-        """Ignores from now on what would end the app, which has ended."""
+        """Ignores signals that would end the app, which has ended."""
         for number in ENDS:
             signal.signal(number, signal.SIG_IGN)
         if self._guard is not None:
             self._guard.close()
 
     def _soon(self, call: Callable[[], object]) -> None:
-        # Once the loop is closed, the app has ended anyway.
+        # If the loop is closed, the app has ended anyway.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call)
 

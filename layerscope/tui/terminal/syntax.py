@@ -1,4 +1,4 @@
-"""The colours of program text, in every theme."""
+"""The colours of source code, in every theme."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from layerscope.content.display import ESCAPE
 from layerscope.content.highlight import Category
 from layerscope.tui.terminal.theme import DARK, LIGHT, Palette
 
-#: Added to a category where a search matches, and where the match is that the user is at.
+#: Added to the category of a search match, and of the current match.
 MATCH, CURRENT = 64, 128
 
-# From the 256-colour cube, like all else.
+# From the 256-colour cube, like all colours.
 _COLORS: Mapping[str, Mapping[Category, str]] = {
     DARK.name: {
         Category.KEYWORD: "#87afd7",
@@ -37,7 +37,7 @@ _COLORS: Mapping[str, Mapping[Category, str]] = {
 
 @lru_cache(8)
 def syntax_styles(colors: Palette) -> Mapping[int, Style]:
-    """Styles by `Category` and `ESCAPE`, with `MATCH` or `CURRENT` added or not; 0 is plain."""
+    """Returns styles by `Category` or `ESCAPE`, plus `MATCH` or `CURRENT` or not; 0 is plain."""
     found: dict[int, Style] = {
         0: colors.text,
         ESCAPE: colors.removed,
@@ -56,7 +56,7 @@ def syntax_styles(colors: Palette) -> Mapping[int, Style]:
         found[category] = Style(color=color)
     plain = dict(found)
     found |= {category + MATCH: style + colors.match for category, style in plain.items()}
-    # Reversed text is readable in any colours.
+    # Reversed text is readable in any colour.
     reverse = Style(reverse=True)
     found |= {category + CURRENT: style + reverse for category, style in plain.items()}
     return found

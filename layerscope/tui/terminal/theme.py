@@ -1,7 +1,6 @@
 """Themes, two in 256 colours and two in the terminal's own, and the palette of styles.
 
-All colours are from the 256-colour cube, so that a terminal without true colour shows the same
-picture.
+All colours are from the 256-colour cube, so they look the same without true colour.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _COLORS = {
     "surface": ("#1c1c1c", "#eeeeee", _DEFAULT),
     "panel": ("#262626", "#dadada", _DEFAULT),
 }
-#: The same for variables, with two colours for those that the terminal's theme does without.
+#: Theme variables, with two colours for those that the terminal's theme lacks.
 _VARIABLES = {
     "border": ("#87afd7", "#005f87", "ansi_cyan"),
     "border-blurred": ("#4e4e4e", "#b2b2b2", _DEFAULT),
@@ -84,12 +83,12 @@ _PARTS = {
     LIGHT.name: {"error": "#ffd7d7", "success": "#d7ffd7"},
 }
 
-#: The short names of our themes.
+#: The short names of layerscope's themes.
 SHORT_NAMES = {theme.name.removeprefix("layerscope-"): theme.name for theme in THEMES}
 
 
 def theme_named(name: str) -> str | None:
-    """The full name of a theme, ours or one of Textual's; None if it is unknown."""
+    """Returns the full name of a theme, ours or Textual's; None if it is unknown."""
     if name in SHORT_NAMES:
         return SHORT_NAMES[name]
     return name if name in SHORT_NAMES.values() or name in BUILTIN_THEMES else None
@@ -98,32 +97,32 @@ def theme_named(name: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Palette:
     theme: str  # The theme's name.
-    base: Style  # Under everything else.
+    base: Style  # The base of all others.
     text: Style  # Ordinary text.
-    strong: Style  # What stands out without meaning a change.
-    muted: Style  # What explains.
-    faint: Style  # What only separates.
-    accent: Style  # The one colour that is ours.
+    strong: Style  # Emphasis that does not mean a change.
+    muted: Style  # Explanations.
+    faint: Style  # Separators.
+    accent: Style  # layerscope's own colour.
     added: Style  # Added entries.
     modified: Style  # Modified entries.
     removed: Style  # Removed entries.
-    warning: Style  # What to take note of.
-    match: Style  # Where a filter matches.
-    removed_part: Style  # Added to the parts of a line in a diff that were removed.
-    added_part: Style  # The same for those that were added.
-    cursor: Style  # Under the row with the cursor, in the pane with the focus.
-    cursor_blur: Style  # The same in the other panes.
-    #: Whether the row with the cursor has no colours of its own: with 16 colours, which can all be
-    #: anything, only the reverse of the default ones is sure to be readable.
+    warning: Style  # Warnings.
+    match: Style  # Filter matches.
+    removed_part: Style  # Added to the removed parts of a line in a diff.
+    added_part: Style  # Added to the added parts.
+    cursor: Style  # The cursor's row in the focused pane.
+    cursor_blur: Style  # The cursor's row in other panes.
+    #: Whether the cursor's row has no colours of its own: with 16 colours, which users can
+    #: redefine, only the reverse of the defaults is sure to be readable.
     flat: bool
 
     @property
     def on_cursor(self) -> Palette:
-        """The same under the cursor, where nothing is faint enough to be lost."""
+        """Returns the palette under the cursor, where faint text would be unreadable."""
         return replace(self, muted=self.text, faint=self.text)
 
     def named(self, name: str) -> Style:
-        """A style by its name here; of several names, separated by spaces, all together."""
+        """Returns a style by name; combines several names separated by spaces."""
         styles: list[Style] = [getattr(self, each) for each in name.split()]
         return sum(styles[1:], styles[0])
 
@@ -132,7 +131,7 @@ class Palette:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """How well a colour can be read on another, from 1 to 21, as WCAG 2 defines it."""
+    """Returns the contrast ratio of two colours, from 1 to 21, as defined in WCAG 2."""
 
     def light(color: Color) -> float:
         parts = [
@@ -146,7 +145,7 @@ def contrast(one: Color, other: Color) -> float:
 
 
 def _readable(color: Color, least: float, *grounds: Color) -> Color:
-    """A colour, made lighter or darker until it can be read on all of some backgrounds."""
+    """Returns a colour, lightened or darkened until it is readable on all backgrounds."""
     extreme = grounds[0].get_contrast_text(1.0)
     for share in range(10):
         tried = color.blend(extreme, share / 10)
@@ -156,12 +155,12 @@ def _readable(color: Color, least: float, *grounds: Color) -> Color:
 
 
 def _color(text: str, on: Color) -> Color:
-    """A colour of a theme's; `auto` is black or white, whichever can be read on a background."""
+    """Parses a theme's colour; `auto` is black or white, whichever is readable on `on`."""
     return on.get_contrast_text(1.0) if text.startswith("auto") else Color.parse(text)
 
 
 def palette_of(theme: Theme, variables: Mapping[str, str]) -> Palette:
-    """The palette of a theme, with the variables that Textual makes of it."""
+    """Returns the palette of a theme, with the variables that Textual derives from it."""
     return _of_terminal(theme) if theme.ansi else _of_colors(theme, variables)
 
 
@@ -182,7 +181,7 @@ def _of_terminal(theme: Theme) -> Palette:
             name: Style(color=Color.parse(color or theme.primary).rich_color)
             for name, color in named.items()
         }
-    # Without enough colours, what differs is underlined.
+    # Without enough colours, underlines differences.
     part = Style(bold=True, underline=True)
     return Palette(
         theme=theme.name,
@@ -202,7 +201,7 @@ def _of_terminal(theme: Theme) -> Palette:
 
 
 def _of_colors(theme: Theme, variables: Mapping[str, str]) -> Palette:
-    """Of a theme that may know nothing of us: what would be hard to read is made readable."""
+    """Returns the palette of any theme, with adjusted colours where it would be hard to read."""
     background = Color.parse(variables["background"])
     foreground = _color(variables["foreground"], background)
     primary = Color.parse(variables["primary"])
@@ -241,7 +240,7 @@ def _of_colors(theme: Theme, variables: Mapping[str, str]) -> Palette:
         removed_part=part("error"),
         added_part=part("success"),
         cursor=Style(
-            # The same as elsewhere if it can be read: then only the background has to be sent.
+            # The usual colour if readable, so that only the background has to be sent.
             color=_readable(foreground, 4.5, cursor).rich_color,
             bgcolor=cursor.rich_color,
         ),

@@ -1,4 +1,4 @@
-"""Transfers: the question what to pull, push, save or load, and a row for each layer."""
+"""Transfers: the dialog for a pull, push, save or load, and the progress of each layer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _no_image(place: Place) -> str:
 
 
 def _to_save(place: Place) -> str:
-    """The image under the cursor, or else the one that is open, as a source."""
+    """Returns the image under the cursor, or else the open one, as a source."""
     if place.listed is not None:
         return place.listed.name or place.listed.id
     return place.session.source if place.session is not None else ""

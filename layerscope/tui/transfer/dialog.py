@@ -1,4 +1,4 @@
-"""Asks what to transfer, shows what that would move, and starts it."""
+"""Asks what to transfer, shows a preview, and starts the transfer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from layerscope.tui.rows.format import cut
 from layerscope.tui.transfer.verbs import Look, Verb
 from layerscope.tui.work import Problem
 
-#: Lines of a preview that fit into the dialog; its end says the most.
+#: Lines of a preview that fit into the dialog; its end matters most.
 _MOST_LINES = 8
 
-#: What was typed into each field, and the number of the way.
+#: The texts of the fields, and the index of the way.
 _Typed = tuple[tuple[tuple[str, str], ...], int]
 
 
 class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A transfer"):
-    """`enter` shows what would be transferred, and then starts it."""
+    """`enter` shows a preview; a second `enter` starts the transfer."""
 
     ANSWERS = "enter shows what would move, esc goes back"
 
@@ -55,11 +55,11 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
     def __init__(self, verb: Verb) -> None:
         super().__init__(verb.title, hint=verb.hint)
         self._verb = verb
-        self._chosen = 0  # The number of the way.
+        self._chosen = 0  # Index of the way.
         self._way = Static(id="transfer-way")
-        self._seen: _Typed | None = None  # What the look is about that is shown.
+        self._seen: _Typed | None = None  # What the shown preview is about.
         self._found: Look | None = None
-        self._login = ""  # The registry that wants a login.
+        self._login = ""  # The registry that requires a login.
 
     def body(self) -> ComposeResult:
         for field in self._verb.fields:
@@ -83,7 +83,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
         self._forget()
 
     def _forget(self) -> None:
-        """Waits for another look, if what is asked has changed."""
+        """Drops the preview if the input has changed."""
         if self._seen is not None and self._seen != self._typed:
             self._seen = None
             self._show_answers()
@@ -114,7 +114,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
         self._look()
 
     def _look(self) -> None:
-        """Shows what would move, and starts it where that has been seen."""
+        """Shows a preview; starts the transfer if the preview is already shown."""
         typed = self._typed
         if typed == self._seen and self._found is not None:
             self._start(self._found)
@@ -142,7 +142,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
         more = len(lines) - _MOST_LINES
         shown = [f"  … {more} more", *lines[-_MOST_LINES:]] if more > 0 else lines
         width = self._way.size.width
-        # A layer has one line; sentences are wrapped.
+        # Cuts the line of a layer; sentences are wrapped.
         self.show_hint("\n".join(cut(x, width) if x.startswith("  ") else x for x in shown))
         self.show_keys(f"enter {look.answer}, esc goes back")
 

@@ -30,9 +30,9 @@ from layerscope.tui.terminal import glyphs
 from layerscope.tui.terminal.glyphs import SEPARATOR
 from layerscope.tui.work import Task
 
-#: What registries and engines say where a login is missing or wrong.
+#: Errors of registries and engines when a login is missing or wrong.
 _REFUSED = re.compile(r"\b401\b|unauthorized|authentication required|denied|no basic auth", re.I)
-#: Seconds between two paintings, and two looks at the speed.
+#: Seconds between repaints, and between updates of the speed.
 _PERIOD = 0.5
 _BAR = 20
 
@@ -140,12 +140,12 @@ class TransferScreen(AppScreen[None], screen="transfer", heading="Transfers"):
                 self._state.take(event, self._clock())
             grown = grown or event is not None
             if grown:
-                # What comes too soon is painted while nothing comes.
+                # Events that come too soon are painted in the next pause.
                 grown = event is not None
                 task.report(None, every=_PERIOD if grown else 0)
         if self._state.end is None and (reason := self._job.reason):
             self._state.end = TransferEvent("failed", text=reason)
-        # The lock is released a moment after the last event.
+        # The lock is released shortly after the last event.
         while self._job.state is State.RUNNING:
             task.wait(0.05)
         return self._job.state

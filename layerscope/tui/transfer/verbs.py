@@ -1,4 +1,4 @@
-"""What the transfer dialog can ask for: a pull, a push, a save, a load, a push to an engine."""
+"""The transfers in the dialog: pull, push, save, load, and push to an engine."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a transfer would do."""
+    """The preview of a transfer."""
 
     lines: Sequence[str]
     start: Callable[[], Job]
-    answer: str  # What `enter` does then.
+    answer: str  # What `enter` then does.
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: a look at it, in a thread, and what can be started without one."""
+    """A requested transfer: its preview, for a thread, and how to start it without one."""
 
     look: Callable[[Task[None]], Look]
     blind: Look | None = None
@@ -62,16 +62,16 @@ class Asked:
 class Verb:
     title: ClassVar[str]
     hint: ClassVar[str] = ""
-    ways: Sequence[str] = ("",)  # The ways to do it, as sentences.
+    ways: Sequence[str] = ("",)  # The possible ways, as sentences.
     waiting: ClassVar[str] = "Asking the registry…"
     fields: Sequence[Field]
 
     def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
-        """What the fields ask for; None if they are not filled in. Raises LayerscopeError."""
+        """Returns what the fields request, None if incomplete. Raises LayerscopeError."""
         raise NotImplementedError
 
     def forced_way(self, typed: Mapping[str, str], way: int) -> int:
-        """The way that is taken where what was typed leaves no choice."""
+        """Returns the way to use, where the typed text leaves no choice."""
         return way
 
 
@@ -112,18 +112,18 @@ class _Registry(Verb):
         )
         answer = f"{_DOES[self.kind]} it"
         start = lambda: start_transfer(KINDS[self.kind], request)  # noqa: E731
-        # The engine may have a way to the registry, or a login, that this program lacks.
+        # The engine may have access to the registry that this program lacks.
         blind = None if request.via == "registry" else Look((), start, f"{answer} all the same")
         return Asked(lambda task: self._look(request, task, answer), blind)
 
     def _look(self, request: TransferRequest, task: Task[None], answer: str) -> Look:
         lines, seen = self._lines(request, task)
-        # What is replaced, or comes, is what was shown.
+        # Ensures that the transfer replaces or gets what was shown.
         asked = replace(request, seen=seen)
         return Look(lines, lambda: start_transfer(KINDS[self.kind], asked), answer)
 
     def _lines(self, asked: TransferRequest, task: Task[None]) -> tuple[list[str], str | None]:
-        """What would move, and the digest that has the name in its registry: see `seen`."""
+        """Returns the preview, and the digest of the name in its registry; see `seen`."""
         # Not at the top: the dialog is there before the client of registries is.
         from layerscope.reports.transfer_report import pull_text, push_text
         from layerscope.transfer.preview import preview_own_pull, preview_pull, preview_push
@@ -159,7 +159,7 @@ class Pull(_Registry):
         ]
 
     def forced_way(self, typed: Mapping[str, str], way: int) -> int:
-        # No engine pulls into a file.
+        # Engines do not pull into files.
         return len(self.ways) - 1 if typed.get("to") else way
 
 
@@ -186,7 +186,7 @@ class Save(Verb):
         self._insecure = insecure
 
     def ask(self, typed: Mapping[str, str], way: int) -> Asked | None:
-        # Not at the top: the dialog is there before the formats are.
+        # Not at the top: the dialog opens before the formats are imported.
         from layerscope.engines.sources import FILES
         from layerscope.transfer.saving import check_request
         from layerscope.writing import existing

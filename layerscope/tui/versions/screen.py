@@ -1,4 +1,4 @@
-"""The screen with the versions of a path: which layer wrote, changed and hid it, and how."""
+"""The screen with the versions of a path: which layers wrote, changed and hid it, and how."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class VersionsScreen(DiffScreen):
         assert session is not None and view is not None and node is not None  # noqa: S101, PT018
         assert session.contents is not None and session.image is not None  # noqa: S101, PT018
         super().__init__(view.stack.tree.path(node))
-        #: What layers did at the path, the newest first.
+        #: The versions of the path, the newest first.
         self.versions = path_history(view.stack, node)[::-1]
-        self.list = VersionList()  # The pane with the versions.
+        self.list = VersionList()
         self._from = place
         self._contents = session.contents
         self._image = session.image
@@ -86,12 +86,12 @@ class VersionsScreen(DiffScreen):
         )
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """In few lines, the versions and the comparison take turns."""
+        """On a low screen, shows only the versions or the comparison."""
         if event.widget in self.panes:
             self.set_class(event.widget is self.list, "-at-list")
 
     def on_mount(self) -> None:
-        """Shows the versions, and compares content that has not been compared yet."""
+        """Shows the versions, and starts comparing their contents."""
         rows = (row for row, each in enumerate(self.versions) if each.layer <= self._layer)
         self.list.show(self._rows(), next(rows, 0))
         self.list.set_status(plural(len(self.versions), "version"))
@@ -112,7 +112,7 @@ class VersionsScreen(DiffScreen):
     # The comparison.
 
     def on_row_view_moved(self, message: RowView.Moved) -> None:
-        """Compares other versions, once for all moves that are waiting."""
+        """Compares other versions, once for all queued moves."""
         super().on_row_view_moved(message)
         if message.view is self.list:
             self.list.redraw()
@@ -200,7 +200,7 @@ class VersionsScreen(DiffScreen):
 
 
 def _changed(version: Version, kind: int) -> str:
-    """How a version differs from the one below, in a few words."""
+    """Returns how a version differs from the one below, in a few words."""
     if version.change is Change.ADDED:
         return "added"
     words = " ".join(aspect_words(version.aspects))

@@ -15,18 +15,18 @@ from layerscope.tui.rows.columns import Cell, Column, ColumnList
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version as texts that are safe to show."""
+    """A version, as texts that are safe to show."""
 
-    layer: int  # Its layer.
-    change: Change  # What the layer did.
-    instruction: str  # The layer's instruction.
+    layer: int
+    change: Change
+    instruction: str
     created: str  # When the layer was created.
     what: str  # How the version differs from the one below.
-    size: str = ""  # Its size; empty for what has none.
-    mode: str = ""  # As `ls -l` shows it.
+    size: str = ""  # "" if it has none.
+    mode: str = ""  # As in `ls -l`.
     owner: str = ""  # User and group.
     modified: str = ""  # Its modification time, in UTC.
-    hidden: str = ""  # The layer that hid it; empty if it is visible at the top.
+    hidden: str = ""  # The layer that hid it, or "".
 
     @property
     def style(self) -> str:
@@ -79,21 +79,21 @@ class VersionList(ColumnList[VersionRow], screen="diff", heading="Versions and d
     )
 
     class Marked(Message):
-        """Other versions are marked."""
+        """The marked versions have changed."""
 
     def __init__(self) -> None:
         super().__init__("versions", "Versions")
-        self.marked: list[int] = []  # The marked rows, in the order in which they were marked.
+        self.marked: list[int] = []  # The marked rows, in the order of marking.
 
     def same(self, one: VersionRow, other: VersionRow) -> bool:
         return one.layer == other.layer
 
     @property
     def pair(self) -> tuple[int | None, int]:
-        """The rows of the old and the new version to compare; None if there is no old one.
+        """Returns the rows of the old and the new version to compare; None without an old one.
 
-        They are the two marked versions, or the marked one and the one under the cursor, or the one
-        under the cursor and the one below it.
+        These are the two marked versions, or the marked one and the one under the cursor, or the
+        one under the cursor and the one below it.
         """
         if len(self.marked) == 2:
             one, other = self.marked
@@ -105,7 +105,7 @@ class VersionList(ColumnList[VersionRow], screen="diff", heading="Versions and d
         return max(one, other), min(one, other)
 
     def mark(self, row: int) -> Cell:
-        """An asterisk if the version is marked; `-` or `+` if it is compared as old or new."""
+        """Returns an asterisk for a marked version; `-` or `+` for the old or new one compared."""
         old, new = self.pair
         star = "*" if row in self.marked else " "
         if row == old:
@@ -116,7 +116,7 @@ class VersionList(ColumnList[VersionRow], screen="diff", heading="Versions and d
         self._mark([])
 
     def action_mark(self) -> None:
-        """Marks or unmarks the version under the cursor; of three, the first is unmarked."""
+        """Marks or unmarks the version under the cursor; a third mark removes the first."""
         if self.cursor in self.marked:
             self._mark([row for row in self.marked if row != self.cursor])
         else:

@@ -1,4 +1,4 @@
-"""What an image wastes, and how to save it."""
+"""What an image wastes, and how to avoid it."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _POLL = 0.5
 
-#: Seconds between two reports of what comparing has found.
+#: Seconds between reports of the comparison.
 _PERIOD = 2.0
 
 
 def find_waste(task: Task[Causes], stack: Stack, contents: Contents | None) -> Causes:
-    """Finds what could be saved, and reports it as far as it is known.
+    """Finds what could be saved, and reports partial results.
 
-    Cancelling ends the comparison only: what is known stays.
+    Cancelling only ends the comparison, and keeps its results.
     """
     from layerscope.filesystem.waste_causes import find_causes
     from layerscope.images.files.hidden import compare_hidden
@@ -117,9 +117,9 @@ class WasteScreen(AppScreen[None], screen="waste", heading="Waste"):
         super().__init__()
         session = place.session
         assert session is not None and session.loaded is not None  # noqa: S101, PT018
-        self.list = WasteList()  # The pane with causes, findings and paths.
+        self.list = WasteList()
         self.facts = Facts("waste-facts")
-        self.finding: Task[Causes] | None = None  # What finds them, while it goes on.
+        self.finding: Task[Causes] | None = None  # The running search.
         self._from = place
         self._image = session.loaded.image
         self._stack = session.loaded.stack
@@ -184,7 +184,7 @@ class WasteScreen(AppScreen[None], screen="waste", heading="Waste"):
 
     @property
     def place(self) -> Place:
-        """The instruction to change is the one that wrote what is wasted."""
+        """Points to the instruction to change: the one that wrote the wasted bytes."""
         row = self.list.item
         finding = None if row is None else row.finding
         return replace(

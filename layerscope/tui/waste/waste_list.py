@@ -1,4 +1,4 @@
-"""What could be saved: causes, what each of them wastes, and where that is."""
+"""The list of waste: causes, their findings, and the paths."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from layerscope.filesystem.waste_causes import Cause, Causes, Finding, Folded
 
 _BAR = 10
-#: Cells from which there is room for the share in per cent, and for a bar of it.
+#: The least widths for the percentage, and for its bar.
 _WITH_SHARE, _WITH_BAR = 70, 90
 
 
 @dataclass(frozen=True, slots=True)
 class WasteRow:
-    """A line: a cause, one of its findings, or a path of that."""
+    """A line: a cause, one of its findings, or a path of a finding."""
 
-    cause: Cause  # The cause.
-    size: int  # Bytes.
-    finding: Finding | None = None  # The finding; None in the line of a cause.
-    path: Folded | None = None  # The path; None unless the line is one of a path.
-    share: float = 0.0  # Its part of the image's size.
-    sign: str = ""  # Whether the paths of the finding are shown; empty if it has one only.
+    cause: Cause
+    size: int  # In bytes.
+    finding: Finding | None = None  # None in the line of a cause.
+    path: Folded | None = None  # None unless it is the line of a path.
+    share: float = 0.0  # Share of the image's size.
+    sign: str = ""  # Whether the finding shows its paths; "" if it has only one.
 
     @property
     def style(self) -> str:
-        """The style of its text; sums stand out."""
+        """The style of its text, which emphasizes sums."""
         return "text" if self.finding is not None else "strong"
 
     @property
@@ -47,9 +47,9 @@ class WasteRow:
 
     @property
     def place(self) -> bytes:
-        """The path of the line: that of its folder if it stands for several."""
+        """The path of the line, or of the folder if the line stands for several paths."""
         finding = self.finding
-        assert finding is not None  # noqa: S101 - the lines of causes lead nowhere
+        assert finding is not None  # noqa: S101 - the lines of causes have no path
         if self.path is None and finding.where and len(finding.paths) > 1:
             return finding.where
         return (self.path or finding.paths[0]).path
@@ -60,7 +60,7 @@ def _size(row: WasteRow) -> Cell:
 
 
 def _bar(row: WasteRow) -> Cell:
-    # What containers see is not wasted.
+    # What containers can see is not wasted.
     wasted = row.finding is None and row.cause.name != "LEFT_OVER"
     return bar(row.share, _BAR), "warning" if wasted else "muted"
 
@@ -167,14 +167,14 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
     def __init__(self) -> None:
         super().__init__("waste", self.HEADING)
         self._causes: Causes | None = None
-        #: Keys of the findings that show their paths, and of the causes that hide their findings.
+        #: Keys of the expanded findings, and of the collapsed causes.
         self._toggled: set[tuple[object, ...]] = set()
         self._total = 0
 
     def set_causes(self, causes: Causes, total: int) -> None:
-        """Shows what could be saved; the cursor stays on what it is on."""
+        """Shows what could be saved; the cursor stays on its item."""
         self._causes, self._total = causes, total
-        # On the largest, until the user has moved elsewhere.
+        # On the largest, until the user has moved the cursor.
         self._update(None if self.moved else 1)
 
     def _is_open(self, row: WasteRow) -> bool:
@@ -188,7 +188,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
         row = self.item
         if row is None or self._nothing_below() or self._is_open(row) == wanted:
             return
-        # In a path, the line of its finding.
+        # For a path, the line of its finding.
         key = replace(row, path=None).key
         self._toggled ^= {key}
         self.cursor = next(n for n, each in enumerate(self.items) if each.key == key)
@@ -199,7 +199,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
             self.action_expand(not self._is_open(self.item))
 
     def action_choose(self) -> None:
-        """Goes to a finding; shows or hides those of a sum."""
+        """Goes to a finding; expands or collapses a sum."""
         if self.item is not None and self.item.finding is None:
             self.action_toggle_line()
         else:
@@ -225,7 +225,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
                     ]
         if cursor is None and before is not None:
             keys = [row.key for row in rows]
-            # What was compared may have another cause now.
+            # The comparison may have changed the cause.
             layers = [key[1:3] for key in keys]
             if before.key in keys:
                 cursor = keys.index(before.key)
@@ -235,7 +235,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
 
 
 def _below(finding: Finding, path: Folded) -> str:
-    """A path as it is below that of its finding, which stands above it; safe to show."""
+    """Returns a path relative to that of its finding, which is above it; safe to show."""
     from layerscope.reports.findings import path_text
 
     text = path_text(path)

@@ -23,10 +23,10 @@ class CellOutput:
 
     def __init__(self, abilities: Abilities, colors: ColorSystem = ColorSystem.TRUECOLOR) -> None:
         self.size = (0, 0)  # Columns and lines.
-        self.wanted: list[Row] = []  # The wanted lines.
+        self.wanted: list[Row] = []
         self._abilities = abilities
-        self._colors = colors  # Those that the terminal has; others are converted.
-        self.pens = Pens(colors, abilities.codes)  # What the numbers in them mean.
+        self._colors = colors  # The terminal's colours; others are converted.
+        self.pens = Pens(colors, abilities.codes)  # The styles that the lines refer to by number.
         self._shown: list[Row] = []
         self._painted: set[int] = set()
         self._known = False
@@ -40,11 +40,11 @@ class CellOutput:
         self.forget()
 
     def forget(self) -> None:
-        """Assumes that the terminal shows something else."""
+        """Discards what the terminal is known to show."""
         self._known = False
 
     def paint(self, x: int, y: int, segments: Iterable[Segment]) -> None:
-        """Puts text into the grid; what does not fit into the line is left out."""
+        """Writes text into the grid; cuts it at the end of the line."""
         columns, lines = self.size
         if not (0 <= y < lines and 0 <= x < columns):
             return
@@ -60,7 +60,7 @@ class CellOutput:
                 del cells[cut:]
                 if halved:
                     cells[-1] = " "
-            # Of a wide character of which one half is overwritten the other becomes a blank.
+            # Overwriting one half of a wide character blanks the other half.
             end = x + len(cells)
             if end > x and not chars[x]:
                 chars[x - 1] = " "
@@ -76,7 +76,7 @@ class CellOutput:
             x = end
 
     def flush(self, cursor: tuple[int, int] | None = None) -> str:
-        """Returns what makes the terminal show what was painted, and puts its cursor somewhere."""
+        """Returns the output that shows the painted cells and places the cursor."""
         if len(self.pens.pens) > _MOST_PENS:
             self._renumber()
         path = Path(self.size, self.pens, self._abilities, self._cursor, self._pen)
@@ -103,13 +103,13 @@ class CellOutput:
         self.forget()
 
     def _clear(self, path: Path) -> None:
-        """Begins on a terminal of which nothing is known."""
+        """Clears a terminal in an unknown state."""
         columns = self.size[0]
         path.out.append("\x1b[m")
         path.x, path.y, path.pen = -1, -1, 0
         blank = self.pens.blanks[0]
         if self._abilities.erases_in_color and self.wanted:
-            # In the background of most cells, so that their blanks need not be written.
+            # With the most common background, so that its blanks need not be written.
             counts = Counter(chain.from_iterable(pens for _, pens in self.wanted))
             background = self.pens.pens[counts.most_common(1)[0][0]].background
             blank = self.pens.number(Pen(frozenset(), None, background))
@@ -118,7 +118,7 @@ class CellOutput:
         self._shown = [([" "] * columns, [blank] * columns) for _ in self.wanted]
 
     def _shortest(self, path: Path, dirty: list[int]) -> Path:
-        """Takes the shorter one of the ways to write lines: as they are, or with a scroll."""
+        """Returns the shorter way to write lines: as they are, or with a scroll."""
         plain = path.fork()
         plain.write(self._runs(dirty, self._shown))
         block = self._moved_block(dirty) if self._abilities.scrolls and len(dirty) > 2 else None
@@ -131,7 +131,7 @@ class CellOutput:
         scrolling.write(self._runs({*dirty, *range(top, bottom + 1)}, shown))
         if len("".join(scrolling.out).encode()) >= len("".join(plain.out).encode()):
             return plain
-        # All lines in between have moved, those too that were right where they were.
+        # All lines in between have moved, even those that were right.
         dirty[:] = sorted({*dirty, *range(top, bottom + 1)})
         return scrolling
 
@@ -139,10 +139,10 @@ class CellOutput:
         return [run for y in ys for run in runs_of(self.pens, y, shown[y], self.wanted[y])]
 
     def _moved_block(self, dirty: list[int]) -> tuple[int, int, int] | None:
-        """The first and the last line of a block that has moved, and how far up; or None.
+        """Returns the first and last line of a block that has moved, and how far up; or None.
 
-        It compares only the columns that differ, which are those of one pane. A scroll moves other
-        panes too, so the block counts only if repairing them is likely to be shorter.
+        Compares only the columns that differ, which are those of one pane. A scroll moves other
+        panes too, so a block counts only if repairing them is probably shorter.
         """
         columns = self.size[0]
         left, right = columns, 0
@@ -151,7 +151,7 @@ class CellOutput:
             if True in marks:
                 left = min(left, marks.index(True))
                 right = max(right, columns - marks[::-1].index(True))
-        # The last one may be of a scroll bar, which does not move along.
+        # The last column may be a scroll bar, which does not move with the rest.
         span = slice(left, right - 1)
         places: dict[tuple[str, ...], list[int]] = {}
         for y in dirty:
@@ -172,7 +172,7 @@ class CellOutput:
 
     def _scrolled(self, top: int, bottom: int, rows: int) -> list[Row]:
         block = self._shown[top : bottom + 1]
-        # What the lines that come in look like is not the same everywhere.
+        # Terminals differ in how they fill the new lines.
         columns = self.size[0]
         fresh = [([UNKNOWN] * columns, [0] * columns) for _ in range(min(abs(rows), len(block)))]
         block = [*block[rows:], *fresh] if rows > 0 else [*fresh, *block[:rows]]
@@ -180,7 +180,7 @@ class CellOutput:
 
 
 def _cells(text: str) -> list[str]:
-    """Text by cells, as Textual counts them, and without what would move the cursor."""
+    """Splits a text into cells, as Textual counts them, without characters that move the cursor."""
     cells: list[str] = []
     last = -1
     text = text.translate(_CONTROLS)
@@ -194,7 +194,7 @@ def _cells(text: str) -> list[str]:
 
 
 def _difference(one: Row, other: Row) -> int:
-    """About how many bytes it takes to write one line over another: its cells, and going there."""
+    """Estimates the bytes to write one line over another: its cells, and cursor moves."""
     chars = map(operator.ne, one[0], other[0])
     pens = map(operator.ne, one[1], other[1])
     cells = sum(map(operator.or_, chars, pens))

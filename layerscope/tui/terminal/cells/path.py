@@ -1,4 +1,4 @@
-"""The shortest output that turns some cells into others: moves, pens, text, erased blanks."""
+"""Finds the shortest output that updates cells: moves, pens, text, erased blanks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Row: TypeAlias = tuple[list[str], list[int]]
 UNKNOWN = "\0"
 """The text of cells whose content is unknown."""
 
-#: Characters that every terminal shows in one cell, and below those that every one shows in two.
-#: Terminals disagree about the others.
+#: Characters that every terminal shows in one cell, and below, in two. Terminals disagree about
+#: the others.
 NARROW = frozenset(
     chr(code)
     for start, end in (
@@ -38,25 +38,25 @@ _WIDE = ((0x3041, 0x3096), (0x30A1, 0x30FA), (0x4E00, 0x9FA5), (0xAC00, 0xD7A3),
 #: Characters whose neighbours can be written before or after them.
 _ALONE = NARROW | {UNKNOWN}
 
-#: At most this many cells that are right are written again to save a move.
+#: The most unchanged cells to write again to save a move.
 _GAP = 12
-#: More bytes than it takes to go anywhere.
+#: More bytes than any move takes.
 _FAR = 1 << 20
 
 
 class Piece(NamedTuple):
-    """Cells of a line next to each other that one pen writes."""
+    """Adjacent cells of a line in one pen."""
 
     x: int
     width: int
     pen: int
     text: str = ""  # Empty for blanks.
-    sure: bool = False  # Of text: whether the cursor is behind it then.
-    rest: bool = False  # Of blanks: whether there are only blanks behind them.
+    sure: bool = False  # For text: whether the cursor is known to be right after it.
+    rest: bool = False  # For blanks: whether only blanks follow.
 
 
 class Run(NamedTuple):
-    """Pieces of a line that are written from left to right."""
+    """Pieces of a line to write from left to right."""
 
     y: int
     x: int
@@ -67,7 +67,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a terminal understands besides the moves of a VT100."""
+    """The codes that a terminal understands besides the moves of a VT100."""
 
     codes: bool = True  # Codes that end one attribute, and CHA and VPA.
     erases_in_color: bool = True  # ECH; and erased cells get the background of the pen.
@@ -75,7 +75,7 @@ class Abilities:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Abilities:
-        """The abilities of the terminal that TERM names; within GNU screen, STY is set.
+        """Returns the abilities of the terminal in TERM; within GNU screen, STY is set.
 
         REP is never used: mosh and others call themselves xterm and do not know it.
         """
@@ -92,7 +92,7 @@ class Abilities:
 
 
 class Path:
-    """Output, and where it leaves the cursor and the pen."""
+    """Output, and the resulting cursor and pen."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Path:
         #: Column and line of the cursor; -1 if unknown, as after the last column or after a
         #: character of uncertain width.
         self.x, self.y = cursor
-        self.pen = pen  # Its number.
+        self.pen = pen
         self._columns = size[0]
         self._size = size
         self._pens = pens
@@ -128,17 +128,17 @@ class Path:
             self.x, self.y = x, y
 
     def scroll(self, top: int, bottom: int, rows: int) -> None:
-        """Moves lines up by a number of rows, or down if it is negative."""
+        """Scrolls lines up by a number of rows, or down if it is negative."""
         go = f"\x1b[{top + 1};{bottom + 1}r\x1b[{top + 1}H"
         count = "" if abs(rows) == 1 else abs(rows)
         self.out.append(f"{go}\x1b[{count}{'M' if rows > 0 else 'L'}\x1b[r")
         self.x = self.y = -1
 
     def write(self, runs: Iterable[Run]) -> None:
-        """Writes runs, each time the one that is reached with the fewest bytes.
+        """Writes runs, each time the one that takes the fewest bytes to reach.
 
-        A move to the next line is shorter than a change of the pen, so what has one colour is
-        written together, from top to bottom.
+        A move to the next line is shorter than a change of pen, so runs of one colour are written
+        together, from top to bottom.
         """
         waiting: dict[int, list[Run]] = {}
         for run in sorted(runs, key=_place):
@@ -150,7 +150,7 @@ class Path:
                 del waiting[pen]
 
     def _nearest(self, waiting: Mapping[int, list[Run]]) -> tuple[int, int]:
-        """The pen and the place of the next run to which the way and the turn are shortest."""
+        """Returns the pen and index of the run with the shortest move and change of pen."""
         nearest, least = (0, 0), (_FAR, 0, 0)
         for turn, pen in sorted((len(self._pens.turn(self.pen, pen)[0]), pen) for pen in waiting):
             if turn > least[0]:
@@ -167,7 +167,7 @@ class Path:
     def _run(self, run: Run) -> None:
         for place, piece in enumerate(run.pieces):
             self._approach(piece.x, run.y, run.row)
-            # The first piece may be blanks, which look the same in the pen of the run.
+            # The first piece may be blanks, which look the same in the run's pen.
             self.turn(piece.pen if place else run.pen)
             if piece.text:
                 self.out.append(piece.text)
@@ -192,7 +192,7 @@ class Path:
             self.x = self.x + count if self.x + count < self._columns else -1
 
     def _approach(self, x: int, y: int, wanted: Row) -> None:
-        """Moves to a cell; writes those before it again if that is shorter."""
+        """Moves to a cell; rewrites the cells before it if that is shorter."""
         if self.y == y and 0 <= self.x < x <= self.x + _GAP:
             chars, pens = wanted[0][self.x : x], wanted[1][self.x : x]
             if NARROW.issuperset(chars):
@@ -221,12 +221,12 @@ class Path:
                 way = min(way, f"\x1b[{y + 1}d", key=len)
             ways.append(way + ("" if self.x == x else self._across(x)))
             if 0 < down < 4:
-                # Whether a line feed also returns to the first column depends on the terminal.
+                # In some terminals, a line feed also returns to the first column.
                 ways.append("\n" * down + self._from_start(x))
         return min(ways, key=len)
 
     def _from_start(self, x: int) -> str:
-        """Moves to a column from an unknown one."""
+        """Returns the move to a column from an unknown one."""
         way = "\r" + (f"\x1b[{'' if x == 1 else x}C" if x else "")
         return min(way, f"\x1b[{x + 1}G", key=len) if self._abilities.codes else way
 
@@ -242,7 +242,7 @@ class Path:
 
 @lru_cache(maxsize=4096)
 def _sure(cell: str) -> bool:
-    """Whether all terminals agree on how wide a cell's text is."""
+    """Whether all terminals agree on the width of a cell's text."""
     if cell in NARROW or cell in ("", UNKNOWN):
         return True
     return len(cell) == 1 and any(start <= ord(cell) <= end for start, end in _WIDE)
@@ -304,17 +304,17 @@ def _pieces(shown: Row, wanted: Row, alone: bool) -> Iterator[Piece]:
                 break
         text = "".join(chars[x:end])
         if not _sure(cell):
-            # In case the terminal shows it in fewer cells, the others are blanked first.
-            # The cursor does not leave the last column.
+            # Blanks the cells first, in case the terminal shows the character in fewer.
+            # The cursor stays in the last column.
             back = end - x - (end == columns)
             text = " " * (end - x) + (f"\x1b[{back}D" if back else "") + text
         yield Piece(x, end - x, pens[x], text, sure=end < columns and _sure(cell))
 
 
 def _whole(todo: list[int], old: list[str], new: list[str]) -> list[int]:
-    """Cells to write in a line, without cutting a wide character.
+    """Returns the cells to write in a line, without cutting a wide character.
 
-    All cells after a character of uncertain width may be in another place, and are written too.
+    Includes all cells after a character of uncertain width, which may have moved.
     """
     cells = set(todo)
     cells.update(x - 1 for x in todo if not new[x])

@@ -1,4 +1,4 @@
-"""Pens, the styles of cells, and the shortest codes from one to another."""
+"""Pens, which are the styles of cells, and the shortest codes to switch between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rich.color import ColorSystem
 from rich.style import Style
 from textual.strip import Strip
 
-#: The codes that end attributes. Bold and dim share one.
+#: The SGR codes that end attributes. Bold and dim share one.
 _OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": "27", "8": "28"}
 _OFF |= {"9": "29", "21": "24", "51": "54", "52": "54", "53": "55"}
-#: Attributes that can be seen on a blank.
+#: Attributes that are visible on a blank.
 _ON_BLANKS = frozenset(_OFF) - {"1", "2", "3"}
 _KEPT = 4096
 
@@ -19,21 +19,21 @@ _KEPT = 4096
 class Pen(NamedTuple):
     """The style of a cell."""
 
-    attributes: frozenset[str] = frozenset()  # Codes of SGR, but for colours.
-    #: Code of SGR; empty for the terminal's own colour, None for any, which is enough for a blank.
+    attributes: frozenset[str] = frozenset()  # SGR codes, except colours.
+    #: SGR code; "" for the terminal's default colour, None for any, which suffices for a blank.
     foreground: str | None = ""
-    background: str = ""  # Code of SGR; empty for the terminal's own colour.
-    link: str = ""  # The parameters of OSC 8; empty for no link.
+    background: str = ""  # SGR code; "" for the terminal's default colour.
+    link: str = ""  # Parameters of OSC 8; "" for no link.
 
 
 class Pens:
     """All pens in use, by number; 0 is the terminal's default."""
 
     def __init__(self, colors: ColorSystem, codes: bool) -> None:
-        self.pens: list[Pen] = []  # Each number's pen.
-        self.blanks: list[int] = []  # Each number's pen for blanks.
-        self._colors = colors  # Those that the terminal has; others are converted.
-        self._codes = codes  # Whether it knows the codes that end one attribute only.
+        self.pens: list[Pen] = []  # By number.
+        self.blanks: list[int] = []  # Numbers of the pens for blanks, by number.
+        self._colors = colors  # The terminal's colours; others are converted.
+        self._codes = codes  # Whether the terminal knows the codes that end a single attribute.
         self._numbers: dict[Pen, int] = {}
         self._styles: dict[Style | None, int] = {}
         self._turns: dict[tuple[int, int], tuple[str, int]] = {}
@@ -58,7 +58,7 @@ class Pens:
         return number
 
     def turn(self, have: int, want: int) -> tuple[str, int]:
-        """The codes from one pen to another, and the number of the resulting pen."""
+        """Returns the codes from one pen to another, and the number of the resulting pen."""
         known = self._turns.get((have, want))
         if known is None:
             if len(self._turns) >= _KEPT:
@@ -84,7 +84,7 @@ class Pens:
         return Pen(frozenset(attributes), colors["3"], colors["4"], link)
 
     def _turn(self, have: Pen, want: Pen) -> tuple[str, int]:
-        # On a blank, invisible attributes stay as they are.
+        # For a blank, keeps attributes that do not show on it.
         kept = have.attributes - _ON_BLANKS if want.foreground is None else want.attributes
         color = have.foreground if want.foreground is None else want.foreground
         off = {_OFF[code] for code in have.attributes - kept}
@@ -96,7 +96,7 @@ class Pens:
             codes.append(want.background or "49")
         changed = Pen(frozenset(kept), color, want.background, want.link)
         text = ";".join(codes)
-        # Or a reset, which is what an empty code does, and all attributes again.
+        # The alternative: an empty code, which resets, and all attributes again.
         again = Pen(want.attributes, want.foreground or "", want.background, want.link)
         colors = [code for code in (again.foreground, again.background) if code]
         anew = ";".join(["", *sorted(again.attributes), *colors])
