@@ -1,7 +1,6 @@
 """What each command does: opens sources, asks the core, writes reports to stdout.
 
-The parser is in `layerscope.cli`. A command's module is imported when it runs, so that no command
-pays for another.
+The parser is in `layerscope.cli`. Running a command imports only its own module.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from importlib import import_module
 
-#: The module of this package that has a function for each command.
+#: The module in this package with the function of each command.
 _MODULES = {
     "image": "inspect waste packages files history cat extract diff ci",
     "engine": "images ps find",
@@ -32,7 +31,7 @@ COMMANDS = {name: module for module, names in _MODULES.items() for name in names
 
 
 def command(name: str) -> Callable[[argparse.Namespace], int]:
-    """The function of a command; it returns an exit code. Raises KeyError."""
+    """Returns the function of a command, which returns an exit code. Raises KeyError."""
     module = import_module(f"layerscope.commands.{COMMANDS[name]}")
     found: Callable[[argparse.Namespace], int] = getattr(module, name)
     return found

@@ -9,7 +9,7 @@ from layerscope.errors import UsageError
 
 
 def check_may_ask(arguments: argparse.Namespace, what: str, *, only_json: bool = False) -> None:
-    """Raises UsageError if a command must ask, and cannot."""
+    """Raises UsageError if a command must ask but cannot."""
     if arguments.dry_run or arguments.yes:
         return
     if arguments.json:

@@ -45,7 +45,7 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> CheckedBuild:
-    """The build that the command line asks for, or its problems."""
+    """Returns the build on the command line, or its problems."""
     from layerscope.build.check import WrittenBuild, check_build, filled, written_of
     from layerscope.build.known_builds import last_build
     from layerscope.build.request import BUILD
@@ -69,7 +69,7 @@ def _check(arguments: argparse.Namespace) -> CheckedBuild:
 
 
 def _builders(written: WrittenBuild) -> Builders | None:
-    """The engine's builders, if the Dockerfile to be built depends on them."""
+    """Returns the engine's builders, if the choice of Dockerfile depends on them."""
     from layerscope.build.preview import engine_builders
     from layerscope.build.request import split_builder
     from layerscope.dockerfile.context.conventions import has_both

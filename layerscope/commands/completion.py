@@ -1,8 +1,8 @@
-"""Completion in shells: the script for a shell, and what it is answered when the user presses tab.
+"""Shell completion: the script for a shell, and the answers when the user presses tab.
 
-argcomplete parses the line as far as it is written, with the parsers of `layerscope.cli`, and asks
-the functions here for the values of an argument. Its script runs layerscope for each answer, so an
-answer must be fast, and must never be an error: a name that takes too long to find is left out.
+argcomplete parses the partial command line with the parsers of `layerscope.cli`, and calls the
+functions here for the values of an argument. Its script runs layerscope for each answer, so answers
+must be fast, and never an error: names that take too long to find are left out.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Gives the values of an argument that begin with a text, each with a description or "".
+#: Returns the values of an argument that begin with a text, each with a description or "".
 Values = Callable[[str, argparse.Namespace], Mapping[str, str]]
 
-_PATIENCE = 2.0  # Seconds that an engine or an image may take.
+_PATIENCE = 2.0  # Seconds to wait for an engine or an image.
 
 
 def completion(arguments: argparse.Namespace) -> int:
     from argcomplete.shell_integration import shellcode
 
     name = Path(sys.argv[0]).name
-    # A copy under another name, such as layerscope.pyz, is completed under that name.
+    # A copy with another name, such as layerscope.pyz, completes under that name.
     called = name if name.startswith("layerscope") else "layerscope"
     write_lines([shellcode([called], shell=arguments.shell).rstrip("\n")])
     return 0
@@ -45,7 +45,7 @@ def answer(
     parser_of: Callable[[str], argparse.ArgumentParser],
     commands: Mapping[str, str],
 ) -> None:
-    """Answers the shell, and ends the process; for what is in the environment, see argcomplete."""
+    """Answers the shell and ends the process; for the environment variables, see argcomplete."""
     from argcomplete.finders import CompletionFinder
     from argcomplete.lexers import split_line
 
@@ -53,7 +53,7 @@ def answer(
     words = split_line(line, point)[3][1:]
     name, rest = chosen(words)
     if rest is not words:
-        # Its parser begins behind the command's name.
+        # Its parser begins after the command's name.
         os.environ["_ARGCOMPLETE"] = str(words.index(name) + 2)
     parser = parser_of(name)
     first = commands if name == "tui" else {}
@@ -88,7 +88,7 @@ def _completer(values: Values, first: Mapping[str, str]) -> Callable[..., Mappin
 
 
 def _in_time(values: Iterable[T]) -> list[T]:
-    """The values that are there before the next one fails or takes too long."""
+    """Returns the values up to the first one that fails or takes too long."""
     found: list[T] = []
 
     def collect() -> None:
@@ -182,7 +182,7 @@ def _platforms(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _stages(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
-    """The stages of the Dockerfile that is named so far, or that would be taken."""
+    """Returns the stages of the Dockerfile on the command line, or of the default one."""
     from layerscope.dockerfile.context.conventions import find_dockerfile
     from layerscope.dockerfile.editing.text_file import read_dockerfile
     from layerscope.dockerfile.meaning.stages import find_stages
@@ -198,7 +198,7 @@ def _stages(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _targets(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
-    """Files and folders after the forms that a pull can write."""
+    """Returns files and folders after the forms that a pull can write."""
     from layerscope.engines.named import files_below
     from layerscope.engines.sources import FILES
 
@@ -213,7 +213,7 @@ def _themes(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _paths(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
-    """Paths of the image in its merged view; for `history`, of any layer."""
+    """Returns paths in the merged view of the image; for `history`, in any layer."""
 
     def paths() -> Iterator[str]:
         from layerscope.filesystem.lookup import entries_below
@@ -224,7 +224,7 @@ def _paths(prefix: str, arguments: argparse.Namespace) -> Mapping[str, str]:
         cache = ChangesetCache()
         with closing(_reader(arguments)) as reader:
             keys = [reader.cache_key(layer.index) for layer in reader.image.layers]
-            # An export or a download takes longer than anyone waits for a completion.
+            # An export or a download would take too long.
             if reader.fetches and not all(key is not None and cache.has(key) for key in keys):
                 return
             stack = load(reader, Progress(), cache=cache).stack
@@ -243,7 +243,7 @@ def _reader(arguments: argparse.Namespace) -> ImageReader:
     return open_reader(source, argparse.Namespace(**{**known, "platform": None}))
 
 
-#: What completes an argument or option, by the name of its value.
+#: Completes an argument or option, by the name of its value.
 _VALUES: dict[str, Values] = {
     **dict.fromkeys(("a", "b", "image", "source", "sources", "onto", "old_base"), _sources),
     **dict.fromkeys(("below", "path", "paths"), _paths),

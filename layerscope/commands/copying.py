@@ -29,7 +29,7 @@ def save(arguments: argparse.Namespace) -> int:
     from layerscope.writing import existing
 
     form, target = arguments.format, arguments.archive
-    # Only a layout says what it lacks.
+    # Only a layout records what it lacks.
     form = form or ("oci-archive" if arguments.without_layers_of else "docker-archive")
     if target is None:
         if form == "oci" or sys.stdout is None or sys.stdout.isatty():
@@ -78,7 +78,7 @@ def _to_stdout(request: SaveRequest) -> int:
 
 
 def load(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0."""
+    """Returns 1 if the user declined; else 0."""
     from layerscope.transfer.loading import plan_load
     from layerscope.transfer.request import LOAD, LoadRequest
 
@@ -99,9 +99,9 @@ def load(arguments: argparse.Namespace) -> int:
 
 
 def push_to_engine(arguments: argparse.Namespace) -> int:
-    """Loads an image into another engine, without the layers that this has.
+    """Loads an image into another engine, without the layers that are there.
 
-    Returns 1 if the user did not want it; else 0.
+    Returns 1 if the user declined; else 0.
     """
     from layerscope.transfer.loading import plan_send
     from layerscope.transfer.request import start_push_to
@@ -121,12 +121,12 @@ def push_to_engine(arguments: argparse.Namespace) -> int:
     return _carried_out(arguments, plans, start)
 
 
-#: The name of an engine, and what it would be given.
+#: The name of an engine, and the images it would receive.
 _Plans = tuple[str, list["PlannedImage"]]
 
 
 def _planned(name: str, plan: Callable[[Engine], list[PlannedImage]]) -> _Plans:
-    """What would be loaded into an engine, the current one without a name."""
+    """Plans loading into a named engine, by default the current one."""
     from layerscope.engines.address import engine_address
     from layerscope.engines.docker import connect_any
 
@@ -137,7 +137,7 @@ def _planned(name: str, plan: Callable[[Engine], list[PlannedImage]]) -> _Plans:
 def _carried_out(
     arguments: argparse.Namespace, plans: _Plans, start: Callable[[dict[str, str]], int]
 ) -> int:
-    """Shows what would be loaded, or does it once the user agrees to the names that it takes."""
+    """Shows the plan, or carries it out after the user agrees to the names that move."""
     from layerscope.reports.load_report import load_document, load_text
     from layerscope.transfer.loading import moves_of
 
@@ -170,7 +170,7 @@ def _from_stdin(progress: Progress) -> Iterator[str]:
     stdin = sys.stdin.buffer
     with spooled() as file:
         copy_all(lambda size: os.read(stdin.fileno(), size), file, progress.check)
-        # Everything that opens an archive opens it by a path; the job's process does, too.
+        # All readers of archives, the job's process too, need a path.
         path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
         try:
             yield path

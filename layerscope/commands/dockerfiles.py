@@ -43,7 +43,7 @@ def lint(arguments: argparse.Namespace) -> int:
     if path is not None and path.suffix == ".in":
         shown = visible(path.name)
         say(f"{shown} is read as it is; Podman passes it through cpp first.")
-    # A missing stage is a typing error, not a problem of the Dockerfile.
+    # A missing stage is a typo, not a problem of the Dockerfile.
     target = target_of(arguments.target or "", (s.name for s in find_stages(document).stages))
     context = _context(arguments, path, builder_name)
     waste: list[StepWaste] = []
@@ -52,7 +52,7 @@ def lint(arguments: argparse.Namespace) -> int:
     elif arguments.builds and path is not None:
         from layerscope.build.known_builds import finished_build, waste_of
 
-        # What the journal says; this needs no engine and no image.
+        # From the journal; this needs no engine and no image.
         build = finished_build(path)
         waste = [] if build is None else waste_of(document, build)
     world = World(
@@ -76,7 +76,7 @@ def lint(arguments: argparse.Namespace) -> int:
 
 
 def _read(file: str | None, builder: str) -> tuple[str, str, Path | None]:
-    """Name, text and path of the Dockerfile; no path for standard input."""
+    """Returns name, text and path of the Dockerfile; no path for standard input."""
     from layerscope.build.preview import builder_that_matters
     from layerscope.dockerfile.context.conventions import find_dockerfile
     from layerscope.dockerfile.editing.text_file import read_dockerfile
@@ -116,7 +116,7 @@ def _builder(name: str) -> Builder | None:
 def _context(
     arguments: argparse.Namespace, path: Path | None, builder: str
 ) -> ContextFolder | None:
-    """The build context: `--context`, or the Dockerfile's folder; None for standard input."""
+    """Returns the build context: `--context`, or the Dockerfile's folder; None for stdin."""
     from layerscope.build.preview import builder_that_matters
     from layerscope.dockerfile.context.context import open_context
 
@@ -131,7 +131,7 @@ def _build_arguments(given: Iterable[str]) -> dict[str, str]:
 
     pairs = dict(map(pair_of, given))
     values = {name: os.environ.get(name) if v is None else v for name, v in pairs.items()}
-    # As Docker does: a name that is not in the environment counts as not given.
+    # As in Docker, a name without a value in the environment does not count.
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -170,7 +170,7 @@ def _waste(arguments: argparse.Namespace, document: Document) -> list[StepWaste]
 
 
 def _look_up(arguments: argparse.Namespace) -> Callable[[str], BaseImage | None]:
-    """Looks base images up: in the engine, then in their registry."""
+    """Returns a function that looks up base images in the engine, then in their registry."""
     from layerscope.dockerfile.checks.facts import BaseImage
 
     def environment(image: Image) -> dict[str, str]:
@@ -205,7 +205,7 @@ def dockerfile(arguments: argparse.Namespace) -> int:
 
 
 def _draft(arguments: argparse.Namespace) -> int:
-    """A Dockerfile that does what a container has changed, as far as that can be told."""
+    """Writes a Dockerfile with a container's changes, as far as they can be reconstructed."""
     from layerscope.dockerfile.meaning.draft import draft
     from layerscope.engines.docker import connect_any
     from layerscope.images.containers.written import written

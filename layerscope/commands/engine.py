@@ -45,7 +45,7 @@ def images(arguments: argparse.Namespace) -> int:
 
 
 def _fleet(arguments: argparse.Namespace) -> int:
-    """`images --all-engines`: returns 1 if no engine has the image that is named; else 0."""
+    """`images --all-engines`: returns 1 if no engine has the named image; else 0."""
     from layerscope.engines.fleet import Fleet, find_fleet
     from layerscope.engines.known import distinct, known_engines
     from layerscope.reports.fleet_report import Listed, fleet_document, fleet_text
@@ -54,7 +54,7 @@ def _fleet(arguments: argparse.Namespace) -> int:
         raise UsageError("--wasted, --index and --platform are for images of the current engine.")
     fleet = Fleet((), ())
     with shown_progress("Asking the engines"):
-        for fleet in find_fleet(distinct(known_engines())):  # noqa: B007 - the last one is whole
+        for fleet in find_fleet(distinct(known_engines())):  # noqa: B007 - the last one is complete
             pass
     name = arguments.image
     found = [each for each in fleet.images if not name or each.is_named(name)]
@@ -75,7 +75,7 @@ def ps(arguments: argparse.Namespace) -> int:
 
 
 def _wasted_images(arguments: argparse.Namespace) -> int:
-    """`images --wasted`: what each image of the engine wastes."""
+    """`images --wasted`: the waste of each image of the engine."""
     from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images
     from layerscope.engines.measure_worker import sizes_of
@@ -89,7 +89,7 @@ def _wasted_images(arguments: argparse.Namespace) -> int:
     with closing(connect_any()) as engine, shown_progress("Asking the engine") as progress:
         described = list(engine_images(engine, arguments.platform))
         for image, _ in described:
-            with failures_ignored():  # It is listed as not measured.
+            with failures_ignored():  # Listed as not measured.
                 known = sizes_of(engine, image, progress, thorough=arguments.index)
                 if known is not None:
                     sizes[image.id] = known
@@ -105,7 +105,7 @@ def _wanted(
     described: Sequence[tuple[Image, object]],
     platform: str | None,
 ) -> Sequence[ImageSummary]:
-    """Of the images of an engine, those for the platform that is asked for; all without one."""
+    """Returns an engine's images for a platform, or all without one."""
     if platform is None:
         return summaries
     ids = {image.id for image, _ in described}
@@ -115,7 +115,7 @@ def _wanted(
 
 
 def all_waste(arguments: argparse.Namespace) -> int:
-    """`waste --all`: what each image of the engine wastes, and why."""
+    """`waste --all`: the waste of each image of the engine, and its causes."""
     from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images
     from layerscope.engines.measure_worker import read_image
@@ -128,7 +128,7 @@ def all_waste(arguments: argparse.Namespace) -> int:
         unread_text,
     )
 
-    # Of each image, what is written is kept, and not its layers.
+    # Keeps the report of each image, not its layers.
     reports: dict[str, tuple[int, Any]] = {}
     with closing(connect_any()) as engine, shown_progress("Asking the engine") as progress:
         described = list(engine_images(engine, arguments.platform))
@@ -203,7 +203,7 @@ def find(arguments: argparse.Namespace) -> int:
 def _find_everywhere(
     arguments: argparse.Namespace, wanted: Finder, progress: Progress
 ) -> Iterator[tuple[Iterator[Match], bool]]:
-    """Matches in each image of the engine, and whether all its layers were known."""
+    """Yields the matches in each image of the engine, and whether all its layers were known."""
     from layerscope.engines.docker import connect_any
     from layerscope.engines.find_files import engine_images, find_in, known_layers
     from layerscope.images.cache.changesets import ChangesetCache
@@ -224,7 +224,7 @@ def _find_everywhere(
 
 
 def _indexed(source: str, asked: argparse.Namespace, platform: str | None = None) -> Loaded | None:
-    """An image, for any platform if none is asked for; None if it lacks the one that is."""
+    """Loads an image for the requested platform, or any; None if it lacks the platform."""
     try:
         with opened(source, asked, platform) as (loaded, _):
             return loaded

@@ -1,4 +1,4 @@
-"""Which engines there are, which one is used, and images for other hosts: engines, serve."""
+"""Listing and choosing engines, and serving images to other hosts: engines, serve."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _builders(arguments: argparse.Namespace) -> int:
 
 
 def _use(name: str) -> int:
-    """Keeps an engine in the settings file; the docker command's own choice stays as it is."""
+    """Stores an engine in the settings file; does not change the docker command's context."""
     from layerscope.engines.address import AUTO, engine_address
     from layerscope.engines.docker import connect_any
 
@@ -69,7 +69,7 @@ def _use(name: str) -> int:
     try:
         connect_any(address).close()
     except LayerscopeError as error:
-        # It may be started later.
+        # The engine may start later.
         warn(str(error))
     return 0
 

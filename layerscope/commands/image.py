@@ -143,7 +143,7 @@ def cat(arguments: argparse.Namespace) -> int:
         if arguments.describe:
             _describe(loaded, reader, row, as_json=arguments.json)
         else:
-            # Of what a terminal shows, the last line may be part of a line.
+            # On a terminal, the last line may be partial.
             silent = sys.stdout is not None and sys.stdout.isatty()
             with nullcontext() if silent else shown_progress("Reading the file"):
                 write_content(filled(content_of(stack, reader, row)))

@@ -1,4 +1,4 @@
-"""Jobs that outlive their terminal: jobs, and what the commands share that start them."""
+"""Jobs that outlive their terminal: jobs, and code shared by commands that start jobs."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _NO_REPORT = (None, LayerscopeError.exit_code)
 
 
 class _Text(Protocol):
-    """The events of a job as lines for people."""
+    """The events of a job as lines of text."""
 
     def lines(self, event: Any) -> Iterator[str]: ...
 
     def status(self) -> str:
-        """What is running now, on one line; empty if nothing is."""
+        """Returns the current activity on one line, or ""."""
 
     def failure(self, event: Any) -> str:
-        """Why it failed, without what its lines have already shown."""
+        """Returns why it failed, without what its lines have already shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """How a kind of job is shown."""
+    """How to show a kind of job."""
 
     kind: Kind[Any, Any]
     text: Callable[[], _Text]
-    public: Collection[str] | None = None  # Its events that others may read; None for all.
+    public: Collection[str] | None = None  # Its public events; None for all.
     afterword: Callable[[Job], Iterator[str]] = lambda _: iter(())
 
 
@@ -62,14 +62,14 @@ def _shown(job: Job) -> _Shown:
 
 
 def start_and_follow(start: Callable[[], Job], arguments: argparse.Namespace) -> int:
-    """Starts a job, shows it to its end, and returns its exit code; an interrupt cancels it."""
+    """Starts a job, shows it until it ends, and returns its exit code; an interrupt cancels it."""
     from layerscope.jobs.launch import block_signals, cancel, forks
 
     job: Job | None = None
     try:
-        # Who ends a pipeline does not want its result.
+        # Ending the pipeline means cancelling the job.
         with as_interrupt(signal.SIGTERM):
-            # No signal may come between the start of the job and the assignment.
+            # No signal may arrive between the start of the job and the assignment.
             with block_signals(signal.SIGINT, signal.SIGTERM), forks():
                 job = start()
             if arguments.detach:
@@ -128,10 +128,7 @@ def _clean_up(job: Job) -> int:
 
 
 def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
-    """Prints a job's events, from the first on, and returns its exit code.
-
-    Why it failed goes to stderr.
-    """
+    """Prints all events of a job, errors to stderr, and returns its exit code."""
     ends: list[Any] = []
     try:
         if json_lines:
@@ -159,14 +156,14 @@ def _follow(job: Job, json_lines: bool, quiet: bool = False) -> int:
 
 
 def _show_it_continues(job: Job) -> None:
-    # stderr may be closed too.
+    # stderr may be closed, too.
     with suppress(OSError):
         show, stop = (f"`layerscope jobs {what} {job.id}`" for what in ("attach", "cancel"))
         say(f"The {job.kind} continues as job {job.id}. {show} shows it, {stop} stops it.")
 
 
 def _events(job: Job, ends: list[Any]) -> Iterator[Any | None]:
-    """The events of a job until it ends, and None now and then while it waits for more."""
+    """Yields all events of a job until it ends, and None now and then while waiting."""
     for event in _shown(job).kind.watch(job):
         if event is not None and event.event in ENDS:
             ends.append(event)
@@ -181,14 +178,14 @@ def _json_lines(job: Job, ends: list[Any]) -> Iterator[str]:
 
 
 def _quiet_lines(job: Job, ends: list[Any]) -> Iterator[str]:
-    """Only the image's id, as `docker build --quiet` prints it."""
+    """Yields only the image's id, as `docker build --quiet` does."""
     for event in _events(job, ends):
         if event is not None and event.event == "finished" and event.image:
             yield event.image
 
 
 def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
-    """Lines for people; between them the status line shows what is running."""
+    """Yields lines of text; the status line shows the current activity between them."""
     text = _shown(job).text()
     for event in _events(job, ends):
         if event is None:
@@ -197,7 +194,7 @@ def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
             yield from text.lines(event)
     status.clear()
     end = ends[-1] if ends else None
-    # The exit code is known only now; an error has no report.
+    # The exit code is known only now; errors have no report.
     if end is not None and end.event == "failed" and job.exit_code not in _NO_REPORT:
         yield ""
         warn(text.failure(end))
@@ -205,7 +202,7 @@ def _text_lines(job: Job, status: StatusLine, ends: list[Any]) -> Iterator[str]:
 
 
 def _after_build(job: Job) -> Iterator[str]:
-    """Where the cache broke since the last build, and why; and how to open the image."""
+    """Yields where and why the cache broke since the last build, and how to open the image."""
     from layerscope.build.compare import compare
     from layerscope.build.request import source_of
     from layerscope.build.state import BuildState

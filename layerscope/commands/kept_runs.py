@@ -1,4 +1,4 @@
-"""Runs a shell or a command in the embedded store: what it changes stays as a container."""
+"""Runs a shell or a command in the embedded store, and keeps its changes as a container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run_in_store(arguments: argparse.Namespace) -> int:
-    """Returns the command's exit code; of a shell, 0."""
+    """Returns the command's exit code; 0 for a shell."""
     from layerscope.engines.embedded.engine import EmbeddedEngine
     from layerscope.engines.shell import NOT_FOUND
     from layerscope.sandbox.process import SandboxError
@@ -51,7 +51,7 @@ def run_in_store(arguments: argparse.Namespace) -> int:
 
 
 def _run_new(engine: EmbeddedEngine, request: RunRequest, arguments: argparse.Namespace) -> int:
-    """Runs it in a new container, of which nothing is left if it could not be run."""
+    """Runs it in a new container; leaves nothing behind if it could not run."""
     from layerscope.engines.address import EMBEDDED
     from layerscope.engines.resolve import name_in_engine
     from layerscope.sandbox.process import SandboxError
@@ -66,14 +66,14 @@ def _run_new(engine: EmbeddedEngine, request: RunRequest, arguments: argparse.Na
     try:
         return _run(engine, container, request, arguments, new=True)
     except (KeyboardInterrupt, LayerscopeError) as error:
-        # A terminal that is closed takes nothing with it that was done there.
+        # Keeps the work of a shell whose terminal has closed.
         if not (request.terminal and container.run.ran) or isinstance(error, SandboxError):
             engine.remove_container(container.about.id)
         raise
 
 
 def _beyond(changeset: Changeset, workdir: str) -> bool:
-    """Whether more has changed than that the working directory was made, as Docker makes it."""
+    """Whether anything changed except the creation of the working directory, as by Docker."""
     folder = PurePosixPath(workdir)
     made = {os.fsencode(path)[1:] for path in (folder, *folder.parents)}
     return len(changeset) > len(made) or not made.issuperset(changeset.paths())
@@ -104,7 +104,7 @@ def _run(
             container, Base(loaded.stack, reader), command, streams
         ) as outcome:
             changeset, rung = outcome.changeset(), container.run.rung
-            assert rung is not None  # noqa: S101 - it was run
+            assert rung is not None  # noqa: S101 - it has run
             is_current = current_address().host.startswith(f"{EMBEDDED}:")
             ran = Ran(
                 command.arguments,

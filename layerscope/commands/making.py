@@ -1,4 +1,4 @@
-"""Makes images of an engine, and names of them: tag, commit."""
+"""Creates and tags images of an engine: tag, commit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tag(arguments: argparse.Namespace) -> int:
 
 
 def commit(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0."""
+    """Returns 1 if the user declined; else 0."""
     from layerscope.build.embedded.changes import applied
     from layerscope.dockerfile.syntax.commit_change import checked_change
     from layerscope.engines.committing import commit as commit_container
@@ -87,7 +87,7 @@ def commit(arguments: argparse.Namespace) -> int:
 
 
 def may_take(naming: Naming, force: bool) -> bool:
-    """Whether a name may be taken from the image that has it; asks."""
+    """Asks whether a name may move from the image that has it."""
     if force or not naming.taken:
         return True
     if not may_ask():

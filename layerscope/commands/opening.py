@@ -41,7 +41,7 @@ def open_reader(
 def opened(
     source: str, arguments: argparse.Namespace, platform: str | None = None
 ) -> Iterator[tuple[Loaded, ImageReader]]:
-    """An image whose layers have been read; files can be read inside the block."""
+    """Yields an image with its layers, and the reader of its files."""
     from layerscope.images.cache.changesets import ChangesetCache
     from layerscope.images.loading import is_cached, load, price_text
 
@@ -74,7 +74,7 @@ def dockerfile_on_stdin(hint: str) -> str:
 
 
 def check_layer(layer: int | None, height: int) -> None:
-    """Raises UsageError if an image of that many layers lacks one."""
+    """Raises UsageError if an image with `height` layers lacks the layer."""
     if layer is not None and not 0 <= layer < height:
         raise UsageError(
             f"There is no layer {layer}.",
@@ -83,7 +83,7 @@ def check_layer(layer: int | None, height: int) -> None:
 
 
 def layer_of(arguments: argparse.Namespace, loaded: Loaded) -> int | None:
-    """The layer that `--layer` names, or None; raises UsageError if the image has no such layer."""
+    """Returns the layer of `--layer`, or None; raises UsageError if the image lacks it."""
     layer: int | None = arguments.layer
     height = loaded.stack.height
     check_layer(layer, height)

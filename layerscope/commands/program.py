@@ -36,7 +36,7 @@ def tui(arguments: argparse.Namespace) -> int:
     Guard.start_ahead()
     from layerscope.tui.app import run
 
-    # The TUI makes cycles while it runs; what was imported stays.
+    # The TUI creates reference cycles; imported modules stay.
     gc.freeze()
     gc.enable()
     mouse = False if arguments.no_mouse else None

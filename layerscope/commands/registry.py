@@ -70,7 +70,7 @@ def tags(arguments: argparse.Namespace) -> int:
 
 
 def drift(arguments: argparse.Namespace) -> int:
-    """Compares images with their registries; returns 1 if something is behind."""
+    """Compares images with their registries; returns 1 if any is out of date."""
     from layerscope.engines.docker import connect_any
     from layerscope.engines.drift import find_drift
     from layerscope.reports.drift_report import drift_document, drift_text
@@ -83,7 +83,7 @@ def drift(arguments: argparse.Namespace) -> int:
 
 
 def login(arguments: argparse.Namespace) -> int:
-    """Checks a login, and keeps it; without a user name, one that is kept already is checked."""
+    """Checks and stores a login; without a user name, checks the stored one."""
     from layerscope.images.registry.credentials import find_credentials
     from layerscope.images.registry.login import (
         HelperError,

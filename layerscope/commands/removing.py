@@ -1,4 +1,4 @@
-"""Removes what an engine has: rm, untag, prune. Each shows what goes, asks, and removes that."""
+"""Removes images and more from an engine: rm, untag, prune. Each shows a plan, asks, and acts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def rm(arguments: argparse.Namespace) -> int:
-    """Returns 1 if something that was named stays, or the user did not want it; else 0."""
+    """Returns 1 if anything named remains, or the user declined; else 0."""
 
     def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import find_containers, find_images, holdings_of
@@ -42,7 +42,7 @@ def rm(arguments: argparse.Namespace) -> int:
 
 
 def untag(arguments: argparse.Namespace) -> int:
-    """Asks only if an image would go with its name. Returns as `rm`."""
+    """Asks only if an image would be removed with its name. Returns as `rm`."""
 
     def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import find_images, holdings_of
@@ -64,7 +64,7 @@ def untag(arguments: argparse.Namespace) -> int:
 
 
 def prune(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0, also if there is nothing to remove."""
+    """Returns 1 if the user declined; else 0, also if there is nothing to remove."""
 
     def planned(engine: Engine) -> Plan:
         from layerscope.engines.removal import holdings_of
@@ -94,7 +94,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 
 def _carried_out(arguments: argparse.Namespace, planned: Callable[[Engine], Plan]) -> Plan | None:
-    """Shows a plan, asks, and removes what was shown; None if the user did not want it."""
+    """Shows a plan, asks, and carries it out; None if the user declined."""
     from layerscope.engines.docker import connect_any
     from layerscope.engines.removal import Space, remove
     from layerscope.reports.removal_report import (
@@ -112,7 +112,7 @@ def _carried_out(arguments: argparse.Namespace, planned: Callable[[Engine], Plan
         if not arguments.json:
             write_lines([*(last_names(plan) if names_only else ()), *plan_text(plan)])
         if not plan.empty and not arguments.dry_run:
-            # A name can be given again.
+            # Removing a name can be undone.
             if not (arguments.yes or (names_only and not plan.removed)):
                 check_may_ask(arguments, "Removing images")
                 if not agreed("Go ahead? (y/N) "):

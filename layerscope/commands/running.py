@@ -14,7 +14,7 @@ from layerscope.reports.progress import shown_progress
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Returns the command's exit code; of a shell, 0."""
+    """Returns the command's exit code; 0 for a shell."""
     of_engine = {"--shell": arguments.shell_name, "--busybox": arguments.busybox}
     of_sandbox = {
         "--network": arguments.network,
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_of_store(source: str) -> bool:
-    """Whether a source is an image or a container of the embedded store."""
+    """Whether a source is an image or a container in the embedded store."""
     from layerscope.engines.address import EMBEDDED, current_address
 
     own = current_address().host.startswith(f"{EMBEDDED}:")
@@ -56,7 +56,7 @@ def _is_of_store(source: str) -> bool:
 
 
 def _only_store_has(container: str) -> bool:
-    """Whether the embedded store has a container, and the current engine none of that name."""
+    """Whether only the embedded store, not the current engine, has a container."""
     from layerscope.engines.docker import connect
     from layerscope.engines.embedded.engine import EmbeddedEngine
 
@@ -119,16 +119,16 @@ def _run_in_engine(arguments: argparse.Namespace) -> int:
 
 
 def _ended(command: Sequence[str]) -> int:
-    """Runs a program that has the terminal; returns its exit code as shells do."""
+    """Runs a program in the terminal; returns its exit code as shells do."""
     from layerscope.engines.address import command_environment
 
-    # It is docker, with what the user asked for.
+    # Runs docker with the user's command.
     with subprocess.Popen(command, env=command_environment()) as program:  # noqa: S603
         while True:
             try:
                 code = program.wait()
                 break
             except KeyboardInterrupt:
-                # It is for the program, as in a shell.
+                # The interrupt is for the program, as in a shell.
                 continue
     return 128 - code if code < 0 else code

@@ -25,7 +25,7 @@ _PIECE = 1 << 20
 
 
 def run_in_sandbox(arguments: argparse.Namespace) -> int:
-    """Runs the command, and shows what it changed; returns 1 if it failed, else 0."""
+    """Runs the command, and shows its changes; returns 1 if it failed, else 0."""
     from layerscope.config import sandbox_folder
     from layerscope.filesystem.stack import Stack
     from layerscope.images.image import missing_text
@@ -42,7 +42,7 @@ def run_in_sandbox(arguments: argparse.Namespace) -> int:
         if layer is not None:
             stack = Stack(stack.changesets[: layer + 1])
         command = command_of(loaded.image.config, arguments)
-        # With --json, stdout is for that alone.
+        # With --json, stdout is for JSON only.
         streams = (0, 2, 2) if arguments.json else (0, 1, 2)
         with shown_progress("Looking for a way to run commands"):
             sandbox = Sandbox(sandbox_folder())
@@ -68,7 +68,7 @@ def show(ran: Ran, *, json_wanted: bool) -> None:
     if json_wanted:
         write_lines([json.dumps(sandbox_document(ran))])
         return
-    # stdout has what the command wrote.
+    # stdout has the command's output.
     for line in sandbox_text(ran):
         say(line)
 
@@ -76,9 +76,9 @@ def show(ran: Ran, *, json_wanted: bool) -> None:
 def command_of(
     config: Mapping[str, Any], arguments: argparse.Namespace, words: Sequence[str] = ()
 ) -> Command:
-    """What is run, from an image's configuration and what replaces parts of it, as Docker does.
+    """Returns the command from an image's config and the options that override it, as in Docker.
 
-    `words` replace all that the image would run.
+    `words` replace the whole command of the image.
     """
     from layerscope.sandbox.running import Command
 

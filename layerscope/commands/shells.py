@@ -1,4 +1,4 @@
-"""What a command line asks to run, and a shell where an image has none."""
+"""The command to run, and a shell for images without one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def request_of(arguments: argparse.Namespace, source: str) -> RunRequest:
-    """Raises UsageError if the busybox of this host needs libraries."""
+    """Raises UsageError if this host's busybox needs libraries."""
     from layerscope.engines.shell import RunRequest, is_static
 
     if arguments.busybox and not is_static(arguments.busybox):
@@ -43,9 +43,9 @@ def with_shell(
 ) -> int:
     """Runs a command, or a shell: this host's busybox if there is none and the user agrees.
 
-    That needs an engine on this host (`local`), and one that `mounts` it where the command runs.
+    That needs an engine on this host (`local`) that can mount it (`mounts`).
 
-    `start` returns an exit code, one of docker's own if there is no such program.
+    `start` returns an exit code: docker's own if the program does not exist.
     """
     from layerscope.engines.shell import NOT_FOUND, NOT_RUNNABLE, find_busybox
 

@@ -1,4 +1,4 @@
-"""Signals that stop a command as ctrl+c does, so that nothing is left half done."""
+"""Handles signals like ctrl+c, so that a stopped command cleans up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def as_interrupt(*numbers: signal.Signals) -> Iterator[None]:
-    """Makes signals do what ctrl+c does, unless they are ignored or handled already."""
+    """Handles signals like ctrl+c, unless they are ignored or handled already."""
     changed: list[signal.Signals] = []
     if threading.current_thread() is threading.main_thread():
         changed = [each for each in numbers if signal.getsignal(each) is signal.SIG_DFL]

@@ -1,4 +1,4 @@
-"""Makes an image of another one: squash, rebase, drop."""
+"""Creates an image from another: squash, rebase, drop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def squash(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0."""
+    """Returns 1 if the user declined; else 0."""
     from layerscope.transfer.request import SQUASH
 
     return _edit(SQUASH, arguments, first=arguments.first, last=arguments.last)
 
 
 def drop(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0."""
+    """Returns 1 if the user declined; else 0."""
     from layerscope.transfer.request import DROP
 
     if arguments.layer is None:
@@ -42,7 +42,7 @@ def drop(arguments: argparse.Namespace) -> int:
 
 
 def rebase(arguments: argparse.Namespace) -> int:
-    """Returns 1 if the user did not want it; else 0."""
+    """Returns 1 if the user declined; else 0."""
     from layerscope.transfer.request import REBASE
 
     return _edit(REBASE, arguments, onto=arguments.onto, old_base=arguments.old_base or "")
@@ -51,7 +51,7 @@ def rebase(arguments: argparse.Namespace) -> int:
 def _edit(
     kind: Kind[SurgeryRequest, TransferEvent], arguments: argparse.Namespace, **asked: Any
 ) -> int:
-    """Shows what an edit changes, and makes the image as a job if that is agreed to."""
+    """Shows what an edit changes, and creates the image as a job if the user agrees."""
     from layerscope.reports.surgery_report import surgery_document, surgery_text
     from layerscope.transfer.remade import find_place
     from layerscope.transfer.request import start_surgery
@@ -96,7 +96,7 @@ def _looked(
     request: SurgeryRequest,
     arguments: argparse.Namespace,
 ) -> tuple[Preview, tuple[str, ...]]:
-    """What would change, and the ids of the images that were looked at."""
+    """Returns what would change, and the ids of the source images."""
     from layerscope.surgery.edit import Comparer, look
     from layerscope.transfer.remade import ids_of, planned
 

@@ -76,9 +76,9 @@ def push(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> str:
-    """What our own client pushes; empty for an engine's image of the name that it is pushed to.
+    """Returns the source for layerscope's client; "" for an engine's image of the pushed name.
 
-    The name that it gets goes where `_reference` finds it.
+    Stores the target name where `_reference` finds it.
     """
     from layerscope.transfer.push_sources import named_source, opened_source
 
@@ -95,7 +95,7 @@ def _source(arguments: argparse.Namespace) -> str:
         raise UsageError("--all-tags is for images of the engine.", "Leave it out.")
     if place and not destination:
         with opened_source(place, None, lambda: None) as (_, name):
-            # A tag alone, as layouts have, would be a repository of Docker Hub.
+            # A bare tag, as in layouts, would mean a repository of Docker Hub.
             if "/" not in name:
                 raise UsageError(
                     f"{visible(source)} does not say to which registry its image goes.",
@@ -131,12 +131,12 @@ def _start(
     if not target and not is_file(source):
         from layerscope.engines.docker import connect_any
 
-        connect_any().close()  # Without an engine, there is no job.
+        connect_any().close()  # Fails without an engine, before a job starts.
     return start_and_follow(lambda: start_transfer(kind, request), arguments)
 
 
 def _pull_source(arguments: argparse.Namespace) -> int:
-    """Copies an image from any place into layerscope's own store."""
+    """Copies an image from any source into the embedded store."""
     from layerscope.engines.address import EMBEDDED
     from layerscope.engines.docker import connect_any
     from layerscope.images.platforms import wanted_platform
@@ -166,7 +166,7 @@ def _pull_source(arguments: argparse.Namespace) -> int:
 
 
 def _target(arguments: argparse.Namespace) -> str:
-    """Where a pull goes, checked; empty for the engine. Raises UsageError."""
+    """Returns the checked target of a pull; "" for the engine. Raises UsageError."""
     if not getattr(arguments, "to", None):
         return ""
     from layerscope.engines.address import EMBEDDED

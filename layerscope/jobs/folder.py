@@ -1,4 +1,4 @@
-"""The folder that jobs are kept in, and how long they stay."""
+"""The folder of all jobs, and how long it keeps them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from layerscope.errors import LayerscopeError, NotFoundError
 from layerscope.jobs.job import Job, State, read_job
 from layerscope.text import visible
 
-KEPT = 50  # How many jobs that have ended are kept; older ones are deleted when a new job starts.
-MOST = 256 << 20  # Bytes that they may take together; the newest stays whatever its size.
-#: Seconds after which a folder without a job in it is taken for an interrupted start.
+KEPT = 50  # The most ended jobs to keep; starting a job deletes older ones.
+MOST = 256 << 20  # Their total size in bytes; the newest stays whatever its size.
+#: Seconds after which a folder without a job counts as an interrupted start.
 _UNFINISHED = 600.0
 
 
@@ -24,7 +24,7 @@ def jobs_folder() -> Path:
 
 
 def job_numbers() -> list[str]:
-    """The numbers of all jobs, newest first, and those of damaged ones."""
+    """Returns the numbers of all jobs, damaged ones too, newest first."""
     try:
         names = [path.name for path in jobs_folder().iterdir() if _is_numbered(path)]
     except OSError:
@@ -33,16 +33,13 @@ def job_numbers() -> list[str]:
 
 
 def all_jobs() -> list[Job]:
-    """All jobs, newest first; damaged ones are skipped."""
+    """Returns all jobs, newest first; skips damaged ones."""
     found = (read_job(jobs_folder() / name) for name in job_numbers())
     return [job for job in found if job is not None]
 
 
 def check_readable() -> None:
-    """Distinguishes having no jobs from not being allowed to see them.
-
-    Raises LayerscopeError if the folder exists, and cannot be read.
-    """
+    """Raises LayerscopeError if the folder exists but cannot be read."""
     root = jobs_folder()
     try:
         with os.scandir(root):
@@ -57,7 +54,7 @@ def check_readable() -> None:
 
 
 def job(identifier: str) -> Job:
-    """A job by its number; raises NotFoundError if there is no such job."""
+    """Returns a job by its number; raises NotFoundError."""
     path = jobs_folder() / identifier
     found = read_job(path) if path.name == identifier and _is_numbered(path) else None
     if found is None:
@@ -68,17 +65,14 @@ def job(identifier: str) -> Job:
 
 
 def new_folder() -> Path:
-    """Creates the folder of a new job, with the next number.
-
-    Raises LayerscopeError if that is not possible.
-    """
+    """Creates the folder of a new job, with the next number. Raises LayerscopeError."""
     root = jobs_folder()
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             numbers = [int(path.name) for path in root.iterdir() if _is_numbered(path)]
             folder = root / str(max(numbers, default=0) + 1)
-            # Two processes may want the same number: one of them tries the next.
+            # If two processes try the same number, one of them continues with the next.
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
                 return folder

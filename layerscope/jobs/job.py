@@ -1,19 +1,19 @@
 """A job as its folder describes it: what it is, whether it runs, how it ended.
 
-A job is a folder, so that everyone who may read it can look, without a process in between:
+A job is a folder, which other processes can read directly:
 
     job.json        what it is, written once before it starts
     events.jsonl    its journal: a JSON object a line, only ever appended to
     lock            locked by the job's process while it lives; holds its process id
     result.json     how it ended, written last; blank until then
     reserve         space for the last event, should the disk be full; removed when the job ends
-    left.json       what the job has elsewhere and must clean up; removed once that is done
+    left.json       what the job has elsewhere and must clean up; removed after the cleanup
     output          stdout and stderr of the process, for the traceback of a bug
 
-The lock distinguishes a running job from one that was killed: the kernel releases it however the
-process ends, and a process id that was used again cannot be mistaken for the job.
+The lock distinguishes a running job from a killed one: the kernel releases it however the process
+ends, and a reused process id cannot be mistaken for the job.
 
-The space for an end is allocated when a job starts, so that a full disk can be reported:
+The space for the result is allocated when a job starts, so that a full disk can be reported:
 `result.json` has its final size from the start, and is written in place.
 """
 
@@ -40,10 +40,10 @@ class State(Enum):
     DIED = "died"  # Its process was killed before it could write a result.
 
 
-LEFT = "left.json"  # In a job's folder: what its work has elsewhere and must clean up.
+LEFT = "left.json"  # See above.
 CANCELLED = 130  # Exit code of work that was cancelled.
 _LENGTH = 4096  # Bytes of a result, padded with spaces.
-_RESERVE = 16 << 10  # Bytes that are released for the last event.
+_RESERVE = 16 << 10  # Bytes released for the last event.
 #: Characters of a reason; escaped, each may take six bytes, or twelve beyond the first plane.
 _LONGEST = 320
 
@@ -56,7 +56,7 @@ class JobRecord(Record, frozen=True):
     started: UnixTime
     directory: str
     spec: dict[str, Any]
-    engine: str = ""  # The engine that was current, by its name.
+    engine: str = ""  # Name of the engine that was current.
 
 
 class Result(Record, frozen=True, omit_defaults=True):
@@ -64,19 +64,19 @@ class Result(Record, frozen=True, omit_defaults=True):
 
     exit_code: Number  # The exit code of the work.
     ended: UnixTime | None = None  # Unix time.
-    reason: str = ""  # Why the job could not go on, where its journal may not say so.
+    reason: str = ""  # Why the job stopped, if its journal may not say so.
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    id: str  # Its number, for people to type.
-    folder: Path  # Where it is kept.
+    id: str  # Its number, as users type it.
+    folder: Path
     kind: str  # Such as `build`.
-    title: str  # What it is about, as it was given; not made safe for a terminal.
+    title: str  # What it is about; not safe to show.
     started: float  # Unix time.
-    directory: str  # The working directory that it was started in.
+    directory: str  # Its working directory.
     spec: Mapping[str, Any]  # The request, unchecked; see `Kind.request_of`.
-    engine: str = ""  # The engine that was current, by its name; empty if that is not known.
+    engine: str = ""  # Name of the engine that was current; "" if unknown.
 
     @property
     def journal(self) -> Path:
@@ -100,13 +100,13 @@ class Job:
 
     @property
     def ended(self) -> float | None:
-        """Unix time of its end; None while it runs, and if it was killed."""
+        """Unix time of its end; None while it runs, or if it was killed."""
         result = read_result(self.folder)
         return None if result is None else result.ended
 
     @property
     def reason(self) -> str:
-        """Why it could not go on, where its journal may lack a last event; empty otherwise."""
+        """Why it stopped, if its journal may lack a last event, or ""."""
         result = read_result(self.folder)
         if result is not None and result.reason:
             return result.reason
@@ -122,15 +122,15 @@ class Job:
 
     @property
     def left(self) -> bool:
-        """Whether it left something behind that others have to clean up."""
+        """Whether it left something behind to clean up."""
         return os.path.lexists(self.folder / LEFT)
 
     @property
     def process(self) -> int | None:
-        """Id of the job's process; valid only while the job is locked."""
+        """The id of the job's process; valid only while the job is locked."""
         with contextlib.suppress(OSError, ValueError):
             number = int(read_file(self.folder / "lock"))
-            # Zero and negative numbers would name a whole group of processes.
+            # Zero and negative numbers would refer to a process group.
             return number if 0 < number < 1 << 31 else None
         return None
 
@@ -149,7 +149,7 @@ class Job:
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job in a folder, or None if there is none, or it is damaged."""
+    """Returns the job in a folder; None if there is none or it is damaged."""
     found = read(folder / "job.json", JobRecord)
     if found is None:
         return None
@@ -171,7 +171,7 @@ def allocate_result(folder: Path) -> None:
     Raises OSError if there is not enough.
     """
     (folder / "result.json").write_bytes(b" " * _LENGTH)
-    # Not zeros, for which some file systems allocate nothing.
+    # Not zeros, which some file systems do not allocate.
     (folder / "reserve").write_bytes(os.urandom(_RESERVE))
 
 
@@ -181,11 +181,11 @@ def release_reserve(folder: Path) -> None:
 
 
 def write_result(folder: Path, exit_code: int, ended: float, reason: str = "") -> None:
-    """Records how a job ended, on a full disk too; raises OSError if that is not possible."""
+    """Records how a job ended, even on a full disk; raises OSError."""
     release_reserve(folder)
     data = Result(exit_code, ended, reason[:_LONGEST]).dump().ljust(_LENGTH)
-    # Not renamed into place, which would need space for a second file. Half a result is not JSON,
-    # so readers see it whole or not at all.
+    # Not renamed into place, which would need space for a second file. A partial result is not
+    # JSON, so readers ignore it.
     fd = open_regular(folder / "result.json", os.O_WRONLY | os.O_CREAT)
     try:
         os.pwrite(fd, data, 0)
@@ -194,5 +194,5 @@ def write_result(folder: Path, exit_code: int, ended: float, reason: str = "") -
 
 
 def read_result(folder: Path) -> Result | None:
-    """How a job ended, or None if it has not."""
+    """Returns how a job ended, or None if it has not."""
     return read(folder / "result.json", Result)

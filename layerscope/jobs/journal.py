@@ -1,4 +1,4 @@
-"""The journal of a job: events, a JSON object a line, written by one process and read by many."""
+"""The journal of a job: events as JSON lines, written by one process and read by many."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Event = Mapping[str, Any]
 Write = Callable[[Event], None]
 
 ENDS = ("finished", "failed")  # The events that a job ends with.
-_PERIOD = 0.05  # Seconds between two looks at a journal that does not grow.
+_PERIOD = 0.05  # Seconds between polls of a journal that does not grow.
 
 _CHUNK = 1 << 16
 _CANCELLED = "Cancelled."
-_TAIL = 1 << 18  # Bytes that the last event may have at most.
-LONGEST = 64 << 20  # Bytes of an event; the plan of a build with many steps may be long.
+_TAIL = 1 << 18  # The largest last event, in bytes.
+LONGEST = 64 << 20  # The largest event, in bytes; the plan of a build may be long.
 
 
 class Journal:
     """Appends events. A write that fails raises OSError, and leaves no partial line."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, and creates it if needed; raises OSError if that is not possible."""
+        """Opens or creates the file; raises OSError."""
         self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def __enter__(self) -> Journal:
@@ -42,14 +42,14 @@ class Journal:
         self.close()
 
     def write(self, event: Event) -> None:
-        """Appends an event; readers see it at once.
+        """Appends an event, visible to readers at once.
 
         Raises OSError if the disk is full, or the file was removed.
         """
         # Escaped, so that an event is one line, and lone surrogates survive.
         data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
         if not os.fstat(self._fd).st_nlink:
-            # Writing would succeed, but nobody could ever read it.
+            # The write would succeed, but nobody could read it.
             raise FileNotFoundError(errno.ENOENT, "it was removed")
         place = os.lseek(self._fd, 0, os.SEEK_END)
         done = 0
@@ -68,12 +68,12 @@ class Journal:
 
 
 def events(path: Path) -> Iterator[Event]:
-    """The events that a journal has now; damaged lines are skipped."""
+    """Yields the current events of a journal; skips damaged lines."""
     return (event for event in _read(path, lambda: True) if event is not None)
 
 
 def last_event(path: Path) -> Event | None:
-    """The last event of a journal, without the others; None if there is none, or it is damaged."""
+    """Reads only the last event of a journal; None if there is none or it is damaged."""
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -88,14 +88,13 @@ def last_event(path: Path) -> Event | None:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    #: Why it has no result, whole, as it was recorded; empty if it has one, or if its state says
-    #: it all.
+    #: Why it has no result, as recorded in full; "" if it has one, or if its state is enough.
     why: str
-    seconds: float | None  # How long its work took; None if that is not known.
+    seconds: float | None  # How long its work took; None if unknown.
 
 
 def ending(job: Job) -> Ending:
-    """How a job has ended."""
+    """Returns how a job has ended."""
     event = last_event(job.journal) or {}
     text = event.get("text") if event.get("event") == "failed" else None
     why = text if isinstance(text, str) and text else job.reason
@@ -106,12 +105,12 @@ def ending(job: Job) -> Ending:
 
 
 def follow(job: Job) -> Iterator[Event]:
-    """The events of a job from the first on, including new ones, until it ends."""
+    """Yields all events of a job, including new ones, until it ends."""
     return (event for event in watch(job) if event is not None)
 
 
 def watch(job: Job) -> Iterator[Event | None]:
-    """The events of a job until it ends, as `follow`, and None while it waits for more.
+    """Yields all events of a job until it ends, as `follow`, and None while waiting.
 
     The last one is `finished` or `failed`, even if the job was killed.
     """
@@ -139,7 +138,7 @@ def _read(path: Path, over: Callable[[], bool]) -> Iterator[Event | None]:
                     with suppress(ValueError):
                         yield parse(line, dict[str, Any])
                 continue
-            # Once more after the end, for what was written between the last read and the end.
+            # Reads once more after the end, for events written before it.
             if ended:
                 return
             ended = over()

@@ -22,25 +22,24 @@ EventT = TypeVar("EventT", bound=Record)
 class Kind(Generic[RequestT, EventT]):
     name: str  # Such as `build`.
     module: str  # The module that the job's process runs: its `main` calls `run`.
-    #: The record that says what to do. It must not hold secrets, which come with the environment or
-    #: are read from files.
+    #: The record of the request. Must not hold secrets, which come from the environment or files.
     request: type[RequestT]
-    #: The record of an event. Every kind has `finished` and `failed`, which end a job.
+    #: The record of an event. Every kind has `finished` and `failed`, which end the job.
     event: type[EventT]
-    #: What is asked for if a job is repeated.
+    #: Converts the request of a repeated job.
     again: Callable[[RequestT], RequestT] = lambda request: request
 
     def start(self, title: str, request: RequestT, engine: str | None = None) -> Job:
-        """Starts a job. `title` is what it is about, for lists. `request` is what to do.
+        """Starts a job with a title for lists.
 
-        It uses the current engine, or the one of a name.
+        It uses the current engine, or a named one.
         """
         from layerscope.jobs import launch
 
         return launch.start(self.name, title, self.module, request.document(), engine)
 
     def repeat(self, job: Job) -> Job:
-        """Starts a job again: the same request, from the same folder, with the same engine."""
+        """Starts a job again: same request, same working directory, same engine."""
         from layerscope.jobs import launch
 
         request = self.again(self.checked_request(job))
@@ -64,14 +63,14 @@ class Kind(Generic[RequestT, EventT]):
         return run(argv, checked)
 
     def checked_request(self, job: Job) -> RequestT:
-        """What a job was asked; raises LayerscopeError if that is damaged."""
+        """Returns the request of a job; raises LayerscopeError if it is damaged."""
         request = self.request_of(job)
         if request is None:
             raise LayerscopeError(f"The request of job {job.id} is damaged.", "Start it again.")
         return request
 
     def request_of(self, job: Job) -> RequestT | None:
-        """What a job was asked; None for a job of another kind, or a damaged request."""
+        """Returns the request of a job; None for another kind, or if it is damaged."""
         if job.kind != self.name:
             return None
         try:
@@ -80,15 +79,15 @@ class Kind(Generic[RequestT, EventT]):
             return None
 
     def parse_event(self, line: bytes) -> EventT | None:
-        """The event in a line of a journal, or None if it is damaged."""
+        """Parses a line of a journal; returns None if it is damaged."""
         try:
             return parse(line, self.event)
         except ValueError:
             return None
 
     def watch(self, job: Job) -> Iterator[EventT | None]:
-        """The events of a job until it ends, and None now and then while it waits for more."""
+        """Yields all events of a job until it ends, and None now and then while waiting."""
         for document in journal.watch(job):
-            # Damaged events are skipped.
+            # Skips damaged events.
             with suppress(ValueError):
                 yield None if document is None else convert(document, self.event)

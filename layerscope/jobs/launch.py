@@ -1,4 +1,4 @@
-"""Starts a job in a process of its own, which outlives any terminal, and stops it."""
+"""Starts a job in a separate process, which outlives the terminal, and stops it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ _may_fork = False
 
 @contextlib.contextmanager
 def forks() -> Iterator[None]:
-    """Lets jobs that the block starts be copies of this process, unless it has threads.
+    """Starts jobs in the block by forking this process, unless it has threads.
 
-    What has been imported here need not be imported there. It is for commands, which do little else
-    in their process.
+    This saves importing modules again. It is for commands, which do little else in their process.
     """
     global _may_fork
     _may_fork = True
@@ -52,10 +51,10 @@ def start(
     engine: str | None = None,
     directory: str | None = None,
 ) -> Job:
-    """Starts a job; see `Kind.start`. It works in the current folder, or in a `directory`.
+    """Starts a job; see `Kind.start`. It works in the current folder, or in `directory`.
 
-    `module` is a module whose `main` does the work with `worker.run`. Raises LayerscopeError if the
-    job cannot be kept or started.
+    The `main` of `module` does the work with `worker.run`. Raises LayerscopeError if the job cannot
+    be stored or started.
     """
     forget_old()
     remove_dead_folders()
@@ -80,15 +79,15 @@ def start(
 
 
 def _launch(folder: Path, module: str, record: JobRecord) -> None:
-    # Locked here and inherited: at no moment does the job seem to have died.
+    # Locked here and inherited, so that the job never appears to have died.
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # A signal to stop waits until the process has installed its handlers.
+        # SIGTERM stays pending until the process has installed its handlers.
         with (folder / "output").open("wb") as output, block_signals(signal.SIGTERM):
             begin = _fork if _may_fork and _is_alone() else _spawn
             process, wait = begin(module, [str(folder), str(lock)], lock, output.fileno(), record)
-        # Reaps the process, which would else become a zombie.
+        # Reaps the process, which would otherwise become a zombie.
         threading.Thread(target=wait, name="layerscope-job", daemon=True).start()
         os.pwrite(lock, str(process).encode(), 0)
     finally:
@@ -98,7 +97,7 @@ def _launch(folder: Path, module: str, record: JobRecord) -> None:
 def _spawn(
     module: str, arguments: list[str], lock: int, output: int, record: JobRecord
 ) -> tuple[int, Callable[[], object]]:
-    """Starts a new Python; returns the process's id, and what waits for its end."""
+    """Starts a new Python; returns its process id, and a function that waits for its end."""
     command, environment = python_module(module, *arguments)
     process = subprocess.Popen(  # noqa: S603
         command,
@@ -116,7 +115,7 @@ def _spawn(
 def _fork(
     module: str, arguments: list[str], lock: int, output: int, record: JobRecord
 ) -> tuple[int, Callable[[], object]]:
-    """As `_spawn`, with a copy of this process."""
+    """Like `_spawn`, by forking this process."""
     process = os.fork()
     if not process:
         _become(module, arguments, lock, output, record)
@@ -133,7 +132,7 @@ def _become(
         use_engine(record.engine)
         for number in range(3):
             os.dup2(output if number else os.open(os.devnull, os.O_RDONLY), number)
-        # What this process was started with; what Python opens does not outlive an exec.
+        # Descriptors that this process inherited; those that Python opens do not survive an exec.
         for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names are wanted
             with contextlib.suppress(OSError):
                 if number > 2 and os.get_inheritable(number):
@@ -147,16 +146,16 @@ def _become(
 
 
 def _is_alone() -> bool:
-    """Whether this process has one thread: a copy would lack the others, and keep their locks."""
+    """Whether this process has one thread: a fork would lack the others, but keep their locks."""
     try:
         return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - their number is wanted
     except OSError:
-        return False  # Only Linux says so.
+        return False  # Only Linux has /proc.
 
 
 @contextlib.contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Blocks signals here, and in processes started here until they unblock them themselves."""
+    """Blocks signals here, and in processes started here until they unblock them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -165,10 +164,7 @@ def block_signals(*numbers: signal.Signals) -> Iterator[None]:
 
 
 def cancel(job: Job, patience: float = 20.0) -> bool:
-    """Asks a job to stop, and waits up to `patience` seconds until it has.
-
-    Returns whether it has ended.
-    """
+    """Cancels a job, and waits up to `patience` seconds; returns whether it has ended."""
     process = job.process
     if process is not None and job.state is State.RUNNING:
         with contextlib.suppress(ProcessLookupError):

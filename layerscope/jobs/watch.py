@@ -1,4 +1,4 @@
-"""Watches all jobs: which run, and which have ended since the last look."""
+"""Watches all jobs: which ones run, and which have ended since the last call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class JobWatch:
         self._seen: set[str] | None = None
 
     def look(self) -> tuple[list[Job], list[Job]]:
-        """The jobs that run, and those that have ended since the last look.
+        """Returns the running jobs, and those that have ended since the last call.
 
-        A look costs little: of known jobs, only those that run are asked.
+        This is cheap: of known jobs, it only checks running ones.
         """
         numbers = set(job_numbers())
         first, seen = self._seen is None, self._seen or set()

@@ -1,4 +1,4 @@
-"""Runs in the process of a job, around its work: signals, events, the result."""
+"""Runs the work of a job in its process: signals, events, the result."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from layerscope.jobs.job import CANCELLED, Job, read_job, release_reserve, write
 from layerscope.jobs.journal import Event, Journal, Write
 from layerscope.text import visible
 
-#: Seconds that cancelled work may take to end; after them, the process ends without it.
+#: Seconds for cancelled work to end; then the process ends without it.
 _GRACE = 3.0
-#: Seconds between two checks whether the work has ended, and whether a question is cancelled.
+#: Seconds between checks whether the work has ended, and whether a question is cancelled.
 _PERIOD = 0.2
 _QUESTION_PERIOD = 0.1
 
@@ -31,17 +31,17 @@ T = TypeVar("T")
 
 
 class Cancellation:
-    """Tells the work of a job to stop.
+    """Cancels the work of a job.
 
-    Handlers are called in the thread that cancels; for a signal, between two instructions of the
-    main thread. They end what the work waits for, such as a connection.
+    Handlers run in the cancelling thread; for a signal, in the main thread. They end what the work
+    waits for, such as a connection.
     """
 
     def __init__(self) -> None:
         self._wanted = threading.Event()
         self._handlers: list[Callable[[], None]] = []
         self._until = math.inf
-        self.waits_for = ""  # What the work depends on, for a sentence, should it never answer.
+        self.waits_for = ""  # What the work waits for, for a sentence if it never answers.
 
     @property
     def wanted(self) -> bool:
@@ -55,9 +55,9 @@ class Cancellation:
         self._until = max(self._until, time.monotonic() + seconds)
 
     def ask(self, question: Callable[[], T]) -> T:
-        """Calls a function that may never return, in a thread, until the job is cancelled.
+        """Calls a function that may never return in a thread.
 
-        Raises Cancelled if the job is to stop; the thread is abandoned.
+        If the job is cancelled, abandons the thread and raises Cancelled.
         """
         answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
@@ -84,7 +84,7 @@ class Cancellation:
             raise Cancelled
 
     def on_cancel(self, handler: Callable[[], None]) -> None:
-        """Calls a function once the job is cancelled, or now if it already is."""
+        """Calls a function when the job is cancelled, or now if it already is."""
         self._handlers.append(handler)
         if self._wanted.is_set():
             handler()
@@ -106,21 +106,20 @@ Work = Callable[[Job, Write, Cancellation], int]
 def run(argv: list[str], work: Work) -> int:
     """Does the work of a job, in the process that `launch.start` started.
 
-    The work is done in a thread: if it is cancelled while it waits for something that never comes,
-    the process ends without it.
+    The work runs in a thread: if it is cancelled while it is stuck, the process ends without it.
 
-    `argv` is the job's folder, and the descriptor of its lock. `work` gets the job, a function that
-    writes an event, and the cancellation, and returns the exit code; a `LayerscopeError` that it
-    raises becomes an event `failed` with its text.
+    `argv` is the job's folder and the descriptor of its lock. `work` gets the job, a function that
+    writes an event, and the cancellation, and returns the exit code; a `LayerscopeError` becomes a
+    `failed` event with its text.
     """
     folder, lock = Path(argv[0]), int(argv[1])
-    # Held until this process ends, but not by processes that it starts.
+    # Held until this process ends, but not inherited by its children.
     os.set_inheritable(lock, False)
     job = read_job(folder)
     if job is None:
         return 2
     threading.excepthook = logs.thread_failed
-    # Without a log, the job goes on.
+    # The job works without a log.
     with contextlib.suppress(UsageError):
         logs.start()
     cancellation = Cancellation()
@@ -130,9 +129,9 @@ def run(argv: list[str], work: Work) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    # Blocked by the process that started this one.
+    # The parent process has blocked them.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-    # The session has no terminal that could hang up.
+    # There is no terminal that could hang up.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with Journal(job.journal) as journal:
         events = _Events(job, journal, cancellation)
@@ -152,17 +151,17 @@ def run(argv: list[str], work: Work) -> int:
             more = f" {whom} did not answer; what it began may go on." if whom else ""
             code = _failed(events, cancellation, f"Cancelled.{more}")
         events.close()
-    # Where the folder was removed or the disk is broken, the lock still shows that it is over.
+    # If the folder is gone or the disk fails, the lock still shows that the job has ended.
     with contextlib.suppress(OSError):
         write_result(folder, code, time.time(), events.problem)
     return code
 
 
 class _Events:
-    """Writes the events of a job; once its journal cannot be written, the job is cancelled."""
+    """Writes the events of a job; cancels the job if the journal cannot be written."""
 
     def __init__(self, job: Job, journal: Journal, cancellation: Cancellation) -> None:
-        self.problem = ""  # Why the journal cannot be written; empty while it can.
+        self.problem = ""  # Why the journal cannot be written, or "".
         self._job = job
         self._journal = journal
         self._cancellation = cancellation
@@ -170,7 +169,7 @@ class _Events:
         self._closed = False
 
     def __call__(self, event: Event) -> None:
-        """Appends an event; raises OSError if that is not possible, so the job is cancelled."""
+        """Appends an event; on failure, cancels the job and raises OSError."""
         with self._guard:
             if self._closed or self.problem:
                 raise OSError(self.problem or "The job is over.")
@@ -188,7 +187,7 @@ class _Events:
         raise OSError(self.problem)
 
     def last(self, event: Event) -> None:
-        """Appends the event that the job ends with, into the space reserved for it if need be."""
+        """Appends the last event, if necessary into the reserved space."""
         with self._guard, contextlib.suppress(OSError):
             if self.problem:
                 release_reserve(self._job.folder)
@@ -207,7 +206,7 @@ def _attempt(job: Job, work: Work, events: _Events, cancellation: Cancellation) 
     except Cancelled as error:
         return _failed(events, cancellation, str(error))
     except Exception as error:
-        # Into the file `output`, if the disk takes it; a user sees one sentence.
+        # Written to the file `output` if possible; the user sees one sentence.
         with contextlib.suppress(OSError):
             sys.stderr.write(logs.described(error))
             sys.stderr.flush()
@@ -216,7 +215,7 @@ def _attempt(job: Job, work: Work, events: _Events, cancellation: Cancellation) 
 
 
 def _failed(events: _Events, cancellation: Cancellation, text: str, code: int = 2) -> int:
-    """Writes how a job without a result ended, and returns its exit code."""
+    """Writes the end of a job without a result, and returns its exit code."""
     if events.problem:
         text, code = events.problem, 2
     elif cancellation.wanted:

@@ -1,6 +1,6 @@
-"""Makes an image of another one: layers squashed, paths dropped, or moved onto another base.
+"""Creates an image from another: squash layers, drop paths, or rebase.
 
-`edit` says what the new image consists of, and what that changes; `layers` and `rebase` plan such
-edits, `document` writes the configuration and history, and `making` the image. Nothing is written
-before that, and layers that do not change stay as they are, byte for byte.
+`edit` describes the new image and its changes; `layers` and `rebase` plan edits, `document` writes
+the configuration and history, and `making` the image. Nothing is written before that, and unchanged
+layers stay byte for byte.
 """

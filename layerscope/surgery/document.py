@@ -8,20 +8,20 @@ from typing import Any
 from layerscope.oci.config import HistoryEntry, parse_config
 from layerscope.surgery.edit import Document
 
-#: An entry as it is stored, and as it is understood.
+#: An entry as stored and as parsed.
 Entry = tuple[dict[str, Any], HistoryEntry]
 Rewrite = Callable[[Sequence[Entry], str], list[dict[str, Any]]]
 
-#: What BuildKit keeps for `--cache-from`: it names layers by their numbers.
+#: BuildKit's data for `--cache-from`, which refers to layers by number.
 _STALE = ("moby.buildkit.cache.v0",)
-#: What the new base decides, besides its layers.
+#: Fields that the new base determines, besides its layers.
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
-#: Members of the configuration that are compared key by key.
+#: Fields of the configuration to merge key by key.
 _MAPS = ("Labels", "ExposedPorts", "Volumes")
 
 
 def configured(rewrite: Rewrite) -> Callable[[Document, Document, str], dict[str, Any]]:
-    """The image's configuration, with another history."""
+    """Returns a function that replaces the history in the image's configuration."""
 
     def configure(image: Document, base: Document, created: str) -> dict[str, Any]:
         entries = entries_of(image)
@@ -43,15 +43,12 @@ def _document(
 
 
 def fits(history: Sequence[HistoryEntry]) -> bool:
-    """Whether a history says which entry made which layer."""
+    """Whether a history shows which entry created which layer."""
     return bool(history) and all(each.empty_layer or each.layer is not None for each in history)
 
 
 def entries_of(document: Document) -> list[Entry] | None:
-    """The history; None if there is none, or it does not fit the layers.
-
-    What is made of such a history would be a guess.
-    """
+    """Returns the history; None if there is none, or it does not match the layers."""
     history = parse_config(document).history
     if not fits(history):
         return None
@@ -59,7 +56,7 @@ def entries_of(document: Document) -> list[Entry] | None:
 
 
 def squashed_history(entries: Sequence[Entry], created: str, layers: range) -> list[dict[str, Any]]:
-    """One entry for the new layer, which names those that it takes the place of."""
+    """Returns one entry for the new layer, which names the entries it replaces."""
     made = [entry.instruction for _, entry in entries if entry.layer in layers]
     new = {
         "created": created,
@@ -75,7 +72,7 @@ def squashed_history(entries: Sequence[Entry], created: str, layers: range) -> l
 def dropped_history(
     entries: Sequence[Entry], created: str, layer: int, names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A further entry, behind that of the layer, says what was taken out of it."""
+    """Adds an entry after the layer's that lists the dropped paths."""
     found: list[dict[str, Any]] = []
     for raw, entry in entries:
         found.append(raw)
@@ -92,7 +89,7 @@ def dropped_history(
 
 
 def rebased(old: Document, height: int) -> Callable[[Document, Document, str], dict[str, Any]]:
-    """The image's configuration on a new base; `old` is that of the old base, of some layers."""
+    """Returns a function that rebases the configuration; `old` is that of the old base."""
 
     def configure(image: Document, base: Document, created: str) -> dict[str, Any]:
         upper, lower = entries_of(image), entries_of(base)
@@ -113,21 +110,21 @@ def rebased(old: Document, height: int) -> Callable[[Document, Document, str], d
 
 
 def _base_entries(entries: Sequence[Entry], old: Document, height: int) -> int:
-    """How many entries of an image's history are the old base's."""
+    """Returns how many entries of an image's history are from the old base."""
     known = [raw.get("created_by") for raw in old.get("history") or ()]
     if known and [raw.get("created_by") for raw, _ in entries[: len(known)]] == known:
         return len(known)
-    # It was pulled from elsewhere, or its history was rewritten.
+    # The base came from elsewhere, or its history was rewritten.
     layers = (entry.layer for _, entry in entries)
     return 1 + max(n for n, layer in enumerate(layers) if layer is not None and layer < height)
 
 
 def merged_config(image: Document, old: Document, new: Document) -> dict[str, Any]:
-    """What the image sets itself, and else what its new base sets.
+    """Merges the image's own settings with those of its new base.
 
-    What is the same in the image and its old base came from there. Variables, labels, ports and
-    volumes are looked at one by one. CMD is the image's with an ENTRYPOINT of its own, which resets
-    that of a base; so are ONBUILD triggers, which no image inherits.
+    Settings that are the same in the old base count as inherited. Variables, labels, ports and
+    volumes are merged one by one. CMD is the image's if it sets ENTRYPOINT, which resets the base's
+    CMD; so are ONBUILD triggers, which are not inherited.
     """
     merged: dict[str, Any] = {}
     resets = image.get("Entrypoint") != old.get("Entrypoint")

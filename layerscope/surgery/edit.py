@@ -1,4 +1,4 @@
-"""What a new image is made of, and what that changes for a container."""
+"""The parts of a new image, and what it changes for a container."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image whose layers have been read, and the content of its files."""
+    """An image whose layers have been read, and the contents of its files."""
 
     loaded: Loaded
     contents: Contents
@@ -39,7 +39,7 @@ class Source:
         return self.loaded.stack
 
     def below(self, height: int) -> Stack:
-        """Its lowest layers. Entries have the same rows as in the stack of all."""
+        """Returns its lowest layers. Entries have the same rows as in the full stack."""
         return Stack(self.stack.changesets[:height])
 
     def side(self, row: int) -> Side:
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A layer that stays as it is."""
+    """An unchanged layer."""
 
     source: Source
     layer: int
@@ -59,28 +59,28 @@ class Rewritten:
     """A new layer."""
 
     source: Source
-    layers: range  # Those that it takes the place of.
-    flatten: Callable[[Stack], Flattened]  # Makes it of the stack up to the last of these.
+    layers: range  # The layers that it replaces.
+    flatten: Callable[[Stack], Flattened]  # Creates it from the stack up to the last of these.
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What an upper layer does to a path that is not as it was in the old base."""
+    """A change by an upper layer to a path that differs between the bases."""
 
     path: bytes
     layer: int  # Number of the layer in the image.
     kind: Literal["replaced", "added", "gone", "whiteout", "folder"]
-    text: str  # What the layer does, as the end of a sentence that begins with it.
+    text: str  # What the layer does, to follow its name in a sentence.
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     kind: Literal["squash", "drop", "rebase"]
-    what: str  # What is done, as a sentence without its end.
+    what: str  # Description, as an unfinished sentence.
     image: Source
     parts: Sequence[Taken | Rewritten]  # The layers of the new image, base first.
-    #: The new configuration, without `rootfs`, from that of the image, that of `base` (empty
-    #: without one), and the time as RFC 3339 has it.
+    #: Returns the new configuration, without `rootfs`, from those of the image and of `base` ({}
+    #: without one), and the time in RFC 3339 form.
     configure: Callable[[Document, Document, str], dict[str, Any]]
     base: Source | None = None  # The new base of a rebase.
     conflicts: Sequence[Conflict] = ()
@@ -91,11 +91,10 @@ class Preview:
     """What an edit changes."""
 
     edit: Edit
-    stack: Stack  # The new image.
-    changes: Sequence[Difference]  # What a container sees, before and after.
+    stack: Stack  # Of the new image.
+    changes: Sequence[Difference]  # Of the merged views, before and after.
     waste: tuple[Waste, Waste]  # Before and after.
-    #: For each version in `stack` of which another image or layer is the origin: the number of that
-    #: layer in its image.
+    #: Returns the number of a version's original layer in its image.
     origins: Callable[[int], int]
 
 
@@ -118,9 +117,9 @@ class Comparer:
 
 
 def look(edit: Edit, compare: Comparer) -> Preview:
-    """Finds out what an edit changes.
+    """Returns what an edit changes.
 
-    Raises UsageError if no engine could load the image, as a hard link would have no file.
+    Raises UsageError if a hard link would have no target, so no engine could load the image.
     """
     before = edit.image
     changesets, origins = [], []

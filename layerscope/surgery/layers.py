@@ -1,4 +1,4 @@
-"""Squashes layers of an image, and drops paths of one."""
+"""Squashes layers of an image, and drops paths from one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layerscope.text import listed, short_name, visible
 
 
 def squash(source: Source, first: int, last: int | None = None) -> Edit:
-    """Makes one layer of the layers from `first` to `last`, by default the top one.
+    """Merges the layers from `first` to `last`, by default the top one, into one layer.
 
     Raises LayerscopeError if there are no such layers.
     """
@@ -45,7 +45,7 @@ def squash(source: Source, first: int, last: int | None = None) -> Edit:
 
 
 def drop(source: Source, layer: int, wanted: Mapping[str, PathPattern]) -> Edit:
-    """Takes paths that match, and what is below them, out of a layer; patterns have names.
+    """Removes matching paths, and everything below them, from a layer; patterns by name.
 
     Raises LayerscopeError if there is no such layer, or it has no such path.
     """
@@ -85,7 +85,7 @@ def check_layer(source: Source, layer: int) -> None:
 
 
 def _with(source: Source, new: Rewritten) -> list[Taken | Rewritten]:
-    """The layers of an image with a new one among them."""
+    """Returns the layers of an image, with a new one among them."""
     layers = range(source.stack.height)
     return [
         *(Taken(source, layer) for layer in layers[: new.layers.start]),

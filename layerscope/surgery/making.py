@@ -1,4 +1,4 @@
-"""Makes the image that an edit plans: its new layer and configuration, and what copies the rest."""
+"""Creates the image of an edit: its new layer and configuration, and readers of the rest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PIECE = 1 << 20
 
 
 class Made(LayerTars):
-    """A new image; its layers come from what the edit is made of, as `ImageReader.tars` has it."""
+    """A new image; its layers come from the sources of the edit, as in `ImageReader.tars`."""
 
     def __init__(
         self, image: Image, own: Mapping[str, Blob], others: Sequence[tuple[ImageReader, set[str]]]
@@ -55,10 +55,10 @@ class Made(LayerTars):
 def made(
     edit: Edit, reference: str, progress: Progress, on_layer: OnLayer = lambda *_: None
 ) -> Iterator[Made]:
-    """The image of an edit under a name, or none, as long as the block runs.
+    """Yields the image of an edit, with a name or "".
 
-    Only the layers that become a new one are read now, which `on_layer` reports. Raises
-    LayerscopeError if they cannot be, are not what the configuration names, or there is no room.
+    Reads only the layers that become a new one now, and reports them to `on_layer`. Raises
+    LayerscopeError if they cannot be read, do not match the configuration, or do not fit on disk.
     """
     created = _now()
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def _now() -> str:
 
 
 def _document(reader: ImageReader, progress: Progress) -> Document:
-    """The configuration as it is stored, which some places only know once they have been read."""
+    """Returns the stored configuration, which some sources only know after reading."""
     if not reader.image.document:
         for _ in reader.tars(progress, ()):
             pass
@@ -118,7 +118,7 @@ def _document(reader: ImageReader, progress: Progress) -> Document:
 def _rewrite(
     part: Rewritten, reader: ImageReader, progress: Progress, files: ExitStack, on_layer: OnLayer
 ) -> tuple[str, Blob]:
-    """Writes a new layer to a file without a name; returns its diff_id and the file."""
+    """Writes a new layer to an unnamed file; returns its diff_id and the file."""
     source, top = part.source, part.layers.stop
     needed = _layers_needed(source, part)
     layers = source.image.layers
@@ -159,7 +159,7 @@ def _rewrite(
 
 
 def _layers_needed(source: Source, part: Rewritten) -> list[int]:
-    """The layers that a new one has content of; hard links can reach below those it replaces."""
+    """Returns the layers with a new one's content, also below it because of hard links."""
     found = part.flatten(source.below(part.layers.stop))
     files = found.inodes[found.changeset.kinds == EntryType.FILE]
     return sorted({*part.layers, *source.stack.layers[files].tolist()})

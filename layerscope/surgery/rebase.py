@@ -1,4 +1,4 @@
-"""Moves the layers of an image that lie above its base onto another base."""
+"""Moves the layers of an image above its base onto another base."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ _BASE_NAME, _BASE_DIGEST = (
 
 
 def named_base(image: Image) -> tuple[str, str]:
-    """The name and the digest of the base, as the image's annotations or labels have it.
-
-    Empty where they do not say it.
-    """
+    """Returns the name and digest of the base from the image's annotations or labels, or ""."""
     config = image.config.get("config")
     labels = config.get("Labels") if isinstance(config, dict) else None
     known: Mapping[str, Any] = {**(labels or {}), **image.annotations}
@@ -38,18 +35,18 @@ def named_base(image: Image) -> tuple[str, str]:
 
 
 def is_base(image: Image, base: Image) -> bool:
-    """Whether an image was built on another one: it begins with all its layers."""
+    """Whether an image was built on another: whether it begins with all its layers."""
     ids = [[layer.diff_id for layer in each.layers] for each in (image, base)]
     return bool(ids[1]) and ids[0][: len(ids[1])] == ids[1]
 
 
 def rebase(source: Source, old: Image, new: Source, compare: Comparer | None) -> Edit:
-    """Puts the layers above `old`, the image's base, on top of another image.
+    """Moves the layers above `old`, the image's base, onto another image.
 
-    Conflicts are found only with `compare`, as that may read the files of both bases.
+    Finds conflicts only with `compare`, since that may read the files of both bases.
 
-    Raises UsageError if `old` is not its base, if `new` is, was built on the image, or is for
-    another platform, or if there is nothing to move.
+    Raises UsageError if `old` is not its base, if `new` already is, was built on the image or is
+    for another platform, or if there is nothing to move.
     """
     image, height = source.image, len(old.layers)
     check_whole(image)
@@ -111,7 +108,7 @@ def _conflicts(source: Source, height: int, new: Source, compare: Comparer) -> l
 
 
 def _conflicting(source: Source, height: int, new: Source, compare: Comparer) -> Iterator[Conflict]:
-    """What the upper layers do to paths that differ between the old base and the new one."""
+    """Yields changes of the upper layers to paths that differ between the bases."""
     stack, old = source.stack, source.below(height)
 
     def same(pairs: Any) -> Any:
@@ -155,7 +152,7 @@ def _conflicting(source: Source, height: int, new: Source, compare: Comparer) ->
 
 
 def _is_of(stack: Stack, old: Stack, row: int) -> bool:
-    """Whether a whiteout hides something of the old base."""
+    """Whether a whiteout hides something in the old base."""
     below = int(stack.below[row])
     return below >= 0 and stack.layers[below] < old.height
 
@@ -165,7 +162,7 @@ def _kind(stack: Stack, row: int | None) -> EntryType:
 
 
 def _replaced(difference: Difference, layer: int, old: Stack, new: Stack) -> Iterator[Conflict]:
-    """What becomes of a file of an upper layer, by how its path differs in the bases."""
+    """Yields the conflict of an upper layer's file with the difference between the bases."""
     path, aspects = difference.path, difference.aspects & ~Aspect.MTIME
     if difference.change is Change.ADDED:
         noun = _kind(new, difference.second).noun

@@ -1,1 +1,1 @@
-"""Pulls and pushes as events: a row for each layer, and one total; a module for each way."""
+"""Pulls and pushes as events: a row for each layer, and a total; one module per way."""

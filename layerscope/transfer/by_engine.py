@@ -1,4 +1,4 @@
-"""A pull or push that an engine does by itself."""
+"""A pull or push by the engine itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def transfer_by_engine(
     *,
     pulls: bool,
 ) -> str:
-    """Lets the engine transfer images, and returns the id of the last."""
+    """Transfers images by the engine, and returns the id of the last."""
     if not isinstance(engine, DockerEngine):
         raise EngineError("There is no engine that could do this.", _CHOOSE)
     name = ""
@@ -59,14 +59,14 @@ def _transfer(
 ) -> str:
     """Transfers an image, and returns its id."""
     if pulls and (engine.is_podman or reference.domain != DEFAULT_DOMAIN):
-        # Podman reports no bytes, and Docker none of small layers. On Docker Hub, looking them up
-        # would count as another pull.
+        # Podman reports no bytes, and Docker none for small layers. On Docker Hub, looking up the
+        # sizes would count as another pull.
         with failures_ignored():
             sizes = layer_sizes(reference, request.platform, request.insecure, cancellation.check)
             recorder.expect(sizes, only=engine.is_podman)
     if not pulls and request.seen is not None:
         now = request.seen
-        # The engine may have a way to the registry that this program lacks.
+        # The engine may have access to the registry that this program lacks.
         with failures_ignored():
             now = _digest_there(reference, request, cancellation)
         check_unmoved(reference, request.seen, now)
@@ -75,7 +75,7 @@ def _transfer(
         if pulls
         else (lambda: push(engine, reference))
     )
-    # containerd goes on with a layer that was cut; others begin it again.
+    # containerd resumes an interrupted layer; others restart it.
     restarts = pulls and not cancellation.ask(lambda: engine.keeps_blobs)
     stream = cancellation.ask(start)
     cancellation.on_cancel(stream.stop)
@@ -92,7 +92,7 @@ def _transfer(
                 f"Check that it still runs, then try again. {about_cut(pulls=pulls)}"
                 + (f" {_own_pull(reference)} keeps those too." if restarts else ""),
             ) from None
-        # Podman does not say when it fetches a layer, but in which one it failed.
+        # Podman does not report when it fetches a layer, only which one failed.
         if restarts and (recorder.moving or "reading blob" in error.message):
             kind = "Podman" if engine.is_podman else "Docker"
             about = f"{kind} starts a layer that was cut again; {_own_pull(reference)} keeps it."
@@ -109,7 +109,7 @@ def _transfer(
 def _digest_there(
     reference: Reference, request: TransferRequest, cancellation: Cancellation
 ) -> str:
-    """The digest of what has a name in its registry, if anything has."""
+    """Returns the digest that a name has in its registry, if any."""
     client = RegistryClient(reference.domain, reference.path, insecure=request.insecure)
     with closing(client):
         return client.manifest_digest(reference.tag or "", cancellation.check) or ""

@@ -1,4 +1,4 @@
-"""The process of a save or a load, and pushes from one engine to another."""
+"""The process of a save or a load, and pushes between engines."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load(job: Job, request: LoadRequest, write: Write, cancellation: Cancellatio
 
 
 def push_to_engine(request: TransferRequest, recorder: Recorder, cancellation: Cancellation) -> str:
-    """Gives an image of the current engine to another one, and returns its id there."""
+    """Copies an image from the current engine to another, and returns its id there."""
     address = engine_address(request.to_engine)
     cancellation.waits_for = f"The engine at {address.shown}"
     with closing(cancellation.ask(lambda: connect_any(address))) as engine:

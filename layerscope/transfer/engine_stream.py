@@ -1,7 +1,7 @@
-"""What an engine says while it pulls or pushes: messages with the words of the docker command.
+"""Parses an engine's messages during a pull or push, which have the words of the docker command.
 
-Docker with either store, and Podman, each have messages of their own; see the tables below. Rows of
-a pull are named by the first 12 digits of a blob's digest, those of a push of a diff_id.
+Docker with either store, and Podman, have different messages; see the tables below. Pulls name rows
+by the first 12 digits of a blob's digest, pushes by those of a diff_id.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _STATES: dict[str, State] = {
     "pushed": "done",
 }
 _PREFIXES: dict[str, State] = {"retrying in": "retrying", "mounted from": "mounted"}
-#: Rows that are about layers. `latest: Pulling from library/debian` is not, nor are Podman's.
+#: Ids of layers. `latest: Pulling from library/debian` is not about a layer.
 _LAYER = re.compile(r"(?:[a-z]+-)?(?:sha256:)?([0-9a-f]{12})[0-9a-f]{0,52}")
 _DIGEST = re.compile(r"\b[Dd]igest: (sha256:[0-9a-f]{64})")
-#: What says nothing that a row, or the end, does not.
+#: Messages that repeat a row or the result.
 _IDLE = re.compile(
     r"(?:pulling from |the push refers to |(?:\S+: )?digest: |status: |using default tag"
     r"|trying to pull |getting image source|copying (?:blob|config)|writing manifest"
@@ -44,15 +44,15 @@ _IDLE = re.compile(
 
 
 class StreamParser:
-    """Turns the messages of one transfer into events."""
+    """Converts the messages of one transfer to events."""
 
     def __init__(self, recorder: Recorder, reference: Reference) -> None:
-        self.status = ""  # What the engine says at the end.
+        self.status = ""  # The engine's final message.
         self._recorder = recorder
         self._reference = reference
 
     def feed(self, message: Mapping[str, Any]) -> None:
-        """Takes a message; raises EngineError if it says that the transfer failed."""
+        """Handles a message; raises EngineError if it reports that the transfer failed."""
         if "error" in message or "errorDetail" in message:
             detail = message.get("errorDetail")
             detail = detail if isinstance(detail, Mapping) else {}
@@ -88,7 +88,7 @@ class StreamParser:
 
 
 def state_of(status: str) -> State | None:
-    """The state that a status is about, or None if it is none of a layer."""
+    """Returns the layer state that a status means, or None."""
     low = status.strip().lower()
     found = _STATES.get(low)
     if found is None:

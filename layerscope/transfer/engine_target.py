@@ -1,4 +1,4 @@
-"""A pull by our own client that ends in an engine, which loads the image."""
+"""A pull by layerscope's client into an engine, which loads the image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EngineTarget(Target):
         return tuple(not present for present in estimate.present)
 
     def put(self, image: PackedImage, reference: Reference) -> str:
-        # As with `docker pull`, a digest names an image, and moves no tag.
+        # As with `docker pull`, a digest moves no tag.
         image = named(image, None if reference.digest else reference)
         engine = self._engine
 
@@ -52,7 +52,7 @@ class EngineTarget(Target):
 def send(
     engine: DockerEngine, image: PackedImage, advance: Advance, cancellation: Cancellation
 ) -> None:
-    """Gives an engine an image to load. Raises LayerscopeError if it does not take it."""
+    """Loads an image into an engine. Raises LayerscopeError if the engine rejects it."""
     sent = threading.Event()
 
     def pieces() -> Iterator[bytes]:

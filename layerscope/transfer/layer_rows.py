@@ -1,4 +1,4 @@
-"""Rows for the layers of an image that is copied: while they are read, and then written."""
+"""Rows for the layers of a copied image, while they are read and then written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from layerscope.transfer.recorder import Recorder, row_of
 
 
 def show_layers(recorder: Recorder, image: Image, there: int = 0, why: str | None = None) -> None:
-    """The rows of all layers; `why` the lowest ones that are `there` need not be copied."""
+    """Shows all layers; the lowest, which are already `there`, with the reason `why`."""
     for layer in image.layers:
         state: State = "exists" if layer.index < there else "waiting"
         recorder.layer(row_of(layer.diff_id), state, text=why if layer.index < there else None)
 
 
 def reading(recorder: Recorder) -> OnLayer:
-    """Reports the bytes of layers that are read, as far as it is known which they are."""
+    """Returns a callback that reports the bytes read of known layers."""
 
     def report(diff_id: str, current: int) -> None:
         if diff_id:
@@ -32,7 +32,7 @@ def reading(recorder: Recorder) -> OnLayer:
 
 
 def imported(recorder: Recorder, state: State = "reading") -> OnImport:
-    """Reports layers that come into the embedded store; `state` is what their bytes do."""
+    """Returns a callback that reports layers imported into the embedded store, in a state."""
 
     def report(diff_id: str, what: LayerState, current: int) -> None:
         if not diff_id:
@@ -54,12 +54,14 @@ def writing(
     state: State,
     rows: Mapping[str, str] | None = None,
 ) -> Advance:
-    """Reports the bytes of layers that are written one after the other, as `archive_pieces` does.
+    """Returns a callback that reports layers written one after the other, as by `archive_pieces`.
 
-    `rows` are the names of rows by the digests of blobs, where they are not called by these.
+    `rows` are the names of rows by blob digest, if they are not the digests.
     """
     layers = {layer.digest for layer in image.layers}
-    ends: list[tuple[int, int, str]] = []  # Where a blob ends, its size and row; the first is last.
+    ends: list[
+        tuple[int, int, str]
+    ] = []  # End offset, size and row of each blob; the first is last.
     end = 0
     for digest, size in {blob.digest: blob.size for blob in image.blobs}.items():
         end += size
@@ -81,6 +83,6 @@ def writing(
 
 
 def rows_of(image: Image, packed: PackedImage) -> dict[str, str]:
-    """The diff_id of each layer, by the digest of its blob."""
+    """Returns the diff_id of each layer, by blob digest."""
     pairs = zip(packed.layers, image.layers, strict=True)
     return {blob.digest: layer.diff_id for blob, layer in pairs}

@@ -1,4 +1,4 @@
-"""Loads images into an engine: from files, in every form that can be read, and of other engines."""
+"""Loads images into an engine: from files in all readable forms, and from other engines."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from layerscope.transfer.shared_layers import base_of, best_base, left_out
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """An image that is to be loaded into an engine."""
+    """An image to load into an engine."""
 
     image: Image
-    names: tuple[Naming, ...]  # What it will be called.
-    there: int = 0  # How many of its lowest layers are not sent, since the engine has them.
+    names: tuple[Naming, ...]  # Its names after loading.
+    there: int = 0  # Number of lowest layers not sent, since the engine has them.
 
-    sizes: tuple[int | None, ...] = ()  # Of its layers, in bytes, as far as they are known.
+    sizes: tuple[int | None, ...] = ()  # Of its layers, in bytes, where known.
 
     @property
     def taken(self) -> tuple[Naming, ...]:
@@ -49,25 +49,25 @@ class PlannedImage:
 
 
 def moves_of(images: Sequence[PlannedImage]) -> dict[str, str]:
-    """The names that other images would lose, with the ids of these: `LoadRequest.moves`."""
+    """Returns the names that other images would lose, with their ids: `LoadRequest.moves`."""
     return {naming.name: naming.held_by for each in images for naming in each.taken}
 
 
 def plan_load(engine: Engine, source: str, progress: Progress) -> list[PlannedImage]:
-    """What loading an archive or a layout would bring. Raises LayerscopeError."""
+    """Returns the images that loading an archive or a layout would add. Raises LayerscopeError."""
     with _images_of(source, progress) as sources:
         found = []
         for each in sources:
             with closing(open_image(each, progress)) as reader:
                 plan = _planned(engine, reader.image)
-                # Engines that unpack layers are sent all of them.
+                # Engines that unpack layers need all of them.
                 there = _there(engine, reader.image) if engine.own_store else 0
                 found.append(replace(plan, there=there))
         return found
 
 
 def plan_send(engine: Engine, source: str, progress: Progress, holder: str = "") -> PlannedImage:
-    """What giving an image to another engine would send. Raises LayerscopeError.
+    """Returns what copying an image to another engine would send. Raises LayerscopeError.
 
     `holder` is the engine that has it, the current one by default.
     """
@@ -77,7 +77,7 @@ def plan_send(engine: Engine, source: str, progress: Progress, holder: str = "")
     ) as reader:
         image = reader.image
     plan = replace(_planned(engine, image), there=_there(engine, image))
-    # Other places say what their layers take, if they know.
+    # Only for information, so failures are ignored.
     with failures_ignored():
         name = name_in_engine(source.removeprefix(f"{EMBEDDED}:"))
         with closing(connect_any(address)) as own:
@@ -105,7 +105,7 @@ def _there(engine: Engine, image: Image) -> int:
 
 @contextmanager
 def _images_of(source: str, progress: Progress) -> Iterator[Sequence[str]]:
-    """The sources of all images in a file, which are unpacked once."""
+    """Yields the sources of all images in a file, unpacking it once."""
     found = file_source(source)
     if found is None:
         raise UsageError(
@@ -126,9 +126,9 @@ def _images_of(source: str, progress: Progress) -> Iterator[Sequence[str]]:
 
 
 class Loader:
-    """Loads images into an engine; `moves` are the names that other images may lose for it.
+    """Loads images into an engine; `moves` are the names that other images may lose.
 
-    What happens is recorded. If one image cannot be loaded, those before it stay.
+    Records events. If an image cannot be loaded, the ones before it stay.
     """
 
     def __init__(
@@ -156,12 +156,12 @@ class Loader:
         return identifier
 
     def send(self, source: str) -> str:
-        """Loads an image of another engine, without the layers that this has; returns its id."""
+        """Loads an image from another engine, without the layers that are there; returns its id."""
         with closing(open_image(source, self._progress)) as reader:
             return self.put(reader)
 
     def put(self, reader: LayerTars, source: str = "") -> str:
-        """Loads an image, and returns its id; `source` is the file that it is in, if any."""
+        """Loads an image, and returns its id; `source` is its file, if any."""
         plan = _planned(self._engine, reader.image)
         for naming in plan.taken:
             if self._moves.get(naming.name) != naming.held_by:
@@ -202,10 +202,10 @@ class Loader:
     def _packed(
         self, engine: DockerEngine, reader: LayerTars, source: str
     ) -> Iterator[tuple[PackedImage, dict[str, str]]]:
-        """An image as it is stored; unpacked for engines that may not know how its layers are.
+        """Yields an image as stored, or unpacked for engines that may not support its compression.
 
-        Where the engine keeps blobs, that keeps the image's digest; elsewhere nothing is lost.
-        Layers that the archive leaves out are the engine's own.
+        An engine that keeps blobs thus keeps the image's digest. Layers that the archive omits come
+        from the engine.
         """
         whole = not reader.image.missing
         if source and engine.keeps_blobs and whole:
@@ -233,7 +233,7 @@ class Loader:
 
 
 def reference_of(name: str) -> Reference | None:
-    """The reference that a name in an archive is; None if it is none, or has no tag."""
+    """Parses a name in an archive; returns None if it is invalid or has no tag."""
     reference = None
     with suppress(ValueError):
         reference = parse_reference(name)

@@ -1,4 +1,4 @@
-"""An image of the lowest layers of another one, in an engine, for as long as it is needed."""
+"""A temporary image in an engine, with the lowest layers of another image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from layerscope.transfer.engine_target import send
 def image_up_to(
     engine: DockerEngine, source: str, layer: int, progress: Progress, platform: str | None = None
 ) -> Iterator[str]:
-    """The id of an image that has the layers of another one up to a layer.
+    """Yields the id of an image with the layers of another up to a layer.
 
-    It is removed at the end, unless the engine had it before. Raises UsageError if there is no such
-    layer, and LayerscopeError if the image cannot be made.
+    Removes it at the end, unless the engine had it before. Raises UsageError if there is no such
+    layer, and LayerscopeError if the image cannot be created.
     """
     with closing(open_image(source, progress, platform=platform)) as reader:
         image, count = reader.image, len(reader.image.layers)

@@ -1,4 +1,4 @@
-"""Which images a transfer is about, and what becomes of them if it is cut."""
+"""The images that a transfer names, and what remains of them after an interruption."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _tagged(reference: Reference, tags: Sequence[str]) -> Iterator[Reference]:
 
 
 def check_unmoved(reference: Reference, before: str, now: str | None) -> None:
-    """Raises RegistryError if a name in a registry is not that of the digest it was before."""
+    """Raises RegistryError if a name in a registry has another digest than before."""
     if (now or "") != before:
         raise RegistryError(
             f"{visible(str(reference))} was pushed by someone else meanwhile and is "
@@ -55,7 +55,7 @@ def check_unmoved(reference: Reference, before: str, now: str | None) -> None:
 
 
 def warn_if_moved(reference: Reference, request: TransferRequest, recorder: Recorder) -> None:
-    """Warns if a pull brings another image than the user saw under that name."""
+    """Warns if a pull gets another image than the user saw under that name."""
     now = recorder.digest
     if request.seen and now and now != request.seen:
         recorder.warning(
@@ -65,7 +65,7 @@ def warn_if_moved(reference: Reference, request: TransferRequest, recorder: Reco
 
 
 def about_cut(*, pulls: bool, own: bool = False) -> str:
-    """What becomes of what was transferred already."""
+    """Returns a sentence on what remains of an interrupted transfer."""
     if pulls and own:
         return "What was fetched is kept; the next attempt goes on from there."
     if pulls:

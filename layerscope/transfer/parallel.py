@@ -1,4 +1,4 @@
-"""Work on several blobs at a time."""
+"""Processes several blobs in parallel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from layerscope.jobs.worker import Cancellation
 Check = Callable[[], None]
 T = TypeVar("T")
 
-#: As many as Docker pulls, and pushes, at most.
+#: Docker's limit for pulls and pushes.
 _MOST = 4
 _PERIOD = 0.1
 
 
 def in_parallel(tasks: Sequence[Callable[[Check], T]], cancellation: Cancellation) -> list[T]:
-    """The results of tasks, a few of which run at a time, in their order.
+    """Runs tasks, a few at a time, and returns their results in order.
 
-    A task gets a function that raises once the job is cancelled or another task has failed. Raises
-    what the first failed task raised. The others may still wait for bytes then, in threads that end
-    with the process.
+    Each task gets a function that raises once the job is cancelled or another task has failed.
+    Raises the error of the first failed task. Others may then still wait for bytes, in daemon
+    threads.
     """
     stopped = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Where a pull by our own client puts an image: an archive, a layout, our own store, the engine."""
+"""Targets of a pull by layerscope's client: archive, layout, embedded store, engine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a user names as the target: `docker-archive:PATH[:REF]` and so on."""
+    """A parsed target: `docker-archive:PATH[:REF]` and so on."""
 
     form: str  # One of `FILES`, or `embedded`.
     path: Path
-    ref: str  # The name that the image gets there; empty for the one that it is pulled by.
+    ref: str  # The image's name there; "" for the pulled name.
 
     def __str__(self) -> str:
         if self.form == EMBEDDED:
@@ -36,7 +36,7 @@ class Place:
 
 
 def parse_place(text: str) -> Place:
-    """The place in a target; its path is made absolute. Raises UsageError."""
+    """Parses a target, with an absolute path. Raises UsageError."""
     form, _, rest = text.partition(":")
     if form == EMBEDDED:
         return Place(EMBEDDED, store_folder(), rest and _name(rest))
@@ -54,7 +54,7 @@ def parse_place(text: str) -> Place:
 
 
 def _name(text: str) -> str:
-    """A name with its tag; raises UsageError if it is not one that an image can have."""
+    """Returns a name with its tag; raises UsageError if it is invalid."""
     try:
         return str(replace(parse_reference(text), digest=None))
     except ValueError:
@@ -62,7 +62,7 @@ def _name(text: str) -> str:
 
 
 def check_place(place: Place) -> None:
-    """Raises UsageError if something is in the way."""
+    """Raises UsageError if the path exists."""
     if place.form == EMBEDDED:
         return
     if place.form == "oci":
@@ -72,31 +72,31 @@ def check_place(place: Place) -> None:
 
 
 class Target:
-    """Takes images; all of them are where they should be after `finish`."""
+    """Receives images, which are complete after `finish`."""
 
-    name = ""  # What it is, for users.
+    name = ""  # Its description for users.
 
     def lacks(self, image: Image, layers: Sequence[Descriptor], check: Check) -> tuple[bool, ...]:
-        """Which layers of an image have to be fetched for it."""
+        """Returns which layers of an image it needs."""
         return (True,) * len(layers)
 
     def whole_index(self) -> bool:
-        """Whether the image keeps the id that it has in its index, of which this is a part."""
+        """Whether the image is stored with its index, and so keeps its id."""
         return False
 
-    #: Whether it takes each layer as soon as it is here, by `unpack`.
+    #: Whether to call `unpack` for each layer as soon as it arrives.
     unpacks = False
 
     def unpack(self, layer: Blob, source: str, check: Check) -> None:
-        """Takes a verified layer of an image; called by several threads."""
+        """Receives a verified layer of an image; called by several threads."""
 
     def put(self, image: PackedImage, reference: Reference) -> str:
-        """Takes an image, and returns its id there."""
+        """Receives an image, and returns its id there."""
         raise NotImplementedError
 
     def finish(self) -> str:
-        """Completes the target; returns where that is, for users; empty for the engine."""
+        """Completes the target; returns its location for users, or "" for the engine."""
         return ""
 
     def close(self) -> None:
-        """Lets go of what it needs until all images are there."""
+        """Releases its resources."""

@@ -1,4 +1,4 @@
-"""What a pull would fetch, and what a push would send, before anything is done."""
+"""Previews of what a pull would fetch and a push would send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from layerscope.oci.distribution import RateLimit, pull_limit
 from layerscope.oci.platform import Platform, parse_platform
 from layerscope.oci.reference import Reference
 
-_ID = 12  # Digits of a digest by which engines name a layer.
+_ID = 12  # Digits of a digest with which engines name a layer.
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class PullPreview:
     reference: str
     digest: str  # Of the image's manifest.
     platform: Platform | None
-    engine: str  # The name of the engine, or of the file or folder that it goes to.
+    engine: str  # The name of the engine, or of the target file or folder.
     layers: tuple[Layer, ...]  # With their stored sizes.
-    estimate: PullEstimate  # Which of them the engine has.
-    up_to_date: bool  # Whether the engine has this very image, under this name.
-    limit: RateLimit | None  # How many pulls the registry allows, if it says so.
-    #: Bytes that are kept of an attempt of our own client; None for a pull by the engine.
+    estimate: PullEstimate  # Which ones the engine has.
+    up_to_date: bool  # Whether the engine has exactly this image under this name.
+    limit: RateLimit | None  # The registry's limit of pulls, if it reports one.
+    #: Bytes kept from an interrupted pull by layerscope's client; None for a pull by the engine.
     kept: int | None = None
     there: str = ""  # Digest of what has this name in the registry, perhaps an index.
 
@@ -45,9 +45,9 @@ class PushPreview:
     image: str  # Its id.
     engine: str
     diff_ids: tuple[str, ...]
-    #: Whether the registry has each layer, as far as what it has under this name shows.
+    #: Whether the registry has each layer, judging by the current image of this name.
     present: tuple[bool, ...]
-    replaces: str | None  # Digest of the other image that has this name there now.
+    replaces: str | None  # Digest of the other image that has this name now.
     there: str = ""  # Digest of what has this name there, if anything has.
 
 
@@ -70,7 +70,7 @@ def preview_pull(
     insecure: bool = False,
     check: Check = no_check,
 ) -> PullPreview:
-    """Compares an image in its registry with what the engine has. Raises LayerscopeError."""
+    """Compares an image in its registry with the engine's. Raises LayerscopeError."""
     wanted = wanted_platform(platform or engine.platform or None)
     with _finder(reference, wanted, insecure, check, exact=bool(platform)) as (finder, client):
         found = finder.find()
@@ -101,8 +101,8 @@ def preview_own_pull(
     insecure: bool = False,
     check: Check = no_check,
 ) -> PullPreview:
-    """The same of a pull by our own client, into a `target`, or else the engine."""
-    # Not at the top: the engine's way needs none of it.
+    """Like `preview_pull`, for layerscope's client and a `target`, or else the engine."""
+    # Not at the top: a pull by the engine does not need it.
     from layerscope.images.registry.kept_blobs import KeptBlobs
     from layerscope.transfer.targets import target_of
 
@@ -137,7 +137,7 @@ def _has(engine: Engine, reference: Reference, found: FoundImage) -> bool:
 
 
 def _is_same(inspected: Inspected, found: FoundImage) -> bool:
-    """Whether an engine's image is one in a registry; containerd's ids are those of manifests."""
+    """Whether an engine's image is the one in a registry; containerd's ids are manifest digests."""
     return inspected.layers == tuple(layer.diff_id for layer in found.image.layers) and (
         found.image.id in (inspected.id, inspected.descriptor.digest)
         or any(digest.endswith(found.digest) for digest in inspected.digests)
@@ -147,7 +147,7 @@ def _is_same(inspected: Inspected, found: FoundImage) -> bool:
 def preview_push(
     engine: Engine, reference: Reference, *, insecure: bool = False, check: Check = no_check
 ) -> PushPreview:
-    """Compares an image of the engine with what its registry has under this name.
+    """Compares an image of the engine with the registry's image of this name.
 
     Raises LayerscopeError if the engine has no such image, or the registry does not answer.
     """
@@ -160,7 +160,7 @@ def preview_push(
         try:
             found = finder.find()
         except NotFoundError:
-            pass  # Neither the name nor, perhaps, the repository is there yet.
+            pass  # The name, or even the repository, does not exist yet.
         else:
             theirs = tuple(layer.diff_id for layer in found.image.layers)
             replaces = None if _is_same(inspected, found) else found.digest
@@ -176,7 +176,7 @@ def preview_own_push(
     insecure: bool,
     warn: Callable[[str], object],
 ) -> PushPreview:
-    """The same of a push by our own client: asks the registry for each layer.
+    """Like `preview_push`, for layerscope's client: checks the registry for each layer.
 
     For `warn`, see `opened_source`.
     """
@@ -201,7 +201,7 @@ def preview_own_push(
 def layer_sizes(
     reference: Reference, platform: str, insecure: bool, check: Check
 ) -> dict[str, int]:
-    """Bytes of an image's layers in its registry, by the id that engines show of a layer."""
+    """Returns the sizes of an image's layers in its registry, by the id that engines show."""
     with _finder(reference, wanted_platform(platform or None), insecure, check) as (finder, _):
         layers = finder.find().image.layers
     return {

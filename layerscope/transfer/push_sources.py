@@ -1,4 +1,4 @@
-"""What our own client can push: images in files, and an engine's export."""
+"""Sources of a push by layerscope's client: images in files, and an engine's export."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ Check = Callable[[], None]
 
 
 def file_source(source: str) -> tuple[Path, str | None] | None:
-    """The file or folder of a source, and which image of it; None if it is an engine's.
+    """Returns the absolute path of a source, and the image in it; None for an engine's image.
 
-    Its path is made absolute. Raises UsageError for a place that cannot be pushed from.
+    Raises UsageError for a kind of source that cannot be pushed.
     """
     transport, colon, rest = source.partition(":")
     if colon and transport in FILES and rest:
@@ -54,7 +54,7 @@ def file_source(source: str) -> tuple[Path, str | None] | None:
 
 
 def named_source(source: str) -> str:
-    """A source with an absolute path, for a job; empty for an engine's image. Raises UsageError."""
+    """Makes a source's path absolute, for a job; "" for an engine's image. Raises UsageError."""
     found = file_source(source)
     if found is None:
         return source if source.startswith("embedded:") else ""
@@ -73,10 +73,10 @@ def in_file(source: str) -> bool:
 def opened_source(
     source: str, engine: Engine | None, check: Check, warn: Callable[[str], object] = lambda _: None
 ) -> Iterator[tuple[PackedImage, str]]:
-    """An image to push, while the block runs, and its name in the source, if it has one.
+    """Yields an image to push, and its name in the source, if any.
 
-    `engine` has it if it is not in a file; by default the current engine. `warn` receives what is
-    to be said before much is transferred for it.
+    An image that is not in a file comes from `engine`, by default the current one. `warn` receives
+    notices about large transfers before they start.
     """
     found = file_source(source)
     if found is None:
@@ -108,7 +108,7 @@ def opened_source(
 
 @contextmanager
 def plain_file(path: Path, check: Check) -> Iterator[Path]:
-    """A file that is not compressed; for one that is, a copy, while the block runs."""
+    """Yields the file, or a temporary uncompressed copy if it is compressed."""
     kind = None if path.is_dir() else is_compressed(path)
     if kind is None:
         yield path
@@ -130,7 +130,7 @@ def plain_file(path: Path, check: Check) -> Iterator[Path]:
 
 @contextmanager
 def _engine_of(source: str, engine: Engine | None) -> Iterator[tuple[Engine, str]]:
-    """The engine that has an image, and the image's name there."""
+    """Yields the engine that has an image, and the image's name there."""
     transport, _, rest = source.partition(":")
     if transport == EMBEDDED:
         yield EmbeddedEngine(), rest
@@ -146,7 +146,7 @@ def _engine_of(source: str, engine: Engine | None) -> Iterator[tuple[Engine, str
 
 
 def note_pushed(source: str, engine: Engine | None, identifier: str, digest: str) -> None:
-    """Remembers what an image of our own store is in its registry: `NAME@DIGEST`."""
+    """Records the `NAME@DIGEST` of an image of the embedded store in its registry."""
     if file_source(source) is None:
         with _engine_of(source, engine) as (holder, _):
             if isinstance(holder, EmbeddedEngine):
@@ -154,7 +154,7 @@ def note_pushed(source: str, engine: Engine | None, identifier: str, digest: str
 
 
 class _Checked(Progress):
-    """Progress that stops where a function raises."""
+    """Progress that stops when a function raises."""
 
     def __init__(self, check: Check) -> None:
         super().__init__()
@@ -166,13 +166,14 @@ class _Checked(Progress):
 
 
 def _remote(engine: Engine, name: str) -> RemoteReader | None:
-    """Reads single layers of an image of an engine behind ssh, by the layerscope that is there.
+    """Returns a reader of single layers of an engine behind ssh, through the layerscope there.
 
-    None if that cannot be done, or the engine has compressed layers, which only an export keeps.
+    None if that is not possible, or if the engine keeps compressed layers, which only an export
+    preserves.
     """
     if not engine.is_behind_ssh or engine.keeps_blobs:
         return None
-    # Not at the top: few engines are behind ssh, and no other way needs them.
+    # Not at the top: only engines behind ssh need it.
     from layerscope.engines.docker import connect
     from layerscope.engines.local_store import open_with
     from layerscope.engines.remote.reader import RemoteReader
@@ -188,7 +189,7 @@ def _remote(engine: Engine, name: str) -> RemoteReader | None:
 def _exported(
     engine: Engine, name: str, check: Check, warn: Callable[[str], object]
 ) -> Iterator[IO[bytes]]:
-    # A missing image is said so before an export begins.
+    # Reports a missing image before an export starts.
     size = engine.inspect(name).size
     if not engine.is_local:
         more = " A layerscope there would send only the layers that the registry lacks."
@@ -216,7 +217,7 @@ def copy_all(
     check: Check,
     update: Callable[[bytes], Any] | None = None,
 ) -> int:
-    """Copies a stream to a file, and returns its size; `update` receives each piece."""
+    """Copies a stream to a file, and returns its size; calls `update` with each piece."""
     size = 0
     try:
         while piece := read(_PIECE):

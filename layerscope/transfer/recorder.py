@@ -1,4 +1,4 @@
-"""Writes the events of a transfer: of each layer what changed, not more often than people see."""
+"""Writes the events of a transfer: the changes of each layer, at a readable rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from layerscope.jobs.journal import Event
 from layerscope.transfer.events import ENDED, State, TransferEvent
 
-#: Seconds between two events of a layer's bytes.
+#: Seconds between events about a layer's bytes.
 _PERIOD = 0.2
 
 
@@ -20,11 +20,11 @@ class _Layer:
     current: int | None = None
     total: int | None = None
     written: float = 0.0
-    whole: bool = False  # Whether all its bytes were reported.
+    whole: bool = False  # Whether all its bytes have been reported.
 
 
 class Recorder:
-    """Writes events; `sizes` are bytes of layers by the id that the engine will give them."""
+    """Writes events; `sizes` are sizes of layers by the id that the engine will use."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Recorder:
         self._put(TransferEvent("started", image=image, time=time.time()))
 
     def expect(self, sizes: Mapping[str, int], *, only: bool = False) -> None:
-        """Says how many bytes layers have, where the engine may not; `only` these are layers."""
+        """Sets the sizes of layers, which the engine may not report; `only` these are layers."""
         self._sizes.update(sizes)
         self._only = only
 
@@ -57,7 +57,7 @@ class Recorder:
         total: int | None = None,
         text: str | None = None,
     ) -> None:
-        """Takes what happens to a layer; may be called by several threads."""
+        """Records the state of a layer; may be called by several threads."""
         with self._lock:
             self._layer(identifier, state, current, total, text)
 
@@ -74,7 +74,7 @@ class Recorder:
         known = self._layers.get(identifier)
         size = self._sizes.get(identifier)
         if state == "downloading":
-            # After a retry, an engine counts the rest only.
+            # After a retry, an engine counts only the rest.
             total = size or total
         now = self._clock()
         same = known is not None and known.state == state
@@ -87,7 +87,7 @@ class Recorder:
             return
         whole = known is not None and known.whole
         if size and not whole and state in ("verifying", "extracting", "done"):
-            # What is small, or comes last, arrives without a count.
+            # Small and last pieces arrive without a count.
             self._put(TransferEvent("layer", identifier, "downloading", size, size))
             whole = True
         whole = whole or (state == "downloading" and complete)
@@ -96,11 +96,11 @@ class Recorder:
 
     @property
     def moving(self) -> bool:
-        """Whether a layer is in the middle: some of its bytes are there, or were."""
+        """Whether a layer is partly transferred, or was."""
         return any(each.state in ("downloading", "retrying") for each in self._layers.values())
 
     def loaded(self, image: str, name: str, replaced: str = "") -> None:
-        """An image, by its id, is where it should be; `replaced` had its name before."""
+        """Records that an image, by id, was loaded; `replaced` had its name before."""
         self._end_layers()
         self._put(
             TransferEvent("loaded", image=image, name=name or None, replaced=replaced or None)
@@ -124,7 +124,7 @@ class Recorder:
     def _end_layers(self) -> None:
         for identifier, layer in list(self._layers.items()):
             if layer.state not in ENDED:
-                # Podman does not say when a layer is unpacked.
+                # Podman does not report when a layer is unpacked.
                 self.layer(identifier, "done")
 
     def _put(self, event: TransferEvent) -> None:
@@ -132,5 +132,5 @@ class Recorder:
 
 
 def row_of(digest: str) -> str:
-    """The id of a layer in events: as engines write it."""
+    """Returns the id of a layer in events, as engines write it."""
     return digest.partition(":")[2][:12]

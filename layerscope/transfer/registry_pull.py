@@ -1,4 +1,4 @@
-"""A pull by our own client: layers in parallel, each resumed where another attempt ended."""
+"""A pull by layerscope's client: layers in parallel, each resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from layerscope.transfer.places import Target
 from layerscope.transfer.recorder import Recorder, row_of
 from layerscope.transfer.request import TransferRequest
 
-#: A registry that restarts, or a network that is gone for a minute, ends no transfer.
+#: Survives a registry that restarts, or a network that is down for a minute.
 PATIENCE = Patience(tries=8)
 
 
@@ -35,9 +35,9 @@ def pull_by_registry(
     recorder: Recorder,
     cancellation: Cancellation,
 ) -> tuple[str, str]:
-    """Pulls images of one repository; returns the id of the last, and where they are.
+    """Pulls images of one repository; returns the id of the last, and their location.
 
-    Raises LayerscopeError if that is not possible; then the target is as it was before.
+    On failure, raises LayerscopeError and leaves the target unchanged.
     """
     # Left open on errors: threads may still write to it.
     kept = KeptBlobs()
@@ -86,7 +86,7 @@ class _Pull:
         recorder.digest = self._found.top.digest
 
     def packed(self, kept: KeptBlobs) -> PackedImage:
-        """The image with all blobs that the target needs, verified."""
+        """Returns the image with all blobs that the target needs, verified."""
         found = self._found
         layers = found.manifest.layers
         needed = self._target.lacks(found.image, layers, self._cancellation.check)
@@ -96,7 +96,7 @@ class _Pull:
                 row_of(each.digest), "waiting" if each.digest in wanted else "exists"
             )
         kept.check_space(list(wanted.values()))
-        # The largest first, so that none of them is alone in the end.
+        # The largest first, so that none of them is left over at the end.
         largest = sorted(wanted.values(), key=lambda each: each.size, reverse=True)
         fetched = in_parallel([self._fetch(kept, each) for each in largest], self._cancellation)
         blobs = {blob.digest: blob for blob in fetched}
@@ -115,7 +115,7 @@ class _Pull:
         def fetch(check: Check) -> Blob:
             what = f"layer {short_id(layer.digest)}"
             blob = kept.fetch(Fetch(self._client, layer, what, report, check))
-            # A push to another repository there can mount it.
+            # A push to another repository there can then mount it.
             self._known.seen(self._client.domain, self._client.repository, layer.digest)
             if unpacks:
                 self._target.unpack(blob, str(self._reference), check)
@@ -126,7 +126,7 @@ class _Pull:
         return fetch
 
     def warn_if_moved(self) -> None:
-        """Warns if the tag names another image by now."""
+        """Warns if the tag now names another image."""
         reference = self._reference
         if reference.digest is not None or reference.tag is None:
             return
@@ -141,7 +141,7 @@ class _Pull:
 def packed_image(
     found: FoundImage, layers: Sequence[Blob], *, whole_index: bool = False
 ) -> PackedImage:
-    """An image of a registry with the blobs of its layers; with `whole_index`, in its index."""
+    """Returns a registry's image with its layer blobs; with `whole_index`, inside its index."""
     top = found.top if whole_index else found.own
     documents = [top, found.own, found.manifest.config]
     blobs = {each.digest: Blob.of(each, found.documents[each.digest]) for each in documents}

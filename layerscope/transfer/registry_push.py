@@ -1,4 +1,4 @@
-"""A push by our own client: blobs in parallel, then configurations, then manifests."""
+"""A push by layerscope's client: blobs in parallel, then configs, then manifests."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ from layerscope.transfer.recorder import Recorder, row_of
 from layerscope.transfer.registry_pull import PATIENCE
 from layerscope.transfer.request import TransferRequest
 
-#: What a layer is once it is compressed, by what it is before.
+#: Media types of compressed layers, by the uncompressed one.
 _COMPRESSED = {
     OCI_LAYERS[None]: OCI_LAYERS["gzip"],
     DOCKER_LAYERS[None]: DOCKER_LAYERS["gzip"],
 }
-#: Repositories that blobs may be mounted from, in one push.
+#: The most repositories to try to mount blobs from in one push.
 _MOST_MOUNTS = 8
 
 
@@ -79,7 +79,7 @@ def push_by_registry(
 ) -> str:
     """Pushes an image under a name with a tag, and returns its id.
 
-    Raises LayerscopeError if that is not possible; then the tag names what it did before.
+    On failure, raises LayerscopeError and leaves the tag unchanged.
     """
     known = KnownBlobs()
     layers = {each.digest: each for each in _layers(image)}
@@ -104,7 +104,7 @@ def push_by_registry(
 def layers_there(
     client: RegistryClient, image: PackedImage, reference: Reference
 ) -> dict[str, bool]:
-    """Whether a repository has each layer; one that has never been compressed here is not known."""
+    """Returns whether a repository has each layer; omits layers never compressed here."""
     known = KnownBlobs()
     found: dict[str, bool] = {}
     layers = {layer.digest: layer for layer in _layers(image)}
@@ -127,9 +127,9 @@ def _compressed_there(
     known: KnownBlobs,
     check: Check,
 ) -> dict[str, Descriptor]:
-    """Layers that the repository has as another client compressed them, by diff_id.
+    """Returns layers in the repository that another client compressed, by diff_id.
 
-    They are those of the image that has this tag or, if there is none, the highest one.
+    They are from the image with this tag, or else with the highest tag.
     """
     unknown = {
         digest
@@ -139,7 +139,7 @@ def _compressed_there(
     found: dict[str, Descriptor] = {}
     if not unknown:
         return found
-    # It only saves work.
+    # An optimization only.
     with failures_ignored():
         tag = reference.tag or ""
         if client.manifest_digest(tag, check) is None:
@@ -154,7 +154,7 @@ def _compressed_there(
 
 
 def _layers(image: PackedImage) -> Iterator[Descriptor]:
-    """The layers of all its manifests that are here."""
+    """Yields the layers of all present manifests."""
     here = {blob.digest for blob in image.blobs}
     for document in _documents(image):
         yield from (each for each in document.manifest.layers if each.digest in here)
@@ -193,7 +193,7 @@ class _Push:
         self._recorder = recorder
         self._cancellation = cancellation
         self._known = known
-        self._stack = stack  # Closes the files of compressed layers.
+        self._stack = stack  # Owns the files of compressed layers.
         self._there: dict[str, Descriptor] = {}
 
     def run(self, layers: Mapping[str, Descriptor]) -> str:
@@ -223,7 +223,7 @@ class _Push:
         return self._name(self._image.top.media_type, index, before)
 
     def _name(self, media_type: str, data: bytes, before: str) -> str:
-        """Puts the manifest under its tag, unless another one was put there meanwhile."""
+        """Pushes the manifest under its tag, unless the tag has moved meanwhile."""
         check = self._cancellation.check
         now = self._client.manifest_digest(self._tag, check)
         check_unmoved(self._reference, before, now)
@@ -259,7 +259,7 @@ class _Push:
         self._known.seen(domain, path, blob.digest)
 
     def _compressed(self, layer: Descriptor, blob: Blob, check: Check) -> Blob:
-        """The layer compressed; not before its bytes are needed, if its digest is known."""
+        """Returns the compressed layer; if its digest is known, compresses it only when read."""
         noted = self._known.compressed(layer.digest)
         made: list[Blob] = []
 
@@ -296,7 +296,7 @@ class _Push:
 
 
 def _with_layers(document: _Document, final: Mapping[str, Descriptor]) -> bytes:
-    """A manifest with its layers as they were pushed; the same bytes if that changes none."""
+    """Returns a manifest with the pushed layers; the same bytes if they did not change."""
     content: dict[str, Any] = go_json(document.data)
     changed = False
     for entry in content["layers"]:

@@ -1,4 +1,4 @@
-"""Makes images of other ones, in the process of a job: squash, drop, rebase."""
+"""Creates images from others, in the process of a job: squash, drop, rebase."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from layerscope.transfer.recorder import Recorder
 from layerscope.transfer.request import DROP, KINDS, REBASE, SQUASH, SurgeryRequest
 from layerscope.transfer.targets import FileTarget
 
-#: Opens an image, for a platform or the one that was asked for, while the block runs.
+#: Opens an image for a platform, by default the requested one.
 Open = Callable[[str, str | None], AbstractContextManager[Source]]
 
 
@@ -88,9 +88,9 @@ def remake(job: Job, request: SurgeryRequest, write: Write, cancellation: Cancel
 def planned(
     kind: str, request: SurgeryRequest, compare: Comparer | None, opened: Open
 ) -> Iterator[Edit]:
-    """What is asked for, while the block runs; conflicts are only found with `compare`.
+    """Yields the requested edit; finds conflicts only with `compare`.
 
-    Raises LayerscopeError if it cannot be done.
+    Raises LayerscopeError if it is not possible.
     """
     with ExitStack() as stack:
         source = stack.enter_context(opened(request.source, None))
@@ -122,7 +122,7 @@ def opener(request: SurgeryRequest, progress: Progress) -> Open:
 
 
 def ids_of(edit: Edit) -> tuple[str, ...]:
-    """The ids of the images that an edit is made of, as in `SurgeryRequest.shown`."""
+    """Returns the ids of the source images of an edit, as in `SurgeryRequest.shown`."""
     return tuple(each.image.id for each in (edit.image, edit.base) if each is not None)
 
 
@@ -140,7 +140,7 @@ def _reader(
 
 
 def _old_base(image: Image, new: Image, request: SurgeryRequest, platform: str | None) -> Image:
-    """The base that an image was built on: the one that is given, or the one that it names."""
+    """Returns the base that an image was built on: the given one, or the one that it names."""
     hint = "Give --old-base IMAGE: the base as it was when the image was built."
     if request.old_base:
         with closing(_reader(request.old_base, request, None, platform)) as reader:
@@ -151,7 +151,7 @@ def _old_base(image: Image, new: Image, request: SurgeryRequest, platform: str |
         raise UsageError(f"{shown} is based on {short_name(new.reference)} already.", hint)
     if not name:
         raise UsageError(f"{shown} does not say what it is based on.", hint)
-    # By now, the name can stand for another image.
+    # The name may now refer to another image.
     exact = [f"docker://{name.partition('@')[0]}@{digest}"] if digest else []
     for source in (name, *exact):
         with suppress(LayerscopeError), closing(_reader(source, request, None, platform)) as reader:
@@ -170,15 +170,15 @@ class MadePlace:
     """Where a new image goes."""
 
     where: Engine | FileTarget
-    name: str  # `repository:tag` that it gets; empty for none.
-    naming: Naming | None = None  # What is known of the name in the engine.
+    name: str  # Its `repository:tag`, or "".
+    naming: Naming | None = None  # The state of the name in the engine.
 
     def close(self) -> None:
         self.where.close()
 
 
 def find_place(into: str, name: str, cancellation: Cancellation | None = None) -> MadePlace:
-    """The place that a user names, and the name there; the current engine by default.
+    """Returns the place that a user names, and the name there; by default the current engine.
 
     Raises LayerscopeError if an image cannot be written there.
     """

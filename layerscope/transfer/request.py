@@ -1,4 +1,4 @@
-"""What transfers are asked for, which is kept with their jobs, and their kinds of jobs."""
+"""Requests for transfers, which are stored with their jobs, and their kinds of jobs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from layerscope.writing import Existing
 
 
 class TransferRequest(Record, frozen=True):
-    reference: str  # What to transfer, as people write it.
+    reference: str  # What to transfer, as the user wrote it.
     all_tags: bool = False  # Whether to transfer all tags of the repository.
     platform: str = ""  # Such as `linux/arm64`; empty for the engine's own.
     insecure: bool = False  # Whether the registry may be used without TLS.
-    via: Literal["engine", "registry"] = "engine"  # Who does it: the engine, or our own client.
-    target: str = ""  # Where a pull by our own client goes; empty for the engine.
-    #: Where a push takes the image from, or a pull that is not from its registry; empty for the
-    #: usual place.
+    via: Literal["engine", "registry"] = "engine"  # The engine, or layerscope's client.
+    target: str = ""  # Target of a pull by layerscope's client; "" for the engine.
+    #: Source of a push, or of a pull that is not from a registry; "" for the default.
     source: str = ""
-    to_engine: str = ""  # Where a push goes that needs no registry: the name of another engine.
+    to_engine: str = ""  # The engine that a push without a registry goes to.
     moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`, there.
-    #: Digest of what the user saw under the name in the registry, which a push would replace; empty
-    #: for nothing, None if nobody looked.
+    #: The digest that the user saw under the name in the registry, which a push would replace; ""
+    #: for none, None if the user saw no preview.
     seen: str | None = None
 
 
@@ -36,8 +35,8 @@ class SaveRequest(Record, frozen=True):
     source: str
     form: str  # One of `engines.sources.FILES`.
     path: str  # Absolute.
-    compression: str = ""  # Of layers: none, gzip or zstd; empty keeps them as they are.
-    without: str = ""  # Another image, whose layers are left out.
+    compression: str = ""  # Of layers: none, gzip or zstd; "" keeps theirs.
+    without: str = ""  # Another image, whose layers are omitted.
     platform: str = ""
     export: bool = False  # For the rest, see `open_image`.
     cache: bool = True
@@ -47,23 +46,23 @@ class SaveRequest(Record, frozen=True):
 
 class LoadRequest(Record, frozen=True):
     source: str  # An archive or a layout.
-    #: The names that may be taken from other images: `repository:tag`, and the other image's id.
+    #: Names that other images may lose: `repository:tag`, and the other image's id.
     moves: dict[str, str] = field(default_factory=dict)
 
 
 class SurgeryRequest(Record, frozen=True):
     source: str
-    first: int = 0  # For squash: the lowest of the layers.
-    last: int | None = None  # The highest of them; the top layer by default.
+    first: int = 0  # For squash: the lowest layer.
+    last: int | None = None  # The highest layer; by default the top one.
     layer: int = 0  # For drop.
     paths: tuple[str, ...] = ()
-    literal: bool = False  # Whether these are paths, with a slash in front; else they are globs.
+    literal: bool = False  # Whether these are paths with a leading slash, rather than globs.
     onto: str = ""  # For rebase: the new base.
-    old_base: str = ""  # Empty for the one that the image names.
-    into: str = ""  # Where the new image goes: a place, or the current engine by default.
-    name: str = ""  # `repository:tag` that it gets; empty for none.
+    old_base: str = ""  # "" for the one that the image names.
+    into: str = ""  # The target: a place, by default the current engine.
+    name: str = ""  # Its `repository:tag`, or "".
     moves: dict[str, str] = field(default_factory=dict)  # As in `LoadRequest`.
-    shown: tuple[str, ...] = ()  # Ids of the image and the new base, as they were looked at.
+    shown: tuple[str, ...] = ()  # Ids of the image and the new base in the preview.
     platform: str = ""  # For the rest, see `open_image`.
     export: bool = False
     cache: bool = True
@@ -76,7 +75,7 @@ _COPIES = "layerscope.transfer.copying"
 
 
 def _unseen(asked: TransferRequest) -> TransferRequest:
-    """What a repeated job is asked for: nobody looks again."""
+    """Returns the request for a repeated job, which has no preview."""
     return replace(asked, seen=None)
 
 
@@ -93,7 +92,7 @@ KINDS: Mapping[str, Kind[Any, TransferEvent]] = {
 
 
 def reference_of(name: str) -> Reference:
-    """The image that a user names for a transfer; raises UsageError."""
+    """Parses the image that a user names for a transfer; raises UsageError."""
     name = name.removeprefix("docker://")
     try:
         return parse_reference(name)
@@ -112,7 +111,7 @@ def start_push_to(
 
 
 def start_surgery(kind: Kind[SurgeryRequest, TransferEvent], request: SurgeryRequest) -> Job:
-    """Starts making an image of another one. Raises LayerscopeError if it cannot be started."""
+    """Starts creating an image from another. Raises LayerscopeError if it cannot start."""
     onto = f" onto {request.onto}" if request.onto else ""
     name = f" as {request.name}" if request.name else ""
     into = f" into {request.into}" if request.into else ""
@@ -120,5 +119,5 @@ def start_surgery(kind: Kind[SurgeryRequest, TransferEvent], request: SurgeryReq
 
 
 def start_transfer(kind: Kind[TransferRequest, TransferEvent], request: TransferRequest) -> Job:
-    """Starts a transfer by the current engine. Raises LayerscopeError if it cannot be started."""
+    """Starts a transfer by the current engine. Raises LayerscopeError if it cannot start."""
     return kind.start(request.reference, request)

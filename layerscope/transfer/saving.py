@@ -33,9 +33,9 @@ from layerscope.transfer.request import SaveRequest
 def image_to_save(
     request: SaveRequest, progress: Progress, recorder: Recorder
 ) -> Iterator[tuple[PackedImage, Advance]]:
-    """The image, while the block runs, and what reports how many of its bytes have been written.
+    """Yields the image, and a callback for the bytes written.
 
-    It is as it is stored, if that is in a file and no compression is asked for. Raises
+    Keeps the stored form of an image in a file if no compression is requested. Raises
     LayerscopeError if it cannot be read.
     """
     recorder.started(request.source)
@@ -58,7 +58,7 @@ def image_to_save(
 
 
 def check_request(request: SaveRequest, *, to_file: bool = True) -> None:
-    """Raises UsageError if something is in the way of a save, or it is nothing that can be done."""
+    """Raises UsageError if the target exists, or the request is not possible."""
     if request.form == "docker-archive" and request.without:
         raise UsageError(
             "A docker-archive cannot leave out layers.", "Use --format oci-archive or oci."
@@ -77,7 +77,7 @@ def check_request(request: SaveRequest, *, to_file: bool = True) -> None:
 
 
 def save(request: SaveRequest, recorder: Recorder, progress: Progress) -> None:
-    """Writes an image, whole or not at all. Raises LayerscopeError if that is not possible."""
+    """Writes an image, completely or not at all. Raises LayerscopeError on failure."""
     path = Path(request.path)
     with image_to_save(request, progress, recorder) as (image, advance):
         if request.form == "oci":
@@ -101,7 +101,7 @@ def _opened(source: str, request: SaveRequest, progress: Progress) -> ImageReade
 
 
 def _in_common(reader: ImageReader, request: SaveRequest, progress: Progress) -> int:
-    """How many of the lowest layers the other image has; raises UsageError if it has none."""
+    """Returns how many of the lowest layers the other image has; raises UsageError if none."""
     ours = [layer.diff_id for layer in reader.image.layers]
     with closing(_opened(request.without, request, progress)) as second:
         count = in_common(ours, [layer.diff_id for layer in second.image.layers])

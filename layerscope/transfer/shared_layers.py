@@ -1,4 +1,4 @@
-"""Images without the layers that the other side has, and how they become whole there."""
+"""Images without the layers that the receiver has, and completing them there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from layerscope.text import plural, visible
 
 
 def best_base(engine: Engine, layers: Sequence[str]) -> tuple[str, int]:
-    """The image of an engine that shares most of the lowest layers, and how many these are.
+    """Returns the id of an engine's image that shares most of the lowest layers, and their number.
 
-    The id is empty if none shares any.
+    The id is "" if no image shares any.
     """
     shared = {
         identifier: in_common(layers, others) for identifier, others in layers_of_images(engine)
@@ -26,7 +26,7 @@ def best_base(engine: Engine, layers: Sequence[str]) -> tuple[str, int]:
 
 
 def left_out(image: Image) -> int:
-    """How many of the lowest layers an archive leaves out.
+    """Returns how many of the lowest layers an archive omits.
 
     Raises LayerscopeError if it lacks others.
     """
@@ -39,7 +39,7 @@ def left_out(image: Image) -> int:
 
 
 def base_of(engine: Engine, image: Image) -> str:
-    """The id of an image of an engine that has the layers that an archive leaves out.
+    """Returns the id of an engine's image that has the layers that an archive omits.
 
     Raises LayerscopeError if there is none.
     """

@@ -1,4 +1,4 @@
-"""A pull into layerscope's own store from any place that an image can be read from."""
+"""A pull from any readable source into the embedded store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pull_source(
 ) -> tuple[str, str]:
     """Returns the id of the image, and its name in the store as a source.
 
-    Raises LayerscopeError if it cannot be read; layers that were complete stay.
+    Raises LayerscopeError if it cannot be read; complete layers stay.
     """
     recorder.started(request.source)
     progress = Progress()
@@ -45,9 +45,9 @@ def pull_source(
 
 
 def _name(request: TransferRequest, image: Image) -> Reference | None:
-    """The name that the user gives, or the one that the image has; None for an image without one.
+    """Returns the user's name for the image, or else its own, if any.
 
-    Raises UsageError if its name is not one that an image can have.
+    Raises UsageError if its name is invalid.
     """
     ref = parse_place(request.target).ref if request.target else ""
     if not ref and (is_digest(image.reference) or image.reference == image.id):

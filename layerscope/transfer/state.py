@@ -1,4 +1,4 @@
-"""The state of a transfer, from its events: a row for each layer, and one total."""
+"""The state of a transfer, from its events: a row for each layer, and a total."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from layerscope.transfer.events import ENDED, MOVING, State, TransferEvent
 
-_WINDOW = 8.0  # Seconds of which the speed is the mean.
+_WINDOW = 8.0  # The speed is the mean over this many seconds.
 
 
 @dataclass(slots=True)
 class Row:
     id: str
     state: State
-    current: int | None = None  # Bytes that are done.
+    current: int | None = None  # Bytes done.
     total: int | None = None  # All bytes.
     text: str = ""
 
@@ -26,7 +26,7 @@ class Row:
 @dataclass(slots=True)
 class TransferState:
     rows: dict[str, Row] = field(default_factory=dict)
-    image: str = ""  # The name that is transferred now.
+    image: str = ""  # The current image's name.
     warnings: list[str] = field(default_factory=list)
     loaded: list[TransferEvent] = field(default_factory=list)
     end: TransferEvent | None = None
@@ -34,7 +34,7 @@ class TransferState:
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def take(self, event: TransferEvent, now: float) -> None:
-        """Takes an event; `now` are seconds of any clock."""
+        """Handles an event; `now` is in seconds of any clock."""
         if event.event == "started":
             self.image = event.image or ""
         elif event.event == "warning":
@@ -62,7 +62,7 @@ class TransferState:
 
     @property
     def done(self) -> int:
-        """How many layers are where they should be."""
+        """The number of layers that have arrived."""
         return sum(row.ended for row in self.rows.values())
 
     @property
@@ -71,18 +71,18 @@ class TransferState:
 
     @property
     def total(self) -> int:
-        """Bytes of all layers whose size is known."""
+        """The total bytes of all layers whose size is known."""
         return sum(row.total or 0 for row in self.rows.values())
 
     def speed(self, now: float) -> float:
-        """Bytes a second, of the last seconds."""
+        """Returns the bytes per second of the last seconds."""
         recent = [(at, moved) for at, moved in self._seen if at >= now - _WINDOW]
         if len(recent) < 2:
             return 0.0
         return (recent[-1][1] - recent[0][1]) / max(0.2, now - recent[0][0])
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds until the bytes that are known have moved; None if nothing moves."""
+        """Returns the seconds until all known bytes have moved; None if nothing moves."""
         speed = self.speed(now)
         left = sum((r.total or 0) - (r.current or 0) for r in self.rows.values() if not r.ended)
         return left / speed if speed > 0 and left > 0 else None

@@ -1,4 +1,4 @@
-"""What takes the images that our own client pulls: files, and layerscope's own store."""
+"""Targets of pulls by layerscope's client: files, and the embedded store."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ class FileTarget(Target):
 
 
 class StoreTarget(Target):
-    """layerscope's own store, which keeps layers uncompressed, as their diff_ids name them."""
+    """The embedded store, which keeps layers uncompressed, by diff_id."""
 
-    name = f"{EMBEDDED}:"  # With what it has taken last, as a source.
+    name = f"{EMBEDDED}:"  # Followed by the last image, as a source.
     unpacks = True
 
     def __init__(self, ref: str) -> None:
         self._ref = ref
-        self._wanted: set[str] = set()  # The diff_ids of an image.
+        self._wanted: set[str] = set()  # The diff_ids of an image's layers.
         self._stack = ExitStack()
         self._importer = self._stack.enter_context(Importer(Store()))
 
     def whole_index(self) -> bool:
-        return True  # So that the digest that it was pulled by is known later.
+        return True  # So that the pulled digest remains known.
 
     def lacks(self, image: Image, layers: Sequence[Descriptor], check: Check) -> tuple[bool, ...]:
         self._wanted = {layer.diff_id for layer in image.layers}
@@ -103,7 +103,7 @@ class StoreTarget(Target):
             document = b"".join(iter(partial(read, MAX_DOCUMENT), b""))
         pulled = f"{reference.repository}@{image.top.digest}"
         name = parse_reference(self._ref) if self._ref else reference
-        # As with `docker pull`, a digest names an image, and moves no tag.
+        # As with `docker pull`, a digest moves no tag.
         named = None if name.tag is None else replace(name, digest=None)
         found = self._importer.finish(document, named, f"docker://{reference}", pulled)
         self.name = f"{EMBEDDED}:{named or short_id(found)}"
@@ -117,13 +117,13 @@ class StoreTarget(Target):
 
 
 def target_of(text: str, engine: Engine | None, cancellation: Cancellation) -> Target:
-    """The target of that name; the engine without one. Raises LayerscopeError."""
+    """Returns the target of a name, by default the engine. Raises LayerscopeError."""
     place = parse_place(text) if text else None
     if place is not None and place.form != EMBEDDED:
         return FileTarget(place, cancellation)
     if place is not None or (engine is not None and engine.own_store):
         return StoreTarget(place.ref if place is not None else "")
-    # Not at the top: where no engine is asked, its client is not needed.
+    # Not at the top: other targets do not need the engine's client.
     from layerscope.engines.docker import DockerEngine
     from layerscope.transfer.engine_target import EngineTarget
 

@@ -1,4 +1,4 @@
-"""The process of a pull or push, by the engine or by our own client."""
+"""The process of a pull or push, by the engine or by layerscope's client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Cancellation) -> int:
-    """Transfers what a job asks for; returns 0 if all of it is where it should be."""
+    """Does the transfer of a job; returns 0 if it is complete."""
     recorder = Recorder(write)
     cancellation.waits_for = f"The engine at {current_address().shown}"
     pulls = job.kind == PULL.name
@@ -46,7 +46,7 @@ def transfer(job: Job, request: TransferRequest, write: Write, cancellation: Can
             if engine is None or engine.own_store:
                 cancellation.waits_for = ""
             where = ""
-            # Not at the top: each way needs little of what the others do.
+            # Not at the top: each way needs few of the others' imports.
             if request.to_engine:
                 from layerscope.transfer.copying import push_to_engine
 
