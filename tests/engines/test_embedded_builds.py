@@ -22,6 +22,7 @@ from layerscope.engines.resolve import open_image
 from layerscope.filesystem.changeset import EntryType
 from layerscope.images.loading import load
 from layerscope.images.progress import Progress
+from layerscope.images.reader import ImageReader
 from layerscope.oci.reference import parse_reference
 from tests.engines.harness import Engine, find_program
 from tests.engines.images import BUSYBOX
@@ -202,29 +203,37 @@ _WAYS = "embedded", "docker-daemon"
 
 def configuration(source: str) -> dict[str, Any]:
     with closing(open_image(source)) as reader:
-        raw = json.loads(json.dumps(reader.image.config))
-        config = raw.get("config") or {}
-        found = {key: config.get(key) or None for key in _KEYS}
-        if found["WorkingDir"]:
-            # The classic builder keeps a slash at the end.
-            found["WorkingDir"] = posixpath.normpath(found["WorkingDir"])
-        return {**found, "author": raw.get("author") or None, "os": raw["os"]}
+        return configuration_of(reader)
+
+
+def configuration_of(reader: ImageReader) -> dict[str, Any]:
+    raw = json.loads(json.dumps(reader.image.config))
+    config = raw.get("config") or {}
+    found = {key: config.get(key) or None for key in _KEYS}
+    if found["WorkingDir"]:
+        # The classic builder keeps a slash at the end.
+        found["WorkingDir"] = posixpath.normpath(found["WorkingDir"])
+    return {**found, "author": raw.get("author") or None, "os": raw["os"]}
 
 
 def merged(source: str, *, times: bool = True) -> list[tuple[Any, ...]]:
-    """The merged view, with the times of files that a build only copies."""
     with closing(open_image(source)) as reader:
-        stack = load(reader, Progress()).stack
-        found = []
-        for row in stack.union(stack.height - 1).tolist():
-            path = stack.tree.path(int(stack.nodes[row]))
-            kind = EntryType(int(stack.types[row]))
-            link = stack.link(int(stack.inodes[row])) if kind is EntryType.SYMLINK else None
-            columns = ("modes", "uids", "gids", "sizes")
-            values = [int(getattr(stack, name)[row]) for name in columns]
-            mtime = int(stack.mtimes[row]) if times and kind is EntryType.FILE else None
-            found.append((path, kind.label, *values, link, mtime))
-        return found
+        return merged_of(reader, times=times)
+
+
+def merged_of(reader: ImageReader, *, times: bool = True) -> list[tuple[Any, ...]]:
+    """The merged view, with the times of files that a build only copies."""
+    stack = load(reader, Progress()).stack
+    found = []
+    for row in stack.union(stack.height - 1).tolist():
+        path = stack.tree.path(int(stack.nodes[row]))
+        kind = EntryType(int(stack.types[row]))
+        link = stack.link(int(stack.inodes[row])) if kind is EntryType.SYMLINK else None
+        columns = ("modes", "uids", "gids", "sizes")
+        values = [int(getattr(stack, name)[row]) for name in columns]
+        mtime = int(stack.mtimes[row]) if times and kind is EntryType.FILE else None
+        found.append((path, kind.label, *values, link, mtime))
+    return found
 
 
 def layer_paths(source: str) -> list[set[tuple[bytes, str]]]:

@@ -129,7 +129,7 @@ def open_archive(name: str, node: Node, folder: Path, check: Check) -> ArchiveSo
 
     What is compressed is written into an unnamed file of a folder. Raises StepError.
     """
-    if node.kind != EntryType.FILE or node.content is None or node.size < BLOCK // 4:
+    if node.kind != EntryType.FILE or node.content is None or not node.size:
         return None
     pieces = iter(node.content())
     first = next(pieces, b"")

@@ -13,7 +13,7 @@ from layerscope.engines.embedded.contents import EmbeddedReader
 from layerscope.engines.embedded.engine import EmbeddedEngine
 from layerscope.engines.embedded.importing import LayerState, import_image
 from layerscope.engines.embedded.store import Lease
-from layerscope.errors import LayerscopeError, NotFoundError, PlatformMissingError
+from layerscope.errors import Cancelled, LayerscopeError, NotFoundError, PlatformMissingError
 from layerscope.images.progress import Progress
 from layerscope.oci.platform import Platform
 from layerscope.oci.reference import parse_reference
@@ -63,7 +63,15 @@ class Bases:
             raise StepError(f"{visible(name)} is not the name of an image.") from None
         if "/" not in name and missing is not None and _is_id(name):
             raise missing
-        self._pull(str(reference), platform, say, exact=exact)
+        try:
+            self._pull(str(reference), platform, say, exact=exact)
+        except Cancelled:
+            raise
+        except LayerscopeError as error:
+            if name in error.message:
+                raise
+            text = f"{visible(name)} cannot be pulled: {error.message}"
+            raise LayerscopeError(text, error.hint) from None
         return self._stored(name, platform, exact=False)
 
     def _stored(self, name: str, platform: Platform, *, exact: bool) -> EmbeddedReader:

@@ -109,8 +109,9 @@ class CopyStep:
     @property
     def text(self) -> str:
         """Its entry in the history."""
-        flags = [f"--{name}" for name in ("keep-git-dir", "parents") if self._is_set(name)]
-        values = {"chown": self._owner, "chmod": self._mode, "checksum": self._checksum}
+        # BuildKit's has no others.
+        flags = ["--parents"] if self._parents else []
+        values = {"chown": self._owner, "chmod": self._mode}
         flags += [f"--{name}={value}" for name, value in values.items() if value]
         heredocs = [f"<<{heredoc.name}" for heredoc in self._instruction.heredocs]
         words = [*flags, *self._sources, *heredocs, self._destination]

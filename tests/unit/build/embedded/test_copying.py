@@ -308,3 +308,9 @@ def test_a_file_that_changes_its_size_ends_the_step(
     monkeypatch.setattr(os, "read", lambda fd, size: real(fd, size) + b"more")
     built = shop.build("FROM scratch\nCOPY f /f\n")
     assert "f changed its size while it was read" in built.problem
+
+
+def test_an_archive_may_be_small(shop: Workshop) -> None:
+    shop.write({"a.tgz": gzip.compress(archive(("d", tarfile.DIRTYPE, b"")), mtime=0)})
+    assert (shop.context / "a.tgz").stat().st_size < 128
+    assert set(shop.files(shop.built("FROM scratch\nADD a.tgz /\n").image)) == {"/d"}
