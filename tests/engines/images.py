@@ -67,7 +67,7 @@ def build(
     tag: str = "layerscope.test/built:latest",
     *,
     executable: Collection[str] = (),
-    network: str = "none",
+    network: str = "host",
     arguments: Mapping[str, str] | None = None,
     nocache: bool = False,
 ) -> Built:
@@ -79,7 +79,7 @@ def build(
         files: what else the build context holds, content by path.
         tag: the name of the result.
         executable: which of the files have mode 0755 instead of 0644.
-        network: `none` or `host`; private engines have no other.
+        network: `host` or `none`, which takes longer; private engines have no other.
         arguments: values for ARG instructions.
         nocache: whether to run every step anew.
 

@@ -115,14 +115,13 @@ async def test_logging_out_says_what_goes_and_asks(
         assert config(home)["auths"] == {}
 
 
-@pytest.mark.parametrize(("answer", "kept"), [("k", True), ("n", False), ("escape", False)])
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "says", "answer"),
     [
-        ("", "docker-credential-odd is not installed"),
-        ("exit 1", "docker-credential-odd failed"),
-        ("cat >/dev/null; exec sleep 60", "docker-credential-odd took longer than"),
-        ("cat >/dev/null; echo credentials not found; [ $1 = store ]", "did not keep it"),
+        ("", "docker-credential-odd is not installed", "k"),
+        ("exit 1", "docker-credential-odd failed", "n"),
+        ("cat >/dev/null; exec sleep 60", "docker-credential-odd took longer than", "escape"),
+        ("cat >/dev/null; echo credentials not found; [ $1 = store ]", "did not keep it", "k"),
     ],
     ids=["missing", "fails", "hangs", "forgets"],
 )
@@ -134,7 +133,6 @@ async def test_a_helper_that_does_not_work_leaves_a_choice(
     script: str,
     says: str,
     answer: str,
-    kept: bool,
 ) -> None:
     monkeypatch.setattr("layerscope.images.registry.credentials._HELPER_PATIENCE", 0.2)
     (home / "config.json").write_text('{"credsStore": "odd"}')
@@ -149,7 +147,7 @@ async def test_a_helper_that_does_not_work_leaves_a_choice(
         await log_in(ui)
         await ui.until(lambda: isinstance(ui.app.screen, QuestionScreen) and says in said(ui))
         await ui.press(answer)
-        if kept:
+        if kept := answer == "k":
             await ui.until(lambda: ui.app.screen is ui.main)
         else:
             await ui.until(lambda: "Nothing was kept." in said(ui))
