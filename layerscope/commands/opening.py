@@ -59,7 +59,7 @@ def opened(
 
             text = missing_text(loaded.image)
             name = visible(loaded.image.reference)
-            warn(f"{name}: {text[0].lower()}{text[1:]} What follows lacks it.")
+            warn(f"{name}: {text[0].lower()}{text[1:]} Its files are not included.")
         yield loaded, reader
 
 

@@ -74,7 +74,7 @@ class StreamParser:
         elif status.lower().startswith("status: "):
             self.status = one_line(status[8:])
         elif identifier is None and status.strip() and not _IDLE.match(status.strip()):
-            self._recorder.warning(one_line(status))
+            self._recorder.warning(re.sub("^warning: ", "", one_line(status), flags=re.IGNORECASE))
 
     def _row(self, layer: str, state: State, status: str, message: Mapping[str, Any]) -> None:
         counted = state in ("downloading", "pushing", "extracting")

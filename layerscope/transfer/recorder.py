@@ -42,7 +42,7 @@ class Recorder:
         self._lock = threading.RLock()
 
     def started(self, image: str) -> None:
-        self._put(TransferEvent("started", image=image, time=time.time()))
+        self._put(TransferEvent("started", image=image, time=round(time.time(), 3)))
 
     def expect(self, sizes: Mapping[str, int], *, only: bool = False) -> None:
         """Sets the sizes of layers, which the engine may not report; `only` these are layers."""
@@ -111,15 +111,21 @@ class Recorder:
 
     def finished(self, image: str, text: str = "") -> None:
         self._end_layers()
-        seconds = self._clock() - self._begun
         self._put(
             TransferEvent(
-                "finished", image=image, digest=self.digest, seconds=seconds, text=text or None
+                "finished",
+                image=image,
+                digest=self.digest,
+                seconds=self._seconds(),
+                text=text or None,
             )
         )
 
     def failed(self, text: str) -> None:
-        self._put(TransferEvent("failed", text=text, seconds=self._clock() - self._begun))
+        self._put(TransferEvent("failed", text=text, seconds=self._seconds()))
+
+    def _seconds(self) -> float:
+        return round(self._clock() - self._begun, 3)
 
     def _end_layers(self) -> None:
         for identifier, layer in list(self._layers.items()):

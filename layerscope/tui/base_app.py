@@ -30,7 +30,7 @@ class BaseApp(Keyed, CellApp, inherit_bindings=False, heading="Everywhere"):
             priority=True,
         ),
         Key("app.login", "I", "login", "Log in…", "Log in to a registry, or log out"),
-        Key("app.jobs", "J", "jobs", "Jobs", "Show builds and transfers, running and ended"),
+        Key("app.jobs", "J", "jobs", "Jobs", "Show jobs, running and finished"),
         Key("app.jump", "ctrl+o", "jump", "Jump", "Jump to a pane, a row or a heading"),
         Key("app.quit", "q", "quit", "Quit", hint="*", rank=ALWAYS),
         Key("app.quit_always", "ctrl+c,ctrl+q", "quit", "Quit"),

@@ -156,7 +156,7 @@ class BuildScreen(AppScreen[None], screen="build", heading="A build"):
         common.cancel_key(
             "build", "Stop the build", lambda self: "" if self._building else "The build has ended."
         ),
-        common.back_key("build", tip="Go to the steps, or leave; the build goes on"),
+        common.back_key("build", tip="Go to the steps, or leave; the build continues"),
     )
 
     def __init__(self, job: Job, place: Place, clock: Callable[[], float] = time.time) -> None:

@@ -29,14 +29,14 @@ class CommitDialog(Dialog[CommitRequest | None], screen="commit_dialog", heading
     KEYS = (
         Key("commit_dialog.back", "escape", "dismiss(None)", "Back"),
         Key("commit_dialog.next", "tab,down", "field(1)", "Next field", priority=True),
-        Key("commit_dialog.previous", "shift+tab,up", "field(-1)", "Field before", priority=True),
-        Key("commit_dialog.change", "ctrl+n", "another", "Another change", priority=True),
+        Key("commit_dialog.previous", "shift+tab,up", "field(-1)", "Previous field", priority=True),
+        Key("commit_dialog.change", "ctrl+n", "another", "Add another change", priority=True),
         Key(
             "commit_dialog.pause",
             "ctrl+r",
             "pause",
             "Pause or not",
-            "Whether the container is paused meanwhile",
+            "Pause the container during the commit, or not",
             priority=True,
         ),
     )

@@ -41,7 +41,7 @@ class CompletionList(
             ("completion.page_up", "pageup", -8, "Page up", ""),
         ),
         Key("completion.take", "tab", "take", "Take"),
-        Key("completion.take_chosen", "enter", "take_chosen", "Take", "Take what was moved to"),
+        Key("completion.take_chosen", "enter", "take_chosen", "Take", "Take the chosen one"),
         Key("completion.close", "escape", "close", "Close"),
     )
     # Details take the rest of the width.

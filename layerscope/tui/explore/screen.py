@@ -160,7 +160,7 @@ class MainScreen(PanedScreen, screen="main", heading="Around an image"):
             "ctrl+s",
             "visit('extract')",
             "Extract…",
-            "Write the file or folder to a folder of this host",
+            "Extract the file or folder to this host",
             hint="files",
         ),
         Key(

@@ -121,7 +121,7 @@ class JobsScreen(AppModal[None], screen="jobs", heading="Jobs"):
     KEYS = (
         Key("jobs.back", "escape,q", "dismiss(None)", "Back"),
         common.cancel_key("jobs", "Stop the job", _nothing_to_stop),
-        Key("jobs.repeat", "b", "repeat", "Again", "Do the same again", _not_to_repeat),
+        Key("jobs.repeat", "b", "repeat", "Again", "Repeat the job", _not_to_repeat),
     )
 
     def __init__(self, place: Place) -> None:

@@ -158,7 +158,7 @@ class WasteList(ColumnList[WasteRow], screen="waste", heading="Waste"):
             "enter",
             "choose",
             "Files",
-            "Go to it in the files of the layer that hid it; show or hide the findings of a sum",
+            "Go to the file, in the layer that hid it; on a sum, show or hide its findings",
             _nothing_listed,
             hint="waste",
         ),

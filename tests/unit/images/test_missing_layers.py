@@ -65,7 +65,7 @@ def test_the_others_are_shown(
     assert "/top" in files.out
     assert files.err == (
         f"layerscope: docker.io/library/app:1: layer 0 is missing: {reason}. "
-        "What follows lacks it.\n"
+        "Its files are not included.\n"
     )
 
 

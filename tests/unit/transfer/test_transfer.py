@@ -133,6 +133,12 @@ def test_containerd_counts_seconds_of_an_extraction() -> None:
     assert ("downloading", 1000, 1000) in states(events, B)
 
 
+def test_a_warning_is_called_one_once() -> None:
+    said = [{"status": "WARNING: the platform does not match"}, {"status": "Something new"}]
+    warnings = [event.text for event in recorded(said) if event.event == "warning"]
+    assert warnings == ["the platform does not match", "Something new"]
+
+
 def test_podman_reports_no_bytes_and_a_row_for_the_image() -> None:
     events = recorded(PODMAN, {A: 10, B: 1000}, only=True)
     assert states(events, A) == [("exists", None, None)]
