@@ -219,7 +219,7 @@ def _give_name(
         except OSError as error:
             if not part or error.errno not in NO_LINKS:
                 raise
-            # Whoever else makes the file meanwhile fails; then it is replaced.
+            # Another process may have made the file meanwhile; then it is replaced.
             os.close(os.open(name, _NEW, 0o600, dir_fd=folder))
         else:
             return part

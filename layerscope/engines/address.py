@@ -195,7 +195,7 @@ def engine_address(name: str) -> Address:
         if not os.environ.get("DOCKER_HOST") and (context := current_context()) is not None:
             return _address_of(context)
         address = default_address()
-        # Whoever has no engine has at least our own store.
+        # Without an engine, there is still our own store.
         return address if _may_listen(address) else _own_store(NO_ENGINE)
     if name == "default":
         return default_address()

@@ -137,7 +137,7 @@ class Store:
     def _damaged(self) -> EngineError:
         return EngineError(
             f"{self.file} is damaged: {INDEX} is not an image index.",
-            "Move the folder away to begin anew, or set LAYERSCOPE_STORE to another one.",
+            "Move the folder away to start over, or set LAYERSCOPE_STORE to another one.",
         )
 
     def _check_folder(self) -> None:

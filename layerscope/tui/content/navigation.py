@@ -92,8 +92,6 @@ class Navigation:
                 self.to_line(max(0, int(text) - 1))
                 return ""
         except (ValueError, OverflowError):
-            return (
-                f"{visible(text[:40])} is not a line, an offset such as 0x1f0, or a share as 50%."
-            )
+            return f"{visible(text[:40])} is not a line, an offset such as 0x1f0, or 50%."
         self.to_byte(max(0, min(size - 1, offset)))
         return ""

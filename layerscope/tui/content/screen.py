@@ -20,6 +20,7 @@ from layerscope.tui.destinations import Place
 from layerscope.tui.dialogs.prompt import PromptScreen
 from layerscope.tui.keys import common
 from layerscope.tui.keys.key import ALWAYS, Key
+from layerscope.tui.keys.key_bar import key_of
 from layerscope.tui.rows.format import plural
 from layerscope.tui.rows.text_rows import HexRows, TextRows
 from layerscope.tui.terminal.glyphs import RANGE, SEPARATOR
@@ -83,7 +84,7 @@ class ContentScreen(PromptScreen, screen="content", heading="A file"):
 
     def _no_text(self) -> str:
         if self.file is not None and self.file.hex:
-            return "This works only in text: x shows it."
+            return f"This works only in text: {key_of(self, 'view.hex')} shows it."
         return self._no_file()
 
     def _no_match(self) -> str:

@@ -27,11 +27,11 @@ _STYLES = {"current": "added", "behind": "warning", "gone": "warning", "unknown"
 #: States, the most urgent first.
 _ORDER = ("behind", "gone", "unknown", "current", "local")
 _MEANINGS = {
-    "current": "The registry has this very image under this name.",
+    "current": "The registry has the same image under this name.",
     "behind": "The registry has another image under this name.",
     "gone": "The registry has no such name any more.",
     "local": "It was neither pulled nor pushed here, so there is nothing to compare.",
-    "unknown": "The registry does not say.",
+    "unknown": "The registry did not answer.",
 }
 
 
@@ -252,6 +252,6 @@ def _facts(row: _Row, drift: Drift) -> Sequence[Fact]:
         facts.append(Fact("Registry", visible(drift.remote)))
     for container, current in drift.containers:
         text = f"{visible(container.name)} ({visible(container.state)})"
-        text += " is of this image" if current else " is of an older image: make it anew"
+        text += " uses this image" if current else " uses an older one: create it again"
         facts.append(Fact("Container", text, "text" if current else "warning"))
     return facts

@@ -135,7 +135,7 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
     def on_mount(self) -> None:
         self.title_bar.set_image("Find a file in all images", "")
         self.found.set_placeholder(
-            ("Type a part of a path.", "text"),
+            ("Type part of a path.", "text"),
             ("All images of the engine are searched, as far as their layers are known.", "muted"),
         )
         self.set_interval(_POLL, self._show_progress)
@@ -168,7 +168,7 @@ class FindScreen(AppScreen[None], screen="find", heading="Finding a file"):
                 report=self._show,
             )
         else:
-            self.found.set_placeholder(("Type a part of a path.", "text"))
+            self.found.set_placeholder(("Type part of a path.", "text"))
         self._show_progress()
         self.refresh_bindings()
 

@@ -234,7 +234,7 @@ class HelpScreen(AppModal[None], screen="help", heading="This page"):
         self._show()
 
     def action_filter(self) -> None:
-        self._filter.open(self._filter.value, "Words of what you look for", anew=True)
+        self._filter.open(self._filter.value, "Words to look for", anew=True)
 
     def action_back(self) -> None:
         """Clears the filter, or goes from a topic back to the keys, or leaves."""

@@ -139,7 +139,7 @@ class SearchScreen(LimitedScreen, screen="search", heading="Searching registries
     def on_mount(self) -> None:
         self.title_bar.set_image("Search registries", "")
         self.list.set_placeholder(
-            ("Type a part of a name, and press enter.", "text"),
+            ("Type part of a name, and press enter.", "text"),
             ("Docker Hub is searched: nginx", "muted"),
             ("Another registry: registry.example.com:5000/app", "muted"),
             ("One without a search, by the whole name: ghcr.io/org/app", "muted"),

@@ -30,7 +30,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
     ANSWERS = "enter shows what would move, esc goes back"
 
     def _no_login(self) -> str:
-        return "" if self._login else "The registry wants no login."
+        return "" if self._login else "The registry requires no login."
 
     def _one_way(self) -> str:
         return "" if len(self._verb.ways) > 1 else "There is one way only."
@@ -45,7 +45,7 @@ class TransferDialog(Dialog[Job | None], screen="transfer_dialog", heading="A tr
             "ctrl+r",
             "way",
             "Another way",
-            "Engine or own client; how layers are packed",
+            "Engine or own client; compression of layers",
             _one_way,
             priority=True,
         ),

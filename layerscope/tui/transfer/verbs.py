@@ -79,7 +79,7 @@ class _Registry(Verb):
     hint = _NAME_HINT
     ways: Sequence[str] = (
         "The engine does it.",
-        "layerscope does it: it goes on with layers that were cut, in the next attempt too.",
+        "layerscope's own client does it, and resumes interrupted layers in the next attempt, too.",
     )
     kind: ClassVar[str]
 
@@ -173,8 +173,8 @@ class Save(Verb):
     hint = "FILE or docker-archive:FILE, oci-archive:FILE, oci:FOLDER"
     ways = (
         "Layers stay as they are stored.",
-        "Layers are packed with gzip.",
-        "Layers are packed with zstd.",
+        "Layers are compressed with gzip.",
+        "Layers are compressed with zstd.",
     )
     waiting = "Reading the image…"
 
@@ -233,7 +233,7 @@ def _image_lines(source: str, insecure: bool, task: Task[None]) -> list[str]:
 
 class Load(Verb):
     title = "Load images into the engine"
-    hint = "An archive or an OCI layout, packed or not"
+    hint = "An archive or an OCI layout, compressed or not"
     waiting = "Reading the archive…"
 
     def __init__(self, connector: Connector) -> None:
@@ -261,7 +261,7 @@ class Load(Verb):
 
 class PushToEngine(Verb):
     title = "Push an image to another engine"
-    hint = "A name that the list of engines has"
+    hint = "A name from the list of engines"
     waiting = "Asking the engines…"
 
     def __init__(self, name: str, holder: str, engine: str) -> None:

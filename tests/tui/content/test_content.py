@@ -291,7 +291,7 @@ async def test_hexadecimal_and_back_stays_at_the_place() -> None:
         offset = LINES.index(b"line 500 ")
         assert shown(ui)[0].startswith(f"{offset // 16 * 16:08x}")
         await ui.press("w")
-        assert "This works only in text" in ui.message
+        assert "This works only in text: 0 shows it." in ui.message
         await ui.press("0")
         assert "line 499 of many" in shown(ui)[0] or "line 500 of many" in shown(ui)[0]
     async with looking("b", [("b", b"\x00\x01text\n" * 9)], size=(80, 24)) as ui:

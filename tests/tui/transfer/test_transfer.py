@@ -249,7 +249,7 @@ async def test_into_our_own_store_there_is_one_way(
     async with running() as ui:
         await ui.press("<")
         assert "the embedded store, or oci:DIR" in ui.text
-        assert "layerscope does it" in ui.text
+        assert "own client does it" in ui.text
         assert "changes how" not in ui.text
         await ui.press(*NAME, "enter")
         await ui.until(lambda: "enter pulls it" in ui.text)
@@ -276,14 +276,14 @@ async def test_our_own_client_can_do_it(
         await ui.press("<", *NAME)
         assert "The engine does it." in ui.text
         await ui.press("ctrl+r")
-        assert "layerscope does it" in ui.text
+        assert "own client does it" in ui.text
         await ui.press("enter")
         await ui.until(lambda: "7MB of them are kept" in ui.text)
         # A target asks for another look; what is no target is said.
         await ui.press("tab", *"nowhere", "enter")
         assert "is not a target" in ui.text
         await ui.press(*["backspace"] * 7, *f"oci:{tmp_path}/x", "ctrl+r")
-        assert "layerscope does it" in ui.text
+        assert "own client does it" in ui.text
         await ui.press("enter")
         await ui.until(lambda: "enter pulls it" in ui.text)
         assert started == []
@@ -434,7 +434,7 @@ async def test_an_image_is_saved_and_a_file_replaced_only_after_its_name(
     async with running() as ui:
         await ui.press("}", "shift+tab", *["backspace"] * 30, *str(source), "tab")
         await ui.press(*f"oci-archive:{target}", "ctrl+r", "ctrl+r")
-        assert "packed with zstd" in ui.text
+        assert "compressed with zstd" in ui.text
         await ui.press("enter")
         await ui.until(lambda: "enter replaces that file" in ui.text)
         assert "is there, with 4B." in ui.text
