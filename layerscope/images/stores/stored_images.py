@@ -51,7 +51,8 @@ class StoredImages(ABC):
 
     def _only(self) -> str:
         lines = self.summaries()
-        if len({line.id for line in lines}) == 1:
+        number = len({line.id for line in lines})
+        if number == 1:
             return lines[0].id
         names = [
             short_id(line.id) if line.tag == NONE else f"{line.repository}:{line.tag}"
@@ -61,7 +62,7 @@ class StoredImages(ABC):
             raise NotFoundError(f"{visible(self.place)} holds no image.")
         example = visible(self.source("NAME"))
         error = AmbiguousError(
-            f"{visible(self.place)} holds {len(set(names))} images.",
+            f"{visible(self.place)} holds {number} images.",
             f"Name one: {example} with NAME one of {visible(', '.join(names))}.",
             names,
         )
