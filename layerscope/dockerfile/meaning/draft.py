@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from layerscope.content.package_lists import Package
@@ -55,6 +56,8 @@ _OF_LANGUAGES = re.compile(
     rb"(?:.*/)?(?:site-packages|dist-packages|node_modules|gems/[^/]+)(?:/.*)?", re.DOTALL
 )
 _LANGUAGES = ("python", "npm", "gem")
+#: What Podman writes into each container.
+_OF_ENGINES = frozenset((b"etc/mtab", b"run/.containerenv"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +88,14 @@ def draft(
     were installed, upgraded or removed.
     """
     packages = list(_packages(glance, frozenset(wanted)))
-    left = [each for each in changes if not _explained(each.path, glance, owned)]
+    left = [
+        each
+        for each in changes
+        if each.path not in _OF_ENGINES and not _explained(each.path, glance, owned)
+    ]
     kept = sorted((each for each in left if not each.unwanted), key=lambda each: each.path)
     steps = [DraftStep(f"FROM {base}"), *packages, *_removals(kept)]
-    copies = _Copies(stack, kept)
+    copies = _Copies(stack, kept, {each.path for each in changes})
     steps += copies.steps
     out = tuple(each for each in left if each.unwanted and each.change is not Change.REMOVED)
     return Draft(tuple(steps), tuple(copies.files), out)
@@ -136,9 +143,11 @@ def _removals(changes: Sequence[Written]) -> Iterator[DraftStep]:
 class _Copies:
     """Steps that bring files back that a container added or modified."""
 
-    def __init__(self, stack: Stack, changes: Sequence[Written]) -> None:
+    def __init__(self, stack: Stack, changes: Sequence[Written], written: Set[bytes]) -> None:
+        """`written` has all paths that changed: a folder is not copied with what is left out."""
         self._stack = stack
         self._changes = [each for each in changes if each.change is not Change.REMOVED]
+        self._left_out = sorted(written - {each.path for each in changes})
         self.files: list[bytes] = []
         self.steps: list[DraftStep] = []
         at = 0
@@ -166,6 +175,10 @@ class _Copies:
     def _alike(self, folder: Written, below: Sequence[Written]) -> bool:
         """Whether one COPY brings back a new folder with all that is in it."""
         plain = (EntryType.FILE, EntryType.DIR)
+        prefix = folder.path + b"/"
+        at = bisect_left(self._left_out, prefix)
+        if at < len(self._left_out) and self._left_out[at].startswith(prefix):
+            return False
         return bool(below) and all(
             each.kind in plain and self._owner(each) == self._owner(folder) for each in below
         )
