@@ -32,7 +32,7 @@ class DriftState(Enum):
     BEHIND = "behind"  # The registry has another image under this name.
     GONE = "gone"  # The registry has no such name any more.
     LOCAL = "local"  # It was neither pulled nor pushed, so that there is nothing to compare.
-    UNKNOWN = "unknown"  # The registry did not answer.
+    UNKNOWN = "unknown"  # It could not be checked.
 
 
 @dataclass(frozen=True, slots=True)

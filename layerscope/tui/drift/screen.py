@@ -31,7 +31,7 @@ _MEANINGS = {
     "behind": "The registry has another image under this name.",
     "gone": "The registry has no such name any more.",
     "local": "It was neither pulled nor pushed here, so there is nothing to compare.",
-    "unknown": "The registry did not answer.",
+    "unknown": "It could not be checked.",
 }
 
 

@@ -125,7 +125,7 @@ async def test_states_digests_and_older_containers(drive: Drive, engine: PulledE
         assert OLD in ui.text
         await ui.press("/", *"current", "enter")
         await ui.until(lambda: "old (exited) uses an older one" in ui.text)
-        assert "we\\eb (running) is of this image" in ui.text
+        assert "we\\eb (running) uses this image" in ui.text
         await ui.press("escape", "/", *"secret", "enter")
         await ui.until(lambda: "denies access" in ui.text)
         await ui.press("<")
