@@ -1,1 +1,1 @@
-"""What can list and export images; and the way from a SOURCE to an image."""
+"""Engines, which list and export images; and resolving a SOURCE to an image."""

@@ -1,8 +1,8 @@
-"""Where engines listen: the chosen one, DOCKER_HOST, Docker contexts, connections, sockets.
+"""Addresses of engines: the chosen one, DOCKER_HOST, Docker contexts, connections, sockets.
 
-`docker context create` keeps contexts in the folder of Docker's config.json: `contexts/meta/ID/
+`docker context create` stores contexts in the folder of Docker's config.json: `contexts/meta/ID/
 meta.json` has the address of a context's engine, `contexts/tls/ID/docker` its certificates; ID is
-the SHA-256 of the name. docker-py only finds them next to a config.json, which need not exist.
+the SHA-256 of the name. docker-py finds them only next to a config.json, which may not exist.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from layerscope.records import Record, parse, read
 from layerscope.text import visible
 
 DOCKER_SOCKET = "/var/run/docker.sock"
-EMBEDDED = "embedded"  # The name of layerscope's own store, and its transport.
+EMBEDDED = "embedded"  # The name of the embedded store, and its transport.
 AUTO = "auto"  # The engine that the docker command would use.
-PODMAN = "podman:"  # What precedes the name of a connection of Podman.
+PODMAN = "podman:"  # The prefix of names of Podman connections.
 _MOST_CONTEXTS = 1000
 
-NO_ENGINE = "no engine was found"  # Why our own store is used that nobody has chosen.
+NO_ENGINE = "no engine was found"  # Why the embedded store is the default.
 _LIST = "`layerscope engines` lists the engines."
-_DEFAULT = "the default socket"  # What chose an address, if nothing else did.
+_DEFAULT = "the default socket"  # The origin of an address by default.
 _HINT = "Check it with `docker context ls`, or set DOCKER_HOST."
 
 
@@ -37,12 +37,12 @@ _HINT = "Check it with `docker context ls`, or set DOCKER_HOST."
 class Address:
     host: str  # Such as `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`.
     tls: Any  # A `docker.tls.TLSConfig`, or None.
-    why: str  # What chose it, for messages.
-    identity: str = ""  # The private key for ssh; empty leaves that to ssh.
+    why: str  # Its origin, for messages.
+    identity: str = ""  # The private key for ssh; "" leaves the choice to ssh.
 
     @property
     def listens(self) -> bool:
-        """Whether it is that of a process, and not a data folder or our own store."""
+        """Whether a process listens there, unlike for a data folder or the embedded store."""
         return not is_folder(self.host) and not self.own_store
 
     @property
@@ -51,7 +51,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The host, safe to show: without a password, or whatever else may be a secret."""
+        """The host, safe to show: without a password or other secrets."""
         if not self.listens:
             return visible(self.host)
         scheme, separator, rest = self.host.rpartition("://")
@@ -84,21 +84,21 @@ class _DockerConfig(Record, frozen=True, rename={"current": "currentContext"}):
 @dataclass(frozen=True, slots=True)
 class DockerContext:
     name: str  # Its name.
-    host: str  # Where its engine listens.
-    #: Certificate of the authority that signed the engine's; None for those this host trusts.
+    host: str  # Address of its engine.
+    #: Certificate of the engine's authority; None for the authorities that this host trusts.
     ca: Path | None
-    pair: tuple[Path, Path] | None  # Certificate and key of the client, or None.
+    pair: tuple[Path, Path] | None  # The client's certificate and key.
     verify: bool  # Whether the engine's certificate must be valid.
 
 
 def docker_folder() -> Path:
-    """The docker command's settings: DOCKER_CONFIG, or `~/.docker`."""
+    """Returns the docker command's settings folder: DOCKER_CONFIG, or `~/.docker`."""
     named = os.environ.get("DOCKER_CONFIG")
     return Path(named) if named else home() / ".docker"
 
 
 def context_names() -> list[str]:
-    """The names of all Docker contexts but `default`, sorted; damaged ones have none."""
+    """Returns the sorted names of all Docker contexts except `default` and damaged ones."""
     folder = docker_folder() / "contexts" / "meta"
     try:
         identifiers = os.listdir(folder)  # noqa: PTH208 - names are what is wanted
@@ -109,7 +109,7 @@ def context_names() -> list[str]:
 
 
 def current_context() -> DockerContext | None:
-    """The context in DOCKER_CONTEXT, or chosen by `docker context use`; None for `default`.
+    """Returns the context of DOCKER_CONTEXT or `docker context use`; None for `default`.
 
     Raises EngineError if there is no such context, or it is invalid.
     """
@@ -118,7 +118,7 @@ def current_context() -> DockerContext | None:
 
 
 def docker_context(name: str) -> DockerContext | None:
-    """A context by its name; None if it has no Docker engine.
+    """Returns a context by name; None if it has no Docker engine.
 
     Raises EngineError if there is no such context, or it is invalid.
     """
@@ -147,16 +147,16 @@ def docker_context(name: str) -> DockerContext | None:
 
 
 def _chosen() -> str:
-    # A damaged file is reported where more of it is needed.
+    # A damaged file is reported where it is needed.
     config = read(docker_folder() / "config.json", _DockerConfig)
     return "" if config is None else config.current
 
 
 def chosen_engine() -> str:
-    """The name of the engine that was chosen for layerscope; `auto` for the docker command's.
+    """Returns the name of the engine chosen for layerscope; `auto` for the docker command's.
 
-    `--engine` sets the variable. DOCKER_HOST and DOCKER_CONTEXT precede a choice that was kept, as
-    any variable precedes the settings file.
+    `--engine` sets the variable. DOCKER_HOST and DOCKER_CONTEXT take precedence over the stored
+    choice, as any variable does over the settings file.
     """
     if name := os.environ.get(ENGINE):
         return name
@@ -166,7 +166,7 @@ def chosen_engine() -> str:
 
 
 def current_address() -> Address:
-    """Where the current engine listens: the one that was chosen, or else the docker command's.
+    """Returns the address of the current engine: the chosen one, or else the docker command's.
 
     Raises EngineError if the environment, the choice or the context is invalid.
     """
@@ -174,7 +174,7 @@ def current_address() -> Address:
 
 
 def has_engine() -> bool:
-    """Whether there is an engine to ask: one is named, or a socket is at a usual place."""
+    """Whether there is an engine: one is configured, or a default socket exists."""
     try:
         address = current_address()
     except EngineError:
@@ -184,7 +184,7 @@ def has_engine() -> bool:
 
 
 def engine_address(name: str) -> Address:
-    """Where an engine listens.
+    """Returns the address of an engine.
 
     `name` is `auto`, `default`, `embedded`, a Docker context, `podman:CONNECTION`, a name of
     `local_sockets`, an address, or a data folder as a source.
@@ -195,7 +195,7 @@ def engine_address(name: str) -> Address:
         if not os.environ.get("DOCKER_HOST") and (context := current_context()) is not None:
             return _address_of(context)
         address = default_address()
-        # Without an engine, there is still our own store.
+        # Without an engine, there is still the embedded store.
         return address if _may_listen(address) else _own_store(NO_ENGINE)
     if name == "default":
         return default_address()
@@ -233,7 +233,7 @@ def _may_listen(address: Address) -> bool:
 
 
 def default_address() -> Address:
-    """The address in DOCKER_HOST, or Docker's default socket; Podman's if only that exists."""
+    """Returns the address in DOCKER_HOST, or Docker's socket, or Podman's if only that exists."""
     host = os.environ.get("DOCKER_HOST", "")
     if host:
         return Address(host, _tls_from_environment(host), "DOCKER_HOST")
@@ -243,7 +243,7 @@ def default_address() -> Address:
 
 
 def local_sockets() -> dict[str, str]:
-    """Where engines of this host listen by default, by the names that `--engine` takes."""
+    """Returns the default sockets of this host's engines, by the names that `--engine` takes."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     rootless = {"docker-rootless": "docker.sock", "podman-rootless": "podman/podman.sock"}
     own = {name: f"{runtime}/{path}" for name, path in rootless.items()} if runtime else {}
@@ -251,16 +251,16 @@ def local_sockets() -> dict[str, str]:
 
 
 def command_environment() -> dict[str, str]:
-    """The environment in which the docker and podman commands use the current engine.
+    """Returns the environment that makes the docker and podman commands use the current engine.
 
-    Raises EngineError as `engine_address` does.
+    Raises EngineError, as `engine_address`.
     """
     found = dict(os.environ)
     name = chosen_engine()
     address = engine_address(name)
     if not address.listens:
         return found
-    # Podman's command ignores what the docker command obeys.
+    # The podman command ignores DOCKER_HOST.
     found["CONTAINER_HOST"] = address.host
     if address.identity:
         found["CONTAINER_SSHKEY"] = address.identity
@@ -293,12 +293,12 @@ def _tls_from_environment(host: str) -> Any:
 
 
 def _tls(ca: Path | None, pair: tuple[Path, Path] | None, *, verify: bool) -> Any:
-    """A `docker.tls.TLSConfig`; raises EngineError if a file is missing, or cannot be read."""
+    """Returns a `docker.tls.TLSConfig`; raises EngineError if a file is missing or unreadable."""
     from docker.errors import TLSParameterError
     from docker.tls import TLSConfig
 
     for path in filter(None, (ca, *(pair or ()))):
-        # docker-py would report that the engine refused the connection.
+        # docker-py would report a refused connection.
         try:
             os.close(open_regular(path))
         except FileNotFoundError:

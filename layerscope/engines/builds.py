@@ -1,4 +1,4 @@
-"""Builds by `POST /build`, with Docker's classic builder or Podman, and what they leave."""
+"""Builds by `POST /build`, with Docker's classic builder or Podman, and their leftovers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from layerscope.engines.messages import messages, stop
 from layerscope.errors import BuildFailedError, NotFoundError
 from layerscope.records import parse
 
-_LONGEST = 64 << 20  # Bytes of a message at most.
+_LONGEST = 64 << 20  # The most bytes of a message.
 
 
 class BuildStream:
-    """A build by an engine, which stops it when the connection is closed."""
+    """A build by an engine; closing the connection stops it."""
 
     def __init__(
         self,
@@ -39,14 +39,11 @@ class BuildStream:
             raise BuildFailedError(f"The build failed: {_rejection(self._response)}")
 
     def messages(self) -> Iterator[Mapping[str, Any]]:
-        """The engine's messages, until the build is over.
-
-        Raises EngineError if the connection was lost.
-        """
+        """Yields the engine's messages, until the build ends. Raises EngineError if interrupted."""
         return messages(self._response, self._host, _LONGEST)
 
     def stop(self) -> None:
-        """Closes the connection, from any thread or signal handler: the engine stops the build."""
+        """Stops the build by closing the connection, from any thread or signal handler."""
         stop(self._response)
 
     def close(self) -> None:
@@ -54,7 +51,7 @@ class BuildStream:
 
 
 def _rejection(response: Response) -> str:
-    """Why an engine rejected a build: Docker says so in `message`, Podman in other fields."""
+    """Returns why an engine rejected a build; Podman uses other fields than `message`."""
     try:
         text = response.raw.read(1 << 16, decode_content=True).decode("utf-8", "replace")
     except (OSError, HTTPError):
@@ -70,7 +67,7 @@ def _rejection(response: Response) -> str:
 
 
 def answers(engine: DockerEngine, seconds: float) -> bool:
-    """Whether an engine answers at all within some seconds."""
+    """Whether an engine answers within some seconds."""
     try:
         return engine.client.answers_ping(seconds)
     except (OSError, HTTPError, DockerException):
@@ -78,16 +75,13 @@ def answers(engine: DockerEngine, seconds: float) -> bool:
 
 
 def onbuild(engine: DockerEngine, image: str) -> tuple[str, ...]:
-    """The ONBUILD instructions of an image.
-
-    Raises NotFoundError if the engine has no such image.
-    """
+    """Returns the ONBUILD instructions of an image. Raises NotFoundError."""
     found = engine.inspect(image).config.get("OnBuild")
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def new_images_below(engine: DockerEngine, container: str, known: Collection[str]) -> list[str]:
-    """Ids of the new images below a container of the classic builder, lowest first.
+    """Returns ids of the new images below a container of the classic builder, lowest first.
 
     Raises NotFoundError if the engine has no such container or image.
     """

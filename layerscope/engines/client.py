@@ -1,4 +1,4 @@
-"""Clients of docker-py, however an engine is reached, and all that needs its private methods."""
+"""docker-py's clients for all kinds of connections, and all uses of its private methods."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from layerscope.errors import EngineError
 from layerscope.programs import OutputError, run
 from layerscope.text import visible
 
-_HELPER_PATIENCE = 60.0  # Seconds that a credential helper may take: it may ask for a PIN.
-#: What Podman, and Docker with its images in containerd, answer about all images as long as another
-#: one is being made or removed, and how many seconds pass before they are asked again.
+_HELPER_PATIENCE = 60.0  # Seconds for a credential helper, which may ask for a PIN.
+#: Errors of Podman, and of Docker with the containerd store, about all images while another one is
+#: being created or removed, and the seconds before retrying.
 _GOING = re.compile(
     r"consider removing the image to resolve the issue|snapshot \S+ does not exist: not found"
 )
 _WHILE_IT_GOES = (0.1, 0.2, 0.4, 0.8, 1.6)
-_PATIENCE = 10  # Seconds within which an engine says what it is, if it answers at all.
+_PATIENCE = 10  # Seconds to wait for an engine's first answer.
 
 
 class Client(docker.APIClient):  # type: ignore[misc]
-    """docker-py's client, with requests that its own methods have no parameters for."""
+    """docker-py's client, with requests that its own methods do not support."""
 
     def __init__(self, address: Address) -> None:
-        """Connects, and finds out the version of the engine's API.
+        """Connects, and determines the version of the engine's API.
 
         Raises:
             EngineError: The address is invalid, or the engine is too old.
@@ -50,12 +50,12 @@ class Client(docker.APIClient):  # type: ignore[misc]
         super().__init__(
             base_url="http://localhost:80" if ssh else address.host,
             tls=address.tls or False,
-            # Without a version, it would ask for it right here.
+            # Without a version, it would request it right here.
             version=MINIMUM_DOCKER_API_VERSION,
             timeout=_PATIENCE,
         )
         if ssh:
-            # docker-py's own adapter needs another package, and cannot end a request.
+            # docker-py's own adapter needs another package, and cannot cancel a request.
             from layerscope.engines.ssh import SshAdapter, ssh_host
 
             adapter = SshAdapter(ssh_host(address.host, address.identity), _PATIENCE)
@@ -63,7 +63,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
             self._custom_adapter = adapter
             self.base_url = "http+docker://localhost"
         elif _is_loopback(address.host):
-            # As the docker command: no proxy leads to this host.
+            # As in the docker command, no proxy for this host.
             self.trust_env = False
         self._auth_configs._get_store_instance = _Helper  # noqa: SLF001
         version = self._greet()
@@ -72,15 +72,15 @@ class Client(docker.APIClient):  # type: ignore[misc]
         self._version = version
 
     def _greet(self) -> str:
-        """The version of the API, from the headers of `GET /_ping` if they have it.
+        """Returns the API version, from the headers of `GET /_ping` if possible.
 
-        Podman asks dpkg or rpm about itself for each `GET /version`, which takes a second or more.
+        For `GET /version`, Podman queries dpkg or rpm, which takes a second or more.
         """
         try:
             answer = self._ping(_PATIENCE)
         except RequestException as error:
             raise DockerException(str(error)) from error
-        #: What the engine is, as it says itself: `Docker/28.0.1 (linux)`; empty if it does not.
+        #: The engine's own name, such as `Docker/28.0.1 (linux)`, or "".
         self.server = str(answer.headers.get("Server", ""))
         version = str(answer.headers.get("Api-Version", ""))
         if answer.ok and re.fullmatch(r"\d{1,4}\.\d{1,4}", version):
@@ -88,7 +88,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
         return str(self._retrieve_server_version())
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
-        """Sends a request; reads the answer within bounds, if it is not a stream."""
+        """Sends a request; unless it is a stream, reads the response up to a limit."""
         streamed = options.pop("stream", False)
         response: Response = super().send(request, stream=True, **options)
         if not streamed:
@@ -101,11 +101,11 @@ class Client(docker.APIClient):  # type: ignore[misc]
                         f"The engine sent an answer larger than {LARGE >> 20} MiB.",
                         "Check that DOCKER_HOST is a container engine.",
                     )
-            response._content = bytes(data)  # noqa: SLF001 - where requests itself puts it
+            response._content = bytes(data)  # noqa: SLF001 - as requests does
         return response
 
     def get_json(self, path: str, *names: str, **parameters: str) -> Any:
-        """The JSON at a path; `names` replace `{0}` and so on in it."""
+        """Gets the JSON at a path; `names` replace `{0}` and so on in it."""
         url = self._url(path, *names)
         waits = iter(_WHILE_IT_GOES)
         while True:
@@ -118,17 +118,17 @@ class Client(docker.APIClient):  # type: ignore[misc]
             time.sleep(wait)
 
     def post_json(self, path: str, body: Any = None, **parameters: str | Sequence[str]) -> Any:
-        """Posts to a path; returns the JSON of the answer, however long that takes."""
+        """Posts to a path, without a timeout; returns the JSON response."""
         url = self._url(path)
         return self._result(self._post_json(url, body, params=parameters, timeout=None), True)
 
     def open_stream(
         self, path: str, name: str = "", parameters: Mapping[str, str | bytes] | None = None
     ) -> Response:
-        """The response of a path, its body not read yet."""
+        """Gets a path; returns the response with an unread body."""
         url = self._url(path, name)
         url += f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-        # Uncompressed, so that the body can be read in pieces of any size.
+        # Uncompressed, to read the body in pieces of any size.
         headers = {"Accept-Encoding": "identity"}
         response: Response = self._get(url, stream=True, timeout=None, headers=headers)
         self._raise_for_status(response)
@@ -137,7 +137,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
     def post_build(
         self, parameters: Mapping[str, str | Sequence[str]], context: Iterable[bytes]
     ) -> Response:
-        """`POST /build` with a context, and credentials for registries of base images."""
+        """`POST /build` with a context, and credentials for the base images' registries."""
         headers = {"Content-Type": "application/x-tar"}
         self._set_auth_headers(headers)
         response: Response = self.post(
@@ -153,7 +153,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
     def post_stream(
         self, path: str, name: str, parameters: Mapping[str, str], headers: Mapping[str, str]
     ) -> Response:
-        """Posts to a path; the response's body, a stream of messages, is not read yet."""
+        """Posts to a path; returns the response with an unread stream of messages."""
         response: Response = self.post(
             self._url(path, name) if name else self._url(path),
             params=dict(parameters),
@@ -165,7 +165,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
         return response
 
     def post_load(self, pieces: Iterable[bytes]) -> Response:
-        """`POST /images/load` with an archive, which is sent before the answer begins."""
+        """`POST /images/load` with an archive, which is sent before the response begins."""
         response: Response = self.post(
             self._url("/images/load"),
             data=iter(pieces),
@@ -177,13 +177,13 @@ class Client(docker.APIClient):  # type: ignore[misc]
         return response
 
     def _set_auth_headers(self, headers: dict[str, str]) -> None:
-        # As with the docker command, a helper that fails is the same as no login.
+        # As in the docker command, a helper that fails counts as no login.
         errors = (StoreError, DockerException, ValueError, LookupError, TypeError, AttributeError)
         with contextlib.suppress(*errors):
             super()._set_auth_headers(headers)
 
     def answers_ping(self, seconds: float) -> bool:
-        """`GET /_ping`, on a connection of its own or an idle one."""
+        """`GET /_ping`, on a separate or idle connection."""
         return bool(self._ping(seconds).ok)
 
     def _ping(self, seconds: float) -> Response:
@@ -192,7 +192,7 @@ class Client(docker.APIClient):  # type: ignore[misc]
 
 
 class _Helper(docker.credentials.Store):  # type: ignore[misc]
-    """A credential helper; docker-py would wait for its end, and keep all that it prints."""
+    """A credential helper; docker-py's has no limits on time and output."""
 
     def _execute(self, command: str, data: bytes | None) -> bytes:
         if self.exe is None:
@@ -209,14 +209,14 @@ class _Helper(docker.credentials.Store):  # type: ignore[misc]
 
 
 def _check_config() -> None:
-    """Raises EngineError if docker-py would never come to the end of Docker's config.json."""
+    """Raises EngineError if docker-py would never finish reading Docker's config.json."""
     path = find_config_file()
     if path is None:
         return
     try:
         read_file(path)
     except OSError as error:
-        # Else docker-py does without it, as the docker command does.
+        # Otherwise docker-py ignores it, as the docker command does.
         if error.errno not in (errno.EINVAL, errno.EFBIG):
             return
         raise EngineError(

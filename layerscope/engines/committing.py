@@ -1,4 +1,4 @@
-"""Makes an image of a container of an engine."""
+"""Commits a container of an engine to an image."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from layerscope.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """An image that a commit made."""
+    """An image created by a commit."""
 
     id: str
     name: str
-    layer: int | None  # Number of the new layer; None if the container had changed nothing.
-    source: str  # What opens it.
+    layer: int | None  # Number of the new layer; None if the container had no changes.
+    source: str  # The source that opens it.
 
 
 def commit(
@@ -25,14 +25,14 @@ def commit(
 ) -> Committed:
     """Commits a container of an image, both by id.
 
-    `naming` is what is known of the name that the image gets, if any. Raises EngineError if another
-    image has got that since.
+    `naming` is the planned name of the image, if any. Raises EngineError if the name has moved to
+    another image since.
     """
     if naming is not None:
         check_name(engine, naming)
     made = engine.commit(container, request)
     layers, below = engine.inspect(made).layers, None
-    # Docker deletes no image of a container, and yet it may be gone.
+    # The image may be gone, although Docker does not remove images with containers.
     with suppress(NotFoundError):
         below = engine.inspect(image).layers
     layer = None if layers == below else len(layers) - 1

@@ -1,4 +1,4 @@
-"""Opens a container: its own layers from their folders on this host, or by the engine's API."""
+"""Opens a container: its own layers from local folders, or through the engine's API."""
 
 from __future__ import annotations
 
@@ -50,9 +50,8 @@ class OwnFolders(FolderLayers, ContainerLayers):
 def open_container(name: str, source: str, *, export: bool = False) -> ImageReader:
     """Opens a container of the current engine, running or not.
 
-    `export` says whether to use the engine's API even if its data folder is readable. If the engine
-    has no such container, it may be one of the embedded store. Raises LayerscopeError if there is
-    no such container.
+    `export` uses the engine's API even if its data folder is readable. If the engine has no such
+    container, tries the embedded store. Raises LayerscopeError if there is no such container.
     """
     engine = connect_any()
     if isinstance(engine, DockerEngine):
@@ -73,7 +72,7 @@ def _open(engine: DockerEngine, name: str, source: str, *, export: bool) -> Imag
         container = engine.inspect_container(name)
         identifier = container.id
         shown = (container.name or name).removeprefix("/")
-        # The image that it was created from, whatever its name refers to today.
+        # The image it was created from, even if its name has moved since.
         image = container.image or container.manifest.digest
         platform = container.manifest.platform
         asked = str(platform.platform) if platform.os and platform.architecture else None
@@ -104,7 +103,7 @@ def _folders(
     *,
     export: bool,
 ) -> tuple[OwnFolders, str]:
-    """The container's own layers in the data folder, and the path of the read-write layer."""
+    """Returns the container's own layers in the data folder, and the read-write layer's path."""
     if export:
         raise NoFastWay("as requested")
     identifier = container.id
@@ -141,10 +140,10 @@ def _podman_folder(root: DataFolder, container: InspectedContainer) -> FolderLay
 def _snapshots(
     store: LocalStore, identifier: str, image: Image, written: OwnLayer, opened: ExitStack
 ) -> tuple[Sequence[OwnLayer], list[FolderLayer]]:
-    """The snapshots in the container's chain that do not belong to the image.
+    """Returns the snapshots in the container's chain that do not belong to the image.
 
-    Below those of this container there may be those of containers of a classic build: each step's
-    container is committed, and the next one's snapshot is on top of it.
+    Below this container's there may be snapshots from a classic build, which commits each step's
+    container and puts the next one's snapshot on top.
     """
     for containerd in store.containerds():
         opened.callback(containerd.close)

@@ -1,4 +1,4 @@
-"""The images of an engine, as far as it describes them without an export."""
+"""Images of an engine, as described without an export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.text import short_id, visible
 def engine_image(
     engine: Engine, identifier: str, platform: str | None = None, *, history: bool = False
 ) -> Image:
-    """An image as far as an engine describes it without an export, with its history if asked.
+    """Returns an engine's description of an image, optionally with its history.
 
     Raises PlatformMissingError if the image is not for the platform, and NotFoundError if there is
     no such image.

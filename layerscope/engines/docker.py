@@ -45,12 +45,12 @@ from layerscope.text import short_id, visible
 
 T = TypeVar("T")
 
-_ID = re.compile("[0-9a-f]{12,64}")  # What is more likely an id than a name.
+_ID = re.compile("[0-9a-f]{12,64}")  # More likely an id than a name.
 _NO_ENGINE = "No engine was found, so this is layerscope's own store."
-_THINKING = 60  # Seconds within which it answers what it may have to compute first, such as sizes.
-_API_SHARED_SIZE = (1, 42)  # The first version of the API whose image list can have shared sizes.
-_API_DISK_USAGE_TYPES = (1, 42)  # The first that can measure images alone.
-#: The first that can be asked about one platform of several, and lists them.
+_THINKING = 60  # Seconds for answers that it may have to compute first, such as sizes.
+_API_SHARED_SIZE = (1, 42)  # The first API version with shared sizes in the image list.
+_API_DISK_USAGE_TYPES = (1, 42)  # The first that can measure only images.
+#: The first that lists the platforms of an image, and can inspect one of them.
 _API_PLATFORMS = (1, 49)
 
 
@@ -82,7 +82,7 @@ class DockerEngine(Engine):
 
     def images(self, *, sizes: bool = False) -> list[ImageSummary]:
         shared: Mapping[str, int] = {}
-        # Podman's list has 0 for all; its `df` includes the steps of an image's own build.
+        # Podman's list has 0 for all; its `df` counts the steps of an image's own build as sharing.
         if sizes and self._api < _API_SHARED_SIZE and not self.is_podman:
             shared = {image.id: image.shared_size for image in self._disk_usage().images}
         entries = self._images(**({"shared-size": "1"} if sizes else {}))
@@ -135,7 +135,7 @@ class DockerEngine(Engine):
 
     @property
     def keeps_blobs(self) -> bool:
-        # Podman asks dpkg or rpm about itself for each `GET /info`.
+        # For `GET /info`, Podman queries dpkg or rpm.
         return not self.is_podman and self.info().snapshotter
 
     def tag_image(self, identifier: str, name: str) -> None:
@@ -191,12 +191,12 @@ class DockerEngine(Engine):
             return max(0, checked(answer, Pruned, self.host).reclaimed)
 
     def layers_size(self) -> int | None:
-        # Measuring containers and volumes, too, would take long.
+        # Measuring containers and volumes, too, would be slow.
         only = {"type": "image"} if self._api >= _API_DISK_USAGE_TYPES else {}
         with self._asking():
             answer = self.client.get_json("/system/df", **only)
             size = checked(answer, DiskUsage, self.host).layers_size
-        # Podman says 0, whatever it has.
+        # Podman always reports 0.
         return size if size >= 0 and not self.is_podman else None
 
     def events(self) -> Events:
@@ -257,14 +257,13 @@ class DockerEngine(Engine):
         return self.inspect_container(container).config.image
 
     def inspect_container(self, name: str) -> InspectedContainer:
-        """Raises NotFoundError if the engine has no such container."""
         missing = NotFoundError(
             f"{self.name} has no container {visible(name)}.", "`docker ps --all` lists what it has."
         )
         return self._inspected("/containers/{0}/json", name, missing, {}, InspectedContainer)
 
     def container_changes(self, identifier: str) -> Sequence[Change]:
-        """Paths that differ from the image."""
+        """Returns the paths that differ from the image."""
         with self._asking():
             return checked(self.client.diff(identifier), list[Change], self.host)
 
@@ -292,7 +291,7 @@ class DockerEngine(Engine):
         with self._asking():
             try:
                 answer = self.client.get_json(path, name, **parameters)
-            # The latter if a name is not UTF-8, which no engine has.
+            # The latter for a name that is not UTF-8, which no engine has.
             except (NotFound, UnicodeEncodeError):
                 raise missing from None
             return checked(answer, kind, self.host)
@@ -338,26 +337,26 @@ def connect(address: Address | None = None) -> DockerEngine:
             ) from None
     with translated(address.shown), patiently(f"the engine at {address.shown}"):
         engine = DockerEngine(address, client)
-    # Other requests may take longer than the first one.
+    # Later requests may take longer than the first.
     client.timeout = _THINKING
     return engine
 
 
 def connect_any(address: Address | None = None) -> Engine:
-    """As `connect`, also if it is a data folder, which can only be read, or our own store."""
+    """Like `connect`, but also opens a data folder, read-only, or the embedded store."""
     address = address or current_address()
     if address.listens:
         return connect(address)
     if is_folder(address.host):
         return FolderEngine(address.host)
-    # Not at the top: a build does not wait for numpy.
+    # Not at the top: a build need not wait for numpy.
     from layerscope.engines.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(notice=_NO_ENGINE if address.why == NO_ENGINE else "")
 
 
 def _name(server: str) -> str:
-    """What an engine is, from its own header `Server`; empty if that is not one of an engine."""
+    """Returns an engine's name from its `Server` header; "" if it is not an engine's."""
     found = re.match(r"(Docker|Libpod)/(\S+)", server)
     if found is None:
         return ""
@@ -377,24 +376,24 @@ def _platform_parameter(platform: Platform | None) -> dict[str, str]:
 
 
 def with_algorithm(identifier: str) -> str:
-    """An id as Docker writes it; Podman sometimes omits the algorithm."""
+    """Returns an id in Docker's form; Podman sometimes omits the algorithm."""
     return identifier if ":" in identifier or not identifier else f"sha256:{identifier}"
 
 
 def texts(labels: Mapping[str, Any]) -> dict[str, str]:
-    """Labels of which all values are text."""
+    """Returns labels with all values as text."""
     return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
 def _summaries(entry: ListedImage, shared: Mapping[str, int]) -> Iterator[ImageSummary]:
-    # Older engines have shared sizes in the list too, but always as -1.
+    # Older engines always list shared sizes as -1.
     shared_size = entry.shared_size if entry.shared_size >= 0 else shared.get(entry.id, ABSENT)
     known = shared_size >= 0
     tags = [tag for tag in entry.tags if tag != f"{NONE}:{NONE}"]
     digests = [d for d in entry.digests if not d.startswith(NONE)]
     names = [(tag.rpartition(":")[0], tag.rpartition(":")[2]) for tag in tags]
     if not names:
-        # An image that lost its tag to a newer build keeps its repository.
+        # An image whose tag moved to a newer build keeps its repository.
         names = [(digests[0].partition("@")[0], NONE)] if digests else [(NONE, NONE)]
     for repository, tag in names:
         yield ImageSummary(

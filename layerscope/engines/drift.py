@@ -1,4 +1,4 @@
-"""Drift: which images of an engine are behind their registry, and what still runs older ones."""
+"""Drift: which images are behind their registry, and which containers run older ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DriftState(Enum):
     CURRENT = "current"
     BEHIND = "behind"  # The registry has another image under this name.
     GONE = "gone"  # The registry has no such name any more.
-    LOCAL = "local"  # It was neither pulled nor pushed, so that there is nothing to compare.
+    LOCAL = "local"  # It was neither pulled nor pushed, so there is nothing to compare.
     UNKNOWN = "unknown"  # It could not be checked.
 
 
@@ -41,30 +41,30 @@ class Drift:
     id: str  # The image's id in the engine.
     created: int  # Unix time.
     state: DriftState
-    local: tuple[str, ...] = ()  # The digests by which registries may know the image.
-    remote: str | None = None  # What the name means in the registry now.
-    remote_created: int | None = None  # When that was created, if it is another image.
+    local: tuple[str, ...] = ()  # The digests that the image may have in registries.
+    remote: str | None = None  # Digest of the name in the registry now.
+    remote_created: int | None = None  # Its creation time, if it is another image.
     why: str = ""  # Why it is unknown.
-    #: Containers of this name: whether they run the image that the name means here.
+    #: Containers of this name, and whether they run the name's local image.
     containers: tuple[tuple[ContainerSummary, bool], ...] = ()
 
     @property
     def seconds_behind(self) -> int | None:
-        """How much newer the registry's image is; None if that is not known."""
+        """How much newer the registry's image is; None if unknown."""
         if self.remote_created is None or self.created <= 0:
             return None
         return max(0, self.remote_created - self.created)
 
     @property
     def is_behind(self) -> bool:
-        """Whether something is to be done: a pull, or a container to be made anew."""
+        """Whether there is something to do: pull, or recreate a container."""
         return self.state is DriftState.BEHIND or any(not new for _, new in self.containers)
 
 
 class DriftFinder:
-    """Compares images of an engine with their registries; all that have a name, or some.
+    """Compares images of an engine, some or all with a name, with their registries.
 
-    Raises LayerscopeError if the engine does not answer, or has no image of a name.
+    Raises LayerscopeError if the engine does not answer or has no image of a name.
     """
 
     def __init__(self, engine: Engine, names: Sequence[str] = ()) -> None:
@@ -73,9 +73,9 @@ class DriftFinder:
         self._engine = engine
 
     def compare(self, *, insecure: bool = False, check: Check = no_check) -> Iterator[Drift]:
-        """Compares them at once, and returns each as soon as it is known.
+        """Compares them in parallel, and yields each result as soon as it is known.
 
-        It asks for digests only, which does not count as a pull, unless a digest differs.
+        Requests only digests, which do not count as pulls, unless a digest differs.
         """
         engine = self._engine
         containers = [_with_given_name(engine, each) for each in engine.containers()]
@@ -91,17 +91,17 @@ class DriftFinder:
 
 
 def find_drift(engine: Engine, names: Sequence[str] = (), *, insecure: bool = False) -> list[Drift]:
-    """What a `DriftFinder` finds, in the order of the engine's list or of the names."""
+    """Returns the results of a `DriftFinder`, in the order of the engine's list or of the names."""
     finder = DriftFinder(engine, names)
     found = {each.reference: each for each in finder.compare(insecure=insecure)}
     return [found[each.name] for each in finder.images]
 
 
 def _with_given_name(engine: Engine, container: ContainerSummary) -> ContainerSummary:
-    """A container with its image's name: once that names another image, engines list the id."""
+    """Returns a container with its image's name, for which engines list the id if it has moved."""
     if container.image and not _ID.fullmatch(container.image):
         return container
-    with failures_ignored():  # It may be gone by now.
+    with failures_ignored():  # It may be gone.
         return replace(container, image=engine.given_image(container.id))
     return container
 
@@ -161,7 +161,7 @@ def _platform_of(inspected: Inspected) -> Platform:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a registry says of a name."""
+    """A registry's answer about a name."""
 
     state: DriftState
     remote: str | None = None
@@ -178,14 +178,13 @@ def _asked(
             remote = client.manifest_digest(reference.tag or "", check)
             if remote is not None and remote in known:
                 return _Answer(DriftState.CURRENT, remote)
-            # The engine may know the manifest of its platform, and the registry names the index.
+            # The engine may know the platform's manifest while the registry has the index.
             data = None if remote is None else documents.get(remote)
             if data is None:
                 document = client.manifest(reference.tag or "", check)
                 data, remote = document.data, document.digest
                 documents.put(remote, data)
-            # What Podman pushes has another digest than what it keeps; the configuration is the
-            # same.
+            # Podman pushes another digest than it stores, with the same configuration.
             if known & {*_parts(data), remote}:
                 return _Answer(DriftState.CURRENT, remote)
             newer = replace(reference, tag=None, digest=remote)
@@ -203,7 +202,7 @@ def _asked(
 
 
 def _parts(data: bytes) -> set[str]:
-    """The digests of the manifests in an index, or of the configuration in a manifest."""
+    """Returns the digests of the manifests in an index, or of the config in a manifest."""
     with suppress(ValueError, ManifestError):
         document = go_json(data)
         if isinstance(document, dict) and "config" in document:

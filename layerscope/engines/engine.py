@@ -1,7 +1,7 @@
-"""What an engine can do: the base of every engine, with what an engine lacks filled in.
+"""The base class of all engines, with defaults for what an engine lacks.
 
-An engine that cannot do something inherits the method from here, which raises an `EngineError` that
-says so. All methods raise `EngineError` if the engine does not answer as it should.
+An engine inherits methods that it does not support, which raise an `EngineError`. All methods
+raise `EngineError` if the engine does not answer as expected.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ Stream = tuple[Callable[[int], bytes], Callable[[], None]]
 class ContainerSummary:
     """One line of `docker ps --all`."""
 
-    id: str  # Id of the container.
+    id: str
     name: str  # Its first name.
     image_id: str  # Id of its image.
     state: str  # Such as `running` or `exited`.
-    image: str = ""  # Its image's name as it was given, or an id.
+    image: str = ""  # Its image's name as given by the user, or an id.
     created: int = 0  # Unix time.
-    size: int | None = None  # Bytes in its read-write layer; None if that was not asked or said.
+    size: int | None = None  # Bytes in its read-write layer; None if unknown.
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """What `docker commit` is asked for."""
+    """The options of `docker commit`."""
 
-    name: str = ""  # `repository:tag` that the image gets; empty for none.
+    name: str = ""  # `repository:tag` of the image, or "".
     message: str = ""
     author: str = ""
-    pause: bool = True  # Whether the container is paused meanwhile.
+    pause: bool = True  # Whether to pause the container meanwhile.
     changes: tuple[str, ...] = ()  # Instructions such as `CMD ["sh"]`.
-    #: Applies them to a configuration, for an engine that cannot read them.
+    #: Applies them to a configuration, for an engine that cannot parse them.
     configure: Callable[[dict[str, Any]], None] = field(default=lambda _: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Something that has changed in an engine."""
+    """A change in an engine."""
 
     kind: str  # `image` or `container`.
     action: str  # Such as `tag` or `die`.
@@ -71,15 +71,15 @@ Events = tuple[Iterator[EngineEvent], Callable[[], object]]
 
 
 class Engine:
-    host: str  # Where it listens.
-    name: str  # What it is, with its version.
-    notice: str = ""  # What users should know of it when it is listed; safe to show.
-    own_store: bool = False  # Whether it is layerscope's own store.
-    transport: str = "docker-daemon"  # What precedes its images' names in a source.
+    host: str  # Its address.
+    name: str  # Its name and version.
+    notice: str = ""  # A notice for users when it is listed; safe to show.
+    own_store: bool = False  # Whether it is the embedded store.
+    transport: str = "docker-daemon"  # The transport of its images in a source.
 
     @property
     def platform(self) -> str:
-        """The platform that it builds for by default, such as `linux/amd64`; empty if unknown."""
+        """The default platform of its builds, such as `linux/amd64`, or ""."""
         return ""
 
     @property
@@ -88,24 +88,24 @@ class Engine:
 
     @property
     def keeps_blobs(self) -> bool:
-        """Whether it also keeps layers as they were pulled, next to their files (containerd)."""
+        """Whether it also keeps layers as pulled, besides the unpacked files (containerd)."""
         return False
 
     @property
     def takes_parts(self) -> bool:
-        """Whether it loads an image without the layers that it has unpacked."""
+        """Whether it can load an image without the layers that it already has."""
         return False
 
     def images(self, *, sizes: bool = False) -> Sequence[ImageSummary]:
-        """The engine's images, newest first, a line for each name; with shared sizes if asked."""
+        """Returns the engine's images, newest first, once per name; `sizes` adds shared ones."""
         raise self._unsupported("list images")
 
     def all_images(self) -> Sequence[ListedImage]:
-        """All images, including those that others were built on, as `GET /images/json` has them."""
+        """Returns all images, including intermediate ones, as in `GET /images/json`."""
         raise self._unsupported("list images")
 
     def containers(self, *, sizes: bool = False) -> Sequence[ContainerSummary]:
-        """All containers, running or not; with the sizes of their own layers if asked: slow."""
+        """Returns all containers, running or not; `sizes` of their own layers are slow."""
         raise self._unsupported("list containers")
 
     def inspect_container(self, name: str) -> InspectedContainer:
@@ -113,11 +113,11 @@ class Engine:
         raise self._unsupported("inspect containers")
 
     def given_image(self, container: str) -> str:
-        """The name of an image that a container was made from, whatever it names by now."""
+        """Returns the image name that a container was created from, even if it has moved."""
         raise self._unsupported("inspect containers")
 
     def events(self) -> Events:
-        """What changes from now on: images and containers that come, change and go."""
+        """Returns changes of images and containers from now on."""
         raise self._unsupported("report what changes")
 
     def info(self) -> Info:
@@ -127,8 +127,8 @@ class Engine:
     def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
         """`GET /images/NAME/json`.
 
-        `platform` is one of the platforms of an image for several; without one, a newer engine adds
-        `Manifests`, which lists them. Raises NotFoundError if the engine has no such image.
+        `platform` selects one of an image's platforms; without it, a newer engine adds `Manifests`,
+        which lists them. Raises NotFoundError if the engine has no such image.
         """
         raise self._unsupported("inspect images")
 
@@ -141,64 +141,59 @@ class Engine:
         raise self._unsupported("export images")
 
     def open(self, name: str, source: str, platform: str | None = None) -> ImageReader | None:
-        """Opens an image where the engine keeps it; None if it must be found on disk, or exported.
+        """Opens an image in the engine's own storage; None if it must be found on disk or exported.
 
-        `source` is what the reader's image is to be called, if the engine has no name of its own.
+        `source` names the reader's image if the engine has no name for it.
         """
         return None
 
     def search(self, term: str, limit: int) -> Sequence[FoundRepository]:
-        """`GET /images/search`: repositories of Docker Hub, or of a registry named in the term."""
+        """`GET /images/search`: repositories on Docker Hub, or in a registry named in the term."""
         raise self._unsupported("search registries")
 
     def remove_image(self, name: str) -> None:
-        """Removes a name, and the image with its last name, or an image by its id; never forces.
+        """Removes a name, and the image with its last name, or an image by id; never forces.
 
-        Images that it was built on stay.
-
-        Raises NotFoundError if there is no such image.
+        Keeps its parent images. Raises NotFoundError if there is no such image.
         """
         raise self._unsupported("remove images")
 
     def tag_image(self, identifier: str, name: str) -> None:
-        """Gives an image a name `repository:tag`, and takes it from the image that has it."""
+        """Tags an image as `repository:tag`; another image with that name loses it."""
         raise self._unsupported("name images")
 
     def commit(self, container: str, request: CommitRequest) -> str:
-        """Makes an image of a container, and returns its id. Raises NotFoundError."""
+        """Commits a container, and returns the image's id. Raises NotFoundError."""
         raise self._unsupported("commit containers")
 
     def remove_container(self, identifier: str) -> None:
-        """Removes a container that does not run; its volumes stay. Raises NotFoundError."""
+        """Removes a stopped container; keeps its volumes. Raises NotFoundError."""
         raise self._unsupported("remove containers")
 
     def build_cache(self) -> Sequence[CachedStep]:
-        """The entries of its build cache."""
+        """Returns the entries of its build cache."""
         return ()
 
     def remove_cached(self, identifier: str) -> int:
-        """Removes an entry of the build cache; returns the bytes that this freed."""
+        """Removes an entry of the build cache; returns the freed bytes."""
         raise self._unsupported("remove parts of its build cache")
 
     def layers_size(self) -> int | None:
-        """Bytes that the layers of all images take, each once; None if the engine does not say."""
+        """Returns the total bytes of all images' layers, each once; None if not reported."""
         return None
 
     @property
     def counts_all(self) -> bool:
-        """Whether `layers_size` has containers and build cache, too."""
+        """Whether `layers_size` includes containers and build cache."""
         return self.keeps_blobs
 
     def freed_by(self, ids: Collection[str], containers: Collection[str] = ()) -> int | None:
-        """Bytes of layers and documents that removing images and containers frees exactly.
-
-        None if that must be worked out.
-        """
+        """Returns the exact bytes that removing images and containers frees; None if unknown."""
         return None
 
     @property
     def is_local(self) -> bool:
-        """Whether it listens on a socket of this host, or needs none."""
+        """Whether it listens on a local socket, or needs none."""
         return self.own_store or self.host.startswith(("unix://", "http+unix://"))
 
     @property

@@ -1,4 +1,4 @@
-"""Turns the exceptions of docker-py, requests and urllib3 into errors for users."""
+"""Converts the exceptions of docker-py, requests and urllib3 to errors for users."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def no_engine(host: str) -> EngineError:
 
 
 def checked(answer: object, kind: type[T], host: str) -> T:
-    """An engine's answer as a record, or a list of records; null is an empty one."""
+    """Converts an engine's answer to a record or a list of records; null is empty."""
     try:
         return lenient([] if answer is None and kind is not dict else answer, kind)
     except ValueError as error:
@@ -69,7 +69,7 @@ def checked(answer: object, kind: type[T], host: str) -> T:
 
 
 def invalid(host: str, why: str = "") -> EngineError:
-    """The error for an answer that is not what engines answer."""
+    """The error for an invalid answer."""
     because = f" ({one_sentence(why)})" if why else ""
     return EngineError(
         f"The engine at {host} sent an invalid answer{because}.",
@@ -78,7 +78,7 @@ def invalid(host: str, why: str = "") -> EngineError:
 
 
 def silent(host: str) -> EngineError:
-    """The error for an engine that accepts connections, and does not answer."""
+    """The error for an engine that accepts connections but does not answer."""
     return EngineError(
         f"The engine at {visible(host)} does not answer.",
         "It hangs or is very busy: try again, or restart it.",
@@ -89,7 +89,7 @@ def unreachable(address: Address, error: Exception) -> EngineError:
     """The error for an engine that cannot be reached."""
     for cause in chain(error):
         if isinstance(cause, EngineError):
-            # Ours, wrapped by docker-py.
+            # Our own error, wrapped by docker-py.
             return cause
     host = address.shown
     if _timed_out(error):
@@ -129,7 +129,7 @@ def unreachable(address: Address, error: Exception) -> EngineError:
     if isinstance(inner, LookupError | TypeError | AttributeError | StopIteration):
         # docker-py did not find what it expected in the answer.
         return no_engine(host)
-    # Libraries quote the address, with a password that may be in it.
+    # Libraries quote the address, which may contain a password.
     reasons = (cause.strerror for cause in chain(error) if isinstance(cause, OSError))
     reason = next(filter(None, reasons), inner)
     why = "" if "@" in address.host else f" ({one_sentence(reason)})"
@@ -140,7 +140,7 @@ def unreachable(address: Address, error: Exception) -> EngineError:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and its causes, including those that requests and urllib3 wrap."""
+    """Yields an error and its causes, including those wrapped by requests and urllib3."""
     seen: set[int] = set()
     pending: list[BaseException] = [error]
     while pending:

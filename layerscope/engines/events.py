@@ -1,4 +1,4 @@
-"""What changes in an engine, as it happens (`GET /events`)."""
+"""Events of an engine (`GET /events`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from layerscope.engines.messages import messages, stop
 from layerscope.images.answers import EventAnswer
 
 _FILTERS = json.dumps({"type": ["image", "container"]})
-_LONGEST = 1 << 20  # Bytes of a message; its labels can make it long.
-#: Beginnings of actions that change nothing in a list.
+_LONGEST = 1 << 20  # Bytes of a message, which may have long labels.
+#: Prefixes of actions that do not change a list.
 _IDLE = (
     "attach",
     "archive-path",
@@ -34,7 +34,7 @@ _IDLE = (
 
 
 def events_of(client: Client, host: str) -> Events:
-    """The events of an engine; raises what docker-py raises."""
+    """Returns the events of an engine; raises docker-py's exceptions."""
     response = client.open_stream("/events", parameters={"filters": _FILTERS})
     return _events(response, host), partial(stop, response)
 

@@ -1,4 +1,4 @@
-"""Finds files in all images of an engine: which images, layers and containers have them."""
+"""Finds files in all images of an engine, with their layers and containers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Finder = Callable[[Changeset], list[int]]  # Finds the matching rows of a layer.
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    image: Image  # The image.
+    image: Image
     layer: int  # Number of the layer.
-    path: bytes  # The path, without the first slash.
-    kind: EntryType  # Its type.
+    path: bytes  # Without a leading slash.
+    kind: EntryType
     size: int  # Bytes.
     visible: bool | None  # Whether the merged view has it; None if not all layers are known.
     containers: tuple[str, ...]  # Names of the image's containers.
@@ -68,7 +68,7 @@ def find_in(
     found = {layer: rows for layer, changeset in changesets.items() if (rows := find(changeset))}
     if not found:
         return
-    # What is hidden is only known with all layers.
+    # Hidden paths are known only with all layers.
     if stack is None and len(changesets) == len(image.layers):
         stack = Stack([changesets[index] for index in range(len(image.layers))])
     for layer, rows in sorted(found.items()):
@@ -103,10 +103,10 @@ def known_layers(image: Image, cache: ChangesetCache) -> dict[int, Changeset]:
 def engine_images(
     engine: Engine, platform: str | None = None
 ) -> Iterator[tuple[Image, tuple[str, ...]]]:
-    """The images of an engine for a platform, each once, and the names of their containers.
+    """Yields the images of an engine for a platform, each once, and the names of their containers.
 
-    Without a platform, all images, each for this host's if it has that. Raises UsageError if the
-    platform is invalid and EngineError if the engine did not answer, or not as expected.
+    Without a platform, yields all images, preferably for this host's. Raises UsageError if the
+    platform is invalid, and EngineError if the engine does not answer as expected.
     """
     wanted_platform(platform)
     containers: dict[str, list[str]] = {}
@@ -116,5 +116,5 @@ def engine_images(
         try:
             image = engine_image(engine, identifier, platform, history=True)
         except (PlatformMissingError, NotFoundError):
-            continue  # It is for other platforms, or was removed in the meantime.
+            continue  # It is for other platforms, or was removed meanwhile.
         yield image, tuple(containers.get(identifier, ()))

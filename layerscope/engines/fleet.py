@@ -1,4 +1,4 @@
-"""The images of all engines in one list: which engine has which, and what the others lack."""
+"""The images of all engines in one list: which engines have them, and which lack layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.images.archives.save_format import same_reference
 from layerscope.images.described import layer_sizes
 from layerscope.images.summary import NONE, unix_time
 
-PATIENCE = 60.0  # Seconds that all engines together have to describe their images.
+PATIENCE = 60.0  # Seconds for all engines together to describe their images.
 _SHORTEST_ID = 4
 
 
@@ -25,15 +25,15 @@ class Holding:
 
     id: str  # Its id there: the digest of its configuration or, with containerd, of its manifest.
     names: tuple[str, ...]  # `repository:tag`
-    digests: tuple[str, ...]  # `repository@digest`, as it was pulled or pushed.
+    digests: tuple[str, ...]  # `repository@digest`, as pulled or pushed.
     created: int  # Unix time.
     layers: tuple[str, ...]  # The diff_ids of its layers, base first.
-    sizes: tuple[int | None, ...]  # Their sizes in bytes; None where the engine does not say.
+    sizes: tuple[int | None, ...]  # Their sizes in bytes; None if not reported.
 
 
 @dataclass(frozen=True, slots=True)
 class FleetImage:
-    """What engines have that has the same layers and was created at the same time."""
+    """Images in engines with the same layers and creation time."""
 
     holdings: Mapping[str, Holding]  # By the name of the engine.
 
@@ -53,16 +53,16 @@ class FleetImage:
 
     @property
     def size(self) -> int | None:
-        """The size of all layers; None if that of one is not known."""
+        """The size of all layers; None if any is unknown."""
         return self.size_of(range(len(self.sizes)))
 
     def size_of(self, layers: Sequence[int]) -> int | None:
-        """The size of layers, by number; None if that of one is not known."""
+        """Returns the total size of layers, by number; None if any is unknown."""
         sizes = [self.sizes[layer] for layer in layers]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def is_named(self, name: str) -> bool:
-        """Whether it has a name, an id, or an id that begins so."""
+        """Whether it has a name, an id, or a prefix of an id."""
         digits = name.removeprefix("sha256:")
         ids = (each.id.removeprefix("sha256:") for each in self.holdings.values())
         return any(same_reference(name, own) for own in self.names) or (
@@ -74,12 +74,12 @@ class FleetImage:
 class Fleet:
     engines: Sequence[KnownEngine]
     images: Sequence[FleetImage]  # The newest first.
-    #: Why engines could not be asked, or not about all of their images, by name.
+    #: Errors of engines, for some or all of their images, by engine name.
     problems: Mapping[str, LayerscopeError] = field(default_factory=dict)
     pending: Collection[str] = ()  # Names of the engines that have not answered yet.
 
     def lacking(self, image: FleetImage) -> Iterator[tuple[str, list[int]]]:
-        """The engines that lack an image, each with the numbers of the layers that it lacks."""
+        """Yields the engines that lack an image, with the numbers of the missing layers."""
         for engine in self.engines:
             if any(engine.name in known for known in (image.holdings, self.problems, self.pending)):
                 continue
@@ -89,7 +89,7 @@ class Fleet:
 
     @cached_property
     def _layers(self) -> Mapping[str, set[str]]:
-        """The diff_ids of all layers of each engine."""
+        """Returns the diff_ids of all layers of each engine."""
         found: dict[str, set[str]] = {}
         for image in self.images:
             for engine, held in image.holdings.items():
@@ -98,7 +98,7 @@ class Fleet:
 
 
 def find_fleet(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterator[Fleet]:
-    """Asks engines side by side what images they have; yields what is known after each answer."""
+    """Lists the images of engines in parallel; yields the current result after each answer."""
     images: dict[object, dict[str, Holding]] = {}
     problems = {}
     order = {engine.name: at for at, engine in enumerate(engines)}

@@ -1,4 +1,4 @@
-"""Data folders of engines as sources, and as engines that can list and open their images."""
+"""Data folders of engines as sources, and as read-only engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.images.stores.stored_images import StoredImages
 from layerscope.images.summary import ImageSummary
 from layerscope.text import visible
 
-#: Where containerd keeps its data: its own default, and that of k3s, RKE2 and MicroK8s.
+#: Data folders of containerd: its default, and those of k3s, RKE2 and MicroK8s.
 _CONTAINERD = (
     "/var/lib/containerd",
     "/var/lib/rancher/k3s/agent/containerd",
@@ -45,7 +45,7 @@ def _storage(rest: str) -> tuple[StoredImages, str | None]:
     return ContainersStorage(path, driver), wanted
 
 
-#: What opens a data folder, by the transport; it takes what follows the colon.
+#: Opens a data folder, by transport; takes the text after the colon.
 FOLDERS: dict[str, Callable[[str], tuple[StoredImages, str | None]]] = {
     "docker-root": _docker,
     "containerd-root": _containerd,
@@ -54,12 +54,12 @@ FOLDERS: dict[str, Callable[[str], tuple[StoredImages, str | None]]] = {
 
 
 def is_folder(source: str) -> bool:
-    """Whether a source, or an engine's name, is a data folder or an image in one."""
+    """Whether a source or an engine's name is a data folder or an image in one."""
     return source.partition(":")[0] in FOLDERS and ":" in source
 
 
 def open_folder(source: str) -> tuple[StoredImages, str | None]:
-    """Opens a data folder, which the caller closes; also returns the name of an image in it.
+    """Opens a data folder, which the caller must close; also returns the image's name in it.
 
     Raises LayerscopeError if it cannot be read.
     """
@@ -75,7 +75,7 @@ def open_in_folder(source: str, platform: str | None) -> ImageReader:
 
 
 def list_folder(source: str) -> list[ImageSummary]:
-    """The images in a data folder; raises LayerscopeError."""
+    """Lists the images in a data folder; raises LayerscopeError."""
     folder, wanted = open_folder(source)
     with closing(folder):
         if wanted is not None:
@@ -85,26 +85,26 @@ def list_folder(source: str) -> list[ImageSummary]:
 
 
 def default_folders() -> Iterator[str]:
-    """The data folders where engines of this host have them by default, as sources."""
+    """Yields the default data folders of engines on this host, as sources."""
     from layerscope.images.stores.containers_storage import ROOT_STORAGE, default_storage
 
     if Path(_DOCKER).is_dir() and not Path(_DOCKER_SOCKET).exists():
-        # A daemon that is down: one that runs is asked itself.
+        # For a daemon that is down: a running one answers itself.
         yield f"docker-root:{_DOCKER}"
     yield from (f"containerd-root:{path}" for path in _CONTAINERD if Path(path).is_dir())
     for path in dict.fromkeys((str(default_storage()), ROOT_STORAGE)):
-        if os.path.isdir(path):  # noqa: PTH112 - also where access to it is denied
+        if os.path.isdir(path):  # noqa: PTH112 - works even if access is denied
             yield f"containers-storage:[{path}]"
 
 
 class FolderEngine(Engine):
-    """A data folder in the place of an engine: it lists images and opens them, and changes nothing.
+    """A data folder as a read-only engine, which lists and opens images.
 
-    An engine that is up may change it meanwhile, so it is opened anew for each question.
+    Reopens the folder for each call, since a running engine may change it.
     """
 
     def __init__(self, source: str) -> None:
-        """Takes a source such as `containerd-root:/var/lib/containerd`; raises LayerscopeError."""
+        """`source` is such as `containerd-root:/var/lib/containerd`; raises LayerscopeError."""
         self.host = visible(source)
         self.name = visible(source)
         self._source = source

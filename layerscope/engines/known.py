@@ -1,4 +1,4 @@
-"""The engines that can be chosen: contexts, connections, sockets, local daemons, data folders."""
+"""The available engines: contexts, connections, sockets, local daemons, data folders."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from layerscope.engines.folders import default_folders
 from layerscope.engines.podman_connections import podman_connections
 from layerscope.errors import LayerscopeError
 
-#: Programs that listen for requests of Docker's API.
+#: Programs that serve Docker's API.
 _DAEMONS = ("dockerd", "podman")
-#: What is in the paths of their other sockets.
+#: Parts of the paths of their other sockets.
 _NO_API = ("/libnetwork/", "/metrics.sock")
 _LISTENS = "00010000"  # The flag of a socket that accepts connections (__SO_ACCEPTCON).
 
 
 @dataclass(frozen=True, slots=True)
 class KnownEngine:
-    name: str  # What `--engine` takes.
-    kind: str  # Where it is known from, such as `Docker context`.
+    name: str  # As for `--engine`.
+    kind: str  # Its origin, such as `Docker context`.
     address: Address | None = None
     problem: LayerscopeError | None = None  # Why it has no address.
     current: bool = False
@@ -44,9 +44,9 @@ class KnownEngine:
 
 
 def known_engines() -> list[KnownEngine]:
-    """All engines that can be chosen, each once, in the order in which they are listed.
+    """Returns all available engines, each once, in display order.
 
-    What the user has given a name is listed even if two names have the same address.
+    Engines that the user has named are listed even if two of them have the same address.
     """
     found = [_known("default", "DOCKER_HOST" if os.environ.get("DOCKER_HOST") else "default")]
     found += [_known(name, "Docker context") for name in context_names()]
@@ -76,7 +76,7 @@ def known_engines() -> list[KnownEngine]:
 
 
 def distinct(engines: Sequence[KnownEngine]) -> list[KnownEngine]:
-    """The engines, each address once: the current engine, or else the first of its address."""
+    """Returns one engine per address: the current one, or else the first."""
     found: dict[str, KnownEngine] = {}
     for each in sorted(engines, key=lambda each: not each.current):
         found.setdefault(_real(each.address) or each.name, each)
@@ -91,14 +91,14 @@ def _known(name: str, kind: str) -> KnownEngine:
 
 
 def _real(address: Address | None) -> str:
-    """The host, without symlinks in a socket's path; `/var/run` often is one."""
+    """Returns the host with symlinks in a socket's path resolved; `/var/run` often is one."""
     if address is None or not address.host.startswith("unix://"):
         return "" if address is None else address.host
     return os.path.realpath(address.host.removeprefix("unix://"))
 
 
 def _with_current(engines: list[KnownEngine], chosen: str) -> list[KnownEngine]:
-    """Marks the engine that is used: by its name, or else the first of its address."""
+    """Marks the current engine: by name, or else the first with its address."""
     place = next((at for at, each in enumerate(engines) if each.name == chosen), None)
     if place is None:
         with suppress(LayerscopeError):
@@ -113,7 +113,7 @@ def _with_current(engines: list[KnownEngine], chosen: str) -> list[KnownEngine]:
 
 
 def daemon_sockets() -> list[str]:
-    """The sockets that daemons of this host listen at, as far as this user may see them."""
+    """Returns the sockets of this host's daemons that this user may see."""
     found: dict[str, None] = {}
     with suppress(OSError):
         for process in Path("/proc").iterdir():
@@ -137,7 +137,7 @@ def _sockets_of(process: Path) -> Iterator[str]:
             or any(each in path[0] for each in _NO_API)
         ):
             continue
-        # The process may see other files than we do; only what is the same file can be used.
+        # The process may see other files; only the same file can be used.
         with suppress(OSError):
             if Path(path[0]).samefile(process / "root" / path[0].lstrip("/")):
                 yield path[0]

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from layerscope.engines.engine import Engine
 from layerscope.errors import NotFoundError
 
-_MOST_IMAGES = 500  # An engine takes a few milliseconds for each image, so their number is limited.
+_MOST_IMAGES = 500  # An engine takes a few milliseconds for each image.
 
 
 @dataclass(frozen=True, slots=True)
 class LocalLayers:
     engine: str  # The engine's name.
     images: tuple[tuple[str, ...], ...]  # The diff_ids of each image, base first.
-    #: Whether it keeps layers as blobs, which any image can use, rather than unpacked on top of
-    #: each other.
+    #: Whether it keeps layers as blobs, which any image can use, rather than only unpacked.
     by_blob: bool
 
 
@@ -29,7 +28,7 @@ def local_layers(engine: Engine) -> LocalLayers:
 def layers_of_images(
     engine: Engine, most: int | None = None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ids of an engine's images, or of so many at most, with their diff_ids, base first."""
+    """Yields the ids of an engine's images, at most `most`, with their diff_ids, base first."""
     for identifier in list(dict.fromkeys(summary.id for summary in engine.images()))[:most]:
         with suppress(NotFoundError):  # Removed since.
             yield identifier, engine.inspect(identifier).layers

@@ -1,7 +1,7 @@
 """Opens an engine's image from its data folder, if the engine runs on this host.
 
-This is much faster than an export. Images are found by the digests of their configurations, layers
-by their diff_ids or digests: a folder that has them is the right one, whatever the engine says.
+This is much faster than an export. Finds images by the digests of their configurations and layers
+by their diff_ids or digests: a folder that has them is the right one.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ OWN_CONTAINERD = "containerd/daemon"
 
 
 class NoFastWay(Exception):
-    """The data folder cannot be used; the text says why, to end a sentence with."""
+    """The data folder cannot be used; the text is the reason, to end a sentence with."""
 
 
 def open_in_engine(
     name: str, source: str, *, export: bool = False, platform: str | None = None
 ) -> ImageReader:
-    """Opens an image of the current engine in the fastest way; for the options, see `Request`.
+    """Opens an image of the current engine in the fastest way; see `Request` for the options.
 
     Raises LayerscopeError if there is no engine, or it has no such image.
     """
@@ -57,7 +57,7 @@ def open_in_engine(
 def open_with(
     engine: Engine, name: str, source: str, *, export: bool = False, platform: str | None = None
 ) -> ImageReader:
-    """Opens an image of an engine, which the reader closes; see `open_in_engine`."""
+    """Opens an image of an engine, which the reader will close; see `open_in_engine`."""
     direct = engine.open(name, source, platform)
     if direct is not None:
         return direct
@@ -76,7 +76,7 @@ def open_with(
         reader.price = reader.inspected.size
     if export or not isinstance(engine, DockerEngine) or not engine.is_behind_ssh:
         return reader
-    # Not at the top: few engines are behind ssh.
+    # Not at the top: only engines behind ssh need it.
     from layerscope.engines.remote.peer import NoPeer
     from layerscope.engines.remote.reader import RemoteReader
 
@@ -93,7 +93,7 @@ class LocalStore:
     driver: str  # The storage driver: `overlay2`, `overlay` (Podman's) or `containerd`.
 
     def __init__(self, engine: Engine) -> None:
-        """Finds the folder; raises NoFastWay if there is none, or it cannot be read."""
+        """Finds the folder; raises NoFastWay if there is none or it is unreadable."""
         if not engine.is_local:
             raise NoFastWay("the engine is on another host")
         info = engine.info()
@@ -112,7 +112,7 @@ class LocalStore:
     ) -> ImageReader:
         """Opens an image; the reader closes the folder.
 
-        Raises NoFastWay if it is missing or incomplete and PlatformMissingError if it exists only
+        Raises NoFastWay if it is missing or incomplete, and PlatformMissingError if it exists only
         for other platforms.
         """
         try:
@@ -135,7 +135,7 @@ class LocalStore:
             found = store.image(image.id, image.reference, source)
             layers = store.layers(found)
         for layer in layers:
-            # Access to a folder that the engine names may still be denied.
+            # The engine's folder may still be inaccessible.
             layer.check()
         return FolderReader(found, layers, f"{way}, {self.driver}", self._close)
 
@@ -175,7 +175,7 @@ class LocalStore:
         )
 
     def containerds(self) -> Iterator[ContainerdStore]:
-        """The containerd folders that exist; the caller closes them."""
+        """Yields the existing containerd folders; the caller must close them."""
         for path in (self.root.path / OWN_CONTAINERD, _SYSTEM_CONTAINERD):
             try:
                 yield ContainerdStore(DataFolder(path))
@@ -200,7 +200,7 @@ def _driver(info: Info, name: str) -> str:
 
 
 def reason_of(error: BadInputError | NotFoundError, path: str) -> str:
-    """Why something in a data folder could not be read, to end a sentence with."""
+    """Returns why something in a data folder could not be read, to end a sentence with."""
     if isinstance(error, DataFolderError):
         if "root" in error.hint:
             return f"reading {visible(path)} needs root"

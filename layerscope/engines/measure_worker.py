@@ -1,4 +1,4 @@
-"""Measures images of an engine; also the program that `measuring` runs for that."""
+"""Measures images of an engine; `measuring` runs it as a program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from layerscope.images.sizes import ImageSizes
 from layerscope.images.stores.containerd import ContentReader
 from layerscope.programs import end_with_parent
 
-#: Bytes of compressed layers that are read unasked for one image: about two seconds of work.
+#: The most compressed bytes to read for an image without being asked: about two seconds of work.
 _UNASKED = 256 << 20
 _NICE = 10
 
@@ -38,10 +38,10 @@ def sizes_of(
     thorough: bool = False,
     cache: ChangesetCache | None = None,
 ) -> ImageSizes | None:
-    """The sizes of an image of an engine; see `engine_image`.
+    """Returns the sizes of an engine's image; see `engine_image`.
 
-    None if they are neither cached nor can be read cheaply. `thorough` reads the image in any way,
-    by an export if need be.
+    None if they are neither cached nor cheap to read. `thorough` reads the image in any way, even
+    by an export.
     """
     kept, cache = SizesCache(), cache or ChangesetCache()
     diff_ids = [layer.diff_id for layer in image.layers]
@@ -71,7 +71,7 @@ def read_image(
     thorough: bool = False,
     cache: ChangesetCache | None = None,
 ) -> Iterator[Loaded | None]:
-    """An image whose layers have been read, or None if they cannot be read cheaply."""
+    """Yields an image with its layers, or None if reading them is not cheap."""
     platform = str(image.platforms[0]) if image.platforms else None
     reader = open_with(engine, image.id, image.source, platform=platform)
     try:
@@ -85,7 +85,7 @@ def read_image(
 
 
 def _is_cheap(reader: ImageReader, cache: ChangesetCache) -> bool:
-    """Whether layers are listed without an export, a walk through folders, or much to unpack."""
+    """Whether reading layers needs no export, no walk of folders, and little decompression."""
     keys = [key for each in reader.image.layers if (key := reader.cache_key(each.index))]
     if len(keys) < len(reader.image.layers):
         return False
@@ -97,7 +97,7 @@ def _is_cheap(reader: ImageReader, cache: ChangesetCache) -> bool:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes a line for each image; arguments are the parent's process id, how, and the ids."""
+    """Writes a line for each image; arguments are the parent's process id, the mode, and ids."""
     parent, how, *ids = argv
     os.nice(_NICE)
     if not end_with_parent(int(parent)):
@@ -108,7 +108,7 @@ def main(argv: Sequence[str]) -> None:
             image = engine_image(engine, identifier)
             sizes = sizes_of(engine, image, Progress(), thorough=how == "thorough")
         except LayerscopeError:
-            sizes = None  # It was removed meanwhile, is damaged, or access to it is denied.
+            sizes = None  # It was removed meanwhile, is damaged, or is inaccessible.
         line = MeasuredImage(identifier, sizes).dump()
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()

@@ -1,6 +1,6 @@
-"""What each image of an engine ships and wastes: from the cache, or measured in another process.
+"""The sizes and waste of an engine's images: from the cache, or measured in another process.
 
-Imports no numpy, since lists are painted meanwhile; `measure_worker` does what needs it.
+Does not import numpy, which would delay the lists on the screen; `measure_worker` does.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from layerscope.images.sizes import ImageFacts, ImageSizes
 from layerscope.programs import python_module
 from layerscope.records import Record, parse
 
-_LONGEST = 1 << 20  # Bytes of a line of the other process.
+_LONGEST = 1 << 20  # The most bytes of a line from the other process.
 
 
 class MeasuredImage(Record, frozen=True):
     """A line that the other process writes."""
 
     id: str
-    sizes: ImageSizes | None = None  # None if they cannot be measured in the ways that were asked.
+    sizes: ImageSizes | None = None  # None if they cannot be measured in the permitted ways.
 
 
 def facts_of(image: Image, sizes: ImageSizes | None) -> ImageFacts:
@@ -37,9 +37,9 @@ def facts_of(image: Image, sizes: ImageSizes | None) -> ImageFacts:
 
 
 def describe(engine: Engine, identifier: str, cache: SizesCache) -> ImageFacts:
-    """The facts about an image of an engine, with its sizes if they are cached.
+    """Returns facts about an engine's image, with its sizes if they are cached.
 
-    Raises LayerscopeError if the engine does not describe it.
+    Raises LayerscopeError if the engine cannot inspect it.
     """
     image = engine_image(engine, identifier)
     return facts_of(image, cache.get([layer.diff_id for layer in image.layers]))
@@ -51,10 +51,10 @@ def measure_apart(
     *,
     thorough: bool = False,
 ) -> Iterator[MeasuredImage]:
-    """Measures images of the current engine in a process of low priority, as they are known.
+    """Measures images of the current engine in a low-priority process, and yields each result.
 
-    So no key waits for it. `on_stop` takes a function that ends the process. `thorough` also reads
-    what takes long, such as exports. The process ends with the thread that consumes the iterator.
+    So it does not delay keys. `on_stop` receives a function that ends the process. `thorough` also
+    uses slow ways, such as exports. The process ends with the thread that consumes the iterator.
     """
     arguments = [str(os.getpid()), "thorough" if thorough else "cheap", *ids]
     command, environment = python_module("layerscope.engines.measure_worker", *arguments)

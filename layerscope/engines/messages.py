@@ -1,4 +1,4 @@
-"""Streams of JSON messages, one a line, that an engine sends for as long as something goes on."""
+"""Streams of JSON messages, one per line, that an engine sends during an operation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.records import parse
 
 
 def messages(response: Response, host: str, longest: int) -> Iterator[Mapping[str, Any]]:
-    """The messages of a response, each at most `longest` bytes, until the engine ends it.
+    """Yields the messages of a response, each at most `longest` bytes, until the engine ends it.
 
     Raises EngineError if the connection was lost, or a message is invalid.
     """
@@ -32,8 +32,8 @@ def messages(response: Response, host: str, longest: int) -> Iterator[Mapping[st
 
 
 def stop(response: Response) -> None:
-    """Closes the connection, from any thread or signal handler; its messages end."""
-    # `shutdown` and not `close`: the reader sees an end, and not a reused descriptor.
+    """Closes the connection, from any thread or signal handler, which ends its messages."""
+    # `shutdown`, not `close`: the reader sees the end, not a reused descriptor.
     with contextlib.suppress(OSError, RuntimeError, AttributeError, ValueError):
         response.raw.shutdown()
 

@@ -1,4 +1,4 @@
-"""What a user may be about to name: sources that begin with a text."""
+"""Completions: sources that begin with a text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from layerscope.engines.sources import ARCHIVES, TRANSPORTS
 
-#: The most entries of a folder to look at.
+#: The most entries of a folder to read.
 _MOST = 5000
 
 
 def sources(text: str) -> Iterator[str]:
-    """Images, containers and files that begin with a text, and transports.
+    """Yields images, containers, files and transports that begin with a text.
 
-    Asks the current engine. Raises EngineError if it does not answer.
+    Queries the current engine. Raises EngineError if it does not answer.
     """
     transport, colon, rest = text.partition(":")
     if colon and transport in TRANSPORTS:
@@ -38,7 +38,7 @@ def sources(text: str) -> Iterator[str]:
             yield from (f"docker-daemon:{name}" for name in image_names())
             return
     files = list(files_below(text))
-    # A file of another name is one only if there is nothing else to choose from.
+    # Files with other names are offered only if there is nothing else.
     yield from [path for path in files if path.endswith(("/", *ARCHIVES))] or files
     if text:
         yield from (f"{name}:" for name in TRANSPORTS)
@@ -47,7 +47,7 @@ def sources(text: str) -> Iterator[str]:
 
 
 def image_names() -> Iterator[str]:
-    """The names of the current engine's images. Raises EngineError if it does not answer."""
+    """Yields the names of the current engine's images. Raises EngineError."""
     from layerscope.engines.docker import connect_any
 
     with closing(connect_any()) as engine:
@@ -55,7 +55,7 @@ def image_names() -> Iterator[str]:
 
 
 def container_names() -> Iterator[str]:
-    """The names of the current engine's containers. Raises EngineError if it does not answer."""
+    """Yields the names of the current engine's containers. Raises EngineError."""
     from layerscope.engines.docker import connect_any
 
     with closing(connect_any()) as engine:
@@ -63,7 +63,7 @@ def container_names() -> Iterator[str]:
 
 
 def files_below(text: str) -> Iterator[str]:
-    """Files that begin with a text, and folders, which end with a slash."""
+    """Yields files that begin with a text, and folders, with a trailing slash."""
     folder, beginning = os.path.split(text)
     front = text[: len(text) - len(beginning)]
     try:

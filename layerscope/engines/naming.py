@@ -1,4 +1,4 @@
-"""Gives an image of an engine another name, without taking it silently from another image."""
+"""Tags images of an engine, without silently taking a name from another image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layerscope.text import short_id, visible
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """A name that an image is to get."""
+    """A planned name of an image."""
 
     id: str  # The image.
     name: str  # `repository:tag`.
@@ -33,13 +33,13 @@ class Naming:
 
     @property
     def conflict(self) -> str:
-        """Which image loses the name, as a sentence."""
+        """Returns a sentence that says which image loses the name."""
         keeps = f"keeps the name {visible(self.others[0])}" if self.others else "has no other name"
         return f"{visible(self.name)} is the name of image {short_id(self.held_by)}, which {keeps}."
 
 
 def whole_name(text: str) -> str:
-    """A name with its tag; raises UsageError if it is not one that an image can have."""
+    """Returns a name with its tag; raises UsageError if it is invalid."""
     try:
         reference = parse_reference(text)
     except ValueError:
@@ -55,24 +55,24 @@ def whole_name(text: str) -> str:
 
 
 def plan_name(engine: Engine, image: str, text: str) -> Naming:
-    """Finds out who has a name now. Raises NotFoundError if there is no such image."""
+    """Finds the image that has a name now. Raises NotFoundError if `image` does not exist."""
     name = whole_name(text)
     return _planned(engine, with_algorithm(engine.inspect(image).id), name)
 
 
 def plan_new(engine: Engine, name: str) -> Naming:
-    """The same for an image that is yet to be made; `name` is whole."""
+    """Like `plan_name`, for an image that does not exist yet; `name` has a tag."""
     return _planned(engine, "", name)
 
 
 def plan_loaded(engine: Engine, image: Image, name: str) -> Naming:
-    """The same for an image that is yet to be loaded; it may be there already."""
+    """Like `plan_name`, for an image to load, which may already be there."""
     try:
         holder = engine.inspect(name)
     except NotFoundError:
         return Naming(image.id, name)
     naming = _held(holder, image.id, name)
-    # containerd's ids name a manifest, and so how the layers are packed.
+    # containerd's ids are manifest digests, which depend on the layers' compression.
     return replace(naming, id=naming.held_by) if _same(holder, image) else naming
 
 
@@ -99,14 +99,14 @@ def _held(holder: Inspected, identifier: str, name: str) -> Naming:
 
 
 def give_name(engine: Engine, naming: Naming) -> None:
-    """Gives the name; raises EngineError if another image has got it since."""
+    """Tags the image; raises EngineError if the name has moved since."""
     check_name(engine, naming)
     if not naming.done:
         engine.tag_image(naming.id, naming.name)
 
 
 def check_name(engine: Engine, naming: Naming) -> None:
-    """Raises EngineError if another image has got the name since."""
+    """Raises EngineError if the name has moved since."""
     now = _planned(engine, naming.id, naming.name).held_by
     if now not in ("", naming.held_by):
         raise EngineError(

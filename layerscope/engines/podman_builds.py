@@ -1,11 +1,11 @@
-"""Builds by Podman's API: secrets, and what a stopped build leaves.
+"""Builds by Podman's API: secrets, and leftovers of a stopped build.
 
 Secrets are sent as files in the context, named in a parameter `secrets`, as Podman's own client
 does; Podman moves them out of the context before the build.
 
-When the client hangs up, Podman stops the build, but the command of the running step goes on until
-it ends by itself, and the working containers of the build stay. They do not belong to Podman but to
-the storage below it; its own API (`libpod`) lists them as `external`.
+When the client hangs up, Podman stops the build, but the command of the running step continues, and
+the working containers of the build stay. They belong not to Podman but to the storage below it; the
+`libpod` API lists them as `external`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from layerscope.engines.docker import DockerEngine
 from layerscope.engines.errors import translated
 from layerscope.errors import LayerscopeError
 
-#: For the id of each image that a build created or began a stage with: the Unix times between
-#: which the container of the next step was created; None while it may still be.
+#: By id of an image that a build created or began a stage with: the Unix times between which the
+#: container of the next step was created; None as the end if that is still possible.
 Windows = dict[str, tuple[float, float | None]]
 
 #: The first version of libpod's API with the requests used here; later ones accept it.
@@ -50,7 +50,7 @@ def _version(engine: DockerEngine) -> tuple[int, int]:
 
 
 def secret_files(values: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Files to add to the context, and query parameters, for secrets by their ids."""
+    """Returns files to add to the context, and query parameters, for secrets by id."""
     # A name that no COPY can guess.
     names = {identifier: f".layerscope.{secrets.token_hex(16)}" for identifier in values}
     listed = [f"id={identifier},src={name}" for identifier, name in names.items()]
@@ -67,7 +67,7 @@ def remove_working_containers(
 ) -> int:
     """Kills the commands that a stopped build left running, and removes its containers.
 
-    Those from `before` the build belong to others. Returns how many were removed.
+    Keeps containers from `before` the build. Returns how many were removed.
     """
     removed = 0
     for entry in _external(engine):
@@ -91,7 +91,7 @@ def _external(engine: DockerEngine) -> list[Mapping[str, Any]]:
         response = engine.client.get(url, params={"all": "true", "external": "true"})
         response.raise_for_status()
         entries = response.json()
-    # Podman's own containers are listed too; those of builds have this command.
+    # The list includes Podman's own containers; those of builds have this command.
     return [
         entry
         for entry in entries or ()
@@ -110,7 +110,7 @@ def _end_processes(engine: DockerEngine, container: str) -> None:
     """Kills the processes in a container's root, if the engine runs on this host."""
     root = Path(engine.info().folder or "/nonexistent")
     try:
-        # Not at the top: only stopped builds need these.
+        # Not at the top: only stopped builds need it.
         from layerscope.images.stores.data_folder import DataFolder
         from layerscope.images.stores.podman import PodmanStore
 
@@ -132,12 +132,12 @@ def _processes() -> list[int]:
 
 
 def _root_is(process: int, upper: str) -> bool:
-    """Whether the root of a process is an overlay with that upper directory."""
+    """Whether the root of a process is an overlay with an upper directory."""
     try:
         lines = Path(f"/proc/{process}/mountinfo").read_text().splitlines()
     except OSError:
         return False
-    # proc(5): the fifth field is the mount point, the last one has the file system's options.
+    # proc(5): field 5 is the mount point, the last one the file system's options.
     return any(
         len(fields) > 4 and fields[4] == "/" and upper in fields[-1].split(",")
         for fields in map(str.split, lines)

@@ -41,7 +41,7 @@ class _JsonFile(Record, frozen=True, rename="pascal"):
 
 
 def podman_connections() -> dict[str, PodmanConnection]:
-    """The connections by name; files that cannot be read have none."""
+    """Returns the connections by name; skips unreadable files."""
     found: dict[str, PodmanConnection] = {}
     for path in _configurations():
         document = _document(path, tomllib.loads)
@@ -67,7 +67,7 @@ def _document(path: Path, parse: Any) -> Any:
 
 
 def _configurations() -> Iterator[Path]:
-    """The files, of which the later take precedence."""
+    """Yields the files; later ones take precedence."""
     if named := os.environ.get("CONTAINERS_CONF"):
         yield Path(named)
         return

@@ -1,4 +1,4 @@
-"""Asks many engines side by side what they are and what they have."""
+"""Queries many engines in parallel."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from layerscope.images.stores.data_folder import DataFolder
 from layerscope.images.stores.podman import PodmanStore
 from layerscope.text import visible
 
-PATIENCE = 10.0  # Seconds that all engines together have to answer.
+PATIENCE = 10.0  # Seconds for all engines together to answer.
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """An engine, as far as it has answered."""
+    """An engine, and its answers so far."""
 
     engine: KnownEngine
-    version: str = ""  # What it is, with its version; empty if it has not answered.
+    version: str = ""  # Its name and version; "" if it has not answered.
     store: str = ""  # How it keeps images, such as `overlay2`.
-    images: int | None = None  # How many images it has.
-    disk: int | None = None  # Bytes that their layers take; None if it does not say.
+    images: int | None = None  # Number of images.
+    disk: int | None = None  # Bytes of their layers; None if not reported.
     problem: LayerscopeError | None = None  # Why it cannot be used.
-    done: bool = False  # Whether nothing more will be known.
+    done: bool = False  # Whether this is final.
 
 
 def asked(
@@ -43,10 +43,10 @@ def asked(
     ask: Callable[[KnownEngine], Iterator[Answer]],
     patience: float = PATIENCE,
 ) -> Iterator[tuple[int, Answer | LayerscopeError | None]]:
-    """Asks engines side by side; yields the number of an engine with what it has answered.
+    """Queries engines in parallel; yields the index of an engine with each answer.
 
-    At the end of its answers an engine is yielded with None, or with what went wrong. No engine
-    holds up another: one that has not ended in time ends with an error.
+    After its last answer, yields the engine with None or an error. No engine delays another: one
+    that takes too long ends with an error.
     """
     news: queue.SimpleQueue[tuple[int, Answer | LayerscopeError | None]] = queue.SimpleQueue()
     pending = dict(enumerate(engines))
@@ -85,13 +85,13 @@ def asked(
 
 
 def states(engines: Sequence[KnownEngine], patience: float = PATIENCE) -> Iterator[EngineState]:
-    """Yields each engine's state whenever more of it is known, at the end with `done`."""
+    """Yields each engine's state whenever it changes, and finally with `done`."""
     found = [EngineState(engine) for engine in engines]
     for at, answer in asked(engines, _answers, patience):
         if isinstance(answer, EngineState):
             found[at] = answer
         else:
-            # What it has said before stays; measuring may be what failed.
+            # Keeps earlier answers; only measuring may have failed.
             problem = None if found[at].version else answer
             found[at] = replace(found[at], problem=problem, done=True)
         yield found[at]
@@ -111,7 +111,7 @@ def _answers(engine: KnownEngine) -> Iterator[EngineState]:
         state = EngineState(engine, version, _store(opened))
         state = replace(state, images=len({image.id for image in opened.images()}))
         yield state
-        # Takes long where there is much.
+        # Slow with many images.
         yield replace(state, disk=_disk(opened))
 
 
@@ -127,7 +127,7 @@ def _store(engine: Engine) -> str:
 def _disk(engine: Engine) -> int | None:
     size = engine.layers_size()
     if size is None and isinstance(engine, DockerEngine) and engine.is_podman and engine.is_local:
-        # Podman's API does not say; its storage does, where it can be read.
+        # Podman's API does not report it, but its storage has it, if readable.
         with failures_ignored():
             info = engine.info()
             with closing(DataFolder(Path(info.folder))) as folder:

@@ -1,4 +1,4 @@
-"""Removes images of an engine, and measures what that frees."""
+"""Removes images of an engine, and measures the freed space."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from layerscope.images.stores.podman import PodmanStore
 from layerscope.images.summary import NONE, unix_time
 from layerscope.text import short_id, visible
 
-#: States of containers that do not run, and can be removed.
+#: States of stopped containers, which can be removed.
 _STOPPED = ("created", "exited", "dead", "stopped", "configured", "initialized")
 
 
 def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False) -> Holdings:
-    """All images of an engine, with their layers and what uses them.
+    """Returns all images of an engine, with their layers and users.
 
-    `containers` and `cache` say whether to find the sizes of stopped containers, which takes the
-    engine long, and the entries of the build cache.
+    `containers` adds the sizes of stopped containers, which is slow, and `cache` the entries of
+    the build cache.
     """
     users: dict[str, list[tuple[str, str]]] = {}
     there = engine.containers(sizes=containers)
@@ -63,7 +63,7 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
             labels=texts(entry.labels),
         )
     whole = {entry.id: entry.size for entry in listed}
-    # A container whose image was removed holds layers that the engine does not list.
+    # A container whose image was removed keeps layers that the engine does not list.
     hidden = bool(users) or any(step.shared for step in steps)
     measure = _Measure(engine, images, whole)
     steps = steps if cache else ()
@@ -73,14 +73,14 @@ def holdings_of(engine: Engine, *, containers: bool = False, cache: bool = False
 
 
 def _freed_here(engine: Engine, plan: Plan) -> int | None:
-    """What a plan frees in our own store; None if it is another engine's."""
+    """Returns what a plan frees in the embedded store; None for another engine."""
     going = ({each.id for each in kind} for kind in (plan.removed, plan.containers))
     freed = engine.freed_by(*going)
     return None if freed is None else freed + sum(each.size or 0 for each in plan.others)
 
 
 class _Garbage:
-    """What plans free in the data folder of a Docker that has its images in containerd."""
+    """Computes what plans free in the data folder of a Docker with the containerd store."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -95,7 +95,7 @@ class _Garbage:
         return found
 
     def freed(self, plan: Plan) -> int | None:
-        # Containers, and entries of the build cache, are leases of containerd.
+        # Containers and build cache entries are containerd leases.
         leases = {each.id: each.size or 0 for each in plan.others}
         images = {image.id for image in plan.removed}
         answers = (each.freed(images, leases) for each in self._known)
@@ -103,7 +103,7 @@ class _Garbage:
 
 
 class _Measure:
-    """Sizes of the topmost layers of an image, as exactly as possible."""
+    """Measures the topmost layers of an image as exactly as possible."""
 
     def __init__(
         self, engine: Engine, images: Mapping[str, Held], whole: Mapping[str, int]
@@ -122,15 +122,15 @@ class _Measure:
         history = [entry.size for entry in self._engine.history(identifier)]
         bounds = top_sizes(history[::-1], len(layers), wanted)
         if self._engine.keeps_blobs:
-            # With the files of a layer, its compressed blob is removed, whose size is unknown.
+            # Removing a layer also removes its compressed blob, whose size is unknown.
             size = self._whole.get(identifier, 0)
             return Bounds(size if wanted == len(layers) else bounds.least, None)
-        # Podman counts the headers of a layer's tar, which it does not keep.
+        # Podman's sizes include tar headers, which it does not store.
         return Bounds(0, bounds.most) if self._engine.is_podman else bounds
 
     @cached_property
     def _sizes(self) -> Mapping[str, int]:
-        """The sizes of all layers; empty if the engine's data folder is not readable."""
+        """Returns the sizes of all layers; empty if the engine's data folder is not readable."""
         try:
             with closing(LocalStore(self._engine)) as store:
                 graph = GraphStore(store.root) if store.driver == "overlay2" else None
@@ -141,7 +141,7 @@ class _Measure:
 
 
 def find_images(holdings: Holdings, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Images by name or id, each with the name if that is one of its tags; raises NotFoundError."""
+    """Finds images by name or id, with the name if it is a tag; raises NotFoundError."""
     found = []
     for name in names:
         match = next(_matches(holdings, name), None)
@@ -155,7 +155,7 @@ def find_images(holdings: Holdings, names: Sequence[str]) -> list[tuple[str, str
 
 
 def find_containers(engine: Engine, names: Sequence[str]) -> list[HeldContainer]:
-    """Containers by name or id; raises NotFoundError, and EngineError if one cannot be removed."""
+    """Finds containers by name or id; raises NotFoundError, or EngineError if one is running."""
     there = engine.containers(sizes=True) if names else ()
     found = {}
     for name in names:
@@ -191,15 +191,13 @@ def _matches(holdings: Holdings, name: str) -> Iterator[tuple[str, str]]:
 
 
 def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[str]:
-    """Carries out a plan; yields a line for each thing that is removed.
+    """Carries out a plan; yields a line for each removal.
 
-    Nothing is removed if a name, an image or a container has changed since the plan was made.
-    Images are removed by id, and a name only while it is still the image's, for as much as an
-    engine allows: between its answer and the removal, nobody can lock a name. `space` learns what
-    this frees apart from layers of images.
+    Removes nothing if a name, an image or a container has changed since the plan. Removes images
+    by id, and a name only while the image still has it, as far as possible: engines cannot lock a
+    name between the check and the removal. `space` records what this frees besides image layers.
 
-    Raises EngineError if something has changed, or the engine refused; what was removed before
-    stays removed.
+    Raises EngineError if something has changed or the engine refused; earlier removals remain.
     """
     inspected = {image.id: _unchanged(engine, image) for image in plan.removed}
     for each in plan.untagged:
@@ -213,7 +211,7 @@ def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[s
     for each in plan.untagged:
         yield _untag(engine, each.name, each.id)
     for image in plan.removed:
-        # By id, an engine removes an image that has one name, or names of one repository.
+        # By id, an engine removes an image with one name, or with names in one repository.
         digests = inspected[image.id].digests
         repositories = {tag.rpartition(":")[0] for tag in image.tags}
         repositories |= {digest.partition("@")[0] for digest in digests}
@@ -221,7 +219,7 @@ def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[s
         for tag in image.tags[: len(image.tags) - len(kept)]:
             yield _untag(engine, tag, image.id)
         try:
-            # It still exists if it has a digest of another repository.
+            # It still exists if it has a digest in another repository.
             engine.remove_image(image.id)
         except NotFoundError:
             pass
@@ -229,20 +227,20 @@ def remove(engine: Engine, plan: Plan, space: Space | None = None) -> Iterator[s
         yield f"Removed {short_id(image.id)}"
     for step in plan.cache:
         reclaimed = engine.remove_cached(step.id)
-        # Our own store measures it with the rest.
+        # The embedded store measures it with the rest.
         if space is not None and not engine.own_store:
             space.others += reclaimed
         yield f"Removed build cache {visible(step.id)}"
 
 
 class Space:
-    """Measures what a removal frees: it is made before, and asked afterwards."""
+    """Measures what a removal frees; create it before, and query it afterwards."""
 
     def __init__(self, engine: Engine, plan: Plan) -> None:
         self._engine = engine
-        self.others = 0  # Bytes of containers and build cache that were freed.
+        self.others = 0  # Freed bytes of containers and build cache.
         self._before: int | None = None
-        #: Bytes of files of layers, by id, where the engine says nothing; None if not known either.
+        #: Sizes of layers by id, if the engine reports no total; None if unknown.
         self._sizes: dict[str, int] | None = None
         with suppress(LayerscopeError):
             self._before = engine.layers_size()
@@ -251,11 +249,11 @@ class Space:
                 self._sizes = self._measured(plan)
 
     def freed(self) -> int | None:
-        """Bytes that are freed by now; None if they cannot be measured."""
+        """Returns the bytes freed so far; None if they cannot be measured."""
         with suppress(LayerscopeError, NoFastWay):
             if self._before is not None:
                 after = self._engine.layers_size()
-                # Something else may have been pulled or built meanwhile.
+                # Another image may have been pulled or built meanwhile.
                 layers = None if after is None else max(0, self._before - after)
                 also = 0 if self._engine.counts_all else self.others
                 return None if layers is None else layers + also
@@ -286,7 +284,7 @@ def _check_containers(engine: Engine, containers: Sequence[HeldContainer]) -> No
 
 
 def _unchanged(engine: Engine, image: Held) -> Inspected:
-    """What an engine says about an image; raises EngineError if its names are others by now."""
+    """Inspects an image; raises EngineError if its names have changed."""
     for tag in image.tags:
         _check_name(engine, tag, image.id)
     try:

@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     from layerscope.images.archives.oci_layout import OciLayoutReader
     from layerscope.images.summary import ImageSummary
 
-#: Opens an image, given what follows the transport's colon, the whole source, and the request.
+#: Opens an image, given the text after the transport's colon, the full source, and the request.
 Opener = Callable[[str, str, "Request"], ImageReader]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    progress: Progress = field(default_factory=Progress)  # Reports progress, if opening takes long.
-    #: `os/architecture[/variant]` to choose one of several; None for this host's.
+    progress: Progress = field(default_factory=Progress)  # Progress of a slow opening.
+    #: `os/architecture[/variant]`; None for this host's.
     platform: str | None = None
-    export: bool = False  # Whether an engine exports the image even if its data folder is readable.
-    cache: bool = True  # Whether documents of registries are cached.
-    insecure: bool = False  # Whether a registry may be read without TLS or a valid certificate.
+    export: bool = False  # Whether to export from an engine even if its data folder is readable.
+    cache: bool = True  # Whether to cache registry documents.
+    insecure: bool = False  # Whether registries may lack TLS or a valid certificate.
 
 
 def open_image(
@@ -70,15 +70,15 @@ def open_image(
     cache: bool = True,
     insecure: bool = False,
 ) -> ImageReader:
-    """Opens an image; for the options, see `Request`.
+    """Opens an image; see `Request` for the options.
 
     `source` is `NAME[:TAG]` or an id in the current engine, or a file or folder of that name; or
-    begins with one of the `TRANSPORTS`. Raises LayerscopeError if there is no such image, or it
+    begins with one of the `TRANSPORTS`. Raises LayerscopeError if there is no such image or it
     cannot be read.
     """
     if not source:
         raise UsageError("No image is named.", "Name an image or a file.")
-    wanted_platform(platform)  # An invalid platform is reported first.
+    wanted_platform(platform)  # Reports an invalid platform first.
     reader = _open(source, Request(progress or Progress(), platform, export, cache, insecure))
     try:
         check_platform(reader.image, platform, visible(source))
@@ -102,16 +102,13 @@ def _open(source: str, request: Request) -> ImageReader:
 
 
 def _check_name(source: str) -> None:
-    """Checks a name before connecting to an engine.
-
-    Raises UsageError if it is not the name of an image.
-    """
+    """Raises UsageError for an invalid image name, before connecting to an engine."""
     with suppress(ValueError):
         parse_reference(source)
         return
     known = ", ".join(sorted(TRANSPORTS))
     transport, _, rest = source.partition(":")
-    # Before a port, it is a host; with capital letters, it may be meant as a name.
+    # Before a port, it is a host; with capital letters, it may be a name.
     like_one = transport.replace("-", "").isalnum() and not rest[:1].isdigit()
     if like_one and (rest.startswith((".", "/")) or ":" in rest):
         raise UsageError(
@@ -124,7 +121,7 @@ def _check_name(source: str) -> None:
 
 
 def name_in_engine(source: str) -> str:
-    """The name or id of an image of the engine; raises UsageError for all other sources."""
+    """Returns the name or id of an image in the engine; raises UsageError for other sources."""
     transport, colon, rest = source.partition(":")
     if transport == "docker-daemon" and colon:
         source = rest
@@ -142,7 +139,7 @@ def name_in_engine(source: str) -> str:
 
 
 def engine_has(name: str) -> bool:
-    """Whether the current engine has an image of this name; not if it does not answer."""
+    """Whether the current engine has an image of this name; False if it does not answer."""
     from layerscope.engines.docker import connect_any
 
     try:
@@ -154,10 +151,10 @@ def engine_has(name: str) -> bool:
 
 
 def list_images(source: str | None, say: Callable[[str], object] = bool) -> Sequence[ImageSummary]:
-    """The images of a data folder or the current engine, newest first, a line for each name.
+    """Lists the images of a data folder or the current engine, newest first, once per name.
 
-    `say` receives what users should know about that. Raises LayerscopeError if it does not exist,
-    or cannot be read.
+    `say` receives notices for users. Raises LayerscopeError if it does not exist or cannot be
+    read.
     """
     if source is None or source.rstrip(":") == EMBEDDED:
         from layerscope.engines.docker import connect_any
@@ -174,7 +171,7 @@ def list_images(source: str | None, say: Callable[[str], object] = bool) -> Sequ
 
 @contextmanager
 def _choosing(place: str) -> Iterator[None]:
-    """Completes the choices of an ambiguous source to whole sources."""
+    """Completes the choices of an ambiguous source to full sources."""
     try:
         yield
     except AmbiguousError as error:
@@ -195,9 +192,9 @@ def _open_dir(rest: str, source: str, request: Request) -> ImageReader:
 
 
 def _open_files(path: Path, wanted: str | None, form: str, request: Request) -> ImageReader:
-    """Opens a folder, or an archive, compressed or not; an empty `form` means any form.
+    """Opens a folder or an archive, compressed or not; "" as `form` means any.
 
-    That an OCI layout is a folder or an archive shows in the path, whatever the source says.
+    The path decides whether an OCI layout is a folder or an archive, not the source.
     """
     store: FolderStore | ArchiveFile | CompressedArchive
     if path.is_dir():
@@ -227,7 +224,7 @@ def _open_files(path: Path, wanted: str | None, form: str, request: Request) -> 
 
 
 def _forms(store: FolderStore | ArchiveFile | CompressedArchive) -> list[str]:
-    """The transports that can open files, the best first."""
+    """Returns the transports that can open files, the best first."""
     found = []
     if store.holds(MANIFEST):
         document = load_json(store.file, MANIFEST, read_document(store, MANIFEST))
@@ -237,7 +234,7 @@ def _forms(store: FolderStore | ArchiveFile | CompressedArchive) -> list[str]:
     elif holds_legacy(store.holds, store.names()):
         found.append("docker-archive")
     if store.holds(INDEX):
-        # Archives of `docker save` are layouts too; once unpacked, that is what they are best at.
+        # `docker save` archives are layouts, too; unpacked ones are best read as such.
         found.insert(0 if isinstance(store, FolderStore) else 1, "oci")
     return found
 
@@ -274,7 +271,7 @@ def _open_layout(
     place: str,
     request: Request,
 ) -> OciLayoutReader:
-    """Opens a layout; `store` has the names of a layout for `files`."""
+    """Opens a layout; `store` maps a layout's names to `files`."""
     with _choosing(place):
         if isinstance(files, FolderStore | ArchiveFile):
             from layerscope.images.archives.oci_layout import OciLayoutReader
@@ -303,7 +300,7 @@ def _compressed(path: Path, kind: str, request: Request) -> CompressedArchive:
 
 
 def _open_engine(rest: str, source: str, request: Request) -> ImageReader:
-    # Importing docker-py takes a fifth of a second, which archives need not wait for.
+    # Importing docker-py takes 0.2 seconds, which archives need not wait for.
     from layerscope.engines.local_store import open_in_engine
 
     return open_in_engine(rest, source, export=request.export, platform=request.platform)

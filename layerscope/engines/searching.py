@@ -1,4 +1,4 @@
-"""Searches a registry, or has an engine search it if it cannot be reached from here."""
+"""Searches a registry, or lets an engine search it if it is not reachable from here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layerscope.oci.reference import DEFAULT_DOMAIN
 def search_anywhere(
     term: str, domain: str, limit: int, *, insecure: bool = False, check: Check = no_check
 ) -> list[Hit]:
-    """As `images.registry.search`; the engine may have a proxy or a login that this host lacks."""
+    """Like `images.registry.search`; the engine may have a proxy or login that this host lacks."""
     try:
         return search(term, domain, limit, insecure=insecure, check=check)
     except RegistryError as error:

@@ -1,7 +1,7 @@
-"""What images share with others that are listed, and not with the steps of their own build.
+"""Bytes that images share with other listed images, not with the steps of their own build.
 
-Docker's classic builder keeps an image for each step, which the list leaves out and which goes when
-the built image is removed. Docker counts what an image shares with these as shared.
+Docker's classic builder keeps an unlisted image for each step, and removes it with the built image.
+Docker counts the bytes that an image has in common with these as shared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from layerscope.images.stores.overlay2 import chain_ids
 
 
 def shared_beside_steps(engine: Engine, listed: Sequence[ListedImage]) -> dict[str, int]:
-    """Bytes that images built step by step share with other listed images, by id, where known."""
+    """Returns the known shared bytes of images built by the classic builder, by id."""
     names = {entry.id for entry in listed}
     everything = {entry.id: entry for entry in engine.all_images()}
     if names.issuperset(everything):
@@ -38,7 +38,7 @@ def shared_beside_steps(engine: Engine, listed: Sequence[ListedImage]) -> dict[s
             continue
         own = sum(having[layer] == 1 for layer in layers[name])
         base = kept[0] if kept else None
-        # An image that was not built on the same base may have layers above that, too.
+        # The image may also have layers above a common base.
         depth = 0 if base is None else len(engine.inspect(base.id).layers)
         if len(layers[name]) - own == depth:
             found[name] = 0 if base is None else base.size

@@ -1,4 +1,4 @@
-"""Runs a shell or a command in an image, or in a container, of an engine, by its own command."""
+"""Runs a shell or a command in an engine's image or container, by the engine's own command."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from layerscope.content.elf import describe_elf
 from layerscope.errors import UsageError
 from layerscope.text import short_name
 
-#: Starts the best shell that the image has. The exit code of its last command is dropped: it could
-#: be mistaken for one of docker's own.
+#: Starts the best shell in the image. Drops the exit code of its last command, which could be
+#: mistaken for one of docker's own.
 _SHELL = "if command -v bash >/dev/null 2>&1; then bash; else sh; fi; exit 0"
 
 _CONTAINER, _DAEMON = "container:", "docker-daemon:"
-BUSYBOX = "/.layerscope/busybox"  # Where it is mounted: a path that no image has.
+BUSYBOX = "/.layerscope/busybox"  # Its mount point: a path that no image has.
 
 #: Exit codes of docker and podman themselves: no container, or no such program in it.
 NOT_STARTED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
@@ -26,21 +26,21 @@ NOT_STARTED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A shell, or a command, in an image or a container."""
+    """A shell or a command in an image or a container."""
 
     source: str  # `container:NAME`, `docker-daemon:NAME`, or a name or an id of an image.
     command: tuple[str, ...] = ()  # Empty for a shell.
-    shell: str = ""  # Name or path of a shell; empty for the best that is there.
-    user: str = ""  # A name or a number, perhaps with a group; empty for the image's.
+    shell: str = ""  # Name or path of a shell; "" for the best available one.
+    user: str = ""  # Name or number, optionally with a group; "" for the image's user.
     platform: str = ""
-    busybox: str = ""  # Path of a busybox on this host, to run in place of the image's programs.
+    busybox: str = ""  # Path of a busybox on this host, to run instead of the image's programs.
     terminal: bool = True  # Whether its input is a terminal.
     workdir: str = ""  # Empty for the image's.
     env: tuple[str, ...] = ()  # Variables: `NAME=VALUE`, or `NAME` for the value here.
 
     @property
     def words(self) -> list[str]:
-        """What is run."""
+        """Returns the command to run."""
         if self.busybox:
             return [BUSYBOX, *(self.command or ("sh",))]
         return [*self.command] or shell_words(self.shell)
@@ -52,7 +52,7 @@ def in_engine(source: str) -> bool:
 
 
 def run_command(request: RunRequest, *, podman: bool = False) -> list[str]:
-    """The command that runs it in a new container of an image, or in a container that runs.
+    """Returns the command that runs it in a new container of an image, or in a running one.
 
     Raises UsageError if neither docker nor podman is installed.
     """
@@ -87,20 +87,20 @@ def run_command(request: RunRequest, *, podman: bool = False) -> list[str]:
 
 
 def shell_words(shell: str = "") -> list[str]:
-    """The command that is a shell; the best that is there if none is named."""
+    """Returns the command of a shell, by default the best available one."""
     if shell:
         return [shell, "-c", f"{shlex.quote(shell)}; exit 0"]
     return ["sh", "-c", _SHELL]
 
 
 def find_busybox() -> str:
-    """The path of a busybox of this host that needs no libraries, or ""."""
+    """Returns the path of a static busybox on this host, or ""."""
     found = shutil.which("busybox") or ""
     return found if found and is_static(found) else ""
 
 
 def is_static(path: str) -> bool:
-    """Whether a program runs where there are no libraries."""
+    """Whether a program runs without libraries."""
     try:
         with Path(path).open("rb") as file:
             described = describe_elf(_Program(file.fileno()))
@@ -119,5 +119,5 @@ class _Program:
 
 
 def shell_place(source: str) -> str:
-    """What a shell is in, safe to show."""
+    """Describes where a shell runs, safe to show."""
     return short_name(source.removeprefix(_DAEMON).removeprefix(_CONTAINER))

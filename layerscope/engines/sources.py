@@ -1,4 +1,4 @@
-"""What a SOURCE names, by its text alone: a place, a file, or an image of an engine."""
+"""Classifies a SOURCE by its text: a place, a file, or an image of an engine."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from layerscope.errors import UsageError
 from layerscope.text import visible
 
-#: Ends of the names of archives.
+#: File name extensions of archives.
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
 
-#: What may precede a colon in a source, and what follows it; all else is a name or a path.
+#: Transports, and the text after their colon; all other sources are names or paths.
 TRANSPORTS = {
     "container": "NAME",
     "containerd-root": "DIR[:NAMESPACE/NAME]",
@@ -25,30 +25,30 @@ TRANSPORTS = {
     "oci": "DIR[:REF]",
     "oci-archive": "PATH[:REF]",
 }
-#: Those whose images are files, in which a push finds them.
+#: Transports of files, which a push can read.
 FILES = ("docker-archive", "oci-archive", "oci")
 
 
 def is_place(source: str) -> bool:
     """Whether a source names a file, a folder or a transport, other than a registry."""
     transport, colon, rest = source.partition(":")
-    # `docker:27` is the name of an image, and `dir:27` may be one too.
+    # `docker:27` is the name of an image, and `dir:27` may be.
     named = bool(colon) and transport in TRANSPORTS and not rest[:1].isdigit()
     return (named and transport != "docker") or looks_like_path(source)
 
 
 def is_file(source: str) -> bool:
-    """Whether a source needs no engine that runs."""
+    """Whether a source needs no running engine."""
     return source.partition(":")[0] in (*FILES, "embedded")
 
 
 def is_path(source: str) -> bool:
-    """Whether a source without a transport is a file or a folder, and not a name."""
+    """Whether a source without a transport is a file or a folder, not a name."""
     return _is_there(Path(source)) or looks_like_path(source)
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file exists, or access to it is denied."""
+    """Whether a file exists or is inaccessible."""
     try:
         return path.exists()
     except PermissionError:

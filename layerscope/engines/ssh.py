@@ -1,8 +1,8 @@
 """`ssh://` engines: HTTP over the stdin and stdout of `ssh HOST docker system dial-stdio`.
 
-As with the docker command, it is the user's own ssh with its configuration, keys and agent; on the
-other side the docker command knows where its engine listens. ssh runs in batch mode, since a prompt
-would disturb the screen.
+As with the docker command, this uses the user's own ssh with its configuration, keys and agent; the
+remote docker command finds its engine. ssh runs in batch mode, since a prompt would disturb the
+screen.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from layerscope.engines.address import Address
 from layerscope.errors import EngineError
 from layerscope.text import clip, visible
 
-_TAIL = 4096  # How many of the last bytes of ssh's stderr are kept.
-_LONGEST = 300  # Characters of its message that are shown.
+_TAIL = 4096  # Bytes to keep from the end of ssh's stderr.
+_LONGEST = 300  # The most characters of its message to show.
 _LIBRARIES = "LD_LIBRARY_PATH"
-_MOMENT = 2.0  # Seconds that ssh may take to report why a connection was lost.
+_MOMENT = 2.0  # Seconds for ssh to report why a connection was lost.
 
 
 @dataclass(frozen=True, slots=True)
 class SshHost:
     address: str  # The address, safe to show.
-    command: tuple[str, ...]  # The command line that connects to its engine.
-    serve: tuple[str, ...]  # The one that starts the layerscope there.
+    command: tuple[str, ...]  # The command that connects to its engine.
+    serve: tuple[str, ...]  # The command that starts the layerscope there.
     trial: str  # A command line for the user to try.
 
 
 def ssh_host(address: str, identity: str = "") -> SshHost:
     """Parses an address such as `ssh://user@host:port`; raises EngineError if it is invalid.
 
-    `identity` is the file with the key, if ssh is not to choose.
+    `identity` is the key file; "" leaves the choice to ssh.
     """
     shown = Address(address, None, "").shown
     wrong = EngineError(f"{shown} is not an address.", "Write ssh://USER@HOST:PORT.")
@@ -52,7 +52,7 @@ def ssh_host(address: str, identity: str = "") -> SshHost:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise wrong from None
-    # ssh would take it as an option, which can run any command.
+    # ssh would parse it as an option, which can run any command.
     if not host or host.startswith("-") or parts.query or parts.fragment:
         raise wrong
     if parts.password:
@@ -69,7 +69,7 @@ def ssh_host(address: str, identity: str = "") -> SshHost:
         trial += ["-i", identity]
     remote = ["docker"]
     if parts.path not in ("", "/"):
-        # A socket there, as with the docker command; a host with Podman may lack that.
+        # A remote socket; a host with Podman may lack the docker command.
         podman = "podman" in parts.path
         remote = ["podman", "--remote", "--url"] if podman else ["docker", "--host"]
         remote.append(f"unix://{parts.path}")
@@ -78,19 +78,19 @@ def ssh_host(address: str, identity: str = "") -> SshHost:
     trial += [whom, *remote, "version"]
     ssh = ("ssh", *options, "--", host)
     engine = f"unix://{parts.path}" if parts.path not in ("", "/") else "auto"
-    # A login over ssh may lack where pip and pipx install for a user.
+    # The PATH of an ssh session may lack the user folders of pip and pipx.
     serve = ["sh", "-c", 'PATH="$PATH:$HOME/.local/bin:/usr/local/bin"; exec layerscope "$@"']
     serve += ["layerscope", "--engine", engine, "serve", "--stdio"]
     return SshHost(shown, (*ssh, line), (*ssh, shlex.join(serve)), " ".join(trial))
 
 
 def ssh_environment() -> dict[str, str]:
-    """The environment for ssh: the libraries of a bundled Python are not for it."""
+    """Returns the environment for ssh, without the libraries of a bundled Python."""
     return {name: value for name, value in os.environ.items() if name != _LIBRARIES}
 
 
 class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
-    """The adapter of requests for an engine over ssh, with a process for each connection."""
+    """An adapter of requests for an engine over ssh, with a process per connection."""
 
     def __init__(self, host: SshHost, timeout: float) -> None:
         self._host = host
@@ -119,7 +119,7 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
         ) from None
 
     def dial(self) -> socket.socket:
-        """Starts ssh, and returns a socket that is connected to the engine."""
+        """Starts ssh, and returns a socket connected to the engine."""
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(  # noqa: S603
@@ -128,7 +128,7 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
                 env=ssh_environment(),
-                # A ctrl+c in the terminal is for this process.
+                # ctrl+c in the terminal is for this process.
                 start_new_session=True,
             )
         except OSError as error:
@@ -152,7 +152,7 @@ class SshAdapter(BaseHTTPAdapter):  # type: ignore[misc]
             dial.end()
 
     def _failure(self) -> str | None:
-        """The last error message of ssh; None if it has not failed."""
+        """Returns the last error message of ssh; None if it has not failed."""
         with self._guard:
             dials = self._dials[::-1]
         return next((text for dial in dials if (text := dial.failure()) is not None), None)
@@ -166,7 +166,7 @@ class _Dial:
         self._reader.start()
 
     def _read(self) -> None:
-        """Keeps the last bytes of its stderr."""
+        """Reads its stderr, and keeps the last bytes."""
         assert self._process.stderr is not None  # noqa: S101
         with self._process.stderr as stderr:
             while piece := os.read(stderr.fileno(), _TAIL):
@@ -176,7 +176,7 @@ class _Dial:
         return self._process.poll() is not None
 
     def failure(self) -> str | None:
-        """The last line of its stderr, if it failed."""
+        """Returns the last line of its stderr if it failed."""
         try:
             code = self._process.wait(_MOMENT)
         except subprocess.TimeoutExpired:

@@ -26,19 +26,19 @@ _MAKE_ROOM = "Make room where the engine keeps its data: `layerscope rm`."
 
 
 def loaded_name(engine: DockerEngine, image: PackedImage) -> str:
-    """What an engine finds an image by that it has loaded, whatever it is called."""
+    """Returns a name or id by which an engine finds an image that it has loaded."""
     return image.top.digest if engine.keeps_blobs else image.config.digest
 
 
 class TransferStream:
-    """A transfer by an engine, which stops it when the connection is closed."""
+    """A transfer by an engine; closing the connection stops it."""
 
     def __init__(self, engine: DockerEngine, response: Response) -> None:
         self._host = engine.host
         self._response = response
 
     def messages(self) -> Iterator[Mapping[str, Any]]:
-        """The engine's messages, until it is over. Raises EngineError if they break off."""
+        """Yields the engine's messages until the end. Raises EngineError if interrupted."""
         return messages(self._response, self._host, _LONGEST)
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ def push(engine: DockerEngine, reference: Reference) -> TransferStream:
 
 
 def load(engine: DockerEngine, pieces: Iterable[bytes]) -> TransferStream:
-    """Sends the engine a `docker save` archive; returns what it says while it unpacks that.
+    """Sends the engine a `docker save` archive; returns its messages while it unpacks.
 
     Raises EngineError if the engine refuses it.
     """
@@ -73,14 +73,14 @@ def load(engine: DockerEngine, pieces: Iterable[bytes]) -> TransferStream:
         with translated(engine.host):
             return TransferStream(engine, engine.client.post_load(pieces))
     except EngineError as error:
-        # Podman says so in the middle of why it is no archive of any form.
+        # Podman reports a full disk in the middle of other errors about the archive.
         if _FULL in error.message:
             raise _not_loaded(engine.name, f"{_FULL} on device") from None
         raise
 
 
 def loaded(messages: Iterable[Mapping[str, Any]], name: str) -> None:
-    """Reads the messages of a load to their end; raises EngineError if it failed."""
+    """Reads all messages of a load; raises EngineError if it failed."""
     for message in messages:
         if "error" in message or "errorDetail" in message:
             detail = message.get("errorDetail")
@@ -113,7 +113,7 @@ def _start(
 
 
 def _header(credentials: Credentials | None, server: str) -> str:
-    """The value of `X-Registry-Auth`, which a push must have even without a login."""
+    """Returns the value of `X-Registry-Auth`, which a push needs even without a login."""
     document: dict[str, str] = {}
     if credentials is not None:
         document = {
@@ -128,7 +128,7 @@ def _header(credentials: Credentials | None, server: str) -> str:
 
 
 def refusal(text: str, reference: Reference) -> EngineError:
-    """The error for what an engine says of a transfer that failed, with what to do about it."""
+    """Returns the error for an engine's message about a failed transfer, with a hint."""
     said = one_sentence(text)
     low = said.lower()
     hint = ""

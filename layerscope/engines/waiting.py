@@ -1,4 +1,4 @@
-"""Reports that an engine takes long to answer."""
+"""Reports that an engine is slow to answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from layerscope.text import visible
 
 _PATIENCE = 3.0  # Seconds after which the wait is reported.
 
-Listener = Callable[[str], None]  # Takes a sentence, from any thread.
+Listener = Callable[[str], None]  # Receives a sentence, in any thread.
 
 _listeners: list[Listener] = []
 
 
 @contextmanager
 def waits_reported(listener: Listener) -> Iterator[None]:
-    """Calls a function whenever an engine takes long to answer, within the block."""
+    """Calls a function whenever an engine is slow to answer within the block."""
     _listeners.append(listener)
     try:
         yield
@@ -27,7 +27,7 @@ def waits_reported(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def patiently(whom: str) -> Iterator[None]:
-    """Reports that the block takes long; `whom` is what it waits for, such as `the engine at …`."""
+    """Reports that the block is slow; `whom` is what it waits for, such as `the engine at …`."""
     if not _listeners:
         yield
         return

@@ -1,5 +1,5 @@
-"""layerscope's own store: images without any engine, in an OCI image layout.
+"""The embedded store: images without an engine, in an OCI image layout.
 
-`store` keeps the files, `contents` says what they mean, `importing` brings images in, and `engine`
-is one more engine.
+`store` manages the files, `contents` interprets them, `importing` adds images, and `engine` makes
+it an engine.
 """

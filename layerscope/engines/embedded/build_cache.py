@@ -1,7 +1,7 @@
-"""What the embedded store remembers of builds: which step made which layer.
+"""The build cache of the embedded store: which step created which layer.
 
-It is one file beside the index, replaced as a whole. What it names is not garbage until it is
-removed from there; a step whose blobs are gone is forgotten.
+It is one file beside the index, replaced as a whole. Its images are not garbage while it lists
+them; a step whose blobs are gone is dropped.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from layerscope.records import Count, Record, UnixTime, read, replace
 from layerscope.writing import write_whole
 
 _FILE = "build-cache.json"
-_MOST = 2_000  # Steps that are remembered, those that were used last.
+_MOST = 2_000  # The most steps to keep: the last used ones.
 
 
 class Step(Record, frozen=True, omit_defaults=True):
     key: str  # Digest of all that the step depends on.
     #: Digest of the image below it and its instruction, but not of files that it copies.
     place: str
-    what: str  # Its instruction, as the history has it.
+    what: str  # Its instruction, as in the history.
     created: str  # RFC 3339 time.
-    image: str  # Id of the image that it made.
-    manifest: dict[str, object]  # Descriptor of that.
-    layer: str = ""  # diff_id of the layer that it made; empty if it made none.
-    size: Count = 0  # Bytes of that layer.
+    image: str  # Id of the resulting image.
+    manifest: dict[str, object]  # Descriptor of its manifest.
+    layer: str = ""  # diff_id of the layer it created, or "".
+    size: Count = 0  # Bytes of the layer.
     used: UnixTime = 0
 
 
@@ -50,17 +50,17 @@ class BuildCache:
         return self._steps.get(key)
 
     def at(self, place: str) -> Iterator[Step]:
-        """Steps that copied other files at the same place, the last used first."""
-        # Another stage may add steps meanwhile.
+        """Yields steps that copied other files at the same place, the last used first."""
+        # Another stage may be adding steps.
         found = [step for step in list(self._steps.values()) if step.place == place]
         return iter(sorted(found, key=lambda step: -step.used))
 
     def use(self, step: Step) -> None:
-        """Remembers a step that was made, or made again."""
+        """Adds a step, or marks it as used."""
         self._steps[step.key] = self._new[step.key] = replace(step, used=round(time.time(), 3))
 
     def save(self) -> None:
-        """Writes what is new, besides what other builds have written meanwhile.
+        """Writes new entries, merged with those of other builds.
 
         Raises LayerscopeError if it cannot be written.
         """
@@ -73,7 +73,7 @@ class BuildCache:
 
 
 def cached_images(store: Store) -> dict[str, Descriptor]:
-    """The manifests of the images of remembered steps, by their ids."""
+    """Returns the manifests of the images of cached steps, by image id."""
     images = {}
     for step in _steps(store):
         with suppress(ManifestError):
@@ -82,17 +82,17 @@ def cached_images(store: Store) -> dict[str, Descriptor]:
 
 
 def cached_entries(store: Store) -> list[Document]:
-    """The same as entries of an index, for what is reached from there."""
+    """Returns them as entries of an index, to find reachable blobs."""
     return [each.document for each in cached_images(store).values()]
 
 
 def held_entries(store: Store, without: Collection[str] = ()) -> list[Document]:
-    """What is not garbage beside the index: the same, and what containers need."""
+    """Returns entries that keep blobs besides the index: cached steps and containers."""
     return [*cached_entries(store), *container_entries(store, without)]
 
 
 def cached_layers(store: Store) -> list[CachedStep]:
-    """The layers of remembered steps, each once, the last used first."""
+    """Returns the layers of cached steps, each once, the last used first."""
     files, sizes = store.files(), store.sizes()
     tagged = reached(files, store.entries())
     found: dict[str, CachedStep] = {}
@@ -107,9 +107,9 @@ def cached_layers(store: Store) -> list[CachedStep]:
 
 
 def forget_layer(store: Store, layer: str) -> int:
-    """Forgets the steps that need a layer, and removes what nothing needs then.
+    """Drops the steps that need a layer, removes unused blobs, and returns the freed bytes.
 
-    Returns the bytes that this freed. Raises LayerscopeError if it cannot be written.
+    Raises LayerscopeError if it cannot be written.
     """
     files = store.files()
     with store.changed() as change:

@@ -1,4 +1,4 @@
-"""Makes images in the embedded store of what containers have changed."""
+"""Commits containers to images in the embedded store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layerscope.oci.reference import parse_reference
 def commit_container(store: Store, kept: Kept, container: Container, request: CommitRequest) -> str:
     """Adds an image with a container's changes on top of its image; returns the id.
 
-    As with Docker, an image without a new layer comes of a container that changed nothing.
+    As with Docker, a container without changes results in an image without a new layer.
     """
     image, manifest = kept.image, kept.manifest
     if image is None or manifest is None:
@@ -33,7 +33,7 @@ def commit_container(store: Store, kept: Kept, container: Container, request: Co
             diff_id, size = add_tar(lease, changed.file.read)
             layers.append(Descriptor(OCI_LAYERS[None], diff_id, size, {}))
             document["rootfs"]["diff_ids"].append(diff_id)
-        # Where this host's shell was mounted says nothing to readers of the history.
+        # The mount path of this host's busybox means nothing in a history.
         command = ["busybox" if each == BUSYBOX else each for each in container.about.command]
         moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         entry = {

@@ -1,7 +1,7 @@
-"""Containers of the embedded store: what runs, or ran, in the sandbox on one of its images.
+"""Containers of the embedded store, which run in the sandbox on one of its images.
 
-Each is a folder below `containers` in the store's folder, which stays until it is removed. What it
-needs of the store is not garbage.
+Each is a folder below `containers` in the store's folder, until it is removed. Blobs that it needs
+are not garbage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from layerscope.images.image import Image
     from layerscope.images.progress import Progress
 
-    # A build whose steps are in the cache needs neither numpy nor the sandbox.
+    # A fully cached build needs neither numpy nor the sandbox.
     from layerscope.sandbox.kept import KeptRun
     from layerscope.sandbox.running import Base, Command, Outcome
 
@@ -39,13 +39,13 @@ _SHORTEST_ID = 4
 
 
 class About(Record, frozen=True):
-    """What is noted of a container when it is made."""
+    """The record of a container, written on creation."""
 
     id: str
     name: str
     image: str  # Id of its image.
-    image_name: str  # The name that this was given by.
-    manifest: dict[str, object]  # Descriptor of that.
+    image_name: str  # The name that the user gave for it.
+    manifest: dict[str, object]  # Descriptor of its manifest.
     command: tuple[str, ...]
     created: UnixTime
 
@@ -57,7 +57,7 @@ class Container:
 
     @property
     def state(self) -> str:
-        """As Docker has it; created if what made it was killed before anything ran."""
+        """As in Docker; `created` also if its creator was killed before it ran."""
         return "running" if self.run.running else "exited" if self.run.ran else "created"
 
     @property
@@ -71,7 +71,7 @@ class Containers:
         self._folder = store.folder / _FOLDER
 
     def all(self) -> list[Container]:
-        """All containers, the newest first."""
+        """Returns all containers, the newest first."""
         if not (noted := _noted(self._store)):
             return []
         from layerscope.sandbox.kept import KeptRun
@@ -80,7 +80,7 @@ class Containers:
         return sorted(found, key=lambda each: -each.about.created)
 
     def find(self, name: str) -> Container:
-        """A container by its name, its id or the beginning of that; raises NotFoundError."""
+        """Returns a container by name, id or a prefix of the id; raises NotFoundError."""
         there = self.all()
         for each in there:
             if name in (each.about.name, each.about.id):
@@ -94,7 +94,7 @@ class Containers:
         )
 
     def new_name(self, image_name: str) -> str:
-        """A name that no container has, from that of an image."""
+        """Returns an unused container name, derived from that of an image."""
         base = "run"
         if is_reference(image_name):
             base = parse_reference(image_name).path.rpartition("/")[2]
@@ -112,9 +112,9 @@ class Containers:
         command: Sequence[str],
         layers: int | None = None,
     ) -> Container:
-        """Notes a container of an image, or of its lowest layers, in which nothing runs yet.
+        """Creates a container of an image, or of its lowest layers, without running anything.
 
-        Raises UsageError if another one has its name, or it cannot be one.
+        Raises UsageError if its name is taken or invalid.
         """
         from layerscope.images.archives.packing import lowest
         from layerscope.sandbox.kept import KeptRun
@@ -154,7 +154,7 @@ class Containers:
         streams: tuple[int, int, int],
         progress: Progress | None = None,
     ) -> Iterator[Outcome]:
-        """Runs a command in a container, on top of what that has changed already."""
+        """Runs a command in a container, on top of its earlier changes."""
         from layerscope.sandbox.rungs import best_rung
         from layerscope.sandbox.running import Sandbox
 
@@ -187,7 +187,7 @@ def _noted(store: Store) -> list[About]:
 
 
 def container_entries(store: Store, without: Collection[str] = ()) -> list[Document]:
-    """What containers need of the store, but for those `without`, as entries of an index."""
+    """Returns what containers, except those in `without`, need, as entries of an index."""
     found = []
     for each in _noted(store):
         if each.id in without:

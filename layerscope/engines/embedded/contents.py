@@ -1,4 +1,4 @@
-"""What the files of the embedded store mean: images, their names, and what each blob belongs to."""
+"""Interprets the embedded store: images, their names, and reachable blobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from layerscope.oci.reference import Reference, parse_reference
 from layerscope.records import go_json
 from layerscope.text import visible
 
-#: The annotation of an entry that says where it is in registries: `NAME@DIGEST`, with blanks.
+#: The annotation with an entry's places in registries: `NAME@DIGEST`, separated by spaces.
 PULLED = "io.layerscope.pulled"
 
 Document = dict[str, Any]
@@ -34,19 +34,19 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An entry of the index, or several of the same manifest."""
+    """One or several entries of the index for the same manifest."""
 
     descriptor: Descriptor
-    names: tuple[str, ...]  # Its references, as people write them.
-    odd: tuple[str, ...]  # Names that other tools gave it, and are not references.
+    names: tuple[str, ...]  # Its references, in short form.
+    odd: tuple[str, ...]  # Names from other tools that are not references.
     pulled: tuple[str, ...]  # `repository@digest`
-    #: The image for this host's platform, or any that is there; None if it is damaged.
+    #: The image for this host's platform, or else for any; None if it is damaged.
     image: Image | None
     manifest: Manifest | None
 
     @property
     def id(self) -> str:
-        """The digest of its configuration; of the manifest if it is damaged."""
+        """The digest of its configuration, or of its manifest if it is damaged."""
         return self.descriptor.digest if self.image is None else self.image.id
 
     @property
@@ -59,7 +59,7 @@ class Kept:
 
 
 class EntryStore(FolderStore):
-    """A layout of which only some entries of the index are seen."""
+    """A layout restricted to some entries of the index."""
 
     def __init__(self, store: FolderStore, entries: Sequence[Document]) -> None:
         self.__dict__.update(store.__dict__)
@@ -91,7 +91,7 @@ class EmbeddedReader(OciLayoutReader):
         return self._manifest
 
     def cache_key(self, layer: int) -> str | None:
-        """The diff_id of an uncompressed layer, which was verified when it was written."""
+        """Returns the diff_id of an uncompressed layer, which was verified when written."""
         found = self.image.layers[layer]
         if found.digest == found.diff_id and not found.missing:
             return found.diff_id
@@ -99,9 +99,9 @@ class EmbeddedReader(OciLayoutReader):
 
 
 def name_of(entry: Document) -> str:
-    """The name of an entry as it is written; empty if it has none.
+    """Returns the name of an entry as written, or "".
 
-    skopeo takes the specification's annotation from an entry that loses its name, and leaves
+    When an entry loses its name, skopeo removes the specification's annotation but not
     containerd's, which therefore does not count alone.
     """
     annotations = entry.get("annotations")
@@ -115,7 +115,7 @@ def name_of(entry: Document) -> str:
 
 
 def named(entry: Document, reference: Reference | None) -> Document:
-    """The entry with another name, or none."""
+    """Returns the entry with another name, or none."""
     given = entry.get("annotations")
     annotations = {
         key: value
@@ -123,7 +123,7 @@ def named(entry: Document, reference: Reference | None) -> Document:
         if key not in (REF_NAME, FULL_NAME)
     }
     if reference is not None:
-        # skopeo and buildah find a name only as it is written.
+        # skopeo and buildah look up the name as written.
         annotations[REF_NAME] = str(reference)
         annotations[FULL_NAME] = f"{reference.domain}/{reference.path}:{reference.tag}"
     bare = {key: value for key, value in entry.items() if key != "annotations"}
@@ -131,13 +131,13 @@ def named(entry: Document, reference: Reference | None) -> Document:
 
 
 def note_pulled(entry: Document, digest: str) -> None:
-    """Adds `NAME@DIGEST` to where an entry is in registries."""
+    """Adds `NAME@DIGEST` to the places of an entry in registries."""
     known = dict.fromkeys([*_pulled(entry), digest])
     entry["annotations"] = {**(entry.get("annotations") or {}), PULLED: " ".join(known)}
 
 
 def give_name(entries: list[Document], entry: Document, reference: Reference | None) -> None:
-    """Adds an entry under a name, which others lose; without one, unless it is there already."""
+    """Adds an entry under a name, which others lose; without a name, only if it is new."""
     if reference is not None:
         take_name(entries, str(reference))
     same = [each for each in entries if each.get("digest") == entry.get("digest")]
@@ -149,7 +149,7 @@ def give_name(entries: list[Document], entry: Document, reference: Reference | N
 
 
 def take_name(entries: list[Document], name: str) -> None:
-    """Takes a name from its entry, which stays without one if it is the manifest's last."""
+    """Removes a name; the manifest's last entry stays without one."""
     for entry in [each for each in entries if same_reference(name_of(each) or "@", name)]:
         entries.remove(entry)
         if all(each.get("digest") != entry.get("digest") for each in entries):
@@ -157,7 +157,7 @@ def take_name(entries: list[Document], name: str) -> None:
 
 
 def kept_images(store: FolderStore, entries: Sequence[Document]) -> list[Kept]:
-    """The images of the index, each manifest once; artifacts are left out."""
+    """Returns the images of the index, each manifest once, without artifacts."""
     by_digest: dict[str, list[Document]] = {}
     for entry in entries:
         by_digest.setdefault(entry["digest"], []).append(entry)
@@ -210,10 +210,10 @@ def open_entry(
 
 
 def reached(store: FolderStore, entries: Iterable[Document]) -> set[str]:
-    """The digests of all blobs that entries refer to, whether they are there or not.
+    """Returns the digests of all blobs that entries refer to, present or not.
 
-    What a damaged document refers to cannot be opened, so that does not count. Raises
-    BadInputError if a document cannot be read.
+    Ignores references in a damaged document, which could not be opened. Raises BadInputError if
+    a document cannot be read.
     """
     found: set[str] = set()
     pending: list[Any] = list(entries)

@@ -65,7 +65,7 @@ from layerscope.oci.reference import is_reference, parse_reference
 from layerscope.text import short_id, visible
 
 _SHORTEST_ID = 4
-_POLL = 1.0  # Seconds between two looks at the index.
+_POLL = 1.0  # Seconds between checks of the index.
 
 
 class EmbeddedEngine(Engine):
@@ -88,17 +88,17 @@ class EmbeddedEngine(Engine):
     def keeps_blobs(self) -> bool:
         return True
 
-    # What there is.
+    # Queries.
 
     def kept(self) -> list[Kept]:
-        """The images, in the order of the index."""
+        """Returns the images, in the order of the index."""
         version = self.store.version
         if self._known is None or self._known[0] != version:
             self._known = version, kept_images(self.store.files(), self.store.entries())
         return self._known[1]
 
     def find(self, name: str) -> Kept:
-        """An image by a name, an id or its beginning; raises NotFoundError."""
+        """Returns an image by name, id or a prefix of the id; raises NotFoundError."""
         kept = self.kept()
         found = [each for each in kept if any(same_reference(name, own) for own in each.names)]
         found = found or [each for each in kept if name in each.odd or _was_pulled(each, name)]
@@ -119,7 +119,7 @@ class EmbeddedEngine(Engine):
         raise NotFoundError(f"{self.name} has no image {shown}.", hint)
 
     def _unlisted(self) -> Iterator[tuple[str, Document]]:
-        """Ids of images that builds and containers need, and their entries of an index."""
+        """Yields ids of images that builds and containers need, and their entries of an index."""
         for image, descriptor in cached_images(self.store).items():
             yield image, descriptor.document
         for each in self.kept_containers.all():
@@ -129,7 +129,7 @@ class EmbeddedEngine(Engine):
         return summaries(*self._stored())
 
     def _stored(self) -> tuple[list[StoredImage], dict[str, int]]:
-        """The images, each id once, with the blobs of their layers, and the sizes of these."""
+        """Returns the images, each id once, with their layer blobs, and the sizes of the blobs."""
         found: dict[str, StoredImage] = {}
         sizes: dict[str, int] = {}
         for kept in self.kept():
@@ -189,7 +189,7 @@ class EmbeddedEngine(Engine):
     def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
         kept = self.find(name)
         if kept.image is None or kept.manifest is None:
-            # Opening it says what is wrong.
+            # Opening it reports what is wrong.
             self.open(name, "").close()
             raise EngineError(f"{self.name} holds a damaged image, {short_id(kept.id)}.")
         image, manifest = kept.image, kept.manifest
@@ -236,7 +236,7 @@ class EmbeddedEngine(Engine):
         kept = self.find(name)
         entry = kept.descriptor.document
         reference = next((own for own in kept.names if same_reference(own, name)), kept.reference)
-        # That always opens it, whatever the current engine.
+        # A source that works with any current engine.
         source = f"{EMBEDDED}:{reference}"
         return open_entry(self.store.files(), entry, platform, source, reference)
 
@@ -245,7 +245,7 @@ class EmbeddedEngine(Engine):
         return reader_of_pieces(pieces), pieces.close
 
     def packed(self, name: str, platform: Platform | None = None) -> PackedImage:
-        """An image as its blobs, with all its names, or none if it is asked for by its id."""
+        """Returns an image as blobs, with all its names, or none if requested by id."""
         kept = self.find(name)
         tags = () if kept.id == name else self._names_of(kept)
         with closing(self.open(name, "", None if platform is None else str(platform))) as reader:
@@ -253,7 +253,7 @@ class EmbeddedEngine(Engine):
 
     @contextmanager
     def held(self, name: str) -> Iterator[PackedImage]:
-        """The same, and nobody removes its blobs as long as the block lasts."""
+        """Like `packed`, and protects the blobs during the block."""
         with self.store.lease() as lease:
             packed = self.packed(name)
             for blob in packed.blobs:
@@ -261,7 +261,7 @@ class EmbeddedEngine(Engine):
             yield packed
 
     def note_digest(self, identifier: str, digest: str) -> None:
-        """Remembers what an image is called in a registry: `NAME@DIGEST`."""
+        """Records an image's `NAME@DIGEST` in a registry."""
         digests = {each.descriptor.digest for each in self.kept() if each.id == identifier}
         with self.store.changed() as change:
             for entry in change.entries:
@@ -273,7 +273,7 @@ class EmbeddedEngine(Engine):
 
     @property
     def counts_all(self) -> bool:
-        return False  # What containers have written is not in the layout.
+        return False  # The layout does not include the containers' changes.
 
     def freed_by(self, ids: Collection[str], containers: Collection[str] = ()) -> int:
         store, entries = self.store.files(), self.store.entries()
@@ -347,18 +347,18 @@ class EmbeddedEngine(Engine):
                 self._let_go(change, before)
 
     def _let_go(self, change: Change, before: Sequence[Document]) -> None:
-        """Removes what only these entries needed."""
+        """Removes blobs that only these entries needed."""
         files = self.store.files()
         needed = [*change.entries, *held_entries(self.store)]
         change.garbage = reached(files, before) - reached(files, needed)
 
     def garbage(self) -> dict[str, int]:
-        """Blobs that no image and no running transfer needs, with their sizes."""
+        """Returns blobs that no image and no running transfer needs, with their sizes."""
         leased = self.store.leased()
         return {digest: size for digest, size in self._unused().items() if digest not in leased}
 
     def build_cache(self) -> Sequence[CachedStep]:
-        """The layers of earlier builds, and blobs that nothing needs."""
+        """Returns the layers of earlier builds, and unused blobs."""
         unused = self.garbage().items()
         return [
             *cached_layers(self.store),
@@ -373,7 +373,7 @@ class EmbeddedEngine(Engine):
         return change.freed
 
     def _unused(self) -> dict[str, int]:
-        """The blobs that neither an image nor an earlier build needs."""
+        """Returns the blobs that neither an image nor an earlier build needs."""
         needed = [*self.store.entries(), *held_entries(self.store)]
         used = reached(self.store.files(), needed)
         return {digest: size for digest, size in self.store.sizes().items() if digest not in used}
@@ -383,7 +383,7 @@ def _written(container: Container) -> int | None:
     try:
         return container.run.size()
     except LayerscopeError:
-        return None  # Nothing was run in it yet, or it is being removed.
+        return None  # It has not run yet, or is being removed.
 
 
 def _was_pulled(kept: Kept, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Brings images into the embedded store, from every place that they can be read from."""
+"""Imports images into the embedded store from all readable sources."""
 
 from __future__ import annotations
 
@@ -23,17 +23,13 @@ from layerscope.records import go_json
 from layerscope.text import visible
 
 LayerState = Literal["exists", "downloading", "done"]
-#: Receives the diff_id of a layer, empty while it is not known; what happens to it; and how many of
-#: its bytes are here.
+#: Receives the diff_id of a layer, "" while unknown; its state; and the bytes received.
 OnLayer = Callable[[str, LayerState, int], object]
 
 
 def add_tar(lease: Lease, read: Read, wanted: Container[str] | None = None) -> tuple[str, int]:
-    """Adds a layer's tar, as `Lease.add`.
-
-    Its changeset is cached, as its bytes pass by: who looks at the layer reads none of them again.
-    """
-    # Not at the top, with numpy: most that imports this module adds no layer.
+    """Adds a layer's tar, as `Lease.add`, and caches its changeset on the way."""
+    # Not at the top: it imports numpy, and few imports of this module add a layer.
     from layerscope.filesystem.tar_changeset import read_changeset
     from layerscope.images.cache.changesets import ChangesetCache
 
@@ -41,7 +37,7 @@ def add_tar(lease: Lease, read: Read, wanted: Container[str] | None = None) -> t
 
     def look(read: Read) -> None:
         nonlocal changeset
-        # What is wrong with a tar is reported when its image is opened.
+        # Errors in a tar are reported when its image is opened.
         with suppress(TarError, TruncatedError):
             changeset = read_changeset(Stream(read))
 
@@ -52,16 +48,16 @@ def add_tar(lease: Lease, read: Read, wanted: Container[str] | None = None) -> t
 
 
 class Importer:
-    """An image that comes into the store: first its layers, then the rest under its name.
+    """An import of an image: first its layers, then the rest under its name.
 
-    What was added and claimed stays as long as the block lasts; what is not part of an image then
-    is garbage, which the next attempt can still use.
+    Keeps added and claimed blobs during the block; those without an image are then garbage, which
+    the next attempt can still use.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._held = store.lease()
-        self.sizes: dict[str, int] = {}  # Of the layers that are there, by diff_id.
+        self.sizes: dict[str, int] = {}  # Of present layers, by diff_id.
 
     def __enter__(self) -> Self:
         self._lease = self._held.__enter__()
@@ -76,7 +72,7 @@ class Importer:
         self._held.__exit__(kind, error, trace)
 
     def has(self, diff_id: str) -> bool:
-        """Whether a layer is there, which nobody removes then."""
+        """Whether a layer is present; if so, protects it."""
         if diff_id not in self.sizes:
             size = self._lease.claim(diff_id)
             if size is None:
@@ -85,7 +81,7 @@ class Importer:
         return True
 
     def add_layer(self, read: Read, wanted: Sequence[str] | set[str]) -> str:
-        """Adds an uncompressed layer if its diff_id is wanted; returns that."""
+        """Adds an uncompressed layer if its diff_id is wanted; returns the diff_id."""
         diff_id, size = add_tar(self._lease, read, wanted)
         if diff_id in wanted:
             self.sizes[diff_id] = size
@@ -94,10 +90,10 @@ class Importer:
     def finish(
         self, document: bytes, reference: Reference | None, source: str, pulled: str = ""
     ) -> str:
-        """Adds the image of a configuration, and returns its id: the digest of that.
+        """Adds the image of a configuration, and returns its id: the configuration's digest.
 
-        `source` is where it comes from, for errors, and `pulled` its `NAME@DIGEST` in a registry.
-        Raises LayerscopeError if a layer is not there.
+        `source` is its origin, for errors, and `pulled` its `NAME@DIGEST` in a registry. Raises
+        LayerscopeError if a layer is missing.
         """
         try:
             image = parse_config(go_json(document))
@@ -135,11 +131,10 @@ def import_image(
 
     `pulled` is its `NAME@DIGEST` in a registry.
 
-    Layers that the store has are not read. A layer counts if its digest is the diff_id that the
-    configuration names, so what arrives is what was meant.
+    Skips layers that the store has, and verifies the others by their diff_ids.
 
-    Raises LayerscopeError if the image is incomplete or damaged, or there is no room; layers that
-    were complete stay, for the next attempt.
+    Raises LayerscopeError if the image is incomplete or damaged, or the disk is full; complete
+    layers stay for the next attempt.
     """
     image = reader.image
     with Importer(store) as importer:
@@ -148,7 +143,7 @@ def import_image(
             raise LayerscopeError(f"{missing_text(image)} The store does not have them, either.")
         for diff_id, size in importer.sizes.items():
             on_layer(diff_id, "exists", size)
-        # Some places know the configuration only once all has been read.
+        # Some sources know the configuration only after reading everything.
         if wanted or not image.document:
             for meant, read in reader.tars(progress, wanted):
                 watched = _watched(read, progress, partial(on_layer, meant, "downloading"))

@@ -1,4 +1,4 @@
-"""Opens a container of the embedded store: its image, and what was changed so far."""
+"""Opens a container of the embedded store: its image, and its changes so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from layerscope.sandbox.kept import Changed
 
 
 class KeptLayers(ContainerLayers):
-    """The read-write layer of a container, as it is when it is read."""
+    """The read-write layer of a container, at the time of reading."""
 
     def __init__(self, container: Container, layers: Sequence[OwnLayer]) -> None:
         self.layers = layers
@@ -37,7 +37,7 @@ class KeptLayers(ContainerLayers):
         return [self._changed.changeset()]
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[Piece]:
-        assert self._changed is not None  # noqa: S101 - its changeset came from there
+        assert self._changed is not None  # noqa: S101 - its changeset is from there
         file = FileRange(self._changed.file.fileno(), 0, self._changed.size)
         return file_pieces(file, changeset, row)
 

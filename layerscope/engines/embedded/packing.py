@@ -1,4 +1,4 @@
-"""Images of the embedded store as their blobs: to export them, to push them, to save them."""
+"""Images of the embedded store as blobs, to export, push or save them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layerscope.oci.reference import parse_reference
 
 
 def pack(store: Store, reader: EmbeddedReader, tags: Sequence[str]) -> PackedImage:
-    """An image as its manifest, its configuration and its layers, as they are stored."""
+    """Returns an image as its stored manifest, configuration and layers."""
     manifest, top = reader.found_manifest, reader.descriptor
     descriptors = (top, manifest.config, *manifest.layers)
     packed = PackedImage(

@@ -1,13 +1,12 @@
-"""The files of the embedded store: an OCI image layout (image-layout.md), changed without danger.
+"""The files of the embedded store: an OCI image layout (image-layout.md) with safe changes.
 
-`index.json` has an entry for each name, and `blobs/sha256` all else by its digest. A blob gets its
-name when it is whole and on the disk; the index is replaced as a whole. So readers need no lock,
-and what a process leaves when it is killed is at worst a blob that nothing refers to.
+`index.json` has an entry for each name, and `blobs/sha256` everything else by digest. A blob gets
+its name when it is complete and on disk; the index is replaced as a whole. So readers need no lock,
+and a killed process leaves at worst an unreferenced blob.
 
-Changes of the index take turns: the lock is on the layout's folder, where the kernel releases it
-whenever its process ends. What a running transfer needs is in `leases`, a file for each, which its
-process keeps locked; the digests in it are noted before the transfer relies on a blob, so that
-nobody removes it meanwhile.
+Changes of the index are serialized by a lock on the layout's folder, which the kernel releases when
+its process ends. Each running transfer lists the blobs it needs in a file in `leases`, which its
+process keeps locked; it adds digests before it relies on a blob, so that nobody removes the blob.
 """
 
 from __future__ import annotations
@@ -67,19 +66,19 @@ Document = dict[str, Any]
 
 @dataclass(slots=True)
 class Change:
-    entries: list[Document]  # Of the index, to be changed in place.
-    garbage: Container[str] = ()  # Digests of blobs that nothing refers to any more.
-    freed: int = 0  # Bytes that removing them freed.
+    entries: list[Document]  # Of the index, to change in place.
+    garbage: Container[str] = ()  # Digests of blobs that are no longer referenced.
+    freed: int = 0  # Bytes freed by removing them.
 
 
 class Store:
-    """The store in a folder, which is made when something is first written."""
+    """The store in a folder, which is created on the first write."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or store_folder()).absolute()
         self.file = visible(str(self.folder))
 
-    # What is there.
+    # Reading.
 
     @property
     def exists(self) -> bool:
@@ -98,7 +97,7 @@ class Store:
         return FolderStore(self.folder)
 
     def entries(self) -> list[Document]:
-        """The entries of the index, as they are written.
+        """Returns the raw entries of the index.
 
         Raises LayerscopeError if the folder is something else, or the index is damaged.
         """
@@ -106,11 +105,11 @@ class Store:
         return entries
 
     def blob(self, digest: str) -> Path:
-        """The file of a blob, which need not be there."""
+        """Returns the path of a blob, which may not exist."""
         return self.folder / blob_file(self.file, digest)
 
     def sizes(self) -> dict[str, int]:
-        """The sizes of all blobs, by digest."""
+        """Returns the sizes of all blobs, by digest."""
         found = {}
         with suppress(FileNotFoundError), os.scandir(self.folder / _BLOBS) as entries:
             for entry in entries:
@@ -141,7 +140,7 @@ class Store:
         )
 
     def _check_folder(self) -> None:
-        """Raises EngineError if the folder is there, and is not a store."""
+        """Raises EngineError if the folder exists and is not a store."""
         try:
             names = os.listdir(self.folder)  # noqa: PTH208 - names are what is wanted
         except FileNotFoundError:
@@ -162,7 +161,7 @@ class Store:
     def locked(self, *, shared: bool = False) -> Iterator[int]:
         """Keeps other processes from changing the index, or if `shared` from removing blobs.
 
-        Yields a descriptor of the folder, which is made. Raises LayerscopeError if that fails.
+        Yields a descriptor of the folder, which it creates. Raises LayerscopeError.
         """
         with self.translated():
             self._check_folder()
@@ -194,7 +193,7 @@ class Store:
 
     @contextmanager
     def changed(self) -> Iterator[Change]:
-        """Changes the index, when the block ends, and then removes what is garbage by that."""
+        """Changes the index at the end of the block, and then removes the resulting garbage."""
         with self.locked() as folder:
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], **self._index()}
             before = json_bytes(index["manifests"])
@@ -212,7 +211,7 @@ class Store:
             file.give_name(os.fsencode(name), replace=True, durable=True)
 
     def _remove_blobs(self, digests: Container[str]) -> int:
-        """Removes blobs that no transfer needs; returns their bytes."""
+        """Removes blobs that no transfer needs; returns the freed bytes."""
         freed = 0
         leased = self.leased()
         with self.translated(), opened(os.open(self.folder / _BLOBS, _FOLDER)) as folder:
@@ -223,11 +222,11 @@ class Store:
             os.fsync(folder)
         return freed
 
-    # What running transfers need.
+    # Leases.
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
-        """Keeps the blobs that the block adds or claims until it ends."""
+        """Protects the blobs that the block adds or claims until it ends."""
         with self.locked(shared=True):
             path = self.folder / _LEASES / os.urandom(8).hex()
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -240,7 +239,7 @@ class Store:
             os.close(fd)
 
     def leased(self) -> set[str]:
-        """The digests that living processes need; removes the leases of dead ones."""
+        """Returns the digests that live processes need; removes the leases of dead ones."""
         found: set[str] = set()
         for path in (self.folder / _LEASES).glob("*"):
             with suppress(OSError), opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
@@ -254,7 +253,7 @@ class Store:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turns an OSError of the block into a LayerscopeError."""
+        """Converts an OSError in the block to a LayerscopeError."""
         try:
             yield
         except OSError as error:
@@ -263,14 +262,14 @@ class Store:
 
 
 class Lease:
-    """What a transfer needs; see `Store.lease`."""
+    """The blobs that a transfer needs; see `Store.lease`."""
 
     def __init__(self, store: Store, fd: int) -> None:
         self._store = store
         self._fd = fd
 
     def claim(self, digest: str) -> int | None:
-        """Keeps a blob from being removed; returns its size, or None if it is not there yet."""
+        """Protects a blob; returns its size, or None if it does not exist yet."""
         with self._store.locked(shared=True), self._store.translated():
             write_all(self._fd, f"{digest}\n".encode())
             try:
@@ -287,9 +286,9 @@ class Lease:
     ) -> tuple[str, int]:
         """Adds a blob, unless its digest is not `wanted`; returns its digest and size.
 
-        `look` may read bytes before they are added, as many as it likes.
+        `look` may read any number of bytes before they are added.
 
-        Raises LayerscopeError if it cannot be written; nothing of it is left then.
+        Raises LayerscopeError if it cannot be written, and leaves nothing behind.
         """
         store = self._store
         digest = hashlib.sha256()

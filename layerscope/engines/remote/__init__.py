@@ -1,1 +1,1 @@
-"""Images of an engine behind ssh, read by the layerscope that is there; see `protocol`."""
+"""Images of an engine behind ssh, read by the remote layerscope; see `protocol`."""

@@ -1,4 +1,4 @@
-"""The layerscope on another host, behind ssh: starts it, and asks it."""
+"""The layerscope on another host, behind ssh: starts it, and sends requests."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from layerscope.errors import EngineError
 from layerscope.filesystem.changeset_file import VERSION
 from layerscope.text import one_line, visible
 
-_PATIENCE = 20.0  # Seconds within which the other side says hello.
-_LOOK = 0.2  # Seconds between two looks at whether to stop.
+_PATIENCE = 20.0  # Seconds to wait for the hello of the other side.
+_LOOK = 0.2  # Seconds between checks whether to stop.
 _CHUNK = 1 << 16
 _MOST_NOISE = 1 << 16  # Bytes that a login script may print before the hello.
 _ENDING = 2.0
 
 
 class NoPeer(Exception):
-    """There is no layerscope that could answer; the text says why, to end a sentence with."""
+    """There is no usable layerscope; the text is the reason, to end a sentence with."""
 
 
 class Peer:
-    """A connection. One request at a time; all methods may raise EngineError."""
+    """A connection for one request at a time; all methods may raise EngineError."""
 
     def __init__(self, address: Address) -> None:
-        """Connects; raises NoPeer if there is no layerscope of the same protocol."""
-        self.received = 0  # Bytes that have come.
-        self.requests: frozenset[str] = frozenset()  # Those of later versions that are known there.
+        """Connects; raises NoPeer if there is no layerscope with the same protocol."""
+        self.received = 0  # Bytes received.
+        self.requests: frozenset[str] = frozenset()  # The requests that the other side supports.
         self._shown = address.shown
         self._buffer = bytearray()
         self._number = 0
@@ -94,8 +94,8 @@ class Peer:
     ) -> Generator[Message]:
         """Yields the answers to a request; `check` is called meanwhile, and may raise to stop.
 
-        A caller that stops early ends the request. Raises EngineError if the other side reports
-        one, or breaks off.
+        Closing the generator cancels the request. Raises EngineError if the other side reports an
+        error or disconnects.
         """
         with self._guard:
             self._number += 1
@@ -129,7 +129,7 @@ class Peer:
         return message
 
     def _abandon(self, number: int) -> None:
-        """Ends a request whose answers nobody wants; without an end soon, the connection."""
+        """Cancels a request; if it does not end soon, closes the connection."""
         end = time.monotonic() + _ENDING
 
         def check() -> None:
@@ -175,7 +175,7 @@ class Peer:
         return data
 
     def _fill(self, check: Callable[[], object]) -> bool:
-        """Reads what has come; False at the end."""
+        """Reads available data; returns False at the end."""
         assert self._process.stdout is not None  # noqa: S101
         out = self._process.stdout
         while True:
@@ -210,6 +210,6 @@ class Peer:
 
 
 def _reported(document: dict[str, Any]) -> EngineError:
-    """The error in an answer, in words of the other side."""
+    """Returns the error in an answer, as worded by the other side."""
     message, hint = (visible(one_line(str(document.get(each) or ""))) for each in ("error", "hint"))
     return EngineError(message[:500] or "The layerscope there reports an error.", hint[:500])

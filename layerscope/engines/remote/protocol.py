@@ -2,9 +2,9 @@
 
 A message is a JSON object and bytes: two lengths of four bytes, most significant first, then both.
 The server first writes `MAGIC` and a hello: `{"protocol": 1, "version": …, "changesets": …,
-"requests": [name, …]}`, where `changesets` is the version of their form. One that does not list its
-requests knows all but `tars` and `tar_sizes`. It answers one request after another; all its answers
-to one have the request's `id`, and the last one has `end`:
+"requests": [name, …]}`, where `changesets` is their format version. A server that does not list its
+requests supports all but `tars` and `tar_sizes`. It answers one request at a time; all answers have
+the request's `id`, and the last one has `end`:
 
     {"id", "request": "images"}               → {"images": [{repository, tag, id, …}]}
     {"id", "request": "open", "name", "platform"}
@@ -24,7 +24,7 @@ to one have the request's `id`, and the last one has `end`:
                                               → {"diff_id", "size"} of each that has a name
     {"request": "cancel"}                     ends the present request early
 
-All but `images` and `open` are about the image that was opened last. Paths are base64. An error is
+All but `images` and `open` refer to the last opened image. Paths are base64. An error is
 `{"error": sentence, "hint": …}`. Neither side trusts a length.
 """
 
@@ -42,14 +42,14 @@ PROTOCOL = 1
 MAGIC = b"layerscope serve\n"
 
 _HEADER = struct.Struct(">II")
-#: Most bytes of a message's JSON and of its bytes; a changeset of a million entries takes 20 MB.
+#: The most bytes of a message's JSON and data; a changeset of a million entries takes 20 MB.
 _MOST_JSON, MOST_DATA = 64 << 20, 512 << 20
 
 Message = tuple[dict[str, Any], bytes]
 
 
 class ProtocolError(LayerscopeError):
-    """The other side does not follow the protocol."""
+    """The other side violates the protocol."""
 
 
 def packed(document: dict[str, Any], data: bytes = b"") -> bytes:
@@ -58,9 +58,9 @@ def packed(document: dict[str, Any], data: bytes = b"") -> bytes:
 
 
 def read_message(read: Callable[[int], bytes]) -> Message | None:
-    """Reads a message; None at the end. `read` returns fewer bytes only at the end.
+    """Reads a message; None at the end. `read` must return fewer bytes only at the end.
 
-    Raises ProtocolError if it is not a message, or larger than any that is meant.
+    Raises ProtocolError if it is not a message, or too large.
     """
     header = read(_HEADER.size)
     if not header:
@@ -83,5 +83,5 @@ def read_message(read: Callable[[int], bytes]) -> Message | None:
 
 
 def summary_document(summary: Any) -> dict[str, Any]:
-    """An `ImageSummary` as JSON."""
+    """Converts an `ImageSummary` to JSON."""
     return asdict(summary)

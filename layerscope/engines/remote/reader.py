@@ -1,4 +1,4 @@
-"""An image of an engine behind ssh, read by the layerscope there: kilobytes travel."""
+"""An image of an engine behind ssh, read by the remote layerscope, so only kilobytes travel."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from layerscope.oci.config import ConfigError, parse_config
 from layerscope.records import go_json
 from layerscope.text import one_line, visible
 
-#: What no path of a changeset has: a part that is empty, `.` or `..`.
+#: Invalid in a path of a changeset: a part that is empty, `.` or `..`.
 _BAD_PATH = re.compile(rb"(?:\A|[\0/])\.\.?(?=[\0/]|\Z)|//|(?:\A|\0)/|/(?=\0|\Z)")
 _MOST_CHANGESET = 2 << 30  # Bytes of a changeset, uncompressed.
 
 
 class RemoteReader(ImageReader):
     def __init__(self, address: Address, export: EngineExportReader) -> None:
-        """Takes over what the engine describes of an image, and asks the layerscope there for it.
+        """Takes over the engine's description of an image, and opens it in the remote layerscope.
 
-        Raises NoPeer if that cannot be done.
+        Raises NoPeer if that is not possible.
         """
         self._address = address
         self._export = export
         self._name = export.image.id
         self.image = export.image
         self._peer: Peer | None = None
-        #: Whether it can send the tar of one layer; else, all of them come from an export.
+        #: Whether it can send single layers' tars; otherwise, all of them come from an export.
         self.sends_layers = False
         try:
             self.image = self._open()
@@ -54,7 +54,7 @@ class RemoteReader(ImageReader):
 
     @property
     def received(self) -> int:
-        """Bytes that have come from there."""
+        """Bytes received from the other side."""
         return 0 if self._peer is None else self._peer.received
 
     def _open(self) -> Image:
@@ -70,7 +70,7 @@ class RemoteReader(ImageReader):
             config = parse_config(go_json(data), data)
         except (ValueError, ConfigError):
             config = None
-        # containerd's ids are not those of configurations, which is then left out.
+        # containerd's ids are not config digests, so the config is then omitted.
         if config is None or digest != image.id:
             return image
         found = image_from_config(
@@ -90,7 +90,7 @@ class RemoteReader(ImageReader):
         return self._peer
 
     def cache_key(self, layer: int) -> str | None:
-        """The host and the diff_id: that the changeset is that of the diff_id is not verified."""
+        """Includes the host, since the changeset is not verified against the diff_id."""
         return f"{self._address.host} {self.image.layers[layer].diff_id}"
 
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
@@ -117,7 +117,7 @@ class RemoteReader(ImageReader):
             raise self._bad("layers are missing")
 
     def _checked(self, data: bytes) -> Changeset:
-        """A changeset from the other side; raises EngineError if it is not a possible one."""
+        """Parses a changeset from the other side; raises EngineError if it is invalid."""
         try:
             changeset = load_changeset(data, most=_MOST_CHANGESET)
             check_changeset(changeset)
@@ -164,7 +164,7 @@ class RemoteReader(ImageReader):
                 answers.close()
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
-        """As they are there; an older layerscope sends none, so that the engine exports them."""
+        """Yields the remote tars; for an older layerscope, which cannot send them, exports them."""
         peer = self._connected()
         if "tars" not in peer.requests:
             yield from self._export.tars(progress, wanted)
@@ -210,7 +210,7 @@ class RemoteReader(ImageReader):
         return described
 
     def _configuration(self, data: bytes) -> bytes:
-        """A configuration from the other side, which must be that of these layers."""
+        """Checks a configuration from the other side against these layers."""
         with suppress(ValueError, ConfigError):
             if parse_config(go_json(data)).diff_ids == tuple(x.diff_id for x in self.image.layers):
                 return data
@@ -227,7 +227,7 @@ class RemoteReader(ImageReader):
 
 
 class _Stream:
-    """The bytes of one tar among the answers to a request, which go on with the next one."""
+    """The bytes of one of the tars in the answers to a request."""
 
     def __init__(self, answers: Iterator[Message]) -> None:
         self._answers = answers
@@ -245,7 +245,7 @@ class _Stream:
         return piece
 
     def skip(self) -> Message:
-        """Passes over what has not been taken; returns the answer that follows."""
+        """Skips the rest; returns the next answer."""
         while self._next is None:
             self._piece = b""
             self.read(1)
@@ -253,7 +253,7 @@ class _Stream:
 
 
 class _File:
-    """The pieces of one file among the answers to a request, which go on with the next file."""
+    """The pieces of one of the files in the answers to a request."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class _File:
             raise self._problem
 
     def skip(self) -> Message | None:
-        """Passes over what has not been taken; returns the first answer about the next file."""
+        """Skips the rest; returns the first answer about the next file."""
         while self._piece() is not None:
             pass
         return self._next
@@ -308,7 +308,7 @@ class _File:
 
 
 def check_changeset(changeset: Changeset) -> None:
-    """Checks that a changeset is one that a layer can have; raises ValueError if not."""
+    """Raises ValueError if a changeset is not valid for a layer."""
     count = len(changeset)
     if count > MOST_ENTRIES:
         raise ValueError("a layer has too many entries")

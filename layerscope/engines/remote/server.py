@@ -34,11 +34,11 @@ from layerscope.oci.compression import zstandard_of
 from layerscope.records import Record, convert
 
 _PIECE = 1 << 20
-_PERIOD = 0.2  # Seconds between two reports of progress.
+_PERIOD = 0.2  # Seconds between reports of progress.
 
 
 class Request(Record, frozen=True):
-    """A request; each kind has some of the fields."""
+    """A request; each kind uses some of the fields."""
 
     request: str
     id: int = 0
@@ -49,10 +49,7 @@ class Request(Record, frozen=True):
 
 
 def serve(stdin: BinaryIO, stdout: BinaryIO, cache: ChangesetCache | None = None) -> None:
-    """Serves until the other side closes its end.
-
-    Raises ProtocolError if it does not follow the protocol.
-    """
+    """Serves until the other side disconnects. Raises ProtocolError if it violates the protocol."""
     server = _Server(stdout, cache)
     hello = {
         "protocol": PROTOCOL,
@@ -83,7 +80,7 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, cache: ChangesetCache | None = None
 class _Server:
     def __init__(self, stdout: BinaryIO, cache: ChangesetCache | None) -> None:
         self.requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self.progress = Progress()  # That of the present request.
+        self.progress = Progress()  # Of the current request.
         self._stdout = stdout
         self._cache = cache
         self._reader: ImageReader | None = None
@@ -105,7 +102,7 @@ class _Server:
                 try:
                     self._answer(request)
                 except OSError:
-                    return  # Nobody reads any more; the other thread sees the end, too.
+                    return  # Nobody reads any more; the other thread will notice.
 
     def _answer(self, request: Request) -> None:
         last: dict[str, Any] = {"end": True}
@@ -159,7 +156,7 @@ class _Server:
             self.progress.check()
             if layer.diff_id in wanted:
                 wanted.discard(layer.diff_id)
-                # Digests of files hardly compress, and could not be verified there.
+                # File digests compress badly, and the other side could not verify them.
                 changeset = replace(loaded.changesets[layer.index], digests=None)
                 yield {"diff_id": layer.diff_id}, dump_changeset(changeset)
         if wanted:
@@ -211,7 +208,7 @@ class _Server:
 
 
 def _row(loaded: Loaded, layer: int, text: str) -> int | None:
-    """The row of a regular file of a layer, by its path in base64."""
+    """Returns the row of a regular file in a layer, by its path in base64."""
     changeset = loaded.changesets.get(layer)
     try:
         path = base64.b64decode(text, validate=True)
