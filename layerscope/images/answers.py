@@ -1,6 +1,6 @@
-"""What engines answer, as records: whatever is not of the right type is found here and no later.
+"""The engines' answers as typed records: a value of the wrong type is an error here, not later.
 
-The names of fields are those of Docker's API, in words; what layerscope does not use is left out.
+Fields are named after those of Docker's API; fields that layerscope does not use are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from layerscope.oci.platform import Platform
 from layerscope.records import Count, Record, Whole, field
 
-ABSENT = -1  # In place of a size that an engine did not compute.
+ABSENT = -1  # Stands for a size that an engine did not compute.
 
 
 class RootFs(Record, frozen=True, rename="pascal"):
@@ -39,7 +39,7 @@ class ImageData(Record, frozen=True, rename="pascal"):
 
 
 class ManifestAnswer(Record, frozen=True, rename="pascal"):
-    """One of the manifests of an image for several platforms."""
+    """A manifest of an image for several platforms."""
 
     kind: str = ""
     available: bool = False
@@ -70,13 +70,13 @@ class Inspected(Record, frozen=True, rename="pascal"):
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """The platforms that the engine has the image for; only newer engines say so."""
+        """The platforms that the engine has the image for; only newer engines report them."""
         images = (m for m in self.manifests if m.kind == "image" and m.available)
         return tuple(dict.fromkeys(m.image_data.platform.platform for m in images))
 
     @property
     def full_architecture(self) -> str:
-        """The architecture, with its variant after a slash, if any."""
+        """The architecture, followed by a slash and its variant, if any."""
         return "/".join(filter(None, (self.architecture, self.variant)))
 
 
@@ -143,7 +143,7 @@ class ListedContainer(Record, frozen=True, rename="pascal"):
     image_name: str = field(default="", name="Image")
     state: str = ""
     created: Whole | float | str = 0
-    size: Whole = field(default=0, name="SizeRw")  # Left out if it is 0, or was not asked for.
+    size: Whole = field(default=0, name="SizeRw")  # Left out if it is 0 or was not requested.
     labels: dict[str, Any] = field(default_factory=dict)
 
 
@@ -164,7 +164,7 @@ class GraphDriver(Record, frozen=True, rename="pascal"):
 
 
 class ContainerConfig(Record, frozen=True, rename="pascal"):
-    image: str = ""  # The image's name as it was given when the container was made.
+    image: str = ""  # The image's name when the container was created.
 
 
 class InspectedContainer(Record, frozen=True, rename="pascal"):
@@ -212,7 +212,7 @@ class FoundRepository(Record, frozen=True):
 
 
 class PodmanRepository(Record, frozen=True, rename="pascal"):
-    """The same of Podman, which keeps its own form."""
+    """An entry of Podman's answer, which differs from Docker's."""
 
     name: str = ""
     index: str = ""

@@ -1,6 +1,6 @@
 """An image as an engine describes it, without an export.
 
-Imports no numpy: lists describe all images of an engine while their first picture is shown.
+Imports no numpy: lists describe all images of an engine while the first screen appears.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from layerscope.oci.config import HistoryEntry, ImageConfig, instruction, known_
 from layerscope.oci.platform import Platform, best_platform
 from layerscope.text import rfc3339, visible
 
-#: Instructions that make no layer.
+#: Instructions that create no layer.
 _EMPTY = (
     "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER "
     "VOLUME"
@@ -27,13 +27,13 @@ class Inspector(Protocol):
     """What an engine must offer to describe an image."""
 
     def inspect(self, name: str, platform: Platform | None = None) -> Inspected:
-        """`GET /images/NAME/json`; without a platform, including all manifests."""
+        """`GET /images/NAME/json`; without a platform, with all manifests."""
 
 
 def described(
     inspected: Inspected, history: Sequence[HistoryAnswer], reference: str, name: str, source: str
 ) -> Image:
-    """An image with the id `name` as far as an engine describes it without an export."""
+    """The image with the id `name`, as the engine describes it."""
     config = ImageConfig(
         os=inspected.os,
         architecture=inspected.full_architecture,
@@ -50,9 +50,10 @@ def inspect_platform(
 ) -> tuple[Inspected, Platform | None, tuple[Platform, ...]]:
     """An engine's description of an image for a platform.
 
-    If the engine has several, `platform` (`os/architecture[/variant]`) chooses one, or else this
-    host's. Returns the description; the platform, if there are several; and all platforms, that one
-    first. Raises PlatformMissingError if there are several, but not that one, and NotFoundError if
+    If the engine has several platforms, `platform` (`os/architecture[/variant]`) selects one; the
+    default is this host's. Returns the description; the selected platform, if there are several;
+    and all platforms, the selected one first. Raises PlatformMissingError if the engine does not
+    have that platform, and NotFoundError if it has no such image.
     the engine has no such image.
     """
     inspected = engine.inspect(name)
@@ -63,14 +64,14 @@ def inspect_platform(
     chosen = best_platform(offered, wanted)
     if chosen is None:
         raise missing_platform(visible(name), wanted, map(str, offered))
-    # The description of one platform has its manifest's digest as an id.
+    # The description of one platform has its manifest's digest as its id.
     one = engine.inspect(name, chosen)
     inspected = records.replace(one, id=inspected.id or one.id, descriptor=inspected.descriptor)
     return inspected, chosen, tuple(dict.fromkeys((chosen, *offered)))
 
 
 def layer_sizes(history: Sequence[HistoryAnswer], layers: int) -> tuple[int | None, ...]:
-    """The sizes of an image's layers in bytes, base first; None where the history does not say."""
+    """The sizes of an image's layers in bytes, base first; None if the history has no size."""
     sizes = [entry.size for entry in reversed(history)]
     entries = zip(_history(history, layers), sizes, strict=True)
     known = {entry.layer: size for entry, size in entries if entry.layer is not None}
@@ -78,11 +79,11 @@ def layer_sizes(history: Sequence[HistoryAnswer], layers: int) -> tuple[int | No
 
 
 def _history(entries: Sequence[HistoryAnswer], layers: int) -> tuple[HistoryEntry, ...]:
-    """The engine's history, which does not say which entries made a layer.
+    """The engine's history, which does not record which entries created a layer.
 
-    Those with a size did. If these are fewer than the layers, all with an instruction that makes
-    layers did. WORKDIR makes one only where there is no such folder. If nothing fits, no entry gets
-    a layer.
+    Entries with a size did. If there are fewer of them than layers, all entries whose instruction
+    creates layers did. WORKDIR creates a layer only if the folder does not exist. If nothing fits,
+    no entry has a layer.
     """
     oldest_first = list(reversed(entries))
     commands = [entry.created_by for entry in oldest_first]

@@ -11,19 +11,19 @@ from layerscope.oci.config import HistoryEntry, ImageConfig
 from layerscope.oci.platform import Platform
 from layerscope.text import one_line
 
-#: In place of the instruction of a layer of which the history says nothing.
+#: Shown instead of the instruction if the history has none for a layer.
 NOT_IN_HISTORY = "(not in the history)"
-#: What Docker's classic builder writes in place of the files that COPY and ADD name.
+#: Docker's classic builder writes this instead of the files that COPY and ADD name.
 _CHECKSUM = re.compile(r"\b((?:file|multi|dir):[0-9a-f]{12})[0-9a-f]{52}\b")
-#: What engines note about the layer that `docker import` makes.
+#: The comment that engines write for the layer of `docker import`.
 _IMPORT = re.compile(r"imported(?: from)?:? (.+)", re.IGNORECASE)
 
 
 def maker(instruction: str | None, comment: str) -> str:
-    """What a history entry says about what made it, in a line that is safe on a terminal.
+    """Describes what created a layer, from its history entry, in one line that is safe to print.
 
-    Checksums are short, so that what follows can be seen. A comment is not an instruction, and is
-    marked: `imported: …` or `unknown: …`.
+    Checksums are shortened so that the text after them is visible. A comment is not an
+    instruction, and is marked as such: `imported: …` or `unknown: …`.
     """
     if own := one_line(instruction or ""):
         return _CHECKSUM.sub(r"\1", own)
@@ -39,47 +39,47 @@ class Layer:
     index: int  # Its number, from 0 for the base.
     diff_id: str
     digest: str | None  # Digest of its blob, or None if unknown.
-    #: The Dockerfile instruction that made it, or what the history has instead; None if unknown.
+    #: The Dockerfile instruction that created it, or other text in the history; None if unknown.
     instruction: str | None
-    #: Size of its blob, if it is in a registry or missing; else None.
+    #: Size of its blob if it is in a registry or missing, else None.
     stored_size: int | None = None
-    #: Why its content is missing, as the end of a sentence; empty if it is not. A missing layer
-    #: shows no entries.
+    #: Why its content is missing, as the end of a sentence; empty if it is present. A missing
+    #: layer shows no entries.
     missing: str = ""
-    comment: str = ""  # What the history notes about it, such as `Imported from -`.
+    comment: str = ""  # Its comment in the history, such as `Imported from -`.
 
     @property
     def made_by(self) -> str:
-        """What made it, in a line that is safe on a terminal."""
+        """What created it, in one line that is safe to print."""
         return maker(self.instruction, self.comment) or NOT_IN_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    reference: str  # The name under which it was opened, or its first one.
+    reference: str  # The name it was opened by, or its first one.
     id: str  # Digest of its configuration, or the engine's id.
-    source: str  # Where it comes from, in the form of containers-transports(5).
+    source: str  # Its source in the form of containers-transports(5).
     os: str
-    architecture: str  # Architecture, with a variant after a slash.
+    architecture: str  # With its variant after a slash.
     created: str | None  # RFC 3339 time, or None.
     config: Mapping[str, Any] = field(repr=False)
-    layers: tuple[Layer, ...]  # Layers, base first.
-    history: tuple[HistoryEntry, ...]  # History entries, oldest first.
-    #: Platforms that the source has the image for, this one's first; empty if there is no choice.
+    layers: tuple[Layer, ...]  # Base first.
+    history: tuple[HistoryEntry, ...]  # Oldest first.
+    #: Platforms that the source has the image for, this one first; empty if there is no choice.
     platforms: tuple[Platform, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict, repr=False)  # Of its manifest.
-    #: The configuration as it is stored; empty as long as only an engine describes it.
+    #: The configuration as stored; empty while only an engine has described it.
     document: bytes = field(default=b"", repr=False)
     names: tuple[str, ...] = ()  # All its names in an archive or a layout.
 
     @property
     def missing(self) -> tuple[Layer, ...]:
-        """Layers whose content is missing, so that no merged view is complete."""
+        """Layers whose content is missing; with any of these, the merged view is incomplete."""
         return tuple(layer for layer in self.layers if layer.missing)
 
 
 def with_missing(image: Image, reasons: Mapping[int, str], sizes: Sequence[int]) -> Image:
-    """The same image with missing layers: reasons by number, and sizes of all layers' blobs."""
+    """The image with missing layers: reasons by layer number, and the sizes of all blobs."""
     layers = tuple(
         replace(layer, missing=reasons[layer.index], stored_size=sizes[layer.index])
         if layer.index in reasons
@@ -90,7 +90,7 @@ def with_missing(image: Image, reasons: Mapping[int, str], sizes: Sequence[int])
 
 
 def missing_text(image: Image) -> str:
-    """Says in a sentence which layers are missing and why; empty if none is."""
+    """A sentence that lists the missing layers and the reasons; empty if none is missing."""
     missing = image.missing
     if not missing:
         return ""
@@ -110,7 +110,7 @@ def image_from_config(
     source: str,
     digests: Sequence[str | None] | None = None,
 ) -> Image:
-    """Makes an image from its configuration, and the digests of its blobs, base first."""
+    """Creates an image from its configuration and the digests of its blobs, base first."""
     entries = {entry.layer: entry for entry in config.history}
     known = dict(enumerate(digests or ()))
     layers = []
@@ -133,7 +133,7 @@ def image_from_config(
 
 
 def history_of(image: Image) -> list[tuple[HistoryEntry | None, int | None]]:
-    """History entries, oldest first, each with its layer's number or None.
+    """History entries, oldest first, each with its layer's number, if it has one.
 
     Layers without an entry come before the layers above them.
     """

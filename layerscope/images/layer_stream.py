@@ -1,6 +1,6 @@
-"""A layer's tar stream, compressed or not: its changeset, and the content of files in it.
+"""A layer's tar stream, compressed or not: its changeset and its files' content.
 
-Errors name the file that holds the layer, and the offset.
+Errors name the file that holds the layer and the offset.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from layerscope.text import not_expected, visible
 if TYPE_CHECKING:
     from layerscope.filesystem.changeset import Changeset
 
-#: Number of a layer, row in it, and its content in pieces.
+#: A layer's number, a row in it, and that file's content in pieces.
 Passed = tuple[int, int, Iterator[Piece]]
 
 Advance = Callable[[int], None]
 Read = Callable[[int], bytes]
 
-#: How much of a file is handed out at a time.
+#: The size of the pieces of a file.
 _PIECE = 1 << 20
 
-#: A layer up to this size is compared too: looking for headers reads most of it anyway.
+#: Layers up to this size are verified too: finding their headers reads most bytes anyway.
 _SMALL = 1 << 20
 
-#: How much of a stream is skipped before the caller can stop.
+#: The most bytes of a stream that are skipped before the caller can stop.
 _STRIDE = 8 << 20
 
 
@@ -42,10 +42,10 @@ class Digests:
     """Digests of a layer; empty where they are not known."""
 
     diff_id: str = ""  # Of its tar.
-    blob: str = ""  # Of its bytes as they are stored.
+    blob: str = ""  # Of its bytes as stored.
 
     def check(self, found: Digests, file: str, name: str) -> None:
-        """Compares what is promised with what was found; raises BadInputError."""
+        """Compares the expected digests with those found; raises BadInputError."""
         for what, expected, got in (
             ("diff_id", self.diff_id, found.diff_id),
             ("digest", self.blob, found.blob),
@@ -57,7 +57,7 @@ class Digests:
 
 
 UNKNOWN = Digests()
-#: What a layer of 0 bytes has.
+#: The diff_id of a layer of 0 bytes.
 NOTHING = "sha256:" + hashlib.sha256().hexdigest()
 
 
@@ -73,12 +73,12 @@ def read_layer(
 ) -> Changeset:
     """Reads a layer that is a range of bytes in an archive.
 
-    A compressed or small layer is read whole, and compared with `promised`; of others, only headers
-    are read. `advance` receives how many bytes of the archive have been read.
+    A compressed or small layer is read completely and compared with `promised`; for others, only
+    headers are read. `advance` receives the number of archive bytes read so far.
 
     Raises BadInputError if the layer is damaged.
     """
-    # Not at the top, with numpy: who copies layers does not read them.
+    # Imported here because it needs numpy, which copying layers does not.
     from layerscope.filesystem.tar_changeset import read_changeset
 
     inner = container.part(start, size)
@@ -103,7 +103,7 @@ def read_whole(
     name: str,
     advance: Advance | None = None,
 ) -> tuple[Changeset, Digests]:
-    """Reads all bytes of a layer, and takes its digests and those of its files.
+    """Reads all bytes of a layer, and computes its digests and those of its files.
 
     Raises BadInputError if the layer is damaged.
     """
@@ -131,7 +131,7 @@ def read_whole(
             update=tar.update if kind else None,
         )
         changeset = read_changeset(source)
-        # The tar ends before the stream does, whose checksum comes last.
+        # The tar ends before the stream, whose checksum comes last.
         source.drain()
     blob = f"sha256:{stored.hexdigest()}"
     return changeset, Digests(f"sha256:{tar.hexdigest()}" if kind else blob, blob)
@@ -139,7 +139,7 @@ def read_whole(
 
 @contextmanager
 def _described(file: str, name: str, start: int | None) -> Iterator[None]:
-    """Turns what is wrong with a layer into an error that names it; see `damaged`."""
+    """Turns a layer's error into one that names the layer; see `damaged`."""
     try:
         yield
     except (TarError, TruncatedError, CompressionError) as error:
@@ -156,9 +156,9 @@ def open_stream(
 ) -> Stream:
     """The uncompressed stream of a layer.
 
-    `kind` is `gzip`, `zstd`, `xz` or `bzip2`, or None if it is not compressed. `advance` receives,
-    after each piece, how many of the stored bytes have been read; it may raise to stop, in the
-    middle of a file and after the last one too. `update` receives each piece.
+    `kind` is `gzip`, `zstd`, `xz` or `bzip2`, or None if it is not compressed. `advance` receives
+    the number of stored bytes read so far after each piece; it may raise to stop, even within a
+    file and after the last one. `update` receives each piece.
     """
     taken = 0
 
@@ -169,7 +169,7 @@ def open_stream(
         except TruncatedError:
             if kind is None:
                 raise
-            # Its offset would count compressed bytes, unlike all others of the layer.
+            # Its offset would count compressed bytes; the layer's other offsets do not.
             raise CompressionError(f"the {kind} stream ends too early") from None
         taken += len(piece)
         return piece
@@ -198,7 +198,7 @@ def tar_digest(layer: ByteSource, file: str, name: str) -> str:
 
 
 def plain_reader(read: Read) -> Read:
-    """A read function over the decompressed bytes; the first bytes show the compression."""
+    """A function that reads the decompressed bytes; the first bytes reveal the compression."""
     pending = b""
     while len(pending) < 6 and (more := read(64 << 10)):
         pending += more
@@ -215,7 +215,7 @@ def plain_reader(read: Read) -> Read:
 
 
 def tar_reader(read: Read, file: str, name: str) -> Read:
-    """A read function over the tar of a layer that is stored compressed or not.
+    """A function that reads the tar of a layer that may be compressed.
 
     It raises BadInputError if the layer is damaged.
     """
@@ -245,7 +245,7 @@ def layer_contents(
     file: str,
     name: str,
 ) -> Iterator[Passed]:
-    """The content of many files of layer `number` in one pass; see `ImageReader.contents`."""
+    """The content of several files of layer `number` in one pass; see `ImageReader.contents`."""
 
     def describe(error: TruncatedError | CompressionError) -> BadInputError:
         return damaged(error, file, name)
@@ -260,9 +260,9 @@ def files_of_stream(
     rows: Iterable[int],
     describe: Callable[[TruncatedError | CompressionError], LayerscopeError],
 ) -> Iterator[Passed]:
-    """The content of many files of layer `number`; see `ImageReader.contents`.
+    """The content of several files of layer `number`; see `ImageReader.contents`.
 
-    `open_stream` opens its uncompressed bytes, once; `describe` makes the error that users see.
+    `open_stream` opens its uncompressed bytes, once; `describe` creates the error for users.
     """
     source: ByteSource | None = None
     failure: LayerscopeError | None = None
@@ -290,7 +290,7 @@ def files_of_stream(
 
 
 def _skipping(source: ByteSource, offset: int) -> Iterator[bytes]:
-    """Empty pieces while a stream moves to an offset; none where a source can seek."""
+    """Empty pieces while a stream advances to an offset; none if the source can seek."""
     if isinstance(source, Stream):
         while source.position + _STRIDE < offset:
             source.window(source.position + _STRIDE)
@@ -309,9 +309,9 @@ def damaged(
     start: int | None = None,
     hint: str = "",
 ) -> BadInputError:
-    """The error for a layer that begins at `start` in a file; None if it is compressed.
+    """The error for a layer that begins at `start` in a file; `start` is None if it is compressed.
 
-    Offsets in a compressed layer count uncompressed bytes. The hint is for a truncated layer.
+    Offsets in a compressed layer count uncompressed bytes. `hint` is for a truncated layer.
     """
     if isinstance(error, CompressionError):
         return BadInputError(file, None, f"layer {visible(name)}: {error}")

@@ -1,4 +1,4 @@
-"""Reads all layers of an image as they arrive, and stacks them."""
+"""Reads the layers of an image as they arrive, and stacks them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.text import docker_size, short_name
 
-#: A new stack is made of the layers read so far after this multiple of the time that it takes.
+#: A new stack is built once reading has taken this multiple of the time to build it.
 _PATIENCE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An image as far as it has been read."""
+    """The part of an image that has been read."""
 
     image: Image
     changesets: Mapping[int, Changeset]  # Layers that have arrived, by number.
-    stack: Stack  # The layers from the base up to the first that has not arrived.
+    stack: Stack  # The layers from the base up to the first that is still missing.
     complete: bool
-    way: str = ""  # How they were read, for people.
+    way: str = ""  # How they were read, for users.
     why: str = ""  # Why no faster way was possible, as the end of a sentence; may be empty.
 
 
@@ -43,11 +43,11 @@ def load(
 ) -> Loaded:
     """Reads all layers of an image.
 
-    `on_update` is called, in this thread, with what has arrived: at the first layer, then now and
-    then, and before an error is raised. Known layers are taken from `cache`, and new ones are
+    `on_update` is called in this thread with the layers so far: at the first layer, from time to
+    time, and before an error is raised. Layers are taken from `cache` if present, and new ones are
     stored there.
 
-    Raises LayerscopeError if reading failed; `on_update` has received what was read before.
+    Raises LayerscopeError if reading failed; `on_update` has received all layers read before.
     """
     keys = [reader.cache_key(layer.index) for layer in reader.image.layers]
     known = [key for key in keys if key is not None]
@@ -59,7 +59,7 @@ def load(
     changesets = _from_cache(keys, cache)
     cached = frozenset(changesets)
     stack = Stack([])
-    # Seconds that an entry takes to stack; time of the last update, and its number of layers.
+    # The seconds to stack an entry; the time of the last update, and its number of layers.
     cost = last = 0.0
     updated = 0
 
@@ -96,7 +96,7 @@ def load(
     if cache is not None:
         for index, changeset in changesets.items():
             key = keys[index]
-            # A missing layer may be there next time.
+            # A missing layer may be present next time.
             if key and index not in cached and not reader.image.layers[index].missing:
                 cache.put(key, changeset)
         if cacheable and not reader.image.missing:
@@ -111,7 +111,7 @@ def is_cached(reader: ImageReader, cache: ChangesetCache | None) -> bool:
 
 
 def price_text(reader: ImageReader) -> str:
-    """Says what an export from another host costs; safe to show."""
+    """The cost of an export from another host, in words that are safe to show."""
     name = short_name(reader.image.reference)
     return (
         f"{name} must be exported from another host, which transfers {docker_size(reader.price)}. "
@@ -137,7 +137,7 @@ def _from_stack(
 
 
 class _Numbered(Mapping[int, Changeset]):
-    """Layers by number, each made when it is first used."""
+    """Layers by number, each created when it is first used."""
 
     def __init__(self, layers: Sequence[Changeset]) -> None:
         self._layers = layers
@@ -166,9 +166,9 @@ def _contiguous(changesets: dict[int, Changeset]) -> list[Changeset]:
 
 
 def _settle_changes(stack: Stack, reader: ImageReader) -> None:
-    """Compares the bytes of files that a layer has again without any other change.
+    """Compares the bytes of files that a layer repeats without any other change.
 
-    There are few such files, and only their bytes show whether they are modified.
+    There are few such files, and only their bytes show whether they were modified.
     """
     suspects = np.flatnonzero(stack.unread & (stack.changes == Change.UNCHANGED))
     settle(stack, reader, suspects.tolist())

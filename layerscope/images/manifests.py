@@ -1,4 +1,4 @@
-"""From an index to an image: nested indexes, the choice of a platform, manifest, configuration."""
+"""From an index to an image: nested indexes, choosing a platform, manifest, configuration."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from layerscope.text import clip, plural, visible
 #: More than any engine accepts: the kernel's overlayfs has at most 500.
 MAX_LAYERS = 1000
 
-#: How many images, and types of artifacts, an error names; how long a type it shows.
+#: How many images and artifact types an error names, and how much of a type it shows.
 _MOST_SOURCES = 4
 _MOST_KINDS = 8
 _LONGEST_KIND = 120
 
-#: No sane image has more nested indexes; in a registry, each costs a request.
+#: No sane image has more nested indexes, and each costs a request in a registry.
 MAX_INDEXES = 16
 
 
@@ -52,7 +52,7 @@ class ManifestPlace(ABC):
     """A place that stores manifests and indexes by digest."""
 
     name: str  # Its name or the image's, safe to show.
-    image_name = ""  # The image's, safe to show, where `name` is that of a place for several.
+    image_name = ""  # The image's name, safe to show, if `name` is a place with several images.
 
     @abstractmethod
     def document(self, descriptor: Descriptor) -> Any:
@@ -64,7 +64,7 @@ class ManifestPlace(ABC):
 
     @abstractmethod
     def source_of(self, digest: str) -> str:
-        """The source that opens one of its images, for hints."""
+        """The source that opens one of its images; hints show it."""
 
     def descriptors(self, index: object) -> list[Descriptor]:
         try:
@@ -73,14 +73,14 @@ class ManifestPlace(ABC):
             raise self.bad(str(error)) from None
 
     def artifact(self, descriptor: Descriptor) -> str:
-        """What a manifest describes, if that is not a container image; else empty."""
+        """What a manifest describes, if it is not a container image; else empty."""
         try:
             return artifact_type(self.document(descriptor))
         except LayerscopeError:
             return ""  # Opening it reports what is wrong.
 
     def candidates(self, descriptors: Iterable[Descriptor]) -> list[Descriptor]:
-        """The images that descriptors lead to, through nested indexes that are each read once.
+        """The images that descriptors lead to; each nested index is read once.
 
         Raises LayerscopeError if they lead to artifacts only, such as attestations and signatures.
         """
@@ -105,8 +105,8 @@ class ManifestPlace(ABC):
         return list(found.values())
 
     def no_image(self, artifacts: Iterable[Descriptor]) -> LayerscopeError:
-        """The error for a place that holds artifacts only."""
-        # What a descriptor does not say is in its manifest, of which some are read.
+        """The error for a place that holds only artifacts."""
+        # If a descriptor lacks the type, its manifest has it; some manifests are read for that.
         kinds = dict.fromkeys(
             each.artifact_type
             or each.annotations.get(ATTESTATION)
@@ -124,10 +124,10 @@ class ManifestPlace(ABC):
     def choose(
         self, candidates: Sequence[Descriptor], wanted: Platform, *, exact: bool
     ) -> Descriptor:
-        """The image for a platform; if not `exact`, the only one will do too."""
+        """The image for a platform; unless `exact`, the only image will also do."""
         chosen = choose(candidates, wanted)
         if chosen is None and len(candidates) > 1:
-            # An index need not say that a manifest is an artifact, which has no platform.
+            # An index need not mark a manifest as an artifact; artifacts have no platform.
             candidates = [each for each in candidates if each.platform or not self.artifact(each)]
             chosen = choose(candidates, wanted)
         if chosen is None and len(candidates) == 1 and not exact:
@@ -171,7 +171,7 @@ class ManifestPlace(ABC):
         `config` has been verified; `chosen` is the manifest's descriptor if it is in an index,
         `candidates` the images in that index, and `asked` the platform that was asked for, or None.
 
-        Raises LayerscopeError if they do not fit, or are of another platform.
+        Raises LayerscopeError if they are inconsistent or of another platform.
         """
         try:
             parsed = parse_config(go_json(config), config)

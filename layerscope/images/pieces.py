@@ -40,7 +40,7 @@ class Seekable(Protocol):
 
 
 def filled(pieces: Iterable[Piece]) -> Iterator[bytes]:
-    """The pieces with zeros in place of holes."""
+    """The pieces, with zeros instead of holes."""
     for piece in pieces:
         if isinstance(piece, Hole):
             left = piece.size
@@ -52,7 +52,7 @@ def filled(pieces: Iterable[Piece]) -> Iterator[bytes]:
 
 
 def pieces_of(content: Seekable, advance: Advance | None = None) -> Iterator[Piece]:
-    """The pieces of content that can be read at random; raises what reading it raises."""
+    """The pieces of content with random access; raises what reading it raises."""
     reached = 0
     for start, length in content.extents(advance):
         yield Hole(start - reached)
@@ -63,9 +63,9 @@ def pieces_of(content: Seekable, advance: Advance | None = None) -> Iterator[Pie
 
 
 def write_pieces(fd: int, pieces: Iterable[Piece], advance: Advance | None = None) -> int:
-    """Writes content to a new file, with its holes, and returns the bytes that were stored.
+    """Writes content and its holes to a new file, and returns the number of bytes stored.
 
-    `advance` receives how many have been stored, and may raise to stop. Raises OSError.
+    `advance` receives the number of bytes stored so far, and may raise to stop. Raises OSError.
     """
     size = stored = 0
     for piece in pieces:
@@ -83,7 +83,7 @@ def write_pieces(fd: int, pieces: Iterable[Piece], advance: Advance | None = Non
 
 
 def stored_size(changeset: Changeset, row: int) -> int:
-    """Bytes of a regular file without the holes that its layer declares."""
+    """The size of a regular file without the holes that its layer declares."""
     extents = changeset.sparse.get(row)
     if extents is None:
         return int(changeset.sizes[row])

@@ -1,4 +1,4 @@
-"""The choice of a source's platform, and the errors if it is missing."""
+"""Choosing a platform of a source, and the errors if it is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layerscope.oci.platform import (
 )
 from layerscope.text import visible
 
-#: How many platforms a text names at most; images have a dozen.
+#: The most platforms that a text names; images have a dozen.
 _MOST_NAMES = 24
 
 
@@ -43,9 +43,9 @@ def own_platform(image: Image) -> Platform | None:
 
 
 def other_platforms(image: Image) -> str:
-    """The other platforms of an image's source, for people; empty if there are none.
+    """The other platforms of an image's source, as text; empty if there are none.
 
-    A source may claim any number of them, of which only the first are listed.
+    A source may claim any number of them; only the first are listed.
     """
     others = [visible(str(other)) for other in image.platforms[1:]]
     return ", ".join(others[:_MOST_NAMES] + ["…"] * (len(others) > _MOST_NAMES))
@@ -56,8 +56,8 @@ def missing_platform(
 ) -> PlatformMissingError:
     """The error for a platform that a source does not have.
 
-    `place` is the source's name, safe to show. Names offered that are not platforms are left out.
-    `otherwise` is the hint if it has no platform to choose.
+    `place` is the source's name, safe to show. Offered names that are not platforms are left out.
+    `otherwise` is the hint if the source has no platforms to choose from.
     """
     names = [name for name in dict.fromkeys(offered) if _parsed(name) is not None]
     shown = names[:_MOST_NAMES] + ["…"] * (len(names) > _MOST_NAMES)
@@ -69,10 +69,10 @@ def missing_platform(
 
 
 def check_platform(image: Image, asked: str | None, place: str) -> None:
-    """Rejects an image of another platform than the user asked for, if any.
+    """Rejects an image for another platform than requested.
 
-    `place` is its source's name, safe to show. Raises PlatformMissingError if it is of another
-    platform, and UsageError if `asked` is not a platform.
+    `place` is its source's name, safe to show. Raises PlatformMissingError if the platform
+    differs, and UsageError if `asked` is not a platform.
     """
     if asked is None:
         return
@@ -82,7 +82,7 @@ def check_platform(image: Image, asked: str | None, place: str) -> None:
 
 
 def with_platforms(image: Image, chosen: Descriptor, candidates: Iterable[Descriptor]) -> Image:
-    """The image with the platforms of an index, whose descriptor `chosen` it was read from."""
+    """The image with the platforms of the index that lists it as `chosen`."""
     own = (chosen.platform and _parsed(chosen.platform)) or own_platform(image)
     if own is None:
         return image

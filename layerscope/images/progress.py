@@ -1,4 +1,4 @@
-"""Progress and cancellation of long work. Written by one thread, read by another."""
+"""Progress and cancellation of long work. One thread writes it, another reads it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from layerscope.errors import Cancelled
 
 class Progress:
     def __init__(self) -> None:
-        self.what = ""  # What is being done, for people.
-        self.done = 0  # Bytes that have been read.
+        self.what = ""  # The current step, for users.
+        self.done = 0  # Bytes read so far.
         self.total: int | None = None  # Bytes to read, or None while unknown.
         self._cancelled = threading.Event()
 
@@ -23,11 +23,11 @@ class Progress:
         return self._cancelled.is_set()
 
     def check(self, _: int = 0) -> None:
-        """Raises Cancelled if the work is to stop; can stand for `advance` without a number."""
+        """Raises Cancelled if the work should stop; ignores its argument, to serve as `advance`."""
         self.advance(self.done)
 
     def advance(self, done: int) -> None:
-        """Notes how many bytes have been read; raises Cancelled if the work is to stop."""
+        """Records the number of bytes read so far; raises Cancelled if the work should stop."""
         self.done = done
         if self._cancelled.is_set():
             raise Cancelled

@@ -1,7 +1,7 @@
-"""What pruning would remove: images, stopped containers and build cache that nothing needs.
+"""What pruning would remove: unneeded images, stopped containers and build cache.
 
 The rules are those of `docker image prune`, `docker container prune` and `docker builder prune`. An
-image keeps its names if images that stay were built on it.
+image keeps its names if a remaining image was built on it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class PruneRequest:
     """What to look for."""
 
     images: str = DANGLING  # `DANGLING`, `UNUSED`, or "" for no images.
-    containers: bool = False  # Whether to remove containers that do not run.
-    cache: bool = False  # Whether to remove build cache that is not in use.
-    before: float | None = None  # Only what was made, or last used, before this Unix time.
+    containers: bool = False  # Whether to remove stopped containers.
+    cache: bool = False  # Whether to remove unused build cache.
+    before: float | None = None  # Only what was created or last used before this Unix time.
     labels: tuple[str, ...] = ()  # `NAME` or `NAME=VALUE`; images and containers must have all.
 
 
 def narrowed(request: PruneRequest, text: str, now: float) -> PruneRequest:
-    """A request for only what is as old as an age in a text, and has the labels in it."""
+    """Narrows a request to the age and the labels given in a text."""
     ages = {word: parse_age(word) for word in text.split()}
     labels = tuple(word for word, age in ages.items() if age is None)
     oldest = max((age for age in ages.values() if age is not None), default=None)
@@ -58,7 +58,7 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
         for image in images.values()
         if request.images
         and not (image.tags and request.images == DANGLING)
-        # Intermediate images go with what was built on them.
+        # Intermediate images are removed with the images built on them.
         and (image.tags or image.id not in children)
         and _fits(request, image.created, image.labels)
     ]
@@ -74,7 +74,7 @@ def prune(holdings: Holdings, request: PruneRequest) -> Plan:
 
 
 def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings:
-    """The same as if containers were gone."""
+    """The holdings as if these containers were gone."""
     going = {each.name for each in containers}
     images = {
         image.id: replace(
@@ -86,7 +86,7 @@ def without(holdings: Holdings, containers: Sequence[HeldContainer]) -> Holdings
 
 
 def with_containers(holdings: Holdings, found: Plan, containers: Sequence[HeldContainer]) -> Plan:
-    """A plan that removes containers, too; what it frees with all that is in it."""
+    """Adds the removal of containers to a plan, and the bytes that both free together."""
     found.containers = list(containers)
     for each in found.others:
         found.freed += Bounds(each.size or 0, None if holdings.rough else each.size)
@@ -110,9 +110,9 @@ def _names(images: Iterable[Held]) -> tuple[str, ...]:
 
 
 def _removable(entries: Sequence[CachedStep], before: float | None) -> list[CachedStep]:
-    """The entries that go, each before its parents: one that another is made from cannot go first.
+    """The entries to remove, each before its parents, since an entry with children cannot go first.
 
-    An entry that an image shares stays, since removing it frees nothing.
+    Entries shared with an image stay, since removing them frees nothing.
     """
     going = {
         each.id: each
@@ -129,7 +129,7 @@ def _removable(entries: Sequence[CachedStep], before: float | None) -> list[Cach
     ordered: list[CachedStep] = []
     while going:
         ready = [each for each in going.values() if not makers.get(each.id, set()) & going.keys()]
-        # A circle cannot be; its entries would go in any order.
+        # A cycle should not occur; its entries are then removed in any order.
         ordered += ready or list(going.values())
         for each in ready or list(going.values()):
             del going[each.id]

@@ -1,4 +1,4 @@
-"""What every place that an image can be read from offers."""
+"""The interface of every place that images are read from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layerscope.images.progress import Progress
 from layerscope.text import visible
 
 if TYPE_CHECKING:
-    # A build has begun by the time that numpy is imported.
+    # Imported for types only: it needs numpy, which would delay the start of a build.
     from layerscope.filesystem.changeset import Changeset
     from layerscope.images.files.located import Located
     from layerscope.images.layer_stream import Passed, Read
@@ -33,29 +33,29 @@ class LayerTars(Protocol):
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]: ...
 
     def tar_sizes(self, progress: Progress, wanted: Container[str]) -> Mapping[str, int]:
-        """The sizes of tars, by diff_id, where finding them is quicker than reading the tars."""
+        """The sizes of tars by diff_id, if they can be found without reading the tars."""
         return {}
 
 
 class ImageReader(LayerTars, ABC):
     """An image that is open for reading.
 
-    A place has to list its layers, and to read files: one (`content`), many (`contents`) or both,
-    as each has a default that uses the other. What else it can do better, it overrides.
+    A place lists its layers, and reads files: one at a time (`content`), many (`contents`) or both;
+    the default of each uses the other. It overrides other methods if it has a better way.
     """
 
-    image: Image  # What is known of the image; it can become more exact while layers are read.
-    way: str  # How the image is read, for people: `archive`, `export`.
+    image: Image  # May become more exact while layers are read.
+    way: str  # How the image is read, for users: `archive`, `export`.
     #: Why no faster way was possible, as the end of a sentence; empty if this is the fastest.
     why = ""
-    price = 0  # Bytes that an engine on another host would send, if layers must be exported.
-    fetches = False  # Whether its layers come from an engine's export or a registry, which is slow.
+    price = 0  # Bytes that an engine on another host would send if layers must be exported.
+    fetches = False  # Whether layers come from an engine's export or a registry, which is slow.
 
     @abstractmethod
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        """Reads the layers, and yields each with its number once it has been read, in any order.
+        """Reads the layers and yields each with its number as it becomes available, in any order.
 
-        Layers in `known` are left out; they are not read where that saves anything.
+        Layers in `known` are left out, and not read if skipping them saves time.
 
         Raises LayerscopeError if reading failed; what was yielded before remains valid.
         """
@@ -63,7 +63,7 @@ class ImageReader(LayerTars, ABC):
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[Piece]:
         """The content of a regular file, in pieces.
 
-        `row` is not that of a hard link.
+        `row` must not be a hard link.
 
         Raises LayerscopeError if the content cannot be read.
         """
@@ -79,15 +79,15 @@ class ImageReader(LayerTars, ABC):
         return None
 
     def contents(self, wanted: Wanted) -> Iterator[Passed]:
-        """The content of many files, in the order that suits the place.
+        """The content of several files, in the order that suits the place.
 
-        One file of a compressed layer costs all that lies before it, so reading many files one by
-        one would cost the square of that. A place with such layers reads each of them once.
+        Reading a file of a compressed layer means decompressing everything before it, so reading
+        many files one by one takes quadratic time. A place with such layers reads each layer once.
 
-        Every file is yielded, once. Pieces are valid until the next file is asked for, and need not
-        be taken; some are empty, so that a caller can stop while much is skipped. Only taking
-        pieces raises a LayerscopeError: beyond the damaged part of a layer, each file raises the
-        same one.
+        Every file is yielded once. Pieces are valid until the next file is requested, and need not
+        be consumed; some are empty, so that the caller can stop during a long skip. Only consuming
+        pieces raises a LayerscopeError: past the damaged part of a layer, every file raises the
+        same error.
         """
         for layer, (changeset, rows) in wanted.items():
             yield from self.one_by_one(layer, changeset, rows)
@@ -96,44 +96,43 @@ class ImageReader(LayerTars, ABC):
         """`contents` of one layer, each file read on its own."""
 
         def pieces(row: int) -> Iterator[Piece]:
-            # So that a file that cannot even be opened fails when its pieces are taken.
+            # Within a generator, a file that cannot be opened fails when its pieces are consumed.
             yield from self.content(layer, changeset, row)
 
         for row in rows:
             yield layer, row, pieces(row)
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
-        """Read functions over the tars of layers, uncompressed and byte for byte.
+        """Functions that read the tars of layers, uncompressed and byte for byte.
 
-        `wanted` are diff_ids. Layers come in the order that suits the place, equal ones perhaps
-        once, each with the diff_id that it should have. Where names come last, that is empty, and
-        other tars are among them: digests show what they are. Each must be read to its end, or not
-        at all. Then `image.document` is known, too. Raises LayerscopeError if a layer cannot be
-        read, or is not kept as its tar.
+        `wanted` holds diff_ids. Layers come in the order that suits the place, equal ones perhaps
+        once, each with its diff_id. If names come last, the diff_id is empty and other tars
+        may be included: their digests identify them. Read each to its end, or not at all.
+        Afterwards `image.document` is known. Raises LayerscopeError if a layer cannot be read or is
+        not stored as its tar.
         """
         raise BadInputError(
             visible(self.image.source), None, "its layers cannot be copied", "Open its image."
         )
 
     def located(self, layer: int, changeset: Changeset, row: int) -> Located | None:
-        """The content of a regular file for random access, or None where it is only a stream.
+        """The content of a regular file for random access, or None if it is only a stream.
 
-        Must be safe to call while another thread reads. Raises LayerscopeError if the content
-        cannot be read.
+        Thread-safe. Raises LayerscopeError if the content cannot be read.
         """
         return None
 
     @property
     def stale(self) -> bool:
-        """Whether what was read is known to have changed since; takes a while."""
+        """Whether the image is known to have changed since it was read; takes a while."""
         return False
 
     def close(self) -> None:
-        """Closes files and connections; may be called twice."""
+        """Closes files and connections; may be called more than once."""
 
 
 def unreadable(layer: int, rows: Iterable[int], error: LayerscopeError) -> Iterator[Passed]:
-    """`ImageReader.contents` of a layer that cannot be read."""
+    """`ImageReader.contents` for a layer that cannot be read."""
 
     def fail() -> Iterator[Piece]:
         raise error
@@ -144,9 +143,9 @@ def unreadable(layer: int, rows: Iterable[int], error: LayerscopeError) -> Itera
 
 
 def shared_layers(first: ImageReader, second: ImageReader) -> dict[int, int]:
-    """Layers of the second image that are known to equal one of the first, by number.
+    """Layers of the second image that equal one of the first, by number.
 
-    What an unverified archive claims to be equal does not count: its files are compared.
+    An unverified archive's claim of equality does not count: its files are compared.
     """
     keys = {first.cache_key(layer.index): layer.index for layer in first.image.layers}
     keys.pop(None, None)

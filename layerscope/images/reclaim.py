@@ -1,8 +1,8 @@
-"""What removing images would free, considering shared layers, before anything is removed.
+"""How much space removing images would free, given shared layers, before anything is removed.
 
 The rules are those of `docker rmi`: an image is removed with its last name, unless a container or
-an image that was built on it still needs it. Untagged images that it was built on are removed with
-it. A layer is removed with the last image that has it.
+an image built on it still needs it. Its untagged parent images are removed with it. A layer is
+removed with the last image that has it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-#: Why an image stays whose names are removed.
+#: Why an image stays although its names are removed.
 BUILT_ON = "stays, as images were built on it"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An image and what holds it."""
+    """An image and what keeps it from being removed."""
 
     id: str
     tags: tuple[str, ...]  # Its names, `repository:tag`.
     layers: tuple[str, ...]  # chain_ids of its layers, base first.
     parent: str = ""  # Id of the image that it was built on; may be empty.
-    #: Names and states of the containers that were made from it.
+    #: Names and states of its containers.
     containers: tuple[tuple[str, str], ...] = ()
     created: int = 0  # Unix time.
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -31,12 +31,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class HeldContainer:
-    """A container that does not run."""
+    """A stopped container."""
 
     id: str
     name: str
     state: str
-    size: int | None  # Bytes in its read-write layer; None if they are not known.
+    size: int | None  # Bytes in its read-write layer; None if unknown.
     created: int = 0  # Unix time.
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -46,12 +46,12 @@ class CachedStep:
     """An entry of a build cache."""
 
     id: str
-    what: str  # What made it, as its builder describes it.
+    what: str  # What created it, as its builder describes it.
     size: int  # Bytes.
     used: int = 0  # When it was last used, as Unix time.
     in_use: bool = False
-    shared: bool = False  # Whether an image has its layer too, so that removing it frees nothing.
-    parents: tuple[str, ...] = ()  # Ids of the entries that it was made from.
+    shared: bool = False  # Whether an image shares its layer, so that removing it frees nothing.
+    parents: tuple[str, ...] = ()  # Ids of the entries that it was created from.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """An image that is not removed because containers, or images built on it, need it."""
+    """An image that stays because containers or images built on it need it."""
 
     name: str
     containers: tuple[tuple[str, str], ...]
@@ -93,12 +93,12 @@ class Plan:
     untagged: list[Untagged] = field(default_factory=list)
     #: Images that are removed, each before those that it was built on.
     removed: list[Held] = field(default_factory=list)
-    asked: frozenset[str] = frozenset()  # Ids of the images that were to be removed.
+    asked: frozenset[str] = frozenset()  # Ids of the images requested for removal.
     obstacles: list[Obstacle] = field(default_factory=list)  # Images that are needed.
-    containers: list[HeldContainer] = field(default_factory=list)  # Those that are removed.
-    #: Entries of the build cache that are removed, each before those that it was made from.
+    containers: list[HeldContainer] = field(default_factory=list)  # Containers to remove.
+    #: Build cache entries to remove, each before those that it was created from.
     cache: list[CachedStep] = field(default_factory=list)
-    layers: tuple[str, ...] = ()  # chain_ids of the layers that are removed.
+    layers: tuple[str, ...] = ()  # chain_ids of the layers to remove.
     freed: Bounds = Bounds(0, 0)  # Bytes that this frees.
 
     @property
@@ -111,9 +111,9 @@ class Plan:
 
     @property
     def families(self) -> list[tuple[Held, list[Held]]]:
-        """The removed images that were asked for, each with the untagged ones below it.
+        """The requested images that are removed, each with the untagged ones below it.
 
-        An untagged image that several were built on is below the first of them.
+        An untagged image below several of them is listed under the first.
         """
         others = {image.id: image for image in self.removed if image.id not in self.asked}
         found = []
@@ -132,12 +132,12 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Holdings:
     images: Mapping[str, Held]
-    #: Returns the size of an image's topmost layers; takes its id and their number.
+    #: Returns the size of an image's topmost layers, given its id and their number.
     measure: Callable[[str, int], Bounds]
-    hidden_users: bool = False  # Whether something else, such as a build cache, may use layers too.
-    stopped: Sequence[HeldContainer] = ()  # Containers that do not run.
+    hidden_users: bool = False  # Whether others, such as a build cache, may use layers too.
+    stopped: Sequence[HeldContainer] = ()  # Stopped containers.
     cache: Sequence[CachedStep] = ()
-    #: Whether containers and build cache may take more than the sizes that the engine reports.
+    #: Whether containers and build cache may be larger than the engine reports.
     rough: bool = False
 
     @property
@@ -148,14 +148,14 @@ class Holdings:
             found.setdefault(image.parent, set()).add(image.id)
         return found
 
-    #: Returns exactly what a plan frees; None if only `measure` knows.
+    #: Returns the exact bytes that a plan frees; None if only `measure` has an estimate.
     exact: Callable[[Plan], int | None] = lambda _: None
 
 
 def plan(holdings: Holdings, wanted: Iterable[tuple[str, str]]) -> Plan:
     """Works out what removing some images would do.
 
-    `wanted` has ids of images, each with a name of it; an empty name means all its names.
+    `wanted` holds image ids, each with one of its names; an empty name means all its names.
     """
     result = Plan()
     names = _names(holdings.images, wanted)
@@ -221,7 +221,7 @@ def _depth(images: Mapping[str, Held], image: Held) -> int:
 
 
 def _fresh(holdings: Holdings, removed: Sequence[Held], going: set[str]) -> dict[str, list[str]]:
-    """The layers that go with each image, apart from those that go with one before it."""
+    """The layers removed with each image, except those removed with an earlier one."""
     kept = {
         layer
         for image in holdings.images.values()
@@ -236,7 +236,7 @@ def _fresh(holdings: Holdings, removed: Sequence[Held], going: set[str]) -> dict
 
 
 def _freed(holdings: Holdings, fresh: Mapping[str, Sequence[str]]) -> Bounds:
-    # By chain_id, what images share is a run of layers from the base.
+    # By chain_id, the layers that images share are contiguous from the base.
     sizes = (holdings.measure(image, len(layers)) for image, layers in fresh.items() if layers)
     found = sum(sizes, Bounds(0, 0))
     return Bounds(0, found.most) if holdings.hidden_users and any(fresh.values()) else found
@@ -245,7 +245,7 @@ def _freed(holdings: Holdings, fresh: Mapping[str, Sequence[str]]) -> Bounds:
 def top_sizes(entries: Sequence[int], layers: int, wanted: int) -> Bounds:
     """The size of an image's `wanted` topmost layers, from sizes of history entries, oldest first.
 
-    It is not known which entries have one of the `layers` of the image.
+    It is unknown which entries have one of the image's `layers`.
     """
     sizes = [size for size in entries if size > 0]
     empty = layers - len(sizes)
@@ -253,7 +253,7 @@ def top_sizes(entries: Sequence[int], layers: int, wanted: int) -> Bounds:
         return Bounds(0, None)
     if wanted >= layers:
         return Bounds(sum(sizes), sum(sizes))
-    # Empty layers may be anywhere: all of them among the topmost, or none.
+    # Empty layers may be anywhere: all of them at the top, or none.
     fewest = max(0, wanted - empty)
     least = sum(sizes[len(sizes) - fewest :])
     most = sum(sizes[max(0, len(sizes) - wanted) :])

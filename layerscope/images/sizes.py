@@ -1,4 +1,4 @@
-"""The sizes of images and their layers, in records that are small enough for lists."""
+"""The sizes of images and their layers, in records small enough for lists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ImageSizes(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a list of images shows of one besides its names."""
+    """What a list of images shows of each besides its names."""
 
     platforms: tuple[str, ...]  # The platforms that the engine has it for, the usual one first.
     layers: tuple[str, ...]  # The diff_ids of its layers, base first.
@@ -46,9 +46,9 @@ class ImageFacts:
 
 
 def unique_sizes(facts: Mapping[str, ImageFacts]) -> dict[str, int]:
-    """For each image, by id, the bytes of its layers that no other image has, where known.
+    """For each image, by id, the bytes in layers that no other image has, where known.
 
-    `facts` has all images of an engine. Layers are shared with all that is below them.
+    `facts` covers all images of an engine. Images share a layer only with all layers below it.
     """
     chains = {
         identifier: list(accumulate(fact.layers, lambda below, layer: f"{below} {layer}"))

@@ -19,17 +19,17 @@ class ImageSummary:
     id: str  # Id of the image, with its algorithm.
     created: int  # Unix time.
     size: int  # Bytes, as the engine counts them.
-    shared_size: int | None  # Bytes in layers that other images have too; None if not known.
-    unique_size: int | None  # Bytes in layers that no other image has; None if not known.
+    shared_size: int | None  # Bytes in layers that other images share; None if unknown.
+    unique_size: int | None  # Bytes in layers that no other image has; None if unknown.
 
     @property
     def name(self) -> str:
-        """Repository and tag; empty without both."""
+        """Repository and tag; empty if it has neither."""
         return "" if NONE in (self.repository, self.tag) else f"{self.repository}:{self.tag}"
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """The one of an engine's `repository:tag` that a name without an image may mean, or ""."""
+    """An engine's `repository:tag` that an unknown name may be a misspelling of, or ""."""
     import difflib
 
     def last(reference: str) -> str:
@@ -42,7 +42,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def unix_time(created: object) -> int:
-    """A time in a configuration or an engine's list, as Unix time; 0 if it is invalid.
+    """Converts a time in a configuration or an engine's list to Unix time; 0 if it is invalid.
 
     Docker lists times as numbers, some compatible engines as RFC 3339.
     """

@@ -1,13 +1,13 @@
 """Reads the layers of an image on two cores.
 
-Most of the time goes into finding headers, in Python, so threads do not help. Each layer is read by
-the process that locks it first: a byte of an anonymous file stands for it, and the kernel unlocks
-what a process had that died. The second process leaves each changeset in an anonymous file, too,
-whose descriptor it sends through a socket.
+Finding headers takes most of the time, in Python code, so threads do not help. Each layer is read
+by the process that locks it first: a byte of an anonymous file represents it, and the kernel
+releases the locks of a process that dies. The second process writes each changeset to another
+anonymous file, and sends its descriptor through a socket.
 
-Where this process has a single thread, the second one is a fork: it shares all open files and needs
-no start-up. Forking is not safe where there are threads, as in the TUI: there it is a new Python,
-which is sent the archive's descriptor.
+If this process has a single thread, the second one is a fork, which shares all open files and
+starts at once. Forking is not safe with several threads, as in the TUI, which starts a new Python
+instead and sends it the archive's descriptor.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Read = Callable[[int], "Changeset"]
 #: For smaller archives, a second process costs more than it saves.
 WORTHWHILE = 512 << 20
 
-#: The number of a layer, between the processes.
+#: A layer's number, as sent between the processes.
 _LAYER = struct.Struct("<I")
 
-#: What the new Python runs, with the import path of this one.
+#: The code that the new Python runs, with this one's import path.
 _CODE = (
     "import sys; _, parent, *sys.path[:] = sys.argv;"
     "from layerscope.images.archives.second_process import child; child(int(parent))"
@@ -54,7 +54,7 @@ class Ranges:
 
     fd: int
     file: str
-    #: Name, start and size of each layer, and what its digests must be, by number.
+    #: Name, start, size and expected digests of each layer, by number.
     places: Mapping[int, tuple[str, int, int, Digests]]
 
 
@@ -65,19 +65,19 @@ def read_layers(
     at_least: int,
     ranges: Ranges | None = None,
 ) -> Iterator[tuple[int, Changeset]]:
-    """Reads layers, some of them in a second process where that is possible and saves time.
+    """Reads layers, some of them in a second process if that is possible and saves time.
 
-    `read` reads one, in this process or in a fork of it. A second process saves time if the sizes
-    add up to `at_least`. `ranges` are the same layers for a new Python; None if only a fork can
-    read them.
+    `read` reads one layer, in this process or in its fork. A second process saves time if the
+    sizes add up to `at_least`. `ranges` are the same layers for a new Python; None if only a fork
+    can read them.
 
-    Yields numbers and changesets, as they become available. Raises what `read` raised, in either
+    Yields numbers and changesets as they become available. Raises what `read` raised, in either
     process.
     """
     layers = list(sizes)
     process = None
     if _saves_time(sizes, at_least):
-        with suppress(OSError, NotImplementedError):  # This process can read everything.
+        with suppress(OSError, NotImplementedError):  # This process can read all layers alone.
             if threading.active_count() == 1:
                 # The largest first, so that both processes end at about the same time.
                 layers.sort(key=lambda layer: -sizes[layer])
@@ -94,11 +94,11 @@ def read_layers(
 def _collect(
     missing: list[int], read: Read, process: SecondProcess
 ) -> Iterator[tuple[int, Changeset]]:
-    """Reads layers that the other process does not, and yields all."""
+    """Reads the layers that the other process does not read, and yields all."""
 
     def arrived(*, wait: bool) -> Iterator[tuple[int, Changeset]]:
         for layer, result in process.results(wait=wait):
-            # Not if this process locked it, because the other one had just sent it and ended.
+            # Skip it if this process locked it after the other one had sent it and ended.
             if layer in missing:
                 if isinstance(result, LayerscopeError):
                     raise result
@@ -111,7 +111,7 @@ def _collect(
             if layer in missing and _lock(process.locks, layer):
                 missing.remove(layer)
                 yield layer, read(layer)
-        # Until it has read the rest, or has died: then that can be locked.
+        # Until the other process has read the rest, or has died: then the rest can be locked.
         yield from arrived(wait=True)
         process.end()
 
@@ -135,16 +135,16 @@ def _saves_time(sizes: Mapping[int, int], at_least: int) -> bool:
 
 
 class SecondProcess:
-    """A process that reads layers; killed when it is closed, if it has not ended by then."""
+    """A process that reads layers; closing it kills it if it is still running."""
 
     def __init__(self, pid: int, end: socket.socket, locks: int) -> None:
-        """Takes over the descriptors."""
+        """Takes ownership of the descriptors."""
         self._pid = pid
         self._end = end
         self.locks = locks
 
     def results(self, *, wait: bool) -> Iterator[tuple[int, Changeset | LayerscopeError]]:
-        """What it has read by now, or with `wait` until it ends, by number."""
+        """The layers that it has read so far, or with `wait` until it ends, by number."""
         if not self._pid:
             return
         self._end.setblocking(wait)
@@ -159,11 +159,11 @@ class SecondProcess:
                 return
             with open(files[0], "rb") as file:  # noqa: PTH123
                 file.seek(0)
-                # Our own child wrote it, into memory that nobody else can reach.
+                # Our own child wrote it, to memory that no other process can reach.
                 yield _LAYER.unpack(sent)[0], pickle.load(file)  # noqa: S301
 
     def end(self) -> None:
-        """Kills it, if it has not ended, and waits until its layers are unlocked."""
+        """Kills it if it is still running, and waits until its layers are unlocked."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -196,7 +196,7 @@ def _new_python(ranges: Ranges) -> SecondProcess:
     with other:
         pid = os.posix_spawn(
             program,
-            # Without the user's settings, and nothing from the current folder.
+            # Without the user's settings, and without imports from the current folder.
             [program, "-I", "-S", "-c", _CODE, str(os.getpid()), *paths],
             os.environ,
             file_actions=[
@@ -220,7 +220,7 @@ def _ends() -> tuple[socket.socket, socket.socket]:
 def serve(
     end: socket.socket, locks: int, reads: Iterable[tuple[int, Callable[[], Changeset]]]
 ) -> NoReturn:
-    """Reads layers until none is left, and ends without any of the parent's clean-up."""
+    """Reads layers until none is left, and exits without the parent's clean-up."""
     try:
         for layer, read in reads:
             if not _lock(locks, layer):

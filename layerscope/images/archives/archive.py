@@ -1,4 +1,4 @@
-"""`docker-archive:` in an uncompressed file: only what is needed is read."""
+"""`docker-archive:` in an uncompressed file, read only as far as needed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UnpackedArchiveReader(StoredLayersReader):
     way = "unpacked archive"
 
     def __init__(self, store: ArchiveFile | FolderStore, wanted: str | None, source: str) -> None:
-        """Finds the image `wanted` if there are several; raises LayerscopeError if it cannot."""
+        """Finds the image `wanted` if there are several; raises LayerscopeError on failure."""
         self._store = store
         self.image, layers = saved_image(SavedStore(store), wanted, source=source)
         self._layers = [
@@ -58,7 +58,7 @@ class UnpackedArchiveReader(StoredLayersReader):
 
 
 class ArchiveReader(UnpackedArchiveReader):
-    """An image in an archive, whose layers two processes can read."""
+    """An image in an archive, whose layers can be read by two processes."""
 
     way = "archive"
 
@@ -81,7 +81,7 @@ class ArchiveReader(UnpackedArchiveReader):
                 sharing.setdefault(member, []).append(index)
         if not sharing:
             return
-        # A cached image needs none of this, nor the time to import it.
+        # Imported here: a cached image does not need it, and importing it takes time.
         from layerscope.images.layer_stream import read_layer
         from layerscope.images.two_cores import WORTHWHILE, Ranges, read_layers
 

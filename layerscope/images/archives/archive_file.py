@@ -1,4 +1,4 @@
-"""A tar archive in an uncompressed file: its entries are found once, their content by offset."""
+"""A tar archive in an uncompressed file; its entries are indexed once and read by offset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from layerscope.oci.tar_scan import scan
 from layerscope.text import decode as decode_name
 from layerscope.text import visible
 
-#: The hint for a file that is something else.
+#: The hint for other files.
 _WHAT = "layerscope opens what `docker save` writes."
 _FOLDER = (
     "layerscope opens OCI layouts, unpacked `docker save` archives and folders of `skopeo copy`; "
@@ -32,7 +32,7 @@ _FOLDER = (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The place of a regular file's content in an archive."""
+    """The location of a regular file's content in an archive."""
 
     offset: int
     size: int
@@ -41,8 +41,8 @@ class Member:
 def open_file(path: Path) -> int:
     """Opens a file for reading and returns its descriptor.
 
-    Raises NotFoundError if it is not there and BadInputError if it cannot be read, or is not a
-    file.
+    Raises NotFoundError if it does not exist, and BadInputError if it cannot be read or is not a
+    regular file.
     """
     name = visible(str(path))
     try:
@@ -59,15 +59,15 @@ def open_file(path: Path) -> int:
 
 
 def no_image(folder: str) -> BadInputError:
-    """The error for a folder that is something else; `folder` is safe to show."""
+    """The error for a folder that holds no image; `folder` is safe to show."""
     return BadInputError(folder, None, "it is a folder without an image", _FOLDER)
 
 
 class ArchiveFile:
-    """An archive whose entries are known. It is a `BlobStore` too, if it holds an image layout."""
+    """An archive with indexed entries; also a `BlobStore` if it holds an image layout."""
 
     def __init__(self, fd: int, file: str) -> None:
-        """Takes an open file over, and finds the entries; raises BadInputError."""
+        """Takes ownership of an open file and indexes its entries; raises BadInputError."""
         self.file = file
         self._fd = fd
         with closed_on_error(self.close):
@@ -81,11 +81,11 @@ class ArchiveFile:
         return target in self._members or target in self._sparse
 
     def target(self, name: str) -> str:
-        """The entry that a name leads to through links between entries."""
+        """The entry that a name leads to through symlinks."""
         return resolve_link(name, self._links)
 
     def member(self, name: str) -> Member | None:
-        """The place of a file, or None if it is not there; raises BadInputError if it is sparse."""
+        """The location of a file; None if it is missing. Raises BadInputError if it is sparse."""
         target = self.target(name)
         if target in self._sparse:
             raise sparse_member(self.file, target, self._sparse[target])
@@ -95,9 +95,9 @@ class ArchiveFile:
         return self.whole.part(member.offset, member.size)
 
     def key(self, member: Member) -> str:
-        """Identifies the content of an entry by its place in this very file, as it is now.
+        """Identifies an entry's content by its location in this very file, as it is now.
 
-        The digests that an archive claims would not do: checking them means reading gigabytes that
+        The digests that an archive claims cannot serve: verifying them means reading gigabytes that
         are otherwise skipped.
         """
         return "file:" + ":".join(map(str, (*self._identity, member.offset, member.size)))
@@ -123,7 +123,7 @@ def index_archive(
 ) -> tuple[dict[str, Member], dict[str, str], dict[str, int]]:
     """Finds the entries of an archive.
 
-    Returns by name: regular files, targets of symlinks, offsets of sparse files. Raises
+    Returns, by name: regular files, targets of symlinks, offsets of sparse files. Raises
     BadInputError if it is not a tar archive, or is truncated.
     """
     members: dict[str, Member] = {}

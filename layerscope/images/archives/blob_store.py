@@ -18,15 +18,15 @@ from layerscope.text import visible
 
 #: The file that lists the images of a layout (OCI image specification, image-layout.md).
 INDEX = "index.json"
-#: The file that lists the images of `docker save`, and the manifest in a folder of skopeo's.
+#: The file that lists the images of `docker save`, and the manifest in a folder by skopeo.
 MANIFEST = "manifest.json"
 
-#: How many files of a folder are looked at: an image has a thousand layers at most.
+#: The most files of a folder that are considered: an image has at most a thousand layers.
 _MOST_NAMES = 10_000
 
 
 class BlobMissingError(BadInputError):
-    """A file that an image layout does not have."""
+    """A file that is missing from an image layout."""
 
 
 class BlobStore(Protocol):
@@ -36,7 +36,7 @@ class BlobStore(Protocol):
     def file(self) -> str: ...
 
     def opened(self, name: str) -> AbstractContextManager[tuple[ByteSource, int, str]]:
-        """A context: the bytes of a file of the layout, their number, and a cache key.
+        """A context: the bytes of a file of the layout, its size, and a cache key.
 
         Raises BlobMissingError if there is no such file and BadInputError if it cannot be read.
         """
@@ -47,7 +47,7 @@ class BlobStore(Protocol):
 
 
 def can_open(store: BlobStore, name: str) -> bool:
-    """`BlobStore.holds` of a store that has to try."""
+    """`BlobStore.holds` for a store that has to try."""
     try:
         with store.opened(name):
             return True
@@ -62,7 +62,7 @@ class FolderStore:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[tuple[ByteSource, int, str]]:
-        """See `BlobStore.opened`. Links that lead out of the folder are not followed."""
+        """See `BlobStore.opened`. Links that leave the folder are not followed."""
         path = self._folder / name
         try:
             real = path.resolve(strict=True)
@@ -91,7 +91,7 @@ class FolderStore:
 
 @contextmanager
 def whole_file(fd: int) -> Iterator[tuple[ByteSource, int, str]]:
-    """An open file as `BlobStore.opened` yields it; closed in the end."""
+    """An open file as `BlobStore.opened` yields it; closed at the end."""
     with opened(fd):
         status = os.fstat(fd)
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -100,7 +100,7 @@ def whole_file(fd: int) -> Iterator[tuple[ByteSource, int, str]]:
 
 
 def blob_file(file: str, digest: str) -> str:
-    """The file of a blob in a layout. An invalid digest must not become a path."""
+    """The file of a blob in a layout. Rejects invalid digests, which must not become paths."""
     algorithm, _, value = digest.partition(":")
     if not algorithm.replace("+", "").isalnum() or not value.isalnum():
         raise BadInputError(
@@ -118,7 +118,7 @@ def load_json(file: str, name: str, data: bytes) -> Any:
 
 
 def read_document(store: BlobStore, name: str) -> bytes:
-    """A small file of a layout; raises BadInputError if it is not there, or too large."""
+    """A small file of a layout; raises BadInputError if it is missing or too large."""
     with store.opened(name) as (source, size, _):
         if size > MAX_DOCUMENT:
             raise BadInputError(store.file, None, f"{visible(name)} is too large")

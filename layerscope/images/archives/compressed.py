@@ -25,12 +25,12 @@ from layerscope.text import visible
 
 
 class CompressedArchive:
-    """A compressed archive, which is read from front to back: what it is may be said at its end."""
+    """A compressed archive, read from front to back, since its format may only show at the end."""
 
     def __init__(self, reopen: Reopen, progress: Progress, *, kind: str, name: str) -> None:
         """Reads all of it.
 
-        `kind` says how it is compressed; `name` is its file, safe to show.
+        `kind` is its compression; `name` is its file, safe to show.
         """
         self.kind = kind
         self.name = name
@@ -64,7 +64,7 @@ class _StreamedReader(ImageReader):
     """An image whose layers have been read from a stream."""
 
     _archive: CompressedArchive
-    _read: Sequence[tuple[str, Changeset]]  # The name of each layer's entry, and what it holds.
+    _read: Sequence[tuple[str, Changeset]]  # Each layer's entry name and changeset.
 
     def cache_key(self, layer: int) -> str | None:
         return None
@@ -102,7 +102,7 @@ class CompressedArchiveReader(_StreamedReader):
 
 
 class CompressedLayoutReader(_StreamedReader, OciLayoutReader):
-    """An image in a compressed archive of an OCI layout, or of a folder of skopeo's."""
+    """An image in a compressed archive of an OCI layout, or of a folder by skopeo."""
 
     def __init__(
         self,

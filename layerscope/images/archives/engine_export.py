@@ -1,4 +1,4 @@
-"""An image of an engine, read from its export: this works with every engine, on every host."""
+"""An image of an engine, read from its export, which works with every engine on every host."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class EngineExportReader(ImageReader):
     def __init__(
         self, engine: Exporter, name: str, source: str, platform: str | None = None
     ) -> None:
-        """Asks the engine for the image, and takes the engine over; see `inspect_platform`.
+        """Looks the image up, and takes ownership of the engine; see `inspect_platform`.
 
         Raises NotFoundError if the engine has no such image, or not for that platform, and
-        EngineError if the engine's answer is not understood.
+        EngineError if the engine's answer is invalid.
         """
         self._engine = engine
         self._source = source
@@ -59,12 +59,12 @@ class EngineExportReader(ImageReader):
         self.inspected = inspected
         self._id = inspected.id or name
         if ":" not in self._id:
-            self._id = f"sha256:{self._id}"  # Podman leaves the algorithm out.
+            self._id = f"sha256:{self._id}"  # Podman omits the algorithm.
         self._size = inspected.size
         tags = inspected.tags
         self._name = name
         if tags and not _names(name, tags):
-            # Podman has app:1 as docker.io/library/app:1, and perhaps more names for it.
+            # Podman names app:1 docker.io/library/app:1, and may have more names for it.
             self._name = next((tag for tag in tags if same_reference(tag, name)), tags[0])
         self._file = f"the export of {visible(self._name)}"
         self._names: list[str] = []
@@ -76,7 +76,7 @@ class EngineExportReader(ImageReader):
         return self.image.layers[layer].diff_id
 
     def changesets(self, progress: Progress, known: Known) -> Iterator[tuple[int, Changeset]]:
-        """Layers in the order of the export; see `ImageReader.changesets`."""
+        """Yields layers in the order of the export; see `ImageReader.changesets`."""
         announced = len(self.image.layers)
         if all(layer.index in known for layer in self.image.layers):
             return
@@ -89,7 +89,7 @@ class EngineExportReader(ImageReader):
                 stream = SaveStream(read, self._file)
                 seen = -1
                 for _ in stream.entries(progress):
-                    # Documents say where layers belong, so both may place more of them.
+                    # Both layers and documents may determine where more layers belong.
                     count = len(stream.layers) + len(stream.documents)
                     if stream.layers and count != seen:
                         seen = count
@@ -115,7 +115,7 @@ class EngineExportReader(ImageReader):
                 yield index, changeset
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:
-        """See `ImageReader.tars`; names of layers come last in old exports."""
+        """See `ImageReader.tars`; in old exports, names of layers come last."""
         image = self.image
         documents: dict[str, bytes] = {}
         diff_ids = [layer.diff_id for layer in image.layers]
@@ -126,12 +126,12 @@ class EngineExportReader(ImageReader):
                     documents[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
 
         yield from tars_in_stream(self._exported, self._file, lambda _: "", take)
-        # containerd's ids are those of manifests.
+        # In containerd, an image's id is its manifest's digest.
         found = documents.get(image.id) or next(iter(documents.values()), b"")
         self.image = replace(image, document=found)
 
     def contents(self, wanted: Wanted) -> Iterator[Passed]:
-        """See `ImageReader.contents`; the image is exported once more."""
+        """See `ImageReader.contents`; exports the image again."""
         try:
             if not self._names and wanted:
                 self._learn_names()

@@ -1,9 +1,9 @@
 """Archives of `docker save` before Docker 1.10, which have no manifest.json.
 
 Each layer is a folder `ID` with `layer.tar`, `VERSION` and `json`: the configuration of the image
-up to that layer, the id of the layer below it (`parent`), and the command that made it.
-`repositories` names images by the id of their top layer; it is missing where one was saved by id.
-Docker makes today's configuration of these when it loads one, and so does layerscope.
+up to that layer, the id of the layer below it (`parent`), and the command that created it.
+`repositories` maps image names to the ids of their top layers; it is missing if an image was saved
+by id. Docker creates a current configuration when it loads such an archive; so does layerscope.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from layerscope.text import visible
 REPOSITORIES = "repositories"
 _LAYER = "/layer.tar"
 
-#: Fields of a layer's `json` that describe it alone.
+#: Fields of a layer's `json` that describe only that layer.
 _OWN = ("id", "parent", "layer_id", "throwaway", "Size", "container", "container_config")
 
 Read = Callable[[str], bytes | None]
@@ -34,9 +34,9 @@ def holds_legacy(holds: Callable[[str], bool], names: Iterable[str]) -> bool:
 
 
 def legacy_images(file: str, read: Read, names: Iterable[str]) -> list[SavedImage]:
-    """The images of an archive, each named by its top layer's `json`; empty if it is not one.
+    """The images of an archive, each named by its top layer's `json`; empty for other archives.
 
-    Raises BadInputError if something is missing, or inconsistent.
+    Raises BadInputError if something is missing or inconsistent.
     """
     data = read(REPOSITORIES)
     tags: dict[str, list[str]] = {}
@@ -66,7 +66,7 @@ def _image(file: str, read: Read, top: str, tags: Sequence[str]) -> SavedImage:
 
 
 def legacy_config(file: str, read: Read, saved: SavedImage, diff_ids: list[str]) -> dict[str, Any]:
-    """The configuration of an image as Docker makes it from those of its layers."""
+    """The configuration of an image, as Docker creates it from those of its layers."""
     steps = [_document(file, read, name.removesuffix(_LAYER)) for name in saved.layers]
     top = {key: value for key, value in steps[-1].items() if key not in _OWN}
     history = [{**_history(step), "empty_layer": False} for step in steps]

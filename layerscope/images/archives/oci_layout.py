@@ -1,9 +1,9 @@
 """`oci:` and `oci-archive:`: an image in an OCI image layout (image-layout.md).
 
-`index.json` lists images by reference; each is a manifest, or an index of a manifest for each
+`index.json` lists images by reference; each is a manifest, or an index with a manifest for each
 platform, and indexes may be nested. Attestations, signatures and other artifacts are skipped. A
-layer without its blob, because it is foreign or only a part was copied, is shown as missing; one
-that is damaged is an error.
+layer without its blob, because it is foreign or the copy is partial, is shown as missing; a damaged
+one is an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NAMES = (FULL_NAME, REF_NAME)
 
 
 class Layout(ManifestPlace):
-    """The images of a layout; `source` is what follows `oci:` and the like in hints."""
+    """The images of a layout; `source` is the part of hints after `oci:` or `oci-archive:`."""
 
     def __init__(self, store: BlobStore, source: str) -> None:
         self._store = store
@@ -89,7 +89,7 @@ class Layout(ManifestPlace):
         raise NotFoundError(f"{self.name} holds no image {visible(wanted)}.", held)
 
     def _by_digest(self, digest: str, listed: list[Descriptor]) -> list[Descriptor]:
-        """A manifest, or an index, in `index.json` or in an index within."""
+        """A manifest or index with this digest, in `index.json` or in a nested index."""
         pending = listed
         for _ in range(MAX_INDEXES):
             found = [each for each in pending if each.digest == digest]
@@ -111,7 +111,7 @@ class Layout(ManifestPlace):
         return f"{self._source}:{digest}"
 
     def _present(self, tops: list[Descriptor]) -> list[Descriptor]:
-        """The images to choose from: those whose blobs are here, if any are."""
+        """The images to choose from: those with their blobs here, if any."""
         found = self.candidates(tops)
         return [each for each in found if self.has(each)] or found
 
@@ -125,7 +125,7 @@ class Layout(ManifestPlace):
         return BadInputError(self.name, None, problem)
 
     def verified(self, descriptor: Descriptor) -> bytes:
-        """A document, checked against its digest. Layers are not: that would mean reading them."""
+        """A document, verified by its digest. Verifying layers would mean reading them all."""
         if not self.has(descriptor):
             problem = f"it is incomplete: it has no {visible(descriptor.digest)}"
             raise BadInputError(self.name, None, problem, SAVE_AGAIN)
@@ -146,9 +146,9 @@ class OciLayoutReader(StoredLayersReader, Layout):
     def __init__(
         self, store: BlobStore, wanted: str | None, platform: str | None, source: str
     ) -> None:
-        """Takes a layout over, and finds the image `wanted` if it holds several.
+        """Takes ownership of a layout, and finds the image `wanted` if it holds several.
 
-        Raises LayerscopeError if there is no such image, or it cannot be read.
+        Raises LayerscopeError if there is no such image or it cannot be read.
         """
         Layout.__init__(self, store, source)
         if wanted is not None:
@@ -192,19 +192,19 @@ class OciLayoutReader(StoredLayersReader, Layout):
 
 
 def holds_platforms(store: BlobStore) -> bool:
-    """Whether a layout, or what looks like one, has an image for several platforms."""
+    """Whether a layout, or a similar folder, has an image for several platforms."""
     try:
         tops = image_candidates(
             parse_index(load_json(store.file, INDEX, read_document(store, INDEX)))
         )
-        # However many names an index has.
+        # Each index once, no matter how many names it has.
         for digest in dict.fromkeys(top.digest for top in tops if top.media_type in INDEX_TYPES):
             name = blob_file(store.file, digest)
             index = parse_index(load_json(store.file, name, read_document(store, name)))
             if len({inner.platform for inner in image_candidates(index)}) > 1:
                 return True
     except (BadInputError, ManifestError):
-        # Opening it reports what is wrong, if that matters.
+        # Opening it reports the error, if it matters.
         pass
     return False
 

@@ -1,4 +1,4 @@
-"""Packs an image from any place that its layers can be read from, to save or to load it."""
+"""Packs an image from any place with readable layers, to save or load it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from layerscope.text import visible
 from layerscope.writing import failure
 
 Read = Callable[[int], bytes]
-#: Receives a layer's diff_id, and how many of its bytes have been read.
+#: Receives a layer's diff_id, and the number of its bytes read so far.
 OnLayer = Callable[[str, int], object]
 _PIECE = 1 << 20
 _HINT = "Make room there, or set XDG_CACHE_HOME to another folder."
@@ -47,16 +47,16 @@ def packed(
     below: LayerTars | None = None,
     on_layer: OnLayer = lambda *_: None,
 ) -> Iterator[PackedImage]:
-    """An image with its layers in files without a name, while the block runs.
+    """An image with its layers in unnamed files, which exist while the block runs.
 
     `compression` is `gzip`, `zstd`, or None for none. The configuration, and so the image's id,
-    stays as it is, unless `layers` says how many of the lowest to take. The manifest names all
-    layers, also the lowest `omitted` ones, which have no blob and may be missing. Other missing
-    layers come from the image `below`. `on_layer` receives the diff_id of a layer that is read,
-    empty while it is not known, and how many of its bytes have been.
+    does not change, unless `layers` limits the image to its lowest layers. The manifest lists all
+    layers, including the lowest `omitted` ones, which have no blob and may be missing. Other
+    missing layers come from the image `below`. `on_layer` receives the diff_id of the layer being
+    read, empty while unknown, and the number of its bytes read so far.
 
-    Raises LayerscopeError if a layer is missing or is not what the configuration says, or there is
-    no room.
+    Raises LayerscopeError if a layer is missing or differs from the configuration, or the disk is
+    full.
     """
     missing = {layer.diff_id for layer in reader.image.missing if layer.index >= omitted}
     if missing and below is None:
@@ -95,9 +95,9 @@ def packed(
 
 
 def on_demand(reader: LayerTars, progress: Progress) -> PackedImage:
-    """An image whose layers are read each time that their blobs are opened, from their start.
+    """An image whose layers are read from their start whenever their blobs are opened.
 
-    That they are what they should be is for the caller to verify. Their sizes are not known.
+    The caller must verify the layers. Their sizes are unknown.
     """
     if not reader.image.document:
         for _ in reader.tars(progress, ()):
@@ -134,12 +134,12 @@ def bare(image: Image, layers: int) -> PackedImage:
 
 
 def _plain(diff_id: str, size: int) -> Descriptor:
-    """A layer as its tar."""
+    """The descriptor of a layer stored as its tar."""
     return Descriptor(OCI_LAYERS[None], diff_id, size, {})
 
 
 def lowest(image: Image, layers: int) -> bytes:
-    """The configuration of an image that has only the lowest layers of another one."""
+    """The configuration of an image with only the lowest layers of another."""
     document: dict[str, Any] = json.loads(image.document)
     document["rootfs"] = {
         "type": "layers",
@@ -172,7 +172,7 @@ def _image(
 
 @contextmanager
 def spooled() -> Iterator[IO[bytes]]:
-    """A file without a name, which is gone however the process ends."""
+    """An unnamed file, which disappears however the process ends."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -190,7 +190,7 @@ def copied(
     progress: Progress,
     report: Callable[[int], object] = lambda _: None,
 ) -> tuple[str, Descriptor, Blob]:
-    """Copies a layer's tar to a file; returns its diff_id, and what the file has."""
+    """Copies a layer's tar to a file; returns its diff_id, the descriptor and the blob."""
     plain, stored, size, before = hashlib.sha256(), hashlib.sha256(), 0, progress.done
 
     def watched(most: int) -> bytes:

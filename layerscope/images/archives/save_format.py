@@ -1,10 +1,10 @@
-"""How the entries of a `docker save` archive belong together.
+"""The structure of a `docker save` archive.
 
 Old archives have a folder for each layer: `ID/layer.tar`, and `ID/json` that names its parent. New
 ones are OCI layouts with `blobs/sha256/DIGEST` and a `manifest.json` beside `index.json`. Podman
-writes `DIFF-ID.tar`. In all of them `manifest.json` decides, but it can come last. All other files
-are passed over: folders that were unpacked and packed again have `.DS_Store`, `._layer.tar` and the
-like.
+writes `DIFF-ID.tar`. In all of them `manifest.json` is authoritative, but it may come last. Other
+files are ignored: folders that were unpacked and packed again contain `.DS_Store`, `._layer.tar`
+and the like.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from layerscope.text import decode, plural, short_id, visible
 
 T = TypeVar("T")
 
-#: Fewer digits of an id are not enough to name an image.
+#: The shortest prefix of an id that names an image.
 _SHORTEST_ID = 4
 
-#: How many images of an archive an error names at most.
+#: The most images of an archive that an error names.
 _MOST_NAMES = 12
 
 
 class SavedFiles(Protocol[T]):
-    """The files of an archive of `docker save`: in a file, a folder or a stream.
+    """The files of a `docker save` archive: in a file, a folder or a stream.
 
-    `T` is what a layer is there.
+    `T` is the type of its layers.
     """
 
     @property
     def file(self) -> str: ...
 
     def read(self, name: str) -> bytes | None:
-        """A document, or None if it is not there."""
+        """A document, or None if it is missing."""
 
     def find_layer(self, name: str) -> tuple[str, T] | None:
-        """The name of a layer's entry, after links, and what it holds; None if it is not there."""
+        """A layer's entry name, with links resolved, and its value; None if it is missing."""
 
     def diff_id(self, layer: tuple[str, T]) -> str:
-        """The digest of a layer's tar, which may mean to read it whole."""
+        """The digest of a layer's tar; may have to read the whole layer."""
 
     def is_empty(self, layer: tuple[str, T]) -> bool:
-        """Whether a layer has 0 bytes as it is stored."""
+        """Whether a layer is stored as 0 bytes."""
 
     def names(self) -> Iterable[str]:
         """The names of all files that may be layers."""
@@ -71,10 +71,10 @@ def choose_image(
 ) -> SavedImage:
     """Chooses one image of an archive.
 
-    `wanted` is a reference, which becomes the image's first one, an id or the beginning of one, or
-    None if there should be only one.
+    `wanted` is a reference (moved to the front of the image's references), an id, a prefix of one,
+    or None if there should be only one image.
 
-    Raises NotFoundError if there is no such image, and AmbiguousError if there are several, and
+    Raises NotFoundError if there is no such image, and AmbiguousError if there are several and
     `wanted` is None.
     """
     file = files.file
@@ -122,9 +122,9 @@ def same_reference(one: str, other: str) -> bool:
 
 
 def _id(files: SavedFiles[T], image: SavedImage) -> str:
-    """The id of an image: the digest of its configuration, whatever the name of its file.
+    """The id of an image: the digest of its configuration, whatever its file is called.
 
-    Images of Docker before 1.10 have the id of their top layer.
+    Images from before Docker 1.10 have the id of their top layer.
     """
     if files.read(MANIFEST) is None:
         return image.config.removesuffix("/json")
@@ -158,8 +158,8 @@ def saved_image(
 
     `reference` is the image's name, or None for its first tag.
 
-    Returns the image, and what `find_layer` returned for each of its layers, base first. Raises
-    LayerscopeError if something is missing, or inconsistent.
+    Returns the image, and the result of `find_layer` for each of its layers, base first. Raises
+    LayerscopeError if something is missing or inconsistent.
     """
     file, data = files.file, files.read(MANIFEST)
     images = (
@@ -188,13 +188,13 @@ def saved_image(
         reference=reference or (saved.tags[0] if saved.tags else identifier),
         image_id=identifier,
         source=source,
-        # The digest of a layer as it is stored, where its name is one.
+        # The digest of a layer as stored, if its name is one.
         digests=[
             "sha256:" + name.rpartition("/")[2] if name.startswith("blobs/sha256/") else None
             for name, _ in layers
         ],
     )
-    # Bazel writes 0 bytes for layers that are foreign.
+    # Bazel writes 0 bytes for foreign layers.
     missing = {
         index: "its content was not saved"
         for index, layer in enumerate(layers)
@@ -207,10 +207,10 @@ def saved_image(
 def saved_parts(
     files: SavedFiles[T], wanted: str | None, source: str
 ) -> tuple[SavedImage, bytes, tuple[str, ...], list[str]]:
-    """An image of an archive with `manifest.json`, in its parts.
+    """The parts of an image of an archive with `manifest.json`.
 
-    Returns what `manifest.json` says, the configuration, its diff_ids, and the names of the layers'
-    entries. Raises LayerscopeError if something is missing, or inconsistent.
+    Returns its entry in `manifest.json`, the configuration, its diff_ids, and the names of the
+    layers' entries. Raises LayerscopeError if something is missing or inconsistent.
     """
     data = files.read(MANIFEST) or b""
     saved = choose_image(
@@ -244,12 +244,12 @@ def _layers(files: SavedFiles[T], saved: SavedImage) -> list[tuple[str, T]]:
 
 
 def promised(image: Image) -> list[Digests]:
-    """What the digests of an image's layers must be."""
+    """The expected digests of an image's layers."""
     return [Digests(layer.diff_id, layer.digest or "") for layer in image.layers]
 
 
 def _check_layers(file: str, saved: SavedImage, config: ImageConfig) -> None:
-    """Rejects an image whose manifest and configuration do not have as many layers."""
+    """Rejects an image whose manifest and configuration differ in their number of layers."""
     if len(saved.layers) > MAX_LAYERS:
         raise BadInputError(file, None, f"{MANIFEST} names {len(saved.layers)} layers")
     if len(saved.layers) != len(config.diff_ids):
@@ -258,7 +258,7 @@ def _check_layers(file: str, saved: SavedImage, config: ImageConfig) -> None:
 
 
 def entry_name(raw: bytes | str) -> str:
-    """The name of an archive's entry, as unpacking it gives: `./a`, `/a` and `b/../a` are `a`."""
+    """The name under which an archive's entry is unpacked: `./a`, `/a` and `b/../a` are `a`."""
     text = decode(raw) if isinstance(raw, bytes) else raw
     if text.startswith((".", "/")) or "/." in text or "//" in text:
         return posixpath.normpath(f"/{text}").lstrip("/")
@@ -271,7 +271,7 @@ def sparse_member(file: str, name: str, offset: int) -> BadInputError:
 
 
 def resolve_link(name: str, links: Mapping[str, str]) -> str:
-    """Follows symlinks between entries, which old archives have for equal layers."""
+    """Follows symlinks between entries, which old archives use for equal layers."""
     for _ in range(8):
         target = links.get(name)
         if target is None:
@@ -283,11 +283,11 @@ def resolve_link(name: str, links: Mapping[str, str]) -> str:
 def place_layers(
     names: Iterable[str], documents: Mapping[str, Any], diff_ids: tuple[str, ...]
 ) -> dict[int, str]:
-    """Finds out which layers of an image have been read, before `manifest.json` has.
+    """Finds which layers of an image have been read, before `manifest.json` is available.
 
     `names` are entries that turned out to be layers; `documents` are those read so far, by name.
 
-    Returns names by layer number, as far as is known.
+    Returns the names known so far, by layer number.
     """
     known = set(names)
     blobs = (name for name in known if not name.endswith("/layer.tar"))
@@ -323,7 +323,7 @@ def _place_by_manifest(
 def _place_by_parents(
     known: set[str], documents: Mapping[str, Any], placed: dict[int, str]
 ) -> None:
-    """Old archives: the number of a layer is how many parents are below it."""
+    """In old archives, a layer's number is the number of parents below it."""
     for name in known:
         folder = name.removesuffix("/layer.tar")
         if folder == name:

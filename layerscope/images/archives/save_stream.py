@@ -1,7 +1,7 @@
-"""A `docker save` archive as a stream: from an engine, or out of a compressed file.
+"""A `docker save` archive as a stream: from an engine or a compressed file.
 
-Layers are read as they come. `place_layers` says as early as possible which layers these are, and
-`manifest.json` in the end.
+Layers are read as they arrive. `place_layers` finds out as early as possible which layers these
+are; `manifest.json` settles it at the end.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from layerscope.records import go_json
 from layerscope.text import decode as decode_name
 from layerscope.text import visible
 
-#: A blob in a folder of skopeo's.
+#: A blob in a folder by skopeo.
 _HEX = re.compile(r"(?:[a-z0-9]+-)?[0-9a-f]{64,128}")
 
 _FILE, _SYMLINK, _HARDLINK = b"021"
 
-#: The most bytes of all documents of an archive that are kept, such as SBOMs beside an image.
+#: The limit for all documents kept from an archive, such as SBOMs beside an image.
 _MAX_DOCUMENTS = 64 << 20
 _ALWAYS_KEPT = (MANIFEST, INDEX, REPOSITORIES)
 
@@ -60,18 +60,18 @@ Reopen = Callable[[], AbstractContextManager[Callable[[int], bytes]]]
 
 
 class SaveStream:
-    """The entries of the `docker save` archive `file`, in the order in which they come."""
+    """The entries of the `docker save` archive `file`, in stream order."""
 
     def __init__(self, read: Callable[[int], bytes], file: str) -> None:
         self._read = read
         self._source = Stream(self._next)
         self.file = file
         self._progress: Progress | None = None
-        self.layers: dict[str, Changeset] = {}  # Changesets by the name of their entry.
-        self._digests: dict[str, Digests] = {}  # The digests of these layers.
-        #: Why entries could not be read that look like layers, or like any file that is needed.
+        self.layers: dict[str, Changeset] = {}  # Changesets by entry name.
+        self._digests: dict[str, Digests] = {}  # Their digests.
+        #: Errors of entries that look like layers or other needed files, by name.
         self._failed: dict[str, BadInputError] = {}
-        self.documents: dict[str, bytes] = {}  # JSON documents by the name of their entry.
+        self.documents: dict[str, bytes] = {}  # JSON documents by entry name.
         self.links: dict[str, str] = {}  # Targets of links between entries.
         self._document_bytes = 0
         self._parsed: dict[str, Any] = {}
@@ -79,7 +79,7 @@ class SaveStream:
     def _next(self, size: int) -> bytes:
         piece = self._read(size)
         if self._progress is not None:
-            # Also in the middle of a file, and after the last one.
+            # Also within a file, and after the last one.
             self._progress.advance(self._source.position)
         return piece
 
@@ -87,7 +87,7 @@ class SaveStream:
         """Reads the stream, and yields the name of each entry once it has been read.
 
         Raises BadInputError if the stream is not such an archive, or is truncated, and Cancelled if
-        `progress` asked to stop.
+        Cancelled if `progress` was cancelled.
         """
         self._progress = progress
         first = True
@@ -159,7 +159,7 @@ class SaveStream:
         return image, layers
 
     def check(self, name: str, digests: Digests) -> None:
-        """Compares a layer with what its digests must be; raises BadInputError."""
+        """Compares a layer with its expected digests; raises BadInputError."""
         digests.check(self._digests[name], self.file, name)
 
     # As `SavedFiles`.
@@ -192,7 +192,7 @@ class SaveStream:
         yield from (*self.layers, *self._failed, *self.links)
 
     def placed(self, diff_ids: tuple[str, ...]) -> dict[int, Changeset]:
-        """The layers of an image that have been read and whose place is known."""
+        """The layers of an image that have been read and whose position is known."""
         names: dict[str, Changeset] = dict(self.layers)
         for name in self.links:
             target = resolve_link(name, self.links)
@@ -216,14 +216,13 @@ def contents_in_stream(
     names: Mapping[int, str],
     wanted: Wanted,
 ) -> Iterator[Passed]:
-    """`ImageReader.contents` of an archive that is read again, once for all files.
+    """`ImageReader.contents` for an archive that is read again, once for all files.
 
-    `reopen` opens the archive, and yields a function that reads its decompressed bytes. `names` has
-    the name of the entry of each layer.
+    `names` holds the entry name of each layer.
     """
     later = dict(wanted)
     while later:
-        # Equal layers may be one entry, which each pass can read for one of them only.
+        # Equal layers may share one entry, which each pass can read for only one of them.
         now: dict[str, int] = {}
         for layer in later:
             now.setdefault(names[layer], layer)
@@ -257,10 +256,10 @@ def tars_in_stream(
     wanted: Callable[[str], str | None],
     document: Callable[[bytes], object] = bool,
 ) -> Iterator[tuple[str, Read]]:
-    """`ImageReader.tars` of an archive that is read again.
+    """`ImageReader.tars` for an archive that is read again.
 
-    `wanted` has the diff_id of an entry by its name, and None for others. All that looks like a
-    JSON document goes to `document`.
+    `wanted` maps an entry's name to its diff_id, or None for other entries. Everything that looks
+    like JSON is passed to `document`.
     """
     try:
         with reopen() as read:

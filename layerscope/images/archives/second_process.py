@@ -15,18 +15,18 @@ from layerscope.programs import end_with_parent
 
 
 def child(parent: int) -> None:
-    """The new Python's whole life; it ends with the process `parent`, which started it."""
+    """The main function of the new Python; it ends when the process `parent`, its parent, does."""
     if not end_with_parent(parent):
         return
-    # What is read has no cycles, and looking for some takes a tenth of the time.
+    # The results have no cycles, and searching for cycles takes a tenth of the time.
     gc.disable()
     end = socket.socket(fileno=0)
     order, (locks, fd), _, _ = socket.recv_fds(end, 1 << 20, 2)
-    # From our own parent, through a socket that nobody else has.
+    # From our own parent, through a socket that no other process has.
     file, places = pickle.loads(order)  # noqa: S301
     whole = FileRange(fd, 0, os.fstat(fd).st_size)
-    # The largest first, so that both processes end at about the same time; the other one begins at
-    # the base, which can be shown first.
+    # The largest first, so that both processes end at about the same time; the other one begins
+    # with the base, which can be shown first.
     largest = sorted(places.items(), key=lambda item: -item[1][2])
     serve(
         end,

@@ -20,14 +20,14 @@ from layerscope.oci.manifest import OCI_INDEX, OCI_MANIFEST
 
 
 class SkopeoStore:
-    """A folder that `skopeo copy … dir:` wrote, or a tar archive of one, as a layout.
+    """A folder written by `skopeo copy … dir:`, or a tar archive of one, as a layout.
 
-    It has one image, or one index: `manifest.json` is its manifest, those of an index are
-    `HEX.manifest.json`, and all other blobs have their digest as a name, without `sha256`.
+    It holds one image or one index: `manifest.json` is its manifest, those of an index are
+    `HEX.manifest.json`, and other blobs are named by their digest, without `sha256`.
     """
 
     def __init__(self, inner: BlobStore) -> None:
-        """Takes a store over; raises BadInputError if it has no manifest."""
+        """Takes ownership of a store; raises BadInputError if it has no manifest."""
         self._inner = inner
         self.file = inner.file
         with closed_on_error(inner.close):

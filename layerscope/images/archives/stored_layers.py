@@ -43,7 +43,7 @@ class StoredLayersReader(ImageReader):
     _layers: Sequence[StoredLayer]
 
     def cache_key(self, layer: int) -> str | None:
-        """The place of the layer's bytes, as what a layout claims of them is not verified."""
+        """The location of the layer's bytes, as a layout's digests are not verified."""
         if self.image.layers[layer].missing:
             return None
         with self._store.opened(self._layers[layer].file) as (_, _, key):
@@ -93,7 +93,7 @@ class StoredLayersReader(ImageReader):
                         number, source, changeset, rows, file=self._store.file, name=layer.name
                     )
             except BadInputError as error:
-                # Its file is gone: all other errors are raised by the pieces.
+                # Its file is gone; the pieces raise all other errors.
                 yield from unreadable(number, rows, error)
 
     def tars(self, progress: Progress, wanted: Container[str]) -> Iterator[tuple[str, Read]]:

@@ -1,4 +1,4 @@
-"""Images in archives and layouts as their blobs: to push them, or to write them elsewhere."""
+"""Images in archives and layouts as blobs, to push them or write them elsewhere."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def unpacked(
 ) -> tuple[PackedImage, str]:
     """An image of an archive or a layout, for all its platforms, and its name there, if any.
 
-    The blobs are read while the store is open. Raises LayerscopeError if there is no such image, or
-    it is incomplete.
+    The store must stay open while blobs are read. Raises LayerscopeError if there is no such
+    image or it is incomplete.
     """
     if store.holds(INDEX):
         return _of_layout(Layout(store, source), store, wanted)
@@ -62,7 +62,7 @@ def _of_layout(layout: Layout, store: BlobStore, wanted: str | None) -> tuple[Pa
     manifests: list[Manifest] = []
     top = tops[0]
     if len(tops) > 1:
-        # One image for each platform, without an index of their own.
+        # One image for each platform, without a common index.
         data = json_bytes(
             {
                 "schemaVersion": 2,
@@ -79,7 +79,7 @@ def _of_layout(layout: Layout, store: BlobStore, wanted: str | None) -> tuple[Pa
         inner = parse_index(load_json(layout.name, top.digest, data))
         here = [each for each in inner if layout.has(each)]
         if len(here) < len(inner):
-            # Only some platforms are here, as after a pull by containerd.
+            # Only some platforms are present, as after a pull by containerd.
             top, data = _index_of(layout.name, top, data, here)
             documents = {} if len(here) == 1 else {top.digest: data}
         inner = here
@@ -106,7 +106,7 @@ def _of_layout(layout: Layout, store: BlobStore, wanted: str | None) -> tuple[Pa
 def _index_of(
     file: str, top: Descriptor, data: bytes, here: Sequence[Descriptor]
 ) -> tuple[Descriptor, bytes]:
-    """An index with those of its entries that are here."""
+    """An index reduced to the entries that are present."""
     document = load_json(file, top.digest, data)
     digests = {each.digest for each in here}
     document["manifests"] = [e for e in document["manifests"] if e.get("digest") in digests]
@@ -145,7 +145,7 @@ def _blob(store: BlobStore, name: str, digest: str, size: int) -> Blob:
 def _of_saved(
     store: FolderStore | ArchiveFile, wanted: str | None, source: str
 ) -> tuple[PackedImage, str]:
-    """An image of `docker save` before Docker 25, or of Podman, which has no manifest yet."""
+    """An image saved by Docker before 25 or by Podman, which has no manifest yet."""
     if not store.holds(MANIFEST):
         problem = f"it has neither {INDEX} nor {MANIFEST}"
         raise BadInputError(store.file, None, problem, "Save the image with a newer Docker.")
@@ -169,7 +169,7 @@ def _of_saved(
 
 
 def read_blob(blob: Blob, most: int) -> bytes:
-    """A document, whose digest is right; raises BadInputError."""
+    """A document, verified by its digest; raises BadInputError."""
     pieces = []
     left = most + 1
     with blob.opened() as read:

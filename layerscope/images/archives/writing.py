@@ -1,8 +1,8 @@
-"""Writes images from their blobs: OCI layouts, in a folder or a tar, and `docker save` archives.
+"""Writes images from blobs: OCI layouts, in a folder or a tar, and `docker save` archives.
 
 A `docker save` archive is a layout with `manifest.json` beside `index.json`, as Docker 25 and later
 write it: every version of Docker and Podman loads it, and containerd keeps the manifest's digest.
-Layers stay as they are stored, compressed or not.
+Layers are copied as stored, compressed or not.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from layerscope.writing import (
 )
 
 Read = Callable[[int], bytes]
-#: Receives how many bytes have been written; may raise to stop.
+#: Receives the number of bytes written so far; may raise to stop.
 Advance = Callable[[int], None]
 
 _LAYOUT = "oci-layout"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 _PIECE = 1 << 20
-_WHAT = "the image"  # What names a digest, if that is invalid.
+_WHAT = "the image"  # The source of a digest, named in errors if the digest is invalid.
 _BLOCK = tarfile.BLOCKSIZE
 _HINT = "Name another file, or make room."
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A document or a layer, as it is stored."""
+    """A document or a layer, as stored."""
 
     digest: str
     size: int
     #: Opens it at an offset, as a context: a function that returns up to a number of bytes, and
-    #: none at the end.
+    #: no bytes at the end.
     open_at: Callable[[int], AbstractContextManager[Read]]
-    #: The descriptor of a file with these bytes alone, which a layout may link to; None if none.
+    #: The descriptor of a file with exactly these bytes, which a layout may link to, or None.
     file: int | None = None
 
     @classmethod
@@ -77,15 +77,15 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class PackedImage:
-    """An image, or one for several platforms, as layouts and registries store it."""
+    """An image, for one platform or several, as layouts and registries store it."""
 
     top: Descriptor  # Its manifest, or the index of its manifests; see `named`.
-    #: All documents and layers that belong to it, `top` among them.
+    #: All its documents and layers, including `top`.
     blobs: tuple[Blob, ...]
-    #: What `manifest.json` says, which has one platform.
+    #: The configuration and layers for `manifest.json`, which has one platform.
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    tags: tuple[str, ...] = ()  # Its references in `manifest.json`, as people write them.
+    tags: tuple[str, ...] = ()  # Its references in `manifest.json`, in familiar form.
 
     @property
     def size(self) -> int:
@@ -93,9 +93,9 @@ class PackedImage:
 
 
 def named(image: PackedImage, reference: Reference | None, ref: str = "") -> PackedImage:
-    """The image under the name that it is pulled or saved by; `ref` is the name that a user gives.
+    """The image under the name to pull or save it by; `ref` is the name that a user entered.
 
-    A reference with a digest and no tag gives no name.
+    A reference with a digest and no tag sets no name.
     """
     names: dict[str, str] = {}
     if ref:
@@ -112,9 +112,9 @@ def named(image: PackedImage, reference: Reference | None, ref: str = "") -> Pac
 def archive_pieces(
     images: Sequence[PackedImage], *, docker: bool, advance: Advance | None = None
 ) -> Generator[bytes, None, None]:
-    """The bytes of an archive: with `docker`, what `docker load` takes; else `oci-archive:`.
+    """The bytes of an archive: `docker load`'s format with `docker`, else `oci-archive:`.
 
-    Raises LayerscopeError if a blob cannot be read, or is not as long as it should be.
+    Raises LayerscopeError if a blob cannot be read or its size is wrong.
     """
     written = 0
     for name, data in _documents(images, docker=docker).items():
@@ -138,9 +138,9 @@ def write_archive(
     overwrite: Existing | bool = False,
     advance: Advance | None = None,
 ) -> None:
-    """Writes an archive, whole or not at all; see `archive_pieces`.
+    """Writes an archive completely or not at all; see `archive_pieces`.
 
-    Raises UsageError if something of that name exists, unless `overwrite` or it is this, and
+    Raises UsageError if the file exists, unless `overwrite` is true or identifies that file, and
     LayerscopeError if it cannot be written.
     """
     if not overwrite:
@@ -159,10 +159,11 @@ def write_archive(
 def write_layout(
     folder: Path, images: Sequence[PackedImage], *, advance: Advance | None = None
 ) -> None:
-    """Writes images into a folder, as a new layout, or into one that is there.
+    """Writes images into a folder, as a new layout or into an existing one.
 
-    In that, an image whose name is taken over keeps its digest. Raises UsageError if the folder is
-    something else, and LayerscopeError if it cannot be written; then the layout is as before.
+    In an existing layout, an image that loses its name keeps its digest. Raises UsageError if the
+    folder is something else, and LayerscopeError if it cannot be written; the layout is then
+    unchanged.
     """
     try:
         if is_layout(folder):
@@ -176,7 +177,7 @@ def write_layout(
 
 
 def check_absent(path: Path) -> None:
-    """Raises UsageError if there is something where an archive is to be written."""
+    """Raises UsageError if the file to write exists."""
     if os.path.lexists(path):
         raise _exists(path)
     if not path.absolute().parent.is_dir():
@@ -185,7 +186,7 @@ def check_absent(path: Path) -> None:
 
 
 def is_layout(folder: Path) -> bool:
-    """Whether a folder is a layout to which images can be added, and not a new or empty one.
+    """Whether a folder is an existing layout that images can be added to; false if new or empty.
 
     Raises UsageError if it is neither.
     """
@@ -201,7 +202,7 @@ def is_layout(folder: Path) -> bool:
 
 
 def holds(layout: Path, blob: Descriptor | Blob, check: Callable[[], None]) -> bool:
-    """Whether a layout has a blob whose bytes are right; `check` may raise to stop."""
+    """Whether a layout has a blob with the right bytes; `check` may raise to stop."""
     algorithm = blob.digest.partition(":")[0]
     store, name = FolderStore(layout), blob_file(_WHAT, blob.digest)
     if algorithm not in ("sha256", "sha512") or not store.holds(name):
@@ -222,7 +223,7 @@ def _exists(path: Path) -> UsageError:
 
 
 def _add(folder: Path, images: Sequence[PackedImage], advance: Advance | None, disk: Path) -> None:
-    """Adds images to a layout; `disk` is the folder to name if there is too little space."""
+    """Adds images to a layout; errors name the folder `disk` if there is too little space."""
     own = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock = os.open(folder / _LAYOUT, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -252,7 +253,7 @@ def _add_blob(folder: Path, blob: Blob, before: int, advance: Advance) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if blob.file is not None and not there:
         with suppress(OSError), opened(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)) as own:
-            # Without the folder's descriptor, it would be a link to the link in /proc.
+            # Without the folder's descriptor, it would link to the link in /proc.
             os.link(f"/proc/self/fd/{blob.file}", path.name, dst_dir_fd=own)
             advance(before + blob.size)
             return
@@ -274,7 +275,7 @@ def _index_of(folder: Path) -> dict[str, Any]:
 
 
 def _kept(index: Mapping[str, Any], tops: Iterable[Descriptor]) -> Iterator[Any]:
-    """The entries that stay in an index: without names that others get, and each once."""
+    """The entries that stay in an index, each once, without names that other images take over."""
     taken = {(key, value) for top in tops for key, value in top.annotations.items()}
     digests = {top.digest for top in tops}
     for entry in index.get("manifests", []):
@@ -283,7 +284,7 @@ def _kept(index: Mapping[str, Any], tops: Iterable[Descriptor]) -> Iterator[Any]
             if not isinstance(entry, dict) or entry.get("digest") not in digests:
                 yield entry
             continue
-        # The specification's name is a tag alone where containerd's is there.
+        # With containerd's name, the specification's is only a tag.
         key = FULL_NAME if FULL_NAME in given else REF_NAME
         if (key, given.get(key)) not in taken:
             yield entry

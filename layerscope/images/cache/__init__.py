@@ -1,1 +1,1 @@
-"""What was parsed once, in the user's cache folder."""
+"""Parsed data in the user's cache folder."""

@@ -1,6 +1,6 @@
-"""The cache: changesets of layers that were read once, in the user's cache folder.
+"""The cache of layers' changesets in the user's cache folder.
 
-It has a file for each layer, and one for all layers of an image on top of each other.
+It has a file for each layer, and one for each stack of an image's layers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from layerscope.images.cache.folder import CacheFolder
 
 _T = TypeVar("_T")
 
-#: Marking a file as used is worth a write no more often than this, in seconds.
+#: The least seconds between two writes that mark a file as used.
 _MARK_AFTER = 60.0
 
 
@@ -38,14 +38,14 @@ def _stack_name(keys: Sequence[str]) -> str:
 class ChangesetCache:
     """Changesets by key, and stacks of them by their keys.
 
-    A key is a diff_id, or whatever else identifies one layer's exact content.
+    A key is a diff_id, or another string that identifies a layer's exact content.
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
-        """Makes a cache; nothing is read or written yet.
+        """Creates a cache; nothing is read or written yet.
 
-        `folder` is the cache folder; None for the user's. `limit` is the most bytes that it may
-        take; 0 switches it off, None takes the setting.
+        `folder` is the cache folder; None for the user's. `limit` is its maximum size in bytes; 0
+        disables it, None uses the setting.
         """
         root = folder if folder is not None else cache_folder()
         self._limit: int = load().values["cache-limit"] if limit is None else limit
@@ -61,7 +61,7 @@ class ChangesetCache:
         return self._load(name, lambda data: load_stack(data, name))
 
     def known_stack(self, keys: Sequence[str]) -> Stack | None:
-        """The stack of some layers, made of cached ones if need be; None if some are missing."""
+        """The stack of some layers, built from cached ones if need be; None if some are missing."""
         stack = self.get_stack(keys)
         if stack is None and all(map(self.has, keys)):
             changesets = [changeset for key in keys if (changeset := self.get(key)) is not None]

@@ -1,8 +1,8 @@
-"""Manifests and configurations that a registry has sent, in the user's cache folder.
+"""Manifests and configurations from registries, in the user's cache folder.
 
-Registries that limit pulls count each manifest that is fetched, but not the question which manifest
-a tag names now. With that answer, and the manifest cached by its digest, an image is opened again
-without a pull being counted. Documents are verified when they are read.
+Registries that limit pulls count each fetched manifest, but not looking up the digest of a tag.
+With that digest and the cached manifest, an image can be reopened without counting as a pull.
+Documents are verified when they are read.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from layerscope.images.cache.folder import CacheFolder
 from layerscope.oci.distribution import is_digest
 from layerscope.oci.manifest import MAX_DOCUMENT
 
-#: Bytes that the documents may take: thousands of images.
+#: The documents' maximum size in bytes: thousands of images.
 _LIMIT = 32 << 20
 
 
 class DocumentCache:
-    """Documents by digest, and the digest that each reference had last.
+    """Documents by digest, and the last known digest of each reference.
 
     They are in a folder, by default the user's, and take at most `limit` bytes.
     """

@@ -12,10 +12,10 @@ from layerscope.writing import write_whole
 
 
 class CacheFolder:
-    """Cached files. When they take more than `limit` bytes, the least recently used are removed.
+    """Cached files; beyond `limit` bytes, the least recently used are removed.
 
-    Files are renamed when they are complete, so that a reader sees a complete one or none, no
-    matter who else writes and what is killed. A cache that cannot be written is not an error.
+    Files are renamed when complete, so that a reader sees a complete one or none, no matter who
+    else writes or which process is killed. A cache that cannot be written is not an error.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -23,11 +23,11 @@ class CacheFolder:
         self._limit = limit
 
     def path(self, key: str) -> Path:
-        """The file of a key. Keys come from images; a digest is a file name whatever they hold."""
+        """The file of a key, named by its digest: keys come from images and may hold any bytes."""
         return self._path / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
     def write(self, key: str, data: bytes) -> None:
-        """Writes a file; does nothing if that is not possible."""
+        """Writes a file; does nothing if that fails."""
         try:
             write_whole(self.path(key), data)
             self._shrink()
@@ -42,7 +42,7 @@ class CacheFolder:
         for entry in entries:
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                # Others are incomplete, which `write_whole` takes care of.
+                # Others are incomplete; `write_whole` handles these.
                 if not entry.name.startswith("."):
                     yield status.st_mtime, Path(entry.path), status.st_size
 

@@ -1,7 +1,7 @@
-"""Records of images that were measured once, in the user's cache folder.
+"""Records of images that have been measured, in the user's cache folder.
 
-They are so small that those of hundreds of images are read while a list is painted. That is also
-why this module imports no numpy.
+They are small: hundreds are read while a list is drawn. That is also why this module does not
+import numpy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from layerscope.images.cache.folder import CacheFolder
 from layerscope.images.sizes import ImageSizes
 from layerscope.records import Record, read
 
-#: Bytes that they may take: tens of thousands of images.
+#: Their maximum size in bytes: tens of thousands of images.
 _LIMIT = 8 << 20
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -25,7 +25,7 @@ class RecordCache(Generic[RecordT]):
 
     def __init__(self, name: str, record: type[RecordT]) -> None:
         self._folder, self._record = CacheFolder(cache_folder() / name, _LIMIT), record
-        #: Whether anything is kept: the setting for all caches.
+        #: Whether anything is stored: the setting for all caches.
         self.kept = bool(load().values["cache-limit"])
 
     def get(self, diff_ids: Sequence[str]) -> RecordT | None:

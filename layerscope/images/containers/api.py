@@ -1,4 +1,4 @@
-"""A container's own layers from the engine's API, if its data folder cannot be read."""
+"""A container's own layers from the engine's API, for when its data folder cannot be read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from layerscope.text import visible
 #: A kind in the answer to `GET /containers/ID/changes`.
 _REMOVED = 2
 
-#: What Docker adds in a layer of its own when it creates a container, with parent folders.
+#: Files that Docker adds in a separate layer when it creates a container, with parent folders.
 #: (moby: daemon/initlayer/setup_unix.go.)
 _MADE_AT_CREATION = (
     b".dockerenv dev dev/console dev/pts dev/shm etc etc/hostname etc/hosts etc/mtab "
@@ -50,12 +50,12 @@ class ContainerEngine(Protocol):
 class ApiLayers(ContainerLayers):
     """A container's own layers from the engine's list of changes and an export.
 
-    The engine lists paths in JSON, with U+FFFD in place of bytes that are not UTF-8. Existing ones
-    are found in the export nevertheless; a removed one keeps the replaced name.
+    The engine lists paths in JSON, with U+FFFD for bytes that are not UTF-8. Existing ones are
+    matched with the export; a removed one keeps the replaced name.
 
-    The layer that Docker makes when it creates a container is not in the list of changes; its
-    content is known by name. A folder of that name may be the image's: then this layer shows it as
-    unchanged, although the kernel's layer does not have it.
+    The layer that Docker adds when it creates a container is not in the list of changes; its
+    content is known by name. A folder of that name may be the image's: this layer then shows it
+    as unchanged, although the kernel's layer does not have it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ApiLayers(ContainerLayers):
     ) -> None:
         """Takes the container's id, its name for errors, and its own layers.
 
-        All but the read-write layer and the one made at its creation stay empty.
+        All but the read-write layer and the one added at creation stay empty.
         """
         self._engine = engine
         self._identifier = identifier
@@ -73,7 +73,7 @@ class ApiLayers(ContainerLayers):
     def changesets(self, advance: Callable[[int], None]) -> Sequence[Changeset]:
         """Reads the layers; this exports the whole container.
 
-        Raises EngineError if the engine's answer is not understood, or the connection broke.
+        Raises EngineError if the engine's answer is invalid or the connection broke.
         """
         changes = {
             change.path.strip("/"): change.kind
@@ -110,7 +110,7 @@ class ApiLayers(ContainerLayers):
             stop()
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[Piece]:
-        """The content of a file, as they are now; raises BadInputError if it is gone."""
+        """The current content of a file; raises BadInputError if it is gone."""
         path = changeset.path(row)
         read, stop = self._engine.container_file(self._identifier, b"/" + path)
         try:
@@ -138,7 +138,7 @@ def _changed(everything: Changeset, paths: list[bytes], changes: Mapping[str, in
     there = {_as_listed(paths[row]): row for row in keep}
     gone = [path for path, kind in changes.items() if kind == _REMOVED]
     marks = [(path, EntryType.WHITEOUT) for path in gone if path not in there]
-    # What was removed but exists was created again.
+    # A path that was removed but exists was created again.
     marks += [(path, EntryType.OPAQUE) for path in gone if path in there]
     if not marks:
         return changeset
@@ -150,7 +150,7 @@ def _changed(everything: Changeset, paths: list[bytes], changes: Mapping[str, in
 
 
 def _taken(everything: Changeset, paths: list[bytes], keep: list[int]) -> Changeset:
-    """Some of all files; a hard link to a file that is not among them becomes a file."""
+    """A subset of all files; a hard link to a file outside it becomes a file."""
     changeset = everything.take(np.array(keep, np.int64), paths)
     kept = [paths[row] for row in keep]
     rows = {path: row for row, path in enumerate(paths)}

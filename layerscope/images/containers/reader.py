@@ -1,4 +1,4 @@
-"""`container:NAME`: a container's image, and the container's own layers on top of it."""
+"""`container:NAME`: a container's image, with the container's own layers on top."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ MADE_AT_BUILD = "made by Docker when a step of the build ran"
 
 @dataclass(frozen=True, slots=True)
 class OwnLayer:
-    """A container's layer that its image does not have."""
+    """A container's layer that is not its image's."""
 
-    below: int  # How many of the image's layers are below it.
-    what: str  # Its description, in place of an instruction.
+    below: int  # The number of the image's layers below it.
+    what: str  # Its description, shown like an instruction.
 
 
 def own_layers(height: int, name: str, *, created: bool) -> tuple[OwnLayer, ...]:
     """A container's layers on top of its image.
 
-    `created` says whether the engine puts a layer of its own between, as Docker does: empty files
-    and folders to mount onto, in place of the image's.
+    `created` is true if the engine puts a layer of its own between, as Docker does: empty files
+    and folders as mount points that replace the image's.
     """
     layers = [OwnLayer(height, MADE_AT_CREATION)] if created else []
     return (*layers, OwnLayer(height, f"read-write layer of {name}"))
 
 
 class ContainerLayers(ABC):
-    """A place that a container's own layers can be read from."""
+    """A place to read a container's own layers from."""
 
-    layers: Sequence[OwnLayer]  # The layers, from the lowest, number 0, to the read-write layer.
+    layers: Sequence[OwnLayer]  # From the lowest, number 0, to the read-write layer.
 
     @abstractmethod
     def changesets(self, advance: Callable[[int], None]) -> Sequence[Changeset]: ...
@@ -71,9 +71,9 @@ class ContainerReader(ImageReader):
         way: str,
         why: str,
     ) -> None:
-        """Puts the container together; takes its image over.
+        """Puts the container together; takes ownership of its image.
 
-        `fallback` is another way to read its own layers if `own` fails, with the name of that way.
+        `fallback` is another way to read its own layers if `own` fails, with that way's name.
         """
         self._base = base
         self.fetches = base.fetches
@@ -81,7 +81,7 @@ class ContainerReader(ImageReader):
         self._fallback = fallback
         self._name = name
         self._source = source
-        self.way = way  # How its own layers are read; the image's may be read another way.
+        self.way = way  # How its own layers are read; the image's may be read differently.
         self.why = why
         height = len(base.image.layers)
         places = [(layer.below, number) for number, layer in enumerate(own.layers)]
@@ -110,7 +110,7 @@ class ContainerReader(ImageReader):
         history = []
         for entry in image.history:
             if entry.layer is not None:
-                # A history may name more layers than there are.
+                # A history may list more layers than there are.
                 beyond = entry.layer + len(self._own.layers)
                 entry = replace(entry, layer=self._number.get(entry.layer, beyond))
             history.append(entry)
@@ -145,7 +145,7 @@ class ContainerReader(ImageReader):
         try:
             return self._own.changesets(advance)
         except BadInputError as error:
-            # For example content that overlayfs stores elsewhere, which only the walk finds.
+            # For example, overlayfs may store content elsewhere, which only the walk discovers.
             if self._fallback is None:
                 raise
             self._own.close()

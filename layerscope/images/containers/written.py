@@ -1,4 +1,4 @@
-"""What a container's read-write layer would add to an image, with what should not go into one."""
+"""What a container's read-write layer would add to an image, and what should be left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.filesystem.view import layer_view
 from layerscope.images.files.contents import Contents
 from layerscope.images.loading import Loaded
 
-#: Files whose beginning is read to find keys: at most so many, and none larger than this.
+#: The most files whose beginning is read to find keys, and the largest of them.
 _MOST_FILES, _LARGEST = 500, 64 << 10
 _BEGINNING = 4096
 
@@ -28,12 +28,12 @@ class Written:
     kind: EntryType
     change: Change
     size: int  # Bytes that it adds to the image.
-    row: int  # Its version, or the one that it removed.
-    unwanted: str = ""  # Why it should not go into an image, in a few words; empty if it may.
+    row: int  # Its version, or the removed one.
+    unwanted: str = ""  # Why it should not be in an image, in a few words; empty if it may.
 
     @property
     def minor(self) -> bool:
-        """Whether it is a folder that is changed only since something in it is."""
+        """Whether it is a folder that changed only because something in it did."""
         return (
             self.kind is EntryType.DIR and self.change is not Change.REMOVED and not self.unwanted
         )
@@ -42,10 +42,10 @@ class Written:
 def written(
     loaded: Loaded, contents: Contents | None, check: Callable[[], None] = lambda: None
 ) -> list[Written]:
-    """What the topmost layer of a container changes, the largest first, then by path.
+    """The changes in a container's topmost layer, largest first, then by path.
 
-    What is below a removed folder is left out. `contents` is None if files cannot be read; `check`
-    may raise to stop.
+    Paths below a removed folder are left out. `contents` is None if files cannot be read;
+    `check` may raise to stop.
     """
     stack = loaded.stack
     found = list(_changed(loaded))
@@ -65,7 +65,7 @@ def written(
         except Cancelled:
             raise
         except LayerscopeError:
-            continue  # A container that runs may have removed it.
+            continue  # A running container may have removed it.
         found[place] = replace(each, unwanted=unwanted_content(beginning))
     return found
 
@@ -90,7 +90,7 @@ def _changed(loaded: Loaded) -> Iterator[Written]:
         own = inode not in seen and int(stack.layers[inode]) == layer
         seen.add(inode)
         size = int(stack.sizes[inode]) if own and kind is EntryType.FILE else 0
-        # An empty folder of a cache or of logs does no harm.
+        # An empty folder of a cache or of logs is harmless.
         why = "" if kind is EntryType.DIR else reasons[node]
         if kind is EntryType.FILE:
             why = unwanted_file(path) or why
@@ -98,5 +98,5 @@ def _changed(loaded: Loaded) -> Iterator[Written]:
 
 
 def total(changes: Sequence[Written]) -> int:
-    """The bytes that they add."""
+    """The bytes that the changes add."""
     return sum(each.size for each in changes)

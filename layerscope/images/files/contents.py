@@ -1,4 +1,4 @@
-"""Random access to the content of files, whether their layer can seek or comes as a stream."""
+"""Random access to the content of files, whether their layer can seek or is a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layerscope.images.reader import ImageReader
 
 T = TypeVar("T")
 
-#: Receives how many bytes are available; may raise to stop.
+#: Receives the number of available bytes; may raise to stop.
 Advance = Callable[[int], None]
 
 #: Seconds between two checks whether the content is still wanted.
@@ -26,40 +26,40 @@ _PATIENCE = 0.1
 
 
 class Content(Protocol):
-    """The bytes of one version of a file. Reading is safe in every thread."""
+    """The bytes of one version of a file. Reading is thread-safe."""
 
     @property
     def size(self) -> int:
-        """How many bytes there are; until all have been read, what the layer claims."""
+        """The number of bytes; until all have been read, the number that the layer claims."""
 
     @property
     def available(self) -> int:
-        """How many can be read without waiting for the image."""
+        """The number of bytes that can be read without waiting for the image."""
 
     def read(self, offset: int, length: int, advance: Advance | None = None) -> bytes:
-        """Bytes from `offset` on, fewer only where the content ends.
+        """Bytes from `offset` on, fewer only at the end of the content.
 
-        What is not available yet is read from the image first, which may take long. Raises
-        LayerscopeError if they cannot be read and Cancelled if the content, or the image, has been
+        Bytes that are not available yet are read from the image first, which may take long. Raises
+        LayerscopeError if they cannot be read and Cancelled if the content or the image has been
         closed.
         """
 
     def extents(self, advance: Advance | None = None) -> Iterator[tuple[int, int]]:
         """Offset and length of each piece that is not a hole, in order.
 
-        The image is read for them as for `read`, and may raise the same.
+        Reads the image as `read` does, and may raise the same errors.
         """
 
     @property
     def stored(self) -> int:
-        """How many bytes are not in holes, as far as that is known."""
+        """The number of bytes that are not in holes, as far as known."""
 
     def close(self) -> None:
-        """Closes it, from any thread; may be called twice."""
+        """Closes it, from any thread; may be called more than once."""
 
 
 class _Use:
-    """Closes something that several threads use, once it is to be closed and nobody uses it."""
+    """Closes something that several threads share, once no thread uses it."""
 
     def __init__(self, release: Callable[[], object]) -> None:
         self.closed = False
@@ -94,11 +94,11 @@ class _Use:
 class Contents:
     """The content of all files of an image. Owns its reader.
 
-    Readers are not made for several threads: a lock is held while one of them reads a piece.
+    Readers are not thread-safe: a thread holds a lock while it reads a piece.
     """
 
     def __init__(self, reader: ImageReader, free: threading.Event | None = None) -> None:
-        """Takes a reader over.
+        """Takes ownership of a reader.
 
         `free` is set once its layers have been read; streams wait for that. None if they have been.
         """
@@ -108,7 +108,7 @@ class Contents:
         self._use = _Use(reader.close)
 
     def open(self, stack: Stack, row: int) -> Content:
-        """The content of a regular file's version, or of its inode's. Nothing of it is read yet.
+        """The content of a regular file's version, or of its inode's. Reads nothing yet.
 
         Raises UsageError if it is not a regular file, LayerscopeError if it cannot be read, and
         Cancelled if the image has been closed.
@@ -125,7 +125,7 @@ class Contents:
         return _Streamed(self, content_of(stack, self._reader, row), int(stack.sizes[row]), stored)
 
     def seekable(self, stack: Stack, row: int) -> bool:
-        """Whether a regular file's version can be read without reading all that precedes it."""
+        """Whether a regular file's version can be read without all that precedes it."""
         try:
             located = self._located(stack, int(stack.inodes[row]))
         except Cancelled:
@@ -140,7 +140,7 @@ class Contents:
             return place and self._reader.located(int(stack.layers[row]), *place)
 
     def read_all(self, stack: Stack, row: int, limit: int, advance: Advance | None = None) -> bytes:
-        """The content of a regular file's version, but no more than `limit` bytes.
+        """The content of a regular file's version, up to `limit` bytes.
 
         Raises LayerscopeError if it cannot be read.
         """
@@ -156,7 +156,7 @@ class Contents:
     ) -> Iterator[tuple[int, bytes | None]]:
         """SHA-256 of versions of regular files, in one pass of each layer; see `file_digests`.
 
-        Raises Cancelled if the image has been closed, or `advance` asked to stop.
+        Raises Cancelled if the image has been closed or `advance` raised it.
         """
 
         def step(items: Iterator[T]) -> T | None:
@@ -166,7 +166,7 @@ class Contents:
 
     @contextmanager
     def alone(self, check: Callable[[], None]) -> Iterator[ImageReader]:
-        """The reader, for one thread alone; `check` as for `step`."""
+        """The reader, for exclusive use by one thread; `check` as for `step`."""
         self._wait(check)
         with self._use, self._lock:
             self._use.check()
@@ -190,7 +190,7 @@ class Contents:
 
 
 class _Streamed:
-    """Content that comes in order, kept as far as it has been asked for."""
+    """Content that comes in order; kept as far as it has been requested."""
 
     def __init__(self, contents: Contents, stream: Iterator[Piece], size: int, stored: int) -> None:
         self.stored = stored
@@ -206,7 +206,7 @@ class _Streamed:
 
     @property
     def size(self) -> int:
-        # A running container's file may have grown, and a damaged layer may lie.
+        # A running container's file may have grown, and a damaged layer's size may be wrong.
         return self._spool.size if self._ended else max(self._claimed, self._spool.size)
 
     @property
@@ -251,7 +251,7 @@ class _Streamed:
             except Cancelled:
                 raise
             except LayerscopeError as error:
-                # A stream that failed cannot go on: it would seem to have ended.
+                # A failed stream cannot continue: it would seem to have ended.
                 self._error = error
                 raise
             self._ended = piece is None

@@ -1,4 +1,4 @@
-"""Digests of files, known from the layer or read from the image."""
+"""Digests of files, known from the layer or computed from the image."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from layerscope.images.reader import ImageReader, Wanted
 
 T = TypeVar("T")
 
-#: A sparse file can claim any size, and take forever to read; a larger one is not compared.
+#: A sparse file can claim any size and take forever to read; larger ones are not compared.
 _MOST_SPARSE = 16 << 30
 
 
 def content_of(stack: Stack, reader: ImageReader, row: int) -> Iterator[Piece]:
-    """The content of a regular file's version, in pieces; of a hard link, its inode's.
+    """The content of a regular file's version in pieces; for a hard link, its inode's.
 
     Raises LayerscopeError if it cannot be read.
     """
@@ -61,11 +61,11 @@ def file_digests(
 ) -> Iterator[tuple[int, bytes | None]]:
     """SHA-256 of versions of regular files. Each layer is read once, as far as needed.
 
-    A hard link's inode is read once. `advance` receives how many bytes of a file have been read,
-    and may raise to stop. `step` takes items from the reader, for threads that share one.
+    A hard link's inode is read once. `advance` receives the number of bytes read from a file, and
+    may raise to stop. `step` takes items from the reader, for threads that share one.
 
-    Yields each inode, once, and the digest of its content, or None if it cannot be read. Raises
-    Cancelled if `advance` or `step` raised it, or the image has been closed.
+    Yields each inode once, with the digest of its content, or None if it cannot be read. Raises
+    Cancelled if `advance` or `step` raised it or the image has been closed.
     """
     wanted: dict[int, tuple[Changeset, list[int]]] = {}
     for inode in dict.fromkeys(int(stack.inodes[row]) for row in rows):
@@ -78,7 +78,7 @@ def file_digests(
             yield inode, None
             continue
         wanted.setdefault(int(stack.layers[inode]), (changeset, []))[1].append(inner)
-    # If this generator is closed early, the layer that is being read is closed too.
+    # If this generator is closed early, so is the layer being read.
     with closing(passed(reader, wanted)) as files:
         while (file := step(files)) is not None:
             layer, inner, pieces = file
@@ -106,7 +106,7 @@ def _digest(
 
 
 def settle(stack: Stack, reader: ImageReader, rows: Iterable[int]) -> None:
-    """Compares the content of `unread` versions with what they replaced, and notes the result.
+    """Compares the content of `unread` versions with what they replaced; records the results.
 
     Raises Cancelled if the image has been closed.
     """

@@ -1,11 +1,11 @@
 """Writes files of an image to a folder, and nowhere else.
 
-Names come from the image and may be hostile. So every folder is opened relative to its parent,
-never through a symlink, and every file is created: no existing file is written to, and no link of
-the image is followed.
+Names come from the image and may be hostile. Therefore every folder is opened relative to its
+parent, never through a symlink, and every file is created: nothing is written to an existing file,
+and no link in the image is followed.
 
-Each layer is read once, so files are written in the order of the layers. A file gets its name when
-it is complete.
+Each layer is read once, so files are written in layer order. A file gets its name when it is
+complete.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from layerscope.oci.byte_source import opened
 from layerscope.text import docker_size, plural, visible
 from layerscope.writing import NO_LINKS, check_space, failure, whole_file
 
-#: A program that walks what was extracted keeps a folder open for each level.
+#: A program that walks the extracted files keeps a folder open for each level.
 _DEEPEST = 256
 
-#: What a file system reports for a single file that it cannot have, or not by this name.
+#: Errors of a file system for a single file that it cannot store, or not by this name.
 _REFUSED = (
     errno.ENAMETOOLONG,
     errno.EILSEQ,
@@ -47,7 +47,7 @@ _REFUSED = (
     errno.EOPNOTSUPP,
     errno.EMLINK,
 )
-#: The same, for symlinks: FAT has none, and Linux none without a target.
+#: The same for symlinks: FAT has none, and Linux none without a target.
 _REFUSED_LINK = (*_REFUSED, errno.EPERM, errno.ENOENT)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HINT = "Choose another folder with -o."
@@ -58,14 +58,14 @@ class Extracted:
     """What was written."""
 
     files: int = 0  # Files and links.
-    folders: int = 0  # Folders that were made.
-    size: int = 0  # Bytes, those of hard links once and those in holes not counted.
-    #: Paths that were left out, and why.
+    folders: int = 0  # New folders.
+    size: int = 0  # Bytes; hard links count once, holes not at all.
+    #: Paths that were left out, each with the reason.
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """How much that is."""
+        """Summarizes the counts."""
         counts = ((self.files, "file"), (self.folders, "folder"))
         found = [plural(number, name) for number, name in counts if number]
         return ", ".join([*(found or ["0 files"]), docker_size(self.size)])
@@ -80,18 +80,18 @@ def extract(
     layer: int | None,
     progress: Progress,
 ) -> None:
-    """Writes paths of the merged view, with all that is below them, into a folder.
+    """Writes paths of the merged view, with everything below them, into a folder.
 
-    A path keeps its place: `/etc/nginx` becomes `TARGET/etc/nginx`. Hard links are linked, and
+    A path keeps its place: `/etc/nginx` becomes `TARGET/etc/nginx`. Hard links stay links, and
     holes stay holes. Times and modes are kept, but not setuid, setgid and owners, so that an image
-    cannot plant files of another user. Devices and fifos are left out, and so is what the file
-    system cannot store. Folders that exist already stay as they are.
+    cannot plant files of another user. Devices and fifos are left out, as is what the file system
+    cannot store. Existing folders do not change.
 
-    The empty path means everything. `target` is created if it does not exist; what was written
-    stays if the rest fails, and is noted in `done`. `layer` is the top layer, by default the last.
+    The empty path means everything. `target` is created if it does not exist; files written
+    before an error stay, and `done` lists them. `layer` is the top layer, by default the last.
 
-    Raises NotFoundError if a path is not in the image, UsageError if an existing file is in the
-    way, and LayerscopeError if writing failed; no incomplete file is left.
+    Raises NotFoundError if a path is not in the image, UsageError if a file to write exists, and
+    LayerscopeError if writing failed; no incomplete file is left.
     """
     stack = loaded.stack
     top = stack.height - 1 if layer is None else layer
@@ -111,7 +111,7 @@ def extract(
 
 @contextmanager
 def _made(target: Path) -> Iterator[None]:
-    """Makes a folder for the block; if it fails and wrote nothing, the folder goes again."""
+    """Creates a folder for the block; removes it if the block fails and wrote nothing."""
     missing = [folder for folder in (target, *target.parents) if not os.path.lexists(folder)]
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def _made(target: Path) -> Iterator[None]:
     except BaseException:
         for folder in missing:
             with suppress(OSError):
-                folder.rmdir()  # Refused if there is anything in it.
+                folder.rmdir()  # Fails if it is not empty.
         raise
 
 
@@ -136,7 +136,7 @@ def _node(loaded: Loaded, path: bytes, top: int) -> int:
 
 
 def _rows(stack: Stack, top: int, chosen: list[int]) -> dict[int, int]:
-    """The versions of nodes, of all below them, and of the folders above them, by node."""
+    """The versions of nodes, everything below them and the folders above them, by node."""
     tree = stack.tree
     wanted = np.zeros(len(tree), np.bool_)
     for node in chosen:
@@ -150,9 +150,9 @@ def _rows(stack: Stack, top: int, chosen: list[int]) -> dict[int, int]:
 
 
 class Writer:
-    """Writes versions, given by node: folders come before what is in them.
+    """Writes versions, given by node; folders come before their contents.
 
-    What is kept of a file beside its content, and what is done with devices, may be overridden.
+    Subclasses may override the metadata that is kept and the handling of devices.
     """
 
     def __init__(
@@ -172,8 +172,8 @@ class Writer:
         self._done = done
         self._progress = progress
         self._existing = {0}  # Nodes of the folders that existed before.
-        self._opened = (0, os.dup(root))  # The last folder that was used: its node, and open.
-        #: By layer, its changeset and rows in it of the files to write.
+        self._opened = (0, os.dup(root))  # The last folder used: its node and descriptor.
+        #: By layer, its changeset and the rows of the files to write.
         self._wanted: dict[int, tuple[Changeset, list[int]]] = {}
         self._names: dict[int, list[int]] = {}  # The nodes of each inode, by its row.
 
@@ -183,7 +183,7 @@ class Writer:
     # Before anything is written.
 
     def check(self, target: str) -> None:
-        """Raises UsageError if something is in the way, LayerscopeError if space is short."""
+        """Raises UsageError if a file to write exists, LayerscopeError if space is short."""
         if os.listdir(self._root):  # noqa: PTH208 - a descriptor
             self._check_existing()
         needed = dict.fromkeys(
@@ -196,7 +196,7 @@ class Writer:
         try:
             check_space(self._root, sum(sizes.values()), target, _HINT)
         except LayerscopeError:
-            # What an engine unpacked can have holes that no layer declares.
+            # Files unpacked by an engine may have holes that no layer declares.
             for row in sizes:
                 sizes[row] = self._stored(row, located=True)
             check_space(self._root, sum(sizes.values()), target, _HINT)
@@ -244,8 +244,8 @@ class Writer:
                     self.finish_folder(self._folder(node), row)
 
     def _write_tree(self, made: list[tuple[int, int]]) -> None:
-        """Writes all but regular files, which are noted; `made` receives the new folders."""
-        skipped = 0  # All nodes before this one are below a folder that was skipped.
+        """Writes all but regular files, which it collects; `made` receives the new folders."""
+        skipped = 0  # All nodes before this one are below a skipped folder.
         for node, row in self._rows.items():
             if node < skipped or node in self._existing:
                 continue
@@ -324,7 +324,7 @@ class Writer:
             self._skip(node, f"it is a hard link to /{visible(self._tree.path(first))}")
 
     def _link(self, folder: int, name: bytes, copy: int, node: int) -> None:
-        """Links a node to a file, which is also open; copies it where that is not possible."""
+        """Links a node to a file, which is also open; copies the file if linking fails."""
         own, own_name = self._folder_of(node), self._tree.name(node)
         try:
             os.link(name, own_name, src_dir_fd=folder, dst_dir_fd=own, follow_symlinks=False)
@@ -359,7 +359,7 @@ class Writer:
 
     @contextmanager
     def _writing(self, node: int) -> Iterator[None]:
-        """Skips a node that the file system refuses."""
+        """Skips a node that the file system rejects."""
         try:
             yield
         except FileExistsError:
@@ -374,7 +374,7 @@ class Writer:
         self._done.skipped.append((self._tree.path(node), why))
 
     def _folder_of(self, node: int) -> int:
-        """The folder that a node is in, open until the next call."""
+        """The folder of a node, open until the next call."""
         return self._folder(int(self._tree.parents[node]))
 
     def _folder(self, node: int) -> int:

@@ -1,4 +1,4 @@
-"""Compares the content of hidden files with what replaced them."""
+"""Compares the content of hidden files with their replacements."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from layerscope.images.progress import Progress
 def compare_hidden(
     stack: Stack, contents: Contents, progress: Progress, on_file: Callable[[], None] = lambda: None
 ) -> None:
-    """Finds out which hidden files were copied and which were rewritten; notes it in the stack.
+    """Finds which hidden files were copied and which were rewritten; records it in the stack.
 
-    In layers that can be read at any place, the largest files come first. Others are read once, for
-    all of their files in order. `on_file` is called after each file. Raises Cancelled if `progress`
-    asked to stop, or the image has been closed.
+    In layers with random access, the largest files come first. Others are read once, with their
+    files in order. `on_file` is called after each file. Raises Cancelled if `progress` was
+    cancelled or the image has been closed.
     """
     rows = uncompared(stack)
     progress.what = "Comparing content"

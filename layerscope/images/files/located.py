@@ -18,38 +18,38 @@ if TYPE_CHECKING:
 
 
 class Located:
-    """Pieces of an open file that are the content of another, with holes between them.
+    """Pieces of an open file that form the content of another, with holes between them.
 
-    It is a `contents.Content`, and so safe in all threads.
+    It is a thread-safe `contents.Content`.
     """
 
     def __init__(
         self, fd: int, size: int, extents: Sequence[tuple[int, int, int]], name: str
     ) -> None:
-        """Takes a descriptor over.
+        """Takes ownership of the descriptor `fd`.
 
-        `fd` is closed with this; `extents` has the offset in the content, the offset in the file
-        and the length of each piece, in order.
+        `extents` has the offset in the content, the offset in the file and the length of each
+        piece, in order.
         """
         self.size = self.available = size
         self._fd = fd
         self._extents = extents
         self._starts = [start for start, _, _ in extents]
         self._name = name
-        # A descriptor that is closed while it is read could become another file's.
+        # A descriptor that is closed during a read could be reused for another file.
         self._lock = threading.Lock()
 
     @classmethod
     def of_file(cls, fd: int, name: str) -> Located:
-        """The content of an open file, which it takes over."""
+        """The content of an open file; takes ownership of it."""
         extents = [(start, start, length) for start, length in extents_on_disk(fd)]
         return cls(fd, os.fstat(fd).st_size, extents, name)
 
     def read(self, offset: int, length: int, advance: Callable[[int], None] | None = None) -> bytes:
         """Bytes of the content; fewer only at its end.
 
-        Raises BadInputError if the file is shorter than it was, or cannot be read, and Cancelled if
-        it has been closed.
+        Raises BadInputError if the file has shrunk or cannot be read, and Cancelled if it has been
+        closed.
         """
         length = min(length, self.size - offset)
         pieces = []

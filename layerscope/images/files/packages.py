@@ -1,7 +1,7 @@
-"""Which packages an image has, what a layer changed, and files with special privileges.
+"""An image's packages, a layer's changes to them, and files with special privileges.
 
-Each version of a package manager's database is read once. Python, Node and Ruby packages are known
-from the paths of their metadata.
+Each version of a package manager's database is read once. Python, Node and Ruby packages are found
+by the paths of their metadata.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from layerscope.images.files.contents import Contents
 from layerscope.patterns import names_pattern
 from layerscope.text import visible
 
-#: A larger database is not read.
+#: Larger databases are not read.
 MOST_BYTES = 256 << 20
 
 _RPM = (b"var/lib/rpm/rpmdb.sqlite", b"usr/lib/sysimage/rpm/rpmdb.sqlite")
-#: rpm's databases in other formats, which are not supported.
+#: Databases of rpm in formats that are not supported.
 _OTHER_RPM = (
     b"var/lib/rpm/Packages",
     b"var/lib/rpm/Packages.db",
@@ -49,7 +49,7 @@ _DATABASES: tuple[tuple[bytes, Callable[[bytes], list[Package]]], ...] = (
 )
 _STATUS_D = b"var/lib/dpkg/status.d"
 
-#: Names of files whose path names a package.
+#: Names of files whose path identifies a package.
 _LEAVES = names_pattern(r"METADATA|PKG-INFO|package\.json|.*\.egg-info|.*\.gemspec")
 _PACKAGES_OF = rb"(?:.*/)?(?:site|dist)-packages/"
 _PATHS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
@@ -75,19 +75,19 @@ class Privileged:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a layer did, at a glance."""
+    """A summary of a layer's changes."""
 
     layer: int
     added: tuple[Package, ...]
-    #: Packages that it gave another version, old and new.
+    #: Packages whose version changed, old and new.
     upgraded: tuple[tuple[Package, Package], ...]
     removed: tuple[Package, ...]
     privileged: tuple[Privileged, ...]
-    notes: tuple[str, ...]  # What could not be found out, in sentences that are safe to show.
+    notes: tuple[str, ...]  # Problems, in sentences that are safe to show.
 
 
 class PackageReader:
-    """Reads the packages of an image; keeps what it has read.
+    """Reads the packages of an image, and caches what it has read.
 
     `contents` is None if the content of files cannot be read.
     """
@@ -101,10 +101,10 @@ class PackageReader:
     def installed(
         self, layer: int, check: Callable[[], None] = lambda: None
     ) -> tuple[list[Package], list[str]]:
-        """The packages in the merged view at a layer, and what could not be found out.
+        """The packages in the merged view at a layer, and notes about problems.
 
-        Layer -1 is below the base, where there are none. `check` may raise to stop. Raises
-        Cancelled if the image has been closed.
+        Layer -1 is below the base and has none. `check` may raise to stop. Raises Cancelled if the
+        image has been closed.
         """
         packages: list[Package] = []
         notes: list[str] = []
@@ -125,7 +125,7 @@ class PackageReader:
         return sorted(set(packages)), notes
 
     def glance(self, layer: int, check: Callable[[], None] = lambda: None) -> Glance:
-        """What a layer did; `check` is called now and then and may raise to stop.
+        """Summarizes a layer; `check` is called repeatedly and may raise to stop.
 
         Raises Cancelled if the image has been closed.
         """
@@ -166,7 +166,7 @@ class PackageReader:
         return frozenset(found)
 
     def wanted(self, glance: Glance) -> set[str]:
-        """Names of packages that were asked for, not brought along; empty if that is not known."""
+        """Names of packages that were requested, not just dependencies; empty if unknown."""
         world = self._read(b"etc/apk/world", glance.layer).split()
         found = {re.split(rb"[<>=~@]", word)[0].decode("utf-8", "replace") for word in world}
         automatic = dpkg_automatic(self._read(b"var/lib/apt/extended_states", glance.layer))
@@ -187,7 +187,7 @@ class PackageReader:
                     yield self._read(path, layer)
 
     def _read(self, path: bytes, layer: int) -> bytes:
-        """A file in the merged view at a layer; empty if it is not there, or cannot be read."""
+        """A file in the merged view at a layer; empty if it is missing or cannot be read."""
         row = self._row(path, layer)
         if row is None or self._contents is None or self._stack.types[row] != EntryType.FILE:
             return b""
@@ -196,7 +196,7 @@ class PackageReader:
         return b""
 
     def privileged(self, layer: int, top: int | None = None) -> list[Privileged]:
-        """Files with privileges that a layer wrote and that are visible at `top`, by path."""
+        """Privileged files that a layer wrote and that are visible at `top`, by path."""
         stack = self._stack
         top = layer if top is None else top
         rows = stack.rows(layer)
@@ -218,7 +218,7 @@ class PackageReader:
         return found
 
     def _sources(self, layer: int) -> list[tuple[int, Callable[[bytes], list[Package]]]]:
-        """The databases in the merged view at a layer, as rows."""
+        """The databases in the merged view at a layer: their rows and parsers."""
         found = []
         for path, parse in _DATABASES:
             row = self._row(path, layer)
@@ -279,7 +279,7 @@ class PackageReader:
             return [], error.message
 
     def _by_path(self) -> list[tuple[Package, int]]:
-        """Packages that are known from paths, and the rows of these."""
+        """Packages found by their paths, with the rows of those paths."""
         if self._from_paths is None:
             stack, tree = self._stack, self._stack.tree
             marked = tree.joined_names().matching(_LEAVES)

@@ -1,4 +1,4 @@
-"""Writes content to a file of the user, completely or not at all."""
+"""Writes content to a user's file, completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ODD = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 class InTheWay(UsageError):
-    """Something of that name exists."""
+    """The file to write exists."""
 
     def __init__(self, message: str, there: Existing | None = None) -> None:
         super().__init__(message, _HINT)
-        self.there = there  # What exists, if it can be overwritten.
+        self.there = there  # The existing file, if it can be overwritten.
 
 
 def save_file(
@@ -34,12 +34,12 @@ def save_file(
 ) -> int:
     """Writes content to a file that only its owner can read, and returns its size.
 
-    With `overwrite`, what has that name is replaced if it is still that; a symlink is not followed.
-    With `escape`, control characters are written as escapes. `advance` receives how many bytes have
-    been written, and may raise to stop.
+    With `overwrite`, the existing file is replaced if it is still the same; symlinks are not
+    followed. With `escape`, control characters are escaped. `advance` receives the number of bytes
+    written so far, and may raise to stop.
 
-    Raises InTheWay if something of that name exists that is not to be replaced or is neither a file
-    nor a symlink, and LayerscopeError if it cannot be read or written; nothing is left behind.
+    Raises InTheWay if the target exists and may not be replaced or is neither a file nor a
+    symlink, and LayerscopeError if reading or writing failed; nothing is left behind.
     """
     if target.is_dir():
         raise InTheWay(f"{visible(str(target))} is a folder.")
@@ -61,7 +61,7 @@ def save_file(
 
 
 def safe_name(name: bytes) -> str:
-    """A file name for a copy, safe in a terminal, that no program takes for an option."""
+    """A file name for a copy that is safe in a terminal and that no program takes for an option."""
     text = _ODD.sub("_", name.decode("utf-8", "replace"))[-100:].lstrip(".-")
     return text or "file"
 

@@ -1,4 +1,4 @@
-"""Bytes that are written in order and read in any, in memory or in a file without a name."""
+"""Bytes written in order and read in any order, in memory or in an unnamed file."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from layerscope.images.pieces import Hole, Piece
 from layerscope.text import docker_size, visible
 from layerscope.writing import FULL, write_all
 
-#: More goes to a file.
+#: Larger amounts go to a file.
 IN_MEMORY = 1 << 20
 
 
 class Spool:
-    """Bytes that one thread appends, and any may read; `size` is their number."""
+    """Bytes that one thread appends and any thread may read; `size` is their number."""
 
     def __init__(self) -> None:
         self.size = 0
         self._memory: bytearray | None = bytearray()
         self._file: BinaryIO | None = None
         self._folder = ""
-        self._starts: list[int] = []  # Where pieces begin that are not holes.
-        self._ends: list[int] = []  # Where they end.
+        self._starts: list[int] = []  # The starts of pieces that are not holes.
+        self._ends: list[int] = []  # Their ends.
         self._lock = threading.Lock()
 
     def append(self, piece: Piece) -> None:
         """Appends bytes, or a hole.
 
-        Raises LayerscopeError if there is no room for them and Cancelled if it has been closed.
+        Raises LayerscopeError if there is no space and Cancelled if it has been closed.
         """
         with self._lock:
             size = piece.size if isinstance(piece, Hole) else len(piece)
@@ -50,7 +50,7 @@ class Spool:
             self.size += size
 
     def extents(self, offset: int) -> list[tuple[int, int]]:
-        """Where pieces from `offset` on that are not holes begin and end."""
+        """Starts and ends of the pieces from `offset` on that are not holes."""
         with self._lock:
             first = bisect_right(self._ends, offset)
             found = zip(self._starts[first:], self._ends[first:], strict=True)
@@ -75,7 +75,7 @@ class Spool:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Frees memory and disk space; may be called twice."""
+        """Frees memory and disk space; may be called more than once."""
         with self._lock:
             self._memory = None
             if self._file is not None:
@@ -86,7 +86,7 @@ class Spool:
         try:
             if self._memory is not None:
                 self._folder = _folder()
-                # It has no name: nothing is left behind, no matter how the program ends.
+                # It has no name, so nothing is left behind however the program ends.
                 self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
                 write_all(self._file.fileno(), self._memory)
                 self._memory = None
@@ -99,7 +99,7 @@ class Spool:
                 write_all(self._file.fileno(), piece)
         except OSError as error:
             if self._file is not None:
-                # Others may need the space more.
+                # Other programs may need the space more.
                 self._file.close()
                 self._file = None
             self._memory = None

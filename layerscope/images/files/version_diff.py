@@ -1,4 +1,4 @@
-"""What differs between two versions of a path, including content; of one image or of two."""
+"""The differences between two versions of a path, with content; from one image or two."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from layerscope.filesystem.stack import Stack
 from layerscope.images.files.contents import Advance, Content, Contents
 from layerscope.images.files.digests import known_digest
 
-#: Larger files are compared by their bytes, not by their lines.
+#: Larger files are compared by bytes, not lines.
 LARGEST_TEXT = 8 << 20
 
-#: How much is examined to find out whether a file is text.
+#: How much of a file is examined to decide whether it is text.
 _HEAD = 64 << 10
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A version, and where its content is read from."""
+    """A version and the source of its content."""
 
     stack: Stack
     row: int
@@ -46,17 +46,17 @@ class Side:
 
 
 class Body(Enum):
-    """What is known of the content of two versions."""
+    """The result of comparing the content of two versions."""
 
     #: Neither is a regular file.
     NONE = "none"
     #: They have the same bytes.
     SAME = "same"
-    #: They are text, and compared by lines.
+    #: They are text and were compared by lines.
     TEXT = "text"
     #: At least one is not text.
     BINARY = "binary"
-    #: They are too large to be compared by lines.
+    #: They are too large to compare by lines.
     LARGE = "large"
     #: They could not be read.
     UNREADABLE = "unreadable"
@@ -64,14 +64,14 @@ class Body(Enum):
 
 @dataclass(frozen=True, slots=True)
 class VersionDiff:
-    """What differs between two versions, one of which may be missing."""
+    """The differences between two versions, one of which may be missing."""
 
     facts: tuple[Fact, ...]  # Properties that differ; all properties of a single version.
-    body: Body  # What is known of the content.
+    body: Body
     lines: LineDiff | None = None  # The differing lines of text, or all lines of a single version.
     #: `text_encoding` of both; None for a version that is missing or not text.
     encodings: tuple[str | None, str | None] = (None, None)
-    #: Offset of the first byte that differs; None if nothing was compared.
+    #: Offset of the first differing byte; None if nothing was compared.
     first_difference: int | None = None
     problem: str = ""  # Why the content could not be read, in a sentence; safe to show.
 
@@ -145,7 +145,7 @@ def _compare_content(
 
 
 def as_utf8(data: bytes, encoding: str | None) -> bytes:
-    """Text as UTF-8 if it is UTF-16; other text as it is."""
+    """Converts UTF-16 text to UTF-8; other text stays as it is."""
     if encoding is None or not encoding.startswith("utf-16"):
         return data
     text = data.decode(encoding, "replace").removeprefix("\ufeff")
@@ -162,9 +162,9 @@ def encoding_note(diff: VersionDiff) -> str:
 
 
 def first_difference(one: Content, other: Content, advance: Advance | None = None) -> int | None:
-    """The offset of the first byte that differs; None if the contents are equal.
+    """The offset of the first differing byte; None if the contents are equal.
 
-    If one is the beginning of the other, it is the size of the shorter one.
+    If one is a prefix of the other, the size of the shorter one.
     """
     offset = 0
     while True:
@@ -191,7 +191,7 @@ def same_without_reading(one: Side, other: Side) -> bool:
 def same_content(one: Side, other: Side, advance: Advance | None = None) -> bool | None:
     """Whether two regular files have the same bytes; None if they cannot be read.
 
-    Raises Cancelled if an image has been closed, or `advance` raised it.
+    Raises Cancelled if an image has been closed or `advance` raised it.
     """
     if one.size != other.size:
         return False
@@ -205,10 +205,10 @@ def same_content(one: Side, other: Side, advance: Advance | None = None) -> bool
 def same_contents(
     pairs: Sequence[tuple[Side, Side]], advance: Advance | None = None
 ) -> Iterator[tuple[int, bool | None]]:
-    """`same_content` of many pairs of regular files; each layer that is a stream is read once.
+    """`same_content` for many pairs of regular files; reads each streamed layer once.
 
-    Yields the number of each pair, and its result, as soon as it is known: those that need no
-    stream come first. Raises Cancelled if an image has been closed, or `advance` raised it.
+    Yields the number and the result of each pair as soon as it is known: pairs that need no
+    stream come first. Raises Cancelled if an image has been closed or `advance` raised it.
     """
     seekable = _Seekable()
     streamed: list[int] = []
@@ -243,7 +243,7 @@ def same_contents(
 
 
 class _Seekable:
-    """Whether files can be read at random, found out with one file of each layer."""
+    """Whether files allow random access, determined by one file of each layer."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], bool] = {}
@@ -267,10 +267,10 @@ def settle_versions(
     advance: Advance | None = None,
     on_file: Callable[[], None] = lambda: None,
 ) -> None:
-    """Compares `unread` versions with what they replaced, and notes the results in the stack.
+    """Compares `unread` versions with what they replaced, and records the results in the stack.
 
     Other versions are ignored. `on_file` is called after each comparison. Raises Cancelled if the
-    image has been closed, or `advance` raised it.
+    image has been closed or `advance` raised it.
     """
     unread = [row for row in rows if stack.unread[row]]
     pairs = [

@@ -1,8 +1,8 @@
 """Authentication with a registry: basic and bearer tokens.
 
 The flow is that of the distribution project ("Token Authentication Specification"): the registry
-names a realm, which exchanges a login, a refresh token or nothing at all for a bearer token. That
-is valid for a while, for one repository.
+names a realm, which exchanges a login, a refresh token or nothing at all for a bearer token. The
+token is valid for a limited time, for one repository.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ AskToken = Callable[[str, str, Mapping[str, str], bytes | None, Subject, Check],
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is sent as `Authorization`."""
+    """The value of the `Authorization` header."""
 
-    header: str | None = field(repr=False)  # The header's value, or None.
+    header: str | None = field(repr=False)
     number: int  # Counts the proofs; 0 before the first.
 
 
 class Authorizer:
-    """Keeps the proof for one repository, and makes a new one when the registry requires it.
+    """Keeps the proof for one repository, and obtains a new one when the registry requires it.
 
-    `scopes` are the rights that tokens are asked for. `find` looks up credentials once, when the
-    registry first requires some; `ask` sends requests to token servers; `plain` says whether logins
-    may be sent to a host and port without TLS.
+    `scopes` are the rights to request tokens for. `find` looks up credentials once, when the
+    registry first requires some; `ask` sends requests to token servers; `plain` decides whether
+    logins may be sent to a host and port without TLS.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Authorizer:
         self._lock = threading.Lock()
         self._lookup: Lookup | None = None
         self._proof = Proof(None, 0)
-        self.refresh_token = ""  # What the token server gives to be kept in place of a password.
+        self.refresh_token = ""  # The token server's token, to store instead of a password.
 
     def proof(self) -> Proof:
         return self._proof
@@ -68,9 +68,9 @@ class Authorizer:
     def prove(
         self, header: str, failed: Proof, subject: Subject, check: Check, *, secure: bool
     ) -> None:
-        """Makes a new proof after the registry answered 401, unless another thread has.
+        """Obtains a new proof after the registry answered 401, unless another thread has.
 
-        `header` is its `WWW-Authenticate`, and `failed` the proof that it rejected. `check` raises
+        `header` is the `WWW-Authenticate` header, and `failed` the rejected proof. `check` raises
         to stop waiting. Raises RegistryError if no other proof is possible.
         """
         with self._lock:
@@ -164,7 +164,7 @@ def _token_in(data: bytes, *keys: str) -> str | None:
         token = next(filter(None, map(document.get, keys)), None)
     except (ValueError, RecursionError, AttributeError):
         return None
-    # It goes into a header, where a line break would begin another header.
+    # It goes into a header, where a line break would start another header.
     if isinstance(token, str) and token.isascii() and token.isprintable() and " " not in token:
         return token
     return None

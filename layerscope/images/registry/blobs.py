@@ -1,8 +1,8 @@
-"""The bytes of a blob as they come from a registry, in order, whatever happens to the connection.
+"""The bytes of a blob from a registry, in order, whatever happens to the connection.
 
-If it breaks, the rest is requested as a range, and the stream continues: the code that decompresses
-and parses it notices nothing. A registry that does not answer with that range sends the blob from
-its beginning again, and the part that was already read is skipped.
+If it breaks, the rest is requested as a range and the stream continues; the code that decompresses
+and parses it does not notice. If the registry does not return that range, it sends the blob from
+the beginning again, and the part already read is skipped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PIECE = 256 << 10
 
 
 class NoRangesError(RegistryError):
-    """The registry does not send parts of a blob, for whatever reason: read it whole."""
+    """The registry does not send parts of a blob, so it must be read whole."""
 
 
 class BlobStream:
@@ -52,8 +52,8 @@ class BlobStream:
     ) -> None:
         """Opens nothing yet; `what` is its name in messages, and `check` raises to stop.
 
-        With a `digest` of the bytes before `start`, it is the rest of a whole blob: it comes even
-        from a registry that does not send parts. `retrying` receives why something is tried again.
+        With the `digest` of the bytes before `start`, this is the rest of a whole blob, available
+        even from a registry without ranges. `retrying` receives the reasons for retries.
 
         Raises RegistryError if the digest's algorithm is not supported; later, `missing` if the
         registry does not have the blob.
@@ -77,9 +77,9 @@ class BlobStream:
         self._response: BaseHTTPResponse | None = None
         self._failures = 0
         self._resumes = 0
-        self._refused = False  # Whether the rest could not be had as a range.
+        self._refused = False  # Whether the registry refused to send the rest as a range.
         self.position = start  # Offset in the blob of the next byte.
-        self.received = 0  # Bytes that came over the network, including those that were skipped.
+        self.received = 0  # Bytes received over the network, including skipped ones.
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at the end. Raises LayerscopeError if they cannot be fetched."""
@@ -87,7 +87,7 @@ class BlobStream:
             self._check()
             if self._response is None:
                 self._response = self._connect()
-                # `abort` may have been called while there was nothing to end.
+                # `abort` may have been called before there was a response to end.
                 self._check()
             piece = self._piece(self._response, min(size, self._end - self.position, _PIECE))
             if piece:
@@ -99,7 +99,7 @@ class BlobStream:
                     self._on_bytes(self.position)
                 return piece
             if piece is not None and self._refused:
-                # Sent whole, it ended here again.
+                # Sent from the beginning, it ended here again.
                 raise too_short(self._subject)
             self._fail()
         return b""
@@ -108,9 +108,9 @@ class BlobStream:
         return b"".join(iter(lambda: self.read(_PIECE), b""))
 
     def verify(self) -> None:
-        """Reads what is left, and compares the digest.
+        """Reads the rest, and compares the digest.
 
-        Raises LayerscopeError if the bytes are not the blob's, or cannot be fetched.
+        Raises LayerscopeError if the digest differs or the bytes cannot be fetched.
         """
         while self.read(_PIECE):
             pass
@@ -120,7 +120,7 @@ class BlobStream:
             if found != expected:
                 raise wrong_digest(self._subject, self._descriptor.digest, f"{algorithm}:{found}")
             if self._response is not None:
-                # It was read to its end, so the connection can be used again.
+                # It was read to its end, so the connection can be reused.
                 self._response.release_conn()
                 self._response = None
         self.close()
@@ -141,11 +141,11 @@ class BlobStream:
                 return
 
     def _piece(self, response: BaseHTTPResponse, size: int) -> bytes | None:
-        """The next bytes: none at the end of the answer, None if the connection broke."""
+        """The next bytes: none at the end of the response, None if the connection broke."""
         from urllib3.exceptions import HTTPError
 
         try:
-            # Only what has arrived: read() would lose it if the rest does not come.
+            # Only bytes that have arrived: read() would lose them if the rest does not come.
             piece = response.read1(size)
         except (HTTPError, OSError):
             return None
@@ -153,7 +153,7 @@ class BlobStream:
         return piece
 
     def _fail(self) -> None:
-        """Counts a broken connection, and waits before the next one.
+        """Counts a broken connection, and waits before the next attempt.
 
         Raises RegistryError if too many have broken.
         """

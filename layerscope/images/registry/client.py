@@ -1,10 +1,10 @@
 """Requests to a registry: tokens, redirects, waiting and retries.
 
-Why not `oras` (0.2.43)? It would bring tokens and manifests, and jsonschema as another dependency,
-but not what layerscope needs: it writes a blob to a file, and can neither pass the stream on, nor
-request a range, nor resume a broken transfer; its waits cannot be cancelled and ignore Retry-After.
-`requests` adds nothing to urllib3, which docker-py needs anyway, except its own bundle of
-certificates in place of the system's.
+Why not `oras` (0.2.43)? It would provide tokens and manifests, and add jsonschema as a dependency,
+but it lacks what layerscope needs: it writes a blob to a file, and can neither pass on the stream,
+nor request a range, nor resume a broken transfer; its waits cannot be cancelled and ignore
+Retry-After. `requests` adds nothing to urllib3, which docker-py needs anyway, except its own bundle
+of certificates instead of the system's.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 Check = Callable[[], None]
-#: A request's body, made anew each time that it is sent; its headers say how long it is.
+#: A request's body, created for each attempt; its headers contain its length.
 Body = Callable[[], bytes | Iterable[bytes]]
 
-#: Statuses that may go away.
+#: Statuses that may be temporary.
 PASSING: Final = frozenset((408, 429, 500, 502, 503, 504))
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS: Final = 5
@@ -65,10 +65,10 @@ def no_check() -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A manifest as a registry sends it."""
+    """A manifest as the registry sent it."""
 
-    media_type: str  # Its media type, as the registry claims.
-    data: bytes  # Its bytes.
+    media_type: str  # As the registry claims.
+    data: bytes
 
     @property
     def digest(self) -> str:
@@ -76,13 +76,13 @@ class Document:
 
 
 class RegistryClient:
-    """A repository of a registry. May be used by several threads.
+    """A repository of a registry. Thread-safe.
 
-    `domain` is the registry, as references have it. `find` looks up credentials, at the first
-    request that needs some. `base` is the registry's address, such as `https://host:5000`, if
-    known. `insecure` says whether it may be read without TLS, or with an invalid certificate, even
-    if this machine's settings do not; a registry on this machine always may. `push` asks for the
-    right to write, and for that to read the repositories that blobs may be mounted from.
+    `domain` is the registry, as in references. `find` looks up credentials at the first request
+    that needs some. `base` is the registry's address, such as `https://host:5000`, if known.
+    `insecure` allows a registry without TLS or with an invalid certificate, even if this
+    machine's settings do not; a registry on this machine is always allowed. `push` requests the
+    right to write, and to read the repositories that blobs may be mounted from.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class RegistryClient:
         self.patience = patience or Patience()
         host = api_host(domain)
         insecure = insecure or is_insecure(domain, repository)
-        # Docker does not require a valid certificate from a registry on this machine either.
+        # Nor does Docker require a valid certificate from a registry on this machine.
         lax = insecure or is_loopback(host)
         self._transport = Transport(host, self.patience, verify=not lax)
         self._base = base or (None if lax else f"https://{host}")
@@ -113,13 +113,13 @@ class RegistryClient:
             actions = "pull,push" if push else "pull"
             scopes.insert(0, f"repository:{repository}:{actions}")
         self._push = push
-        self._answered = False  # Whether the registry has ever answered.
+        self._answered = False  # Whether the registry has ever responded.
         self._authorizer = Authorizer(domain, repository, scopes, find, self._ask_token, plain)
 
     def manifest(self, reference: str, check: Check = no_check) -> Document:
         """Fetches a manifest or index, by tag or digest.
 
-        Raises LayerscopeError if it does not exist, or access is denied.
+        Raises LayerscopeError if it does not exist or access is denied.
         """
         subject = self.subject(f"manifest {reference}")
         path, headers = manifest_path(self.repository, reference), {"Accept": ACCEPT_MANIFESTS}
@@ -129,17 +129,17 @@ class RegistryClient:
         return Document(kind, data)
 
     def manifest_digest(self, reference: str, check: Check = no_check) -> str | None:
-        """The digest of the manifest that a tag names, without fetching it: that is not a pull.
+        """The digest of a tag's manifest, without fetching it, which would count as a pull.
 
-        Returns None if the registry does not say: many do not answer HEAD as they answer GET.
+        Returns None if the registry does not provide it: many answer HEAD differently from GET.
         """
         return self.manifest_headers(reference, check).get("Docker-Content-Digest")
 
     def manifest_headers(self, reference: str, check: Check = no_check) -> Mapping[str, str]:
-        """The headers of a manifest, which do not count as a pull; none if they are refused."""
+        """The headers of a manifest, which do not count as a pull; empty if they are refused."""
         subject = self.subject(f"manifest {reference}")
         path, headers = manifest_path(self.repository, reference), {"Accept": ACCEPT_MANIFESTS}
-        # Registries, and what is in front of them, answer such requests with any error.
+        # Registries and proxies may answer such requests with any error.
         with failures_ignored():
             response = self.open("HEAD", path, subject, headers, check, tries=1)
             response.close()
@@ -165,11 +165,11 @@ class RegistryClient:
         tries: int | None = None,
         body: Body | None = None,
     ) -> BaseHTTPResponse:
-        """Sends a request until the registry answers with an expected status or a final error.
+        """Sends a request until the registry returns an expected status or a final error.
 
-        `path` is under the registry's address, or a whole address that the registry gave; `check`
-        raises to stop waiting. `tries` is how often it is sent at most, if the connection breaks or
-        the registry is busy.
+        `path` is relative to the registry's address, or an absolute address from the registry;
+        `check` raises to stop waiting. `tries` limits the attempts if the connection breaks or the
+        registry is busy.
 
         Returns the response, its body unread. Raises LayerscopeError if there was no such response.
         """
@@ -189,7 +189,7 @@ class RegistryClient:
             said = self.error_body(response, method)
             if response.status == 401:
                 if proof.number > first:
-                    # It was made for this very request: another one would be no better.
+                    # The token was issued for this very request: another would be no better.
                     raise self._authorizer.refused(subject)
                 self._authorizer.prove(challenge, proof, subject, check, secure=_secure(url))
                 continue
@@ -197,16 +197,16 @@ class RegistryClient:
             raise error_for(response.status, subject, error_text(said), tries=sent, wait=wait)
 
     def location(self, response: BaseHTTPResponse, path: str, subject: Subject) -> str:
-        """The address that a response to `path` names, which may be relative.
+        """The address in a response to `path`, which may be relative.
 
-        Raises RegistryError if it is not valid.
+        Raises RegistryError if it is invalid.
         """
         base = self._base or ""
         url = path if "://" in path else base + path
         return self._redirected(url, response.headers.get("Location") or "", subject)
 
     def read_small(self, response: BaseHTTPResponse, subject: Subject) -> bytes:
-        """Reads a whole document, and closes the response.
+        """Reads a whole document and closes the response.
 
         Raises RegistryError if it is too large, or the connection broke.
         """
@@ -238,7 +238,7 @@ class RegistryClient:
     ) -> None:
         """Waits after a number of failed attempts: longer each time, with jitter.
 
-        The subject's `retrying` receives what happens, as a sentence.
+        The subject's `retrying` receives a sentence that explains the wait.
         """
         limit = min(self.patience.first_wait * 2 ** (attempt - 1), self.patience.longest_wait)
         jitter = random.uniform(limit / 2, limit)  # noqa: S311 - guessing it gains nothing
@@ -250,7 +250,7 @@ class RegistryClient:
     def pages(
         self, path: str, subject: Subject, check: Check = no_check
     ) -> Iterator[BaseHTTPResponse]:
-        """The pages of a list, their bodies unread, as far as the registry links them."""
+        """The pages of a list, with unread bodies, as long as the registry links to another."""
         following: str | None = path
         for _ in range(_MOST_PAGES):
             if following is None:
@@ -260,10 +260,10 @@ class RegistryClient:
             yield response
 
     def check_login(self, check: Check = no_check) -> str | None:
-        """Checks the credentials, of whatever may be asked of this registry.
+        """Checks the credentials, regardless of any repository.
 
-        Returns a refresh token to be kept in place of a password, empty if there is none; None if
-        the registry requires no login, so that nothing was checked. Raises LayerscopeError.
+        Returns a refresh token to store instead of a password, or "" if there is none; None if the
+        registry requires no login, so that nothing was checked. Raises LayerscopeError.
         """
         missing = RegistryError(f"{visible(self.domain)} is not a container registry (404).")
         subject = self.subject("its API", missing)
@@ -281,7 +281,7 @@ class RegistryClient:
         most: int | None = None,
         expect: Collection[int] = (),
     ) -> tuple[BaseHTTPResponse, int]:
-        """Sends a request until the response is final; returns that and the number of tries."""
+        """Sends a request until the response is final; returns it and the number of attempts."""
         patience = self.patience
         most = most or patience.tries
         tries = 0
@@ -293,7 +293,7 @@ class RegistryClient:
                 response = send()
             except ConnectionCut as error:
                 why = str(error)
-                # One that has answered before may be restarting.
+                # A registry that has responded before may be restarting.
                 if isinstance(error, NoConnection) and (not self._answered or tries >= most):
                     raise error.final from None
                 if tries >= most:
@@ -322,7 +322,7 @@ class RegistryClient:
         base: str,
         body: Body | None,
     ) -> BaseHTTPResponse:
-        """Sends a request and follows redirects; only the registry itself gets credentials."""
+        """Sends a request and follows redirects; only the registry itself receives credentials."""
         home = origin(base)
         for _ in range(_MOST_REDIRECTS):
             sent = dict(headers)
@@ -373,10 +373,10 @@ class RegistryClient:
         return response.status, data
 
     def _address(self, subject: Subject, check: Check) -> str:
-        """The registry's address; if TLS is optional, finds out whether the registry speaks it.
+        """The registry's address; if TLS is optional, detects whether the registry uses it.
 
         With a port, plain HTTP is tried first: a server without TLS may wait forever for the end of
-        a line, while one with TLS rejects plain HTTP at once. The request holds nothing secret.
+        a line, but one with TLS rejects plain HTTP at once. The request contains no secrets.
         """
         with self._lock:
             if self._base is None:
@@ -388,7 +388,7 @@ class RegistryClient:
         check()
         parts = split_url(f"//{host}")
         if parts is None or parts.port is None:
-            # A server at port 80 may do nothing but redirect to 443.
+            # A server at port 80 may only redirect to 443.
             return not self._speaks_tls(host)
         try:
             response = self._transport.request("GET", f"http://{host}/v2/", {})
@@ -418,7 +418,7 @@ class RegistryClient:
 
 
 def wait_for(seconds: float, check: Check) -> None:
-    """Sleeps in small steps, so that `check` can stop it at once."""
+    """Sleeps in small steps, so that `check` can stop it quickly."""
     end = time.monotonic() + seconds
     while True:
         check()

@@ -1,7 +1,7 @@
-"""Credentials for registries, from where Docker and Podman keep them.
+"""Credentials for registries, as Docker and Podman store them.
 
 Files, helpers and DOCKER_AUTH_CONFIG are those of `docker login` and containers-auth.json(5).
-docker-py supports a part of this, but not Podman's files, and takes a fifth of a second to import.
+docker-py supports only part of this, not Podman's files, and takes a fifth of a second to import.
 Secrets appear in no message and no `repr`.
 """
 
@@ -25,17 +25,17 @@ from layerscope.records import go_json, text_of
 from layerscope.redaction import hide
 from layerscope.text import visible
 
-#: The key under which Docker keeps the login of Docker Hub.
+#: The key under which Docker stores the login of Docker Hub.
 HUB_KEY = "https://index.docker.io/v1/"
 HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
-#: What a helper calls the user of an identity token.
+#: The user name that a helper reports for an identity token.
 TOKEN_USER = "<token>"  # noqa: S105 - a name
 
-#: A variable with a document like Docker's config.json, which goes before the files.
+#: A variable with a document like Docker's config.json, which takes precedence over files.
 VARIABLE = "DOCKER_AUTH_CONFIG"
 
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-#: A helper's key store may want a fingerprint or a PIN.
+#: A helper's key store may ask for a fingerprint or a PIN.
 _HELPER_PATIENCE = 60.0
 _LONGEST = 1 << 20  # Bytes that a helper may print.
 
@@ -44,26 +44,26 @@ _LONGEST = 1 << 20  # Bytes that a helper may print.
 class Credentials:
     """A login or a token."""
 
-    username: str  # User name; empty for tokens.
+    username: str  # Empty for tokens.
     password: str = field(repr=False)
     #: A refresh token, to be exchanged for a bearer token.
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)  # A bearer token.
-    origin: str = ""  # Where it was found, for people.
+    origin: str = ""  # Where it was found, for users.
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    credentials: Credentials | None  # The credentials, or None.
-    trouble: str = ""  # What went wrong, as the end of a sentence; empty if nothing did.
+    credentials: Credentials | None
+    trouble: str = ""  # The problem, as the end of a sentence; empty if there was none.
 
 
 def find_credentials(domain: str, repository: str) -> Lookup:
     """Looks for credentials in $DOCKER_AUTH_CONFIG, then in the files of Docker and Podman.
 
-    The file that $REGISTRY_AUTH_FILE names goes before the others. A broken file or helper is not
-    an error, since most images need no login; it is reported if the registry then requires one. A
-    login may be valid for some repositories of a registry only.
+    The file named by $REGISTRY_AUTH_FILE precedes the others. A broken file or helper is not an
+    error, since most images need no login; it is reported if the registry then requires one. A
+    login may be valid for only some repositories of a registry.
     """
     troubles: list[str] = []
     for path in (None, *_files()):
@@ -78,7 +78,7 @@ def find_credentials(domain: str, repository: str) -> Lookup:
 
 
 class Trouble(Exception):
-    """A file or helper that cannot be used; the text says which one and why."""
+    """A file or helper that cannot be used; the text names it and the reason."""
 
 
 def _files() -> Iterator[Path]:
@@ -100,7 +100,7 @@ def docker_config() -> Path:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A file like Docker's config.json, empty if it does not exist. Raises Trouble."""
+    """A file like Docker's config.json, or {} if it does not exist. Raises Trouble."""
     try:
         data = read_file(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -163,7 +163,7 @@ def _in_auths(document: Mapping[str, Any], keys: list[str], origin: str) -> Cred
 
 
 def keys_of(domain: str, repository: str) -> list[str]:
-    """The keys that a login can have, the most specific first."""
+    """The keys that a login can have, most specific first."""
     hosts = [HUB_KEY, *HUB_NAMES] if domain == DEFAULT_DOMAIN else [domain]
     parts = repository.split("/") if repository else []
     paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
@@ -175,7 +175,7 @@ def server_of(domain: str) -> str:
 
 
 def plain_key(key: str) -> str:
-    """A key without the scheme and API version that old logins wrote."""
+    """A key without the scheme and API version that old logins included."""
     if "://" in key:
         parts = urlsplit(key)
         key = parts.netloc + parts.path
@@ -207,7 +207,7 @@ def _from_entry(entry: Mapping[str, Any], origin: str) -> Credentials | None:
 
 
 def _checked(found: Credentials) -> Credentials:
-    """Credentials that can be sent; raises Trouble, whose text does not hold them."""
+    """Credentials that can be sent; raises Trouble, whose text does not contain them."""
     secrets = (found.password, found.identity_token, found.registry_token)
     hide(*secrets)
     try:
@@ -215,7 +215,7 @@ def _checked(found: Credentials) -> Credentials:
             text.encode()
     except UnicodeEncodeError:
         raise Trouble(f"{found.origin} holds a login that is not valid text") from None
-    # It goes into a header, where a line break would begin another one.
+    # It goes into a header, where a line break would start another one.
     token = found.registry_token
     if not (token.isascii() and token.isprintable()):
         raise Trouble(f"{found.origin} holds a token that is not valid")
@@ -225,13 +225,13 @@ def _checked(found: Credentials) -> Credentials:
 def run_helper(name: str, verb: str, given: str) -> bytes | None:
     """Runs `docker-credential-NAME VERB` (the protocol of docker-credential-helpers).
 
-    Returns what it prints, or None if it does not know the server. Raises Trouble if it fails.
+    Returns its output, or None if it does not know the server. Raises Trouble if it fails.
     """
     program = f"docker-credential-{name}"
     if not _HELPER_NAME.fullmatch(name):
         raise Trouble("the name of a credential helper is invalid")
     try:
-        # Its stderr may hold anything, so it is dropped.
+        # Its stderr may contain anything, so it is dropped.
         code, out, _ = run([program, verb], given.encode(), seconds=_HELPER_PATIENCE, most=_LONGEST)
     except FileNotFoundError:
         raise Trouble(f"{program} is not installed") from None
@@ -247,7 +247,7 @@ def run_helper(name: str, verb: str, given: str) -> bytes | None:
 
 
 def ask_helper(name: str, server: str) -> Credentials | None:
-    """The login that a helper has for a server; raises Trouble."""
+    """A helper's login for a server; raises Trouble."""
     program = f"docker-credential-{name}"
     out = run_helper(name, "get", server)
     if out is None:

@@ -25,15 +25,15 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a request is about, for messages."""
+    """The subject of a request, for messages."""
 
     domain: str
     repository: str
     what: str  # What is requested, such as `layer sha256:…`.
-    #: The error to raise if it does not exist, in place of the usual one.
+    #: The error to raise if it does not exist, instead of the usual one.
     missing: LayerscopeError | None = None
-    push: bool = False  # Whether it is for a push.
-    #: Receives why a request is sent again, and when.
+    push: bool = False
+    #: Receives the reason for a retry, and the time.
     retrying: Callable[[str], None] | None = None
 
     @property
@@ -42,7 +42,7 @@ class Subject:
 
     @property
     def whole(self) -> str:
-        """The repository, or what is requested of a registry apart from any."""
+        """The repository, or what is requested if there is none."""
         return self.repository or self.what
 
     @property
@@ -51,15 +51,15 @@ class Subject:
 
 
 class LostConnection(RegistryError):
-    """A registry that cannot be reached any more, however often that was tried."""
+    """A registry that can no longer be reached, after all retries."""
 
 
 class WrongDigest(RegistryError):
-    """Bytes that are not those of the digest that was asked for."""
+    """Bytes that do not match the requested digest."""
 
 
 def refused(subject: Subject, lookup: Lookup) -> LoginError:
-    """The registry requires a login, or another one (401)."""
+    """The error for a registry that requires a login, or a different one (401)."""
     login = f"`layerscope login {subject.registry}`"
     if lookup.credentials is not None and not lookup.credentials.origin:
         return LoginError(
@@ -87,7 +87,7 @@ def error_for(
 ) -> LayerscopeError:
     """The error for a status that ends a request.
 
-    `detail` is the registry's explanation, and `wait` how many seconds it asks to wait.
+    `detail` is the registry's explanation, and `wait` the seconds it asks to wait.
     """
     said = f": {visible(detail)}" if detail else ""
     times = f", {tries} times" if tries > 1 else ""

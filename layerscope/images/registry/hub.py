@@ -1,7 +1,6 @@
-"""What Docker Hub's own API says of repositories: tags, searches, numbers of pulls.
+"""Docker Hub's own API for repositories: tags, searches, pull counts.
 
-Tags: https://docs.docker.com/reference/api/hub/latest/. The search is that of Docker's index, which
-engines use too.
+Tags: https://docs.docker.com/reference/api/hub/latest/. Searches use Docker's index, as engines do.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from layerscope.oci.platform import Platform
 from layerscope.records import Count, Record, field, go_json, lenient
 from layerscope.text import visible
 
-#: Where the APIs are.
+#: The address of the APIs.
 HUB = "https://hub.docker.com"
 INDEX = "https://index.docker.io"
 
-_PAGE = 100  # The most that Hub lists at once.
+_PAGE = 100  # The most entries in one response.
 
 T = TypeVar("T")
 
@@ -71,9 +70,9 @@ class _PullsPage(Record, frozen=True):
 
 
 class HubTags(NamedTuple):
-    total: int  # How many tags the repository has.
+    total: int  # The number of the repository's tags.
     listed: list[HubTag]
-    requests: RateLimit | None  # How many more requests Hub allows, if it says so.
+    requests: RateLimit | None  # The remaining requests, if Hub reports them.
 
 
 def hub_tags(path: str, limit: int, start: int, check: Check) -> HubTags:
@@ -106,7 +105,7 @@ def hub_search(term: str, limit: int, check: Check) -> list[FoundRepository]:
 
 
 def hub_pulls(term: str, limit: int, check: Check) -> dict[str, int]:
-    """How often repositories that match a term were pulled; Hub does not document it.
+    """Pull counts of repositories that match a term; Hub does not document them.
 
     Raises LayerscopeError.
     """

@@ -1,4 +1,4 @@
-"""Which registries Docker and Podman may read without TLS or a valid certificate.
+"""The registries that Docker and Podman may access without TLS or a valid certificate.
 
 Docker's `insecure-registries` in daemon.json, and `insecure` in both versions of registries.conf
 (containers-registries.conf(5)). Files that cannot be read allow nothing.
@@ -23,7 +23,7 @@ _CONTAINERS = "/etc/containers/registries.conf"
 
 
 def is_insecure(domain: str, repository: str) -> bool:
-    """Whether this machine's settings allow reading a repository without valid TLS."""
+    """Whether this machine's settings allow access to a repository without valid TLS."""
     if any(_is_named(entry, domain) for entry in _docker_entries()):
         return True
     name = f"{domain}/{repository}"
@@ -32,7 +32,7 @@ def is_insecure(domain: str, repository: str) -> bool:
         for prefix, insecure in _containers_entries()
         if _has_prefix(name, prefix)
     ]
-    # The longest prefix counts; of equal ones, the last.
+    # The longest prefix wins; among equal ones, the last.
     return bool(fitting) and max(reversed(fitting), key=lambda pair: pair[0])[1]
 
 
@@ -48,7 +48,7 @@ def _docker_entries() -> Iterator[str]:
 
 
 def _is_named(entry: str, domain: str) -> bool:
-    """Whether an entry (a host, with or without port, or a network) names a registry."""
+    """Whether an entry (a host, with or without port, or a network) covers a registry."""
     if entry.rstrip("/") == domain:
         return True
     parts = split_url(f"//{domain}")
@@ -97,7 +97,7 @@ def _entries_of(document: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def _has_prefix(name: str, prefix: str) -> bool:
-    """Whether a prefix, perhaps with `*.` for all subdomains, fits a repository's full name."""
+    """Whether a prefix, possibly with `*.` for all subdomains, matches a repository's full name."""
     if prefix.startswith("*."):
         host, _, path = name.partition("/")
         _, dot, domain = host.partition(".")

@@ -1,8 +1,8 @@
-"""Blobs that are being fetched, in the user's cache folder: the next attempt goes on from there.
+"""Partly fetched blobs in the user's cache folder, where the next attempt resumes.
 
-A blob is a file with the name of its digest, which only ever grows. Nothing says that it is
-complete: the next process reads it and compares the digest, so it does not matter when a process
-was killed, or what became of the disk. A lock keeps two processes from fetching the same blob.
+A blob is a file that is named after its digest and only grows. Nothing marks it as complete: the
+next process reads it and compares the digest, so killed processes and disk errors do no harm. A
+lock keeps two processes from fetching the same blob.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from layerscope.writing import check_space, failure, write_all
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-#: Seconds after which a blob that nobody asked for again is removed.
+#: Seconds after which an unused blob is removed.
 _OLD = 7 * 86400
 _PIECE = 1 << 20
 _LOCK_PERIOD = 0.2
@@ -43,13 +43,13 @@ _HINT = (
 )
 
 State = Literal["verifying", "downloading", "retrying", "exists", "done"]
-#: Receives what happens to a blob: its state, how many of its bytes are here, and a remark.
+#: Receives a blob's progress: its state, the number of bytes available, and a remark.
 Report = Callable[[State, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What to fetch, and from where."""
+    """What to fetch, and how to report it."""
 
     client: RegistryClient
     descriptor: Descriptor
@@ -59,10 +59,10 @@ class Fetch:
 
 
 class KeptBlobs:
-    """The blobs of one transfer. They are kept open, and are gone after `forget` or `drop`."""
+    """The blobs of one transfer. They stay open until `forget` or `drop` removes them."""
 
     def __init__(self) -> None:
-        """Raises LayerscopeError if the folder cannot be made."""
+        """Raises LayerscopeError if the folder cannot be created."""
         self.folder = cache_folder() / "blobs-1"
         self._open: dict[str, int] = {}
         try:
@@ -72,12 +72,12 @@ class KeptBlobs:
         self._remove_old()
 
     def missing(self, descriptors: list[Descriptor]) -> int:
-        """How many bytes are not here yet."""
+        """The number of bytes still to fetch."""
         sizes = {each.digest: each.size for each in descriptors}
         return sum(max(0, size - self._size(digest)) for digest, size in sizes.items())
 
     def check_space(self, descriptors: list[Descriptor]) -> None:
-        """Raises LayerscopeError if the disk has no room for what is missing."""
+        """Raises LayerscopeError if the disk has no space for the missing bytes."""
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             check_space(fd, self.missing(descriptors), visible(str(self.folder)), _HINT)
@@ -85,9 +85,9 @@ class KeptBlobs:
             os.close(fd)
 
     def fetch(self, wanted: Fetch) -> Blob:
-        """A blob, whose digest and size are right; may be called by several threads.
+        """A blob with verified digest and size; thread-safe.
 
-        Raises LayerscopeError if it cannot be had; what has come of it is kept.
+        Raises LayerscopeError if it cannot be fetched; the bytes received so far are kept.
         """
         digest, size = wanted.descriptor.digest, wanted.descriptor.size
         if not is_digest(digest):
@@ -111,12 +111,12 @@ class KeptBlobs:
         return Blob(digest, size, opened, fd)
 
     def forget(self) -> None:
-        """Removes and closes the blobs of this transfer, which are where they should be."""
+        """Removes and closes the blobs of this transfer, which have reached their destination."""
         for digest in list(self._open):
             self.drop(digest)
 
     def drop(self, digest: str) -> None:
-        """As `forget`, of one blob."""
+        """As `forget`, for one blob."""
         fd = self._open.pop(digest)
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(fd), self._path(digest).stat()):
@@ -124,7 +124,7 @@ class KeptBlobs:
         os.close(fd)
 
     def _completed(self, fd: int, wanted: Fetch) -> int:
-        """Fetches what a file lacks; returns its descriptor, or that of a new file in its place."""
+        """Fetches a file's missing bytes; returns its descriptor, or that of a replacement."""
         descriptor = wanted.descriptor
         here = os.fstat(fd).st_size
         if here <= descriptor.size:
@@ -140,7 +140,7 @@ class KeptBlobs:
                 if not here:
                     self._path(descriptor.digest).unlink(missing_ok=True)
                     raise
-        # What was kept is damaged, or another program's. It may be linked to: make a new one.
+        # The kept file is damaged or another program's. It may be linked to, so create a new one.
         self._path(descriptor.digest).unlink(missing_ok=True)
         new = self._locked(descriptor.digest, wanted)
         try:
@@ -174,7 +174,7 @@ class KeptBlobs:
         report("done", at, "")
 
     def _digest_of(self, fd: int, size: int, wanted: Fetch) -> tuple[Hash, int]:
-        """The digest of what is here already, to go on with."""
+        """The digest of the bytes available so far, to continue from."""
         digest = _new(wanted.descriptor)
         position = 0
         while position < size and (piece := os.pread(fd, _PIECE, position)):
@@ -185,7 +185,7 @@ class KeptBlobs:
         return digest, position
 
     def _locked(self, digest: str, wanted: Fetch) -> int:
-        """Opens the file of a blob, when no other process fetches it; it is kept open."""
+        """Opens and locks the file of a blob once no other process fetches it."""
         path = self._path(digest)
         while True:
             wanted.check()

@@ -1,6 +1,6 @@
-"""What was seen of blobs: which repositories have them, and what a layer is once it is compressed.
+"""A record of blobs: the repositories that have them, and the compressed form of layers.
 
-Both save work and are never trusted: a registry is asked before a blob counts as being there.
+Both save work and are never trusted: the registry must confirm that it has a blob.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from layerscope.images.cache.folder import CacheFolder
 from layerscope.oci.compression import GZIP_LIBRARY
 from layerscope.oci.distribution import is_digest
 
-_LIMIT = 8 << 20  # Bytes of all notes.
+_LIMIT = 8 << 20  # Bytes of all records.
 _MOST_PLACES = 5
 _LONGEST = 4096
 
@@ -29,7 +29,7 @@ class KnownBlobs:
         self._write(f"at {domain} {digest}", " ".join([repository, *others][:_MOST_PLACES]))
 
     def compressed(self, diff_id: str) -> tuple[str, int] | None:
-        """The digest and size that a layer had when this program compressed it."""
+        """The digest and size of a layer when layerscope compressed it."""
         digest, _, size = self._read(f"gzip {GZIP_LIBRARY} {diff_id}").partition(" ")
         return (digest, int(size)) if is_digest(digest) and size.isdecimal() else None
 

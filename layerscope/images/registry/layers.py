@@ -1,6 +1,6 @@
-"""Layers out of the streams of their blobs: their changesets, and the content of files.
+"""Layers from the streams of their blobs: their changesets, and the content of files.
 
-All that can be verified is: the blob's digest, the diff_id, or the digests of single files.
+Whatever can be verified is: the blob's digest, the diff_id, or the digests of single files.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from layerscope.oci.compression import CompressionError
 from layerscope.oci.tar_header import TarError
 from layerscope.text import not_expected
 
-#: Tars are padded to records of 10 KiB, some to more. Nobody unpacks what follows their end for
-#: longer than this, and it is not worth decompressing.
+#: Tars are padded to records of 10 KiB, some to more. Longer padding is not worth decompressing:
+#: no program unpacks what follows it.
 _MOST_PADDING = 64 << 20
 _PIECE = 1 << 20
 
@@ -40,9 +40,9 @@ def read_blob_layer(
 ) -> Changeset:
     """Reads a layer from the beginning of its blob.
 
-    `diff_id` is what the digest of the uncompressed layer must be. `check` may raise to stop, as
-    few bytes can decompress to many. Raises RegistryError if it is not the expected layer, or
-    cannot be fetched, and BadInputError if it is damaged, and was so when it was pushed.
+    `diff_id` is the expected digest of the uncompressed layer. `check` may raise to stop, as few
+    bytes can decompress to many. Raises RegistryError if it is not the expected layer or cannot be
+    fetched, and BadInputError if it was damaged before it was pushed.
     """
     algorithm = diff_id.partition(":")[0]
     digest = hashlib.new(algorithm) if algorithm in ("sha256", "sha512") else None
@@ -57,7 +57,7 @@ def read_blob_layer(
 
     source = Stream(hashing, digest=True)
     try:
-        # A blob without a single byte is an empty layer, which old builders wrote.
+        # A blob of zero bytes is an empty layer, which old builders wrote.
         changeset = read_changeset(source) if source.window(0) else Changeset.empty()
         padding = 0
         while piece := hashing(_PIECE):
@@ -69,7 +69,7 @@ def read_blob_layer(
                     "No sane builder makes such a layer: do not use the image.",
                 )
     except (TarError, TruncatedError, CompressionError) as error:
-        # If the blob was garbled on its way, that is what to report.
+        # If the blob was corrupted in transit, report that instead.
         blob.verify()
         raise damaged(error, file, name.removeprefix("layer ")) from None
     blob.verify()
@@ -86,7 +86,7 @@ def toc_content(layer: TocLayer, changeset: Changeset, row: int, what: str) -> I
     """The content of a file, fetched as the ranges of its chunks.
 
     Raises:
-        TocError: That is not possible; raised before the first piece.
+            TocError: This is not possible; raised before the first piece.
         NoRangesError: Likewise.
         LayerscopeError: The content cannot be fetched.
     """
@@ -102,10 +102,10 @@ def whole_content(
     file: str,
     what: str,
 ) -> Iterator[Piece]:
-    """The content of a file out of its layer's blob, which is read up to the file's end.
+    """The content of a file from its layer's blob, which is read up to the file's end.
 
-    `read_again` reads the layer's changeset from the blob. It is called if this one does not say
-    where the content is, as it came from a table of contents or from a place that keeps no tar.
+    `read_again` reads the layer's changeset from the blob. It is called if this changeset lacks
+    the content's location, because it came from a table of contents or a place that keeps no tar.
     Raises LayerscopeError if the content cannot be fetched.
     """
     if changeset.data_offsets[row] < 0 and changeset.sizes[row]:
@@ -122,9 +122,9 @@ def whole_content(
 def whole_contents(
     number: int, blob: BlobStream, changeset: Changeset, rows: Iterable[int], file: str, what: str
 ) -> Iterator[Passed]:
-    """The content of many files out of layer `number`; see `ImageReader.contents`.
+    """The content of several files of layer `number`; see `ImageReader.contents`.
 
-    The changeset must say where the content is.
+    The changeset must have the content's locations.
     """
     passed = files_of_stream(
         number,
@@ -146,9 +146,9 @@ def _file_row(changeset: Changeset, path: bytes, file: str, what: str) -> int:
 
 
 def _checked(pieces: Iterable[Piece], changeset: Changeset, row: int, what: str) -> Iterator[Piece]:
-    """Verifies a file while its pieces pass: no layer is read whole that could be verified.
+    """Verifies a file as its pieces pass, without reading the whole layer.
 
-    Raises RegistryError if the content is not what it was when the layer was listed.
+    Raises RegistryError if the content differs from the file that the layer listed.
     """
     known = b"" if changeset.digests is None else changeset.digests[row].tobytes()
     if not known.strip(b"\0"):

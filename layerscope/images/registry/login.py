@@ -1,4 +1,4 @@
-"""Logging in to registries, and out: logins are kept where Docker keeps them."""
+"""Logging in to and out of registries; logins are stored where Docker stores them."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from layerscope.redaction import hide
 from layerscope.text import visible
 from layerscope.writing import failure, write_whole
 
-#: Where Docker Hub's users make tokens; its other ways to log in are not documented.
+#: Where Docker Hub's users create tokens; its other ways to log in are not documented.
 _HUB_TOKENS = "https://app.docker.com/settings/personal-access-tokens"
 
 
 class HelperError(LayerscopeError):
-    """A credential helper that fails or hangs; the login can be kept as plain text instead."""
+    """A credential helper that fails or hangs; the login can be stored as plain text instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Where Docker keeps the login of a registry."""
+    """The place where Docker stores the login of a registry."""
 
     file: Path  # Its config.json.
-    helper: str  # The name of a credential helper; empty if it is the file, as plain text.
+    helper: str  # The name of a credential helper; empty for plain text in the file.
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ def registry_of(text: str) -> str:
 
 
 def credentials_of(user: str, password: str) -> Credentials:
-    """What a user typed; raises UsageError if it cannot be sent. Messages do not show it."""
+    """Credentials as typed; raises UsageError if they cannot be sent. Messages do not show them."""
     hide(password)
     if not user or not password:
         raise UsageError(f"The {'password' if user else 'user name'} is empty.")
@@ -93,16 +93,16 @@ def credentials_of(user: str, password: str) -> Credentials:
 
 
 def token_hint(domain: str) -> str:
-    """How to get what is used as a password."""
+    """How to get a token to use as a password."""
     if domain != DEFAULT_DOMAIN:
         return ""
     return f"Docker Hub accepts an access token as the password: {_HUB_TOKENS}"
 
 
 def keeper_of(domain: str, *, plain: bool = False) -> Keeper:
-    """Where Docker would keep a login; with `plain`, in the file even if there is a helper.
+    """Where Docker would store a login; with `plain`, the file even if there is a helper.
 
-    Without a login or store in config.json, Docker chooses a helper that is installed. Raises
+    Without a login or store in config.json, Docker selects an installed helper. Raises
     LayerscopeError if that file cannot be read.
     """
     document = _config()
@@ -120,9 +120,9 @@ def keeper_of(domain: str, *, plain: bool = False) -> Keeper:
 def check_login(
     domain: str, credentials: Credentials, *, insecure: bool = False, check: Check = no_check
 ) -> tuple[Credentials, bool]:
-    """Asks a registry if it accepts credentials; returns what is to be kept of them.
+    """Checks whether a registry accepts credentials; returns those to store.
 
-    The second value says if the registry asked for a login at all. Raises LayerscopeError.
+    The second value is whether the registry required a login at all. Raises LayerscopeError.
     """
     found = Lookup(credentials)
     with closing(RegistryClient(domain, "", find=lambda *_: found, insecure=insecure)) as client:
@@ -133,7 +133,7 @@ def check_login(
 
 
 def keep_login(domain: str, credentials: Credentials, keeper: Keeper) -> None:
-    """Keeps a login. Raises HelperError, and LayerscopeError if config.json cannot be written."""
+    """Stores a login. Raises HelperError, and LayerscopeError if config.json cannot be written."""
     document = _config()
     server = server_of(domain)
     entry: dict[str, str] = {}
@@ -143,7 +143,7 @@ def keep_login(domain: str, credentials: Credentials, keeper: Keeper) -> None:
         given = {"ServerURL": server, "Username": user, "Secret": secret}
         try:
             run_helper(keeper.helper, "store", json.dumps(given))
-            # Some report success, and keep nothing: without a key to encrypt it with, for example.
+            # Some report success but store nothing, for example without an encryption key.
             if ask_helper(keeper.helper, server) is None:
                 raise Trouble(f"{keeper.name} did not keep it")
         except Trouble as trouble:
@@ -162,7 +162,7 @@ def keep_login(domain: str, credentials: Credentials, keeper: Keeper) -> None:
 
 
 def forget_login(domain: str) -> list[str]:
-    """Removes a login from everywhere Docker may have it; returns from where.
+    """Removes a login from everywhere Docker may store it; returns those places.
 
     Raises LayerscopeError if something is left.
     """
@@ -198,13 +198,13 @@ def forget_login(domain: str) -> list[str]:
 
 
 def still_known(domain: str) -> str:
-    """Where a login for a registry is found nevertheless; empty if there is none."""
+    """Where a login for a registry is still found; empty if there is none."""
     found = find_credentials(domain, "").credentials
     return "" if found is None else found.origin
 
 
 def warning_of(domain: str) -> str:
-    """Why what is kept would not be used; empty if it is."""
+    """Why the stored login would not be used; empty if it would."""
     origin = still_known(domain)
     return f"{VARIABLE} has another login, which is used first." if origin == VARIABLE else ""
 

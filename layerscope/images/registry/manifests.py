@@ -1,4 +1,4 @@
-"""Finds the image that a reference names: indexes, the choice of a platform, its configuration."""
+"""Finds the image of a reference: indexes, the choice of a platform, its configuration."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class FoundImage:
     digest: str  # The digest of its manifest.
     top: Descriptor  # What the reference names: its manifest, or an index.
     own: Descriptor  # Its manifest.
-    documents: Mapping[str, bytes]  # These and the configuration as they are stored, by digest.
+    documents: Mapping[str, bytes]  # These and the configuration as stored, by digest.
 
 
 class ImageFinder(ManifestPlace):
     """Finds an image in a registry.
 
-    `platform` says which image of an index to choose; with `exact`, no other will do. `check`
-    raises to stop. With `documents`, a cache of manifests and configurations, the registry is first
-    asked what a known tag names now, which does not count as a pull.
+    `platform` selects an image of an index; with `exact`, no other will do. `check` raises to
+    stop. With `documents`, a cache of manifests and configurations, the registry is first asked
+    for the current digest of a known tag, which does not count as a pull.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ImageFinder(ManifestPlace):
     def find(self) -> FoundImage:
         """Finds the image.
 
-        Raises LayerscopeError if it does not exist, or is not an image that can be read.
+        Raises LayerscopeError if it does not exist or is not a readable image.
         """
         document, digest = self._first()
         top = own = self._described(document, digest)
@@ -96,7 +96,7 @@ class ImageFinder(ManifestPlace):
         return FoundImage(replace(image, layers=layers), manifest, digest, top, own, data)
 
     def _described(self, document: dict[str, Any], digest: str) -> Descriptor:
-        """The descriptor of a manifest or index, some of which do not name their own type."""
+        """The descriptor of a manifest or index, some of which lack their own type."""
         kind = text_of(document, "mediaType") or (OCI_INDEX if _is_index(document) else "")
         return Descriptor(kind or OCI_MANIFEST, digest, len(self._data[digest]), {})
 

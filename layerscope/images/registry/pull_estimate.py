@@ -11,7 +11,7 @@ from operator import eq
 @dataclass(frozen=True, slots=True)
 class PullEstimate:
     present: tuple[bool, ...]  # Whether the engine has each layer.
-    total: int  # Bytes of all layers as stored, each once.
+    total: int  # Stored bytes of all layers, each counted once.
     missing: int  # Bytes that a pull would fetch.
 
     @property
@@ -20,7 +20,7 @@ class PullEstimate:
 
 
 def in_common(layers: Sequence[str], others: Sequence[str]) -> int:
-    """How many of the lowest layers, by diff_id, two images share."""
+    """The number of lowest layers, by diff_id, that two images share."""
     return sum(takewhile(bool, map(eq, layers, others)))
 
 
@@ -29,18 +29,18 @@ def pull_estimate(
 ) -> PullEstimate:
     """Estimates a pull.
 
-    An engine with a graph driver stores a layer by its chain_id: it fetches it again to put it on
-    other layers. An engine that stores the blobs, as containerd does, fetches each once.
+    An engine with a graph driver stores a layer by its chain_id, so it fetches it again for
+    another parent. An engine that stores the blobs, as containerd does, fetches each once.
 
     `layers` has the diff_id and the stored size of each layer, base first; `local` the diff_ids of
-    each image that the engine has. `by_blob` says whether it stores blobs.
+    each image in the engine. `by_blob` is true if the engine stores blobs.
     """
     names = [name for name, _ in layers]
     if by_blob:
         have = {name for image in local for name in image}
         present = [name in have for name in names]
     else:
-        # What two images share is counted from the base.
+        # Images share layers from the base up.
         common = max((in_common(names, image) for image in local), default=0)
         present = [index < common for index in range(len(names))]
     seen: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """`docker://HOST/NAME`: an image in a registry, inspected without an engine and without a pull.
 
 Layers are streamed through the decompressor and the tar scanner, a few at a time; only their
-changesets are kept. Layers with a table of contents are listed from that, with range requests. A
+changesets are kept. Layers with a table of contents are listed from it, with range requests. A
 *foreign* layer (nondistributable, such as the base of Windows images) is requested like any other;
 if the registry does not have it, it is shown as missing, since layerscope does not follow the
 addresses in the manifest.
@@ -42,7 +42,7 @@ from layerscope.text import short_id, visible
 
 PREFIX = "docker://"
 
-#: Layers to fetch at a time, as many as Docker does: more only slow each other down.
+#: Layers to fetch in parallel, as many as Docker does: more only slow each other down.
 _PARALLEL = 3
 #: Seconds between two checks for cancellation while nothing arrives.
 _TICK = 0.1
@@ -53,11 +53,11 @@ class _Task:
     """A layer to fetch."""
 
     descriptor: Descriptor  # Its blob.
-    indices: list[int]  # Its numbers; an image may have a layer twice.
-    done: int = 0  # How many of its bytes have been read.
-    blob: BlobStream | None = None  # The transfer that runs now.
-    by_toc: bool = False  # Whether its table of contents alone was read.
-    missing: _ForeignLayerError | None = None  # Why the registry does not have it; None if it does.
+    indices: list[int]  # Its numbers; an image may contain a layer twice.
+    done: int = 0  # Bytes read so far.
+    blob: BlobStream | None = None  # The current transfer.
+    by_toc: bool = False  # Whether only its table of contents was read.
+    missing: _ForeignLayerError | None = None  # The error if the registry does not have it.
 
 
 class _ForeignLayerError(RegistryError):
@@ -78,10 +78,10 @@ class RegistryReader(ImageReader):
         insecure: bool = False,
         client: RegistryClient | None = None,
     ) -> None:
-        """Finds the image `docker://HOST/NAME[:TAG][@DIGEST]`; no layer is fetched yet.
+        """Finds the image `docker://HOST/NAME[:TAG][@DIGEST]`; fetches no layer yet.
 
-        `insecure` allows a registry without TLS, or with an invalid certificate, even if this
-        machine's settings do not. Raises LayerscopeError if there is no such image, or it cannot be
+        `insecure` allows a registry without TLS or with an invalid certificate, even if this
+        machine's settings do not. Raises LayerscopeError if there is no such image or it cannot be
         read.
         """
         try:
@@ -104,17 +104,17 @@ class RegistryReader(ImageReader):
             ).find()
         self.image: Image = found.image
         self.digest = found.digest  # Digest of its manifest.
-        #: Numbers of layers that were read in full, with the digest that the manifest and the
-        #: diff_id that the configuration promises.
+        #: Numbers of layers that were read in full and match the manifest's digest and the
+        #: configuration's diff_id.
         self.verified: set[int] = set()
         self._layers: Sequence[Descriptor] = found.manifest.layers
 
     def cache_key(self, layer: int) -> str | None:
         """The blob's digest, which is verified whenever the blob is read.
 
-        The diff_id is not a key here: until the layer has been read, the configuration merely
-        claims it. The key of a layer that may be listed from its table of contents includes that
-        table's digest, which is verified too.
+        The diff_id is not a key: until the layer has been read, the configuration merely claims
+        it. If the layer may be listed from its table of contents, the key includes the table's
+        digest, which is verified too.
         """
         descriptor = self._layers[layer]
         toc = toc_digest(descriptor)
@@ -152,7 +152,7 @@ class RegistryReader(ImageReader):
             work.stop()
 
     def content(self, layer: int, changeset: Changeset, row: int) -> Iterator[Piece]:
-        """See `ImageReader.content`; no more of the layer is fetched than is needed."""
+        """See `ImageReader.content`; fetches no more of the layer than needed."""
         descriptor, what = self._layers[layer], self._what(layer)
         if toc_digest(descriptor):
             given = False
@@ -171,7 +171,7 @@ class RegistryReader(ImageReader):
             yield from whole_content(blob, again, changeset, row, self._name(), what)
 
     def contents(self, wanted: Wanted) -> Iterator[Passed]:
-        """See `ImageReader.contents`; each layer is fetched once."""
+        """See `ImageReader.contents`; fetches each layer once."""
         for layer, (changeset, rows) in wanted.items():
             descriptor, what = self._layers[layer], self._what(layer)
             placed = changeset.data_offsets >= 0
@@ -261,8 +261,8 @@ class RegistryReader(ImageReader):
 class _Work:
     """Threads that fetch layers.
 
-    They are daemons, and nothing waits for them after a stop: a program that ends must not wait for
-    a silent registry.
+    They are daemons and nothing waits for them after a stop, so that the program does not wait for
+    a silent registry when it exits.
     """
 
     def __init__(self, reader: RegistryReader, tasks: list[_Task]) -> None:
@@ -278,7 +278,7 @@ class _Work:
             threading.Thread(target=self._run, name=f"layer {number}", daemon=True).start()
 
     def results(self, advance: Callable[[int], None]) -> Iterator[tuple[_Task, Changeset]]:
-        """The layers, in the order in which they are completed; raises LayerscopeError."""
+        """The layers in order of completion; raises LayerscopeError."""
         for _ in range(len(self._tasks)):
             while True:
                 advance(sum(task.done for task in self._tasks))

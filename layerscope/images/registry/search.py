@@ -1,4 +1,4 @@
-"""Searches for repositories: on Docker Hub, or in the catalog of another registry."""
+"""Searches for repositories on Docker Hub or in the catalog of another registry."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from layerscope.oci.reference import DEFAULT_DOMAIN
 from layerscope.records import Record, parse
 from layerscope.text import visible
 
-_PAGE = 1000  # Repositories of a catalog that are requested at once.
+_PAGE = 1000  # Catalog entries per request.
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A repository; what the registry does not say is None."""
+    """A repository; values that the registry does not report are None."""
 
-    name: str  # As people write it, with its registry if that is not Docker Hub.
+    name: str  # In familiar form, with its registry if that is not Docker Hub.
     description: str = ""
     stars: int | None = None
     official: bool = False
@@ -31,9 +31,9 @@ class Hit:
 
 
 def split_term(text: str) -> tuple[str, str]:
-    """The registry and the term of a search: as the docker command's, it may begin with a host.
+    """The registry and the term of a search, which may begin with a host as in `docker search`.
 
-    Raises UsageError if that is not one.
+    Raises UsageError if the host is invalid.
     """
     host, slash, rest = text.strip().partition("/")
     if ":" in host or (slash and ("." in host or host == "localhost")):
@@ -53,10 +53,10 @@ def search(
     insecure: bool = False,
     check: Check = no_check,
 ) -> list[Hit]:
-    """Searches a registry for repositories that have a term in their name.
+    """Searches a registry for repositories with a term in their name.
 
-    Docker Hub searches descriptions too, and lists what fits best first. Raises LayerscopeError if
-    the registry does not answer, or has no catalog.
+    Docker Hub also searches descriptions, and lists the best matches first. Raises LayerscopeError
+    if the registry does not respond or has no catalog.
     """
     if domain != DEFAULT_DOMAIN:
         with closing(RegistryClient(domain, "", insecure=insecure)) as client:
@@ -70,7 +70,7 @@ def search(
 
 
 def hit_of(found: FoundRepository, prefix: str = "") -> Hit:
-    """A repository that an index lists; `prefix` is its registry's, which may be in the name."""
+    """A repository in an index; `prefix` is its registry's, which the name may include."""
     return Hit(
         prefix + found.name.removeprefix(prefix),
         found.description,
@@ -92,7 +92,7 @@ def _catalog(client: RegistryClient, check: Check) -> Iterator[str]:
         try:
             response = next(pages, None)
         except RegistryError as error:
-            # Many refuse it to everybody, in any way.
+            # Many registries never allow it.
             error.hint = none.hint
             raise
         if response is None:

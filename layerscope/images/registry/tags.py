@@ -1,4 +1,4 @@
-"""The tags of a repository: what Docker Hub lists, or what a registry says of each."""
+"""The tags of a repository, from Docker Hub's list or from the registry, tag by tag."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from layerscope.text import visible
 
 #: The image whose headers show a user's limit (https://docs.docker.com/docker-hub/usage/pulls/).
 _LIMIT_PREVIEW = "ratelimitpreview/test:latest"
-_PAGE = 1000  # Tags that are requested at once.
-_AT_ONCE = 4  # Requests at a time.
+_PAGE = 1000  # Tags per request.
+_AT_ONCE = 4  # Parallel requests.
 _NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """An image of a repository, under one or more tags; what is not known is None or empty."""
+    """An image of a repository, under one or more tags; unknown values are None or empty."""
 
     names: tuple[str, ...]
     digest: str | None = None  # Of its index, or of its manifest if it has none.
@@ -49,14 +49,14 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class TagList:
-    repository: str  # As people write it.
-    total: int  # How many tags there are.
+    repository: str  # In familiar form.
+    total: int  # The number of its tags.
     tags: tuple[Tag, ...]  # Some of them, newest first.
-    seen: int  # How many of the tags were asked about; a list that starts there continues this one.
-    requests: RateLimit | None = None  # How many more requests are allowed, if that is known.
+    seen: int  # The number of tags looked up; a list that starts there continues this one.
+    requests: RateLimit | None = None  # The remaining requests, if known.
 
     def __add__(self, other: TagList) -> TagList:
-        """This list with one that continues it."""
+        """Appends the list that continues this one."""
         known = {name for tag in self.tags for name in tag.names}
         more = [
             replace(tag, names=tuple(name for name in tag.names if name not in known))
@@ -83,11 +83,11 @@ def list_tags(
 ) -> TagList:
     """Lists the tags of a repository, newest first, each image once.
 
-    A registry does not list when its tags were made. So it is asked about the `limit` tags with the
-    highest versions, `latest` first of all, or as many after the first `start`. Docker Hub lists
-    everything. `name` is a reference, whose tag does not matter.
+    A registry does not list when its tags were created. So only the `limit` tags with the highest
+    versions are looked up, `latest` first, or as many after the first `start`. Docker Hub lists
+    everything. `name` is a reference, whose tag is ignored.
 
-    Raises LayerscopeError if there is no such repository, or it cannot be read.
+    Raises LayerscopeError if there is no such repository or it cannot be read.
     """
     reference = parse_reference(name)
     wanted = wanted_platform(platform)
@@ -97,7 +97,7 @@ def list_tags(
         except (Cancelled, RateLimitError):
             raise
         except LayerscopeError:
-            pass  # Private repositories are in the registry alone.
+            pass  # Only the registry has private repositories.
         else:
             tags = _joined(_of_hub(listed, wanted))
             return TagList(reference.repository, total, tags, len(listed), requests)
@@ -120,7 +120,7 @@ def list_tags(
             for tag, digest in zip(chosen, digests, strict=True):
                 groups.setdefault(digest or tag, (digest, []))[1].append(tag)
             if reference.domain == DEFAULT_DOMAIN:
-                # There, each manifest that is fetched counts as a pull.
+                # There, fetching a manifest counts as a pull.
                 found = [Tag(tuple(tags), digest) for digest, tags in groups.values()]
             else:
                 found = list(pool.map(describe, groups.values()))
@@ -128,7 +128,7 @@ def list_tags(
 
 
 def pulls_left(domain: str, check: Check = no_check) -> RateLimit | None:
-    """How many pulls a registry allows this user, if it is one that says so: Docker Hub.
+    """The pulls that a registry still allows this user, if it reports them, as Docker Hub does.
 
     Asking does not count as a pull.
     """
@@ -168,7 +168,7 @@ def _described(finder: ImageFinder, tag: Tag) -> Tag:
     try:
         found = finder.find()
     except LayerscopeError as error:
-        # A tag may be gone by now, or be a signature; without the platform, it has others.
+        # A tag may be gone by now or be a signature; without the platform, it has others.
         if error.artifact:
             return replace(tag, artifact=True)
         if isinstance(error, NotFoundError):
@@ -200,7 +200,7 @@ def _of_hub(listed: Iterable[HubTag], wanted: Platform) -> Iterator[Tag]:
 
 
 def _joined(tags: Iterable[Tag]) -> tuple[Tag, ...]:
-    """One entry for each image, whatever tags it has."""
+    """Merges tags into one entry for each image."""
     found: dict[str, Tag] = {}
     for tag in tags:
         key = tag.digest or tag.names[0]

@@ -1,8 +1,8 @@
-"""Lists a layer in a registry from its table of contents, and fetches single files out of it.
+"""Lists a layer in a registry from its table of contents, and fetches single files from it.
 
-Only ranges of the blob are fetched, so its digest cannot be checked. The table's digest is: the
-manifest has it in an annotation. That the table describes the layer is taken on trust, as by every
-engine that pulls such layers lazily; whether the layer has the configuration's diff_id is unknown.
+Only ranges of the blob are fetched, so its digest cannot be verified. The table's digest is: the
+manifest has it in an annotation. Like every engine that pulls such layers lazily, layerscope trusts
+the table to describe the layer; whether the layer has the configuration's diff_id is unknown.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from layerscope.oci.toc import (
     stargz_toc_offset,
 )
 
-#: How much of the end of an eStargz layer is fetched at once: the footer, and most tables whole.
+#: How much of the end of an eStargz layer is fetched at once: the footer, and most whole tables.
 _TAIL = 64 << 10
-#: A smaller layer is as quickly read whole.
+#: Smaller layers are as quickly read whole.
 _SMALL = 96 << 10
 _PIECE = 1 << 20
 
@@ -61,7 +61,7 @@ class TocLayer:
     def changeset(self) -> Changeset:
         """Lists the layer.
 
-        Raises TocError if it must be read whole instead and LayerscopeError if the registry does
+        Raises TocError if it must be read whole instead, and LayerscopeError if the registry does
         not send what is requested.
         """
         toc, own_entry = self._read(None)
@@ -77,8 +77,8 @@ class TocLayer:
     def content(self, path: bytes, size: int) -> Iterator[Piece]:
         """The content of a file, fetched as the ranges of its chunks; not verified here.
 
-        Raises TocError if it must be read out of the whole layer instead; raised before the first
-        piece, and LayerscopeError if the content cannot be fetched.
+        Raises TocError, before the first piece, if it must be read from the whole layer, and
+        LayerscopeError if the content cannot be fetched.
         """
         toc, own_entry = self._read(path)
         if own_entry is not None and path == STARGZ_ENTRY:
@@ -113,7 +113,7 @@ class TocLayer:
             blob.close()
 
     def _read(self, wanted: bytes | None) -> tuple[Toc, TarColumns | None]:
-        """The table, and the tar entry that it is in, if any."""
+        """The table, and the tar entry that contains it, if any."""
         place = chunked_place(self._descriptor.annotations, self._descriptor.size)
         if place is None:
             data, own_entry = self._stargz()
@@ -158,7 +158,7 @@ class TocLayer:
 
 
 def toc_digest(descriptor: Descriptor) -> str | None:
-    """The digest of a layer's table of contents, if it claims to have one and using it pays off."""
+    """The digest of a layer's table of contents, if it claims one and using it pays off."""
     if descriptor.size <= _SMALL:
         return None
     try:

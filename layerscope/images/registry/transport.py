@@ -1,4 +1,4 @@
-"""One request to one address: connections, TLS, proxies, and what their failures mean."""
+"""One request to one address: connections, TLS, proxies, and the meaning of their failures."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d", "~/.config/co
 
 
 class ConnectionCut(Exception):
-    """A connection that broke or timed out; worth another try. The text says how."""
+    """A connection that broke or timed out; worth a retry. The text describes how."""
 
 
 class NoConnection(ConnectionCut):
-    """A host that accepts no connection: worth another try only if it did before."""
+    """A host that accepts no connection: worth a retry only if it did before."""
 
     def __init__(self, text: str, final: RegistryError) -> None:
         super().__init__(text)
-        self.final = final  # The error, unless another try is worth it.
+        self.final = final  # The error to raise if no retry follows.
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Patience:
     connect: float = 10.0  # Seconds to wait for a connection.
     read: float = 30.0  # Seconds to wait for the next bytes.
     tries: int = 5  # How many times in a row a request may fail.
-    #: Seconds before the second try; each further wait is up to twice as long.
+    #: Seconds before the second try; each later wait is up to twice as long.
     first_wait: float = 0.5
     longest_wait: float = 30.0  # The longest wait, unless the registry asks for more.
     longest_retry_after: float = 120.0  # If a registry asks for more, that is an error.
@@ -59,8 +59,8 @@ class Patience:
 class Transport:
     """Connections to a registry, and to the hosts that it redirects to.
 
-    `host` is the host and port of the registry, to find its certificates. `verify` says whether the
-    registry's certificate must be valid; those of other hosts always must.
+    `host` is the host and port of the registry, to find its certificates. `verify` requires a
+    valid certificate from the registry; other hosts always need one.
     """
 
     def __init__(self, host: str, patience: Patience, *, verify: bool = True) -> None:
@@ -79,9 +79,9 @@ class Transport:
     ) -> BaseHTTPResponse:
         """Sends a request, and returns the response with its body unread.
 
-        Redirects are not followed here: the caller knows which headers to leave out then. Raises
-        ConnectionCut if the connection broke, or took too long, NoConnection if there is none, and
-        RegistryError if trying again is of no use.
+        Redirects are not followed here: the caller decides which headers to drop. Raises
+        ConnectionCut if the connection broke or timed out, NoConnection if there is none, and
+        RegistryError if retrying is pointless.
         """
         from urllib3 import exceptions
 
@@ -91,7 +91,7 @@ class Transport:
                 method,
                 url,
                 headers={
-                    # Bytes must come as they are stored, or ranges and digests mean nothing.
+                    # Bytes must arrive as stored, or ranges and digests mean nothing.
                     "Accept-Encoding": "identity",
                     "User-Agent": f"layerscope/{__version__}",
                     **headers,
@@ -110,7 +110,7 @@ class Transport:
             if isinstance(error.original_error, ConnectionResetError | BrokenPipeError):
                 # Proxies drop idle connections, as servers do.
                 raise ConnectionCut(cause(error.original_error)) from None
-            # http.client's words for an answer to CONNECT.
+            # http.client's message for a rejected CONNECT.
             if "failed: 407" in str(error.original_error):
                 raise proxy_login(visible(host)) from None
             raise RegistryError(
@@ -124,7 +124,7 @@ class Transport:
                 ) from None
             raise NoConnection(cause(error), _no_connection(host, error)) from None
         except (exceptions.InvalidHeader, ValueError):
-            # Not with the error's own text, which quotes headers.
+            # The error's own text quotes headers.
             raise RegistryError(f"{visible(host)} is not the address of a registry.") from None
         except (exceptions.HTTPError, OSError) as error:
             raise ConnectionCut(cause(error)) from None
@@ -153,7 +153,7 @@ class Transport:
                     "ssl_context": _tls_context(self._host, verify=verify),
                 }
                 if not verify:
-                    # It is expected: the registry is on this machine, or the user allowed it.
+                    # Expected: the registry is on this machine, or the user allowed it.
                     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 pool = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
                 self._pools[proxy, verify] = pool
@@ -174,9 +174,10 @@ def _through(proxy: str, options: Mapping[str, Any]) -> PoolManager:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy on the way to an address, or None.
+    """The proxy for an address, or None.
 
-    From HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or in lower case. NO_PROXY may name networks.
+    From HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or their lower-case names. NO_PROXY may list
+    networks.
     """
     parts = urlsplit(url)
     if is_loopback(parts.netloc) or proxy_bypass(parts.netloc):
@@ -266,7 +267,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def cause(error: BaseException) -> str:
-    """A network failure as the end of a sentence, without the wrapping of libraries."""
+    """A network failure as the end of a sentence, unwrapped from library errors."""
     for seen in _chain(error):
         if isinstance(seen, socket.timeout | TimeoutError):
             return "it does not answer in time"

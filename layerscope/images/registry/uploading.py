@@ -1,8 +1,8 @@
 """Uploads blobs and manifests (OCI distribution specification, "Pushing").
 
-A blob that the registry has is not sent; one in another repository there is mounted. If a
-connection breaks in the middle of a blob, the registry is asked how much of it has arrived, and the
-rest follows. A registry that has forgotten the upload gets the blob from its beginning.
+A blob that the registry has is not sent; one in another of its repositories is mounted. If a
+connection breaks within a blob, the registry reports how much has arrived, and the rest follows.
+If the registry has lost the upload, the blob is sent from the beginning.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 State = Literal["exists", "mounted", "pushing", "retrying", "done"]
-#: Receives what happens to a blob: its state, how many of its bytes were sent, and a remark.
+#: Receives a blob's progress: its state, the number of bytes sent, and a remark.
 Report = Callable[[State, int, str], None]
 
 _PIECE = 1 << 20
-#: Bytes of a request. A registry that restarts loses the last one only, if it keeps its uploads.
+#: Bytes per request. A registry that restarts loses only the last one if it keeps its uploads.
 CHUNK = 64 << 20
 _BYTES = {"Content-Type": "application/octet-stream"}
-#: The registry does not know the upload, or is at another byte of it.
+#: The registry does not know the upload, or is at a different offset.
 _GONE = (400, 404, 416)
-#: More new uploads of one blob are a registry that keeps none.
+#: A registry that needs more new uploads of one blob keeps none.
 _MOST_UPLOADS = 10
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
 class _Broken(Exception):
-    """A request that may succeed later; `final` is the error if it does not."""
+    """A request that may succeed later; `final` is the error to raise if it does not."""
 
     def __init__(self, why: str, final: LayerscopeError, wait: float = 0.0) -> None:
         super().__init__(why)
@@ -60,7 +60,7 @@ class _Broken(Exception):
 
 
 class _Gone(_Broken):
-    """An upload that the registry does not go on with."""
+    """An upload that the registry does not continue."""
 
 
 @dataclass(slots=True)
@@ -68,11 +68,11 @@ class _Session:
     """An upload that the registry has begun."""
 
     location: str
-    offset: int = 0  # How many bytes it has, as far as is known.
+    offset: int = 0  # The number of bytes it has, as far as known.
 
 
 class BlobUpload:
-    """Puts one blob into the repository of a client."""
+    """Uploads one blob to the repository of a client."""
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class BlobUpload:
         self._chunk = CHUNK
         self._sent = 0
         self._digest = hashlib.new(blob.digest.partition(":")[0])
-        self._hashed = 0  # Of how many bytes `_digest` is.
+        self._hashed = 0  # The number of bytes in `_digest`.
         self._subject = client.subject(
             what, retrying=lambda why: report("retrying", self._sent, why)
         )
         self._uploads = f"/v2/{quote(client.repository)}/blobs/uploads/"
 
     def run(self) -> None:
-        """Uploads the blob if need be; raises LayerscopeError if that is not possible."""
+        """Uploads the blob if need be; raises LayerscopeError on failure."""
         if self.exists():
             self._report("exists", 0, "")
             return
@@ -113,7 +113,7 @@ class BlobUpload:
         return has_blob(self._client, self._blob.digest, self._check)
 
     def mounted_or_begun(self) -> _Session | None:
-        """Mounts the blob, or begins an upload; returns that, or None if the blob is mounted."""
+        """Mounts the blob or begins an upload; returns the upload, or None if it is mounted."""
         for repository in self._mounts:
             query = urlencode({"mount": self._blob.digest, "from": repository}, safe=":/")
             try:
@@ -121,11 +121,11 @@ class BlobUpload:
             except (Cancelled, LostConnection):
                 raise
             except LayerscopeError:
-                continue  # It may not be read with this login.
+                continue  # This login may not read it.
             if response.status == 201:
                 self._report("mounted", 0, f"mounted from {visible(repository)}")
                 return None
-            # 202: it is not there, and an upload has begun.
+            # 202: it does not exist, and an upload has begun.
             return self._session(response, self._uploads)
         return self._session(self._open("POST", self._uploads, {}, (202,), None), self._uploads)
 
@@ -148,7 +148,7 @@ class BlobUpload:
                 self._client.pause(failures, self._check, error.wait, self._subject, error.why)
             found = self._progress(session)
             if found is None:
-                # It may have been completed, and only the answer was lost.
+                # It may be complete, and only the response was lost.
                 if self.exists():
                     return
                 uploads += 1
@@ -174,7 +174,7 @@ class BlobUpload:
                     "PATCH", session.location, headers, (201, 202, 204), pieces
                 )
             except _Gone:
-                # Some registries take a blob in one piece only.
+                # Some registries accept a blob only in one piece.
                 self._chunk = size
                 raise
             session.location = self._session(response, session.location).location
@@ -187,7 +187,7 @@ class BlobUpload:
         _check_digest(response, self._blob.digest, self._subject)
 
     def _pieces(self, begin: int, end: int) -> Iterator[bytes]:
-        """A part of the blob. Before the last byte is sent, the digest of all was compared."""
+        """A part of the blob. Compares the digest of the whole before it sends the last byte."""
         self._report("pushing", begin, "")
         with self._blob.open_at(begin) as read:
             while begin < end and (piece := read(min(_PIECE, end - begin))):
@@ -203,7 +203,7 @@ class BlobUpload:
                 self._report("pushing", begin, "")
 
     def _progress(self, session: _Session) -> _Session | None:
-        """How much of an upload has arrived, if the registry knows it."""
+        """The session with the current offset, or None if the registry has lost the upload."""
         expect = (200, 204, *_GONE, 401, 403, 405)
         response = self._open("GET", session.location, {}, expect, tries=None)
         found = _RANGE.fullmatch(response.headers.get("Range", "").strip())
@@ -211,7 +211,7 @@ class BlobUpload:
         if response.status not in (200, 204) or found is None:
             return None
         offset = int(found[1]) + 1
-        # Registries write 0-0 for nothing and for one byte.
+        # Registries write 0-0 for zero bytes and for one byte.
         if offset == 1 or offset > self._hashed:
             return None
         location = session.location
@@ -227,7 +227,7 @@ class BlobUpload:
         expect: Sequence[int],
         body: Callable[[], Iterator[bytes]] | None = None,
     ) -> BaseHTTPResponse:
-        """Sends a request once; raises _Broken if another try may help."""
+        """Sends a request once; raises _Broken if a retry may help."""
         try:
             response = self._open(method, path, headers, (*expect, *_GONE, *PASSING), 1, body)
         except LostConnection as error:
@@ -263,7 +263,7 @@ class BlobUpload:
 
 
 def has_blob(client: RegistryClient, digest: str, check: Check = no_check) -> bool:
-    """Whether a repository has a blob; raises LayerscopeError if the registry does not say."""
+    """Whether a repository has a blob; raises LayerscopeError if the registry does not tell."""
     path = blob_path(client.repository, digest)
     subject = client.subject(f"blob {digest}")
     response = client.open("HEAD", path, subject, {}, check, (200, 404))
@@ -294,7 +294,7 @@ def put_manifest(
 
 
 def check_digest(what: str, expected: str, digest: Hash) -> None:
-    """Raises BadInputError if a blob of the source is not the one that its digest says."""
+    """Raises BadInputError if a blob of the source does not match its digest."""
     found = f"{digest.name}:{digest.hexdigest()}"
     if found != expected:
         problem = f"it is damaged: {not_expected('digest', expected, found)}"
@@ -303,6 +303,6 @@ def check_digest(what: str, expected: str, digest: Hash) -> None:
 
 def _check_digest(response: BaseHTTPResponse, digest: str, subject: Subject) -> None:
     found = response.headers.get("Docker-Content-Digest")
-    # Some say it with another algorithm.
+    # Some report it with another algorithm.
     if found and found.partition(":")[0] == digest.partition(":")[0] and found != digest:
         raise wrong_digest(subject, digest, found)

@@ -1,1 +1,1 @@
-"""What engines store on disk, read only: overlay2, containerd, Podman."""
+"""The stores of engines on disk, read only: overlay2, containerd, Podman."""

@@ -1,9 +1,9 @@
-"""Reads a bolt database, where containerd keeps names: a B+tree of pages in one file.
+"""Reads a bolt database, where containerd stores names: a B+tree of pages in one file.
 
 The format is that of go.etcd.io/bbolt (internal/common/page.go, meta.go, bucket.go). Nothing is
 written, and no lock is needed: a writer never touches pages of the last committed state, so that a
 reader who starts at its root sees one state of the database. No number in the file is trusted: none
-may lead out of the file or in a circle.
+may point outside the file or create a cycle.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _IS_BRANCH, _IS_LEAF, _IS_META = 0x01, 0x02, 0x04
 _LEAF_BUCKET = 0x01
 
 _PAGE_SIZES = (4096, 16384, 65536, 8192, 32768, 2048, 1024)
-#: Most pages between a root and a leaf. Even with two keys a page, more would not fit on a disk.
+#: The most pages between a root and a leaf. Even with two keys a page, more would not fit on disk.
 _DEEPEST = 64
 #: Longer keys and values are errors; bolt itself limits keys to 32 KiB.
 _LONGEST = 64 << 20
-#: Most pages to read in one walk through a bucket.
+#: The most pages to read in one walk through a bucket.
 _MOST_PAGES = 1 << 20
 
 
 class BoltError(ValueError):
-    """A file is not a bolt database, or is damaged; the message says why."""
+    """A file is not a bolt database or is damaged; the message explains why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Bucket:
 
     database: Database
     root: int  # Its page, or 0 if it is inside its parent's page.
-    inline: bytes  # Its bytes in that page, if so.
+    inline: bytes  # Its bytes in that page.
 
     def items(self) -> Iterator[tuple[bytes, bytes | Bucket]]:
         """The keys in order, each with its value or bucket; raises BoltError."""
@@ -134,7 +134,7 @@ class Database:
         return Bucket(self, root, b"" if root else value[_BUCKET.size :])
 
     def _metas(self) -> Iterator[tuple[int, int, int]]:
-        """Transaction, page size and root page of each of the two meta pages that is intact."""
+        """Transaction, page size and root page of each intact meta page; there are two."""
         for number in range(2):
             for page_size in _PAGE_SIZES:
                 page = os.pread(self._fd, _HEADER.size + _META.size, number * page_size)
@@ -200,7 +200,7 @@ def _leaf(page: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 
 def uvarint(data: bytes) -> int:
-    """A number as Go's encoding/binary writes it with PutUvarint; 0 if it is invalid."""
+    """Decodes a number written by PutUvarint of Go's encoding/binary; 0 if it is invalid."""
     value = 0
     for place, byte in enumerate(data[:10]):
         value |= (byte & 0x7F) << (7 * place)

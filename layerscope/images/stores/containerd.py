@@ -1,7 +1,7 @@
 """containerd's store on disk: blobs by digest, and their names in a bolt database.
 
 The blobs are under `io.containerd.content.v1.content/blobs`, as in an OCI image layout. The store
-is read as such a layout, with the database in place of its `index.json`.
+is read as such a layout, with the database instead of its `index.json`.
 (containerd: core/metadata/buckets.go, plugins/content/local.)
 """
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 METADATA = "io.containerd.metadata.v1.bolt/meta.db"
 _CONTENT = "io.containerd.content.v1.content"
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[a-f0-9]{32,128}")
-_SHORTEST = 4  # Digits of an id that are enough to name an image.
+_SHORTEST = 4  # The shortest prefix of an id that names an image.
 #: The namespace of Docker's images, unless it is configured otherwise.
 DOCKER = "moby"
 #: The label in which Docker stores an image's parent.
@@ -52,16 +52,16 @@ _TRIES = 3
 class NamedImage:
     """A name in the database."""
 
-    name: str  # The name; one for each reference, and some that contain digests.
+    name: str  # One for each reference, and some that contain digests.
     digest: str  # The index or manifest that it names.
     media_type: str
     size: int
-    parent: str = ""  # The image that a step of a classic build made it from; may be empty.
+    parent: str = ""  # The parent image of a classic build step; may be empty.
     namespace: str = ""
 
 
 def named_images(images: Sequence[NamedImage], wanted: str) -> list[NamedImage]:
-    """The images with a name, or an id that begins so: of the target, or of the configuration."""
+    """The images with a name, or an id prefix: of the target or of the configuration."""
     found = [image for image in images if same_reference(wanted, image.name)]
     digits = wanted.removeprefix("sha256:")
     if not found and len(digits) >= _SHORTEST:
@@ -130,7 +130,7 @@ class ContentReader(OciLayoutReader):
         """Finds an image by a reference or digest in the store.
 
         `reference` and `image_id` replace the name in the store and the digest of the
-        configuration; `close` closes what the store needs.
+        configuration; `close` releases what the store needs.
         """
         super().__init__(store, wanted, platform, source)
         self.way = way
@@ -176,7 +176,7 @@ class ContainerdStore:
         return ContentStore(self.root, images)
 
     def size(self) -> int:
-        """Bytes of all blobs, and of the files that were unpacked from them."""
+        """Bytes of all blobs and of the files unpacked from them."""
 
         def blobs(root: Bucket) -> int:
             sizes = {}
@@ -207,7 +207,7 @@ class ContainerdStore:
     ) -> list[ImageSummary]:
         """The images as `docker images` lists them, with the sizes of the layers' blobs.
 
-        `called` gives what an image is called.
+        `called` returns the displayed name of an image.
         """
         images = self.images() if images is None else images
         names: dict[str, list[NamedImage]] = {}
@@ -223,7 +223,7 @@ class ContainerdStore:
             named = [n for n in named if ":" in n.name and not n.name.startswith("sha256:")]
             tags = tuple(called(each) for each in named)
             if not tags and digest in below:
-                continue  # A step of a build left it.
+                continue  # Left by a build step.
             layers: tuple[str, ...] = ()
             created = 0
             try:
@@ -237,16 +237,16 @@ class ContainerdStore:
             except LayerscopeError as error:
                 if error.artifact:
                     continue
-                # Only other platforms were pulled, or it is half removed: it still has a name.
+                # Only other platforms were pulled, or it is half removed; it still has a name.
             found.append(StoredImage(digest, tags, created, layers))
         return summaries(found, sizes)
 
     def snapshots(self, name: str, snapshotter: str = OVERLAYFS) -> list[tuple[str, str]]:
-        """A snapshot and those below it, from the top: of a container, or of a layer's chain_id.
+        """A snapshot, of a container or a layer's chain_id, and those below it, from the top.
 
         Returns for each its key, which is the chain_id for an image's layer, and its folder in the
-        data folder; nothing if there is no such snapshot. Raises BadInputError if the database
-        cannot be read.
+        data folder; empty if there is no such snapshot. Raises BadInputError if the database cannot
+        be read.
         """
         suffix = f"/{name}".encode()
         inner = "/fs" if snapshotter == OVERLAYFS else ""
@@ -263,7 +263,7 @@ class ContainerdStore:
                 if snapshot is None or not number or len(found) == _MOST_SNAPSHOTS:
                     raise BoltError(f"snapshot {visible(decode(key))} is damaged")
                 folder = f"{snapshotter}/snapshots/{number}{inner}"
-                # The namespace and a number precede the key of Docker or CRI.
+                # A namespace and a number precede the key of Docker or CRI.
                 found.append((decode(key).rpartition("/")[2], folder))
                 key = snapshot.value(b"parent")
             return found
@@ -286,7 +286,7 @@ def namespaces(root: Bucket) -> list[tuple[str, Bucket]]:
     version = root.bucket(b"v1")
     entries = () if version is None else version.items()
     found = [(decode(key), each) for key, each in entries if isinstance(each, Bucket)]
-    # Docker's own first, then that of Kubernetes; a containerd that Docker shares has others too.
+    # Docker's own first, then Kubernetes'; a containerd that Docker shares has others too.
     order = {name: place for place, name in enumerate((DOCKER, "k8s.io"))}
     return sorted(found, key=lambda item: order.get(item[0], len(order)))
 
@@ -301,7 +301,7 @@ def _images(root: Bucket) -> list[NamedImage]:
                 continue
             size = uvarint(target.value(b"size"))
             digest, kind = (decode(target.value(key)) for key in (b"digest", b"mediatype"))
-            # The size is written as a signed number.
+            # The size is stored as a signed number.
             name = decode(key)
             found.append(NamedImage(name, digest, kind, size >> 1, _parent(image), namespace))
     return found

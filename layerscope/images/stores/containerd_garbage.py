@@ -1,7 +1,7 @@
-"""What containerd would remove as garbage if some of Docker's images and leases were gone.
+"""What containerd would remove as garbage without some of Docker's images and leases.
 
-It keeps what images, leases and containers lead to: by labels of blobs and snapshots, and from a
-snapshot to the one that it lies on. (containerd: core/metadata/gc.go, docs/garbage-collection.md.)
+It keeps everything reachable from images, leases and containers: by labels of blobs and snapshots,
+and from a snapshot to its parent. (containerd: core/metadata/gc.go, docs/garbage-collection.md.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from layerscope.text import decode
 _CONTENT = "content"
 _LABEL = "containerd.io/gc."
 _SNAPSHOT_LABEL = "ref.snapshot."
-#: Docker's label of notes on how an image was built, which `docker system df` does not count.
+#: Docker's label for build metadata of an image, which `docker system df` does not count.
 _NOTES = "org.mobyproject.content.image"
 #: Labels that lead to nothing.
 _PLAIN = ("root", "expire", "flat")
@@ -37,26 +37,26 @@ class Node(NamedTuple):
     namespace: str
     kind: str  # `content`, or the name of a snapshotter.
     key: str  # The digest of a blob, or the key of a snapshot.
-    #: Whether its labels do not count, since a lease wants nothing but what it names.
+    #: Whether its labels are ignored, because its lease covers only what it names.
     flat: bool = False
 
 
 @dataclass
 class References:
-    """What leads to what. Of Docker's, images are there by digest, and leases by name."""
+    """The graph of references. Docker's images are in it by digest, and leases by name."""
 
     images: dict[str, list[Node]] = field(default_factory=dict)
     leases: dict[str, list[Node]] = field(default_factory=dict)
-    roots: list[Node] = field(default_factory=list)  # What stays in any case.
+    roots: list[Node] = field(default_factory=list)  # Nodes that always stay.
     below: dict[Node, list[Node]] = field(default_factory=dict)
     sizes: dict[Node, int] = field(default_factory=dict)
-    understood: bool = True  # Whether there is nothing that this module does not know.
+    understood: bool = True  # False if it contains anything that this module does not know.
 
     def freed(self, images: Collection[str], leases: Mapping[str, int]) -> int | None:
-        """Bytes that are freed if images, by digest, and leases, by name, are removed.
+        """Bytes freed by removing images, by digest, and leases, by name.
 
-        A lease's own snapshot may still be written to: its size is that of the lease, which the
-        caller knows. Returns None if the answer is not known.
+        A lease's own snapshot may still be written to: its size is the lease's, which the caller
+        knows. Returns None if the answer is unknown.
         """
         known = self.images.keys() >= {*images} and self.leases.keys() >= leases.keys()
         if not (known and self.understood):
@@ -93,7 +93,7 @@ def references(store: ContainerdStore) -> References:
 
 
 def _sizes(root: Bucket) -> dict[str, int]:
-    """Bytes of snapshots, by name; those that are still written to have none."""
+    """Bytes of snapshots, by name, except those that are still written to."""
     return {key: _size(each) for key, each in _buckets(root, b"v1", b"snapshots")}
 
 
@@ -190,4 +190,4 @@ def _labels(bucket: Bucket) -> dict[str, str]:
 
 
 def _size(bucket: Bucket) -> int:
-    return uvarint(bucket.value(b"size")) >> 1  # It is written as a signed number.
+    return uvarint(bucket.value(b"size")) >> 1  # It is stored as a signed number.

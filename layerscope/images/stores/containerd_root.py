@@ -1,8 +1,8 @@
-"""`containerd-root:DIR[:NAMESPACE/NAME]`: the data folder of containerd, whether it runs or not.
+"""`containerd-root:DIR[:NAMESPACE/NAME]`: containerd's data folder, whether it runs or not.
 
-The names are those in its database, with their namespaces: Kubernetes has its images in `k8s.io`,
-`ctr` in `default`. Layers are read from their blobs. A node may be set up to discard these
-once they are unpacked; then they are read from the snapshots, of overlayfs or native.
+Names are those in its database, with their namespaces: Kubernetes' images are in `k8s.io`, `ctr`'s
+in `default`. Layers are read from their blobs. A node may be configured to discard blobs after
+unpacking; their layers are then read from the snapshots, of overlayfs or native.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class ContainerdRoot(StoredImages):
         return found[0]
 
     def _unpacked(self, image: Image) -> ImageReader | None:
-        """An image from snapshots of its layers; None if they are not there."""
+        """An image from snapshots of its layers; None if they are missing."""
         chains = chain_ids(tuple(layer.diff_id for layer in image.layers))
         for snapshotter in (OVERLAYFS, NATIVE):
             try:

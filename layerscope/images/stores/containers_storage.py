@@ -1,7 +1,7 @@
-"""`containers-storage:[DIR]NAME`: the storage of Podman, CRI-O and Buildah, of root or a user.
+"""`containers-storage:[DIR]NAME`: the storage of Podman, CRI-O and Buildah, root's or a user's.
 
-As in containers-transports(5), `[DRIVER@DIR+RUN:OPTIONS]` may stand for `[DIR]`; RUN and OPTIONS
-are for writing, and ignored. Without either it is the user's own, as in storage.conf(5).
+As in containers-transports(5), `[DRIVER@DIR+RUN:OPTIONS]` may replace `[DIR]`; RUN and OPTIONS are
+for writing, and ignored. The default is the user's own, as in storage.conf(5).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ContainersStorage(StoredImages):
     separator = ""
 
     def __init__(self, path: Path, driver: str = "") -> None:
-        """Opens a storage (`graphroot`); an empty `driver` is found. Raises BadInputError."""
+        """Opens a storage (`graphroot`); an empty `driver` is detected. Raises BadInputError."""
         self.place = f"{TRANSPORT}:[{path}]"
         self._folder = DataFolder(path)
         with closed_on_error(self.close):
@@ -68,7 +68,7 @@ class ContainersStorage(StoredImages):
 
     def summaries(self) -> list[ImageSummary]:
         stored = [(*each, self._store.config(each[0])) for each in self._store.images()]
-        # A build leaves an image for each step; engines list none that another one was built on.
+        # A build leaves an image for each step; engines do not list images that others build on.
         steps = {
             config.history[:length]
             for *_, config in stored
@@ -92,7 +92,7 @@ class ContainersStorage(StoredImages):
         return FolderReader(image, layers, f"storage, {self._driver}", self.close)
 
     def _find(self, wanted: str) -> tuple[str, str]:
-        """The id and a name of an image, from a reference, an id or its beginning, or `NAME@ID`."""
+        """The id and a name of an image, from a reference, an id or its prefix, or `NAME@ID`."""
         known = {name: names for name, names, _ in self._store.images()}
         name, at, identifier = wanted.rpartition("@")
         for found, names in known.items():
@@ -113,7 +113,7 @@ class ContainersStorage(StoredImages):
 
 
 def split_storage(text: str) -> tuple[Path, str, str | None]:
-    """Splits what follows `containers-storage:` into folder, driver and name.
+    """Splits the text after `containers-storage:` into folder, driver and name.
 
     Raises UsageError if a bracket is not closed.
     """
@@ -124,7 +124,7 @@ def split_storage(text: str) -> tuple[Path, str, str | None]:
         raise UsageError(f"{visible(text)} has no ].", f"Write {TRANSPORT}:[DIR]NAME.")
     driver, at, rest = specifier.rpartition("@")
     if at and "/" in driver:
-        driver, rest = "", specifier  # An at sign in the name of a folder.
+        driver, rest = "", specifier  # The at sign is in the name of a folder.
     folder = rest.partition("+")[0]
     if not os.path.lexists(folder):
         folder = folder.partition(":")[0]

@@ -1,4 +1,4 @@
-"""An engine's data folder, read only: no file in it is written, and no symlink is followed."""
+"""An engine's data folder, opened read only and without following symlinks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class DataFolderError(BadInputError):
         denied = error.errno in (errno.EACCES, errno.EPERM)
         hint = "Run as root." if denied else ""
         super().__init__(file, None, f"it cannot be read ({error.strerror})", hint)
-        self.missing = error.errno == errno.ENOENT  # Whether it does not exist.
+        self.missing = error.errno == errno.ENOENT
 
 
 class DataFolder:
-    """An open folder; methods raise DataFolderError for what cannot be read."""
+    """An open folder; methods raise DataFolderError for anything that cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,7 +60,7 @@ class DataFolder:
     def read(self, path: str, limit: int = MAX_DOCUMENT) -> bytes:
         """The content of a small file.
 
-        Raises BadInputError if it cannot be read, or is larger than the limit.
+        Raises BadInputError if it cannot be read or is larger than the limit.
         """
         with os.fdopen(self.open_file(path), "rb") as file:
             try:
@@ -81,7 +81,7 @@ class DataFolder:
             raise
 
     def list(self, path: str) -> list[str]:
-        """The names in a folder, sorted; none if it does not exist."""
+        """The names in a folder, sorted; empty if it does not exist."""
         try:
             with opened(self.open_folder(path)) as fd:
                 return sorted(os.listdir(fd))  # noqa: PTH208 - of a descriptor

@@ -1,8 +1,8 @@
-"""`docker-root:DIR[:NAME]`: the data folder of a Docker daemon, whether it runs or not.
+"""`docker-root:DIR[:NAME]`: a Docker daemon's data folder, whether it runs or not.
 
-Docker has one of two stores: the graph driver overlay2's, or containerd's. The latter is under
+Docker has one of two stores: the overlay2 graph driver's or containerd's. The latter is under
 `containerd/daemon`, or in the folder of a shared containerd, which can be named instead. Nothing is
-written, and access times stay if the owner may ask for that.
+written, and access times do not change if the owner may request that.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class DockerRoot(StoredImages):
         """Opens a data folder; raises BadInputError."""
         self.place = f"docker-root:{path}"
         self._folder = DataFolder(path)
-        self.graph: GraphStore | None = None  # The graph driver overlay2's store, if it has one.
-        self.containerd: ContainerdStore | None = None  # containerd's store, if it has one.
+        self.graph: GraphStore | None = None  # The overlay2 graph driver's store.
+        self.containerd: ContainerdStore | None = None
         with closed_on_error(self.close):
             graph = GraphStore(self._folder)
             if graph.present:

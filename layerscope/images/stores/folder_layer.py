@@ -1,4 +1,4 @@
-"""A layer that an engine unpacked into a folder, and an image of such layers."""
+"""A layer that an engine unpacked into a folder, and images of such layers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from layerscope.oci.tar_header import TarError
 from layerscope.oci.tar_split import TarSplitError, TarSplitSource, Unusual, parts, scan_usual
 from layerscope.text import decode, visible
 
-#: Bytes of tar-split, compressed, below which a second process saves no time: some 20,000 entries.
+#: Bytes of compressed tar-split below which a second process saves no time: some 20,000 entries.
 _WORTHWHILE = 1 << 20
 
 
@@ -35,22 +35,22 @@ _WORTHWHILE = 1 << 20
 class FolderLayer:
     """A layer in a data folder.
 
-    The engine's tar-split file, if there is one, is preferred to the folder itself. It has the
-    headers of the layer's tar stream, and so gives the same changeset as an export or a registry,
-    which can be cached by diff_id. Walking the folder shows what the engine made of them.
+    The engine's tar-split file, if any, is preferred to the folder itself. It has the headers of
+    the layer's tar stream, and so produces the same changeset as an export or a registry, which
+    can be cached by diff_id. Walking the folder shows the files as the engine unpacked them.
     """
 
     root: DataFolder
     folder: str  # The folder of the layer's files in it.
     headers: str = ""  # The tar-split file in it; may be empty.
-    live: bool = False  # Whether it may change meanwhile, as the upper folder of a container may.
+    live: bool = False  # Whether it may change during reading, as a container's upper folder may.
 
     def check(self) -> None:
         """Raises BadInputError if the layer cannot be read."""
         os.close(self.root.open_folder(self.folder))
 
     def changeset(self, advance: Callable[[int], None] | None = None) -> Changeset:
-        """Reads the layer; `advance` is called now and then, and may raise to stop.
+        """Reads the layer; `advance` is called repeatedly, and may raise to stop.
 
         Raises BadInputError if it cannot be read.
         """
@@ -89,11 +89,11 @@ class FolderLayer:
                     file.seek(0)
                 return read_changeset(TarSplitSource(decompressed("gzip", file.read)), advance)
         except (TarError, TarSplitError, TruncatedError, CompressionError, OSError):
-            # With a damaged file, the engine can no longer export the layer; its folder is intact.
+            # If that file is damaged, the engine cannot export the layer; its folder is intact.
             return None
 
     def tar(self) -> Generator[bytes, None, None]:
-        """The layer's tar, rebuilt from the tar-split file; raises BadInputError if it cannot be.
+        """The layer's tar, rebuilt from the tar-split file; raises BadInputError on failure.
 
         Its digest shows whether a file has changed since.
         """
@@ -143,9 +143,9 @@ class FolderLayer:
 
 @dataclass(frozen=True, slots=True)
 class CopyLayer(FolderLayer):
-    """A layer whose folder has all files of the layers below it, too."""
+    """A layer whose folder also has all files of the layers below it."""
 
-    below: str = ""  # The folder of those; empty for the base layer.
+    below: str = ""  # The folder of the layers below; empty for the base layer.
 
     def walked(self, advance: Callable[[int], None] | None = None) -> Changeset:
         tree = FolderLayer.walked(self, advance)
@@ -155,7 +155,7 @@ class CopyLayer(FolderLayer):
 
 
 class FolderLayers:
-    """Layers in folders, base first; `close` closes what they need."""
+    """Layers in folders, base first; `close` releases what they need."""
 
     def __init__(self, folders: Sequence[FolderLayer], close: Callable[[], None]) -> None:
         self._folders = folders

@@ -1,7 +1,7 @@
-"""Docker's own image store on disk, with the graph driver overlay2.
+"""Docker's own image store on disk, with the overlay2 graph driver.
 
-`image/overlay2/repositories.json` has the names, `imagedb/content/sha256` the configurations, and
-`layerdb/sha256/CHAIN-ID` each layer's diff_id, size, tar-split file and its folder's name under
+Names are in `image/overlay2/repositories.json`, configurations in `imagedb/content/sha256`;
+`layerdb/sha256/CHAIN-ID` has each layer's diff_id, size, tar-split file and its folder's name under
 `overlay2`. (moby: layer/filestore.go, image/fs.go, reference/store.go.)
 """
 
@@ -38,7 +38,7 @@ def chain_ids(diff_ids: tuple[str, ...]) -> list[str]:
 
 
 def stored_config(root: DataFolder, path: str, identifier: str) -> ImageConfig:
-    """The configuration of an image in a file, checked against its id; raises BadInputError."""
+    """The configuration of an image in a file, verified by its id; raises BadInputError."""
     data = root.read(path)
     found = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if found != identifier:
@@ -55,14 +55,14 @@ def no_such_image(root: DataFolder, wanted: str) -> NotFoundError:
 
 
 class GraphStore:
-    """The image store in a data folder of Docker; methods raise BadInputError if it is damaged."""
+    """The image store in Docker's data folder; methods raise BadInputError if it is damaged."""
 
     def __init__(self, root: DataFolder) -> None:
         self._root = root
 
     @property
     def present(self) -> bool:
-        """Whether the data folder has such a store that is not empty."""
+        """Whether the data folder has such a store with images."""
         return bool(self._root.list(f"{_STORE}/imagedb/content/sha256"))
 
     def names(self) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ class GraphStore:
         return found
 
     def find(self, wanted: str) -> tuple[str, str]:
-        """The id and a name of an image, from a reference, an id or its beginning.
+        """The id and a name of an image, from a reference, an id or its prefix.
 
         Raises NotFoundError if there is no such image.
         """
@@ -99,7 +99,7 @@ class GraphStore:
         raise no_such_image(self._root, wanted)
 
     def config(self, identifier: str) -> ImageConfig:
-        """The configuration of an image, checked against its id."""
+        """The configuration of an image, verified by its id."""
         if not _DIGEST.fullmatch(identifier):
             raise self._root.bad("it names an invalid image id")
         path = f"{_STORE}/imagedb/content/sha256/{identifier.partition(':')[2]}"
@@ -119,7 +119,7 @@ class GraphStore:
         return FolderLayer(self._root, folder, f"{path}/tar-split.json.gz")
 
     def _folder(self, path: str) -> str:
-        """The folder of a layer's files, whose name is in a file."""
+        """The folder of a layer's files, whose name is read from a file."""
         name = self._root.read(path, 4096).decode("ascii", "replace").strip()
         if not _CACHE_ID.fullmatch(name):
             raise self._root.bad("it does not name a folder", path)
@@ -136,7 +136,7 @@ class GraphStore:
         return sum(self.layer_size(f"sha256:{name}") for name in chains if _ID.fullmatch(name))
 
     def summaries(self) -> list[ImageSummary]:
-        """The images as `docker images` lists them: with a name, or not another's parent."""
+        """The images as `docker images` lists them: those with a name or without children."""
         names = self.names()
         images = []
         below: set[str] = set()
@@ -154,7 +154,7 @@ class GraphStore:
         return summaries(listed, sizes)
 
     def container(self, identifier: str) -> tuple[FolderLayer, FolderLayer | None]:
-        """A container's read-write layer, and the layer that Docker put below it, by full id."""
+        """A container's read-write layer, and Docker's layer below it, by full id."""
         if not _ID.fullmatch(identifier):
             raise self._root.bad("it names an invalid container")
         path = f"{_STORE}/layerdb/mounts/{identifier}"

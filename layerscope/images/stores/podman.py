@@ -1,8 +1,8 @@
-"""The storage of Podman, CRI-O and Buildah on disk, with the driver overlay or vfs.
+"""The storage of Podman, CRI-O and Buildah on disk, with the overlay or vfs driver.
 
-`overlay-images/images.json` has the images with their top layers, and `overlay-layers/layers.json`
-the layers with their parents and diff_ids, beside a tar-split file of each. The files are under
-`overlay/ID/diff`, or `vfs/dir/ID` with all files of the layers below.
+`overlay-images/images.json` lists the images with their top layers, and
+`overlay-layers/layers.json` the layers with their parents and diff_ids, beside a tar-split file for
+each. The files are under `overlay/ID/diff`, or in `vfs/dir/ID` with all files of the layers below.
 (containers/storage: images.go, layers.go.)
 """
 
@@ -23,16 +23,16 @@ from layerscope.text import visible
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
-#: Exists if a program mounts layers instead of the kernel. Its whiteouts, owners and modes in upper
-#: folders have another form.
+#: Exists if a program mounts layers instead of the kernel. It stores whiteouts, owners and modes
+#: in upper folders differently.
 _MOUNT_PROGRAM = "overlay/.has-mount-program"
 
-#: Most bytes of a file that lists all images or layers.
+#: The largest file that lists all images or layers.
 _LISTS = 256 << 20
 
 
 class PodmanStore:
-    """The storage in a folder (`graphroot`); methods raise BadInputError for what is damaged."""
+    """The storage in a folder (`graphroot`); methods raise BadInputError if it is damaged."""
 
     def __init__(self, root: DataFolder, driver: str = "overlay") -> None:
         self._root = root
@@ -52,7 +52,7 @@ class PodmanStore:
                 yield entry["id"], names, [layer for layer, _ in chain]
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each layer's files, by its id, as they were counted."""
+        """The recorded bytes of each layer's files, by its id."""
         sizes = ((entry["id"], entry.get("diff-size")) for entry in self._all_layers())
         return {name: size for name, size in sizes if isinstance(size, int)}
 
@@ -64,7 +64,7 @@ class PodmanStore:
 
     @property
     def by_program(self) -> bool:
-        """Whether upper folders are written by a program such as fuse-overlayfs."""
+        """Whether a program such as fuse-overlayfs writes upper folders."""
         try:
             return self._root.read(_MOUNT_PROGRAM, 4096).strip() == b"true"
         except DataFolderError:
@@ -84,7 +84,7 @@ class PodmanStore:
         return image, [self._layer(layer) for layer, _ in chain]
 
     def layers(self, identifier: str) -> dict[str, FolderLayer]:
-        """The layers of an image, by their ids in this store."""
+        """The layers of an image by their ids in this store."""
         return {layer: self._layer(layer) for layer, _ in self._image(identifier)[1]}
 
     def layer_ids(self) -> set[str]:
@@ -92,7 +92,7 @@ class PodmanStore:
         return {entry["id"] for entry in self._all_layers()}
 
     def _image(self, identifier: str) -> tuple[str, list[tuple[str, str]]]:
-        """The digits of an image's id, and ids and diff_ids of its layers, base first."""
+        """The digits of an image's id, and the ids and diff_ids of its layers, base first."""
         name = identifier.removeprefix("sha256:")
         entries = self._list(f"{self._driver}-images/images.json")
         top = next((entry for entry in entries if entry["id"] == name), None)
@@ -120,7 +120,7 @@ class PodmanStore:
         return {entry["id"]: entry for entry in self._all_layers()}
 
     def _chain(self, top: str, layers: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-        """Ids and diff_ids of a layer and all below it, base first."""
+        """The ids and diff_ids of a layer and all layers below it, base first."""
         chain: list[tuple[str, str]] = []
         while top:
             entry = layers.get(top)

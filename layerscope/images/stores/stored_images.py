@@ -1,4 +1,4 @@
-"""What `docker-root:`, `containerd-root:` and `containers-storage:` have in common."""
+"""The common base of `docker-root:`, `containerd-root:` and `containers-storage:`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from layerscope.text import short_id, visible
 class StoredImages(ABC):
     """The images in an engine's data folder, read only, whether the engine runs or not.
 
-    Methods raise BadInputError for what is damaged, or cannot be read.
+    Methods raise BadInputError if it is damaged or cannot be read.
     """
 
-    place: str  # The beginning of the source of its images: `docker-root:/var/lib/docker`.
-    separator = ":"  # What comes between the place and a name in a source.
+    place: str  # The source prefix of its images: `docker-root:/var/lib/docker`.
+    separator = ":"  # Separates the place from a name in a source.
 
     @abstractmethod
     def summaries(self) -> list[ImageSummary]:
-        """The images, newest first, a line for each name."""
+        """The images, newest first, with a line for each name."""
 
     @abstractmethod
     def open_named(self, name: str, platform: str | None) -> ImageReader:
-        """Opens an image by a name, an id or its beginning; the reader closes the folder.
+        """Opens an image by a name, an id or its prefix; the reader closes the folder.
 
         Raises LayerscopeError if there is no such image.
         """
@@ -33,11 +33,11 @@ class StoredImages(ABC):
     @property
     @abstractmethod
     def driver(self) -> str:
-        """How layers are kept: `overlay2`, `containerd`, `overlay` or `vfs`."""
+        """How layers are stored: `overlay2`, `containerd`, `overlay` or `vfs`."""
 
     @abstractmethod
     def size(self) -> int:
-        """Bytes that all layers take, as the engine has counted them."""
+        """The size of all layers in bytes, as the engine counted them."""
 
     @abstractmethod
     def close(self) -> None: ...
