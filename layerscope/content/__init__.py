@@ -1,1 +1,1 @@
-"""What kind of file some bytes are, and how to show them: functions on bytes, without UI."""
+"""Detects the kind of a file and displays its content: functions on bytes, without UI."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class RandomAccess(Protocol):
-    """What this package needs of content; `images.contents.Content` implements it."""
+    """The content interface of this package; `images.contents.Content` implements it."""
 
     @property
     def size(self) -> int: ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PEM_LINE = re.compile(rb"-----(BEGIN|END) ((?:TRUSTED )?CERTIFICATE)-----")
 _OTHER_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{3,40})-----")
 
-#: How many certificates of a bundle are described; all are counted.
+#: The number of certificates in a bundle that are described; all are counted.
 _DESCRIBED = 20
 
 INSTALL = "Install layerscope[certificates] to see subject, issuer and validity."

@@ -102,7 +102,7 @@ class DiffText:
         return self._text(self.diff.new[number], self._codecs[1])
 
     def changed(self, row: DiffRow) -> tuple[list[Span], list[Span]]:
-        """What has changed in the old and new line of a row, as spans of `CHANGED`.
+        """The changed parts of the old and new line of a row, as spans of `CHANGED`.
 
         A line without a counterpart has changed as a whole, unless the other text is empty.
         """

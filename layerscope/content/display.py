@@ -105,9 +105,9 @@ def _cell(character: str) -> int:
 
 
 def hex_width(columns: int, digits: int) -> int:
-    """How many bytes fit in a line of hexadecimal: 32, 16, 8, or at least 4.
+    """The number of bytes that fit in a line of hexadecimal: 32, 16, 8, or at least 4.
 
-    `digits` is how many digits offsets have.
+    `digits` is the number of digits of offsets.
     """
     for count in (32, 16, 8):
         if digits + 2 + 3 * count + (count - 1) // 8 + 1 + count <= columns:

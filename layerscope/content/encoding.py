@@ -51,14 +51,14 @@ def text_encoding(head: bytes, complete: bool) -> str | None:
         bad = sum(1 for character in text if "\udc80" <= character <= "\udcff")
         good = sum(1 for character in text if character > "\x7f") - bad
         if good > bad:
-            # It has a few damaged bytes, which are shown as such.
+            # A few bytes are damaged, and shown as such.
             return "utf-8"
         return "latin-1" if _is_latin(head) else None
     return "utf-8"
 
 
 def _utf16(head: bytes) -> str | None:
-    """UTF-16 without a mark: in Western text every other byte is zero, and no others."""
+    """UTF-16 without a mark: in Western text, exactly every other byte is zero."""
     even, odd = head[0::2], head[1::2]
     for zeros, letters, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         if len(letters) > 2 and zeros.count(0) > 0.9 * len(zeros) and 0 not in letters:

@@ -17,8 +17,8 @@ _PIECE = 256 << 10
 
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}\s*)+")
 
-#: Longer than anything that people type; a piece is much longer. What needs a pattern is shorter,
-#: since that is tried at each byte.
+#: Longer than any text that users type, and much shorter than a piece. Texts that need a pattern
+#: are shorter, since it is tried at each byte.
 _LONGEST, _LONGEST_PATTERN = 4096, 256
 
 
@@ -27,7 +27,7 @@ class Needle:
     pattern: re.Pattern[bytes]
     longest: int  # The maximum length of a match, in bytes.
     plain: bytes = b""  # The bytes, if a plain search is enough; else empty.
-    lower: bool = False  # Whether `plain` is searched in lower-cased content.
+    lower: bool = False  # Whether to search for `plain` in lower-cased content.
     unit: int = 1  # Matches start at multiples of this many bytes.
 
 

@@ -1,7 +1,7 @@
-"""Syntax highlighting by Pygments, in a process of its own.
+"""Syntax highlighting by Pygments, in a separate process.
 
-Some lexers take forever on some texts, and a thread could not be stopped in the middle of a match;
-it would even block the UI. The process ends itself after a few seconds.
+Some lexers take forever on some texts, and a thread could not be stopped within a match; it would
+even block the UI. The process ends itself after a few seconds.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Highlighter:
         return [[(begin, end, kind) for begin, end, kind in line] for line in answer]
 
     def close(self) -> None:
-        """Ends the process; can be called from any thread, and twice."""
+        """Ends the process; can be called from any thread, more than once."""
         with self._lock:
             self._given_up = True
             process, self._process = self._process, None

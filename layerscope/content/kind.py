@@ -1,4 +1,4 @@
-"""Detects what kind of file some bytes are."""
+"""Detects the kind of a file from its bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.content.encoding import LABELS, text_encoding
 from layerscope.content.packed import describe_packed
 from layerscope.content.pictures import describe_picture, svg_facts
 
-#: How many bytes are examined to detect the kind.
+#: The number of bytes examined.
 HEAD = 64 << 10
 
 #: The largest bundle of certificates, and the largest certificate.

@@ -26,7 +26,7 @@ _LINE_STEPS = 20_000
 #: How far a block is moved.
 _MOST_SHIFT = 2000
 
-#: In larger blocks (old times new lines), corresponding lines are not looked for.
+#: In larger blocks (old times new lines), corresponding lines are not searched for.
 _MOST_PAIRS = 900
 
 #: The minimum likeness of corresponding lines.
@@ -190,7 +190,7 @@ def _merged(blocks: list[Block]) -> list[Block]:
 
 
 def pair_lines(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """Finds the lines of a block that correspond, in order: one is the other with a change."""
+    """Finds the lines of a block that correspond, in order: one is a changed form of the other."""
     if not old or not new or len(old) * len(new) > _MOST_PAIRS:
         return []
     words = [[Counter(_words(line)) for line in lines] for lines in (old, new)]
@@ -229,7 +229,7 @@ Spans = list[tuple[int, int]]
 
 
 def changed_spans(old: str, new: str) -> tuple[Spans, Spans]:
-    """What differs between two corresponding lines, by words.
+    """The differences between two corresponding lines, by words.
 
     Returns start and end of the parts removed from the old line, and of those added in the new one.
     """

@@ -186,7 +186,7 @@ def _joined(runs: list[Run]) -> list[Run]:
 
 
 def same_ends(old: Sequence[Any], new: Sequence[Any]) -> tuple[int, int]:
-    """How many items are the same at the beginning, and how many others at the end.
+    """The number of equal items at the beginning, and of further equal ones at the end.
 
     Slices are compared, not items: for 100,000 lines that takes a millisecond or two.
     """
@@ -197,7 +197,7 @@ def same_ends(old: Sequence[Any], new: Sequence[Any]) -> tuple[int, int]:
 
 
 def _reach(most: int, same: Callable[[int, int], bool]) -> int:
-    """How many are the same: in growing steps, then by bisection."""
+    """The number of equal items, found in growing steps, then by bisection."""
     reached, step = 0, _STEP
     while reached < most:
         end = min(reached + step, most)

@@ -1,4 +1,4 @@
-"""Finds where the lines of a text begin, as far as they are asked for, in little memory.
+"""Finds the starts of lines in a text, as far as requested, in little memory.
 
 A line of any length is cut into rows of at most `ROW` bytes, so that a long one does not slow down
 showing or searching. Rows are computed again block by block: a block ends with a line, or, within a
@@ -70,7 +70,7 @@ class LineIndex:
         self.rows = 0
         self.lines = 0
         self.offset = 0  # How far the content has been scanned.
-        self.complete = False  # Whether all of it has been.
+        self.complete = False
 
     def extend(self, enough: Callable[[], bool]) -> None:
         """Scans more of the content.

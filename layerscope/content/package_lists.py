@@ -1,4 +1,4 @@
-"""The databases of installed packages of dpkg, apk and rpm."""
+"""Parses the package databases of dpkg, apk and rpm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class Package:
     kind: str  # Its package manager: `deb`, `apk`, `rpm`, `python`, `npm` or `gem`.
     name: str
-    version: str  # Its version, or empty if unknown.
+    version: str  # Empty if unknown.
     size: int | None = None  # Its installed size in bytes according to its metadata, or None.
 
 
@@ -59,7 +59,7 @@ def apk_files(data: bytes, names: Container[str]) -> set[bytes]:
 
 
 def dpkg_automatic(data: bytes) -> set[str]:
-    """Names of packages in `/var/lib/apt/extended_states` that others brought along."""
+    """Names of automatically installed packages in `/var/lib/apt/extended_states`."""
     paragraphs = _paragraphs(data, b"Package", b"Auto-Installed")
     return {
         p[b"Package"] for p in paragraphs if p.get(b"Auto-Installed") == "1" and b"Package" in p
@@ -81,7 +81,7 @@ def _number(text: str | None) -> int | None:
 
 
 class RpmError(ValueError):
-    """An rpm database cannot be read; the text says why, as the end of a sentence."""
+    """An rpm database cannot be read; the text is the reason, as the end of a sentence."""
 
 
 #: The limit of SQLite steps for reading a database, because its schema can contain anything.

@@ -1,1 +1,1 @@
-"""Changesets, the stack of them, and questions asked of it."""
+"""Changesets, the stack of them, and queries on it."""

@@ -1,7 +1,7 @@
 """Applies layers on top of each other: the arithmetic behind `stack.Stack`.
 
-The state is one array, the version that each node shows. For each layer, what its whiteouts and
-non-folders hide goes first; then its own entries come; then missing folders above them are implied.
+The state is one array: the version that each node shows. For each layer, whatever its whiteouts and
+non-folders hide is removed first; then its own entries are added, then missing parent folders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Number = TypeVar("_Number", bound=np.signedinteger[Any])
 #: The mode of a folder that no entry describes, as engines create it.
 IMPLIED_MODE = 0o755
 
-#: Up to this many hidden ranges are searched one by one, more in one pass over all nodes.
+#: Up to this many hidden ranges are searched one by one; more, in one pass over all nodes.
 _FEW = 32
 
 
@@ -55,7 +55,7 @@ class Applied:
         self.below: Int32 = np.full(total, -1, np.int32)
         self.inodes: Int32 = np.arange(total, dtype=np.int32)
         self.changes: UInt8 = np.full(total, Change.UNCHANGED, np.uint8)
-        # The version that each node shows, and, within one layer, the row of its own entry.
+        # The version that each node shows and, within one layer, the row of its own entry.
         self._shown: Int32 = np.full(len(self.tree), -1, np.int32)
         for layer in range(len(changesets)):
             self._apply(layer)
@@ -84,7 +84,7 @@ class Applied:
         first = len(self.kinds)
         self._imply_folders(layer, above)
         if len(gone):
-            # Where something was until now.
+            # Nodes with an entry until now.
             implied = self.nodes[first:]
             place = np.minimum(np.searchsorted(gone, implied), len(gone) - 1)
             was = (gone[place] == implied) & (self.below[first:] < 0)
@@ -101,7 +101,7 @@ class Applied:
     ) -> tuple[Int32, Int32]:
         """Hides what this layer removes or replaces.
 
-        Returns the nodes that went, sorted, and the versions that they showed.
+        Returns the hidden nodes, sorted, and the versions that they showed.
         """
         ends = self.tree.ends
         solid = self.nodes[real[self.kinds[real] != _DIR]]
@@ -130,13 +130,13 @@ class Applied:
         return nodes, versions
 
     def _replace(self, layer: int, nodes: Int32, rows: Int32) -> None:
-        """Shows versions at nodes instead of what they showed."""
+        """Shows versions at nodes instead of the previous ones."""
         previous = self._shown[nodes]
         self.hidden_by[previous[previous >= 0]] = layer
         self._shown[nodes] = rows
 
     def _marked_folders(self, layer: int, whiteouts: Int32, opaques: Int32) -> Int32:
-        """Missing folders that contain whiteouts, which engines create as well.
+        """Missing folders that contain whiteouts, which engines create too.
 
         Those that the layer itself removes or replaces with a file stay missing.
         """
@@ -159,7 +159,7 @@ class Applied:
         return kept
 
     def _imply_folders(self, layer: int, folders: Int32) -> None:
-        """Makes nodes, and those above them, folders where they are not."""
+        """Turns nodes, and those above them, into folders where they are not."""
         parents = self.tree.parents
         wanted = distinct(folders)
         found: list[Int32] = []
@@ -206,7 +206,7 @@ class Applied:
         hard = real[self.kinds[real] == _HARDLINK].tolist()
         if not hard:
             return
-        # In a pair of images, a link whose target is not in the merged view names none.
+        # In a pair of images, a link whose target is not in the merged view has none.
         named = [row for row in hard if row - base in links]
         targets = self.tree.nodes(b"\0".join(links[row - base] for row in named), len(named))
         nodes = self.nodes[real]
@@ -253,7 +253,7 @@ def _join(columns: Sequence[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.N
 
 
 def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
-    """Paths that hard links name; none of the given layers may have them."""
+    """Targets of hard links that may be outside the given layers."""
     targets: list[bytes] = []
     for changeset in changesets:
         if changeset.links:
@@ -265,7 +265,7 @@ def _hard_link_targets(changesets: Sequence[Changeset]) -> list[bytes]:
 def distinct(numbers: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     """Numbers from 0 up, sorted, each once.
 
-    `np.unique` would make numpy import another of its parts.
+    `np.unique` would make numpy import another part of itself.
     """
     ordered = np.sort(numbers)
     return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]

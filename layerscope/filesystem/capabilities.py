@@ -1,4 +1,4 @@
-"""File capabilities, as the kernel keeps them in `security.capability` (capabilities(7))."""
+"""File capabilities, as the kernel stores them in `security.capability` (capabilities(7))."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = (
     "wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
 )
 
-#: For each revision, how many pairs of 32-bit words follow, and whether a root user's id does.
+#: For each revision, the number of pairs of 32-bit words, and whether a root user's id follows.
 _REVISIONS = {1: (1, False), 2: (2, False), 3: (2, True)}
 
 

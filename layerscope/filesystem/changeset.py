@@ -24,7 +24,7 @@ UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
 Intp = npt.NDArray[np.intp]
 
-#: The most entries of a layer, and of all layers of an image together. The largest images have a
+#: The most entries in a layer, and in all layers of an image together. The largest images have a
 #: million; each takes up to 1 KB of memory while layers are read and applied.
 MOST_ENTRIES = 8_000_000
 
@@ -35,13 +35,13 @@ _NARROW = (np.int8, np.int16, np.int32, np.int64)
 _PIECE = 1 << 20
 
 _OFFSETS = ("header_offsets", "data_offsets")
-#: The columns of a changeset with a value for every row, and those for few rows.
+#: The columns with a value for every row, and those with values for few rows.
 COLUMNS = ("kinds", "modes", "uids", "gids", "sizes", "mtimes", *_OFFSETS)
 SPARSE_COLUMNS = ("links", "devices", "xattrs", "sparse", "outside")
 
 
 def path_pieces(blob: bytes, separator: bytes = b"\0") -> Iterator[list[bytes]]:
-    """Paths that are joined by a separator, some ten thousand at a time."""
+    """The paths in a joined string, some ten thousand at a time."""
     start = 0
     while (end := blob.find(separator, start + _PIECE)) >= 0:
         yield blob[start:end].split(separator)
@@ -50,9 +50,9 @@ def path_pieces(blob: bytes, separator: bytes = b"\0") -> Iterator[list[bytes]]:
 
 
 def hashes(paths: Iterable[bytes], count: int) -> Int64:
-    """A number for each path; different paths hardly ever have the same.
+    """A number for each path; different paths rarely share one.
 
-    Sorted, these take a tenth of the memory of a dict.
+    Sorted, they take a tenth of the memory of a dict.
     """
     return np.fromiter(map(hash, paths), np.int64, count)
 
@@ -71,23 +71,23 @@ def narrowed(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @dataclass(slots=True)
 class Changeset:
-    """The entries of one layer, one row each, in the order in which the layer has them.
+    """The entries of one layer, one row each, in layer order.
 
-    Paths are relative, without leading or trailing slash; the root folder, where a layer has an
-    entry for it, is the empty path. A whiteout's path is the path it removes, an opaque whiteout's
-    path is its folder. A path occurs once, or twice if one of the two is a whiteout.
+    Paths are relative, without leading or trailing slash; the root folder, if the layer has an
+    entry for it, is the empty path. A whiteout's path is the path it removes; an opaque whiteout's
+    is its folder. A path occurs once, or twice if one of the two is a whiteout.
     """
 
     path_blob: bytes  # All paths, joined by NUL.
-    kinds: UInt8  # `EntryType` of each row.
-    modes: UInt16  # Permission bits, setuid, setgid and sticky included.
-    uids: Int64  # Owners.
-    gids: Int64  # Groups.
-    sizes: Int64  # Bytes of regular files, holes included; 0 for everything else.
+    kinds: UInt8  # `EntryType`.
+    modes: UInt16  # Permission bits, with setuid, setgid and sticky.
+    uids: Int64
+    gids: Int64
+    sizes: Int64  # Bytes of regular files, including holes; 0 for everything else.
     mtimes: Int64  # Whole seconds since the epoch, rounded down.
-    #: Where the entry begins in the uncompressed layer; -1 if that is not known.
+    #: Where the entry begins in the uncompressed layer; -1 if unknown.
     header_offsets: Int64
-    data_offsets: Int64  # Where its content begins there; -1 likewise.
+    data_offsets: Int64  # Where its content begins there; -1 if unknown.
     #: Target by row: a path of this form for hard links, as written for symlinks.
     links: dict[int, bytes] = field(default_factory=dict)
     #: Major and minor number by row.
@@ -96,12 +96,12 @@ class Changeset:
     xattrs: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     #: Offset and length of the stored pieces, for sparse files by row.
     sparse: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    #: The name as the archive has it, by row, or the target of a hard link, where that leads out of
-    #: the root. Engines end it at the root; an ordinary layer has none.
+    #: The archive's name for a row, or a hard link's target, if it leads out of the root. Engines
+    #: cut it off at the root; an ordinary layer has none.
     outside: dict[int, bytes] = field(default_factory=dict)
     #: SHA-256 of the content, 32 bytes a row, zeros where unknown; or None.
     digests: UInt8 | None = None
-    # Where each path ends in the blob, once `path` has been called.
+    # The end of each path in the blob, once `path` has been called.
     _ends: Int64 | None = field(default=None, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class Changeset:
 
     @property
     def entries(self) -> int:
-        """How many entries there are, one for the root folder not counted."""
+        """The number of entries, without one for the root folder."""
         blob = self.path_blob
         if not len(self) or (blob and blob[0] and blob[-1] and b"\0\0" not in blob):
             return len(self)
@@ -118,7 +118,7 @@ class Changeset:
 
     @property
     def size(self) -> int:
-        """Sum of the sizes of regular files, each inode once: hard links have a size of 0."""
+        """The total size of regular files, each inode once: hard links have a size of 0."""
         return int(self.sizes.sum())
 
     def pieces(self) -> Iterator[list[bytes]]:
@@ -137,9 +137,9 @@ class Changeset:
         return self.path_blob[start : int(self._ends[row])]
 
     def take(self, rows: Int64, paths: list[bytes] | None = None) -> Changeset:
-        """Some of the rows, with other paths for all rows if they are given.
+        """A selection of rows, with new paths for all rows if given.
 
-        If a row comes twice, only the first has what few rows have.
+        If a row occurs twice, only the first has its values in sparse columns.
         """
         paths = self.paths() if paths is None else paths
         taken = rows.tolist()
@@ -157,7 +157,7 @@ class Changeset:
         )
 
     def extended(self, paths: Sequence[bytes], kinds: Sequence[int]) -> Changeset:
-        """With more rows, of which only the path and the kind are known."""
+        """Appends rows that have only a path and a kind."""
         columns: dict[str, Any] = {}
         for name in COLUMNS:
             column = getattr(self, name)

@@ -1,7 +1,7 @@
-"""A changeset as bytes: what the cache keeps.
+"""A changeset as bytes, for the cache.
 
-A header of fixed length, then, compressed with zstd, a JSON document with the sparse columns and
-the other columns. These are narrowed to the smallest type that holds their values.
+A header of fixed length; then, compressed with zstd, a JSON document with the sparse columns,
+followed by the other columns, narrowed to the smallest type that holds their values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from layerscope.filesystem.changeset import COLUMNS, Changeset, narrowed
 VERSION = 3
 
 _MAGIC = b"lscs"
-#: Magic, version, checksum of the compressed rest, its length uncompressed.
+#: Magic, version, checksum of the compressed rest, its uncompressed length.
 _HEADER = struct.Struct("<4sIIQ")
 
 #: Longer than any changeset of ten million entries.
@@ -56,9 +56,9 @@ def dump_changeset(changeset: Changeset) -> bytes:
 
 
 def load_changeset(data: bytes, most: int = _MAX_LENGTH) -> Changeset:
-    """Reads what `dump_changeset` wrote, `most` bytes uncompressed.
+    """Reads the output of `dump_changeset`, at most `most` bytes uncompressed.
 
-    Raises ChangesetFileError if it is damaged, or of another version.
+    Raises ChangesetFileError if it is damaged or of another version.
     """
     try:
         magic, version, checksum, length = _HEADER.unpack_from(data)
@@ -108,7 +108,7 @@ def rare_document(changeset: Changeset) -> dict[str, Any]:
 
 
 def rare_values(document: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `Changeset` in what `rare_document` returned."""
+    """The arguments for `Changeset` in the result of `rare_document`."""
     return {
         "links": {int(row): as_bytes(link) for row, link in document["links"].items()},
         "devices": {int(row): (int(a), int(b)) for row, (a, b) in document["devices"].items()},
@@ -125,7 +125,7 @@ def rare_values(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(data: bytes) -> str:
-    """Bytes for JSON: as they are if ASCII, else a NUL and base64."""
+    """Bytes for JSON: unchanged if ASCII, else a NUL and base64."""
     if data.isascii() and b"\0" not in data:
         return data.decode("ascii")
     return "\0" + base64.b64encode(data).decode("ascii")

@@ -1,4 +1,4 @@
-"""Finds whether each version was added, modified or kept by its layer, and how it differs."""
+"""Determines whether each version was added, modified or kept by its layer, and what differs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerscope.filesystem.changeset import Bool, Changeset, EntryType, Int32, U
 
 
 def classify(applied: Applied) -> tuple[UInt16, Bool]:
-    """Fills `applied.changes` for all versions but whiteouts.
+    """Fills `applied.changes` for all versions except whiteouts.
 
     Returns `Aspect` bits of each version, and whether it is a regular file over one of the same
     size whose content has not been compared. If nothing else differs, it counts as unchanged.
@@ -42,7 +42,7 @@ def classify(applied: Applied) -> tuple[UInt16, Bool]:
     same_size = both_files & (found & Aspect.CONTENT == 0) & (applied.sizes[rows] > 0)
     questions = same_size & (applied.inodes[rows] != applied.inodes[lower])
     if all(changeset.digests is None for changeset in applied.changesets):
-        # As in every seekable archive, which may have many such files.
+        # All seekable archives do; they may contain many such files.
         unread[rows[questions]] = True
         questions[:] = False
     for place in np.flatnonzero(questions).tolist():

@@ -12,14 +12,14 @@ from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.pair import Pair, aspects_of, pair_unions
 from layerscope.filesystem.stack import Stack
 
-#: For pairs of regular files of one size, in order, whether they have the same content; None if
-#: that is not known.
+#: For pairs of regular files of equal size, in order, whether they have the same content; None if
+#: unknown.
 SameContents = Callable[[Sequence[tuple[int, int]]], Iterable[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    path: bytes  # The path, without a leading slash.
+    path: bytes  # Without a leading slash.
     change: Change  # Added: only in the second; removed: only in the first; or modified.
     aspects: Aspect  # How it differs, if it was modified.
     first: int | None  # Row in the first stack, or None.
@@ -28,7 +28,7 @@ class Difference:
 
     @property
     def only_time(self) -> bool:
-        """Whether it is known to differ in its time only."""
+        """Whether only its time is known to differ."""
         return self.aspects == Aspect.MTIME and self.content_known
 
 
@@ -38,10 +38,10 @@ def compare_unions(
     same_contents: SameContents,
     shared: Mapping[int, int] | None = None,
 ) -> list[Difference]:
-    """What differs between the merged views of two stacks, by path.
+    """The differences between the merged views of two stacks, by path.
 
     `same_contents` is called once, for all files of equal size that are not from the same layer.
-    `shared` is as for `pair_unions`.
+    `shared` is the same as for `pair_unions`.
     """
     pair = pair_unions(first, second, shared)
     rows = pair.unread()
@@ -55,9 +55,9 @@ def compare_unions(
 def with_hard_links(
     first: Stack, second: Stack, found: Sequence[Difference]
 ) -> Sequence[Difference]:
-    """Adds the paths that are names of one file in only one of the two views.
+    """Adds paths that are hard links to one file in only one of the two views.
 
-    What else differs was `found`.
+    The other differences are those `found`.
     """
     changes = {each.path: each for each in found}
     one, other = _hard_links(first), _hard_links(second)
@@ -86,7 +86,7 @@ def _in_both(change: Difference) -> bool:
 
 
 def _hard_links(stack: Stack) -> dict[bytes, set[bytes]]:
-    """What is visible under several names: all names of each, by each of them."""
+    """Files that are visible under several names: all names of each, by each name."""
     rows = stack.union(stack.height - 1)
     rows = rows[stack.types[rows] != EntryType.DIR]
     _, which, counts = np.unique(stack.inodes[rows], return_inverse=True, return_counts=True)
@@ -99,7 +99,7 @@ def _hard_links(stack: Stack) -> dict[bytes, set[bytes]]:
 
 
 def _at(first: Stack, second: Stack, path: bytes) -> Difference:
-    """A path of both views, without a difference yet."""
+    """A path in both views, without differences yet."""
     rows = []
     for stack in (first, second):
         node = stack.tree.find(path)

@@ -10,9 +10,9 @@ _COMPARED = ("kinds", "modes", "uids", "gids", "sizes", "mtimes")
 
 
 def difference(below: Changeset, tree: Changeset) -> Changeset:
-    """What a layer contains that changes `below` to `tree`; both are trees without whiteouts.
+    """The layer that changes `below` to `tree`; both are trees without whiteouts.
 
-    A file whose metadata are the same counts as unchanged.
+    A file with the same metadata counts as unchanged.
     """
     rows = {path: row for row, path in enumerate(below.paths())}
     paths = tree.paths()
@@ -29,7 +29,7 @@ def difference(below: Changeset, tree: Changeset) -> Changeset:
     changed = [row for row, path in enumerate(paths) if differs(row, rows.get(path))]
     kept = set(paths)
     folders = {paths[row] for row in np.flatnonzero(tree.kinds == EntryType.DIR).tolist()} | {b""}
-    # What was in a folder that is gone needs no whiteout of its own.
+    # Entries in a removed folder need no whiteouts of their own.
     gone = [path for path in rows if path not in kept and path.rpartition(b"/")[0] in folders]
     changeset = tree.take(np.array(changed, np.int64), paths)
     return changeset.extended(gone, [EntryType.WHITEOUT] * len(gone)) if gone else changeset

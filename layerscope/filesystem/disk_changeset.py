@@ -1,8 +1,8 @@
-"""Builds a changeset from the folder in which overlayfs keeps a layer.
+"""Builds a changeset from the folder in which overlayfs stores a layer.
 
 Whiteouts there are those of the kernel (overlayfs.rst, "whiteouts and opaque directories").
 Container engines export such a folder as a tar stream with a whiteout file for each device 0:0 and
-each opaque folder; the changeset is the same as that stream's.
+each opaque folder; the changeset equals that of the stream.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ for _format, _kind in (
     (0o06, EntryType.BLOCK),
     (0o10, EntryType.FILE),
     (0o12, EntryType.SYMLINK),
-    # Tar cannot hold sockets (0o14), and engines skip them.
+    # Tar cannot store sockets (0o14), and engines skip them.
 ):
     _KIND_OF_FORMAT[_format] = _kind
 
 #: The attributes of overlayfs, for root and, with `userxattr`, for other users.
 _MARKS = (b"trusted.overlay.", b"user.overlay.")
-#: File capabilities, the one attribute outside `user.` that layers have.
+#: File capabilities, the only attribute outside `user.` that layers have.
 _CAPABILITY = b"security.capability"
 
 #: The mode of whiteout files in the tar streams of engines.
@@ -54,11 +54,11 @@ def read_folder(
 ) -> Changeset:
     """Reads the upper or a lower folder of an overlay file system.
 
-    `top` is its descriptor, which stays open. It may change meanwhile if `live`, as the upper
-    folder of a running container does. `advance` is called with the number of entries found so far,
-    and may raise to stop the walk. `copied` receives the paths that were copied up.
+    `top` is its descriptor, which stays open. With `live`, the folder may change meanwhile, like
+    the upper folder of a running container. `advance` is called with the number of entries found
+    so far, and may raise to stop the walk. `copied` receives the paths that were copied up.
 
-    Raises BadInputError if it cannot be read, or overlayfs keeps content or entries elsewhere.
+    Raises BadInputError if it cannot be read or overlayfs stores content or entries elsewhere.
     """
     try:
         found = walk(top, wanted_attribute, live=live, advance=advance)
@@ -73,7 +73,7 @@ def read_folder(
 
 
 def changeset_of_walk(found: Found, name: str) -> Changeset:
-    """The changeset of what a walk found; raises BadInputError as `read_folder`."""
+    """The changeset of a walk's results; raises BadInputError as `read_folder` does."""
     status = found.status
     kinds = _KIND_OF_FORMAT[status["mode"] >> 12]
     devices = np.flatnonzero((kinds == EntryType.CHAR) | (kinds == EntryType.BLOCK))
@@ -123,7 +123,7 @@ def changeset_of_walk(found: Found, name: str) -> Changeset:
 def _marks(
     found: Found, kinds: UInt8, name: str
 ) -> tuple[list[int], dict[int, dict[bytes, bytes]]]:
-    """Returns the rows of opaque folders, and the attributes that are not overlayfs's own."""
+    """The rows of opaque folders, and the attributes that are not overlayfs's own."""
     opaque: list[int] = []
     kept: dict[int, dict[bytes, bytes]] = {}
     for row, values in found.xattrs.items():
@@ -149,7 +149,7 @@ def _marks(
 
 
 def _link_inodes(found: Found, kinds: UInt8, links: dict[int, bytes]) -> None:
-    """Makes the first name of an inode the file, and the others hard links to it."""
+    """Makes an inode's first name the file, and the others hard links to it."""
     several = (found.status["nlink"] > 1) & (kinds != EntryType.DIR) & (kinds < EntryType.WHITEOUT)
     first: dict[int, int] = {}
     inodes = found.status["ino"]

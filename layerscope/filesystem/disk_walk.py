@@ -1,9 +1,9 @@
-"""Walks a folder on disk with as little work for each entry as Python allows.
+"""Walks a folder on disk with as little work per entry as Python allows.
 
-An object for each status and a path for each call would cost several times what the kernel takes.
-So statx(2) writes its results side by side into one buffer that numpy reads as columns, and names
-are looked up in the descriptor of their folder. This also makes the walk safe: no path is resolved
-that a symlink could meanwhile lead elsewhere.
+A status object and a path for each call would cost several times the kernel's own time. So statx(2)
+writes its results side by side into one buffer that numpy reads as columns, and names are resolved
+relative to their folder's descriptor. This also makes the walk safe: no path is resolved that a
+symlink could meanwhile redirect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from layerscope.oci.byte_source import opened
 
 Status = npt.NDArray[Any]
 
-# The fields of `struct statx` (linux/stat.h, the same on all architectures) that are kept.
+# The fields of `struct statx` (linux/stat.h, the same on all architectures) that are used.
 _FIELDS = {
     "nlink": ("=u4", 16),
     "uid": ("=u4", 20),
@@ -62,18 +62,18 @@ MAX_DEPTH = 900
 
 
 class WalkError(OSError):
-    """Something in a folder that cannot be read."""
+    """An entry of a folder cannot be read."""
 
     def __init__(self, path: bytes, number: int | None, problem: str = "") -> None:
         super().__init__(number or errno.EIO, problem or os.strerror(number or errno.EIO))
-        self.path = path  # Its path, relative to the folder.
+        self.path = path  # Relative to the folder.
 
 
 @dataclass(slots=True)
 class Found:
-    """What a walk found: each folder followed by everything below it, names sorted by bytes."""
+    """The results of a walk: each folder precedes its contents; names are sorted by bytes."""
 
-    paths: list[bytes]  # Paths relative to the top, which is not among them.
+    paths: list[bytes]  # Paths relative to the top, without the top itself.
     #: A structured array: nlink, uid, gid, mode, ino, size, ctime, ctime_ns, mtime, rdev_major,
     #: rdev_minor.
     status: Status
@@ -83,16 +83,16 @@ class Found:
 
 
 def open_folder(name: bytes | str, folder: int | None = None) -> int:
-    """Opens a folder, without following a symlink or, if possible, changing its access time.
+    """Opens a folder without following a symlink and, if possible, without changing access times.
 
-    Raises OSError if it is not a folder, or cannot be opened.
+    Raises OSError if it is not a folder or cannot be opened.
     """
     return _open_quietly(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, folder)
 
 
 def open_file(name: bytes | str, folder: int | None = None) -> int:
-    """Opens a regular file, likewise; raises OSError."""
-    # O_NONBLOCK: open(2) would wait for a fifo.
+    """Opens a regular file in the same way; raises OSError."""
+    # O_NONBLOCK: opening a fifo would block.
     fd = _open_quietly(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, folder)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -109,9 +109,9 @@ def _open_quietly(name: bytes | str, flags: int, folder: int | None) -> int:
 
 
 def open_below(top: int, path: bytes) -> int:
-    """Opens a regular file below a folder, following no symlink.
+    """Opens a regular file below a folder without following symlinks.
 
-    Raises OSError if it does not exist, or is not a regular file.
+    Raises OSError if it does not exist or is not a regular file.
     """
     *parents, name = path.split(b"/")
     with opened(open_folder_below(top, parents)) as folder:
@@ -119,7 +119,7 @@ def open_below(top: int, path: bytes) -> int:
 
 
 def open_folder_below(top: int, path: Iterable[bytes | str]) -> int:
-    """Opens a folder below another, following no symlink; raises OSError."""
+    """Opens a folder below another without following symlinks; raises OSError."""
     folder = os.dup(top)
     with closed_on_error(lambda: os.close(folder)):
         for name in path:
@@ -138,9 +138,9 @@ def walk(
 ) -> Found:
     """Walks a folder.
 
-    `top` is its descriptor, which stays open. `wanted` says whether to read an extended attribute
-    of that name. Entries may disappear meanwhile if `live`; otherwise that is an error. `advance`
-    is called with the number of entries found so far, and may raise to stop the walk.
+    `top` is its descriptor, which stays open. `wanted` selects extended attributes by name. With
+    `live`, entries may disappear meanwhile; otherwise that is an error. `advance` is called with
+    the number of entries found so far, and may raise to stop the walk.
 
     Raises WalkError if something cannot be read.
     """
@@ -153,12 +153,12 @@ def walk(
         except BaseException as error:
             errors.append(error)
 
-    # A thread can have a current folder of its own.
+    # A thread can have its own current folder.
     thread = threading.Thread(target=run, name="walk")
     try:
         thread.start()
     except RuntimeError:
-        # A process whose children get a PID namespace of their own can have no more threads.
+        # A process whose children get their own PID namespace cannot start threads.
         with opened(os.open(".", os.O_PATH | os.O_CLOEXEC)) as here:
             run()
             os.fchdir(here)
@@ -169,8 +169,8 @@ def walk(
     return results[0]
 
 
-# PyDLL keeps the interpreter lock, which is cheaper for calls this short; so are arguments that
-# already have the right C type, compared with declared types that convert each of them.
+# PyDLL keeps the interpreter lock, which is cheaper for such short calls. So is passing arguments
+# of the right C type instead of declaring types, which converts each argument.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _statx: Any = getattr(_libc, "statx", None)
 _llistxattr: Any = getattr(_libc, "llistxattr", None)
@@ -184,14 +184,14 @@ _MASK = ctypes.c_uint(_STATX_BASIC)
 
 @dataclass(slots=True)
 class _Level:
-    """A folder that the walk is in."""
+    """A folder on the walk's current path."""
 
     fd: int
     prefix: bytes  # Its path and a slash, or empty for the top.
     names: list[bytes]  # Its entries, sorted.
     base: int  # Row of the first of them.
-    folders: list[int]  # Which of them are folders, last one first.
-    done: int = 0  # How many of them are in the result.
+    folders: list[int]  # Indices of its folders, last one first.
+    done: int = 0  # The number of its entries in the result.
 
 
 class _Walk:
@@ -209,7 +209,7 @@ class _Walk:
         self._links: dict[int, bytes] = {}
         self._xattrs: dict[int, dict[bytes, bytes]] = {}
         # A thread with its own current folder may change it, and bare names are the fastest
-        # paths. Where unshare(2) is forbidden, /proc leads to the same files.
+        # paths. If unshare(2) is forbidden, /proc leads to the same files.
         self._moves = _unshare is not None and _unshare(_CLONE_FS) == 0
 
     def _make_buffer(self, size: int) -> None:
@@ -249,7 +249,7 @@ class _Walk:
         return self._found()
 
     def _put(self, level: _Level, end: int) -> None:
-        """Adds a level's entries to the result, up to a folder that is entered next."""
+        """Adds a level's entries to the result, up to the folder that is entered next."""
         prefix, start = level.prefix, level.done
         names = level.names[start:end] if start or end < len(level.names) else level.names
         self._paths += [prefix + name for name in names] if prefix else names
@@ -325,7 +325,7 @@ class _Walk:
             raise
 
     def _stat(self, fd: int, prefix: bytes, names: list[bytes]) -> tuple[list[bytes], list[int]]:
-        """Reads the status of names into the buffer; returns the existing ones and formats."""
+        """Reads the status of names into the buffer; returns existing names and their modes."""
         if self._filled + len(names) > len(self._buffer):
             self._pack()
             if len(names) > len(self._buffer):
@@ -342,7 +342,7 @@ class _Walk:
     def _stat_slowly(
         self, folder: ctypes.c_int, prefix: bytes, names: list[bytes], slots: list[ctypes.c_void_p]
     ) -> list[bytes]:
-        """The same after a failure: leaves out names that disappeared, if `live`."""
+        """The same after a failure; with `live`, leaves out names that disappeared."""
         there: list[bytes] = []
         for name in names:
             if not _statx(folder, name, _FLAGS, _MASK, slots[len(there)]):
@@ -366,7 +366,7 @@ class _Walk:
                 if self._wanted(name):
                     values[name] = os.getxattr(path, name, follow_symlinks=False)
         except OSError as error:
-            # A file system without them; or one that was there a moment ago.
+            # The file system has none, or the entry has just disappeared.
             if error.errno not in (errno.ENOTSUP, errno.ENODATA, errno.ENOENT):
                 raise
         if values:

@@ -1,4 +1,4 @@
-"""What an entry of a layer is, without the columns of a changeset and the numpy that they need."""
+"""The type of a layer's entry; unlike changesets, it does not need numpy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from layerscope.text import LabelledEnum
 
 
 class EntryType(LabelledEnum):
-    """What an entry is. JSON has the names in lower case."""
+    """The type of an entry. JSON has the names in lower case."""
 
     FILE = 0
     HARDLINK = 1
@@ -20,7 +20,7 @@ class EntryType(LabelledEnum):
 
     @property
     def noun(self) -> str:
-        """What it is called in a sentence."""
+        """Its name in a sentence."""
         return _NOUNS.get(self, self.label)
 
 

@@ -1,4 +1,4 @@
-"""Metadata of a version as text, and how that of two versions differs."""
+"""Metadata of a version as text, and the differences between two versions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Fact:
 
 
 def facts(stack: Stack, row: int) -> dict[str, str]:
-    """The metadata of a version, by name, in the order it is shown."""
+    """The metadata of a version, by name, in display order."""
     kind = EntryType(int(stack.types[row]))
     inode = int(stack.inodes[row])
     found = {"type": kind.label}
@@ -50,7 +50,7 @@ def facts(stack: Stack, row: int) -> dict[str, str]:
 
 
 def differing_facts(first: Stack, one: int, second: Stack, other: int) -> list[Fact]:
-    """The metadata that differs between two versions, in the order it is shown."""
+    """The metadata that differs between two versions, in display order."""
     old, new = facts(first, one), facts(second, other)
     return [
         Fact(name, old.get(name), new.get(name))
@@ -71,7 +71,7 @@ def _value_text(value: bytes) -> str:
     bare = text.removesuffix("\0")
     shown = bare if printable(bare) else value[:_LONGEST_VALUE].hex()
     if len(shown) > _LONGEST_VALUE:
-        # Values that differ further on must not look the same.
+        # Values that differ only after the cut must not look the same.
         digest = hashlib.sha256(value).hexdigest()[:12]
         shown = f"{shown[:_LONGEST_VALUE]}…, {len(value)} bytes, sha256 {digest}"
     return visible(shown) if shown else "(empty)"

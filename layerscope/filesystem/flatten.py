@@ -1,4 +1,4 @@
-"""Layers made of what a stack shows: several as one, one without some paths, a whole view."""
+"""New layers from a stack: several merged into one, one without some paths, a whole view."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from layerscope.filesystem.stack import Stack
 @dataclass(frozen=True, slots=True)
 class Flattened:
     changeset: Changeset
-    #: For each row, the version in the stack that has its content.
+    #: For each row, the version in the stack with its content.
     inodes: Int32
 
 
 def merged(stack: Stack, first: int) -> Flattened:
-    """The layers of a stack from `first` on as one, which changes what is below to the same view.
+    """Merges the layers of a stack from `first` on into one with the same effect.
 
-    It has what these layers show, whiteouts for what they hide of lower layers, and their opaque
-    whiteouts as long as the folder is there. Raises no error that applying the layers did not.
+    It has the entries that these layers show, whiteouts for what they hide in lower layers, and
+    their opaque whiteouts if the folder still exists. Raises no error that applying the layers did
+    not.
     """
     tree, top = stack.tree, stack.height - 1
     union = stack.union(top)
@@ -41,7 +42,7 @@ def merged(stack: Stack, first: int) -> Flattened:
         covered = np.zeros(len(tree), np.bool_)
         for node in opaque:
             covered[node + 1 : tree.ends[node]] = True
-        # What was in a folder that is gone needs no whiteout of its own.
+        # Entries in a removed folder need no whiteouts of their own.
         gone = below[~shown[below] & folders[tree.parents[below]] & ~covered[below]].tolist()
     rows = union[own]
     rows = _without_implied(stack, rows, [*gone, *opaque], below)
@@ -51,7 +52,7 @@ def merged(stack: Stack, first: int) -> Flattened:
 def without(stack: Stack, dropped: Bool) -> Flattened:
     """The top layer of a stack without some nodes.
 
-    A file that loses its own name goes on under its first other name in the layer.
+    If a file loses its own name, its first other name in the layer becomes the file.
     """
     rows = np.arange(*stack.bases[-2:], dtype=np.int32)
     rows = rows[~dropped[stack.nodes[rows]]]
@@ -68,8 +69,8 @@ def without(stack: Stack, dropped: Bool) -> Flattened:
 def view_changeset(stack: Stack, rows: Int32, others: Int32 | None = None) -> Changeset:
     """Visible versions, sorted by node, as a layer of their own.
 
-    Names of one inode become hard links to the first of them, or to one of `others`: versions that
-    are visible, too, and not in the layer.
+    Names of one inode become hard links to the first of them, or to one of `others`: visible
+    versions outside the layer.
     """
     others = rows[:0] if others is None else others
     paths = stack.tree.paths(stack.nodes[rows].tolist())
@@ -116,7 +117,7 @@ def view_changeset(stack: Stack, rows: Int32, others: Int32 | None = None) -> Ch
 def _layer(
     stack: Stack, rows: Int32, others: Int32, gone: list[int], opaque: list[int]
 ) -> Flattened:
-    """Versions and marks as a layer in the order of its paths: a folder, then what is in it."""
+    """Versions and marks as a layer in path order: each folder precedes its contents."""
     marks = [(node, EntryType.WHITEOUT) for node in gone]
     marks += [(node, EntryType.OPAQUE) for node in opaque]
     changeset = view_changeset(stack, rows, others)
@@ -127,21 +128,21 @@ def _layer(
     changeset = changeset.extended(paths, [int(kind) for _, kind in marks])
     nodes = np.concatenate([stack.nodes[rows], [node for node, _ in marks]])
     inodes = np.concatenate([inodes, np.full(len(marks), -1, np.int32)])
-    # A whiteout before what takes its place: engines make a file of it, which must not be there.
+    # A whiteout precedes its replacement: engines turn it into a file, which must not exist yet.
     kinds = np.where(changeset.kinds == EntryType.WHITEOUT, -1, changeset.kinds.astype(np.int16))
     order = np.lexsort((kinds, nodes))
     return Flattened(changeset.take(order.astype(np.int64)), inodes[order])
 
 
 def _without_implied(stack: Stack, rows: Int32, marks: list[int], below: Int32) -> Int32:
-    """Leaves out the folders that engines make anyway, for what is in them.
+    """Leaves out folders that engines create anyway for their contents.
 
-    One that took the place of a folder below would be that folder instead.
+    A folder that replaces a lower one must stay, or it would merge with it.
     """
     implied = (rows >= stack.bases[-1]) & ~np.isin(stack.nodes[rows], below)
     needed = sorted([*stack.nodes[rows[~implied]].tolist(), *marks])
     ends, keep = stack.tree.ends, ~implied
-    # From the deepest: an entry for one makes those above it.
+    # From the deepest: an entry for one implies those above it.
     for place in np.flatnonzero(implied)[::-1].tolist():
         node = int(stack.nodes[rows[place]])
         at = bisect_left(needed, node + 1)
@@ -154,7 +155,7 @@ def _without_implied(stack: Stack, rows: Int32, marks: list[int], below: Int32) 
 def _copy_rare(
     stack: Stack, inodes: Int32, places: np.ndarray, name: str, into: dict[int, object]
 ) -> None:
-    """Copies a column that few rows have, to the first names of files."""
+    """Copies a sparse column to the first names of files."""
     bearers = [
         stack.bases[layer] + row
         for layer, changeset in enumerate(stack.changesets)

@@ -15,20 +15,20 @@ from layerscope.oci.tar_write import END, Entries, encode
 #: Type flags by `EntryType`; a whiteout is an empty file.
 _FLAGS = np.frombuffer(b"0125346" + b"00", np.uint8)
 
-_ROWS = 1 << 14  # Entries whose headers are made at a time.
+_ROWS = 1 << 14  # Entries whose headers are created at a time.
 _PIECE = 1 << 20
 
 T = TypeVar("T")
 
-#: The content of a regular file, by its row; of a sparse one, only the pieces that are stored.
+#: The content of a regular file, by its row; for a sparse file, only the stored pieces.
 Content = Callable[[int], Iterable[bytes]]
 
 
 def layer_pieces(changeset: Changeset, content: Content) -> Iterator[bytes | bytearray]:
-    """The tar stream, in pieces of about a mebibyte, each valid until the next is taken.
+    """The tar stream, in pieces of about a mebibyte, each valid until the next is requested.
 
-    Entries keep their order, and the same changeset gives the same bytes. Raises ValueError if the
-    content of a file is not as long as the changeset says; the argument is its row.
+    Entries keep their order, and equal changesets produce equal bytes. Raises ValueError if the
+    content of a file is not as long as the changeset claims; the argument is its row.
     """
     piece = bytearray()
     first = 0
@@ -37,7 +37,7 @@ def layer_pieces(changeset: Changeset, content: Content) -> Iterator[bytes | byt
         headers = encode(_entries(changeset, rows, paths))
         blocks = memoryview(headers.blocks)
         sizes = _stored_sizes(changeset, rows)
-        # Headers between two files with content are one piece.
+        # Headers between two files with content form one piece.
         start = 0
         stops = np.flatnonzero(sizes)
         stops = np.union1d(stops, np.fromiter(headers.before, np.int64, len(headers.before)))
@@ -92,7 +92,7 @@ def _entries(changeset: Changeset, rows: slice, paths: list[bytes]) -> Entries:
         changeset.mtimes[rows],
         within(changeset.links),
         within(changeset.devices),
-        # They belong to a file, and not to its further names.
+        # Attributes belong to a file, not to its further names.
         {row: found for row, found in xattrs.items() if kinds[row] != EntryType.HARDLINK},
         {
             row: (int(changeset.sizes[rows.start + row]), pieces)
@@ -102,7 +102,7 @@ def _entries(changeset: Changeset, rows: slice, paths: list[bytes]) -> Entries:
 
 
 def _stored_sizes(changeset: Changeset, rows: slice) -> Int64:
-    """How many bytes follow each header."""
+    """The number of bytes that follow each header."""
     sizes = np.where(changeset.kinds[rows] == EntryType.FILE, changeset.sizes[rows], 0)
     for row, pieces in changeset.sparse.items():
         if rows.start <= row < rows.stop:

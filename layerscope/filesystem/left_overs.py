@@ -17,11 +17,11 @@ _OWN_RUN = "in the RUN that makes them"
 class LeftOver:
     """A kind of folder whose content no container needs."""
 
-    name: str  # What it contains, in words.
+    name: str  # A description of its content.
     path: str  # An expression that matches the whole path, without a leading slash.
     remedy: str  # How to avoid it, as a sentence.
-    #: Whether a package manager or a build fills it for its own use, so that the remedy is the same
-    #: whatever layer hides it.
+    #: Whether a package manager or a build fills it for its own use, so that the remedy does not
+    #: depend on the layer that hides it.
     cache: bool = True
     mixed: bool = False  # Whether files in it may be of other kinds.
 
@@ -30,8 +30,8 @@ def _mount(folder: str) -> str:
     return f"RUN --mount=type=cache,target={folder}"
 
 
-#: The first that matches counts, and the highest folder that matches. Within a cache, only those
-#: before it count.
+#: The first match wins, for the highest folder that matches. Within a cache, only earlier kinds
+#: match.
 KINDS: tuple[LeftOver, ...] = (
     LeftOver(
         "apt package lists",
@@ -150,7 +150,7 @@ KINDS: tuple[LeftOver, ...] = (
 #: All kinds in one pattern, with a group for each.
 _ANY_KIND = re.compile("|".join(f"({kind.path})" for kind in KINDS).encode(), re.DOTALL)
 
-#: Names of all folders that a kind can match.
+#: Names of all folders that a kind may match.
 _LEAVES = frozenset(
     b"lists apt debconf apk cache dnf yum libdnf5 PackageKit repos zypp pacman pip uv pypoetry "
     b"pipenv pdm .npm _cacache yarn pnpm store go-build mod registry git repository caches "
@@ -159,7 +159,7 @@ _LEAVES = frozenset(
 
 
 def find_left_overs(tree: PathTree) -> Int8:
-    """For each node of a tree, the index in `KINDS` of what it is part of; -1 for all others."""
+    """For each node of a tree, the index in `KINDS` of its kind; -1 for all others."""
     kinds = np.full(len(tree), -1, np.int8)
     ends = tree.ends
 

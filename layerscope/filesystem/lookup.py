@@ -8,12 +8,12 @@ from layerscope.filesystem.change import Aspect, Change
 from layerscope.filesystem.changeset import EntryType
 from layerscope.filesystem.stack import Stack
 
-#: Linux follows as many before it fails with ELOOP.
+#: Linux follows this many before it fails with ELOOP.
 _MAX_LINKS = 40
 
 
 class LookupFailedError(LookupError):
-    """A path that does not exist; the message says why, as the end of a sentence."""
+    """A path that does not exist; the message is the reason, as the end of a sentence."""
 
     def __init__(self, problem: str, leads_to: bytes | None = None) -> None:
         super().__init__(problem)
@@ -74,9 +74,10 @@ def resolve(stack: Stack, path: bytes, layer: int, *, follow: bool = True) -> in
 
 
 def entries_below(stack: Stack, text: str, layer: int | None) -> list[str]:
-    """Paths that begin with a text, as it is written; folders end with a slash.
+    """Paths that begin with a text, as typed; folders end with a slash.
 
-    They are those with `layer` on top, where symlinks are followed, or without it, of all layers.
+    With `layer`, they are those visible with it on top, and symlinks are followed; without it,
+    those of all layers.
     """
     folder, slash, beginning = text.rpartition("/")
     path = clean_user_path(folder)
@@ -107,18 +108,18 @@ def _node(stack: Stack, path: bytes, layer: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One thing that a layer did at a path."""
+    """A change that a layer made to a path."""
 
     layer: int
-    row: int  # The version's row; for a removal, that of the removed version.
+    row: int  # The version's row; for a removal, the removed version's.
     change: Change
-    aspects: Aspect  # How the version differs from the one below, if it was modified.
-    hidden_by: int | None  # The layer that hid the version; None if it is visible at the top.
-    content_known: bool  # Whether it is certain that CONTENT is, or is not, in `aspects`.
+    aspects: Aspect  # How it differs from the version below, if it was modified.
+    hidden_by: int | None  # The layer that hid it; None if it is visible at the top.
+    content_known: bool  # Whether CONTENT in `aspects` is certain.
 
 
 def path_history(stack: Stack, node: int) -> list[Version]:
-    """Everything that layers did at a path, removals included, lowest layer first."""
+    """All changes that layers made to a path, including removals, lowest layer first."""
     result: list[Version] = []
     rows = stack.versions(node)
     present = {int(stack.layers[row]) for row in rows}

@@ -1,7 +1,7 @@
-"""Two merged views as a stack of two layers; the second layer turns the first view into the other.
+"""Two merged views as a stack of two layers; the second layer turns one view into the other.
 
-So the difference of two images can be treated like a layer: what is added, modified and removed,
-how large folders are, and which rows a tree shows.
+This lets the difference of two images be treated like a layer: added, modified and removed paths,
+sizes of folders, and the rows of a tree.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _FIRST, _SECOND = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    stack: Stack  # The first view as layer 0, and what turns it into the second as layer 1.
+    stack: Stack  # The first view as layer 0; layer 1 turns it into the second.
     first: Stack
     second: Stack
-    #: For each layer, the version in its stack that each row comes from; -1 for whiteouts.
+    #: For each layer, each row's version in the original stack; -1 for whiteouts.
     rows: tuple[Int32, Int32]
 
     def source(self, row: int) -> int:
@@ -34,7 +34,7 @@ class Pair:
         return int(self.rows[layer][row - self.stack.bases[layer]])
 
     def sides(self, node: int) -> tuple[int | None, int | None]:
-        """The version that each stack has at a node of the pair, or None."""
+        """Each stack's version at a node of the pair, or None."""
         found = [self.stack.version(node, layer) for layer in (_FIRST, _SECOND)]
         one, other = (
             None if row is None or row >= self.stack.bases[-1] else self.source(row)
@@ -52,7 +52,7 @@ class Pair:
 
 @dataclass(slots=True)
 class PairView(View):
-    """What a pair shows at each node; `sizes` are absolute differences, for sorting."""
+    """The values of a pair at each node; `sizes` are absolute differences, for sorting."""
 
     before: Int64  # Bytes at and below the node in the first view, each inode once.
     after: Int64  # The same in the second view.
@@ -61,8 +61,8 @@ class PairView(View):
 def pair_unions(first: Stack, second: Stack, shared: Mapping[int, int] | None = None) -> Pair:
     """Pairs the merged views at the top of two stacks.
 
-    `shared` has, for layers of the second that are identical to one of the first, the number of
-    that. Changesets that are the same object need not be listed.
+    `shared` maps layers of the second stack to the numbers of identical layers of the first.
+    Changesets that are the same object need not be listed.
     """
     one, rows = _changeset(first, {})
     missing = _missing(one, second)
@@ -75,9 +75,9 @@ def pair_unions(first: Stack, second: Stack, shared: Mapping[int, int] | None = 
 
 
 def pair_view(pair: Pair, *, ignore_time: bool = False) -> PairView:
-    """Everything in either view, and how the second differs.
+    """All nodes of either view, and how the second differs.
 
-    With `ignore_time`, what is known to differ in its time only is unchanged.
+    With `ignore_time`, nodes where only the time is known to differ are unchanged.
     """
     stack = pair.stack
     view, before = union_view(stack, _SECOND), union_view(stack, _FIRST).sizes
@@ -91,19 +91,19 @@ def pair_view(pair: Pair, *, ignore_time: bool = False) -> PairView:
 
 
 def only_time(stack: Stack, rows: Int32) -> Bool:
-    """Which modified rows of a pair's second layer are known to differ in their time only."""
+    """Whether each modified row of a pair's second layer is known to differ only in its time."""
     found: Bool = (stack.aspects[rows] == Aspect.MTIME) & ~stack.unread[rows]
     return found
 
 
 def aspects_of(stack: Stack, row: int) -> Aspect:
-    """How a row of a pair's second layer differs; with another type, content is left out."""
+    """How a row of a pair's second layer differs; if the types differ, content is left out."""
     aspects = Aspect(int(stack.aspects[row]))
     return aspects & ~Aspect.CONTENT if aspects & Aspect.TYPE else aspects
 
 
 def _changeset(stack: Stack, missing: Mapping[bytes, None]) -> tuple[Changeset, Int32]:
-    """A merged view as a changeset with whiteouts for `missing`, and the rows it comes from."""
+    """A merged view as a changeset with whiteouts for `missing`, and its source rows."""
     rows = stack.union(stack.height - 1) if stack.height else np.zeros(0, np.int32)
     rows = rows[stack.nodes[rows] != 0]
     whiteouts = [EntryType.WHITEOUT] * len(missing)

@@ -1,6 +1,6 @@
-"""Which nodes of a view are rows on the screen, and in what order.
+"""The nodes of a view that are rows on the screen, in order.
 
-The rows are an array of nodes, computed from what is expanded, filtered and hidden, in a few
+The rows are an array of nodes, computed from the expanded folders and the filters in a few
 milliseconds for hundreds of thousands of nodes.
 """
 
@@ -33,8 +33,8 @@ class TreeRows:
         self.expanded[0] = True
         self.sort = SortKey.NAME
         self.reverse = False
-        self.hidden: set[Change] = set()  # Changes that are not shown, unless something below is.
-        self.matches: int | None = None  # How many nodes match the filter; None without one.
+        self.hidden: set[Change] = set()  # Changes that are shown only above others.
+        self.matches: int | None = None  # The number of nodes that match the filter, if any.
         #: The node of each row, from top to bottom; `update` refreshes them.
         self.nodes: Int32 = np.zeros(0, np.int32)
         self._pattern: PathPattern | None = None
@@ -53,7 +53,7 @@ class TreeRows:
         return other
 
     def show(self, view: View, stop: Callable[[], None] = lambda: None) -> None:
-        """Shows another view; expanded folders stay so, even if nodes have other numbers."""
+        """Shows another view; folders stay expanded, even if node numbers change."""
         if view.stack is not self.view.stack:
             self._carry_over(view)
         self.view = view
@@ -61,9 +61,9 @@ class TreeRows:
 
     @property
     def pattern(self) -> PathPattern | None:
-        """What the path of a row, or of one below it, must match; None shows everything.
+        """The pattern that the path of a row, or of one below it, must match; None shows all.
 
-        A new one applies after the next `update`.
+        A new pattern applies after the next `update`.
         """
         return self._pattern
 
@@ -73,7 +73,7 @@ class TreeRows:
         self._matching = None
 
     def matched(self, node: int) -> bool:
-        """Whether a row is a match itself, and not only a folder above one."""
+        """Whether a row matches itself, and is not only a folder above a match."""
         matching = self._matching
         return (
             matching is not None
@@ -84,7 +84,7 @@ class TreeRows:
     def update(self, stop: Callable[[], None] = lambda: None) -> None:
         """Computes the rows.
 
-        `stop` is called now and then; it may raise, which leaves everything as it was.
+        `stop` is called repeatedly; if it raises, nothing changes.
         """
         tree, view = self.tree, self.view
         if self._pattern is not None and self._matching is None:
@@ -113,7 +113,7 @@ class TreeRows:
         self.update()
 
     def open_above(self, node: int) -> None:
-        """Expands the folders above a node; the next `update` shows them so."""
+        """Expands the folders above a node at the next `update`."""
         parent = int(self.tree.parents[node])
         while parent:
             self.expanded[parent] = True
@@ -150,7 +150,7 @@ class TreeRows:
         return nodes.astype(np.int64)
 
     def _sorted(self, nodes: Int32) -> Int32:
-        """Sorts by something other than the name: siblings move with everything below them."""
+        """Sorts by a key other than the name: siblings move with everything below them."""
         count = len(nodes)
         if not count:
             return nodes
@@ -158,7 +158,7 @@ class TreeRows:
         keys = self._keys(nodes)
         if self.reverse:
             keys = -keys
-        # How many rows come before each node of the tree.
+        # The number of rows before each node of the tree.
         before = np.zeros(len(tree) + 1, np.int64)
         before[nodes + 1] = 1
         np.cumsum(before, out=before)
@@ -166,12 +166,12 @@ class TreeRows:
         stops = before[tree.ends[nodes]]
         heights = stops - np.arange(count)
         order = _by_group(parents, keys)
-        # How many rows the siblings before each one take.
+        # The number of rows that the siblings before each one take.
         shifts = np.cumsum(heights[order]) - heights[order]
         above = parents[order]
         first = np.flatnonzero(np.diff(above, prepend=-2))
         shifts -= np.repeat(shifts[first], np.diff(first, append=count))
-        # A row is one below its parent and these; the same holds for that, up to the root.
+        # A row is one below its parent and these; the same holds for the parent, up to the root.
         places = np.zeros(count + 1, np.int64)
         places[order] = shifts + 1
         np.subtract.at(places, stops, places[:-1].copy())
@@ -180,7 +180,7 @@ class TreeRows:
         return ordered
 
     def _carry_over(self, view: View) -> None:
-        """Keeps folders expanded when more layers have made the tree larger."""
+        """Keeps folders expanded after more layers have enlarged the tree."""
         new = view.stack.tree
         wanted = set(self.tree.paths(np.flatnonzero(self.expanded).tolist()))
         expanded = map(wanted.__contains__, new.blob.split(b"\0"))
@@ -189,13 +189,13 @@ class TreeRows:
 
 
 def _by_group(groups: Int64, keys: Int64) -> Intp:
-    """The order by group, which may be -1, and within each by key; equal ones stay in order."""
+    """The order by group, which may be -1, and by key within each; equal ones stay in order."""
     order = np.argsort(groups, kind="stable")
     low, high = int(keys.min()), int(keys.max())
     width = high - low + 1
     if (int(groups.max()) + 2) * width >= 1 << 63:
         return np.lexsort((keys, groups))
-    # One number for both sorts in a third of the time, as groups stay where they are.
+    # One number for both sorts takes a third of the time, as groups stay where they are.
     joined = (groups[order] + 1) * width + (keys[order] - low)
     by_key: Intp = order[np.argsort(joined, kind="stable")]
     return by_key

@@ -1,7 +1,7 @@
 """Finds entries by path, in a whole tree or layer at once, or by content.
 
 All names, or all paths, are one bytes object, and a filter takes a few passes over it. Most filters
-need only the names: what matches a folder's name matches everything below it.
+need only the names: if a folder's name matches, so does everything below it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from layerscope.patterns import PathPattern
 
 #: Bytes searched between two calls of `stop`.
 _CHUNK = 1 << 18
-#: What RE2 does between them at most, in bytes times the size of the program: a second or so.
+#: RE2's limit between two calls, in bytes times the size of the program: about a second.
 _STEPS = 1 << 28
 
 
@@ -28,7 +28,7 @@ class Joined:
 
     def __init__(self, blob: bytes, starts: Int64 | None = None) -> None:
         self.blob = blob
-        #: Where each begins, and where another one would.
+        #: Where each string begins, and where another one would.
         self.starts = np.append(_starts(blob), len(blob) + 1) if starts is None else starts
         self._lower: bytes | None = None
 
@@ -36,14 +36,14 @@ class Joined:
         return len(self.starts) - 1
 
     def tails(self, skip: Int64) -> Joined:
-        """The strings without their first bytes, as many as `skip` says for each."""
+        """The strings without their first `skip` bytes."""
         starts = self.starts[:-1] + skip
         data = np.frombuffer(self.blob, np.uint8)
         pieces = []
         for first, last in self._chunks(_CHUNK):
             base = int(self.starts[first])
             piece = data[base : int(self.starts[last])]
-            # The last string has no NUL behind it.
+            # The last string has no NUL after it.
             kept = np.zeros(len(piece) + 1, np.int8)
             kept[0] = 1
             kept[self.starts[first:last] - base] -= 1
@@ -53,7 +53,7 @@ class Joined:
         return Joined(b"".join(pieces), np.concatenate([[0], np.cumsum(lengths)]))
 
     def matching(self, pattern: PathPattern, stop: Callable[[], None] = _never) -> Bool:
-        """Which strings a pattern matches. `stop` is called now and then; it may raise."""
+        """Which strings match a pattern. `stop` is called repeatedly and may raise."""
         if pattern.text == b"":
             return np.ones(len(self), np.bool_)
         marks = np.zeros(len(self) + 1, np.int32)
@@ -66,7 +66,7 @@ class Joined:
                 if pattern.names:
                     piece = piece.replace(b"/", b"\0")
                 places = _places(piece, pattern.text, starts)
-                # A text that begins with the NUL in front of a string is found one byte before it.
+                # A text that begins with the NUL before a string is found one byte earlier.
                 places -= pattern.text[0] != 0
                 marks[first + np.searchsorted(starts, places, "right") - 1] = 1
             return marks[:-1] > 0
@@ -82,7 +82,7 @@ class Joined:
         return np.cumsum(marks[:-1]) > 0
 
     def _chunks(self, size: int) -> Iterator[tuple[int, int]]:
-        """Ranges of strings, each of about so many bytes, and one string at least."""
+        """Ranges of strings, each of about this many bytes but at least one string."""
         first = 0
         while first < len(self):
             last = int(np.searchsorted(self.starts, self.starts[first] + size))
@@ -91,7 +91,7 @@ class Joined:
             first = last
 
     def _framed(self, lower: bool) -> bytes:
-        """The strings between NULs; in lower case, which most filters need, they are kept."""
+        """The strings between NULs; the lower-case form, which most filters need, is cached."""
         if not lower:
             return b"\0" + self.blob + b"\0"
         if self._lower is None:
@@ -104,14 +104,14 @@ def _starts(blob: bytes) -> Int64:
 
 
 def _places(text: bytes, literal: bytes, starts: Int64) -> Int64:
-    """Where a literal is: everywhere, or at its first place in each string that has it."""
+    """The positions of a literal: all of them, or the first in each string that contains it."""
     data = np.frombuffer(text, np.uint8)
     count = max(0, len(data) - len(literal) + 1)
     places = np.flatnonzero(data[:count] == literal[0])
     compared = len(places)
     for offset, byte in enumerate(literal[1:], 1):
         if compared > len(data):
-            # Much of it looks like the literal, byte after byte.
+            # Much of the text resembles the literal, byte after byte.
             return np.fromiter(_first_places(text, literal, starts), np.int64)
         places = places[data[places + offset] == byte]
         compared += len(places)
@@ -133,10 +133,10 @@ def search_tree(
     pattern: PathPattern,
     stop: Callable[[], None] = _never,
 ) -> Bool:
-    """Which paths of a tree a pattern matches.
+    """Which paths of a tree match a pattern.
 
     `names` returns the last component of each path, `ends` is one past the last descendant of each
-    node, and `stop` is called now and then and may raise.
+    node, and `stop` is called repeatedly and may raise.
     """
     if not pattern.names:
         return paths.matching(pattern, stop)
@@ -149,7 +149,7 @@ def search_tree(
 
 
 def find_paths(changeset: Changeset, pattern: PathPattern) -> list[int]:
-    """Rows whose path matches a pattern, whiteouts left out."""
+    """Rows whose path matches a pattern, without whiteouts."""
     if not len(changeset):
         return []
     matching = Joined(changeset.path_blob).matching(pattern)
@@ -158,7 +158,7 @@ def find_paths(changeset: Changeset, pattern: PathPattern) -> list[int]:
 
 
 def find_digest(changeset: Changeset, digest: bytes) -> list[int]:
-    """Rows of regular files whose content has a SHA-256; content that was not read is not found."""
+    """Rows of regular files with a SHA-256; only finds content that has been read."""
     if changeset.digests is None:
         return []
     wanted = np.frombuffer(digest, np.uint8)

@@ -1,9 +1,9 @@
 """Settles layers in which later entries undo or move earlier ones, which is rare.
 
-A tar may have a path twice, a file and later entries below it, a hard link to a path that it then
-replaces, or a symlink and later entries whose names lead through it. Engines unpack such a layer
-entry by entry into an empty folder; the same is done here with names alone. Rows get the path at
-which they end up, and rows that leave nothing are dropped.
+A tar may contain a path twice, a file and later entries below it, a hard link to a path that it
+then replaces, or a symlink and later entries whose names lead through it. Engines unpack such a
+layer entry by entry into an empty folder; this module does the same with names only. Rows get their
+final path, and rows without effect are dropped.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _NONE = 255
 #: The most links that containerd follows for one file; Linux allows 40.
 MOST_LINKS = 255
 
-#: The most components that are followed in a layer, and more for each entry.
+#: The most components that are followed in a layer, plus more for each entry.
 _STEPS, _STEPS_EACH = 1 << 24, 64
 
 
 def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
     """Drops rows that later ones undo, and follows symlinks in paths.
 
-    The changeset has entries in the order of the tar, and may be changed. `skip` is the kind of
-    further rows to drop.
+    The changeset has its entries in tar order, and may be changed. `skip` is the kind of
+    additional rows to drop.
 
     Raises TarError if a path leads through a loop of symlinks.
     """
@@ -64,8 +64,8 @@ def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
         else:
             folder.unpack(row)
             if kind == _DIR:
-                # A whiteout is a device file, in whose place the folder comes: it merges with what
-                # lower layers have. All engines do so, against the text of the specification.
+                # A whiteout is a device file that the folder replaces: it merges with the folder of
+                # lower layers. All engines do so, contrary to the specification.
                 marks.pop((paths[row], _WHITEOUT), None)
     folder.bequeath()
     keep = sorted([*folder.rows.values(), *marks.values()])
@@ -77,7 +77,7 @@ def settle(changeset: Changeset, skip: int | None = None) -> Changeset:
 def _is_settled(changeset: Changeset) -> bool | None:
     """Whether no entry undoes or moves another one.
 
-    None if paths imply far too many folders: the tree of all paths will refuse them.
+    None if paths imply far too many folders: the tree of all paths will reject them.
     """
     kinds = changeset.kinds
     real, opaque, removed = kinds < _WHITEOUT, kinds == _OPAQUE, kinds == _WHITEOUT
@@ -90,7 +90,7 @@ def _is_settled(changeset: Changeset) -> bool | None:
         _Kinds(own[each], kinds[each]).repeated for each in (opaque, removed)
     ):
         return False
-    # `np.isin` would make numpy import another of its parts.
+    # `np.isin` would make numpy import another part of itself.
     if not set(own[removed].tolist()).isdisjoint(own[kinds == _DIR].tolist()):
         return False
     if not (kinds == _SYMLINK).any():
@@ -117,7 +117,7 @@ def _all_above(paths: Iterable[bytes]) -> set[bytes]:
 
 
 def _are_folders(new: set[bytes], entries: _Kinds) -> bool | None:
-    """Whether nothing but folders is at some paths and above them.
+    """Whether some paths and all paths above them are folders.
 
     None if far too many of them have no entry.
     """
@@ -146,11 +146,11 @@ class _Kinds:
 
     @property
     def repeated(self) -> bool:
-        """Whether a path may come twice."""
+        """Whether a path may occur twice."""
         return bool((self._hashes[1:] == self._hashes[:-1]).any())
 
     def kinds(self, paths: list[bytes]) -> UInt8:
-        """The kind at each path, or `_NONE`; a wrong one, hardly ever, of a path without entry."""
+        """The kind at each path, or `_NONE`; rarely a wrong one for a path without an entry."""
         wanted = hashes(paths, len(paths))
         found: UInt8 = np.full(len(paths), _NONE, np.uint8)
         if len(self._hashes):
@@ -164,18 +164,18 @@ class _Folder:
     """The folder that a layer is unpacked into."""
 
     def __init__(self, changeset: Changeset, paths: list[bytes], kinds: list[int]) -> None:
-        self.rows: dict[bytes, int] = {}  # The row at each path, folders without an entry left out.
+        self.rows: dict[bytes, int] = {}  # The row at each path that has an entry.
         self.moved = False  # Whether a symlink moved a row.
         self._changeset = changeset
         self._paths = paths
         self._kinds = kinds
         self._inodes = list(range(len(paths)))
-        # The content of each folder, whether it has an entry or not.
+        # The children of each folder, whether it has an entry or not.
         self._children: dict[bytes, set[bytes]] = {b"": set()}
         self._links = LayerLinks(len(paths))
 
     def place(self, row: int) -> bytes:
-        """The path at which a row ends up, with symlinks followed."""
+        """The final path of a row, with symlinks followed."""
         path = self._paths[row]
         # An opaque whiteout is a file in the folder it applies to.
         real = self._real(path, row) if self._kinds[row] == _OPAQUE else self._follow(path, row)
@@ -208,7 +208,7 @@ class _Folder:
             self._links.add(path, self._changeset.links.get(inode, b""))
 
     def bequeath(self) -> None:
-        """Makes the first hard link to a file that lost its own name the file."""
+        """Turns the first hard link to a file that lost its own name into the file."""
         changeset, paths = self._changeset, self._paths
         heirs: dict[int, int] = {}
         for row in sorted(self.rows.values()):
@@ -225,13 +225,13 @@ class _Folder:
                 self._inherit(row, inode)
 
     def _link(self, row: int, inode: int) -> None:
-        """Makes a row a name of an inode, which takes the attributes in the link's header."""
+        """Makes a row a name of an inode, which takes the attributes from the link's header."""
         self._inodes[row] = inode
         _copy_attributes(self._changeset, inode, row)
 
     def _inherit(self, row: int, inode: int) -> None:
         changeset = self._changeset
-        # `_copy_attributes` has seen to the owner.
+        # `_copy_attributes` has handled the owner.
         for name in set(COLUMNS) - {"uids", "gids"}:
             column = getattr(changeset, name)
             column[row] = column[inode]
@@ -259,7 +259,7 @@ class _Folder:
         return self._links.follow(folder, int(self._changeset.header_offsets[row]))
 
     def _make_parents(self, path: bytes) -> None:
-        """Makes the parents of a path folders, whatever they were before."""
+        """Turns the parents of a path into folders, whatever they were before."""
         name = path
         while name:
             parent = name.rpartition(b"/")[0]
@@ -290,17 +290,17 @@ def _copy_attributes(changeset: Changeset, row: int, source: int) -> None:
 
 
 class LayerLinks:
-    """The symlinks that a layer has made so far, which names of its later entries may lead through.
+    """The symlinks in a layer so far, which names of its later entries may lead through.
 
-    The folder that engines unpack a layer into is the root for them: `..` and a leading slash lead
-    no higher, and missing folders that a link points to are made. Where engines differ, this is
-    what containerd does (continuity, `fs.RootPath`): older ones refuse a link that dangles or
-    points into a lower layer, Docker 28 one that climbs above the root; all refuse a circle.
+    Their root is the folder that engines unpack a layer into: `..` and a leading slash lead no
+    higher, and missing folders that a link points to are created. Where engines differ, this
+    follows containerd (continuity, `fs.RootPath`): older ones reject a link that dangles or points
+    into a lower layer, Docker 28 one that climbs above the root; all reject a cycle.
     """
 
     def __init__(self, entries: int) -> None:
         self._targets: dict[bytes, bytes] = {}
-        # Results, until a link comes or goes.
+        # Cached results, until a link is added or removed.
         self._known: dict[bytes, bytes] = {}
         self._steps = _STEPS + _STEPS_EACH * entries
         self._growth = MOST_IMPLIED

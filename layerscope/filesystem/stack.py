@@ -1,11 +1,11 @@
 """The stack: layers on top of each other, and the merged view at any height.
 
 Applying a layer follows the OCI image specification (layer.md, "Applying Changesets") and
-overlayfs: a whiteout hides what lower layers have at its path and below, whether it comes before or
-after other entries of its own layer; an opaque whiteout hides what they have below its folder;
-anything that is not a folder hides all that was below its path; a folder over a folder merges with
-it. Where most engines differ, they win: an opaque whiteout of the root hides nothing, and `settle`
-drops a whiteout whose place a later folder of the same layer takes.
+overlayfs: a whiteout hides its path and everything below it in lower layers, whether it comes
+before or after other entries of its own layer; an opaque whiteout hides what they have below its
+folder; anything that is not a folder hides what was below its path; a folder over a folder merges
+with it. Where most engines differ, they win: an opaque whiteout of the root hides nothing, and
+`settle` drops a whiteout that a later folder of the same layer replaces.
 
 Every entry of every layer is a *version* of its path. A version is visible in the merged views from
 its own layer up to, and not including, the layer that hid it. So no merged view is stored: each is
@@ -57,18 +57,18 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
-#: The last second that fits 64 bits in nanoseconds.
+#: The last second that fits in 64 bits as nanoseconds.
 _LAST_SECOND = ((1 << 63) - 1) // 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What a stack has besides its changesets."""
+    """The parts of a stack besides its changesets."""
 
     tree: PathTree
     bases: list[int]
     columns: Mapping[str, npt.NDArray[Any]]  # The columns of the stack, by name.
-    entries: list[int]  # How many entries each layer has.
+    entries: list[int]  # The number of entries of each layer.
     outside: dict[int, bytes]  # As in `Stack`.
 
 
@@ -76,7 +76,7 @@ class Stack:
     """Layers on top of each other.
 
     Columns have a row for each version: the entries of layer 0, then those of layer 1, and so on,
-    then implied folders: those without an entry of their own, which engines make.
+    then implied folders: those without an entry of their own, which engines create.
     """
 
     changesets: Sequence[Changeset]  # The layers, base first.
@@ -87,7 +87,7 @@ class Stack:
     hidden_by: Int16  # Layer that hid each version, or `NEVER`.
     below: Int32  # Row of the version that was visible at the path before this layer, or -1.
     inodes: Int32  # Row of the version that has the inode: itself, unless it is a hard link.
-    kinds: UInt8  # `EntryType` of each version, as its layer has it.
+    kinds: UInt8  # `EntryType` of each version in its layer.
     types: UInt8  # The same, but hard links have the type of their target.
     modes: UInt16
     uids: Int64
@@ -97,17 +97,17 @@ class Stack:
     changes: UInt8  # `Change` of each version, compared with the merged view below its layer.
     aspects: UInt16  # `Aspect` bits of modified versions.
     #: Whether a version is a regular file over one of the same size whose content has not been
-    #: compared with it. If nothing else differs, it counts as unchanged until then.
+    #: compared with it. Until then it counts as unchanged if nothing else differs.
     unread: Bool
     outside: dict[int, bytes]  # `Changeset.outside`, by the row of the version.
 
     def __init__(self, changesets: Sequence[Changeset], *, whole: Whole | None = None) -> None:
-        """Applies the layers. `whole` is the result of applying them before, if it is known."""
+        """Applies the layers. `whole` is the cached result, if known."""
         self._entries: list[int] | None = None
         self.changesets = changesets
         if whole is None:
             changesets = self.changesets = list(changesets)
-            # Not at the top: a stack from the cache does not need them.
+            # Imported here: a stack from the cache does not need it.
             from layerscope.filesystem.apply import Applied
             from layerscope.filesystem.classify import classify
 
@@ -135,7 +135,7 @@ class Stack:
         return range(self.bases[layer], self.bases[layer + 1])
 
     def changed(self, layer: int) -> Int32:
-        """What a layer changes: its entries, and the folders that it implies."""
+        """The versions that a layer changes: its entries, and the folders that it implies."""
         rows, first = self.rows(layer), self.bases[-1]
         implied = (np.flatnonzero(self.layers[first:] == layer) + first).astype(np.int32)
         return np.concatenate([np.arange(rows.start, rows.stop, dtype=np.int32), implied])
@@ -155,7 +155,7 @@ class Stack:
         return self.changesets[layer], row - self.bases[layer]
 
     def entries(self, layer: int) -> int:
-        """How many entries a layer has, one for the root folder not counted."""
+        """The number of entries of a layer, without one for the root folder."""
         known = self._entries
         return self.changesets[layer].entries if known is None else known[layer]
 
@@ -192,7 +192,7 @@ class Stack:
         return None if place is None else place[0].links.get(place[1])
 
     def dangling(self, row: int) -> str:
-        """Says why a hard link has no inode but its own, as the end of a sentence."""
+        """Why a hard link has only its own inode, as the end of a sentence."""
         target = clip(visible(self.link(row) or b""), _LONGEST_TARGET)
         return f"it is a hard link to /{target}, which is not a file of the image"
 
@@ -206,10 +206,10 @@ class Stack:
         return {} if place is None else place[0].xattrs.get(place[1], {})
 
     def shown_mtimes(self, rows: Int32) -> Int64:
-        """The mtimes that containers show: engines unpack what is before 1970 or after 2262 as 0.
+        """The mtimes that containers show: engines unpack times before 1970 or after 2262 as 0.
 
-        Most keep the time of a symlink. A container's own layer is on a disk already, and has the
-        times that it has.
+        Most keep the time of a symlink. A container's own layer is already on disk, and keeps its
+        times.
         """
         mtimes: Int64 = self.mtimes[rows].copy()
         odd = (mtimes < 0) | (mtimes > _LAST_SECOND)
@@ -220,13 +220,13 @@ class Stack:
         return mtimes
 
     def layer_size(self, layer: int) -> int:
-        """The sum of the sizes of a layer's regular files, each inode once."""
+        """The total size of a layer's regular files, each inode once."""
         rows = self.rows(layer)
         files = self.kinds[rows.start : rows.stop] == EntryType.FILE
         return int(self.sizes[rows.start : rows.stop][files].sum())
 
     def counts(self, layer: int) -> dict[Change, int]:
-        """How many paths a layer changes in each way, implied folders included, the root not."""
+        """The number of paths by change in a layer, with implied folders, without the root."""
         own = self.changed(layer)
         counted = (self.nodes[own] != 0) | (self.kinds[own] == EntryType.OPAQUE)
         numbers = np.bincount(self.changes[own][counted], minlength=len(Change)).tolist()

@@ -1,8 +1,8 @@
-"""A stack as bytes: what the cache keeps so that a known image opens at once.
+"""A stack as bytes, cached so that a known image opens at once.
 
-A header of fixed length, a table of contents in JSON, and sections, each compressed with zstd. What
-is not needed to look at a stack (offsets of content, links, extended attributes) is unpacked on
-demand.
+A header of fixed length, a table of contents in JSON, and sections, each compressed with zstd.
+Parts that are not needed to view a stack (offsets of content, links, extended attributes) are
+unpacked on demand.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from layerscope.filesystem.tree import PathTree
 
 #: Raised whenever the format, or the meaning of a stack, changes.
 VERSION = 2
-
+#: Raised whenever the format or the meaning of a stack changes.
 _MAGIC = b"lsst"
 #: Magic, version, checksum of the rest, digest of the key, length of the table of contents.
 _HEADER = struct.Struct("<4sII32sI")
@@ -46,7 +46,7 @@ _OFFSETS = ("header_offsets", "data_offsets")
 
 
 def dump_stack(stack: Stack, key: str) -> bytes:
-    """A stack as bytes; `key` says what it is made of, and `load_stack` needs the same."""
+    """A stack as bytes; `key` identifies its layers, and `load_stack` needs the same key."""
     out = _Writer()
     for name, dtype in COLUMNS.items():
         column = getattr(stack, name)
@@ -86,7 +86,7 @@ def dump_stack(stack: Stack, key: str) -> bytes:
 
 
 def load_stack(data: bytes, key: str) -> Stack:
-    """Reads what `dump_stack` wrote.
+    """Reads the output of `dump_stack`.
 
     Raises ChangesetFileError if it is damaged, of another version, or has another key.
     """
@@ -119,7 +119,7 @@ def load_stack(data: bytes, key: str) -> Stack:
 
 
 class _Writer:
-    """Sections, and the table of where they are."""
+    """Writes sections and the table of their locations."""
 
     def __init__(self) -> None:
         self.table: dict[str, tuple[int, int, str]] = {}
@@ -157,13 +157,13 @@ class _Sections:
         part = self._data[self._place + start : self._place + start + size]
         if zstandard.frame_content_size(part) > _MAX_LENGTH:
             raise ValueError("the length is wrong")
-        # Threads share these sections, and a decompressor is for one thread alone.
+        # Threads share these sections, but a decompressor is not thread-safe.
         return zstandard.ZstdDecompressor().decompress(part)
 
 
 @dataclass(eq=False)
 class _Layers(Sequence[Changeset]):
-    """The changesets of a stack from the cache, each made on demand."""
+    """The changesets of a stack from the cache, each created on demand."""
 
     sections: _Sections
     bases: list[int]
@@ -187,7 +187,7 @@ class _Layers(Sequence[Changeset]):
         index = range(len(self))[layer]
         made = self.made.get(index)
         if made is None:
-            # Threads may make it at the same time; all get the first.
+            # Several threads may create it at the same time; all get the first.
             made = self.made.setdefault(index, self._make(index))
         return made
 

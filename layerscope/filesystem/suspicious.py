@@ -1,4 +1,4 @@
-"""Signs of an attack in a layer: what no ordinary tool writes into one."""
+"""Signs of an attack in a layer: entries that no ordinary tool writes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _LONGEST = 80
 
 
 def suspicion(stack: Stack, row: int) -> str:
-    """What is suspicious about a version, as the end of a sentence; empty if nothing is."""
+    """Why a version is suspicious, as the end of a sentence; empty if it is not."""
     name = stack.outside.get(row)
     return "" if name is None else f"named {_shown(name)} in the layer, which leads out of the root"
 
 
 def suspicions(stack: Stack, layer: int) -> list[str]:
-    """What is suspicious about a layer, a sentence each."""
+    """Why a layer is suspicious, one sentence per reason."""
     rows = stack.rows(layer)
     names = [name for row, name in stack.outside.items() if row in rows]
     if not names:

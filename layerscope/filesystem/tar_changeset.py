@@ -1,7 +1,7 @@
 """Builds a changeset from the tar stream of a layer.
 
-Names become paths as an engine unpacks them, `.wh.` entries become whiteouts, and of repeated
-entries the last one counts.
+Names become paths as an engine unpacks them, `.wh.` entries become whiteouts, and the last of
+repeated entries wins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPAQUE_WHITEOUT = b".wh..wh..opq"
 AUFS_PREFIX = b".wh..wh."
 AUFS_LINKS = b".wh..wh.plnk/"
 
-#: Columns of a changeset, and those of a tar that they come from.
+#: Columns of a changeset, and the tar columns that they come from.
 _COPIED = {
     "modes": "modes",
     "uids": "uids",
@@ -37,7 +37,7 @@ _COPIED = {
     "data_offsets": "data_offsets",
 }
 
-#: Columns of a tar that belong to a file and not to its name.
+#: Tar columns that belong to a file, not to its name.
 _OF_FILE = ("modes", "uids", "gids", "sizes", "mtimes", "data_offsets")
 
 #: Characters of a name in an error.
@@ -62,7 +62,7 @@ def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = N
 
     `advance` is called with the number of bytes read so far; it may raise to stop.
 
-    Raises TarError if it is not a tar archive, or has an entry that no engine unpacks, and
+    Raises TarError if it is not a tar archive or has an entry that no engine unpacks, and
     TruncatedError if it ends too early.
     """
     return changeset_of(scan(source), advance)
@@ -71,7 +71,7 @@ def read_changeset(source: ByteSource, advance: Callable[[int], None] | None = N
 def changeset_of(
     headers: Iterable[HeaderBatch], advance: Callable[[int], None] | None = None
 ) -> Changeset:
-    """The same for headers that have been found already."""
+    """The same for headers that have already been found."""
     return build_changeset(_reported(decode(headers), advance))
 
 
@@ -94,7 +94,7 @@ def build_changeset(parts: Iterable[TarColumns]) -> Changeset:
 
 class _Builder:
     def __init__(self) -> None:
-        # Growing in place takes less memory at its peak than joining pieces.
+        # Growing in place has a lower memory peak than joining pieces.
         self._blob = bytearray()
         self._columns = {name: bytearray() for name in _COPIED}
         self._kinds: list[UInt8] = []
@@ -123,7 +123,7 @@ class _Builder:
                 self._note_aufs(paths, kinds, part)
             blob = b"\0".join(paths)
         if b"" in paths:
-            # Engines skip what would take the place of the root.
+            # Engines skip entries that would replace the root.
             for row, path in enumerate(paths):
                 if not path and kinds[row] not in _OF_ROOT:
                     kinds[row] = _SKIP
@@ -138,7 +138,7 @@ class _Builder:
             changeset.links[base + row] = target
         for row, device in part.devices.items():
             if kinds[row] == EntryType.CHAR and device == (0, 0):
-                kinds[row] = EntryType.WHITEOUT  # As overlayfs, where it is unpacked, has it.
+                kinds[row] = EntryType.WHITEOUT  # As in overlayfs after unpacking.
             else:
                 changeset.devices[base + row] = device
         for row, xattrs in part.xattrs.items():
@@ -168,7 +168,7 @@ class _Builder:
     def _note_aufs(self, paths: list[bytes], kinds: UInt8, part: TarColumns) -> None:
         """Treats files of AUFS at the root as engines do, in place.
 
-        They make the folder that one is in, and skip the file. A hard link to one in `.wh..wh.plnk`
+        They create the file's folder, and skip the file. A hard link to a file in `.wh..wh.plnk`
         becomes a file of its own.
         """
         links = {row: clean_path(target) for row, target in part.links.items()}
@@ -197,7 +197,7 @@ class _Builder:
                 getattr(part, column)[row] = 0
 
     def _check_sizes(self, part: TarColumns) -> None:
-        """Refuses impossible sums of sizes; sparse files can claim any size."""
+        """Rejects impossible sums of sizes; sparse files can claim any size."""
         sizes = part.sizes
         overflows = int(sizes.max()) > MAX_LAYER_SIZE // len(sizes)
         self._size += sum(sizes.tolist()) if overflows else int(sizes.sum())
@@ -215,7 +215,7 @@ class _Builder:
         changeset.kinds = np.concatenate(self._kinds)
         for column, data in self._columns.items():
             setattr(changeset, column, np.frombuffer(data, getattr(changeset, column).dtype))
-        # Linux has no other mode for symlinks, whatever a header says.
+        # Linux has no other mode for symlinks, whatever the header has.
         changeset.modes[changeset.kinds == EntryType.SYMLINK] = 0o777
         if any(digests is not None for digests in self._digests):
             changeset.digests = np.concatenate(
@@ -233,26 +233,26 @@ class _Builder:
 #: More than any layer unpacks to, and small enough that sums do not overflow.
 MAX_LAYER_SIZE = 1 << 53
 
-# Looking up a member of an enumeration takes longer than all else that is done for a whiteout.
+# Looking up a member of an enumeration takes longer than all other work for a whiteout.
 _WHITEOUT, _OPAQUE = int(EntryType.WHITEOUT), int(EntryType.OPAQUE)
 
 #: Marks rows to drop; not an `EntryType`.
 _SKIP = 255
 
-#: What may be said of the root folder.
+#: The kinds of entries that the root folder may have.
 _OF_ROOT = (EntryType.DIR, EntryType.OPAQUE, _SKIP)
 
 
 def clean_paths(names: list[bytes], outside: dict[int, bytes]) -> list[bytes]:
     """Names as paths: no leading, trailing or double slash, no dot components.
 
-    A name that leads out of the root ends there, as engines have it; it is kept in `outside`, by
-    row.
+    A name that leads out of the root is cut off there, as in engines; `outside` receives the
+    original by row.
     """
     paths = [name.strip(b"/") for name in names]
     if _is_clean(paths):
         return paths
-    # `tar -C FOLDER .` writes `./` before every name, which is quickly removed.
+    # `tar -C FOLDER .` writes `./` before every name; removing it here is fast.
     paths = [path[2:].lstrip(b"/") if path[:2] == b"./" else path for path in paths]
     if _is_clean(paths):
         return paths
@@ -293,7 +293,7 @@ def leads_out(name: bytes) -> bool:
 def _mark_whiteouts(paths: list[bytes], kinds: UInt8, offsets: Int64) -> None:
     """Turns `.wh.` entries into whiteouts, in place.
 
-    Raises TarError if a whiteout names nothing, its own folder or the one above.
+    Raises TarError if a whiteout's target is empty, its own folder or the parent.
     """
     for row, path in enumerate(paths):
         if WHITEOUT_PREFIX not in path:

@@ -1,8 +1,8 @@
 """All paths of an image as one tree, whose nodes are numbered depth first.
 
 A node is the index of a path when all are sorted component by component; the root is 0. So the
-descendants of a node follow it directly, and a question about a subtree (what a whiteout hides, how
-large a folder is) is a difference of two prefix sums.
+descendants of a node follow it directly, and a query on a subtree (the paths that a whiteout hides,
+the size of a folder) is a difference of two prefix sums.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ MOST_IMPLIED = 256 << 20
 class PathTree:
     """The tree of all paths in any layer, and of the folders above them."""
 
-    lengths: Int64  # Number of bytes of each node's path.
-    depths: Int16  # Number of components of each node's path.
+    lengths: Int64  # The number of bytes in each node's path.
+    depths: Int16  # The number of components in each node's path.
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PathTree:
     ) -> None:
         """Builds the tree of the layers' paths, joined by NUL, and of extra ones.
 
-        If it was built before, its `blob` and `shape` (`lengths` and `depths`) replace these.
+        If it was built before, its `blob` and `shape` (`lengths` and `depths`) replace them.
         Raises LayerscopeError if the paths imply far too many folders.
         """
         self._index: _Index | None = None
@@ -65,7 +65,7 @@ class PathTree:
                 keys += missing
                 keys.sort()
             count, joined = len(keys), b"/".join(keys)
-            del keys  # They take more memory than all that follows.
+            del keys  # They take more memory than everything that follows.
             self._index = _Index(joined, count)
             blob = joined.translate(_SWAP)
         self.blob = blob  # The paths of all nodes, joined by NUL.
@@ -90,7 +90,7 @@ class PathTree:
         return len(self.depths)
 
     def nodes(self, blob: bytes, count: int) -> Int32:
-        """The nodes of paths joined by NUL; raises KeyError if one of them is not in the tree."""
+        """The nodes of paths joined by NUL; raises KeyError if a path is not in the tree."""
         if not count:
             return np.zeros(0, np.int32)
         # Another thread may call `compact` meanwhile.
@@ -131,14 +131,14 @@ class PathTree:
     def search(self, pattern: PathPattern, stop: Callable[[], None] = lambda: None) -> Bool:
         """Whether each node's path matches a pattern.
 
-        `stop` is called now and then; it may raise, to end the search.
+        `stop` is called repeatedly and may raise to end the search.
         """
         return search_tree(
             Joined(self.blob, self._starts), self.joined_names, self.ends, pattern, stop
         )
 
     def joined_names(self) -> Joined:
-        """The last component of each path; computed once."""
+        """The last component of each path; cached."""
         if self._names is None:
             parents = self.parents
             skip = np.where(self.depths > 1, self.lengths[parents] + 1, 0)
@@ -153,7 +153,7 @@ class PathTree:
         return result
 
     def below(self, flags: Bool) -> Int32:
-        """How many descendants of each node are flagged."""
+        """The number of flagged descendants of each node."""
         sums = np.zeros(len(self) + 1, np.int32)
         np.cumsum(flags, out=sums[1:])
         result: Int32 = sums[self.ends] - sums[1:]
@@ -161,14 +161,14 @@ class PathTree:
 
 
 class _Index:
-    """Where each of some distinct paths, joined by slashes, is among them."""
+    """The positions of distinct paths, joined by slashes."""
 
     def __init__(self, joined: bytes, count: int) -> None:
         own = hashes(_keys(joined), count)
         self._places = np.argsort(own).astype(np.int32)
         self._hashes = own[self._places]
         same = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
-        # Paths that have the hash of another one, as hardly any has.
+        # Paths that share their hash with another, which is rare.
         doubtful = {*self._places[same].tolist(), *self._places[same + 1].tolist()}
         self._doubtful: dict[bytes, int] = {}
         if doubtful:
@@ -176,9 +176,9 @@ class _Index:
             self._doubtful = {key: place for place, key in pairs if place in doubtful}
 
     def places(self, joined: bytes, count: int) -> Int32:
-        """The places of paths, one after the other; raises KeyError if one is not among them."""
+        """The positions of paths, in order; raises KeyError if one is missing."""
         wanted = hashes(_keys(joined), count)
-        # In their order, which takes a third of the time, as neighbours are in the CPU's cache.
+        # Sorted order takes a third of the time, as neighbours are in the CPU's cache.
         order = np.argsort(wanted)
         at = np.empty(count, np.intp)
         at[order] = np.searchsorted(self._hashes, wanted[order])
@@ -213,7 +213,7 @@ def _implied(keys: list[bytes]) -> list[bytes]:
     implied = 0
     last = before = b""
     for key in keys:
-        # A folder comes directly before all that is below it.
+        # A folder comes directly before everything below it.
         above = key.rpartition(b"\0")[0]
         if above == before:
             last = key

@@ -1,4 +1,4 @@
-"""What a container leaves behind that no image should have: caches, keys, histories."""
+"""Files that containers leave behind and no image should have: caches, keys, histories."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from layerscope.filesystem.left_overs import KINDS, find_left_overs
 from layerscope.filesystem.tree import PathTree
 
-#: Left-overs that no cache is, and that an image can do without nevertheless.
+#: Left-overs that are not caches but that an image does not need either.
 _ALSO = ("caches", "temporary files", "logs")
 
-#: What single files contain, and an expression that matches the whole path.
+#: The content of single files, and an expression that matches the whole path.
 _FILES: tuple[tuple[str, str], ...] = (
     (
         "shell history",
@@ -40,7 +40,7 @@ _FILES: tuple[tuple[str, str], ...] = (
 )
 _ANY_FILE = re.compile("|".join(f"({pattern})" for _, pattern in _FILES).encode(), re.DOTALL)
 
-#: What the beginning of a file shows, whatever its name.
+#: The content of files by how they begin, whatever their name.
 _CONTENT: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("private key", re.compile(rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY")),
     (
@@ -54,7 +54,7 @@ _CONTENT: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 
 
 def unwanted_nodes(tree: PathTree) -> list[str]:
-    """Why each node of a tree should not be in an image, as a few words; empty for most."""
+    """Why each node of a tree should not be in an image, in a few words; empty for most."""
     kinds = find_left_overs(tree).tolist()
     names = [kind.name if kind.cache or kind.name in _ALSO else "" for kind in KINDS]
     return [names[kind] if kind >= 0 else "" for kind in kinds]

@@ -1,4 +1,4 @@
-"""What a layer, or the merged view up to it, shows at each node of the tree."""
+"""The values of a layer, or of the merged view up to it, at each node of the tree."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class View:
     stack: Stack
     layer: int
     shown: Bool  # Whether the node is part of the view.
-    #: The version shown; at a removed path, the removed one; -1 for a folder that is shown only for
-    #: what is below it.
+    #: The version shown; at a removed path, the removed one; -1 for a folder that is shown only
+    #: because of its contents.
     versions: Int32
     changes: UInt8  # What the layer did to the node.
     #: Bytes of a file, or of all files below a folder, each inode once. Removed files count only in
     #: removed folders.
     sizes: Int64
-    touched: Bool  # Whether something below the node is added, modified or removed.
+    touched: Bool  # Whether anything below the node is added, modified or removed.
 
 
 def union_view(stack: Stack, layer: int) -> View:
@@ -33,7 +33,7 @@ def union_view(stack: Stack, layer: int) -> View:
 
 
 def layer_view(stack: Stack, layer: int) -> View:
-    """What a layer adds, modifies and removes, and the folders above."""
+    """The nodes that a layer adds, modifies and removes, and the folders above them."""
     own = stack.changed(layer)
     own = own[(stack.hidden_by[own] > layer) & (stack.kinds[own] < EntryType.WHITEOUT)]
     return _view(stack, layer, own)

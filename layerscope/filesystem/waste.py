@@ -1,4 +1,4 @@
-"""Waste: bytes that an image ships but nobody can read, by path and by the layer that hid them."""
+"""Waste: bytes that an image ships but containers cannot see, by path and by hiding layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.filesystem.tree import PathTree
 
 
 class WastedPath(NamedTuple):
-    path: bytes  # The path, without a leading slash.
+    path: bytes  # Without a leading slash.
     size: int  # Bytes of all its hidden versions.
     versions: int
     hidden_by: int | None  # The layer that hid the last of them; None if that was their own layer.
@@ -23,13 +23,13 @@ class WastedPath(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waste:
-    #: For each layer, the sum of the sizes of its regular files, each inode once.
+    #: For each layer, the total size of its regular files, each inode once.
     layer_sizes: tuple[int, ...]
     #: For each layer, how many of its own bytes are hidden, and how many of lower layers it hides.
     layer_wasted: tuple[int, ...]
     layer_hides: tuple[int, ...]
     visible_size: int  # The same sum over the merged view.
-    #: The wasted paths, the largest first: their nodes in `tree`, and the other fields of `paths`,
+    #: The wasted paths, largest first: their nodes in `tree`, and the other fields of `paths`, with
     #: -1 for None.
     rows: tuple[Int32, Int64, Intp, Int16]
     tree: PathTree
@@ -40,7 +40,7 @@ class Waste:
 
     @property
     def columns(self) -> tuple[list[bytes], list[int], list[int], list[int | None]]:
-        """The fields of `paths`, a list for each."""
+        """The fields of `paths` as separate lists."""
         nodes, sizes, versions, hiders = (column.tolist() for column in self.rows)
         hidden_by = [hider if hider >= 0 else None for hider in hiders]
         return self.tree.paths(nodes), sizes, versions, hidden_by
@@ -81,7 +81,7 @@ def measure(stack: Stack) -> Waste:
 
 
 def _sums(height: int, layers: Int16, sizes: Int64) -> tuple[int, ...]:
-    """The bytes of files, summed up for each layer."""
+    """The total bytes of files for each layer."""
     sums = np.zeros(height, np.int64)
     np.add.at(sums, layers, sizes)
     return tuple(sums.tolist())
@@ -96,7 +96,7 @@ def hiders(stack: Stack) -> Int16:
 
 
 def hidden_files(stack: Stack, hidden_by: Int16) -> Intp:
-    """Rows of hidden inodes that have bytes; `hidden_by` is what `hiders` returned."""
+    """Rows of hidden inodes with content; `hidden_by` is the result of `hiders`."""
     files = inodes_of_files(stack)
     lost: Intp = files[(hidden_by[files] != NEVER) & (stack.sizes[files] > 0)]
     return lost
@@ -125,17 +125,17 @@ def _by_path(stack: Stack, lost: Intp, hidden_by: Int16) -> tuple[Int32, Int64, 
 
 @dataclass(frozen=True, slots=True)
 class LayerWaste:
-    """What a layer hid of the layers below it."""
+    """Files of lower layers that a layer hid."""
 
     layer: int
     size: int  # Bytes of files whose last name it hid.
-    #: Those of them that are at the same path again, with the same content as far as is known.
+    #: Those rewritten at the same path with the same content, as far as known.
     copied: int
     paths: list[tuple[bytes, int]]  # The largest of these files, with their bytes.
 
 
 def by_layer(stack: Stack, count: int = 10) -> list[LayerWaste]:
-    """What each layer hid of those below it, and the `count` largest paths for each."""
+    """What each layer hid of the layers below it, with the `count` largest paths."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)

@@ -1,7 +1,7 @@
 """Why bytes are wasted: which layers wrote and hid them, and how; and what could be left out.
 
-The sums are those of `waste.measure`: every hidden inode has one cause. What containers see but do
-not need is counted separately, as it is not wasted.
+The sums are those of `waste.measure`: every hidden inode has one cause. Files that containers see
+but do not need are counted separately, as they are not wasted.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A path that stands for itself or, if `folder`, for all files below it."""
+    """A path that represents itself or, if `folder`, all files below it."""
 
-    path: bytes  # The path, without a leading slash.
-    size: int  # Bytes.
+    path: bytes  # Without a leading slash.
+    size: int
     files: int
-    folder: bool  # Whether it stands for what is below it.
+    folder: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class Finding:
 
     cause: Cause  # Why they could be saved.
     wrote: int
-    #: The layer that hid them; None if it was their own, or nothing hides them.
+    #: The layer that hid them; None if it was their own or nothing hides them.
     hidden_by: int | None
     size: int
     files: int
-    uncompared: int  # Bytes of those whose content has not been compared with what replaced it.
+    uncompared: int  # Bytes whose content has not been compared with their replacement.
     aspects: Aspect  # What the hiding layer changed in any of the copied files.
-    kind: LeftOver | None  # What they are, if builds are known to leave it behind.
+    kind: LeftOver | None  # Their kind, if builds are known to leave it behind.
     where: bytes  # The lowest common folder; empty for the root.
-    #: Where they are, largest first, folded into folders that hold nothing else.
+    #: The largest paths first, folded into folders that contain nothing else.
     paths: tuple[Folded, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    wasted: tuple[Finding, ...]  # What is hidden, largest first.
+    wasted: tuple[Finding, ...]  # Hidden files, largest first.
     left_over: tuple[Finding, ...]  # What containers see but do not need, largest first.
 
     @property
@@ -95,10 +95,10 @@ def find_causes(
     paths: bool = True,
     left_over: bool = True,
 ) -> Causes:
-    """Finds what could be saved in an image; content that was not compared counts as rewritten.
+    """Finds what could be saved in an image; uncompared content counts as rewritten.
 
-    `stop` is called now and then; it may raise. Findings without their `paths`, or without those
-    that could be `left_over`, are found faster.
+    `stop` is called repeatedly and may raise. Leaving out the findings' `paths`, or those that
+    could be `left_over`, is faster.
     """
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)
@@ -142,7 +142,7 @@ _CACHES = np.array([*(kind.cache for kind in KINDS), False], np.bool_)
 
 
 def uncompared(stack: Stack) -> list[int]:
-    """Versions to compare, to tell copied files from rewritten ones, largest first."""
+    """Versions to compare to distinguish copied files from rewritten ones, largest first."""
     hidden_by = hiders(stack)
     lost = hidden_files(stack, hidden_by)
     _, ups = _replaced(stack, lost, hidden_by)
@@ -154,11 +154,11 @@ def uncompared(stack: Stack) -> list[int]:
 
 
 def _replaced(stack: Stack, lost: Intp, hidden_by: Int16) -> tuple[Intp, Int64]:
-    """Rows of a name of each hidden file that was hidden last, and of what replaced it, or -1."""
+    """For each hidden file, the row of the name hidden last, and of its replacement, or -1."""
     rows = np.flatnonzero(stack.types == EntryType.FILE)
     last = rows[stack.hidden_by[rows] == hidden_by[stack.inodes[rows]]]
     name_of = np.full(len(stack.kinds), -1, np.int64)
-    # The inode's own name goes before others, if it was among the last.
+    # The inode's own name takes precedence if it was among the last.
     name_of[stack.inodes[last[::-1]]] = last[::-1]
     names = name_of[lost]
     over = np.full(len(stack.kinds), -1, np.int64)
@@ -199,11 +199,11 @@ def _left_over(stack: Stack, hidden_by: Int16, kinds: Int8, paths: bool) -> list
 
 
 def _groups(columns: tuple[npt.NDArray[np.generic], ...]) -> list[tuple[tuple[int, ...], Intp]]:
-    """The distinct rows of some columns of small numbers, and where each is."""
+    """The distinct rows of some columns of small numbers, and their positions."""
     if not len(columns[0]):
         return []
     table = np.stack([column.astype(np.int16) for column in columns], axis=1)
-    # A row is one number of its bytes, which sort much faster than several columns.
+    # A row becomes one number of its bytes, which sorts much faster than several columns.
     keys = np.zeros(len(table), np.int64)
     for column in columns:
         keys = (keys << 16) + column.astype(np.int64)
@@ -241,13 +241,13 @@ def _finding(
 
 
 def _folded(stack: Stack, marks: Int8, rows: Intp, wrote: int, kind: int) -> list[Folded]:
-    """Where files of a layer are, in folders that contain nothing else of it."""
+    """The paths of a layer's files, folded into folders that contain nothing else of it."""
     own = stack.rows(wrote)
     written = np.arange(own.start, own.stop)
     kinds = stack.kinds[own.start : own.stop]
     written = written[(kinds == EntryType.FILE) & (stack.sizes[own.start : own.stop] > 0)]
     if kind >= 0:
-        # Its kind says what is meant, so its folders may contain other things.
+        # The kind is stated, so its folders may contain other files.
         written = written[marks[stack.nodes[written]] == kind]
     folded = fold(stack.tree, stack.nodes[rows], stack.sizes[rows], stack.nodes[written])
     names = stack.tree.paths([node for node, _, _, _ in folded])
@@ -266,9 +266,9 @@ def fold(
 ) -> list[tuple[int, int, int, bool]]:
     """Replaces files by folders that contain no others.
 
-    `nodes` are the files, one of which may be repeated; `whole` are all files, `nodes` among them.
+    `nodes` are the files, which may be repeated; `whole` are all files, including `nodes`.
 
-    Returns node, bytes, number of files, and whether the node stands for what is below it.
+    Returns node, bytes, number of files, and whether the node represents the files below it.
     """
     if not len(nodes):
         return []
@@ -277,7 +277,7 @@ def fold(
     everything = np.sort(whole)
     ends, parents = tree.ends, tree.parents
     alone = distinct(picked)
-    # A path that is a file in one entry of a layer, a folder in another, stands for itself.
+    # A path that is a file in one entry of a layer and a folder in another represents itself.
     whole_branch = _within(picked, alone, ends) == _within(everything, alone, ends)
     alone, current = alone[~whole_branch], alone[whole_branch]
     settled: list[Int32] = []
@@ -302,7 +302,7 @@ def fold(
 
 
 def _within(nodes: Int32, folders: Int32, ends: Int32) -> Intp:
-    """How many of some sorted nodes are in or at each folder."""
+    """The number of sorted nodes in or at each folder."""
     return np.searchsorted(nodes, ends[folders]) - np.searchsorted(nodes, folders)
 
 
