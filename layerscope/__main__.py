@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # A job in the background ignores it, and goes on so.
+    if before is signal.default_int_handler:  # A background job ignores it, and still should.
         # An interrupt while modules are imported would show a traceback.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from layerscope import cli
@@ -15,7 +15,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, before)
     code = cli.main()
     if code == cli.BROKEN_PIPE:
-        # Ends as other programs do when nobody reads what they write.
+        # Ends as other programs do when the reader of their output is gone.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
     return code

@@ -1,6 +1,6 @@
-"""Reading what others control within bounds: files, and lines without an end.
+"""Reading untrusted input within bounds: files, and endless lines.
 
-A pipe, a device or a file without an end in place of a file must neither block nor fill the memory.
+A pipe, a device or an endless file instead of a regular one must neither block nor fill memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGE = 256 << 20  # Bytes of a file that a program writes.
 def open_regular(path: str | Path, flags: int = os.O_RDONLY) -> int:
     """Opens a regular file and returns its descriptor.
 
-    Raises OSError if that is not possible, or it is anything else: a pipe is not waited for.
+    Raises OSError if that fails or it is not a regular file; never waits for a pipe.
     """
     try:
         fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
@@ -34,7 +34,7 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY) -> int:
 
 
 def read_file(path: str | Path, most: int = SMALL) -> bytes:
-    """The content of a regular file; raises OSError if it is larger than `most`, too."""
+    """The content of a regular file; also raises OSError if it is larger than `most`."""
     with os.fdopen(open_regular(path), "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -46,13 +46,13 @@ class Lines:
     """Splits pieces of bytes into lines, in linear time; a line is cut after `longest` bytes."""
 
     def __init__(self, longest: int) -> None:
-        self.offset = 0  # Where the current line begins in all bytes.
+        self.offset = 0  # The start of the current line in all bytes.
         self._longest = longest
         self._rest = bytearray()
         self._seen = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that are complete with this piece, without their ends; must be exhausted."""
+        """The lines completed by this piece, without their ends; must be exhausted."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             yield bytes(self._rest + line[: self._longest - len(self._rest)])
@@ -69,5 +69,5 @@ class Lines:
 
     @property
     def rest(self) -> bytes:
-        """The last line, whose end has not come."""
+        """The last line, whose end has not arrived."""
         return bytes(self._rest)

@@ -20,12 +20,12 @@ from layerscope.errors import Cancelled, LayerscopeError, UsageError
 from layerscope.options import OPTIONS
 from layerscope.parser import GENERAL, Command, Parser, item
 
-#: What a shell reports of a program that SIGPIPE ended.
+#: The exit code that a shell reports for a program ended by SIGPIPE.
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 def parser_of(name: str) -> Parser:
-    """The parser of a command; the help of the TUI's lists all commands."""
+    """The parser of a command; the TUI's help lists all commands."""
     parser = (
         _main_parser() if name == "tui" else Parser(f"layerscope {name}", COMMANDS[name], OPTIONS)
     )
@@ -66,12 +66,12 @@ def _add_actions(parser: Parser, known_actions: dict[str, Command]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command, by default that of the process's arguments.
+    """Runs a command, by default from the process's arguments.
 
     Returns the exit code: 0, 1 (the answer is no), 2 (usage or error), 130 (interrupted), or
-    `BROKEN_PIPE` if nobody reads the output any more.
+    `BROKEN_PIPE` if the reader of the output is gone.
     """
-    # Reading makes millions of objects and no cycles.
+    # Reading creates millions of objects and no cycles.
     gc.disable()
     process.fill_closed_streams()
     process.want_no_threads()
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Interrupted.", file=sys.stderr)
         return 130
     except Exception as error:
-        # Left to Python, the exit code would be 1: the answer is no.
+        # Python's exit code would be 1, which means that the answer is no.
         if interrupts and not isinstance(error, LayerscopeError | OSError):
             print("Interrupted.", file=sys.stderr)
             return 130
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complete() -> NoReturn:
-    """Answers a shell that completes a line; whatever goes wrong, it just has no answer."""
+    """Completes a line for a shell; on any error, it has no answer."""
     try:
         from layerscope.commands.completion import answer
 
@@ -113,7 +113,7 @@ def _complete() -> NoReturn:
 
 
 def _chosen(arguments: list[str]) -> tuple[str, list[str]]:
-    """A command and its arguments; without a command, it is the TUI, and the arguments its own."""
+    """The command and its arguments; without a command, the TUI and its own arguments."""
     count = 0
     # `layerscope --log FILE inspect SOURCE`
     while (option := arguments[count : count + 1]) and option[0].partition("=")[0] in GENERAL:
@@ -134,7 +134,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = parser_of(name)
     parsed, unknown = parser.parse_known_args(rest)
     if unknown and not any(parser.inner()):
-        # An optional argument may also stand behind options.
+        # An optional argument may also follow options.
         parsed, unknown = parser.parse_known_intermixed_args(rest)
     if name == "tui" and rest is arguments and parsed.image is not None:
         _check_command(parsed.image, unknown)
@@ -144,10 +144,10 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
 
 
 def _check_command(word: str, unknown: list[str]) -> None:
-    """Checks that the first word is a SOURCE for the TUI, and not a command that does not exist.
+    """Checks that the first word is a SOURCE for the TUI, not a misspelled command.
 
-    It is a command if more than the TUI accepts follows. Alone, it is one if it is almost the name
-    of a command, unless there is a file or an image of its name.
+    It is a command if arguments follow that the TUI does not accept. Alone, it is one if it
+    resembles the name of a command, unless a file or an image has that name.
     """
     like_command = re.fullmatch("[A-Za-z]+(-[A-Za-z]+)*", word)
     if not like_command or word in COMMANDS or Path(word).exists():
@@ -171,7 +171,7 @@ def _run(arguments: list[str]) -> int:
     parsed = _parsed(arguments)
     log = parsed.log or os.environ.get("LAYERSCOPE_LOG")
     if log:
-        # Not at the top: `logging` costs each command a few milliseconds.
+        # Imported here: `logging` costs each command a few milliseconds.
         from layerscope import logs
 
         logs.start(log)
@@ -179,13 +179,13 @@ def _run(arguments: list[str]) -> int:
     if parsed.engine:
         config.use_engine(parsed.engine)
     if parsed.command not in ("tui", "config"):
-        # Those two report more, such as problems with keys.
+        # These two report more, such as problems with keys.
         for warning in config.load().warnings:
             print(f"layerscope: {warning}", file=sys.stderr)
     if parsed.command == "tui":
         # stderr is the screen.
         return command(parsed.command)(parsed)
-    # Not at the top: the TUI does not need them, and paints sooner.
+    # Imported here: the TUI does not need it, and starts faster without it.
     from layerscope.engines.waiting import waits_reported
     from layerscope.output import warn
     from layerscope.reports import color

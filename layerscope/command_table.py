@@ -1,4 +1,4 @@
-"""Every command of the command line: what it does, its options, and examples."""
+"""Every command of the command line: its description, options and examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from layerscope.parser import Command
 
 #: Options of every command that reads images.
 _READING = ("--platform", "--export", "--insecure", "--no-cache")
-#: Options of every command that makes an image of another one.
+#: Options of every command that creates an image from another one.
 _MAKING = (
     *("--tag", "--into", "--force", *_READING, "--dry-run"),
     ("--json", "with --dry-run, print one JSON object"),
@@ -379,7 +379,7 @@ COMMANDS: dict[str, Command] = {
     "version": Command("the version of layerscope", (), examples=("layerscope version",)),
 }
 
-#: What commands can do; without one of these, it is `list`.
+#: Actions of commands; the default is `list`.
 ACTIONS: dict[str, dict[str, Command]] = {}
 ACTIONS["engines"] = {
     "list": Command("all engines, and what each has", (), ("layerscope engines list --json",)),
@@ -413,7 +413,7 @@ ACTIONS["jobs"] = {
     ),
 }
 
-#: The commands as they are listed.
+#: The commands in display order.
 GROUPS = {
     "what an image has": "inspect waste packages files history cat extract diff find ci",
     "images of an engine": "images ps rm tag untag prune run save load engines serve",

@@ -1,4 +1,4 @@
-"""Settings, and where layerscope keeps its files.
+"""Settings, and the locations of layerscope's files.
 
 A flag takes precedence over an environment variable, that over the settings file, and that over the
 default. Each invalid value is reported in a sentence and ignored, and the others apply.
@@ -19,15 +19,15 @@ from layerscope.text import listed, parse_size, visible
 from layerscope.writing import write_whole
 
 ENGINE = "LAYERSCOPE_ENGINE"  # The variable that names the engine.
-STORE = "embedded store"  # What our own store is called; as an engine, with "The" before it.
+STORE = "embedded store"  # The name of our own store; as an engine, with "The" before it.
 
 
 def use_engine(name: str) -> None:
-    """Uses an engine from now on: a variable, since processes that are started use it too."""
+    """Uses an engine from now on, through a variable, so that child processes use it too."""
     os.environ[ENGINE] = name
 
 
-#: Keys that a terminal sends as another key, or not at all.
+#: Keys that a terminal sends as another key or not at all.
 _FORBIDDEN = {
     "ctrl+m": "the same as enter",
     "ctrl+i": "the same as tab",
@@ -56,9 +56,9 @@ def _bytes(value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a value must be, in words, and its parser, which returns None for an invalid value.
+    """A description of valid values, and their parser, which returns None for invalid ones.
 
-    A value is from the settings file, or a text from the environment.
+    A value is from the settings file, or a string from the environment.
     """
 
     wanted: str
@@ -85,7 +85,7 @@ class Option:
         return f"LAYERSCOPE_{self.name.upper().replace('-', '_')}"
 
 
-#: Every setting except the keys, in the order in which they are shown.
+#: Every setting except the keys, in display order.
 OPTIONS: tuple[Option, ...] = (
     Option(
         "theme",
@@ -120,15 +120,15 @@ class Settings:
     path: Path
     exists: bool = False
     values: dict[str, Any] = field(default_factory=dict)  # The value of each of `OPTIONS`, by name.
-    #: Where it comes from: `default`, `file`, `flag`, or the name of a variable.
+    #: The source of each: `default`, `file`, `flag`, or the name of a variable.
     origins: dict[str, str] = field(default_factory=dict)
     #: The line of each value in the file, from 1; 0 if unknown.
     lines: dict[str, int] = field(default_factory=dict)
-    #: The keys of bindings by id, as Textual names them.
+    #: The keys of bindings by id, in Textual's notation.
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The line of each of `keys` in the file, from 1; 0 if unknown.
     key_lines: dict[str, int] = field(default_factory=dict)
-    #: What was ignored and why: sentences that name the file and the line.
+    #: Ignored values and the reasons: sentences that name the file and the line.
     warnings: list[str] = field(default_factory=list)
 
     def set(self, name: str, value: object, origin: str) -> None:
@@ -155,7 +155,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """What must not be lost: `$XDG_DATA_HOME/layerscope`, or `~/.local/share/layerscope`."""
+    """Data that must not be lost: `$XDG_DATA_HOME/layerscope`, or `~/.local/share/layerscope`."""
     return _base(environment, "XDG_DATA_HOME", ".local/share") / "layerscope"
 
 
@@ -166,7 +166,7 @@ def store_folder() -> Path:
 
 
 def sandbox_folder() -> Path:
-    """Unpacked layers, for commands that are run without an engine; in the cache."""
+    """Unpacked layers for commands that run without an engine; in the cache."""
     return cache_folder() / "sandbox"
 
 
@@ -176,7 +176,7 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def _base(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
-    # The specification asks for relative paths to be ignored.
+    # The specification requires relative paths to be ignored.
     base = Path(environment.get(variable, ""))
     return base if base.is_absolute() else home() / fallback
 
@@ -193,7 +193,7 @@ def load(
     environment: Mapping[str, str] = os.environ,
     path: Path | None = None,
 ) -> Settings:
-    """Reads the settings; `flags` has None for those that were not given."""
+    """Reads the settings; in `flags`, None means not given."""
     settings = Settings(settings_file(environment) if path is None else path)
     for option in OPTIONS:
         settings.set(option.name, option.default, "default")
@@ -221,21 +221,21 @@ def load(
 
 
 def keep(name: str, value: str, path: Path | None = None) -> Path:
-    """Keeps a setting in the settings file, and returns the file; all else in it stays as it is.
+    """Stores a setting in the settings file, and returns the file; the rest does not change.
 
-    Raises LayerscopeError if the file cannot be read as TOML, or not be written.
+    Raises LayerscopeError if the file cannot be read as TOML or cannot be written.
     """
     import tomllib
 
     path = settings_file() if path is None else path
     shown = visible(str(path))
-    # A link, perhaps into a folder under version control, stays one.
+    # A link, perhaps into a folder under version control, stays a link.
     target = Path(os.path.realpath(path))
     try:
         text = read_file(target).decode("utf-8") if target.exists() else ""
         tomllib.loads(text)
         text = with_setting(text, name, value)
-        # Also a value over several lines, which is not found, leaves the file as it is.
+        # A value over several lines is not found; then too, the file stays as it is.
         tomllib.loads(text)
         write_whole(target, text.encode())
     except OSError as error:
@@ -248,7 +248,7 @@ def keep(name: str, value: str, path: Path | None = None) -> Path:
 
 
 def with_setting(text: str, name: str, value: str) -> str:
-    """A settings file's text with a setting, in place of the one that it has."""
+    """The text of a settings file with a setting added or replaced."""
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
     line = f'{name} = "{quoted}"'
     # Settings come before the first table.
@@ -264,7 +264,7 @@ def with_setting(text: str, name: str, value: str) -> str:
 
 
 def is_first_start(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the TUI starts for the first time; false from then on, and where that is not kept."""
+    """Whether the TUI starts for the first time; false if that cannot be recorded."""
     path = state_folder(environment) / "started"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -290,7 +290,7 @@ def _read(settings: Settings) -> str:
 
 
 def _apply_file(settings: Settings, text: str) -> None:
-    # Not at the top: most runs have no settings file.
+    # Imported here: most runs have no settings file.
     import tomllib
 
     try:
@@ -340,7 +340,7 @@ def _apply_keys(settings: Settings, table: object, text: str) -> None:
 
 
 def _flat(table: Mapping[str, object], before: str = "") -> list[tuple[str, object]]:
-    """The entries of a table and its tables: TOML has `main.filter` without quotes as a table."""
+    """The entries of a table and its subtables: TOML reads unquoted `main.filter` as a table."""
     found: list[tuple[str, object]] = []
     for name, value in table.items():
         if isinstance(value, dict):
@@ -351,7 +351,7 @@ def _flat(table: Mapping[str, object], before: str = "") -> list[tuple[str, obje
 
 
 def _unusable(key: str) -> str:
-    """Why a key cannot be bound, or an empty text."""
+    """Why a key cannot be bound; empty if it can."""
     name = key.lower()
     if not key:
         return "a key has no name"
@@ -365,14 +365,14 @@ def _unusable(key: str) -> str:
 def line_of(text: str, name: str, below: str = "") -> int:
     """The line, from 1, of TOML or YAML that sets a name or begins its table; 0 if there is none.
 
-    Of names with dots between them, the last one will do. The search begins at the first line that
-    the expression `below` matches.
+    For dotted names, the last part is enough. The search begins at the first line that the
+    expression `below` matches.
     """
     lines = text.splitlines()
     begin = next((n for n, line in enumerate(lines) if below and re.match(below, line)), 0)
     for wanted in (name, name.rpartition(".")[2]):
         quoted = rf"""["']?{re.escape(wanted)}["']?"""
-        # In one line with its table, behind a dot, or as the heading of a table itself.
+        # In one line with its table, after a dot, or as the heading of a table itself.
         pattern = re.compile(rf"(?:^|[^#]*?[\s.{{,\[]){quoted}\s*[=:.\]]")
         for number, line in enumerate(lines[begin:], begin + 1):
             if pattern.match(line):

@@ -1,4 +1,4 @@
-"""Errors that users can act on: one sentence that says what happened and what to do."""
+"""Errors that users can act on: one sentence that explains what happened and what to do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SAVE_AGAIN = "Save or copy it again."  # What to do about an archive that is damaged.
+SAVE_AGAIN = "Save or copy it again."  # The hint for a damaged archive.
 
 
 class LayerscopeError(Exception):
-    """Something that the user can act on; shown without a traceback."""
+    """An error that the user can act on; shown without a traceback."""
 
     exit_code = 2
-    #: Whether it is about something that is stored like an image, and is not one.
+    #: Whether it is about something that is stored like an image but is not one.
     artifact = False
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -34,12 +34,12 @@ class UsageError(LayerscopeError):
 
 
 class AmbiguousError(UsageError):
-    """A source that has several images, none of which is named."""
+    """A source with several images, none of which was named."""
 
     def __init__(self, message: str, hint: str, names: Iterable[str]) -> None:
         super().__init__(message, hint)
         self.names = tuple(names)  # Their names in the source; not safe on a terminal.
-        #: A whole source for each; filled in where the source is known.
+        #: A complete source for each; set where the source is known.
         self.choices: tuple[str, ...] = ()
 
 
@@ -48,7 +48,7 @@ class BadInputError(LayerscopeError):
         where = file if offset is None else f"{file}, byte {offset}"
         super().__init__(f"{where}: {problem}.", hint)
         self.file = file  # The file, or the name of the stream.
-        self.offset = offset  # The byte offset in the file, or None if there is no meaningful one.
+        self.offset = offset  # The byte offset in the file, or None if none is meaningful.
         self.problem = problem
 
 
@@ -68,15 +68,15 @@ class BuildFailedError(EngineError):
 
 
 class RegistryError(LayerscopeError):
-    """A registry that cannot be reached, denies access, or gives an invalid answer."""
+    """A registry that cannot be reached, denies access, or sends an invalid response."""
 
 
 class LoginError(RegistryError):
-    """A registry that requires a login, or rejects the one that it was sent (401)."""
+    """A registry that requires a login or rejects the given one (401)."""
 
     def __init__(self, message: str, hint: str, domain: str) -> None:
         super().__init__(message, hint)
-        self.domain = domain  # The registry, as references have it.
+        self.domain = domain  # The registry, as in references.
 
 
 class RateLimitError(RegistryError):
@@ -92,7 +92,7 @@ class MissingImageError(NotFoundError):
 
     def __init__(self, message: str, hint: str, reference: str) -> None:
         super().__init__(message, hint)
-        self.reference = reference  # As people write it; not safe on a terminal.
+        self.reference = reference  # In familiar form; not safe on a terminal.
 
 
 class PlatformMissingError(NotFoundError):
@@ -104,7 +104,7 @@ class PlatformMissingError(NotFoundError):
 
 
 class Cancelled(LayerscopeError):
-    """The user stopped the work; the hint says what has become of it, where that is not plain."""
+    """The user stopped the work; the hint describes the result, unless it is obvious."""
 
     exit_code = 130
 
@@ -114,7 +114,7 @@ class Cancelled(LayerscopeError):
 
 @contextmanager
 def failures_ignored() -> Iterator[None]:
-    """Ends a block that fails without an error; one that is cancelled raises Cancelled."""
+    """Suppresses errors of the block; if it is cancelled, raises Cancelled."""
     try:
         yield
     except Cancelled:

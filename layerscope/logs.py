@@ -1,7 +1,7 @@
 """The log: nothing is written unless `--log FILE` or `LAYERSCOPE_LOG` names a file.
 
 Modules log with `logging.getLogger(__name__)`. Only records of layerscope's own loggers are
-written: the libraries below it would log URLs and headers with credentials in them.
+written: libraries would log URLs and headers with credentials in them.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class _Formatter(logging.Formatter):
 
 
 def start(file: str | None = None) -> None:
-    """Begins to log, if a file is named.
+    """Starts logging if a file is named.
 
     Child processes log to the same file.
 
-    `file` is the file, which is appended to; None for the one that `LAYERSCOPE_LOG` names, if any.
-    Raises UsageError if the file cannot be written.
+    `file` is appended to; None uses the file that `LAYERSCOPE_LOG` names, if any. Raises
+    UsageError if the file cannot be written.
     """
     named = os.environ.get(VARIABLE, "") if file is None else file
     if not named:
         return
     path = Path(named).absolute()
     try:
-        # Paths and names of images are nobody else's business.
+        # Paths and names of images are private.
         descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         raise UsageError(
@@ -80,7 +80,7 @@ def stop() -> None:
 
 
 def file() -> str:
-    """The file that is logged to, or an empty text."""
+    """The log file, or an empty string."""
     for handler in _logger.handlers:
         if isinstance(handler, logging.FileHandler):
             return handler.baseFilename
@@ -88,7 +88,7 @@ def file() -> str:
 
 
 def begin(command: str) -> None:
-    """Logs what runs where: the first thing to know of a problem."""
+    """Logs what runs where, the first thing to know about a problem."""
     from layerscope import __version__
 
     python = platform.python_version()
@@ -98,7 +98,7 @@ def begin(command: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception as people read it: without a traceback, and without secrets."""
+    """An exception for users: without a traceback, and without secrets."""
 
     message: str
     hint: str = ""
@@ -109,9 +109,9 @@ class Failure:
 
 
 def failure_of(error: BaseException, where: str = "") -> Failure:
-    """What to say of an exception; an unforeseen one goes to the log; see `unexpected`."""
+    """The message for an exception; unexpected ones are logged; see `unexpected`."""
     if isinstance(error, LayerscopeError):
-        # Messages are safe on a terminal where they are made; here it is certain.
+        # Messages should be safe on a terminal already; this makes sure.
         message, hint = (visible(shortened(redacted(x))) for x in (error.message, error.hint))
         return Failure(message, hint, error.exit_code)
     if isinstance(error, MemoryError):
@@ -131,10 +131,10 @@ def _is_name(value: object) -> TypeGuard[str | bytes]:
 
 
 def unexpected(error: BaseException, where: str = "") -> str:
-    """Logs an error that layerscope did not foresee, with its traceback.
+    """Logs an unexpected error with its traceback.
 
-    `where` is a file that has the traceback also without a log. Returns the sentence for the user:
-    it is a bug, where it is, and where the traceback is.
+    `where` is a file that has the traceback even without a log. Returns the sentence for the user:
+    that it is a bug, its location, and where the traceback is.
     """
     _logger.error("unexpected error", exc_info=error)
     where = file() or where
@@ -144,7 +144,7 @@ def unexpected(error: BaseException, where: str = "") -> str:
 
 
 def _place(error: BaseException) -> str:
-    """The last place in layerscope that an error came through, such as `text.py, line 7`."""
+    """The last location in layerscope that an error passed, such as `text.py, line 7`."""
     root = Path(__file__).parent
     frames = traceback.extract_tb(error.__traceback__, limit=-100)
     for frame in reversed(frames):

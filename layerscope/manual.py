@@ -1,4 +1,4 @@
-"""The manual page layerscope(1), made of what the parsers say; the build of a wheel writes it."""
+"""The manual page layerscope(1), generated from the parsers; the build of a wheel writes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILES = {
     "~/.local/state/layerscope": "jobs, and their journals",
 }
 
-#: Options of every command, which are described once.
+#: Options of every command, described once.
 _OF_ALL = ("-h", "--color", "--engine", "--log")
 
 
@@ -102,6 +102,6 @@ def _items(items: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    r"""Text as it is in roff: hyphens as on a keyboard, and no line that is a request."""
+    r"""Escapes text for roff: hyphens as on a keyboard, and no line that is a request."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped

@@ -1,4 +1,4 @@
-"""stdout: reports, lines and bytes in large pieces, or a pager; and what is said on stderr."""
+"""stdout: reports, lines and bytes in large pieces, or a pager; and messages on stderr."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LINES = 4096  # Lines that are written at once.
 def write_lines(lines: Iterable[str], *, live: bool = False) -> None:
     """Writes lines to stdout.
 
-    `live` says whether each is written at once. Raises UsageError if stdout is closed and OSError
-    if stdout cannot be written.
+    With `live`, each is written at once. Raises UsageError if stdout is closed and OSError if it
+    cannot be written.
     """
     out = _stdout()
     _escape_what_lacks(out)
@@ -60,7 +60,7 @@ def write_report(
 
 
 def write_patch(lines: Iterable[str], form: Form) -> None:
-    """Writes a diff: its lines as they are in the files, unless a terminal shows them."""
+    """Writes a diff: its lines are unchanged unless a terminal shows them."""
     if form.terminal:
         write_lines(lines)
     else:
@@ -70,7 +70,7 @@ def write_patch(lines: Iterable[str], form: Form) -> None:
 def write_bytes(pieces: Iterable[bytes]) -> None:
     """Writes bytes to stdout.
 
-    Raises UsageError if stdout is closed and OSError if stdout cannot be written.
+    Raises UsageError if stdout is closed and OSError if it cannot be written.
     """
     out = _stdout().buffer
     for piece in pieces:
@@ -81,9 +81,9 @@ def write_bytes(pieces: Iterable[bytes]) -> None:
 
 
 def write_content(pieces: Iterable[bytes]) -> None:
-    """Writes a file's content to stdout: as it is, unless a terminal shows it, safely then.
+    """Writes a file's content to stdout: unchanged, or escaped if stdout is a terminal.
 
-    Raises UsageError if stdout is closed and OSError if stdout cannot be written.
+    Raises UsageError if stdout is closed and OSError if it cannot be written.
     """
     out = _stdout()
     if not out.isatty():
@@ -110,9 +110,9 @@ def warn(text: str) -> None:
 def page(text: str) -> None:
     """Shows text in the user's pager, or writes it to stdout if there is no pager.
 
-    As with git, `less` ends at once if the text fits on the screen, and shows colors.
+    As with git, `less` exits at once if the text fits on the screen, and shows colors.
     """
-    # Not at the top: other commands do not need them.
+    # Imported here: other commands do not need them.
     import shlex
     import signal
     import subprocess
@@ -125,7 +125,7 @@ def page(text: str) -> None:
         except OSError:
             pass
         else:
-            # ctrl+c is the pager's.
+            # ctrl+c belongs to the pager.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
                 pager.communicate(text.encode(sys.stdout.encoding, "replace"))
@@ -136,7 +136,7 @@ def page(text: str) -> None:
 
 
 def _escape_what_lacks(out: TextIO) -> None:
-    """Shows characters that the terminal's encoding lacks as escapes."""
+    """Escapes characters that the terminal's encoding lacks."""
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(errors="backslashreplace")
 
@@ -152,7 +152,7 @@ def _named() -> Iterator[None]:
 
 
 def _stdout() -> TextIO:
-    # None where the process was started with a closed stdout.
+    # None if the process was started with a closed stdout.
     out: TextIO | None = sys.stdout
     if out is None:
         raise UsageError("Standard output is closed.")

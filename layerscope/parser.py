@@ -1,4 +1,4 @@
-"""Parsers whose errors are one line, and whose help has examples and exit codes."""
+"""Parsers with one-line errors, and help with examples and exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.text import listed, parse_age, parse_size, visible
 
 
 def named(text: str) -> str:
-    """A value that is not empty; an unset variable of a script is not taken for the default."""
+    """A non-empty value; an unset variable of a script is not taken for the default."""
     if not text:
         raise argparse.ArgumentTypeError("the name is empty")
     return text
@@ -70,14 +70,14 @@ Table = Mapping[str, Mapping[str, Any]]
 class Command:
     """A command, as its help and the manual page describe it."""
 
-    what: str  # What it does.
+    what: str  # Its description.
     #: Names of its arguments and options in the table, some with a help of their own.
     options: Sequence[str | tuple[str, str]]
     examples: Sequence[str]
-    no: str = ""  # When its exit code is 1; empty if it never is.
+    no: str = ""  # The meaning of exit code 1; empty if it does not occur.
 
 
-#: Exit codes and what they mean; a command says what its "no" is.
+#: Exit codes and their meanings; a command defines its own "no".
 _EXIT_CODES = {
     0: "success",
     1: "the answer is no",
@@ -85,14 +85,14 @@ _EXIT_CODES = {
     130: "interrupted",
 }
 
-#: Options of every command, which may also stand before the command.
+#: Options of every command, which may also precede it.
 GENERAL = ("--color", "--engine", "--log")
 
-_COLUMN = 14  # Where descriptions begin in lists of a help.
+_COLUMN = 14  # The column of descriptions in lists of a help text.
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line that says what to do, and whose help has examples."""
+    """A parser whose one-line errors suggest what to do, and whose help has examples."""
 
     def __init__(
         self, prog: str, known: Command, table: Table, *, heading: str = "options", **_: object
@@ -128,7 +128,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{text}.", f"See {self.prog} --help.")
 
     def _sentence(self, message: str) -> str:
-        """What argparse says, as a sentence about this command."""
+        """Turns an argparse message into a sentence about this command."""
         if found := re.fullmatch("the following arguments are required: (.*)", message):
             return f"{self.prog} needs {listed(map(_long, found[1].split(', ')))}"
         if found := re.fullmatch("unrecognized arguments: (.*)", message, re.DOTALL):
@@ -152,7 +152,7 @@ class Parser(argparse.ArgumentParser):
         name = arguments.partition(" ")[0].partition("=")[0]
         if not name.startswith("-"):
             text = f"{self.prog} does not take {arguments}"
-            # Where the result goes is an option, as `docker save` and `docker build` have it.
+            # The destination is an option, as in `docker save` and `docker build`.
             to = next((each for each in ("-o", "--tag") if each in self._option_string_actions), "")
             if to and " " not in arguments:
                 raise UsageError(f"{visible(text)}.", f"Did you mean {to} {visible(arguments)}?")
@@ -165,7 +165,7 @@ class Parser(argparse.ArgumentParser):
         return text
 
     def _print_message(self, message: str, file: object = None) -> None:
-        """Prints a help; argparse itself would report success if stdout is full."""
+        """Prints help; argparse itself would report success if stdout is full."""
         from layerscope.output import write_lines
 
         write_lines([message.rstrip("\n")])
@@ -175,14 +175,14 @@ class Parser(argparse.ArgumentParser):
             name, text = option if isinstance(option, tuple) else (option, "")
             known = dict(self._table[name]) | ({"help": text} if text else {}) | more
             group = self._options if name.startswith("-") else self._arguments
-            # The table has a word more for options of one name, such as the two of --to.
+            # The table adds a word for options of the same name, such as the two of --to.
             names = [word for word in name.split() if word.startswith("-")] or [name]
             action = group.add_argument(*names, **known)
             if action.nargs == argparse.REMAINDER:
-                action.required = False  # Before Python 3.12, argparse requires what may be empty.
+                action.required = False  # Before Python 3.12, argparse requires optional ones.
 
     def items(self) -> Iterator[tuple[str, str]]:
-        """The arguments and options, as they are written, and what they mean."""
+        """The arguments and options as written, with their descriptions."""
         formatter = self._get_formatter()
         for action in self._actions:
             if not isinstance(action.choices, dict):
@@ -192,7 +192,7 @@ class Parser(argparse.ArgumentParser):
                 yield name, (action.help or "") % {"prog": self.prog}
 
     def inner(self) -> Iterator[Parser]:
-        """The parsers of what the command can do."""
+        """The parsers of the command's actions."""
         for action in self._actions:
             if isinstance(action.choices, dict):
                 yield from action.choices.values()
@@ -203,7 +203,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _long(names: str) -> str:
-    """The last of an option's names, such as `--output` of `-o/--output`."""
+    """The last of an option's names, such as `--output` for `-o/--output`."""
     return names.rpartition("/")[2] if names.startswith("-") else names
 
 
@@ -213,6 +213,6 @@ def item(name: str, text: str, column: int = _COLUMN) -> str:
 
 
 def wrapped(text: str, **indents: str) -> str:
-    """A text in lines that fit on the terminal, and are no longer than those of 80 columns."""
+    """Wraps a text to the terminal's width, at most 80 columns."""
     width = max(30, min(80, shutil.get_terminal_size().columns) - 1)
     return textwrap.fill(text, width, **indents)  # type: ignore[arg-type]

@@ -1,13 +1,13 @@
-r"""Patterns over paths: the one glob compiler and users' regular expressions.
+r"""Patterns for paths: the one glob compiler and users' regular expressions.
 
-Expressions run on RE2, which takes time linear in the text whatever the pattern. Four kinds of
-glob are described by a `Dialect`; `glob_source` turns a glob into an expression, `path_matcher`
-into a test of whole paths, and `typed_pattern` and its like into a `PathPattern`, which a whole
-tree or layer is searched for at once.
+Expressions run on RE2, which takes linear time whatever the pattern. A `Dialect` describes each
+kind of glob; `glob_source` turns a glob into an expression, `path_matcher` into a test for whole
+paths, and `typed_pattern` and similar functions into a `PathPattern` for searching a whole tree or
+layer at once.
 
 Paths are bytes, mostly UTF-8, and RE2 reads UTF-8: `?`, `.` and `[é]` stand for characters. A byte
-that is not UTF-8 also counts as one character: RE2 gets it as the lone surrogate that Python's
-`surrogateescape` makes of it, which its `.` and negated classes match (see `readable`).
+that is not UTF-8 also counts as one character: RE2 receives it as the lone surrogate that Python's
+`surrogateescape` uses, which its `.` and negated classes match (see `readable`).
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from typing import Any
 from layerscope.errors import UsageError
 from layerscope.text import decode, visible
 
-REGEX_MARK = "re:"  # What a filter that is a regular expression begins with.
+REGEX_MARK = "re:"  # The prefix of a filter that is a regular expression.
 
 #: Python's `re` is faster than RE2 on short texts, and tries two runs of stars without delay.
 _FEW_STARS, _FEW_RUNS = 3, 2
 
 _ESCAPE = "surrogateescape"
 
-_MEMORY = 32 << 20  # Bytes of memory that an expression may take, its automaton included.
-#: The same while it is compiled, which holds up everything else: enough for 10,000 instructions.
-#: When the memory above is used up, RE2 tries each of them at each byte.
+_MEMORY = 32 << 20  # The memory limit of an expression in bytes, with its automaton.
+#: The limit during compilation, which blocks everything else: enough for 10,000 instructions.
+#: When the memory above is used up, RE2 tries each instruction at each byte.
 _PROGRAM = 480_000
 _MESSAGE = 60
 
-# Searches look at one string a line, so newlines within strings become NUL.
+# Searches look at one string per line, so newlines within strings become NUL.
 _SWAP = bytes.maketrans(b"\0\n", b"\n\0")
 _SWAP_SPLIT = bytes.maketrans(b"\0\n/", b"\n\0\n")
 
-#: What RE2 lacks on purpose: lookaround, atomic groups, conditions, backreferences.
+#: Features that RE2 lacks on purpose: lookaround, atomic groups, conditions, backreferences.
 _UNSUPPORTED = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]")
 
-#: All lines in a row in which an expression is found.
+#: All consecutive lines in which an expression is found.
 _RUNS_OF = r"(?:^.*?(?:{}).*$\C)+"
 _RUNS = re.compile(re.escape(_RUNS_OF).replace(r"\{\}", "(?P<source>.*)"), re.DOTALL)
 
-#: Classes that `re` does not know by their names, or that are larger in it: RE2's are of ASCII.
+#: Classes that `re` does not know by name or that are larger there: RE2's are ASCII only.
 _CLASSES = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
@@ -66,15 +66,15 @@ _CLASSES = {
     "s": r"\t\n\f\r ",
     "w": "0-9A-Za-z_",
 }
-#: All but ASCII, and but what is a letter of it to `re` where case does not count: long s, the sign
-#: of Kelvin, and two that RE2 does not take for one.
+#: All except ASCII and what `re` equates with ASCII letters if case is ignored: long s, the Kelvin
+#: sign, and two that RE2 does not equate.
 _NO_LETTERS = r"\x80-\u012f\u0132-\u017e\u0180-\u2129\u212b-\U0010ffff"
 _ESCAPES = {r"\z": r"\Z", r"\b": r"(?a:\b)", r"\B": r"(?a:\B)"}
 #: An escape, or a class with its contents.
 _PIECES = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.DOTALL)
 _IN_CLASS = re.compile(r"\[:(?P<negated>\^?)(?P<name>\w+):\]|\\(?P<letter>.)", re.DOTALL)
 
-#: Anchors of an expression, with a slash behind the first or not; also what may look like them.
+#: Anchors of an expression, with or without a slash after the first; also lookalikes.
 _ANCHORS = re.compile(
     r"(?P<start>\^|\\A)(?P<slash>(?=(?:\((?:\?:|\?P?<\w+>)?)*/))?|(?P<end>\\[Zz])|\\."
     r"|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]",
@@ -83,25 +83,25 @@ _ANCHORS = re.compile(
 
 
 class PatternError(UsageError):
-    """A pattern that is not valid; its message is one sentence that is safe to show."""
+    """An invalid pattern; the message is one sentence that is safe to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    r"""How globs of one kind read. The defaults are those of Go's `filepath.Match`."""
+    r"""The syntax of one kind of glob. The defaults are those of Go's `filepath.Match`."""
 
-    one: str = "[^/]"  # What `?` matches, as an expression; `*` matches any number of them.
-    folders: str = ""  # What `**/` matches, as an expression; empty if `**` is just two stars.
-    rest: str = ""  # What `**` at the end matches.
-    inner: str = ""  # What any other `**` matches.
+    one: str = "[^/]"  # The expression for `?`; `*` matches any number of them.
+    folders: str = ""  # The expression for `**/`; empty if `**` is just two stars.
+    rest: str = ""  # The expression for `**` at the end.
+    inner: str = ""  # The expression for any other `**`.
     classes: bool = True  # Whether `[a-z]` and `[^a-z]` are classes.
-    #: Whether expressions show through, as they do in moby's pattern matcher: wildcards count
-    #: within classes, and `\d` is a digit.
+    #: Whether the rest is interpreted as an expression, as in moby's pattern matcher: wildcards
+    #: are special within classes, and `\d` is a digit.
     raw: bool = False
-    literal: str = ".+()|{}$"  # What is literal in spite of that.
-    #: What a backslash may precede; None for everything, empty if it is an ordinary character.
+    literal: str = ".+()|{}$"  # Characters that are literal despite `raw`.
+    #: Characters that a backslash escapes; None for all, empty if it is an ordinary character.
     escapes: str | None = None
-    dropped: str = ""  # Before these a backslash is dropped, and they keep their meaning.
+    dropped: str = ""  # A backslash before these is dropped, and they keep their meaning.
 
 
 GO_MATCH = Dialect()  # `filepath.Match`: sources of COPY and ADD. Stars stay within a component.
@@ -109,11 +109,11 @@ GO_MATCH = Dialect()  # `filepath.Match`: sources of COPY and ADD. Stars stay wi
 GO_MATCH_DEEP = Dialect(folders="(?:.*/)?", rest=".*", inner=".*")
 #: `.dockerignore`, as moby's patternmatcher translates it.
 DOCKERIGNORE = Dialect(folders="(?:.*/)?", rest=".*", inner="(?:.*/)?", raw=True)
-#: The same in Buildah and Podman, where more of the expression shows through.
+#: The same in Buildah and Podman, which interpret more of the expression.
 CONTAINERIGNORE = replace(DOCKERIGNORE, literal=".$")
-#: `${name#glob}` in a Dockerfile, as BuildKit has it: stars cross slashes, there are no classes.
+#: `${name#glob}` in a Dockerfile, as in BuildKit: stars cross slashes, there are no classes.
 SHELL = Dialect(one=".", classes=False, escapes="*?\\", dropped="}/")
-#: Filters, `find` and what `ci` excludes: `**` crosses folders, all else is literal.
+#: Filters, `find` and exclusions of `ci`: `**` crosses folders, all else is literal.
 PATHS = Dialect(folders="(?:[^/]+/)*", rest=".*", inner=".*", classes=False, escapes="")
 
 
@@ -122,8 +122,8 @@ def glob_source(
 ) -> str:
     """A glob as an expression, unanchored, for RE2 or `re` with `.` matching newlines.
 
-    One for reversed texts (`backwards`) must not have `**`. Raises PatternError if it is not a
-    valid glob.
+    For reversed texts (`backwards`), `**` is not allowed. Raises PatternError if the glob is
+    invalid.
     """
     if dialect is DOCKERIGNORE and (source_of_text := _without_wildcards(glob)) is not None:
         return source_of_text
@@ -160,14 +160,14 @@ def glob_source(
             piece = "\\" + char if char in dialect.literal else char
         else:
             piece = re.escape(char)
-        # Repeating these says the same again, and is slow.
+        # Repeating these has no effect and is slow.
         if piece not in repeated or source[-1:] != [piece]:
             source.append(piece)
     return "".join(reversed(source) if backwards else source)
 
 
 def _without_wildcards(glob: str) -> str | None:
-    """Globs that moby compares as texts: `name`, `**name` for what ends so, and `**/name`."""
+    """Globs that moby compares as texts: `name`, `**name` for suffixes, and `**/name`."""
     bare = glob.removeprefix("**")
     if set(bare) & set("*?[]\\"):
         return None
@@ -177,9 +177,9 @@ def _without_wildcards(glob: str) -> str | None:
 
 
 def _class(glob: str, place: int) -> tuple[str, int]:
-    """A class of Go's `filepath.Match` as one of an expression, and the place behind it.
+    """Translates a class of Go's `filepath.Match`; also returns the position after it.
 
-    Raises PatternError if it is not valid.
+    Raises PatternError if it is invalid.
     """
     negated = glob.startswith("^", place)
     place += negated
@@ -198,7 +198,7 @@ def _class(glob: str, place: int) -> tuple[str, int]:
             if len(bounds) == 2 or not glob.startswith("-", place):
                 break
             place += 1
-        # Go accepts a range that is the wrong way round; it matches nothing.
+        # Go accepts a reversed range; it matches nothing.
         if bounds[0] <= bounds[-1]:
             ranges.append("-".join(_in_class(char) for char in bounds))
     if not ranges:
@@ -211,10 +211,10 @@ def _in_class(char: str) -> str:
 
 
 def path_matcher(glob: str, dialect: Dialect, *, below: bool = False) -> Callable[[str], bool]:
-    """A test of whether a glob matches a whole path, whose undecodable bytes are lone surrogates.
+    """A test whether a glob matches a whole path, with undecodable bytes as lone surrogates.
 
-    `below` says whether it may match a folder above the path instead. Raises PatternError if it is
-    not a valid glob.
+    With `below`, it may match a folder above the path instead. Raises PatternError if the glob is
+    invalid.
     """
     source = glob_source(glob, dialect) + "(?:/.*)?" * below
     special = set("[]\\+()|{}" if dialect is CONTAINERIGNORE else "[]\\")
@@ -228,7 +228,7 @@ def path_matcher(glob: str, dialect: Dialect, *, below: bool = False) -> Callabl
 class Regex:
     """An expression on RE2, over text or bytes that need not be UTF-8.
 
-    Raises PatternError if it is not valid, or uses what RE2 lacks.
+    Raises PatternError if it is invalid or uses a feature that RE2 lacks.
     """
 
     def __new__(cls, *_: object, **__: object) -> Regex:
@@ -261,7 +261,7 @@ class Regex:
         return self._regex.fullmatch(readable(text)) is not None
 
     def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
-        """Where the matches begin and end in what `readable` returned."""
+        """Start and end of the matches in the result of `readable`."""
         return (match.span() for match in self._regex.finditer(text))
 
 
@@ -271,9 +271,9 @@ def _has_re2() -> bool:
 
 
 class _WithoutRe2(Regex):
-    """The same with Python's `re`, where there is no RE2: it has no wheels for musl.
+    """The same with Python's `re`, for platforms without RE2, which has no wheels for musl.
 
-    A pattern that goes back and forth can take long.
+    A pattern that backtracks may take long.
     """
 
     def __init__(self, source: str, *, ignore_case: bool = False, lines: bool = False) -> None:
@@ -281,7 +281,7 @@ class _WithoutRe2(Regex):
             raise _problem(source, b"")
         self._lines = lines
         flags = re.IGNORECASE if ignore_case else re.NOFLAG
-        # Lines are looked at one by one, so nothing in an expression can match their ends.
+        # Lines are searched one by one, so nothing in an expression can match their ends.
         self._in_a_row = _RUNS.fullmatch(source) if lines else None
         raw = self._in_a_row["source"] if self._in_a_row else source
         raw = _PIECES.sub(_piece, raw)
@@ -330,7 +330,7 @@ def _decoded(text: bytes) -> str:
 
 
 def _piece(match: re.Match[str]) -> str:
-    """An escape or a class of RE2 as `re` reads it."""
+    """Translates an escape or a class from RE2 to `re`."""
     text = match[0]
     if text[0] == "[":
         return _IN_CLASS.sub(_member, text)
@@ -340,7 +340,7 @@ def _piece(match: re.Match[str]) -> str:
 
 
 def _member(match: re.Match[str]) -> str:
-    """A named class, or an escape, within a class."""
+    """Translates a named class or an escape within a class."""
     name = match["name"] or match["letter"]
     known = _CLASSES.get(name.lower() if match["letter"] else name)
     if known is None:
@@ -360,13 +360,13 @@ def _problem(source: str, problem: bytes) -> PatternError:
         return PatternError("Lookaround and backreferences are not supported.")
     if problem.startswith((b"pattern too large", b"invalid repetition size")):
         return PatternError(_TOO_LARGE)
-    # RE2 names the part that is wrong, which may be all of it.
+    # RE2 quotes the invalid part, which may be the whole expression.
     words = problem if len(problem) <= _MESSAGE else problem.partition(b": ")[0]
     return PatternError(f"Invalid pattern: {visible(words)}.")
 
 
 def readable(text: str | bytes) -> bytes:
-    """A text as RE2 is given it: UTF-8, where lone surrogates stand for bytes that are not."""
+    """A text for RE2: UTF-8, with lone surrogates for bytes that are not."""
     if isinstance(text, str):
         return _encode(text)
     if text.isascii():
@@ -384,17 +384,17 @@ def _encode(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class PathPattern:
-    """What is looked for in paths, which have no slash in front."""
+    """A pattern for paths, which have no leading slash."""
 
-    #: Whether it looks at each component by itself, so that what matches a folder's name matches
-    #: everything below the folder; otherwise it looks at whole paths.
+    #: Whether it matches single components, so that a folder's match includes everything below
+    #: it; otherwise it matches whole paths.
     names: bool
-    ignore_case: bool  # Whether case does not count.
-    #: If not None, it is found in just those strings that contain this text when they have a NUL
-    #: before and behind them (empty for all of them); then case is that of ASCII.
+    ignore_case: bool
+    #: If not None, exactly the strings that contain this text, with a NUL before and after each
+    #: string, match (all if it is empty); case-insensitivity is then ASCII only.
     text: bytes | None = None
-    #: Otherwise, an expression over lines that hold one component, or one whole path with a slash
-    #: in front, and have NUL in place of newlines.
+    #: Otherwise, an expression for lines that hold one component, or one whole path with a leading
+    #: slash, and have NUL instead of newlines.
     source: str = ""
 
     @cached_property
@@ -403,26 +403,26 @@ class PathPattern:
 
     @cached_property
     def _runs_regex(self) -> Regex:
-        # Each match costs far more than the bytes it covers, so one match takes all lines in a row.
-        # `\C`, any byte, is the one thing that matches a newline here.
+        # Each match costs far more than the bytes it covers, so one match takes all consecutive
+        # lines. Only `\C`, any byte, matches a newline here.
         return Regex(_RUNS_OF.format(self.source), ignore_case=self.ignore_case, lines=True)
 
     def compile(self) -> None:
-        """Compiles the expression, which is done when it is needed otherwise."""
+        """Compiles the expression now instead of on first use."""
         _ = self._runs_regex
 
     @property
     def program_size(self) -> int:
-        """How many instructions its expression has."""
+        """The number of instructions of its expression."""
         return self._runs_regex.size
 
     def prepared(self, joined: bytes) -> bytes:
-        """Strings joined by NUL as `runs` takes them: readable, still joined by NUL."""
+        """Prepares strings joined by NUL for `runs`: readable, still joined by NUL."""
         text = readable(joined)
         return text if self.names else b"/" + text.replace(b"\0", b"\0/")
 
     def runs(self, prepared: bytes) -> list[tuple[int, int]]:
-        """Where lines that match, one after the other, begin and end in what `prepared` returned.
+        """Start and end of each run of matching lines in the result of `prepared`.
 
         Not for a pattern that is a text.
         """
@@ -435,7 +435,7 @@ class PathPattern:
         return self.span(path) is not None
 
     def span(self, path: bytes) -> tuple[int, int] | None:
-        """Where it first matches a path, or None; a text that is bound to an end takes it all."""
+        """Its first match in a path, or None; a text bound to an end takes the whole path."""
         if self.text is not None:
             framed = b"\0" + (path.replace(b"/", b"\0") if self.names else path) + b"\0"
             place = (framed.lower() if self.ignore_case else framed).find(self.text)
@@ -457,10 +457,10 @@ class PathPattern:
 
 
 def typed_pattern(text: str) -> PathPattern | None:
-    """What a user types as a filter: part of a path, a glob, or `re:` and a regular expression.
+    """Parses a filter as typed: part of a path, a glob, or `re:` and a regular expression.
 
-    Lower case matches both cases; a capital letter makes it exact. Returns the pattern, or None if
-    it is empty and matches everything. Raises PatternError if it is too large, or not a regular
+    Lower case matches both cases; a capital letter makes it case-sensitive. Returns None if it is
+    empty and matches everything. Raises PatternError if it is too large or not a regular
     expression.
     """
     if not text.startswith(REGEX_MARK):
@@ -473,7 +473,7 @@ def typed_pattern(text: str) -> PathPattern | None:
 
 
 def filter_pattern(text: str) -> PathPattern | None:
-    """Part of a path, or a glob if it has `*` or `?`; None if it is empty. Case is as above."""
+    """Part of a path, or a glob if it has `*` or `?`; None if it is empty. Case as above."""
     literal = text.strip("/")
     if not literal:
         return None
@@ -488,7 +488,7 @@ def filter_pattern(text: str) -> PathPattern | None:
 
 
 def glob_pattern(glob: str, *, ignore_case: bool = False) -> PathPattern:
-    """A glob of the dialect `PATHS` that matches a path as a whole, or a folder above it.
+    """A glob of the dialect `PATHS` that matches a whole path or a folder above it.
 
     A glob with a slash is anchored at the root; one without matches in every folder. Raises
     PatternError if it is too large.
@@ -508,18 +508,18 @@ def glob_pattern(glob: str, *, ignore_case: bool = False) -> PathPattern:
 
 
 def path_pattern(path: str) -> PathPattern:
-    """A path as it is, without a slash in front, and what is below it."""
+    """A literal path, without a leading slash, and everything below it."""
     return PathPattern(False, False, source=f"^/{_swapped(re.escape(path))}(?:/|$)")
 
 
 def regex_pattern(expression: str, *, ignore_case: bool = False) -> PathPattern:
-    r"""A regular expression, searched in paths as they are shown, with a slash in front.
+    r"""A regular expression, searched in paths as displayed, with a leading slash.
 
-    `^`, `$`, `\A` and `\Z` match at the ends of a path, and the slash need not be written behind
-    the first: `^usr` finds what `^/usr` finds.
+    `^`, `$`, `\A` and `\Z` match at the ends of a path, and the slash after the first is optional:
+    `^usr` finds what `^/usr` finds.
 
     Raises:
-        PatternError: It is not valid, too large, or uses what RE2 lacks.
+        PatternError: It is invalid, too large, or uses a feature that RE2 lacks.
     """
 
     def anchor(match: re.Match[str]) -> str:
@@ -530,13 +530,13 @@ def regex_pattern(expression: str, *, ignore_case: bool = False) -> PathPattern:
         return "$" if match["end"] else match[0]
 
     source = _ANCHORS.sub(anchor, expression)
-    # By itself first: `a)(b` is not valid, and would be with something around it.
+    # Check it by itself first: `a)(b` is invalid, but would be valid within parentheses.
     Regex(source, ignore_case=ignore_case)
     return _checked(PathPattern(False, ignore_case, source=source))
 
 
 def _checked(pattern: PathPattern) -> PathPattern:
-    """The pattern; raises PatternError if it is too large to be searched for."""
+    """The pattern; raises PatternError if it is too large to search for."""
     pattern.compile()
     return pattern
 

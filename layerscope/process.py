@@ -1,4 +1,4 @@
-"""What a command needs of its process: streams, signals, threads."""
+"""The process of a command: streams, signals, threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def unraisable(failure: sys.UnraisableHookArgs) -> None:
-    # Python would print a traceback of what nobody can act on.
+    # Python would print a traceback that users cannot act on.
     if failure.exc_value is not None and "layerscope.logs" in sys.modules:
         from layerscope import logs
 
@@ -31,7 +31,7 @@ def unraisable(failure: sys.UnraisableHookArgs) -> None:
 
 
 def remember_interrupts() -> list[int]:
-    """Notes each ctrl+c: numpy turns one that comes while it is imported into an ImportError."""
+    """Records each ctrl+c: numpy turns one during its import into an ImportError."""
     notes: list[int] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
@@ -49,7 +49,7 @@ def remember_interrupts() -> list[int]:
 def fill_closed_streams() -> None:
     """Opens streams that the process was started without.
 
-    Else a file that is opened later takes the number of stderr, and errors are written into it.
+    Otherwise a file that is opened later gets the number of stderr, and errors are written to it.
     """
     for number in range(3):
         try:
@@ -67,7 +67,7 @@ def fill_closed_streams() -> None:
 
 
 class _Narration(io.FileIO):
-    """stderr, which must not change the exit code if it cannot be written."""
+    """stderr, whose failures must not change the exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
@@ -83,16 +83,16 @@ class _Narration(io.FileIO):
 
 
 def want_no_threads() -> None:
-    """Keeps numpy from starting a thread for each core, a third of the time of its import.
+    """Keeps numpy from starting a thread for each core, a third of its import time.
 
-    `os.environ` is not changed, so the editor and the shell that a user opens do not inherit it.
+    `os.environ` does not change, so the user's editor and shell do not inherit the setting.
     """
     if "OPENBLAS_NUM_THREADS" not in os.environ:
         os.putenv("OPENBLAS_NUM_THREADS", "1")
 
 
 def drop_output() -> None:
-    """Drops buffered output if stdout cannot be written: else Python raises again at exit."""
+    """Drops buffered output if stdout cannot be written; else Python raises again at exit."""
     if sys.stdout is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""Runs programs of others: for a bounded time, and with a bounded output."""
+"""Runs external programs with limits on time and output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 from layerscope.bounded import SMALL
 
 _CHUNK = 1 << 16
-_PERIOD = 0.2  # Seconds between two checks whether the output is still wanted.
+_PERIOD = 0.2  # Seconds between two checks whether to continue.
 _PR_SET_PDEATHSIG = 1
 
 
 class OutputError(Exception):
-    """A program that ran too long or printed too much; the text says which, as a predicate."""
+    """A program that ran too long or printed too much; the text states which, as a predicate."""
 
 
 def ending(code: int) -> str:
@@ -50,11 +50,11 @@ def run(
     environment: Mapping[str, str] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bytes, bytes]:
-    """Runs a program; returns its exit code, its output, and its errors if they are wanted.
+    """Runs a program; returns its exit code, its output, and its errors if requested.
 
-    `given` is what it reads; `environment` is this process's by default. `group` puts it into a
-    process group of its own, so that what it started ends with it; it cannot ask anything on the
-    terminal then. `check` is called now and then, and raises to stop it.
+    `given` is its input; `environment` defaults to this process's. `group` starts a new process
+    group, so that the program's children end with it; it then cannot ask anything on the terminal.
+    `check` is called repeatedly, and raises to stop it.
 
     Raises OSError if it cannot be started, and OutputError if it was killed.
     """
@@ -101,7 +101,7 @@ def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, st
 def end_with_parent(parent: int) -> bool:
     """Makes this process end with the thread that started it, in the process `parent`.
 
-    Returns False if that has ended already.
+    Returns False if `parent` has already ended.
     """
     import ctypes
 

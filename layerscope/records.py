@@ -1,8 +1,8 @@
-"""Records in JSON files: read into checked objects, so that no reader meets a wrong type.
+"""Records in JSON files, parsed into checked objects, so that readers never see a wrong type.
 
-A record is a `Record` with typed fields. Fields that it does not know are ignored, so that older
-versions can read what newer ones write. The text is left to the standard library's json, which
-keeps lone surrogates: names that are not UTF-8 have them.
+A record is a `Record` with typed fields. Unknown fields are ignored, so that older versions can
+read files of newer ones. Text is parsed by the standard library's json, which keeps the lone
+surrogates of names that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True):
     """Base of records; immutable."""
 
     def document(self) -> dict[str, Any]:
-        """The record as a JSON object; keys that are numbers become strings."""
+        """The record as a JSON object; numeric keys become strings."""
         found: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
         return found
 
@@ -44,7 +44,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class GoObject(dict[str, Any]):
-    """A JSON object whose keys are found in upper or lower case, as Go's encoding/json does.
+    """A JSON object with case-insensitive keys, as in Go's encoding/json.
 
     Old tools rely on that: Jib wrote `"config"` where Docker reads `Config`. The last key wins,
     whatever its case.
@@ -68,7 +68,7 @@ class GoObject(dict[str, Any]):
 
 
 def go_json(data: bytes) -> Any:
-    """Parses a document that Go programs read; raises ValueError if it is not JSON."""
+    """Parses a document in the way of Go programs; raises ValueError if it is not JSON."""
     try:
         return json.loads(data, object_hook=GoObject)
     except RecursionError:
@@ -76,18 +76,18 @@ def go_json(data: bytes) -> Any:
 
 
 def text_of(document: Mapping[str, Any], key: str) -> str:
-    """The text that a JSON object has under a key; empty if that is anything else."""
+    """A JSON object's string under a key; empty for other types."""
     value = document.get(key)
     return value if isinstance(value, str) else ""
 
 
 def convert(document: object, kind: type[T]) -> T:
-    """Checks what JSON holds against a type. Raises ValueError if it has another shape."""
+    """Checks parsed JSON against a type; raises ValueError if it does not match."""
     return msgspec.convert(document, kind, str_keys=True)
 
 
 def lenient(document: object, kind: type[T]) -> T:
-    """As `convert`, and null is the same as absent: Go writes it for what is empty."""
+    """As `convert`, but null counts as absent: Go writes it for empty values."""
     try:
         return convert(_without_nulls(document), kind)
     except RecursionError:
@@ -103,7 +103,7 @@ def _without_nulls(value: object) -> object:
 
 
 def parse(data: bytes, kind: type[T]) -> T:
-    """Parses JSON. Raises ValueError if it is not JSON, or has another shape."""
+    """Parses JSON; raises ValueError if it is not JSON or has a different shape."""
     try:
         return convert(json.loads(data), kind)
     except RecursionError:
@@ -119,7 +119,7 @@ def lenient_file(path: Path, kind: type[T]) -> T | None:
 
 
 def read(path: Path, kind: type[T], most: int = SMALL) -> T | None:
-    """The record in a file, or None if it is missing, unreadable, too large or damaged."""
+    """The record in a file; None if it is missing, unreadable, too large or damaged."""
     try:
         return parse(read_file(path, most), kind)
     except (OSError, ValueError):

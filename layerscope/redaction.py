@@ -1,4 +1,4 @@
-"""Secrets, which no message, log or traceback may hold: by their form, and by their values."""
+"""Keeps secrets out of messages, logs and tracebacks, by their form and by their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOGINS = (
     (re.compile(r"(\bssh://[^\s/@:]+):(?:[^\s/@]*@)+", re.IGNORECASE), r"\1:***@"),
     (re.compile(r"((?<!\bssh)://)(?:[^\s/@]*@)+", re.IGNORECASE), r"\1***@"),
 )
-#: Besides, a query that may be signed, and what follows an authentication scheme.
+#: Also a query that may be signed, and the text after an authentication scheme.
 _FORMS = (
     *_LOGINS,
     (re.compile(r"(\bhttps?://[^\s?'\"]+\?)[^\s'\"]+", re.IGNORECASE), r"\1***"),
@@ -22,8 +22,8 @@ _known: set[str] = set()
 
 
 def hide(*values: str) -> None:
-    """From now on, these values appear in no text that `redacted` returns."""
-    # Line by line: `repr` escapes what is between them.
+    """From now on, `redacted` removes these values."""
+    # Line by line: `repr` escapes line breaks.
     lines = (line.strip() for value in values for line in value.splitlines())
     _known.update(line for line in lines if len(line) >= _SHORTEST)
 
@@ -31,7 +31,7 @@ def hide(*values: str) -> None:
 def redacted(text: str) -> str:
     if _known:
         values = "|".join(map(re.escape, sorted(_known, key=len, reverse=True)))
-        # Whole words: a password may be a part of usual ones. `repr` writes a line break as \\n.
+        # Whole words: a password may be part of common ones. `repr` writes a line break as \\n.
         text = re.sub(rf"(?:(?<!\w)|(?<=\\n)|(?<=\\r))(?:{values})(?!\w)", "***", text)
     for pattern, shown in _FORMS:
         text = pattern.sub(shown, text)
@@ -39,7 +39,7 @@ def redacted(text: str) -> str:
 
 
 def without_logins(text: str) -> str:
-    """A text whose addresses have no user and password."""
+    """A text with user and password removed from addresses."""
     for pattern, shown in _LOGINS:
         text = pattern.sub(shown, text)
     return text

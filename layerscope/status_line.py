@@ -1,4 +1,4 @@
-"""One line on stderr, below what is printed, that shows what is being done; on a terminal only."""
+"""One line on stderr, below the output, that shows the current step; on a terminal only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _on_screen: StatusLine | None = None
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Erases the line, so that the block can print; no line is shown before its end."""
+    """Erases the line, so that the block can print; it is not shown before the block ends."""
     with _lock:
         if _on_screen is not None:
             _on_screen.clear()
@@ -28,7 +28,7 @@ def hidden() -> Iterator[None]:
 
 
 def is_dumb() -> bool:
-    """Whether the terminal knows no escape sequences, as far as TERM says."""
+    """Whether the terminal supports no escape sequences, according to TERM."""
     return os.environ.get("TERM", "") in ("", "dumb", "unknown")
 
 
@@ -50,7 +50,7 @@ class StatusLine:
         now = self._clock()
         if not self._on or text == self._shown or now - self._painted < PERIOD:
             return
-        # The terminal writes ^C behind the text, and that must not need another line.
+        # The terminal writes ^C after the text, which must not need another line.
         columns = max(1, shutil.get_terminal_size().columns - 3)
         self._write(f"\r{_ERASE}{_fitting(text, columns)}", text)
         self._painted = now
@@ -70,7 +70,7 @@ class StatusLine:
 
 
 def _fitting(text: str, columns: int) -> str:
-    """The beginning of a text that fits into `columns` cells."""
+    """The prefix of a text that fits into `columns` cells."""
     for place, char in enumerate(text):
         columns -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
         if columns < 0:

@@ -1,4 +1,4 @@
-"""Text for people: safe on a terminal; sizes, ages, counts and lists."""
+"""Text for users: safe on a terminal; sizes, ages, counts and lists."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 # Controls (C0, DEL, C1), lone surrogates, line separators, and everything that changes the
-# direction of text or joins it invisibly: image content must neither move the cursor nor pretend
-# to be something else.
+# direction of text or joins it invisibly: image content must neither move the cursor nor
+# masquerade as something else.
 INVISIBLE = (
     "\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
 _HOSTILE = re.compile(f"[\x00-\x1f{INVISIBLE}]")
-#: The same, where a line feed ends a line and a tab is a tab.
+#: The same, except that line feeds and tabs keep their meaning.
 HOSTILE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{INVISIBLE}]")
 
-_LONG = re.compile(r"\S{201,}")  # What no person reads to its end.
+_LONG = re.compile(r"\S{201,}")  # Too long for anyone to read.
 _LONGEST = 2000
 
 _UNITS = {"": 1, "b": 1}
@@ -32,14 +32,14 @@ for _power, _letter in enumerate("kmgt", start=1):
 #: Select Graphic Rendition (ECMA-48, 8.3.117): colors and weights.
 COLORS = re.compile("\x1b\\[[0-9;:]*m")
 
-#: In place of a name, for an image without one.
+#: The source of an image without a name.
 _ID = re.compile("(docker-daemon:|embedded:)?(sha256:)?[0-9a-f]{64}")
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 class LabelledEnum(IntEnum):
-    """Numbers whose names, in lower case, are shown and stand in JSON."""
+    """Numbers whose lower-case names are shown and used in JSON."""
 
     @property
     def label(self) -> str:
@@ -68,7 +68,7 @@ def visible_lines(text: str) -> str:
 
 
 def visible_content(pieces: Iterable[bytes]) -> Iterator[str]:
-    """`visible_lines` of content that comes in pieces."""
+    """`visible_lines` for content in pieces."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     for piece in pieces:
         yield visible_lines(decoder.decode(piece))
@@ -76,7 +76,7 @@ def visible_content(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 def shell_quoted(text: str) -> str:
-    """Text that is safe to paste into a shell's line: quoted if it has what `visible` escapes."""
+    """Text that is safe to paste into a shell: quoted if it has what `visible` escapes."""
     if not _HOSTILE.search(text):
         return text
     quoted = re.sub(r"['\\]", r"\\\g<0>", text)
@@ -93,7 +93,7 @@ def _bytes(text: str) -> bytes:
 
 
 def shortened(text: str) -> str:
-    """A sentence in which long values are cut, such as paths of thousands of characters."""
+    """A sentence with long values cut, such as paths of thousands of characters."""
     return clip(_LONG.sub(lambda match: f"{match[0][:120]}…{match[0][-40:]}", text), _LONGEST)
 
 
@@ -122,17 +122,17 @@ def visible_pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def one_line(text: str | bytes) -> str:
-    """Text with each run of white space as one space, and safe on a terminal."""
+    """Text on one line, with white space collapsed, and safe on a terminal."""
     return visible(" ".join((decode(text) if isinstance(text, bytes) else text).split()))
 
 
 def not_expected(what: str, expected: str, got: str) -> str:
-    """Says which digest was expected and which was found."""
+    """Reports the expected digest and the one found."""
     return f"its {what} should be {visible(expected)}, but is {visible(got)}"
 
 
 def clip(text: str, length: int) -> str:
-    """A text of at most `length` characters; what was cut off is shown by an ellipsis."""
+    """A text of at most `length` characters; an ellipsis marks the cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -154,7 +154,7 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Names as in a sentence: `a, b and c`."""
-    # Not at the top: most runs have no list to show.
+    # Imported here: most runs have no list to show.
     from humanize import natural_list
 
     return natural_list(list(names))
@@ -202,7 +202,7 @@ _AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 def parse_age(text: str) -> int | None:
-    """The seconds of an age such as `30d`, `12h` or `2w`; None if it is none."""
+    """The seconds of an age such as `30d`, `12h` or `2w`; None if it is invalid."""
     match = re.fullmatch("([0-9]{1,6})([mhdwy])", text)
     return int(match[1]) * _AGES[match[2]] if match else None
 

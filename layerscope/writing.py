@@ -1,9 +1,9 @@
-"""Files that are complete or absent, and temporary folders that outlive no program for long.
+"""Files that are complete or absent, and temporary folders that do not outlive programs for long.
 
-A new file has no name until it is complete, so that nothing partial is ever taken for it. Linux
-offers files without a name (O_TMPFILE), of which nothing is left however the program ends. On file
-systems that lack them, and for temporary folders, a lock says that a living process still needs
-what is there; the next one that writes there removes the rest.
+A new file has no name until it is complete, so that no one mistakes a partial file for it. Linux
+offers unnamed files (O_TMPFILE), which disappear however the program ends. On file systems without
+them, and for temporary folders, a lock shows that a living process still needs them; the next
+process that writes there removes the rest.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNNAMED: int = getattr(os, "O_TMPFILE", 0)
 
-#: What a disk reports that has no room.
+#: The errors of a full disk.
 FULL = (errno.ENOSPC, errno.EDQUOT)
-#: What a file system reports that has no hard links.
+#: The errors of a file system without hard links.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
-_STRIDE = 32 << 20  # Bytes of a large file that go to the disk together.
+_STRIDE = 32 << 20  # Bytes of a large file that are flushed together.
 
 _PART = re.compile(r"\.layerscope-[0-9a-f]{12}\.part")  # The name of an incomplete file.
-_FOLDERS = "layerscope-tmp-"  # How the names of temporary folders begin.
+_FOLDERS = "layerscope-tmp-"  # The prefix of temporary folders.
 _TEMPORARY = re.compile(_FOLDERS + "[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What a path names, so that it can be recognised."""
+    """The identity of an existing file, to recognise it later."""
 
     inode: tuple[int, int]
     size: int
@@ -57,7 +57,7 @@ class Existing:
 
 
 def existing(path: Path | bytes, *, folder: int | None = None) -> Existing | None:
-    """What a path names, if it can be found out."""
+    """The identity of the file at a path; None if there is none or it cannot be determined."""
     try:
         return Existing.of(os.stat(path, dir_fd=folder, follow_symlinks=False))
     except OSError:
@@ -72,12 +72,12 @@ def whole_file(
     mode: int = 0o600,
     replace: Existing | bool = False,
 ) -> Iterator[int]:
-    """Makes a file that gets its name when the block ends, unless the block raises.
+    """Creates a file that gets its name when the block ends, unless the block raises.
 
-    With a descriptor of a `folder`, the path is a name in it. `replace` allows replacing what has
-    that name, whatever that is or if it is still this; a folder is never replaced, and a symlink
-    not followed. Yields the file's descriptor. Raises OSError if it cannot be made; FileExistsError
-    if something has its name.
+    With the descriptor of a `folder`, the path is a name in it. `replace` allows replacing an
+    existing file: any file if true, or only the given one; folders are never replaced, and
+    symlinks not followed. Yields the file's descriptor. Raises OSError if it cannot be created;
+    FileExistsError if the name is taken.
     """
     head, name = os.path.split(os.fsencode(path))
     own = os.open(head or b".", _FOLDER) if folder is None else os.dup(folder)
@@ -100,7 +100,7 @@ class NewFile:
     def give_name(
         self, name: bytes, *, replace: Existing | bool = False, durable: bool = False
     ) -> None:
-        """See `whole_file`; what is `durable` is on the disk then, even if the power fails."""
+        """See `whole_file`; if `durable`, the file is then on disk, even if the power fails."""
         if durable:
             os.fsync(self.fd)
         self._part = _give_name(self._folder, self.fd, self._part, name, replace=replace)
@@ -116,7 +116,7 @@ class NewFile:
 
 @contextmanager
 def new_file(folder: int, mode: int = 0o600) -> Iterator[NewFile]:
-    """Makes a file in an open folder, of which nothing is left unless it is given a name."""
+    """Creates a file in an open folder, which disappears unless it is given a name."""
     fd, part = _open_part(folder, mode)
     file = NewFile(fd, folder, part)
     try:
@@ -127,10 +127,10 @@ def new_file(folder: int, mode: int = 0o600) -> Iterator[NewFile]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Makes a folder that gets its name when the block ends, unless the block raises.
+    """Creates a folder that gets its name when the block ends, unless the block raises.
 
-    Yields where it is until then, beside its place. Raises OSError if it cannot be made, or if
-    there is anything of its name but an empty folder.
+    Yields its temporary path, next to the final one. Raises OSError if it cannot be created or
+    anything but an empty folder has its name.
     """
     import shutil
 
@@ -151,9 +151,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file completely or not at all, in place of any other; makes its folder if need be.
+    """Writes a file completely or not at all, replacing any other; creates its folder if needed.
 
-    Raises OSError if that is not possible; nothing is left behind.
+    Raises OSError on failure; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with whole_file(path, replace=True) as fd:
@@ -167,15 +167,15 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
 
 
 class WriteBehind:
-    """Writes a large file so that its bytes go to the disk while more of them come.
+    """Writes a large file so that its bytes are flushed while more arrive.
 
     They do not stay in the system's cache, which would fill up: the program would stop until the
-    disk has caught up, and other programs would lose what they had there. Small files stay.
+    disk has caught up, and other programs would lose their cached data. Small files stay.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.size = 0  # How many bytes were written.
+        self.size = 0  # Bytes written so far.
         self._begun = 0
 
     def write(self, data: bytes | bytearray) -> None:
@@ -183,18 +183,18 @@ class WriteBehind:
         self.size += len(data)
         if self.size - self._begun >= _STRIDE and hasattr(os, "posix_fadvise"):
             self._begun = self.size
-            # Begins to write what is new, and lets go of what is on the disk.
+            # Starts to flush new bytes, and drops flushed ones from the cache.
             with contextlib.suppress(OSError):
                 os.posix_fadvise(self._fd, 0, self.size, os.POSIX_FADV_DONTNEED)
 
 
 def _open_part(folder: int, mode: int) -> tuple[int, bytes]:
-    """A new file, and its name; an empty one if it has none yet."""
+    """A new file, and its name; an empty name if it has none yet."""
     if _UNNAMED and os.access("/proc/self/fd", os.X_OK):
         try:
             return os.open(".", os.O_RDWR | _UNNAMED | os.O_CLOEXEC, mode, dir_fd=folder), b""
         except OSError as error:
-            # What kernels and file systems without such files report.
+            # The errors of kernels and file systems without such files.
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
                 raise
     part = _part_name(folder)
@@ -206,9 +206,9 @@ def _open_part(folder: int, mode: int) -> tuple[int, bytes]:
 def _give_name(
     folder: int, fd: int, part: bytes, name: bytes, *, replace: Existing | bool
 ) -> bytes:
-    """Gives a file its name; returns the name that is left to be removed, or an empty one."""
+    """Gives a file its name; returns the old name to remove, or an empty one."""
     if isinstance(replace, Existing) and existing(name, folder=folder) != replace:
-        # Only if it is gone can there still be a file without a question.
+        # Only if the old file is gone can the new one be created without a question.
         replace = False
     if not replace:
         try:
@@ -237,7 +237,7 @@ def _give_name(
 
 
 def _part_name(folder: int) -> bytes:
-    """A name for an incomplete file; those that killed processes left are removed."""
+    """A name for an incomplete file; removes those left by killed processes."""
     for name in os.listdir(folder):
         if _PART.fullmatch(name):
             with contextlib.suppress(OSError), _dead(name, folder, os.O_RDONLY) as fd:
@@ -257,7 +257,7 @@ def _remove(name: str | bytes, folder: int, fd: int) -> None:
 
 @contextmanager
 def _dead(name: str | bytes, folder: int | None, flags: int) -> Iterator[int]:
-    """Opens what a process of this user has left; raises OSError if it is not, or still in use."""
+    """Opens a left-over of this user; raises OSError if it is not one or still in use."""
     fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
         if os.fstat(fd).st_uid != os.geteuid():
@@ -278,9 +278,9 @@ def _lock(fd: int) -> None:
 def temporary_folder(above: Path | None = None) -> Iterator[Path]:
     """A folder that only this user can read, removed when the block ends; raises OSError.
 
-    It is made in `above`, by default the host's folder for temporary files.
+    It is created in `above`, by default the host's folder for temporary files.
     """
-    # Not at the top: most commands make no folder, and these take long to import.
+    # Imported here: most commands need no folder, and these imports are slow.
     import shutil
     import tempfile
 
@@ -291,7 +291,7 @@ def temporary_folder(above: Path | None = None) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=above))
         lock = os.open(folder, _FOLDER)
         _lock(lock)
-        # Before it was locked, another process may have thought that nobody needs it.
+        # Another process may have removed it before it was locked.
         if os.fstat(lock).st_nlink:
             break
         os.close(lock)
@@ -303,7 +303,7 @@ def temporary_folder(above: Path | None = None) -> Iterator[Path]:
 
 
 def remove_dead_folders(above: Path | None = None) -> None:
-    """Removes the temporary folders that processes of this user left when they were killed."""
+    """Removes the temporary folders left by this user's killed processes."""
     import shutil
     import tempfile
 
@@ -322,7 +322,7 @@ def check_space(folder: int, needed: int, name: str, hint: str) -> None:
     status = os.fstatvfs(folder)
     blocks = status.f_bavail if os.geteuid() else status.f_bfree
     free = blocks * status.f_frsize
-    # Some network file systems do not say how large they are.
+    # Some network file systems do not report their size.
     if status.f_blocks and needed > free:
         raise LayerscopeError(
             f"{name} has {docker_size(free)} of free space, but {docker_size(needed)} are needed.",
@@ -331,7 +331,7 @@ def check_space(folder: int, needed: int, name: str, hint: str) -> None:
 
 
 def failure(error: OSError, name: str) -> str:
-    """What happened, as a sentence, where something cannot be written."""
+    """A sentence that explains why something cannot be written."""
     if error.errno in FULL:
         return f"{visible(name)} cannot be written: the disk is full."
     return f"{visible(name)} cannot be written ({error.strerror or type(error).__name__})."

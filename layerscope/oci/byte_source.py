@@ -1,7 +1,7 @@
-"""Where the bytes of an archive come from: a seekable file, or a stream.
+"""The bytes of an archive, from a seekable file or a stream.
 
-The tar scanner asks for windows, bytes from an offset on. A seekable source reads there and skips
-what lies between; a stream reads on.
+The tar scanner requests windows: bytes from an offset on. A seekable source reads there and skips
+the bytes between; a stream reads on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from layerscope.errors import BadInputError
 from layerscope.text import visible
 
-#: Small enough to read little of what is skipped, large enough for many small files.
+#: Small enough to read few skipped bytes, large enough for many small files.
 WINDOW = 16 << 10
 STREAM_WINDOW = 1 << 20
 
@@ -29,14 +29,14 @@ class TruncatedError(ValueError):
 
 
 class ByteSource:
-    """A range of bytes that is read from front to back. Offsets count from its beginning."""
+    """A range of bytes, read from front to back. Offsets count from its beginning."""
 
-    end: int | None = None  # How many bytes there are, or None if that is not known yet.
-    #: Whether the tar scanner takes digests of content, since the bytes pass by anyway.
+    end: int | None = None  # The number of bytes, or None while unknown.
+    #: Whether the tar scanner computes digests of content, since the bytes pass by anyway.
     digesting = False
 
     def window(self, offset: int) -> bytes:
-        """Bytes from `offset` on: at least one tar block, or less only where the bytes end."""
+        """Bytes from `offset` on: at least one tar block, or less at the end."""
         raise NotImplementedError
 
     def read(self, offset: int, size: int) -> bytes:
@@ -67,7 +67,7 @@ def opened(fd: int) -> Iterator[int]:
 
 
 def read_at(fd: int, size: int, offset: int, name: str = "") -> bytes:
-    """Up to `size` bytes of an open file; `name` is for errors, and found if empty.
+    """Up to `size` bytes of an open file; `name` is for errors, and looked up if empty.
 
     Raises BadInputError if the system cannot read it, for example from a damaged disk.
     """
@@ -87,7 +87,7 @@ def read_at(fd: int, size: int, offset: int, name: str = "") -> bytes:
 class FileRange(ByteSource):
     """A range of a seekable file, read with pread(2), so that threads may share it.
 
-    `fd` is a file descriptor, open while the range is used.
+    `fd` is a file descriptor that must stay open while the range is used.
     """
 
     def __init__(self, fd: int, start: int, end: int) -> None:
@@ -138,8 +138,8 @@ class Buffer(ByteSource):
 class Stream(ByteSource):
     """Bytes that come once, in order; going back is an error.
 
-    `read` returns up to the given number of bytes, and none only at the end. `digest` says whether
-    the tar scanner takes digests of content.
+    `read` returns up to the given number of bytes, and none only at the end. With `digest`, the
+    tar scanner computes digests of content.
     """
 
     def __init__(self, read: Callable[[int], bytes], *, digest: bool = False) -> None:
@@ -197,7 +197,7 @@ class Stream(ByteSource):
             start = 0
 
     def drain(self) -> int:
-        """Reads to the end and returns the number of bytes in all."""
+        """Reads to the end and returns the total number of bytes."""
         while piece := self._read(STREAM_WINDOW):
             self._base += len(self._buffer)
             self._buffer = piece
@@ -248,9 +248,9 @@ class SubRange(ByteSource):
 
 
 def whole_reader(source: ByteSource, size: int, start: int = 0) -> Callable[[int], bytes]:
-    """A read function over the first bytes of a source, in pieces as large as they are asked for.
+    """A function that reads a source from `start`, in pieces of exactly the requested size.
 
-    It begins at `start`, and raises TruncatedError if there are fewer bytes.
+    It raises TruncatedError if there are fewer than `size` bytes.
     """
     position = start
 
@@ -264,7 +264,7 @@ def whole_reader(source: ByteSource, size: int, start: int = 0) -> Callable[[int
 
 
 def reader_of_pieces(pieces: Iterable[bytes]) -> Callable[[int], bytes]:
-    """A read function over pieces."""
+    """A function that reads from pieces."""
     rest = b""
     left = filter(None, pieces)
 
@@ -278,7 +278,7 @@ def reader_of_pieces(pieces: Iterable[bytes]) -> Callable[[int], bytes]:
 
 
 def reader_of(source: ByteSource) -> Callable[[int], bytes]:
-    """A read function over a source, for decompressors."""
+    """A function that reads a source, for decompressors."""
     position = 0
 
     def read(size: int) -> bytes:

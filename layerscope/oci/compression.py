@@ -1,6 +1,6 @@
 """Compression of layers and archives, detected by the first bytes, as media types are often wrong.
 
-ISA-L, where it can be installed, decompresses gzip two to four times faster than zlib.
+ISA-L, where available, decompresses gzip two to four times faster than zlib.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import IO, Any, cast
 Read = Callable[[int], bytes]
 
 _IN = 256 << 10
-_ISAL_LEVEL = 2  # Of 0 to 3, as igzip has it by default.
+_ISAL_LEVEL = 2  # Of 0 to 3, igzip's default.
 _ZLIB_LEVEL = 6
 
 
 class CompressionError(ValueError):
-    """Compressed bytes that cannot be decompressed; the message says why."""
+    """Compressed bytes that cannot be decompressed; the message is the reason."""
 
 
 def compression_of(start: bytes) -> str | None:
@@ -39,14 +39,14 @@ def compression_of(start: bytes) -> str | None:
 
 
 def decompressed(kind: str, read: Read) -> Read:
-    """A read function over the decompressed bytes, for one thread at a time.
+    """A function that reads the decompressed bytes, for one thread at a time.
 
     Memory is bounded whatever the ratio: the decompressor gets the next piece of input only after
-    all output of the one before has been taken.
+    all output of the previous one has been taken.
 
     `kind` is `gzip`, `zstd`, `xz` or `bzip2`.
 
-    Returns a function that returns up to the given number of bytes, and none at the end. It raises
+    The function returns up to the given number of bytes, and none at the end. It raises
     `CompressionError` if the data is damaged or ends too early.
     """
     if kind == "zstd":
@@ -82,7 +82,7 @@ def _zstd(read: Read) -> Read:
 
 
 class _ZstdFrames:
-    """Follows the frames of a zstd stream (RFC 8878), to detect an end in the middle of one.
+    """Follows the frames of a zstd stream (RFC 8878), to detect an end within one.
 
     python-zstandard does not report that.
     """
@@ -94,7 +94,7 @@ class _ZstdFrames:
         self.complete = True  # Whether the bytes so far end between two frames.
 
     def follow(self, data: bytes) -> None:
-        """Takes the next bytes, without checking them."""
+        """Takes the next bytes, without verifying them."""
         position = 0
         while position < len(data):
             taken = data[position : position + self._wanted - len(self._head)]
@@ -196,7 +196,7 @@ def _decompressor(kind: str) -> Any:
 
 
 def gzipped(read: Read) -> Iterator[bytes]:
-    """The pieces of a gzip stream without name and time: the same library makes the same bytes."""
+    """The pieces of a gzip stream without name and time, which makes it reproducible."""
     if GZIP_LIBRARY.startswith("isal"):
         from isal import isal_zlib
 
@@ -220,7 +220,7 @@ def zstandard_of(read: Read) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-#: What makes gzip streams here: others make other bytes of the same layer.
+#: The library that writes gzip streams: others produce different bytes for the same layer.
 GZIP_LIBRARY = f"zlib {zlib.ZLIB_RUNTIME_VERSION} {_ZLIB_LEVEL}"
 _ERRORS: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)
 try:

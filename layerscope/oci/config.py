@@ -12,17 +12,17 @@ from layerscope.records import text_of
 
 
 class ConfigError(ValueError):
-    """A document that is not an image configuration; the message says why."""
+    """A document that is not an image configuration; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    created: str | None  # RFC 3339 time, or None if it is unknown.
+    created: str | None  # RFC 3339 time, or None if unknown.
     created_by: str
     comment: str
     empty_layer: bool
-    layer: int | None  # Number of the layer it made; None if it made none, or that is unknown.
-    shell: str = ""  # The shell that a SHELL at or above it sets; empty for the builder's default.
+    layer: int | None  # Number of the layer it created; None if it created none or that is unknown.
+    shell: str = ""  # The shell of the last SHELL up to here; empty for the builder's default.
 
     @property
     def instruction(self) -> str:
@@ -36,19 +36,19 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What layerscope reads of an image configuration."""
+    """The parts of an image configuration that layerscope uses."""
 
     os: str
-    architecture: str  # Architecture, with `/` and its variant if it has one, such as `arm/v7`.
+    architecture: str  # With `/` and its variant if it has one, such as `arm/v7`.
     created: str | None  # RFC 3339 time, or None.
     diff_ids: tuple[str, ...]  # `rootfs.diff_ids`, base first.
     history: tuple[HistoryEntry, ...]
     raw: Mapping[str, Any]
-    data: bytes = b""  # The document itself, if it is known.
+    data: bytes = b""  # The document itself, if known.
 
 
 def parse_config(document: object, data: bytes = b"") -> ImageConfig:
-    """Reads an image configuration, whose bytes are `data`; raises ConfigError if it is not one."""
+    """Parses an image configuration with the bytes `data`; raises ConfigError if it is not one."""
     if not isinstance(document, dict):
         raise ConfigError("the image configuration is not a JSON object")
     rootfs = document.get("rootfs") or {}
@@ -70,10 +70,10 @@ def parse_config(document: object, data: bytes = b"") -> ImageConfig:
 
 
 def _history(entries: object, layers: int) -> tuple[HistoryEntry, ...]:
-    """Gives entries their layers; if their numbers do not match, no entry has one.
+    """Assigns layers to entries; if their numbers do not match, no entry has one.
 
     Tools build on images without a history, or squash layers and keep the history. Which entry
-    made which layer would be a guess.
+    created which layer would be a guess.
     """
     result: list[HistoryEntry] = []
     number = 0
@@ -92,7 +92,7 @@ def _history(entries: object, layers: int) -> tuple[HistoryEntry, ...]:
 
 
 def known_time(created: object) -> str | None:
-    """A creation time as it is written, or None if it is absent, zero or not an RFC 3339 time.
+    """A creation time as written, or None if it is absent, zero or not an RFC 3339 time.
 
     Go writes an unset time as `0001-01-01T00:00:00Z`. 1970-01-01 is a time like any other:
     reproducible builds set it on purpose.
@@ -110,7 +110,7 @@ _NOP = re.compile(r"^(?:/bin/sh -c )?#\(nop\)\s*")
 #: The comment of BuildKit's entries for layers that its own history does not describe.
 _EXPORTER = "buildkit.exporter.image.v0"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
-#: What Buildah appends to tell apart builds with other options: `|unsetLabel=true`.
+#: The suffix by which Buildah distinguishes builds with other options: `|unsetLabel=true`.
 _SUFFIX = re.compile(r"(?:force|inherit|new|rewrite|set|unset)[A-Za-z-]*=\S*")
 _MOST_SUFFIXES = 64
 _SHELL = re.compile(

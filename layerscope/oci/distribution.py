@@ -1,6 +1,6 @@
-"""The OCI distribution specification: hosts and paths of registries, and what they answer.
+"""The OCI distribution specification: hosts and paths of registries, and their responses.
 
-Functions on texts alone; `images.registry_client` does the talking.
+Pure functions on strings; `images.registry.client` sends the requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from layerscope.oci.reference import DEFAULT_DOMAIN
 #: Docker Hub serves its API under another name.
 _HUB = "registry-1.docker.io"
 
-#: What Docker pushed before 2016; recognised for its own error.
+#: The format that Docker pushed before 2016; recognised for its own error.
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 SCHEMA_1_TYPES = frozenset((f"{_SCHEMA_1}+json", f"{_SCHEMA_1}+prettyjws"))
 
@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Whether two hosts are the same, ports aside."""
+    """Whether two hosts are the same, ignoring ports."""
     parts, others = split_url(f"//{one}"), split_url(f"//{other}")
     return parts is not None and others is not None and parts.hostname == others.hostname
 
@@ -65,7 +65,7 @@ def split_url(url: str) -> SplitResult | None:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL: secrets are only sent again to the same origin."""
+    """Scheme, host and port of a URL: secrets are sent again only to the same origin."""
     parts = split_url(url)
     if parts is None:
         return ""
@@ -91,7 +91,7 @@ class Challenge:
     """A challenge in a `WWW-Authenticate` header (RFC 9110, 11.6.1)."""
 
     scheme: str  # `bearer`, `basic` or another, in lower case.
-    parameters: Mapping[str, str]  # Its parameters, names in lower case.
+    parameters: Mapping[str, str]  # Names are in lower case.
 
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a word
@@ -101,7 +101,7 @@ _GAP = re.compile(r"[\s,]*")
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """Reads a `WWW-Authenticate` header, up to anything that is not valid."""
+    """Parses a `WWW-Authenticate` header, up to anything invalid."""
     challenges: list[Challenge] = []
     parameters: dict[str, str] = {}
     position = 0
@@ -124,11 +124,11 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 def token_url(challenge: Challenge, scopes: Sequence[str], user: str = "") -> str | None:
-    """Where to get a token with rights such as `repository:a/b:pull`; None if it does not say.
+    """The URL for a token with rights such as `repository:a/b:pull`; None if it is missing.
 
-    Without any, it shows that a user may log in, and a refresh token is requested, which can be
-    kept in place of the password. The scopes are our own and not the challenge's: a registry must
-    not give itself more rights in our name than are needed.
+    Without any rights, it checks that a user may log in, and requests a refresh token to store
+    instead of the password. The scopes are our own, not the challenge's: a registry must not gain
+    more rights in our name than are needed.
     """
     realm = challenge.parameters.get("realm", "")
     parts = split_url(realm)
@@ -145,7 +145,7 @@ def token_url(challenge: Challenge, scopes: Sequence[str], user: str = "") -> st
 
 
 def wait_of(headers: Mapping[str, str], now: float) -> float | None:
-    """How many seconds a registry asks us to wait, or None; `now` is Unix time."""
+    """The seconds that a registry asks us to wait, or None; `now` is Unix time."""
     at = headers.get("X-Retry-After", "").strip()  # Docker Hub's, a Unix time.
     if at.isascii() and at.isdigit():
         return max(0.0, float(at[:12]) - now)
@@ -153,9 +153,9 @@ def wait_of(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """How many seconds a `Retry-After` header asks us to wait, or None.
+    """The seconds that a `Retry-After` header asks us to wait, or None.
 
-    It has seconds or a date; `now` is Unix time.
+    It contains seconds or a date; `now` is Unix time.
     """
     if not value:
         return None
@@ -172,7 +172,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 
 
 def content_range(value: str | None) -> tuple[int, int] | None:
-    """First byte and one past the last of a `Content-Range` header; None if it is not valid."""
+    """First byte and one past the last of a `Content-Range` header; None if it is invalid."""
     found = _CONTENT_RANGE.fullmatch((value or "").strip())
     if found is None or len(found[1]) > 18 or len(found[2]) > 18:
         return None
@@ -182,11 +182,11 @@ def content_range(value: str | None) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How much more a registry allows; Docker Hub says it in headers of each answer."""
+    """The remaining requests or pulls; Docker Hub reports them in headers of each response."""
 
     limit: int
     remaining: int
-    seconds: int  # Of pulls: within how many seconds; of requests: when all are allowed again.
+    seconds: int  # For pulls, the period of the limit; for requests, the time until it resets.
 
     @property
     def is_low(self) -> bool:
@@ -215,7 +215,7 @@ def pull_limit(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def request_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
-    """The limit of Docker Hub's API, which is apart from that of pulls; `now` is Unix time."""
+    """The limit of Docker Hub's API, separate from that of pulls; `now` is Unix time."""
     found = [headers.get(f"X-RateLimit-{name}", "").strip() for name in ("Limit", "Remaining")]
     if not all(_LIMIT.fullmatch(each) for each in found):
         return None
@@ -245,7 +245,7 @@ def next_page(link: str | None) -> str | None:
 
 
 def error_text(body: bytes) -> str:
-    """The message in the body of an error (distribution specification, "Error Codes"), or empty."""
+    """The message in the body of an error (distribution specification, "Error Codes"), or ""."""
     try:
         errors = json.loads(body).get("errors")
         first = errors[0]

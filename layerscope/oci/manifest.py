@@ -17,7 +17,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
-#: Media types of layers, by how they are compressed.
+#: Media types of layers, by compression.
 OCI_LAYERS = {
     None: "application/vnd.oci.image.layer.v1.tar",
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -30,13 +30,13 @@ DOCKER_LAYERS = {
     "gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip",
 }
 
-#: Why a foreign layer is missing.
+#: The reason why a foreign layer is missing.
 FOREIGN = "it is foreign, kept elsewhere for its license"
 
-#: A config that says nothing; the type of the manifest or of its layers does (manifest.md,
+#: An empty config; the manifest or its layers have the type (manifest.md,
 #: "Guidelines for Artifact Usage").
 _EMPTY = "application/vnd.oci.empty.v1+json"
-#: A manifest for artifacts alone, from before the specification dropped it.
+#: A manifest for artifacts only, which the specification has since dropped.
 _OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 _OCTETS = "application/octet-stream"
 #: Types of image configurations; some tools set none, or bytes.
@@ -55,13 +55,13 @@ _LAYER_TYPE = re.compile(
 INDEX_TYPES = frozenset((OCI_INDEX, DOCKER_LIST))
 MANIFEST_TYPES = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 
-#: Documents above this are refused, as registries refuse them (OCI distribution specification,
-#: "Pushing Manifests", asks for 4 MiB at least).
+#: Larger documents are rejected, as by registries (OCI distribution specification, "Pushing
+#: Manifests", requires at least 4 MiB).
 MAX_DOCUMENT = 8 << 20
 
 
 class ManifestError(ValueError):
-    """A document that is not a valid manifest; the message says why."""
+    """A document that is not a valid manifest; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Descriptor:
     size: int
     annotations: Mapping[str, str]
     platform: str | None = None  # `os/architecture[/variant]`, or None.
-    artifact_type: str = ""  # What it is, if the index says that; may be an image's config type.
+    artifact_type: str = ""  # Its type, if the index has it; may be an image's config type.
 
     @property
     def foreign(self) -> bool:
@@ -85,7 +85,7 @@ class Descriptor:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The descriptor as JSON has it."""
+        """The descriptor as a JSON object."""
         document: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": self.digest,
@@ -106,7 +106,7 @@ class Manifest:
     """An image manifest (OCI image specification, manifest.md; Docker's schema 2 is the same)."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]  # Where the layers are, base first.
+    layers: tuple[Descriptor, ...]  # Base first.
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -114,13 +114,13 @@ class Manifest:
 class SavedImage:
     """One image in the `manifest.json` of a `docker save` archive."""
 
-    config: str  # Name of the entry with the image configuration.
+    config: str  # The entry name of the image configuration.
     tags: tuple[str, ...]  # References of the image; may be empty.
-    layers: tuple[str, ...]  # Names of the entries with the layers, base first.
+    layers: tuple[str, ...]  # The entry names of the layers, base first.
 
 
 def parse_saved_images(document: object) -> list[SavedImage]:
-    """Reads the `manifest.json` of a `docker save` archive; raises ManifestError."""
+    """Parses the `manifest.json` of a `docker save` archive; raises ManifestError."""
     if not isinstance(document, list):
         raise ManifestError("manifest.json is not a list of images")
     images = []
@@ -133,7 +133,7 @@ def parse_saved_images(document: object) -> list[SavedImage]:
 
 
 def parse_manifest(document: object) -> Manifest:
-    """Reads an image manifest; raises ManifestError if it is not one."""
+    """Parses an image manifest; raises ManifestError if it is not one."""
     if not isinstance(document, dict):
         raise ManifestError("the manifest is not a JSON object")
     layers = document.get("layers")
@@ -144,10 +144,10 @@ def parse_manifest(document: object) -> Manifest:
 
 
 def artifact_type(document: object) -> str:
-    """What a manifest describes, if that is not a container image; else empty.
+    """What a manifest describes, if it is not a container image; else empty.
 
     Artifacts such as charts, signatures and SBOMs are stored with image manifests. Signatures even
-    have the configuration of an image: then the types of the layers show what they are.
+    have an image configuration: the types of the layers then reveal what they are.
     """
     if not isinstance(document, dict):
         return ""
@@ -172,7 +172,7 @@ def _media_type(document: object) -> str:
 
 
 def parse_index(document: object) -> list[Descriptor]:
-    """Reads an image index or manifest list; raises ManifestError if it is not one."""
+    """Parses an image index or manifest list; raises ManifestError if it is not one."""
     entries = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ManifestError("the index has no list of manifests")
@@ -180,7 +180,7 @@ def parse_index(document: object) -> list[Descriptor]:
 
 
 def parse_descriptor(document: object) -> Descriptor:
-    """Reads a descriptor; raises ManifestError if it is not one."""
+    """Parses a descriptor; raises ManifestError if it is not one."""
     if not isinstance(document, dict):
         raise ManifestError("a descriptor is not a JSON object")
     digest, size = document.get("digest"), document.get("size")
@@ -212,7 +212,7 @@ def _platform(document: object) -> str | None:
 
 
 def json_bytes(document: object) -> bytes:
-    """A document as it is stored: the same bytes for the same content."""
+    """Serializes a document: equal content has equal bytes."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -223,7 +223,7 @@ def describe(data: bytes, media_type: str, platform: str | None = None) -> Descr
 
 
 def image_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
-    """The manifest of an image, of the kind that its configuration's media type is."""
+    """The manifest of an image, in the format of its configuration's media type."""
     media_type = DOCKER_MANIFEST if config.media_type == DOCKER_CONFIG else OCI_MANIFEST
     return json_bytes(
         {
@@ -236,7 +236,7 @@ def image_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """A list of strings; Docker writes an empty one as null, or leaves it out."""
+    """A list of strings; Docker writes an empty one as null or leaves it out."""
     value = document.get(key)
     if value is None:
         return ()

@@ -1,6 +1,6 @@
-"""Platforms, `os/architecture[/variant]`, and the choice of a manifest from an index.
+"""Platforms, `os/architecture[/variant]`, and choosing a manifest from an index.
 
-Names are those of Go, as in the OCI image specification (image-index.md, "platform").
+Names are Go's, as in the OCI image specification (image-index.md, "platform").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from layerscope.oci.manifest import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES, D
 #: Marks a manifest that BuildKit attaches to an image, such as provenance.
 ATTESTATION = "vnd.docker.reference.type"
 
-# Names from uname(2) and users, and those of Go.
+# Names from uname(2) and users, and Go's.
 _ARCHITECTURES = {
     "aarch64": "arm64",
     "armhf": "arm/v7",
@@ -42,14 +42,14 @@ _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class PlatformError(ValueError):
-    """A text that is not a platform; the message says so."""
+    """A text that is not a platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
     os: str
     architecture: str
-    variant: str = ""  # Variant, such as `v7`, or empty.
+    variant: str = ""  # Such as `v7`, or empty.
 
     def __str__(self) -> str:
         text = f"{self.os}/{self.architecture}"
@@ -68,10 +68,10 @@ class Platform:
         return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 4 else None
 
     def rank(self, offered: Platform) -> int | None:
-        """How well an offered platform serves where this one is wanted; lower is better.
+        """How well an offered platform serves as this one; lower is better.
 
-        0 is the same, and more is that many variants lower, as a processor runs what was built for
-        older ones of its kind. None means not at all.
+        0 is the same; a positive number is how many variants lower it is, since processors run code
+        for older variants. None means not at all.
         """
         if (self.os, self.architecture) != (offered.os, offered.architecture):
             return None
@@ -79,13 +79,13 @@ class Platform:
             return 0
         mine, other = self.level, offered.level
         if mine is None or other is None:
-            # An image without a variant may be for all; one with another variant is not.
+            # An image without a variant may be for all; one with a different variant is not.
             return 1000 if not offered.variant or not self.variant else None
         return mine - other if other <= mine else None
 
 
 def parse_platform(text: str) -> Platform:
-    """Reads `os/architecture[/variant]`, a known architecture, or `linux`.
+    """Parses `os/architecture[/variant]`, a known architecture, or `linux`.
 
     Raises PlatformError if it is neither.
     """
@@ -102,7 +102,7 @@ def parse_platform(text: str) -> Platform:
 
 
 def host_platform() -> Platform:
-    """The platform of containers on this host: Linux, on its architecture."""
+    """The platform of containers on this host: Linux, with its architecture."""
     try:
         return parse_platform(f"linux/{host.machine()}")
     except PlatformError:
@@ -128,11 +128,11 @@ def best_platform(offered: Iterable[Platform], wanted: Platform) -> Platform | N
 
 
 def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | None:
-    """Picks the manifest that fits best, the first among equals, as the specification asks.
+    """Chooses the manifest that fits best, the first among equals, as the specification requires.
 
-    A manifest without a platform is picked if it is the only one.
+    A manifest without a platform is chosen if it is the only one.
 
-    `candidates` are descriptors of images, with indexes in between resolved.
+    `candidates` are descriptors of images, with nested indexes resolved.
     """
     offered: dict[Platform, Descriptor] = {}
     for descriptor in candidates:
@@ -150,5 +150,5 @@ def choose(candidates: Sequence[Descriptor], wanted: Platform) -> Descriptor | N
 
 
 def platform_names(candidates: Iterable[Descriptor]) -> list[str]:
-    """The platforms of images; those of which the index does not say it are left out."""
+    """The platforms of images, as far as the index has them."""
     return list(dict.fromkeys(each.platform for each in candidates if each.platform))

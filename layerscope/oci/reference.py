@@ -1,4 +1,4 @@
-"""References: names of images, as Docker and the OCI distribution specification write them."""
+"""References: image names as Docker and the OCI distribution specification write them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Reference:
 
     @property
     def repository(self) -> str:
-        """The repository as people write it, without defaults."""
+        """The repository in familiar form, without defaults."""
         if self.domain != DEFAULT_DOMAIN:
             return f"{self.domain}/{self.path}"
         return self.path.removeprefix("library/")
 
     def __str__(self) -> str:
-        """The reference as people write it: `debian:12`, `ghcr.io/a/b:1@sha256:…`."""
+        """The reference in familiar form: `debian:12`, `ghcr.io/a/b:1@sha256:…`."""
         tag, digest = self.tag and f":{self.tag}", self.digest and f"@{self.digest}"
         return f"{self.repository}{tag or ''}{digest or ''}"
 
@@ -71,5 +71,5 @@ def parse_reference(text: str) -> Reference:
 
 
 def familiar(name: str) -> str:
-    """A whole reference as people write it, without Docker Hub's name."""
+    """A full reference in familiar form, without Docker Hub's name."""
     return name.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")

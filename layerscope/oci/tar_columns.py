@@ -1,7 +1,7 @@
 """Decodes thousands of tar headers at a time, column by column.
 
-Nearly all headers have numbers with a fixed count of octal digits, which are decoded with one
-matrix product for a whole column; any other goes through `tar_header.parse_number`.
+Nearly all headers have numbers with a fixed count of octal digits, decoded with one matrix product
+for a whole column; others go through `tar_header.parse_number`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _CHECKSUM_BLANKS = 8 * ord(" ")
 
 @dataclass(slots=True)
 class TarColumns:
-    """Entries of an archive, one row each, as the archive has them."""
+    """Entries of an archive, one row each, as stored."""
 
-    names: list[bytes]  # The names, not normalised.
+    names: list[bytes]  # Not normalised.
     #: Type flags; a pre-POSIX NUL has become `0`, or `5` if the name ends in a slash.
     kinds: npt.NDArray[np.uint8]
     modes: Int64  # Mode fields, with the type bits that some tars add.
@@ -37,8 +37,8 @@ class TarColumns:
     gids: Int64
     sizes: Int64  # Sizes of files, with the holes of sparse files.
     mtimes: Int64  # Whole seconds since the epoch, rounded down.
-    offsets: Int64  # Where the headers are in the archive.
-    data_offsets: Int64  # Where the content is in the archive.
+    offsets: Int64  # The offsets of the headers in the archive.
+    data_offsets: Int64  # The offsets of the content in the archive.
     #: Targets of hard and symbolic links, by row.
     links: dict[int, bytes] = field(default_factory=dict)
     #: Major and minor numbers, by row.
@@ -47,17 +47,17 @@ class TarColumns:
     xattrs: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     #: Offset and length of the stored pieces of sparse files, by row.
     sparse: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    #: SHA-256 of the content by row, where it is known.
+    #: SHA-256 of the content by row, where known.
     digests: dict[int, bytes] = field(default_factory=dict)
-    end: int = 0  # The offset in the archive behind the last entry.
+    end: int = 0  # The offset in the archive after the last entry.
 
 
 def decode(batches: Iterable[HeaderBatch]) -> Iterator[TarColumns]:
     """Decodes batches of headers.
 
     Raises:
-        TarError: A header's checksum is wrong or a field is not a number. The first such header
-            is named.
+        TarError: A header's checksum is wrong or a field is not a number. Reports the first
+            such header.
     """
     for batch in batches:
         yield _decode(batch)
@@ -94,7 +94,7 @@ def _decode(batch: HeaderBatch) -> TarColumns:
     for row in np.flatnonzero((kinds == th.LINK) | (kinds == th.SYMLINK)).tolist():
         columns.links[row] = th.c_string(batch.blocks[row][th.LINKNAME])
     devices = (kinds == th.CHAR) | (kinds == th.BLOCKDEV)
-    # Go, and so every engine, refuses letters there in other headers too.
+    # Go, and so every engine, rejects letters there in other headers too.
     odd = matrix[:, th.DEVMAJOR.start : th.DEVMINOR.stop].max(axis=1) > ord("7")
     for row in np.flatnonzero(devices | odd).tolist():
         numbers_there = _device(batch.blocks[row], batch.offsets[row])
@@ -152,7 +152,7 @@ def _matrix(blocks: list[bytes]) -> npt.NDArray[np.uint8]:
 
 
 def _verify_checksums(batch: HeaderBatch) -> None:
-    """Raises for the first header with a wrong checksum, extended headers included."""
+    """Raises for the first header with a wrong checksum, including extended headers."""
     wrong: list[int] = []
     for blocks, offsets in (
         (batch.blocks, batch.offsets),
@@ -167,7 +167,7 @@ def _verify_checksums(batch: HeaderBatch) -> None:
 
 
 def _sums_match(matrix: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Checks the sums of all blocks at once, adding bytes in 16-bit lanes of 64-bit words."""
+    """Verifies the sums of all blocks at once, adding bytes in 16-bit lanes of 64-bit words."""
     words = matrix.view(np.uint64)
     lanes = (words & _LANES).sum(axis=1, dtype=np.uint64)
     lanes += ((words >> _EIGHT) & _LANES).sum(axis=1, dtype=np.uint64)
@@ -184,7 +184,7 @@ def _sums_match(matrix: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 
 def _octal(field: npt.NDArray[np.uint8], digits: int) -> tuple[Int64, npt.NDArray[np.bool_]]:
-    """Reads octal digits, followed by NUL or space, in every row; and whether they are such."""
+    """Decodes octal digits, followed by NUL or space, in each row; also returns which are valid."""
     places = field[:, :digits].astype(np.int64) - ord("0")
     good: npt.NDArray[np.bool_] = np.logical_and.reduce((places >= 0) & (places < 8), axis=1)
     for place in range(digits, field.shape[1]):
@@ -198,12 +198,12 @@ def _strings(matrix: npt.NDArray[np.uint8], where: slice) -> list[bytes]:
     width = where.stop - where.start
     block = np.ascontiguousarray(matrix[:, where])
     values: list[bytes] = block.view(f"S{width}").ravel().tolist()
-    # numpy strips NULs at the end only; bytes after one in the middle are not part of the name.
+    # numpy only strips NULs at the end; bytes after an inner NUL are not part of the name.
     return [v if b"\0" not in v else th.c_string(v) for v in values]
 
 
 def _prefixes(batch: HeaderBatch, matrix: npt.NDArray[np.uint8], names: list[bytes]) -> None:
-    """Puts the prefix field before the name, where a header's format has one."""
+    """Prepends the prefix field to the name, if a header's format has one."""
     starts = (th.PREFIX.start, th.GNU_CTIME.start, th.STAR_TRAILER.start)
     for row in np.flatnonzero(matrix[:, starts].any(axis=1)).tolist():
         names[row] = th.prefix(batch.blocks[row], batch.offsets[row]) + names[row]

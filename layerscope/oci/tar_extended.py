@@ -1,4 +1,4 @@
-"""What tar headers say about the next header: pax records, GNU long names, sparse maps."""
+"""Tar headers that describe the next header: pax records, GNU long names, sparse maps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_KEPT = 512 << 20
 #: The prefix that Go, and so every engine, uses. No engine reads libarchive's own.
 _XATTR_PREFIX = b"SCHILY.xattr."
 
-#: Keys whose values are strings that end at a NUL elsewhere.
+#: Keys whose values are strings that end at a NUL in other formats.
 _STRINGS = frozenset((b"path", b"linkpath", b"uname", b"gname"))
 
 _SPARSE_PAIR = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
@@ -54,7 +54,7 @@ class Override:
 
     @property
     def weight(self) -> int:
-        """About how many bytes of memory xattrs and sparse maps take, beyond the usual."""
+        """Approximate memory of xattrs and sparse maps in bytes, beyond the usual."""
         xattrs = sum(len(key) + len(value) + 100 for key, value in self.xattrs.items())
         return max(0, xattrs - 100) + 100 * len(self.sparse or ())
 
@@ -62,11 +62,11 @@ class Override:
 def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
     r"""Splits pax records, `"%d %s=%s\n"` each, into keys and values.
 
-    Of equal keys the last counts, but GNU sparse format 0.0 repeats `GNU.sparse.offset` and
-    `GNU.sparse.numbytes`; those are collected into one `GNU.sparse.map`, as format 0.1 writes it.
+    Of equal keys the last wins, but GNU sparse format 0.0 repeats `GNU.sparse.offset` and
+    `GNU.sparse.numbytes`; those are collected into one `GNU.sparse.map`, as in format 0.1.
 
-    `offset` is where that content begins in the archive. Raises TarError if a record's length does
-    not fit, it has no key, or a NUL where none may be.
+    `offset` is where the content begins in the archive. Raises TarError if a record's length is
+    wrong, it has no key, or it has a NUL where none is allowed.
     """
     records: dict[bytes, bytes] = {}
     pieces: list[bytes] = []
@@ -98,10 +98,10 @@ def parse_pax(data: bytes, offset: int) -> dict[bytes, bytes]:
 
 
 def apply_pax(override: Override, records: Mapping[bytes, bytes], offset: int) -> None:
-    """Writes what pax records say into an override; `apply_sparse` has those of sparse files.
+    """Applies pax records to an override; `apply_sparse` handles those of sparse files.
 
-    An empty value means the header's own field (POSIX.1-2001, pax "Extended Header Keywords").
-    Raises TarError if a value is not what its keyword needs.
+    An empty value selects the header's own field (POSIX.1-2001, pax "Extended Header Keywords").
+    Raises TarError if a value is invalid for its keyword.
     """
     for key, value in records.items():
         if not value:
@@ -127,10 +127,10 @@ def apply_pax(override: Override, records: Mapping[bytes, bytes], offset: int) -
 def apply_sparse(
     override: Override, records: Mapping[bytes, bytes], kind: int, offset: int
 ) -> None:
-    """The GNU sparse formats 0.0 and 0.1, and the names of 1.0 (whose map is in the data).
+    """Applies the GNU sparse formats 0.0 and 0.1, and the names of 1.0 (whose map is in the data).
 
-    The other records of a version that is not known say nothing. Raises TarError if the map is not
-    valid, or if an entry of type `kind` cannot have one.
+    With an unknown version, the other records are ignored. Raises TarError if the map is invalid
+    or an entry of type `kind` cannot have one.
     """
     version = (records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b""))
     if version not in _SPARSE_VERSIONS or (version == (b"", b"") and _SPARSE_MAP not in records):
@@ -159,7 +159,7 @@ def apply_sparse(
 def checked_path(value: bytes, offset: int) -> bytes | None:
     """A path or link target from an extended header; None if it is empty.
 
-    Raises TarError if it is longer than any path can be.
+    Raises TarError if it is longer than a path can be.
     """
     if len(value) > MAX_PATH:
         raise TarError(offset, "a name is longer than any path can be")
@@ -167,9 +167,9 @@ def checked_path(value: bytes, offset: int) -> bytes | None:
 
 
 def sparse_map(numbers: list[int], size: int | None, offset: int) -> list[tuple[int, int]]:
-    """Pairs of offset and length of the pieces that hold data, checked for sense.
+    """Pairs of offset and length of the pieces that hold data, verified.
 
-    Raises TarError if the pieces overlap, go backwards or reach beyond the file's size.
+    Raises TarError if the pieces overlap, are out of order or exceed the file's size.
     """
     if len(numbers) % 2:
         raise TarError(offset, "the sparse map has an odd number of entries")
@@ -187,12 +187,12 @@ def sparse_map(numbers: list[int], size: int | None, offset: int) -> list[tuple[
 def parse_map_in_data(
     data: bytes, size: int | None, offset: int
 ) -> tuple[list[tuple[int, int]], int] | None:
-    """Reads the map of GNU sparse format 1.0, which precedes the file's data in whole blocks.
+    """Parses the map of GNU sparse format 1.0, which precedes the file's data in whole blocks.
 
     `offset` is where the data begins, for errors.
 
-    Returns the map, and how many bytes it takes before the content; None if it goes on beyond the
-    bytes that are there.
+    Returns the map and its size before the content; None if it extends beyond the available
+    bytes.
     """
     numbers: list[int] = []
     wanted = 1
@@ -210,7 +210,7 @@ def parse_map_in_data(
 
 
 def sparse_map_in_header(block: bytes, slots: int, start: int, offset: int) -> list[int]:
-    """The offset and length pairs of an old GNU sparse header, or of an extension block of it."""
+    """The offset and length pairs of an old GNU sparse header, or of its extension block."""
     numbers: list[int] = []
     for slot in range(slots):
         at = start + 24 * slot
@@ -238,10 +238,10 @@ def _integer(value: bytes, what: str, offset: int) -> int:
 
 
 def _seconds(value: bytes, what: str, offset: int) -> int:
-    """Whole seconds, rounded down as the kernel's tv_sec is, of a pax time such as -1.25."""
+    """Whole seconds of a pax time such as -1.25, rounded down like the kernel's tv_sec."""
     whole, _, fraction = value.partition(b".")
     seconds = _number(whole)
     if seconds is None or (fraction and not fraction.isdigit()):
         raise TarError(offset, f"the pax {what} is not a time")
-    # Nanoseconds are all that counts.
+    # Digits beyond nanoseconds do not count.
     return seconds - (whole.startswith(b"-") and bool(fraction[:9].strip(b"0")))

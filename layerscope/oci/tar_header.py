@@ -1,8 +1,8 @@
 """One tar header block: its fields, its numbers and its checksum.
 
 The formats are POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU tar (OCI image specification,
-layer.md, "Distributable Format"). Functions here take one block, and serve `tar_columns` where
-something is out of the ordinary.
+layer.md, "Distributable Format"). Functions here take one block, and serve `tar_columns` in
+unusual cases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from layerscope.errors import SAVE_AGAIN
 
 BLOCK = 512
 
-# Offsets of the fields that the scanner and the decoder look at.
+# Offsets of the fields that the scanner and the decoder use.
 NAME = slice(0, 100)
 MODE = slice(100, 108)
 UID = slice(108, 116)
@@ -37,12 +37,12 @@ MAGIC_POSIX = b"ustar\0"
 MAGIC_GNU = b"ustar  \0"  # With the version.
 TRAILER_STAR = b"tar\0"
 
-# Type flags. A NUL is what pre-POSIX tars wrote for a regular file.
+# Type flags. Pre-POSIX tars wrote NUL for a regular file.
 FILE, FILE_V7, LINK, SYMLINK, CHAR, BLOCKDEV, DIR, FIFO, CONTIGUOUS = b"0\x001234567"
 GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE_FILE = b"LKS"
 PAX_NEXT, PAX_GLOBAL, PAX_SOLARIS = b"xgX"
 
-#: Types that describe the next header, or need more than their own block.
+#: Types that describe the next header or need more than their own block.
 EXTENDED = frozenset(
     (GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE_FILE, PAX_NEXT, PAX_GLOBAL, PAX_SOLARIS)
 )
@@ -56,9 +56,9 @@ class TarError(ValueError):
 
     def __init__(self, offset: int, problem: str, hint: str = "") -> None:
         super().__init__(f"{problem} at byte {offset}")
-        #: Byte offset of the block at fault, counted from the beginning of the tar stream.
+        #: Byte offset of the invalid block, counted from the beginning of the tar stream.
         self.offset = offset
-        self.problem = problem  # What is wrong with it, as the end of a sentence.
+        self.problem = problem  # The problem, as the end of a sentence.
         self.hint = hint  # What to do about it; may be empty.
 
 
@@ -67,21 +67,21 @@ def bad_checksum(offset: int) -> TarError:
 
 
 def header_only(kind: int) -> bool:
-    """Whether entries of a type have no content, whatever their size field says."""
+    """Whether entries of a type have no content, whatever their size field contains."""
     return LINK <= kind <= FIFO
 
 
 def parse_number(field: bytes, what: str, offset: int) -> int:
-    """Reads a numeric field: octal digits, or GNU base-256 if its first bit is set.
+    """Parses a numeric field: octal digits, or GNU base-256 if its first bit is set.
 
-    Octal digits may have NULs and spaces before and behind them, and anything behind a NUL.
+    Octal digits may have NULs and spaces around them, and anything after a NUL.
 
-    Returns the number; negative only in base-256. An empty field is 0, as all tars read it. Raises
+    Returns the number; negative only in base-256. An empty field is 0, as in all tars. Raises
     TarError if the field holds neither.
     """
     if field and field[0] & 0x80:
-        # The first byte is 0x80 for positive and 0xff for negative numbers; the other bits of
-        # the first byte take part in the number as GNU tar and Go read it.
+        # The first byte is 0x80 for positive and 0xff for negative numbers; its other bits are
+        # part of the number, as in GNU tar and Go.
         value = int.from_bytes(field, "big")
         bits = 8 * len(field)
         if field[0] & 0x40:
@@ -100,7 +100,7 @@ def parse_number(field: bytes, what: str, offset: int) -> int:
 
 
 def parse_size(block: bytes, offset: int, field: slice = SIZE) -> int:
-    """Reads a size, which must not be negative where there is content; raises TarError."""
+    """Parses a size, which must not be negative if there is content; raises TarError."""
     size = parse_number(block[field], "the size", offset)
     if size < 0:
         if not header_only(block[TYPEFLAG]):
@@ -110,7 +110,7 @@ def parse_size(block: bytes, offset: int, field: slice = SIZE) -> int:
 
 
 def has_devices(block: bytes) -> bool:
-    """Whether a header is of a format with device numbers."""
+    """Whether a header's format has device numbers."""
     return block[MAGIC] == MAGIC_POSIX or block[MAGIC_VERSION] == MAGIC_GNU
 
 
@@ -119,7 +119,7 @@ def full_name(block: bytes, offset: int) -> bytes:
 
 
 def prefix(block: bytes, offset: int) -> bytes:
-    """What comes before the name, with a slash; empty if nothing does.
+    """The prefix of the name, with a slash; empty if there is none.
 
     Raises TarError if a field of the header's format is not a number.
     """
@@ -143,9 +143,9 @@ def prefix(block: bytes, offset: int) -> bytes:
 
 
 def checksum_matches(block: bytes) -> bool:
-    """True if the checksum field holds the sum of the block's bytes, signed or unsigned.
+    """Whether the checksum field holds the sum of the block's bytes, signed or unsigned.
 
-    Old tars summed signed characters; both sums are accepted, as POSIX readers do.
+    Old tars summed signed characters; both sums are accepted, as in POSIX readers.
     """
     stored = block[CHECKSUM].strip(b" \0").split(b"\0", 1)[0]
     if not stored or stored.strip(b"01234567"):

@@ -1,8 +1,8 @@
 """Finds the headers of a tar archive, seeking over the content.
 
 The loop does as little as possible for each header (slice, size, type) and leaves the rest to
-`tar_columns`, which decodes thousands at a time. Long names, pax and sparse files go to
-`_Extended`, one header at a time.
+`tar_columns`, which decodes thousands at a time. `_Extended` handles long names, pax and sparse
+files, one header at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from layerscope.oci.tar_extended import (
 )
 from layerscope.oci.tar_header import BLOCK, TarError
 
-#: Headers in one batch: large enough for numpy, and only 2 MiB.
+#: Headers per batch: enough for numpy, and only 2 MiB.
 BATCH = 4096
 
 _ZERO_BLOCK = bytes(BLOCK)
@@ -34,32 +34,32 @@ _ZERO_BLOCK = bytes(BLOCK)
 
 @dataclass(slots=True)
 class HeaderBatch:
-    """Headers of an archive, in order, and where their content is."""
+    """Headers of an archive, in order, with the offsets of their content."""
 
     blocks: list[bytes] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
-    #: Offset of each entry's content, behind extension blocks of its header.
+    #: Offset of each entry's content, after extension blocks of its header.
     data_offsets: list[int] = field(default_factory=list)
     #: Blocks and offsets of the extended headers among them.
     extended: list[tuple[bytes, int]] = field(default_factory=list)
-    #: What extended headers say, by row.
+    #: The contents of extended headers, by row.
     overrides: dict[int, Override] = field(default_factory=dict)
-    #: SHA-256 of regular files' content by row, where the source gives it.
+    #: SHA-256 of regular files' content by row, if the source computes it.
     digests: dict[int, bytes] = field(default_factory=dict)
-    end: int = 0  # Offset behind the last entry of the batch: how far the scan has come.
+    end: int = 0  # Offset after the last entry of the batch: the scan's progress.
 
 
 def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
     """Yields the headers of a tar archive in batches.
 
-    A missing end-of-archive marker is accepted if the bytes end between two entries; bytes behind
-    the marker are ignored, as by every reader.
+    A missing end-of-archive marker is accepted if the bytes end between two entries; bytes after
+    the marker are ignored, as in every reader.
 
-    With one header in a batch, the content of each entry can be read from a stream before the next
-    header is looked for.
+    With one header per batch, the content of each entry can be read from a stream before the scan
+    continues.
 
-    Raises TarError if a header is not valid, once what came before it has been yielded, and
-    TruncatedError if the bytes end within an entry, which has been yielded too.
+    Raises TarError if a header is invalid, after yielding everything before it, and TruncatedError
+    if the bytes end within an entry, after yielding that too.
     """
     extended = _Extended(source)
     digesting = source.digesting
@@ -102,7 +102,7 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
             try:
                 size = th.parse_size(block, offset)
             except TarError as error:
-                # A wrong checksum says more than the odd number that comes of it.
+                # A wrong checksum is more telling than the odd number that it causes.
                 failure = _bad_checksum(block, offset) or error
                 break
         if kind in extended_types or extended.pending:
@@ -125,8 +125,8 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
                 failure = _bad_checksum(block, offset) or error
                 break
         if size and (49 <= kind <= 54 or (not kind and _is_folder(batch, block, offset))):
-            # Links, devices, folders and fifos have no content whatever their size field says;
-            # Go's archive/tar, and with it every engine, reads them so.
+            # Links, devices, folders and fifos have no content whatever their size field contains;
+            # Go's archive/tar, and so every engine, reads them this way.
             size = 0
         if end is not None and data_offset + size > end:
             failure = _bad_checksum(block, offset) or TruncatedError(end)
@@ -145,7 +145,7 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
         content_end = data_offset + size
         offset = (content_end + 511) & -512
         if failure is not None:
-            # The entry is yielded all the same: its header may be at fault.
+            # The entry is still yielded: its header may be at fault.
             break
         if len(blocks) == batch_size:
             batch.end = offset
@@ -153,7 +153,7 @@ def scan(source: ByteSource, batch_size: int = BATCH) -> Iterator[HeaderBatch]:
             batch = HeaderBatch()
             blocks, offsets, data_offsets = batch.blocks, batch.offsets, batch.data_offsets
     batch.end = offset
-    # Of an entry that was not reached.
+    # For an entry that was not reached.
     batch.overrides.pop(len(blocks), None)
     if blocks or batch.extended:
         yield batch
@@ -182,8 +182,8 @@ def _is_folder(batch: HeaderBatch, block: bytes, offset: int) -> bool:
 def _check_end(source: ByteSource, offset: int) -> TarError | None:
     """The archive ends at two zero blocks, or at one that is the last.
 
-    Extended headers with no entry behind them describe nothing. Readers disagree about one zero
-    block with entries behind it; Go refuses it, and so do we.
+    Extended headers with no entry after them describe nothing. Readers disagree about one zero
+    block with entries after it; Go rejects it, and so do we.
     """
     try:
         second = source.window(offset + BLOCK)[:BLOCK]
@@ -204,20 +204,20 @@ class _Extended:
         self._records: dict[bytes, bytes] = {}
         self._records_at = 0
         self._kept = 0
-        self.pending = False  # Whether they say something about the next entry.
+        self.pending = False  # Whether they describe the next entry.
 
     def extend(self, kind: int, size: int, offset: int, window: bytes, start: int) -> None:
         """Takes an extended header.
 
-        `window` has bytes at hand, which may include the content; it would begin at `start`.
+        `window` has available bytes from `start` on, which may include the content.
         """
         if size > MAX_EXTENDED:
             raise TarError(offset, "the extended header is too long")
         data = window[start : start + size]
         if len(data) < size:
             data = self._source.read(offset + BLOCK, size)
-        # As in Go, the last of several pax headers counts, GNU names precede pax paths, and a
-        # global header, which says nothing itself, ends what was said for the next entry.
+        # As in Go, the last of several pax headers wins, GNU names precede pax paths, and a global
+        # header, which has no effect itself, ends the description of the next entry.
         self.pending = kind != th.PAX_GLOBAL
         if kind == th.GNU_LONG_NAME:
             self._path = checked_path(th.c_string(data), offset + BLOCK)
@@ -236,7 +236,7 @@ class _Extended:
     def finish(self, block: bytes, offset: int, size: int) -> tuple[int, int, Override]:
         """Takes the header that extended headers describe, or one with its own extension.
 
-        Returns the size of the stored content, its offset, and what replaces fields of the header.
+        Returns the size of the stored content, its offset, and replacements for header fields.
         """
         override = Override()
         records = self._records
@@ -266,7 +266,7 @@ class _Extended:
         return size, data_offset, override
 
     def _check_sparse(self, override: Override, offset: int, size: int) -> None:
-        """Refuses a map that does not fit the stored data, as Go does when it reads it."""
+        """Rejects a map that does not fit the stored data, as Go does when it reads it."""
         pieces = override.sparse or []
         if override.size is None:
             override.size = size
@@ -276,7 +276,7 @@ class _Extended:
             raise TarError(offset, "the sparse map reaches beyond the file's size")
 
     def _old_sparse(self, override: Override, block: bytes, offset: int) -> int:
-        """Reads the old GNU sparse format: the map is in the header and blocks behind it.
+        """Parses the old GNU sparse format, with its map in the header and blocks after it.
 
         Returns the offset of the content.
         """

@@ -1,15 +1,15 @@
 """tar-split: the headers of a layer, which engines keep to rebuild its tar stream.
 
 An engine that unpacks a layer into a folder writes `tar-split.json.gz` beside it
-(github.com/vbatts/tar-split, tar/storage: one JSON object a line). Objects of type 2 hold the bytes
-of the stream between the contents of files, objects of type 1 the size of the content that comes
-next. Read as a stream with holes, that yields the layer's entries exactly as an export would,
-without a look at any inode of the folder.
+(github.com/vbatts/tar-split, tar/storage: one JSON object per line). Objects of type 2 hold the
+bytes of the stream between the contents of files, objects of type 1 the size of the content that
+comes next. Read as a stream with holes, that yields the layer's entries exactly as an export would,
+without looking at any inode of the folder.
 
-There are two ways to read it. `TarSplitSource` gives `tar_scan.scan` the stream of any such file,
-line by line. `scan_usual` is much faster, and reads files as engines write them: lines of type 2
-and 1 alternate, and each of type 2 ends with the header of the entry that the next line is about.
-So headers are where lines end, and thousands are decoded at once. It refuses everything else.
+There are two ways to read it. `TarSplitSource` provides `tar_scan.scan` with the stream of any such
+file, line by line. `scan_usual` is much faster, and reads files as engines write them: lines of
+type 2 and 1 alternate, and each of type 2 ends with the header of the next line's entry. So headers
+are at the ends of lines, and thousands are decoded at once. It rejects everything else.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from layerscope.oci.tar_scan import HeaderBatch, scan
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 
-# With the standard library, a third of the time would go into base64.
+# With the standard library, base64 would take a third of the time.
 _decoded = partial(pybase64.b64decode, validate=True)
 
-#: More than any object has: the largest extended header, in base64.
+#: The limit of an object: the largest extended header, in base64.
 LONGEST = 16 << 20
 
-#: Read at once: some thousand entries, enough for numpy.
+#: Bytes read at once: some thousand entries, enough for numpy.
 _PIECE = 2 << 20
 _SEGMENT = b'{"type":2,"payload":"'
 _BEHIND = b'","position":'
@@ -48,18 +48,18 @@ _FILE = b'{"type":1,'
 _SIZE = b'"size":'
 _END = bytes(2 * BLOCK)
 
-#: Characters of base64 for a header and up to two bytes before it, which make its groups whole.
+#: Characters of base64 for a header and up to two bytes before it, which complete its groups.
 _WIDTH = 688
-#: What is missing at the end of a header's base64 without its padding, by the bytes before it.
+#: The missing end of a header's base64 without its padding, by the number of bytes before it.
 _MISSING = (b"AAAAA", b"AAAA", b"AA")
 
 
 class TarSplitError(ValueError):
-    """A file that is not what tar-split writes; the message says why."""
+    """A file that tar-split did not write; the message is the reason."""
 
 
 class TarSplitSource(ByteSource):
-    """A layer's tar stream without the contents of its files, as `tar_scan.scan` reads it."""
+    """A layer's tar stream without the contents of its files, for `tar_scan.scan`."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._segments = _segments(_lines(read))
@@ -76,7 +76,7 @@ class TarSplitSource(ByteSource):
             raise TarError(offset, "a header is where the content of a file should be")
         data = self._data[position:] if position else self._data
         if len(data) < BLOCK:
-            # Two that follow each other without content in between.
+            # Two segments may follow each other without content in between.
             found = next(self._segments, None)
             if found is not None:
                 start, more = found
@@ -110,14 +110,14 @@ def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """The content of a file, which the stream has next."""
+    """The content of a file, which comes next in the stream."""
 
-    path: bytes  # As the tar has it.
+    path: bytes  # As in the tar.
     size: int
 
 
 def parts(read: Callable[[int], bytes]) -> Iterator[bytes | FileContent]:
-    """What a layer's tar stream is made of, in order; raises TarSplitError."""
+    """The parts of a layer's tar stream, in order; raises TarSplitError."""
     for line in _lines(read):
         try:
             document = json.loads(line or b"{}")
@@ -168,7 +168,7 @@ def scan_usual(read: Callable[[int], bytes]) -> Iterator[HeaderBatch]:
     """Yields the headers in batches, as `tar_scan.scan` does.
 
     Raises:
-        Unusual: It is not in the usual form. Then nothing that was yielded counts.
+        Unusual: It is not in the usual form; discard everything yielded so far.
     """
     offset = kept = 0
     try:
@@ -186,7 +186,7 @@ def scan_usual(read: Callable[[int], bytes]) -> Iterator[HeaderBatch]:
 
 
 def _pairs(read: Callable[[int], bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Whole pairs of lines, and with the last of them what follows them."""
+    """Whole pairs of lines, and with the last of them the rest."""
     rest = b""
     pieces: list[bytes] = []
     size = 0
@@ -214,7 +214,7 @@ def _behind_pairs(text: bytes) -> int:
 
 
 def _check_end(lines: bytes, offset: int) -> None:
-    """The last object has the padding of the content before, and the end of the archive."""
+    """The last object has the padding of the previous content, and the end of the archive."""
     if not lines.startswith(_SEGMENT):
         raise Unusual("it does not end as it should")
     payload = _decoded(lines[len(_SEGMENT) : lines.index(b'"', len(_SEGMENT))])
@@ -223,7 +223,7 @@ def _check_end(lines: bytes, offset: int) -> None:
 
 
 def _batch(text: bytes, offset: int) -> tuple[HeaderBatch, int]:
-    """The headers in pairs of lines, and where the content of the last one ends."""
+    """The headers in pairs of lines, and the offset after the last one's content."""
     batch = HeaderBatch(end=offset)
     characters = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(characters == ord("\n"))
@@ -273,13 +273,13 @@ def _check_heads(characters: UInt8, starts: Int64) -> None:
 
 
 def _payload_ends(characters: UInt8, ends: Int64) -> Int64:
-    """Where the payload of each line of type 2 ends, before `","position":NUMBER}`."""
+    """The end of the payload in each line of type 2, before `","position":NUMBER}`."""
     found = np.zeros(len(ends), np.int64)
     for digits in range(1, 12):
         behind = ends - 1 - digits - len(_BEHIND)
         if (behind < 0).any():
             break
-        # That has more quotes, but a payload has none.
+        # Such a line has more quotes, but a payload has none.
         found = np.where(characters[behind] == ord('"'), behind, found)
     for place, character in enumerate(_BEHIND):
         if (characters[found + place] != character).any():
@@ -290,8 +290,8 @@ def _payload_ends(characters: UInt8, ends: Int64) -> Int64:
 def _headers(text: bytes, first: Int64, last: Int64, fill: Int64) -> list[bytes]:
     """The blocks at the end of payloads.
 
-    `first` is where the base64 of each begins, `last` where it ends, without padding, and `fill`
-    how many bytes there are before the block.
+    `first` and `last` are the start and end of each one's base64, without padding, and `fill` is
+    the number of bytes before the block.
     """
     odd = fill % 3
     rows = list(zip((first + fill // 3 * 4).tolist(), last.tolist(), odd.tolist(), strict=True))

@@ -1,8 +1,8 @@
-"""Writes the headers of tar entries, thousands at a time, from columns.
+"""Writes the headers of tar entries from columns, thousands at a time.
 
-The format is POSIX.1-1988 (ustar), with POSIX.1-2001 (pax) records where that cannot hold a value
-(OCI image specification, layer.md, "Distributable Format"). The same columns give the same bytes:
-there are no names of users and groups, and times are whole seconds.
+The format is POSIX.1-1988 (ustar), with POSIX.1-2001 (pax) records for values that do not fit
+(OCI image specification, layer.md, "Distributable Format"). Equal columns produce equal bytes:
+there are no user and group names, and times are whole seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from layerscope.oci.tar_header import (
     UID,
 )
 
-#: What ends an archive.
+#: The end of an archive.
 END = bytes(2 * BLOCK)
 
 _NAME_SIZE = NAME.stop - NAME.start
@@ -56,19 +56,19 @@ class Entries:
     links: Mapping[int, bytes] = field(default_factory=dict)  # Targets by row.
     devices: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     xattrs: Mapping[int, Mapping[bytes, bytes]] = field(default_factory=dict)
-    #: Of sparse files: the whole size, and offset and length of the pieces that follow the header.
+    #: For sparse files: the whole size, and offset and length of the pieces after the header.
     sparse: Mapping[int, tuple[int, Sequence[tuple[int, int]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Headers:
     blocks: bytes  # A block for each entry.
-    #: What comes before the block of an entry, by row: a pax header and its records.
+    #: The bytes before an entry's block, by row: a pax header and its records.
     before: Mapping[int, bytes]
 
 
 def encode(entries: Entries) -> Headers:
-    """The headers of entries; content, padded to whole blocks, is for the caller to write."""
+    """The headers of entries; the caller writes the content, padded to whole blocks."""
     count = len(entries.names)
     blocks = np.zeros((count, BLOCK), np.uint8)
     records: dict[int, dict[bytes, bytes]] = {}
@@ -99,7 +99,7 @@ def encode(entries: Entries) -> Headers:
         own = records.setdefault(row, {})
         own |= {_XATTR + name: value for name, value in sorted(attributes.items())}
     for row, (size, pieces) in entries.sparse.items():
-        # GNU sparse format 0.1, all of which is in records; a map without pieces is none.
+        # GNU sparse format 0.1, entirely in records; a map without pieces is invalid.
         places = [number for piece in pieces or [(size, 0)] for number in piece]
         records.setdefault(row, {}).update(
             {
@@ -121,13 +121,13 @@ def _put_names(
 ) -> None:
     if not names:
         return
-    # Longer names are cut here, and written again below.
+    # Longer names are cut here, and replaced below.
     column = np.array(names, f"S{_NAME_SIZE}")
     blocks[:, NAME] = column.view(np.uint8).reshape(len(names), _NAME_SIZE)
     odd = [row for row, name in enumerate(names) if len(name) > _NAME_SIZE or not name.isascii()]
     for row in odd:
         name = names[row]
-        # A slash at which the name can be cut in two.
+        # A slash at which the name can be split.
         cut = name.rfind(b"/", 0, min(_PREFIX_SIZE + 1, len(name) - 1))
         if name.isascii() and cut > 0 and len(name) - cut - 1 <= _NAME_SIZE:
             blocks[row, NAME] = 0
@@ -140,7 +140,7 @@ def _put_names(
 def _put_numbers(
     blocks: Column, place: slice, column: Column, key: bytes, records: dict[int, dict[bytes, bytes]]
 ) -> None:
-    """Writes a column as octal digits; what does not fit becomes a record, and 0 in the field."""
+    """Writes a column as octal digits; a value that does not fit becomes a record, with 0 here."""
     digits = place.stop - place.start - 1
     values = column.astype(np.int64)
     odd = np.flatnonzero((values < 0) | (values >= 1 << 3 * digits))
@@ -174,7 +174,7 @@ def _pax(records: Mapping[bytes, bytes]) -> bytes:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """A pax record, whose length counts its own digits."""
+    """A pax record, whose length includes its own digits."""
     rest = b" " + key + b"=" + value + b"\n"
     length = len(rest) + 1
     while length != len(rest) + len(b"%d" % length):

@@ -1,11 +1,11 @@
 """Layers with a table of contents: eStargz (gzip) and zstd:chunked.
 
 Both are valid compressed tars that include a JSON document with the tar header of every entry and
-the offset of its content. That document has a few per cent of the layer's size.
+the offset of its content. The document is a few per cent of the layer's size.
 
-Go writes the JSON, with U+FFFD for bytes that are not UTF-8, so a table with that in a name does
-not match the layer. It is refused, like anything else that is not valid: after a `TocError`, the
-layer itself must be read.
+Go writes the JSON, with U+FFFD for bytes that are not UTF-8, so a table with such a name does not
+match the layer. It is rejected, as is anything invalid: after a `TocError`, the layer itself must
+be read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STARGZ_ENTRY = b"stargz.index.json"
 #: Sizes of the two footers: empty gzip members with the table's offset in their extra field.
 STARGZ_FOOTERS = (51, 47)
 
-# What containers/storage writes, and what its first versions and stargz-snapshotter write.
+# The prefixes of containers/storage, and of its first versions and stargz-snapshotter.
 _CHUNKED_PREFIXES = ("io.github.containers.zstd-chunked.", "io.containers.zstd-chunked.")
 _CHUNKED_JSON = 1
 
@@ -48,7 +48,7 @@ _TYPES = {
     "fifo": th.FIFO,
 }
 _NOT_UTF8 = "\ufffd"
-# Go's zero time, which tar writers write as the epoch.
+# Go's zero time, which tar writers store as the epoch.
 _GO_ZERO = "0001-01-01T00:00:00Z"
 
 
@@ -58,27 +58,27 @@ class TocError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ChunkedPlace:
-    """Where the table of a zstd:chunked layer is."""
+    """The location of the table of a zstd:chunked layer."""
 
-    offset: int  # Offset in the layer as it is stored.
+    offset: int  # Offset in the layer as stored.
     size: int
-    full_size: int  # How long it is uncompressed.
-    digest: str  # SHA-256 of it as it is stored.
+    full_size: int  # Uncompressed.
+    digest: str  # SHA-256 of the stored table.
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a file's content."""
 
-    start: int  # Where it belongs in the file.
+    start: int  # Offset in the file.
     size: int
-    offset: int  # Where the compressed member begins that holds it; -1 for a hole.
-    inner: int  # How far into that member's content it begins.
+    offset: int  # Start of the compressed member that contains it; -1 for a hole.
+    inner: int  # Offset in that member's content.
 
 
 @dataclass(slots=True)
 class Toc:
-    columns: TarColumns  # The entries; where they are in the tar is not known.
+    columns: TarColumns  # The entries; their offsets in the tar are unknown.
     chunks: list[Chunk] = field(default_factory=list)  # The chunks of the wanted file, in order.
     #: All offsets in the table: each member ends where another begins.
     offsets: list[int] = field(default_factory=list)
@@ -104,9 +104,9 @@ def stargz_toc_offset(tail: bytes) -> int | None:
 
 
 def chunked_place(annotations: Mapping[str, str], layer_size: int) -> ChunkedPlace | None:
-    """Where a layer's zstd:chunked table is, according to its annotations, or None.
+    """The location of a layer's zstd:chunked table, from its annotations, or None.
 
-    Raises TocError if they are not valid.
+    Raises TocError if they are invalid.
     """
     for prefix in _CHUNKED_PREFIXES:
         position = annotations.get(f"{prefix}manifest-position")
@@ -124,12 +124,12 @@ def chunked_place(annotations: Mapping[str, str], layer_size: int) -> ChunkedPla
 
 
 def parse_toc(data: bytes, wanted: bytes | None = None) -> Toc:
-    """Reads a table of contents.
+    """Parses a table of contents.
 
     `wanted` is the name of a file whose chunks to collect, as `oci` layers write it, without
     leading dot or slash.
 
-    Raises TocError if it is not valid.
+    Raises TocError if it is invalid.
     """
     reader = _Reader(wanted)
     try:
@@ -147,10 +147,10 @@ def parse_toc(data: bytes, wanted: bytes | None = None) -> Toc:
 
 
 class _Reader:
-    """Takes entries as the JSON parser meets them, so that few are in memory at once."""
+    """Takes entries as the JSON parser finds them, so that few are in memory at once."""
 
     def __init__(self, wanted: bytes | None) -> None:
-        self.count = 0  # How many entries were taken, chunks included.
+        self.count = 0  # The number of entries taken, including chunks.
         self._wanted = wanted
         self._chunks: list[tuple[int, int, int, int]] = []
         self._size = 0
@@ -165,7 +165,7 @@ class _Reader:
         self._times: dict[str, int] = {}
 
     def take(self, entry: dict[str, Any]) -> object:
-        """Called for every JSON object, the innermost first."""
+        """Called for every JSON object, innermost first."""
         kind, name = entry.get("type"), entry.get("name")
         if not isinstance(kind, str) or not isinstance(name, str):
             return entry
@@ -229,7 +229,7 @@ class _Reader:
         if path.strip(b"/").removeprefix(b"./") != self._wanted:
             return
         if kind == "reg":
-            # Of repeated names the last one counts.
+            # Of repeated names the last one wins.
             self._chunks, self._size = [], size
         if entry.get("chunkType") == "zeros":
             offset = -1
@@ -237,7 +237,7 @@ class _Reader:
         self._chunks.append((start, length, offset, _number(entry, "innerOffset")))
 
     def _ordered_chunks(self) -> list[Chunk]:
-        """The chunks of the file, which must follow each other without gaps."""
+        """The chunks of the file, which must be contiguous."""
         chunks: list[Chunk] = []
         reached = 0
         for start, size, offset, inner in self._chunks if self._size else []:

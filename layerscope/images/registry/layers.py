@@ -86,7 +86,7 @@ def toc_content(layer: TocLayer, changeset: Changeset, row: int, what: str) -> I
     """The content of a file, fetched as the ranges of its chunks.
 
     Raises:
-            TocError: This is not possible; raised before the first piece.
+        TocError: This is not possible; raised before the first piece.
         NoRangesError: Likewise.
         LayerscopeError: The content cannot be fetched.
     """
