@@ -1,1 +1,1 @@
-"""What the core found, as text and JSON."""
+"""Results of the core as text and JSON."""

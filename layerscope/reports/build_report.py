@@ -9,16 +9,16 @@ from layerscope.build.events import BuildEvent
 from layerscope.build.state import StepKey, StepState, step_label
 from layerscope.text import COLORS, clip, docker_size, duration, one_line, plural, short_id, visible
 
-#: Instructions that are executed. The others only change the configuration or begin a stage, and
-#: nothing is shown of their end.
+#: Instructions that are executed. The others only change the configuration or begin a stage; their
+#: end is not shown.
 _EXECUTED = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
-_LARGEST = 3  # How many layers the summary has.
+_LARGEST = 3  # Layers in the summary.
 _INSTRUCTION = 60  # Characters of an instruction in the summary.
 
 
 def plain_log(text: str) -> str:
-    """A line of a log as a terminal would show it in the end, without colors, and safe."""
-    # Progress bars draw over themselves: only the last part stays.
+    """A line of a log as a terminal would finally show it, without colors, and safe."""
+    # Progress bars overwrite themselves: only the last part stays.
     return visible(COLORS.sub("", text.rstrip("\r").rpartition("\r")[2]).replace("\t", "        "))
 
 
@@ -83,7 +83,7 @@ class BuildText:
                 yield f"The last good layer is in {short_id(event.image)}."
 
     def failure(self, event: BuildEvent) -> str:
-        """The sentence about why it failed, without what its lines have already shown."""
+        """The reason for the failure, without the lines already shown."""
         text = one_line(event.text or "The build failed.")
         failed = self._failed
         if failed is not None and failed.step is not None and (failed.text or "") in text:
@@ -92,7 +92,7 @@ class BuildText:
         return text
 
     def status(self) -> str:
-        """What is running now, on one line; empty if nothing is."""
+        """The running steps, on one line; empty if there are none."""
         if self._over:
             return ""
         if not self._begun:

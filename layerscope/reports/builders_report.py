@@ -1,4 +1,4 @@
-"""`layerscope engines builders`: the builders that buildx knows."""
+"""`layerscope engines builders`: the builders of buildx."""
 
 from __future__ import annotations
 

@@ -17,18 +17,18 @@ from layerscope.reports.color import DIM, GREEN, RED, painted, sized
 from layerscope.reports.layout import table
 from layerscope.text import decode, docker_size, visible
 
-_PATHS = 10  # How many wasted paths are shown.
+_PATHS = 10  # Wasted paths shown.
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule, and whether the image passes."""
+    """A rule, and whether the image passes."""
 
     rule: str  # Its name.
-    value: float  # What was measured.
+    value: float  # The measured value.
     threshold: float | None  # The limit; None if the rule is off.
     is_bytes: bool = False  # Whether the value is a number of bytes rather than a fraction.
-    is_least: bool = False  # Whether the limit is a lower one.
+    is_least: bool = False  # Whether the limit is a minimum.
 
     @property
     def passed(self) -> bool | None:
@@ -40,9 +40,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    loaded: Loaded  # The image.
+    loaded: Loaded
     verdicts: list[Verdict]  # One for each rule.
-    #: The paths whose waste counts, largest first, with their bytes.
+    #: The paths with waste that counts, largest first, with their bytes.
     wasted: list[tuple[bytes, int]]
     excluded_size: int  # Wasted bytes in excluded paths.
 
@@ -98,7 +98,7 @@ def ci_document(gate: Gate) -> dict[str, Any]:
 
 
 def ci_text(gate: Gate) -> Iterator[str]:
-    """A table, and the largest wasted paths if a rule is broken."""
+    """A table, and the largest wasted paths if a rule failed."""
     yield visible(gate.loaded.image.reference)
     rows = [("RULE", "VALUE", "THRESHOLD", "VERDICT")]
     for verdict in gate.verdicts:

@@ -1,4 +1,4 @@
-"""The rules of `layerscope ci`, and where their thresholds come from.
+"""The rules of `layerscope ci`, and the sources of their thresholds.
 
 Flags take precedence, then `[ci]` in a `layerscope.toml` or `[tool.layerscope.ci]` in a
 `pyproject.toml`, then dive's `.dive-ci`, then dive's own defaults: a pipeline that used dive works
@@ -31,14 +31,14 @@ class Thresholds:
     #: Wasted ÷ bytes shipped above the base layer, at most.
     highest_user_wasted_percent: float | None = 0.1
     highest_size: int | None = None  # Shipped bytes, at most.
-    exclude: tuple[str, ...] = ()  # Globs of paths whose waste does not count.
+    exclude: tuple[str, ...] = ()  # Globs of paths with waste that does not count.
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    value: object  # The value.
-    rule: str  # The rule's name as it is written there.
-    where: str  # What to write before the name: the file and the line, or the dashes of a flag.
+    value: object
+    rule: str  # The rule's name in its source.
+    where: str  # The prefix of the name in messages: the file and line, or the dashes of a flag.
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ def load_thresholds(
 ) -> Thresholds:
     """The thresholds from flags by rule, and from `config` or the first file that has any.
 
-    Raises UsageError if a file cannot be read, or a value is invalid.
+    Raises UsageError if a file cannot be read or a value is invalid.
     """
     values = _search(folder) if config is None else _read(config)
     if config is not None and not values:
@@ -155,7 +155,7 @@ def _value(key: str, given: _Given) -> Any:
     if isinstance(value, str) and value.strip().lower() in ("disabled", "off"):
         return None
     if not isinstance(value, str | int | float):
-        # Aliases in YAML can make the text of a collection endless.
+        # Aliases in YAML can make a collection's text endless.
         value = f"a {type(value).__name__}" if value is not None else "empty"
     text = str(value).strip()
     number: float | None = None

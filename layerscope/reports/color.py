@@ -1,6 +1,6 @@
-"""Colors of reports on a terminal: few, and never the only sign of anything.
+"""Colors of reports on a terminal: few, and never the only indication of anything.
 
-Changes are green, yellow and red, as their letters say too; what failed is red, and what passed
+Changes are green, yellow and red, in addition to their letters; failures are red, and passes
 green. Sizes have weights: bold from a gigabyte on, dim below a megabyte. A terminal's own 16 colors
 suit its background, so no others are used.
 """
@@ -24,7 +24,7 @@ _wanted = False
 
 
 def choose(when: str) -> None:
-    """Says when there are colors: `always`, `never`, or `auto`, on a terminal that has them."""
+    """Sets when to use colors: `always`, `never`, or `auto` (on a terminal that has them)."""
     global _wanted
     _wanted = when == "always" or (when == "auto" and _has_colors())
 
@@ -48,24 +48,24 @@ def by_change(text: str, change: Change) -> str:
 
 
 def marked(letter: str) -> str:
-    """The letter of a change, in its color."""
+    """The letter of a change in its color."""
     return painted(letter, _LETTERS.get(letter, ""))
 
 
 def by_size(text: str, size: int) -> str:
-    """A text about a size, with the weight of that size."""
+    """A text with the weight of a size."""
     if not _wanted:
         return text
     return painted(text, BOLD if size >= 1e9 else DIM if size < 1e6 else "")
 
 
 def sized(size: int, width: int = 0) -> str:
-    """`docker_size` with its weight, at the right of a column."""
+    """`docker_size` with its weight, right-aligned."""
     return by_size(f"{docker_size(size):>{width}}", size)
 
 
 def clip(text: str, length: int) -> str:
-    """As `text.clip`, of a text that may have colors."""
+    """As `text.clip`, for a text that may have colors."""
     if not _wanted or not COLORS.search(text):
         return clip_plain(text, length)
     if len(COLORS.sub("", text)) <= length:

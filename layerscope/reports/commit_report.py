@@ -1,4 +1,4 @@
-"""`layerscope commit`: what a container would add to an image, and what it did add."""
+"""`layerscope commit`: what a container would add to an image, and what it added."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from layerscope.images.containers.written import Written, total
 from layerscope.reports.color import YELLOW, marked, painted, sized
 from layerscope.text import decode, docker_size, listed, short_id, short_name, visible
 
-_MOST = 20  # Paths that are listed because of their size.
+_MOST = 20  # The largest paths that are listed.
 _WIDTH = 9
 
 
 def commit_document(
     container: str, image: str, changes: Sequence[Written], made: Committed | None
 ) -> dict[str, Any]:
-    """The object of `commit --json`; `committed` is null if nothing was."""
+    """The object of `commit --json`; `committed` is null if nothing was committed."""
     return {
         "schema": "layerscope.commit/1",
         "container": container,
@@ -46,7 +46,7 @@ def commit_document(
 def commit_text(
     container: str, image: str, changes: Sequence[Written], layer: int
 ) -> Iterator[str]:
-    """The look at what would be committed: what should not be first, then the rest by size."""
+    """A preview of the commit: unwanted files first, then the rest by size."""
     yield f"{visible(container)}, of {short_name(image)}: {summary(changes)}"
     unwanted = [each for each in changes if each.unwanted]
     rest = [each for each in changes if not (each.unwanted or each.minor)]
@@ -82,7 +82,7 @@ def _line(each: Written) -> str:
 
 
 def alternative(container: str) -> str:
-    """Why not to commit, and what to do instead."""
+    """Why to avoid committing, and what to do instead."""
     source = visible(shlex.quote(f"container:{container}"))
     return (
         "A Dockerfile can be read, reviewed and built again: "
@@ -91,7 +91,7 @@ def alternative(container: str) -> str:
 
 
 def summary(changes: Sequence[Written]) -> str:
-    """How much a container changed, in words."""
+    """The amount that a container changed, in words."""
     counted = [each for each in changes if not each.minor]
     if not counted:
         return "it has changed nothing; the layer would be empty."
@@ -103,7 +103,7 @@ def summary(changes: Sequence[Written]) -> str:
 
 
 def unwanted_summary(changes: Sequence[Written]) -> str:
-    """What should not go into an image, by kind, in a sentence; empty if there is nothing."""
+    """The unwanted files by kind, in a sentence; empty if there are none."""
     kinds = sorted(each.unwanted for each in changes if each.unwanted)
     if not kinds:
         return ""

@@ -1,4 +1,4 @@
-"""`layerscope config`: the settings that apply, as a settings file."""
+"""`layerscope config`: the effective settings, as a settings file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from layerscope.config import OPTIONS, Settings
 from layerscope.text import visible
 
-#: By id, the default keys of a binding and what it does.
+#: The default keys and the description of each binding, by id.
 Bindings = Mapping[str, tuple[tuple[str, ...], str]]
 
 
@@ -42,7 +42,7 @@ def config_document(settings: Settings, bindings: Bindings) -> dict[str, Any]:
 
 
 def config_text(settings: Settings, bindings: Bindings) -> Iterator[str]:
-    """A settings file; comments say where each value comes from and what it does."""
+    """A settings file; comments show each value's source and meaning."""
     there = "" if settings.exists else " (does not exist)"
     yield f"# {visible(str(settings.path))}{there}"
     for option in OPTIONS:

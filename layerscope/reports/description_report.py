@@ -1,4 +1,4 @@
-"""What kind of file a version is, for `cat --describe` and the TUI."""
+"""The kind of file that a version is, for `cat --describe` and the TUI."""
 
 from __future__ import annotations
 

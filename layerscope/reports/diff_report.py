@@ -1,4 +1,4 @@
-"""`layerscope diff`: two images, of any two sources."""
+"""`layerscope diff`: two images, from any two sources."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from layerscope.text import decode, docker_size, one_line, plural, short_id, vis
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two images, and what reads its files."""
+    """One of the two images, and the reader of its files."""
 
     loaded: Loaded
     reader: ImageReader
@@ -32,14 +32,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ImageDiff:
-    first: Loaded  # One image.
-    second: Loaded  # The other.
-    #: Dotted key and both values of what differs; None on the side that lacks it.
+    first: Loaded
+    second: Loaded
+    #: Dotted key and both values of each difference; None on a side that lacks it.
     config: list[tuple[str, Any, Any]]
-    shared: int  # How many layers from the base up are the same in both.
+    shared: int  # The number of equal layers from the base up.
     files: list[Difference]  # Paths that differ.
-    time_only: int  # How many more differ in their time only, and are left out.
-    waste: tuple[Waste, Waste]  # The waste of both.
+    time_only: int  # The number of further paths that differ only in their time.
+    waste: tuple[Waste, Waste]
 
     @property
     def same(self) -> bool:
@@ -50,7 +50,7 @@ class ImageDiff:
 def diff_images(first: Side, second: Side, *, ignore_time: bool = False) -> ImageDiff:
     """Compares two images: configuration, layers, and files by their bytes.
 
-    With `ignore_time`, paths that differ in their time only are left out.
+    With `ignore_time`, paths that differ only in their time are left out.
     """
     one, other = first.loaded, second.loaded
 
@@ -84,7 +84,7 @@ def diff_images(first: Side, second: Side, *, ignore_time: bool = False) -> Imag
 
 @dataclass(frozen=True, slots=True)
 class LayerPair:
-    """Layers of two images in one row: their numbers, or None, and whether they are the same."""
+    """Layers of two images in one row: their numbers, or None, and whether they are equal."""
 
     first: int | None
     second: int | None
@@ -94,8 +94,8 @@ class LayerPair:
 def pair_layers(one: Image, other: Image) -> list[LayerPair]:
     """The layers of two images side by side, base first.
 
-    The same layers share a row, and between these, layers of the same instruction do. The others
-    are paired in order.
+    Equal layers share a row, and between these, layers of the same instruction do. The others are
+    paired in order.
     """
     pairs: list[LayerPair] = []
     ids = [[layer.diff_id for layer in side.layers] for side in (one, other)]
@@ -114,7 +114,7 @@ def pair_layers(one: Image, other: Image) -> list[LayerPair]:
 
 
 def _stretches(one: list[str], other: list[str]) -> Iterator[tuple[range, range, bool]]:
-    """The indices of two lists in turns: what differs, and what is the same."""
+    """The indices of two lists in alternating ranges: different, then equal items."""
     runs, _ = common_runs(one, other)
     i = j = 0
     for a, b, length in [*runs, (len(one), len(other), 0)]:
@@ -126,7 +126,7 @@ def _stretches(one: list[str], other: list[str]) -> Iterator[tuple[range, range,
 def config_differences(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted keys and both values of what differs for a container; None on a side that lacks it.
+    """Dotted key and both values of each difference for a container; None if a side lacks it.
 
     The environment is compared by variable.
     """
@@ -134,7 +134,7 @@ def config_differences(
         if one.get(key) != other.get(key):
             yield key, one.get(key), other.get(key)
     inner = [side.get("config") or {} for side in (one, other)]
-    # Docker's classic builder notes the image of the step before, which no container sees.
+    # Docker's classic builder records the image of the previous step, which no container sees.
     for key in sorted((inner[0].keys() | inner[1].keys()) - {"Image"}):
         values = [side.get(key) for side in inner]
         if key == "Env":
@@ -238,7 +238,7 @@ def _file_line(diff: ImageDiff, difference: Difference) -> str:
 
 
 def value_text(key: str, value: object) -> str:
-    """A value of a configuration as a Dockerfile has it; safe on a terminal."""
+    """A value of a configuration in Dockerfile syntax; safe on a terminal."""
     parent, _, name = key.partition(".")
     if value == {} and name:
         return one_line(name)  # A member of a set, such as a port.

@@ -1,4 +1,4 @@
-"""`layerscope dockerfile`: from an image's history, or from what a container has changed."""
+"""`layerscope dockerfile`: from an image's history, or from a container's changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dockerfile_text(image: Image) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """What a container's changes are as a Dockerfile."""
+    """A container's changes as a Dockerfile."""
 
     container: str  # Its name.
     id: str

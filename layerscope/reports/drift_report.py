@@ -1,4 +1,4 @@
-"""`layerscope drift`: which images are behind their registry."""
+"""`layerscope drift`: images that are behind their registry."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def drift_document(found: Sequence[Drift]) -> dict[str, Any]:
 
 
 def time_behind(drift: Drift) -> str:
-    """How much newer the registry's image is: `12 days`; empty if that is not known."""
+    """How much newer the registry's image is: `12 days`; empty if unknown."""
     seconds = drift.seconds_behind
     return docker_duration(seconds).lower() if seconds else ""
 

@@ -1,4 +1,4 @@
-"""`layerscope engines`: the engines that can be chosen, and what each has."""
+"""`layerscope engines`: the available engines, and what each has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def engines_document(states: Sequence[EngineState], ladder: Sequence[Tried]) -> dict[str, Any]:
-    """The object of `engines --json`; `problem` says why an engine cannot be used, or is null."""
+    """The object of `engines --json`; `problem` is why an engine cannot be used, or null."""
     return {
         "schema": "layerscope.engines/1",
         "engines": [

@@ -36,7 +36,7 @@ def mode_text(kind: EntryType, mode: int) -> str:
 
 
 def mark_text(stack: Stack, row: int) -> str:
-    """What few versions have, such as `  (implied)`; empty for all others."""
+    """Unusual properties, such as `  (implied)`; empty for most versions."""
     marks = ["implied"] if stack.implied(row) else []
     if suspicious := suspicion(stack, row):
         marks.append(f"suspicious: {suspicious}")
@@ -76,7 +76,7 @@ def path_facts(view: View, node: int) -> list[tuple[str, str]]:
     stack = view.stack
     row: int | None = int(view.versions[node])
     if row == -1:
-        # The view shows the folder only for what is below it; a lower layer may have it.
+        # The view shows the folder only for its contents; a lower layer may have it.
         row = stack.version(node, view.layer)
     size = docker_size(int(view.sizes[node]))
     if row is None:
@@ -101,7 +101,7 @@ def path_facts(view: View, node: int) -> list[tuple[str, str]]:
 
 
 def version_place_text(stack: Stack, row: int) -> str:
-    """Which of its path's versions one is, and what hides it: `1 of 2, hidden by layer 3`."""
+    """A version's number among its path's, and what hides it: `1 of 2, hidden by layer 3`."""
     versions = stack.versions(int(stack.nodes[row]))
     text = f"{versions.index(row) + 1} of {len(versions)}"
     hidden_by = int(stack.hidden_by[row])

@@ -1,4 +1,4 @@
-"""`layerscope files`: the merged view, or one layer's changes, one entry a line."""
+"""`layerscope files`: the merged view, or one layer's changes, one entry per line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layerscope.reports.color import by_size, marked
 from layerscope.reports.entry import mark_text, mode_text
 from layerscope.text import decode, visible
 
-_SLICE = 8192  # Rows that become Python objects at a time.
+_SLICE = 8192  # Rows converted to Python objects at a time.
 
 
 def listed_rows(stack: Stack, layer: int | None, path: bytes = b"") -> Int32:

@@ -1,4 +1,4 @@
-"""`layerscope find`: which images, layers and containers have a file."""
+"""`layerscope find`: the images, layers and containers that have a file."""
 
 from __future__ import annotations
 

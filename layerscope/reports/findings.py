@@ -10,7 +10,7 @@ from layerscope.filesystem.waste_causes import Cause, Causes, Finding, Folded
 from layerscope.reports.color import BOLD, clip, painted, sized
 from layerscope.text import decode, docker_size, listed, plural, visible
 
-#: What a cause means, in a few words.
+#: The meaning of each cause, in a few words.
 WORDS = {
     Cause.COPIED: "copied with the content unchanged",
     Cause.REWRITTEN: "rewritten by a later layer",
@@ -39,13 +39,13 @@ def heading(cause: Cause) -> str:
 
 
 def layers_of(finding: Finding) -> str:
-    """Which layer wrote it, and which one hid it."""
+    """The layer that wrote it, and the one that hid it."""
     hider = finding.hidden_by
     return str(finding.wrote) if hider is None else f"{finding.wrote} → {hider}"
 
 
 def title_of(finding: Finding) -> str:
-    """Which files, and how many; safe on a terminal."""
+    """The files and their number; safe on a terminal."""
     if len(finding.paths) == 1 or not finding.where:
         place = path_text(finding.paths[0])
     else:
@@ -57,7 +57,7 @@ def title_of(finding: Finding) -> str:
 
 
 def path_text(path: Folded) -> str:
-    """A path, with a slash at its end if it is a whole folder; safe on a terminal."""
+    """A path, with a trailing slash for a whole folder; safe on a terminal."""
     return f"/{visible(path.path)}{'/' if path.folder and path.path else ''}"
 
 
@@ -75,7 +75,7 @@ def changed_of(finding: Finding) -> str:
 
 
 def group_lines(causes: Causes, most: int, width: int) -> Iterator[str]:
-    """A table of causes, each with at most so many findings, the largest first."""
+    """A table of causes, each with at most `most` findings, largest first."""
     yield f"{'WASTED':>8} {'LAYER':>8}  WHAT"
     for cause, total, findings in causes.by_cause():
         yield f"{sized(total, 8)} {'':>8}  {painted(WORDS[cause], BOLD)}"

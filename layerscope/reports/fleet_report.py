@@ -1,4 +1,4 @@
-"""`layerscope images --all-engines`: which engine has which image, and what the others lack."""
+"""`layerscope images --all-engines`: the images of each engine, and what the others lack."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Listed:
 
 
 def fleet_document(listed: Listed) -> dict[str, Any]:
-    """The object of `images --all-engines --json`; sizes in bytes, null if not known.
+    """The object of `images --all-engines --json`; sizes in bytes, null if unknown.
 
-    `missing_from` has the engines that lack an image, with the numbers of the layers that they
+    `missing_from` lists the engines that lack an image, with the numbers of the layers that they
     lack, and their bytes.
     """
     fleet = listed.fleet

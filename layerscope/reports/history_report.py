@@ -1,4 +1,4 @@
-"""`layerscope history`: every version of a path, its layer, and what it changed."""
+"""`layerscope history`: every version of a path, its layer, and its changes."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def _count(versions: list[Version]) -> int:
 
 
 def _shown(versions: list[Version]) -> int | None:
-    """The layer of the version that the image shows, if it shows one."""
+    """The layer of the version that the image shows, if any."""
     last = versions[-1]
     return last.layer if last.change is not Change.REMOVED and last.hidden_by is None else None
 
 
 def version_lines(loaded: Loaded, version: Version) -> Iterator[str]:
-    """A version: its layer, what it is, what changed, and what hid it."""
+    """A version: its layer, type, changes, and what hid it."""
     stack = loaded.stack
     instruction = loaded.image.layers[version.layer].made_by
     change = by_change(version.change.label, version.change)

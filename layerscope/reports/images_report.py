@@ -1,4 +1,4 @@
-"""`layerscope images`: what an engine has, as `docker images` prints it."""
+"""`layerscope images`: an engine's images, as `docker images` prints them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def images_document(images: Sequence[ImageSummary]) -> dict[str, Any]:
                 "repository": image.repository,
                 "tag": image.tag,
                 "id": image.id,
-                # Engines report 1970, or the year 1, for an image without a time.
+                # Engines report 1970 or the year 1 for an image without a time.
                 "created": rfc3339(image.created) if image.created > 0 else None,
                 "size": image.size,
                 "shared_size": image.shared_size,

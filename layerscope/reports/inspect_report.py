@@ -21,7 +21,7 @@ from layerscope.reports.findings import finding_fields, group_lines
 from layerscope.reports.layout import terminal_width
 from layerscope.text import decode, docker_size, one_line, plural, short_id, visible
 
-_TEXT_FINDINGS = 5  # How many findings of a cause the text has; the JSON has all.
+_TEXT_FINDINGS = 5  # Findings per cause in the text; the JSON has all.
 
 
 def image_fields(image: Image) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def inspect_json(loaded: Loaded) -> str:
 def _wasted_json(waste: Waste) -> str:
     """The members of the list of wasted paths.
 
-    There may be tens of thousands, and this is several times as fast as a dict for each.
+    There may be tens of thousands; this is several times as fast as a dict for each.
     """
     paths, sizes, versions, hiders = waste.columns
     joined = b"\0".join(paths)
@@ -58,7 +58,7 @@ def _wasted_json(waste: Waste) -> str:
     if b"\\" in joined:
         quoted = [quote(decode(path))[1:-1] for path in paths]
     else:
-        # Nothing else is escaped as the NUL between two paths is.
+        # Nothing else is escaped in the same way as the NUL between two paths.
         quoted = quote(decode(joined))[1:-1].split("\\u0000")
     rows = zip(quoted, sizes, versions, hiders, strict=False)
     return ", ".join(
@@ -82,7 +82,7 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
             "created": image.created,
             **size_fields(waste),
             "efficiency": waste.efficiency,
-            # Sizes and counts leave missing layers out.
+            # Sizes and counts exclude missing layers.
             "complete": not image.missing,
             "missing": [layer.index for layer in image.missing],
         },
@@ -100,7 +100,7 @@ def _document(loaded: Loaded, waste: Waste) -> dict[str, Any]:
                 **_counts(loaded, layer.index),
                 # Folders that no entry of the layer describes; they count as added too.
                 "implied": stack.implied_folders(layer.index),
-                # How much a pull fetches, of images in a registry, and of missing layers.
+                # The download size of layers in a registry and of missing layers.
                 **({} if layer.stored_size is None else {"stored_size": layer.stored_size}),
                 **({"missing": layer.missing} if layer.missing else {}),
                 **({"suspicious": found} if (found := suspicions(stack, layer.index)) else {}),
@@ -132,7 +132,7 @@ def inspect_text(loaded: Loaded) -> Iterator[str]:
     image, waste = loaded.image, measure(loaded.stack)
     width = terminal_width()
     yield f"{visible(image.reference)}  {short_id(image.id)}"
-    # To the second: engines note billionths of one.
+    # To the second: engines record nanoseconds.
     created = re.sub(r"T([\d:]{8})(\.\d+)?Z$", r" \1 UTC", visible(image.created or "unknown"))
     others = other_platforms(image)
     also = f" (also: {others})" if others else ""
@@ -188,7 +188,7 @@ def _layer_line(loaded: Loaded, waste: Waste, index: int) -> str:
 
 
 def pull_lines(image: Image) -> Iterator[str]:
-    """What a pull would fetch of an image in a registry; nothing for other images."""
+    """What a pull of an image in a registry would fetch; empty for other images."""
     if not image.source.startswith("docker://"):
         return
     from layerscope.images.registry.pull_estimate import pull_estimate

@@ -17,10 +17,10 @@ from layerscope.text import one_line, plural, visible
 @dataclass(frozen=True, slots=True)
 class Linted:
     file: str  # Its name; `-` for standard input.
-    document: Document  # The document.
+    document: Document
     problems: Sequence[Problem]  # The most severe first.
-    tools: Sequence[str]  # What checked it: `layerscope`, `hadolint`, `buildkit`.
-    overruled: Sequence[Overruled] = ()  # What hadolint reported wrongly.
+    tools: Sequence[str]  # The tools that checked it: `layerscope`, `hadolint`, `buildkit`.
+    overruled: Sequence[Overruled] = ()  # False positives of hadolint.
 
     def count(self, severity: Severity) -> int:
         return sum(problem.severity is severity for problem in self.problems)

@@ -1,4 +1,4 @@
-"""What loading images into an engine would bring, as text and as an object."""
+"""The effects of loading images into an engine, as text and as an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`layerscope packages`: what is installed, what a layer did to it, special permissions."""
+"""`layerscope packages`: installed packages, a layer's changes to them, special permissions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def packages_document(loaded: Loaded, reader: PackageReader, layer: int | None) -> dict[str, Any]:
-    """The object of `packages --json`; sizes are bytes, as the package database has them."""
+    """The object of `packages --json`; sizes are bytes, from the package database."""
     image = loaded.image
     top = loaded.stack.height - 1 if layer is None else layer
     packages, notes = reader.installed(top)
@@ -101,14 +101,14 @@ def packages_text(loaded: Loaded, reader: PackageReader, layer: int | None) -> I
 
 
 def changes(glance: Glance) -> list[tuple[str, Package, str]]:
-    """What a layer did, as letter, package and version; both versions of an upgrade."""
+    """A layer's changes, as letter, package and version; both versions of an upgrade."""
     rows = [("A", package, package.version) for package in glance.added]
     rows += [("M", new, f"{old.version} → {new.version}") for old, new in glance.upgraded]
     return rows + [("R", package, package.version) for package in glance.removed]
 
 
 def privileged_text(each: Privileged) -> str:
-    """A file with special permissions, and whose they are; safe on a terminal."""
+    """A file with special permissions, and their owner; safe on a terminal."""
     whose = []
     if "setuid" in each.what.split():
         whose.append(f"user {each.owner}")
@@ -118,7 +118,7 @@ def privileged_text(each: Privileged) -> str:
 
 
 def _counts(glance: Glance) -> str:
-    """How many packages a layer added, upgraded and removed; empty if none."""
+    """The numbers of packages that a layer added, upgraded and removed; empty if none."""
     kinds = {"added": glance.added, "upgraded": glance.upgraded, "removed": glance.removed}
     return ", ".join(f"{len(found):,} {word}" for word, found in kinds.items() if found)
 
@@ -134,7 +134,7 @@ def headline(glance: Glance) -> str:
 def glance_facts(glance: Glance, room: int = 3) -> list[tuple[str, str]]:
     """Packages and permissions in a short line each, with a label; safe on a terminal.
 
-    `glance` is what the layer did. `room` is how many packages or files to name in each line.
+    `room` is the number of packages or files to name in each line.
     """
     names = [
         f"{visible(package.name)} {visible(version)}".rstrip()
@@ -154,7 +154,7 @@ def glance_facts(glance: Glance, room: int = 3) -> list[tuple[str, str]]:
 
 
 def _rights(glance: Glance) -> str:
-    """What special permissions the files of a layer have."""
+    """The special permissions of files in a layer."""
     what = " ".join(each.what for each in glance.privileged)
     words = {"setuid": "setuid", "setgid": "setgid", "cap_": "capable"}
     found = [word for mark, word in words.items() if mark in what]

@@ -64,7 +64,7 @@ def history_patch(
             side = Side(loaded.stack, version.row, contents)
         diff = compare_versions(before, side)
         for fact in diff.facts:
-            # The lines above only say that these changed.
+            # The lines above only mention that these changed.
             if fact.name.startswith(("xattr", "capabilities")):
                 yield f"    {_fact(fact.name, fact.old, fact.new)}"
         yield from patch_lines(diff, path, before, side, form)
@@ -74,10 +74,10 @@ def history_patch(
 def path_patch(
     first: tuple[Loaded, Contents], second: tuple[Loaded, Contents], path: bytes, form: Form
 ) -> tuple[bool, Iterator[str]]:
-    """What differs at one path between two images.
+    """The differences at one path between two images.
 
     Symlinks on the way to the path are followed; a symlink at its end is compared. Returns whether
-    anything differs, and the lines. Raises NotFoundError if neither image has the path.
+    there are any, and the lines. Raises NotFoundError if neither image has the path.
     """
     old, new = (_side(loaded, contents, path) for loaded, contents in (first, second))
     if old is None and new is None:
@@ -133,14 +133,14 @@ def content_note(diff: VersionDiff, old: Side | None, new: Side | None) -> str:
 def patch_lines(
     diff: VersionDiff, path: bytes, old: Side | None, new: Side | None, form: Form
 ) -> Iterator[str]:
-    """The content that differs, as diff -u writes it, or a sentence if there are no lines.
+    """The different content in the format of diff -u, or a sentence if there are no lines.
 
     Bytes that are not UTF-8 are lone surrogates, unless a terminal shows them.
     """
     lines = diff.lines
     if lines is None or not lines.blocks:
         note = content_note(diff, old, new)
-        # The lines above already say that the content is unchanged.
+        # The lines above already mention that the content is unchanged.
         if note and diff.body is not Body.SAME:
             yield note
         return

@@ -12,7 +12,7 @@ from layerscope.build.request import BuildRequest
 from layerscope.build.secrets import parse_secret
 from layerscope.text import docker_size, plural, visible
 
-_RULES = 10  # How many rules of .dockerignore the text has.
+_RULES = 10  # Rules of .dockerignore in the text.
 
 
 def preview_document(seen: Preview) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Progress of a command on stderr: only on a terminal, after a second, twice a second at most."""
+"""Progress of a command on stderr: only on a terminal, after a second, at most twice a second."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from layerscope.text import docker_size, visible
 
 _PATIENCE = 1.0  # Shorter work shows nothing.
 
-_work: list[Progress] = []  # What is being done; the newest is a part of the others, and is shown.
+_work: list[Progress] = []  # Current work; the newest is part of the others, and is shown.
 
 
 @contextmanager
 def shown_progress(what: str = "") -> Iterator[Progress]:
-    """Shows what the work inside the block reports to the `Progress`; at first, that is `what`."""
+    """Shows the work that the block reports to the `Progress`; at first, `what`."""
     progress = Progress()
     progress.what = what
     if sys.stderr is None or not sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""`layerscope tags` and `search`: what a registry has."""
+"""`layerscope tags` and `search`: the contents of a registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from layerscope.images.registry.tags import TagList
     from layerscope.oci.distribution import RateLimit
 
-_MOST_NAMES = 4  # Tags of one image that are named in text.
+_MOST_NAMES = 4  # Tags of one image in the text.
 _MOST_PLATFORMS = 3
 _DESCRIPTION = 45  # Characters, as the docker command shows in a pipe.
 
@@ -63,7 +63,7 @@ def tags_text(found: TagList, pulls: RateLimit | None = None) -> Iterator[str]:
 
 
 def hits_document(hits: Sequence[Hit], pulls: RateLimit | None = None) -> dict[str, Any]:
-    """The object of `search --json`; what the registry does not say is null."""
+    """The object of `search --json`; values that the registry does not report are null."""
     return {
         "schema": "layerscope.search/1",
         "repositories": [
@@ -90,7 +90,7 @@ def hits_text(hits: Sequence[Hit], pulls: RateLimit | None = None) -> Iterator[s
         "OFFICIAL": ["[OK]" if hit.official else "" for hit in hits],
         "AUTOMATED": ["[OK]" if hit.automated else "" for hit in hits],
     }
-    # A registry that says nothing but names has no other columns.
+    # A registry that reports only names has no other columns.
     shown = {head: cells for head, cells in columns.items() if head == "NAME" or any(cells)}
     if "DESCRIPTION" in shown:
         others = (max(len(head), *map(len, cells)) + 3 for head, cells in shown.items()
@@ -103,7 +103,7 @@ def hits_text(hits: Sequence[Hit], pulls: RateLimit | None = None) -> Iterator[s
 
 
 def _limits(pulls: RateLimit | None, requests: RateLimit | None = None) -> Iterator[str]:
-    """How many pulls are allowed; how many requests, if they are almost used up."""
+    """The remaining pulls, and the remaining requests if they are almost used up."""
     if pulls is not None:
         yield f"The registry allows {pulls.pulls}."
     if requests is not None and requests.is_low:

@@ -17,11 +17,11 @@ from layerscope.text import (
     visible,
 )
 
-_LONGEST = 80  # Characters of what made an entry of a build cache.
+_LONGEST = 80  # Characters of a build cache entry's description.
 
 
 def plan_document(plan: Plan, freed: int | None = None, of: str = "rm") -> dict[str, Any]:
-    """The object of `rm --json`; sizes are bytes. `freed` is what was measured afterwards."""
+    """The object of `rm --json`; sizes are bytes. `freed` was measured afterwards."""
     built = {each.id: image.id for image, below in plan.families for each in below}
     return {
         "schema": f"layerscope.{of}/1",
@@ -30,7 +30,7 @@ def plan_document(plan: Plan, freed: int | None = None, of: str = "rm") -> dict[
                 "id": image.id,
                 "names": list(image.tags),
                 "layers": len(image.layers),
-                # The image that was asked for, of one that is removed only because of it.
+                # The requested image, for one that is removed only because of it.
                 "because_of": built.get(image.id),
             }
             for image in plan.removed
@@ -84,7 +84,7 @@ def plan_text(plan: Plan) -> Iterator[str]:
 
 
 def last_names(plan: Plan) -> Iterator[str]:
-    """Sentences about images that are removed since they lose their last names."""
+    """Sentences about images that are removed because they lose their last names."""
     for image in plan.removed:
         if image.tags:
             be = "is its last name" if len(image.tags) == 1 else "are its last names"
@@ -122,7 +122,7 @@ def marked_text(plan: Plan) -> str:
 
 
 def done_sentence(plan: Plan, freed: int | None) -> str:
-    """What was removed and freed; `freed` is as it was measured, None if that was not possible."""
+    """What was removed and freed; `freed` is the measured size, None if unknown."""
     what = _removed(plan)
     if not what:
         return f"Removed the name {listed(visible(each.name) for each in plan.untagged)}."
@@ -132,7 +132,7 @@ def done_sentence(plan: Plan, freed: int | None) -> str:
 
 
 def _removed(plan: Plan) -> str:
-    """How many of each kind, in words; empty if nothing but names is removed."""
+    """The number of each kind, in words; empty if only names are removed."""
     numbers = (
         (len(plan.containers), "container"),
         (len(plan.families), "image"),
@@ -149,7 +149,7 @@ def _intermediate(number: int) -> str:
 
 
 def freed_text(freed: Bounds) -> str:
-    """How much is freed: the bytes, or as much as is known."""
+    """The bytes freed, or the known bounds."""
     if freed.exact and not freed.least:
         return "nothing"
     if freed.least:

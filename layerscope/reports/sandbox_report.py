@@ -1,4 +1,4 @@
-"""What a command changed in a sandbox."""
+"""The changes of a command in a sandbox."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from layerscope.sandbox.rung import Rung
 from layerscope.sandbox.rungs import Tried
 from layerscope.text import decode, docker_size, listed, plural, visible
 
-#: How many changes the text lists.
+#: The most changes in the text.
 _MOST = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A command that was run, on all layers of a stack but the last, which it made."""
+    """A command that ran on all layers of a stack but the last, which it created."""
 
     command: Sequence[str]
     code: int
     rung: Rung
     stack: Stack
     diff_id: str
-    saved: str = ""  # The file that the layer was written to.
+    saved: str = ""  # The file that contains the layer.
     container: str = ""  # The container that keeps the changes.
-    engine: str = ""  # The option that chooses its engine, if that is not the current one.
+    engine: str = ""  # The option that selects its engine, if that is not the current one.
 
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
     change: Change
-    row: int  # Of what was removed, the version that was there.
-    size: int  # Bytes, of a removed folder with all that was in it.
+    row: int  # For a removal, the removed version.
+    size: int  # Bytes; for a removed folder, with all its contents.
 
 
 def _changes(stack: Stack) -> list[_Changed]:
-    """What the last layer changes, largest first; of removed trees, the top only."""
+    """The changes in the last layer, largest first; only the top of removed trees."""
     layer = stack.height - 1
     found = [
         _Changed(change, row, int(stack.sizes[row]))
@@ -155,7 +155,7 @@ def sandbox_text(ran: Ran) -> Iterator[str]:
 
 
 def ladder_document(tried: Sequence[Tried]) -> dict[str, Any] | None:
-    """The way that this host has to run commands without an engine; None without one."""
+    """The method by which this host runs commands without an engine; None if there is none."""
     return rung_document(tried[-1].rung) if tried[-1].works else None
 
 

@@ -1,4 +1,4 @@
-"""`layerscope squash`, `rebase` and `drop`: the new image, and what containers see changed."""
+"""`layerscope squash`, `rebase` and `drop`: the new image, and the changes containers see."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def surgery_text(preview: Preview) -> Iterator[str]:
 
 
 def notes(edit: Edit) -> Iterator[str]:
-    """What else users should know, in sentences."""
+    """Further information for users, in sentences."""
     if not history_kept(edit):
         yield "The history does not say which entry made which layer, and is left out."
     config = None if edit.base is None else edit.base.image.config.get("config")
@@ -108,7 +108,7 @@ def notes(edit: Edit) -> Iterator[str]:
 
 
 def sizes(preview: Preview) -> Iterator[tuple[str, tuple[str, str]]]:
-    """What is measured of the image, before and after."""
+    """The measurements of the image, before and after."""
     one, other = preview.waste
     layers = preview.edit.image.stack.height, preview.stack.height
     yield "Layers", (str(layers[0]), str(layers[1]))
@@ -129,13 +129,13 @@ def seen_sentence(preview: Preview) -> str:
 
 
 def change_line(preview: Preview, change: Difference) -> str:
-    """A path that looks different to a container, in a line that is safe on a terminal."""
+    """A path that looks different to a container, in one line that is safe on a terminal."""
     letter, text = marked(change.change.letter), change_text(preview, change)
     return f"{letter} /{visible(change.path)}  {text}"
 
 
 def change_text(preview: Preview, change: Difference) -> str:
-    """What a container sees of the path, safe on a terminal."""
+    """What a container sees at the path, safe on a terminal."""
     before, after = preview.edit.image.stack, preview.stack
     first, second = change.first, change.second
     if second is None:
@@ -150,7 +150,7 @@ def change_text(preview: Preview, change: Difference) -> str:
 
 
 def reappears(preview: Preview, change: Difference) -> int | None:
-    """The layer whose version of a path shows again, as a dropped one no longer hides it."""
+    """The layer whose version of a path reappears, as a dropped one no longer hides it."""
     if preview.edit.kind != "drop" or change.second is None:
         return None
     stack, layer = preview.edit.image.stack, preview.origins(change.second)

@@ -1,4 +1,4 @@
-"""Transfers as text: a line for each layer that is done, one total, and previews."""
+"""Transfers as text: a line for each finished layer, a total, and previews."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TransferText:
 
 
 def total_parts(state: TransferState, now: float | None) -> list[str]:
-    """How far a transfer is: layers, bytes and, while it goes on, speed and time left.
+    """The progress of a transfer: layers, bytes and, until it ends, speed and time left.
 
     `now` is None once it has ended.
     """

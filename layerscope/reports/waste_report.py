@@ -17,10 +17,10 @@ from layerscope.reports.inspect_report import image_fields, size_fields
 from layerscope.reports.layout import terminal_width
 from layerscope.text import decode, docker_size, plural, short_id, visible
 
-#: How many findings of a cause, and paths of a finding, the text has; the JSON has all.
+#: The most findings of a cause, and paths of a finding, in the text; the JSON has all.
 _TEXT_FINDINGS, _TEXT_PATHS = 8, 4
 
-#: What causes mean, in sentences.
+#: The meaning of each cause, in a sentence.
 MEANINGS = {
     Cause.COPIED: "A later layer has these files again with the same content: changing the owner, "
     "the mode or the time of a file copies the whole file into the layer.",
@@ -132,7 +132,7 @@ def waste_text(loaded: Loaded, causes: Causes) -> Iterator[str]:
 
 
 def summary(loaded: Loaded, causes: Causes) -> str:
-    """What is wasted and what could be left out, on one line."""
+    """The wasted bytes, and those that could be left out, on one line."""
     waste = measure(loaded.stack)
     text = f"Size {docker_size(waste.size)}, wasted {docker_size(waste.wasted_size)}"
     if causes.left_over_size:

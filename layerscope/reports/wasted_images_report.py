@@ -1,4 +1,4 @@
-"""`layerscope images --wasted` and `layerscope waste --all`: which images waste most, and why."""
+"""`layerscope images --wasted` and `waste --all`: the images that waste most, and why."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from layerscope.images.sizes import ImageFacts, ImageSizes
     from layerscope.images.summary import ImageSummary
 
-#: How many findings of an image the text has; the JSON has all.
+#: The most findings of an image in the text; the JSON has all.
 _FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image with all its names, and what is known of it."""
+    """An image with all its names, and the known facts about it."""
 
     summary: ImageSummary  # One of its lines.
     names: tuple[str, ...]  # All its names; none if it is dangling.
     facts: ImageFacts | None  # None if the engine did not describe it.
-    unique: int | None  # Bytes in layers that no other image has; None if not known.
+    unique: int | None  # Bytes in layers that no other image has; None if unknown.
     containers: tuple[str, ...]  # Names of its containers.
 
     @property
@@ -51,14 +51,14 @@ def listed_images(
 ) -> list[ListedImage]:
     """Images with all their names, those that waste most first; those not measured come last.
 
-    `described` has images with the names of their containers, and `sizes` what is known by id.
+    `described` has images with the names of their containers; `sizes` are by image id.
     """
     facts = {image.id: facts_of(image, sizes.get(image.id)) for image, _ in described}
     users = {image.id: tuple(names) for image, names in described}
     lines: dict[str, list[ImageSummary]] = {}
     for summary in summaries:
         lines.setdefault(summary.id, []).append(summary)
-    # A layer of an image that was not described may be that of another one.
+    # A layer of an image that was not described may be shared with another one.
     unique = unique_sizes(facts) if lines.keys() <= facts.keys() else {}
     found = [
         ListedImage(
@@ -78,7 +78,7 @@ def _unique(summary: ImageSummary, measured: Mapping[str, int]) -> int | None:
 
 
 def wasted_images_document(images: Sequence[ListedImage]) -> dict[str, Any]:
-    """The object of `images --wasted --json`: sizes in bytes, null where they are not known."""
+    """The object of `images --wasted --json`: sizes in bytes, null if unknown."""
     return {
         "schema": "layerscope.images-wasted/1",
         "images": [
@@ -145,7 +145,7 @@ def all_waste_document(
 
 
 def image_waste_text(image: ListedImage, loaded: Loaded, causes: Causes) -> list[str]:
-    """An image in the text of `waste --all`: what it wastes, and where most of that is."""
+    """An image in the text of `waste --all`: its waste, and where most of it is."""
     from layerscope.filesystem.waste import measure
     from layerscope.reports.findings import title_of
 

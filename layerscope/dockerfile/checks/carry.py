@@ -1,4 +1,4 @@
-"""Carries the problems of a document over to an edited version of it."""
+"""Carries over the problems of a document to an edited version of it."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def carry(problems: Iterable[Problem], old: Document, new: Document) -> list[Pro
 
 
 def _unchanged(old: Document, new: Document) -> tuple[int, int]:
-    """How many instructions are the same at the beginning, and the first of those at the end."""
+    """The number of equal instructions at the start, and the index of the first at the end."""
     a, b = old.instructions, new.instructions
     head, tail = same_ends(old.text, new.text)
-    # What follows an instruction can have become part of it.
+    # Text after an instruction may have become part of it.
     first = bisect_left(a, head, key=lambda each: each.span.end)
     first = min(first, bisect_left(b, head, key=lambda each: each.span.end))
     begin, shift = len(old.text) - tail, len(new.text) - len(old.text)
     behind = bisect_left(a, begin, first, key=lambda each: each.span.start)
     gain = len(b) - len(a)
-    # So can what precedes it. From where one begins in both, all begin in both.
+    # So may text before it. If one instruction begins at the same place in both, all later ones do.
     same = (
         first <= behind + gain
         and behind < len(a)

@@ -1,4 +1,4 @@
-"""The input of the checks: the document, what follows from it, and what the caller knows."""
+"""The input of the checks: the document, derived facts, and what the caller knows."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class BaseImage:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the caller knows besides the document."""
+    """The caller's knowledge besides the document."""
 
     context: ContextFolder | None = None
     #: Looks up an image; returns None if that is impossible.
     base: Callable[[str], BaseImage | None] | None = None
     arguments: Mapping[str, str] | None = None  # Build arguments.
-    waste: Sequence[StepWaste] = ()  # What the last build of the document wasted.
+    waste: Sequence[StepWaste] = ()  # The waste of the document's last build.
     target: str | None = None  # The stage that is built, by name or number; the last by default.
-    builder: Builder | None = None  # The builder, if it is chosen.
+    builder: Builder | None = None  # The builder, if one is chosen.
 
 
 class Facts:
-    """A document and what follows from it."""
+    """A document and facts derived from it."""
 
     def __init__(self, document: Document, world: World) -> None:
         self.document = document
@@ -54,7 +54,7 @@ class Facts:
         return Scopes(self.document, self.stages, self.world.arguments, self._environment)
 
     def base(self, name: str) -> BaseImage | None:
-        """What is known about an image; it is looked up only once."""
+        """Facts about an image; it is looked up only once."""
         if self.world.base is None:
             return None
         if name not in self._bases:
@@ -62,7 +62,7 @@ class Facts:
         return self._bases[name]
 
     def is_base_known(self, stage: Stage) -> bool:
-        """Whether all variables in the name of the base image have a value, or do without."""
+        """Whether all variables in the base image's name have a value or do not need one."""
         try:
             text = stage.base_word.text if stage.base_word is not None else ""
             return not self.scopes.expand(stage.start, text).unset
@@ -90,7 +90,7 @@ class Facts:
 
 
 def part(instruction: Instruction, word: Word, start: int, end: int) -> Span:
-    """The position of a piece of a word; the whole word if it is not written as it reads."""
+    """The position of a piece of a word; the whole word if it has quotes or escapes."""
     joined = instruction.joined
     place = joined.place(word.span.start)
     if not joined.text.startswith(word.text, place):

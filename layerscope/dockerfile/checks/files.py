@@ -37,14 +37,14 @@ def check_files(facts: Facts) -> Iterator[Problem]:
 
 
 class _Files:
-    """The context, by path; looks only at what is asked for."""
+    """The context, by path; only examines requested paths."""
 
     def __init__(self, context: ContextFolder) -> None:
         self.context = context
         self.root = context.root
 
     def has(self, path: str) -> bool:
-        """Whether a path, or something below it, is sent to the builder."""
+        """Whether a path, or anything below it, is sent to the builder."""
         if path in (".", "/"):
             return True
         if self.exists(path) and is_sent(self.context, path) and not self.through_link(path):

@@ -18,7 +18,7 @@ from layerscope.dockerfile.syntax.document import Document
 
 
 def _check_support(facts: Facts) -> Iterator[Problem]:
-    """What the builder cannot do; without a builder, what BuildKit cannot."""
+    """Features that the builder lacks, or BuildKit if no builder is chosen."""
     world = facts.world
     builder = world.builder or Builder("buildkit", "BuildKit")
     for each in unsupported(facts.document, builder, world.target, world.arguments):

@@ -1,7 +1,6 @@
-"""What hadolint reports wrongly, because it knows less.
+"""False positives of hadolint, which knows less than layerscope.
 
-It does not know which shell runs a script, what a variable stands for, and which stages the image
-has.
+It does not know the shell of a script, the values of variables, and the stages of the image.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Overruled:
 def overrule(
     document: Document, world: World, problems: Iterable[Problem]
 ) -> tuple[list[Problem], list[Overruled]]:
-    """Separates problems that hadolint reports wrongly from all others."""
+    """Separates hadolint's false positives from all other problems."""
     facts = Facts(document, world)
     kept: list[Problem] = []
     wrong: list[Overruled] = []
@@ -50,20 +49,20 @@ def _reason(facts: Facts, problem: Problem) -> str:
 
 # Shells.
 
-#: Programs that run a script of a POSIX shell, with or without more.
+#: Programs that run a script of a POSIX shell, with or without extensions.
 _PLAIN = frozenset({"sh", "dash", "ash"})
 _SHELLS = _PLAIN | {"bash", "ksh", "zsh", "busybox", "mksh"}
 _PIPEFAIL = re.compile(r"^\s*set\s+(?:-\S+\s+)*-\w*o\s+pipefail\b", re.MULTILINE)
 
 
-#: What runs a script from its standard input.
+#: Programs that run a script from standard input.
 _SCRIPTED = re.compile(
     rf"(?:{'|'.join(sorted(_SHELLS))}|python[\d.]*|perl|ruby|node|php|lua|pwsh|powershell)\Z"
 )
 
 
 def _program(words: Iterable[str]) -> str:
-    """The program that words begin with, without its folder; `env` is not one."""
+    """The program in a command, without its folder; skips `env`."""
     for word in words:
         name = word.rpartition("/")[2].removesuffix(".exe").lower()
         if name not in ("env", "exec") and not word.startswith("-") and "=" not in word:
@@ -72,14 +71,14 @@ def _program(words: Iterable[str]) -> str:
 
 
 def _interpreter(facts: Facts, stage: Stage, instruction: Instruction) -> tuple[str, str, str]:
-    """What runs a RUN's commands: a program, where that is said, and the script."""
+    """The interpreter of a RUN's commands, if specified, and the script."""
     if instruction.heredocs:
         heredoc = instruction.heredocs[0]
         first = heredoc.content.partition("\n")[0]
         command = re.sub(r"<<-?\s*[\"']?\w+[\"']?", " ", instruction.arguments)
         if first.startswith("#!"):
             return _program(first[2:].split()), "The heredoc's first line", heredoc.content
-        # Of several commands, a shell runs the line.
+        # If there are several commands, a shell runs the line.
         if _SCRIPTED.match(_program(command.split())) and not re.search("[|&;]", command):
             return _program(command.split()), "The command", heredoc.content
     for below in facts.stages.chain(stage.index):
@@ -92,7 +91,7 @@ def _interpreter(facts: Facts, stage: Stage, instruction: Instruction) -> tuple[
 
 
 def _shell(facts: Facts, stage: Stage, instruction: Instruction, code: str) -> str:
-    """ShellCheck takes everything for the default shell."""
+    """ShellCheck assumes the default shell."""
     program, where, script = _interpreter(facts, stage, instruction.effective)
     if not program or program in _PLAIN:
         return ""
@@ -113,7 +112,7 @@ def _tag(facts: Facts, stage: Stage, instruction: Instruction, _: str) -> str:
     if instruction is not stage.start or base is None or word is None:
         return ""
     if "$" not in word.text:
-        # hadolint compares names of stages with regard to case.
+        # hadolint compares names of stages case-sensitively.
         label = "" if base.stage is None else facts.stages.stages[base.stage].label
         return f"{base.name} is the stage {label}." if label else ""
     if not facts.is_base_known(stage):

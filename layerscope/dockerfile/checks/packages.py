@@ -1,4 +1,4 @@
-"""Checks of apt in RUN: outdated package lists, and lists that stay in a layer."""
+"""Checks of apt in RUN: outdated package lists, and lists left in a layer."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def _removes_lists(text: str) -> bool:
 
 
 def _mounted(instruction: Instruction) -> bool:
-    """Whether the lists are in a mount and not in the layer."""
+    """Whether the lists are in a mount, not in the layer."""
     targets = [mount.field("target") for mount in mounts_of(instruction)]
     return any(each and (each.value or "").rstrip("/") in _ABOVE_LISTS for each in targets)

@@ -1,4 +1,4 @@
-"""Problems of a Dockerfile: what they are, which are disabled, and their order."""
+"""Problems of a Dockerfile: their definition, the disabled ones, and their order."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Severity(LabelledEnum):
 class Problem:
     code: str  # Its name: BuildKit's if BuildKit has such a check, `DL…` and `SC…` for hadolint's.
     severity: Severity
-    message: str  # A sentence that says what is wrong; not made safe for a terminal.
+    message: str  # A sentence that describes the problem; not made safe for a terminal.
     span: Span
-    hint: str = ""  # What to do; can be empty.
-    source: str = "layerscope"  # Who found it: `layerscope`, `hadolint` or `buildkit`.
-    certain: bool = False  # Whether a comment cannot disable it, because the file cannot be built.
+    hint: str = ""  # What to do; may be empty.
+    source: str = "layerscope"  # Its finder: `layerscope`, `hadolint` or `buildkit`.
+    certain: bool = False  # Whether a comment cannot disable it, because the build would fail.
 
 
 def error(code: str, message: str, at: Span | Instruction, hint: str = "") -> Problem:
@@ -112,20 +112,20 @@ def _disabled(comments: Iterable[Comment], *, everywhere: bool) -> set[str]:
     return codes
 
 
-#: Errors that say nothing about how an instruction is written.
+#: Errors that do not concern the syntax of an instruction.
 _ELSEWHERE = frozenset({"CopySourceMissing", "CopyIgnoredFile", "BaseImageMissing"})
-#: Advice that can follow from an error further up, and is wrong then.
+#: Advice that may be wrong as a consequence of an earlier error.
 _DERIVED = frozenset({"UndefinedVar", "UndefinedArgInFrom", "WorkdirRelativePath"})
-#: The same where a variable is.
+#: The same if a variable is involved.
 _OF_VALUES = frozenset({"EmptyBaseName", "InvalidBaseName", "BaseWithoutTag", "LatestBase"})
-#: Instructions that do not decide what that advice is about.
+#: Instructions that such advice does not depend on.
 _PRESENT = frozenset({"COPY", "ADD", "RUN", "USER", "CMD", "ENTRYPOINT", "EXPOSE", "LABEL"})
 
 
 def without_consequences(document: Document, problems: Iterable[Problem]) -> list[Problem]:
-    """Problems without advice that may only follow from an error, which is reported itself.
+    """Removes advice that may only be a consequence of an error, which is reported itself.
 
-    What an instruction with an error sets or uses is not known.
+    The effects of an instruction with an error are unknown.
     """
     found = list(problems)
     errors = [p for p in found if p.certain and p.code not in _ELSEWHERE]
@@ -143,7 +143,7 @@ def without_consequences(document: Document, problems: Iterable[Problem]) -> lis
 
 
 def _may_set(instruction: Instruction | None) -> bool:
-    """Whether an instruction with an error may set what later ones use."""
+    """Whether an instruction with an error may define something that later ones use."""
     if instruction is None or instruction.keyword in INSTRUCTIONS:
         return instruction is None or instruction.keyword not in _PRESENT
     meant = difflib.get_close_matches(instruction.keyword, INSTRUCTIONS, 1, 0.6)
@@ -153,8 +153,8 @@ def _may_set(instruction: Instruction | None) -> bool:
 def settle(document: Document, problems: Iterable[Problem]) -> list[Problem]:
     """Problems as shown to the user.
 
-    Removes those that comments disable, and duplicates; `error=true` turns warnings into errors.
-    The worst come first, then those further up.
+    Removes duplicates and those that comments disable; `error=true` turns warnings into errors.
+    Sorts by severity, then by position.
     """
     directive = document.directive("check")
     codes, strict = _check_options(directive.value if directive is not None else "")
@@ -181,13 +181,13 @@ def _instruction(document: Document, span: Span) -> Instruction | None:
 
 
 def _place(document: Document, problem: Problem) -> int:
-    """Number of the instruction that a problem is in; below 0 outside of instructions."""
+    """Number of the instruction with the problem; below 0 outside of instructions."""
     at = _instruction(document, problem.span)
     return at.index if at is not None else -1 - document.source.line_at(problem.span.start)
 
 
 def _once(document: Document, problems: list[Problem]) -> list[Problem]:
-    """Removes what others found at the same instruction; layerscope has the best positions."""
+    """Removes other tools' duplicates at the same instruction; layerscope's positions are best."""
     order = {"layerscope": 0, "buildkit": 1, "hadolint": 2}
     broken = {_place(document, problem) for problem in problems if problem.certain}
     seen: dict[tuple[str, object], str] = {}
@@ -204,7 +204,7 @@ def _once(document: Document, problems: list[Problem]) -> list[Problem]:
                 continue
             code = SAME_AS_HADOLINT.get(code) or code
         if code == "MultipleInstructionsDisallowed":
-            # BuildKit points at those that do not count, hadolint at the one that does.
+            # BuildKit points at the ignored ones, hadolint at the effective one.
             at = _instruction(document, problem.span)
             place = (at.stage, at.keyword) if at is not None else place
         if seen.setdefault((code, place), problem.source) == problem.source:

@@ -15,11 +15,11 @@ _RESERVED = frozenset({"scratch", "context"})
 
 
 def check_stages(facts: Facts) -> Iterator[Problem]:
-    """Names of stages, what they use, and whether anything uses them."""
+    """Names of stages, their references, and unused stages."""
     stages = facts.stages.stages
     podman = facts.world.builder is not None and facts.world.builder.name == "podman"
     names = [stage.name for stage in stages if stage.name is not None]
-    # What uses them is not looked at: the names are errors already.
+    # Uses of these are not checked: the names are errors already.
     invalid = {each.name_word.text for each in stages if each.name is None and each.name_word}
     seen: set[str] = set()
     for stage in stages:
@@ -51,7 +51,7 @@ def check_stages(facts: Facts) -> Iterator[Problem]:
     for stage in stages:
         if stage.index in needed:
             continue
-        # A named one can be intended for --target.
+        # A named one may be intended for --target.
         severity = Severity.WARNING if stage.name is None else Severity.INFO
         span = stage.name_word.span if stage.name_word is not None else stage.start.keyword_span
         hint = "Remove it" + (", unless you build it with --target." if stage.name else ".")
@@ -108,7 +108,7 @@ def _base(facts: Facts, stage: Stage) -> Iterator[Problem]:
         yield error("EmptyBaseName", message, span, "Give the ARG above FROM a default.")
         return
     if not is_reference(name):
-        # Of variables without a value, check_variables says so.
+        # check_variables reports variables without a value.
         if facts.is_base_known(stage):
             hint = "Write [HOST/]NAME[:TAG], with the name in lower case."
             if facts.stages.find(name) is not None:

@@ -1,7 +1,7 @@
-"""What each builder can do: one table, for lint, dry runs and builds.
+"""The features of each builder: one table, for lint, dry runs and builds.
 
-Versions are those of the `docker/dockerfile` frontend, which BuildKit brings along, and of Podman.
-Docker's classic builder never learned most of it; what it parses only, it leaves out silently.
+Versions are those of the `docker/dockerfile` frontend that comes with BuildKit, and of Podman.
+Docker's classic builder lacks most features; some it parses but silently ignores.
 """
 
 from __future__ import annotations
@@ -22,32 +22,31 @@ Version = tuple[int, int]
 NEWEST: Version = (999, 0)
 _ALWAYS: Version = (0, 0)
 
-#: Where something is used in an instruction; the names are those of variables with a value above
-#: the first FROM.
+#: Finds uses of a feature in an instruction, given the variables with a value above the first FROM.
 Finder = Callable[[Instruction, Mapping[str, str]], Iterator[Span]]
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """A builder as far as it is known what it can do."""
+    """A builder, as far as its features are known."""
 
     name: str  # `classic`, `buildkit`, `podman` or `embedded`.
     title: str  # In sentences, such as `Podman 4.3`.
-    version: Version = NEWEST  # Of Podman, or of the frontend that the engine's BuildKit has.
+    version: Version = NEWEST  # Of Podman, or of the frontend in the engine's BuildKit.
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something that not every builder can do. None instead of a version: none can."""
+    """A feature that not every builder has. None instead of a version: never."""
 
     name: str
     find: Finder
     frontend: Version | None = _ALWAYS  # The first stable frontend.
-    labs: Version | None = None  # The first frontend of the labs channel, if that came earlier.
+    labs: Version | None = None  # The first frontend of the labs channel, if earlier.
     podman: Version | None = _ALWAYS
-    classic: bool = False  # Whether the classic builder can, with a parser from that frontend on.
-    instead: str = ""  # What to write instead, as a sentence.
-    embedded: bool = True  # Whether the embedded builder can.
+    classic: bool = False  # Whether the classic builder has it, with that frontend's parser.
+    instead: str = ""  # The alternative, as a sentence.
+    embedded: bool = True  # Whether the embedded builder has it.
 
 
 def _flag(name: str, *keywords: str, values: str = "") -> Finder:
@@ -202,7 +201,7 @@ class Unsupported:
 
     @property
     def hint(self) -> str:
-        """What to do, or which others do; empty if none does."""
+        """What to do, or which builders have the feature; empty if none has."""
         feature, name = self.feature, self.builder.name
         if feature.instead:
             return feature.instead
@@ -234,9 +233,9 @@ def unsupported(
     target: str | None = None,
     arguments: Mapping[str, str] | None = None,
 ) -> list[Unsupported]:
-    """What a builder cannot do of what a build of a document needs, in its order.
+    """The features that a build needs and a builder lacks, in document order.
 
-    Each feature is listed once for an instruction.
+    Each feature is listed once per instruction.
     """
     version: tuple[Version, bool] | None = builder.version, False
     if builder.name == "buildkit":
@@ -286,9 +285,9 @@ def _built(
 
 
 def frontend_of(document: Document, bundled: Version) -> tuple[Version, bool] | None:
-    """The version of a document's frontend, and whether it is of the labs channel.
+    """The version of a document's frontend, and whether it is from the labs channel.
 
-    None if it is not known.
+    None if unknown.
     """
     syntax = document.directive("syntax")
     if syntax is None or not syntax.value.strip():

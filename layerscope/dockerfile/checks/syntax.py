@@ -1,4 +1,4 @@
-"""Checks of single instructions as they are written; most of these problems end the build."""
+"""Checks of single instructions' syntax; most of these problems fail the build."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DURATIONS = frozenset({"interval", "timeout", "start-period", "start-interval"}
 _ONE = frozenset({"MAINTAINER", "STOPSIGNAL", "USER", "WORKDIR"})
 _SOME = frozenset({"ARG", "ENV", "EXPOSE", "LABEL", "VOLUME"})
 _COMMANDS = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
-#: The code of each kind of fault, and what to do.
+#: The code of each kind of fault, and a hint.
 _FAULTS = {
     FaultKind.JSON_NOT_STRINGS: ("InvalidJSON", "Put quotes around each item."),
     FaultKind.JSON_INVALID: ("JSONFormIgnored", 'Use double quotes and commas: ["a", "b"].'),

@@ -1,6 +1,6 @@
 """Problems found by other programs: hadolint, and BuildKit's own checks through buildx.
 
-Both are optional. A missing one is skipped; one that fails reports why in a sentence.
+Both are optional. A missing one is skipped; one that fails reports the reason in a sentence.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from layerscope.programs import OutputError, ending, run
 from layerscope.text import one_line
 
 _MOST = 64 << 20  # Bytes that a tool may print.
-_SECONDS = 60  # Seconds that a tool can take; BuildKit asks registries about base images.
+_SECONDS = 60  # The time limit of a tool; BuildKit asks registries about base images.
 _LONGEST_MESSAGE = 200  # Characters of a tool's error message.
 _PREFIX = re.compile(r"(?:hadolint: |ERROR: |failed to build: |failed to solve: )*")
-#: What a frontend without checks says, and a buildx without them.
+#: The errors of a frontend without checks, and of a buildx without them.
 _OLD = re.compile(r"unsupported request frontend|unknown flag: --call|--call.*not supported")
 _TOO_OLD = "BuildKit's checks were left out: they need Docker 27 and buildx 0.15, or newer"
 _LEVELS = {"error": Severity.ERROR, "warning": Severity.WARNING}
@@ -33,11 +33,11 @@ _LEVELS = {"error": Severity.ERROR, "warning": Severity.WARNING}
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The problems that a tool found, or why it failed; `failure` is empty if it did not."""
+    """The problems that a tool found; `failure` is the reason if it failed, else empty."""
 
     problems: tuple[Problem, ...] = ()
     failure: str = ""
-    too_old: bool = False  # Whether it failed since it is too old, as it will again.
+    too_old: bool = False  # Whether it failed because it is too old, and will again.
 
 
 def find_hadolint() -> str | None:
@@ -49,7 +49,7 @@ def find_hadolint() -> str | None:
 def hadolint(document: Document, folder: Path | None = None) -> ToolResult | None:
     """Runs hadolint on a document; None if it is not installed.
 
-    `folder` is where to run it: it looks for its settings there and above.
+    `folder` is the working folder: hadolint looks for its settings there and above.
     """
     program = find_hadolint()
     if program is None:

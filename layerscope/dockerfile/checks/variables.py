@@ -22,7 +22,7 @@ _PUBLIC = re.compile(r"(?:_|\A)public(?:_|\Z)", re.I)
 
 def check_variables(facts: Facts) -> Iterator[Problem]:
     builder = facts.world.builder
-    # Other builders evaluate defaults that do not count.
+    # Other builders evaluate defaults even if they are overridden.
     given = facts.world.arguments if builder is None or builder.name == "buildkit" else None
     for instruction in facts.document.instructions:
         for word in expanded_words(instruction, given or ()):
@@ -63,7 +63,7 @@ def _word(facts: Facts, instruction: Instruction, word: Word) -> Iterator[Proble
 
 
 def _heredoc(facts: Facts, instruction: Instruction, heredoc: Heredoc) -> Iterator[Problem]:
-    """Variables in the content that a COPY or ADD writes, which are replaced too."""
+    """Variables in the content that a COPY or ADD writes, which are expanded too."""
     if "$" not in heredoc.content:
         return
     values = facts.scopes.before(instruction).values

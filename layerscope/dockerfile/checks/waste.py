@@ -12,12 +12,12 @@ from layerscope.dockerfile.meaning.match_history import StepWaste
 from layerscope.dockerfile.syntax.document import Instruction
 from layerscope.text import clip, docker_size
 
-_WORTH = 1_000_000  # Less than this is not worth a warning.
+_WORTH = 1_000_000  # Less waste than this gets no warning.
 _QUOTED = 60  # Characters of an ONBUILD instruction.
 
 
 def check_waste(facts: Facts) -> Iterator[Problem]:
-    """Instructions whose layer hid a lot of what lower layers contain."""
+    """Instructions whose layer hid much of the content of lower layers."""
     instructions = facts.document.instructions
     for waste in facts.world.waste:
         if waste.size and 0 <= waste.instruction < len(instructions):

@@ -1,4 +1,4 @@
-"""The build context: the files of a folder that are sent to a builder."""
+"""The build context: a folder's files that are sent to a builder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from layerscope.text import visible
 
 @dataclass(frozen=True, slots=True)
 class ContextFolder:
-    """A folder that can be sent to a builder, and the rules that exclude files of it."""
+    """A folder that can be sent to a builder, and the rules that exclude files in it."""
 
     root: Path
     ignore_file: Path | None
@@ -36,7 +36,7 @@ class ContextFolder:
 class ContextEntry:
     path: str  # Its path in the context; bytes that are not UTF-8 are lone surrogates.
     status: os.stat_result  # Its lstat(2) result.
-    #: Whether it is excluded by the rules, but sent because the builder reads it: the Dockerfile
+    #: Whether the rules exclude it but it is sent because the builder reads it: the Dockerfile
     #: and `.dockerignore`.
     for_builder: bool = False
 
@@ -56,19 +56,19 @@ class ContextEntry:
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     pattern: IgnorePattern  # The rule.
-    count: int  # How many files and folders; a folder excluded as a whole counts as one.
-    example: str  # Path of the first of them, with a slash at its end if it is a folder.
+    count: int  # The number of files and folders; a folder excluded as a whole counts as one.
+    example: str  # Path of the first one, with a trailing slash for a folder.
 
 
 @dataclass(frozen=True, slots=True)
 class Context(ContextFolder):
-    #: Everything that is sent: folders before their content, each folder's in byte order.
+    #: Everything that is sent: folders before their content, each folder in byte order.
     entries: list[ContextEntry] = field(repr=False)
     left_out: tuple[LeftOut, ...]  # What each rule excludes, in the order of the rules.
 
     @property
     def ignored(self) -> int:
-        """How many files and folders are excluded, counted as in `LeftOut`."""
+        """The number of excluded files and folders, counted as in `LeftOut`."""
         return sum(left.count for left in self.left_out)
 
     @property
@@ -117,9 +117,9 @@ def load_rules(path: Path | None, reading: Reading = MOBY) -> IgnoreRules:
 def open_context(
     root: Path, dockerfile: Path | None = None, builder: str = "", rules: Path | None = None
 ) -> ContextFolder:
-    """Reads the rules for a build, and nothing else. The Dockerfile can be outside the folder.
+    """Reads only the rules for a build. The Dockerfile may be outside the folder.
 
-    The builder decides where the rules are unless their file is given; see `conventions`.
+    Unless the rules' file is given, the builder determines it; see `conventions`.
 
     Raises NotFoundError if there is no such folder, BadInputError if a rule is invalid, and
     UsageError if the file with the rules cannot be read.
@@ -140,7 +140,7 @@ def read_context(
     stopped: Callable[[], None] | None = None,
     closed: Callable[[str], object] | None = None,
 ) -> Context:
-    """Finds what is sent to a builder. Reads no file except the one with the rules.
+    """Finds the files that are sent to a builder. Reads only the file with the rules.
 
     `stopped` is called for each folder and raises to stop. `closed` is called with the path of an
     unreadable folder, which is then sent without its content; by default, that is an error.
@@ -155,7 +155,7 @@ def read_context(
 
 
 def is_sent(context: ContextFolder, path: str) -> bool:
-    """Whether the rules let a path, or something below it, through."""
+    """Whether a path, or anything below it, is sent."""
     decided, above = context.rules.decide_from_root(path)
     if decided is None:
         return True
@@ -174,7 +174,7 @@ def sent_names(context: ContextFolder, folder: str = "") -> list[str]:
     """Names in a folder of the context that are sent, for completion; folders end with a slash."""
     try:
         with os.scandir(context.root / folder) as listing:
-            # A link can lead outside the context, so it is not followed.
+            # A link may lead outside the context, so it is not followed.
             found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in listing)
     except OSError:
         return []
@@ -192,7 +192,7 @@ def _kept(root: Path, dockerfile: Path | None, which: Conventions) -> frozenset[
     try:
         kept.add(path.resolve().relative_to(root.resolve()).as_posix())
     except ValueError:
-        # It is outside the context and is sent separately.
+        # It is outside the context and sent separately.
         pass
     return frozenset(kept)
 
@@ -239,7 +239,7 @@ class _Walk:
         `path` is its path in the context, empty for the context itself.
         """
         todo = [self.children(path, full, above)]
-        # Excluded folders, which are sent if something in them is.
+        # Excluded folders, which are sent if anything in them is.
         pending: list[tuple[int, ContextEntry, IgnorePattern]] = []
         while todo:
             found = next(todo[-1], None)

@@ -1,4 +1,4 @@
-"""How each builder finds the Dockerfile of a context, and the file with its rules."""
+"""How each builder finds the Dockerfile of a context and the file with its rules."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from layerscope.dockerfile.context.ignore import Reading
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """What a builder looks for; of several names, the first that exists counts."""
+    """The files that a builder looks for; of several names, the first that exists wins."""
 
     dockerfiles: tuple[str, ...]  # Names of the Dockerfile in the context.
-    beside: tuple[str, ...]  # Endings of a file with rules that lies next to the Dockerfile.
-    inside: tuple[str, ...]  # Names of a file with rules in the context, after those.
+    beside: tuple[str, ...]  # Suffixes of a file with rules next to the Dockerfile.
+    inside: tuple[str, ...]  # Names of a file with rules in the context, tried after those.
     reading: Reading  # How it reads the rules.
 
     def ignore_file(self, context: Path, dockerfile: Path | None = None) -> Path | None:
@@ -23,7 +23,7 @@ class Conventions:
         return next((path for path in candidates if _is_file(path)), None)
 
 
-_DOCKERFILES = ("Dockerfile", "Containerfile")  # Docker itself knows the first one only.
+_DOCKERFILES = ("Dockerfile", "Containerfile")  # Docker itself only knows the first one.
 DOCKERIGNORE, _CONTAINERIGNORE = ".dockerignore", ".containerignore"
 
 #: Docker's client, for its classic builder.
@@ -42,8 +42,8 @@ _OF = {"classic": CLASSIC, "buildkit": BUILDKIT, "podman": PODMAN}
 def conventions(builder: str, context: Path, dockerfile: Path | None = None) -> Conventions:
     """The conventions of a builder, by name.
 
-    For any other text the builder is unknown: it is Podman if there is a `.containerignore`, which
-    no other builder reads, and BuildKit otherwise.
+    For other names, the builder is unknown: Podman is assumed if there is a `.containerignore`,
+    which no other builder reads, and BuildKit otherwise.
     """
     known = _OF.get(builder)
     return known or (PODMAN if has_containerignore(context, dockerfile) else BUILDKIT)
@@ -55,13 +55,13 @@ def find_dockerfile(folder: Path, builder: str = "") -> Path | None:
 
 
 def has_containerignore(context: Path, dockerfile: Path | None = None) -> bool:
-    """Whether it matters for the rules if the builder is Podman's."""
+    """Whether the rules differ if the builder is Podman."""
     beside = [] if dockerfile is None else _beside(dockerfile, (_CONTAINERIGNORE,))
     return any(map(_is_file, [*beside, context / _CONTAINERIGNORE]))
 
 
 def has_both(context: Path) -> bool:
-    """Whether it matters which Dockerfile a builder looks for first."""
+    """Whether the Dockerfile depends on which name a builder tries first."""
     return all(_is_file(context / name) for name in _DOCKERFILES)
 
 

@@ -1,8 +1,8 @@
 """`.dockerignore` and `.containerignore`, with the semantics of moby's pattern matcher.
 
 Patterns are relative to the context. `*` and `?` stay within a folder, `**` does not, `[…]` is a
-class, `!` takes back what an earlier pattern excluded. The last matching pattern decides, and one
-that matches a folder matches everything below it. Podman reads them a little differently.
+class, `!` re-includes paths that an earlier pattern excluded. The last matching pattern wins, and
+one that matches a folder matches everything below it. Podman reads them a little differently.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from layerscope.patterns import (
     path_matcher,
 )
 
-Matched = tuple[bool, ...]  # Which patterns match a folder, and thereby everything below it.
+Matched = tuple[bool, ...]  # The patterns that match a folder, and so everything below it.
 
 _SPACE = " \t\n\v\f\r\x85\xa0"
 
@@ -39,8 +39,8 @@ class IgnorePatternError(ValueError):
 class Reading:
     """How a builder reads the rules."""
 
-    #: Whether it looks into an excluded folder for what a rule with wildcards takes back. Others
-    #: look only where the rule as written begins with the folder's path.
+    #: Whether it searches an excluded folder for paths that a rule with wildcards re-includes.
+    #: Others search only if the rule as written begins with the folder's path.
     deep: bool = True
     #: Whether it is Buildah, which trims slashes before blanks, and treats less as literal.
     buildah: bool = False
@@ -52,9 +52,9 @@ MOBY = Reading()
 @dataclass(frozen=True, slots=True)
 class IgnorePattern:
     text: str  # The pattern, cleaned, without `!`.
-    negated: bool  # Whether it takes back what others excluded.
+    negated: bool  # Whether it re-includes what others excluded.
     line: int  # Its line, counted from 0.
-    fits: Callable[[str], bool]  # Whether it matches a path as a whole.
+    fits: Callable[[str], bool]  # Whether it matches a whole path.
 
     @property
     def literal(self) -> str | None:
@@ -70,7 +70,7 @@ class IgnoreRules:
         self._literals = [pattern.literal if deep else pattern.text for pattern in negated]
 
     def decide(self, path: str, above: Matched = ()) -> tuple[IgnorePattern | None, Matched]:
-        """Returns the pattern that excludes a path, or None; and `above` for what is below it."""
+        """Returns the pattern that excludes a path, or None; and `above` for the paths below it."""
         matched = []
         decided: IgnorePattern | None = None
         for number, pattern in enumerate(self.patterns):
@@ -83,7 +83,7 @@ class IgnoreRules:
         return decided, tuple(matched)
 
     def decide_from_root(self, path: str) -> tuple[IgnorePattern | None, Matched]:
-        """The same for a path whose folders were not looked at."""
+        """The same for a path whose folders were not examined."""
         above: Matched = ()
         decided = None
         parts = path.split("/")
@@ -95,13 +95,13 @@ class IgnoreRules:
         return self.decide_from_root(path)[0]
 
     def may_return_below(self, folder: str) -> bool:
-        """Whether a rule could take back something below an excluded folder."""
+        """Whether a rule could re-include something below an excluded folder."""
         start = folder + "/"
         return any(literal is None or f"{literal}/".startswith(start) for literal in self._literals)
 
 
 def parse_ignore(text: str, reading: Reading = MOBY) -> IgnoreRules:
-    """Parses a `.dockerignore`; raises IgnorePatternError for a pattern that ends a build."""
+    """Parses a `.dockerignore`; raises IgnorePatternError for a pattern that fails the build."""
     patterns = []
     buildah = reading.buildah
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n")):
@@ -136,5 +136,5 @@ def clean(path: str) -> str:
 
 
 def in_context(path: str) -> str:
-    """A source as a path in the context, which `..` does not leave."""
+    """A source as a path in the context; `..` cannot leave the context."""
     return clean("/" + path).removeprefix("/") or "."

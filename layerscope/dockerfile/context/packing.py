@@ -19,10 +19,10 @@ from layerscope.dockerfile.context.conventions import DOCKERIGNORE
 from layerscope.errors import BadInputError
 from layerscope.text import visible
 
-_PIECE = 1 << 20  # Bytes that are read at once.
+_PIECE = 1 << 20  # Bytes read at once.
 _CAPABILITY = "security.capability"  # The only extended attribute that Docker's client sends.
 
-_SPECIAL = re.compile(r"[^\w/.-]", re.ASCII)  # What can have a meaning in a pattern.
+_SPECIAL = re.compile(r"[^\w/.-]", re.ASCII)  # Characters that may be special in a pattern.
 
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -45,12 +45,11 @@ def pack(
     Owners are 0:0 and times whole seconds. Symbolic links stay links; a file with several names is
     sent once.
 
-    `added` are files by name that are not in the context, or replace its own; `private` more files,
-    for the builder only. `gone` is called with the path of a file that was removed or replaced
-    since the context was read; it is skipped, as Docker's client does.
+    `added` are files by name that are not in the context, or replace its own; `private` are more
+    files, for the builder only. `gone` is called with the path of a file that was removed or
+    replaced since the context was read; the file is skipped, as in Docker's client.
 
-    Raises UsageError if a file cannot be read and BadInputError if a file became shorter while it
-    was read.
+    Raises UsageError if a file cannot be read and BadInputError if a file shrank while it was read.
     """
     inodes: dict[tuple[int, int], str] = {}
     added = added or {}
@@ -76,18 +75,18 @@ def pack(
 
 
 def excludes(context: Context, added: Iterable[str] = ()) -> str:
-    """What Podman's API takes as `excludes`: the files that are sent for the builder only.
+    """The `excludes` parameter of Podman's API: the files that are sent for the builder only.
 
-    With it, Podman does not look for rules in the context, which were applied already.
+    With it, Podman does not look for rules in the context, which are already applied.
     """
     paths = [entry.path for entry in context.entries if entry.for_builder]
     patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in (*paths, *added)]
-    # An empty list counts as none.
+    # An empty list is ignored.
     return json.dumps(patterns or ["!."])
 
 
 def hidden(context: Context, name: str) -> dict[str, bytes]:
-    """A `.dockerignore` with which Docker's classic builder removes a file after reading it."""
+    """A `.dockerignore` that makes Docker's classic builder remove a file after reading it."""
     path = context.root / DOCKERIGNORE
     names = [name]
     try:
@@ -136,7 +135,7 @@ def _opened(root: Path, entry: ContextEntry) -> Iterator[io.FileIO | None]:
 def _header(
     root: Path, entry: ContextEntry, inodes: dict[tuple[int, int], str], file: io.FileIO | None
 ) -> tarfile.TarInfo:
-    # It can have grown since the context was read.
+    # It may have grown since the context was read.
     status = entry.status if file is None else os.fstat(file.fileno())
     header = tarfile.TarInfo(entry.path)
     header.type = _TYPES[stat.S_IFMT(status.st_mode)]

@@ -1,1 +1,1 @@
-"""What an editor needs: completion, formatting, help, highlighting, files on disk."""
+"""Support for an editor: completion, formatting, help, highlighting, files on disk."""

@@ -1,4 +1,4 @@
-"""Completion: what could come at the cursor."""
+"""Completion of the text at the cursor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from layerscope.dockerfile.syntax.mounts import MOUNTS, mount_keys, parse_mount
 from layerscope.dockerfile.syntax.parser import parse
 from layerscope.dockerfile.syntax.source import Span
 
-#: Characters with a special meaning in a source: as a word, and in a JSON array.
+#: Special characters in a source: as a word, and in a JSON array.
 _IN_WORDS, _IN_JSON = re.compile(r"""[\s\\$"'`*\[]"""), re.compile(r"""[\\$"'`*\[]""")
 _JSON = re.compile(r"""\s\[\s*["']""")
 _VARIABLE = re.compile(r"\$\{?(\w*)\Z")
 _PLATFORMS = ("$BUILDPLATFORM", "$TARGETPLATFORM", "linux/amd64", "linux/arm64", "linux/arm/v7")
 _SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-#: The first words of instructions that take one of a few.
+#: The first words of instructions that accept only a few.
 _FIRST_WORDS = {
     "HEALTHCHECK": ("CMD", "NONE"),
     "SHELL": ('["/bin/bash", "-o", "pipefail", "-c"]', '["/bin/sh", "-c"]'),
@@ -35,23 +35,23 @@ _FIRST_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    text: str  # What to insert.
+    text: str  # The text to insert.
     detail: str = ""  # A short description, or empty. Like the text, not made safe for a terminal.
     begins: bool = False  # Whether it begins a line: an instruction or a directive.
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    span: Span  # What a candidate replaces, up to the cursor.
-    candidates: tuple[Candidate, ...]  # The candidates, in the order to show them.
+    span: Span  # The text that a candidate replaces, up to the cursor.
+    candidates: tuple[Candidate, ...]  # In display order.
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the caller knows besides the document."""
+    """The caller's knowledge besides the document."""
 
     images: Sequence[str] = ()  # Names of local images, `repository:tag`.
-    #: Returns the names in a folder of the build context (empty for its root) without ignored ones;
+    #: Returns the names in a folder of the build context (empty for its root) except ignored ones;
     #: folders end with a slash.
     paths: Callable[[str], Iterable[str]] | None = None
 
@@ -95,7 +95,7 @@ def _directive(document: Document, typed: str, offset: int, line: int) -> Comple
 
 
 def _arguments(name: str) -> str:
-    """What follows the name of an instruction, in its first form."""
+    """The text after the name of an instruction, in its first form."""
     return INSTRUCTIONS[name].syntax.split("\n")[0].removeprefix(name).lstrip()
 
 
@@ -255,9 +255,9 @@ class _Completer:
         return self.made(len(token), found)
 
     def source(self, typed: str, odd: re.Pattern[str]) -> Completion:
-        """Completes the path of a source, where `?` replaces characters with a special meaning.
+        """Completes the path of a source, with `?` for characters with a special meaning.
 
-        `typed` is what was typed. `odd` matches such characters.
+        `typed` is the text so far. `odd` matches such characters.
         """
         paths = self.around.paths
         if paths is None:
@@ -279,7 +279,7 @@ class _Completer:
         return Completion(Span(self.offset - len(typed), self.offset), candidates)
 
     def path(self, typed: str) -> Completion:
-        """Paths in the build context that continue what was typed."""
+        """Paths in the build context that continue the text so far."""
         if self.around.paths is None:
             return _nothing(self.offset)
         folder, slash, name = typed.rpartition("/")

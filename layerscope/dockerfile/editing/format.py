@@ -1,6 +1,6 @@
 """Formatting: upper-case keywords and uniform indentation, without changing the meaning.
 
-Comments, directives, heredocs, empty lines and quoted text stay as they are. After each change the
+Comments, directives, heredocs, empty lines and quoted text do not change. After each change the
 document is parsed again; an instruction whose meaning would change is left alone.
 """
 
@@ -27,10 +27,10 @@ Edit = tuple[Span, str]
 
 
 def edits(document: Document) -> list[Edit]:
-    """What formatting changes: pieces of the text and their replacements, in order.
+    """The changes for formatting: pieces of the text and their replacements, in order.
 
-    The new text means the same, and formatting it again changes nothing. An editor that applies
-    the edits one by one, starting with the last, keeps its cursor in place.
+    The new text has the same meaning, and formatting it again changes nothing. An editor that
+    applies the edits one by one, starting with the last, keeps its cursor in place.
     """
     found: list[Edit] = []
     shell_known = True
@@ -54,7 +54,7 @@ def _ends_open(document: Document) -> bool:
 
 
 def meaning(document: Document, instruction: Instruction) -> tuple[object, ...]:
-    """What an instruction says: two with the same meaning give the same build."""
+    """The meaning of an instruction: instructions with equal meanings build the same."""
     effective = instruction.effective
     outer = tuple((flag.name, flag.value) for flag in instruction.flags)
     flags = tuple((flag.name, flag.value) for flag in effective.flags)
@@ -85,7 +85,7 @@ def meaning(document: Document, instruction: Instruction) -> tuple[object, ...]:
 
 
 def _means_same(document: Document, instruction: Instruction, changes: list[Edit]) -> bool:
-    """Whether an instruction, parsed on its own, means the same after its edits."""
+    """Whether an instruction, parsed on its own, has the same meaning after its edits."""
     span = Span(
         min(instruction.span.start, *(edit.start for edit, _ in changes)), instruction.span.end
     )
@@ -104,7 +104,7 @@ def _means_same(document: Document, instruction: Instruction, changes: list[Edit
 
 
 def apply(text: str, changes: Sequence[Edit]) -> str:
-    """A text with edits applied, which must not touch each other."""
+    """A text with non-adjacent edits applied."""
     pieces = []
     place = 0
     for span, new in sorted(changes):
@@ -123,7 +123,7 @@ def _shell_known(instruction: Instruction, known: bool) -> bool:
 
 
 def _edits(document: Document, instruction: Instruction, shell_known: bool) -> list[Edit]:
-    """What to change in an instruction; edits do not touch each other."""
+    """The edits of an instruction, which are not adjacent."""
     text = document.text
     edits: list[Edit] = []
     line_start = document.source.starts[document.source.line_at(instruction.span.start)]

@@ -1,4 +1,4 @@
-"""Help on what is at a position: an instruction, a flag, a mount, a directive, a variable."""
+"""Help for a position: an instruction, a flag, a mount, a directive, a variable."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from layerscope.dockerfile.syntax.mounts import MOUNTS, mount_keys, parse_mount
 @dataclass(frozen=True, slots=True)
 class Help:
     title: str
-    syntax: str  # How it is written, one form a line.
-    text: str  # What it does, in two or three sentences.
-    example: str  # An example, or empty.
+    syntax: str  # One form per line.
+    text: str  # A description of two or three sentences.
+    example: str  # May be empty.
 
 
 def instruction_help(name: str) -> Help | None:

@@ -1,4 +1,4 @@
-"""Highlighting of a Dockerfile in an editor: with tree-sitter's grammar, or else with Pygments."""
+"""Highlighting of a Dockerfile in an editor, with tree-sitter's grammar or else Pygments."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ def line_colours(text: str) -> list[list[ColourSpan]]:
 
 #: Characters of an instruction, without heredocs, that are highlighted in a long text.
 LONGEST = 20_000
-_KEPT = 500  # Instructions whose colours are kept.
+_KEPT = 500  # Instructions whose colours are cached.
 
 
 class ColoursWhenSeen(Sequence[Sequence[ColourSpan]]):
-    """The colours of each line of a long text, computed by instruction when they are needed.
+    """The colours of each line of a long text, computed by instruction on demand.
 
     They equal `line_colours`, but stop after `LONGEST` characters of an instruction; `complete` is
-    whether no instruction is that long.
+    true if no instruction is that long.
     """
 
     def __init__(self, document: Document) -> None:

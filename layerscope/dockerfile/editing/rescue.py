@@ -1,4 +1,4 @@
-"""Keeps unsaved changes when the terminal goes away, outside the build context."""
+"""Saves unsaved changes outside the build context when the terminal goes away."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerscope.config import state_folder
 from layerscope.dockerfile.editing.text_file import TextFile
 from layerscope.writing import whole_file, write_all
 
-#: How many texts are kept of one file, and in total; the oldest are removed first.
+#: The most texts kept for one file, and in total; the oldest are removed first.
 MOST_OF_FILE, MOST = 5, 50
 _LARGEST = 32 << 20
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9]{1,20})", re.ASCII)
@@ -23,9 +23,9 @@ _NAME = re.compile(r"([0-9a-f]{32})-([0-9]{1,20})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    kept: Path  # The file in which it is kept.
-    text: str  # The text, as `TextFile` has it.
-    when: int  # When it was kept, in nanoseconds since 1970.
+    kept: Path  # The file that contains it.
+    text: str  # The text, as in `TextFile`.
+    when: int  # When it was saved, in nanoseconds since 1970.
 
     def forget(self) -> None:
         with contextlib.suppress(OSError):
@@ -33,9 +33,9 @@ class Rescued:
 
 
 def rescue(path: Path, text: str) -> Path:
-    """Keeps a text, readable only by the user, and returns its path.
+    """Saves a text, readable only by the user, and returns its path.
 
-    Raises OSError if it cannot be kept.
+    Raises OSError if it cannot be saved.
     """
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,7 +48,7 @@ def rescue(path: Path, text: str) -> Path:
 
 
 def find_rescued(file: TextFile) -> Rescued | None:
-    """The last text kept of a file, if it is newer than the file and differs from it."""
+    """The last text saved for a file, if it is newer than the file and differs from it."""
     found = [(when, path) for when, name, path in _all() if name == _key(file.path)]
     if not found:
         return None
@@ -69,7 +69,7 @@ def _folder() -> Path:
 
 
 def _key(path: Path) -> str:
-    """The same for all paths of a file through links."""
+    """A key that is the same for all paths of a file through links."""
     return hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
 
 

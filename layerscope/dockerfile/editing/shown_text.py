@@ -1,6 +1,6 @@
 """An editor's form of a file's text: without control characters, and reversible.
 
-Each character that a terminal would obey, that takes no cell, or that stands for a byte that is not
+Each character that a terminal would obey, that takes no cell, or that represents a byte that is not
 UTF-8 is replaced by a character in a private use area of Unicode. Offsets do not change, every
 character takes a cell, only line feeds end lines, and the original can be restored exactly.
 """
@@ -36,7 +36,7 @@ def stands(character: str) -> bool:
 
 
 def sign(character: str) -> str:
-    """What is shown, in one cell, for a replacement character."""
+    """The displayed form, one cell wide, of a replacement character."""
     code = _meant(character)
     if code < 0x20:
         return chr(0x2400 + code)

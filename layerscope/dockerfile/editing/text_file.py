@@ -29,7 +29,7 @@ class TextFile:
     crlf: bool = False  # Whether all of its lines end in CRLF.
     bom: bool = False  # Whether it begins with a byte order mark.
     stamp: Existing | None = None  # Its version when it was read; None if it does not exist yet.
-    writable: bool = True  # Whether it can be written.
+    writable: bool = True
 
 
 def current_folder() -> Path:
@@ -43,7 +43,7 @@ def current_folder() -> Path:
 def read_text_file(path: Path) -> TextFile:
     """Reads a file.
 
-    Raises NotFoundError if it does not exist and UsageError if it cannot be read, or is not text.
+    Raises NotFoundError if it does not exist and UsageError if it cannot be read or is not text.
     """
     name = visible(str(path))
     try:
@@ -103,8 +103,8 @@ def write_text_file(file: TextFile, text: str, *, new: bool = False) -> TextFile
 
     A file with several names, or in a folder that is not writable, is written in place.
 
-    `new` says whether the file must not exist yet. Returns the file as it is now. Raises UsageError
-    if it already exists and LayerscopeError if it cannot be written.
+    With `new`, the file must not exist yet. Returns the file as it is now. Raises UsageError if it
+    already exists and LayerscopeError if it cannot be written.
     """
     data = data_of(file, text)
     name = visible(str(file.path))
@@ -172,7 +172,7 @@ def _copy_attributes(path: Path, fd: int) -> None:
 
 
 def stamp_of(path: Path) -> Existing | None:
-    """The version that a file has now; None if there is none."""
+    """The current version of a file; None if there is none."""
     try:
         return Existing.of(path.stat())
     except OSError:
@@ -180,7 +180,7 @@ def stamp_of(path: Path) -> Existing | None:
 
 
 def is_changed(file: TextFile) -> bool:
-    """Whether someone else has changed, created or removed the file since it was last read."""
+    """Whether the file has been changed, created or removed since it was last read."""
     try:
         return Existing.of(file.path.stat()) != file.stamp
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""What a Dockerfile means: variables, stages, and the history that it produces."""
+"""The meaning of a Dockerfile: variables, stages, and the resulting history."""

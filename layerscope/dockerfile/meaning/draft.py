@@ -1,7 +1,7 @@
-"""Drafts a Dockerfile from what a container has changed.
+"""Drafts a Dockerfile from the changes in a container.
 
-Only the files are known, not the commands that wrote them. So packages are installed again, what
-they brought is left to them, and the rest is copied from a folder with these files.
+Only the files are known, not the commands that wrote them. So packages are installed again, their
+files are left to them, and the rest is copied from a folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from layerscope.images.containers.written import Written
 from layerscope.images.files.packages import Glance
 from layerscope.text import decode, visible
 
-FILES = "files"  # The folder of the build context that the changed files are extracted to.
+FILES = "files"  # The folder of the build context with the changed files.
 
 _INSTALL = {
     "deb": "apt-get update && apt-get install -y --no-install-recommends {} && "
@@ -40,10 +40,10 @@ _REMOVE = {
     "npm": "npm uninstall -g {}",
     "gem": "gem uninstall {}",
 }
-#: How a version is named; the databases of distributions drop old ones, so that they get none.
+#: The syntax of a version; distributions drop old versions, so theirs are left out.
 _VERSIONED = {"python": "{}=={}", "npm": "{}@{}", "gem": "{}:{}"}
 
-#: What package managers write besides the files of packages.
+#: Files that package managers write besides the files of packages.
 _BY_PRODUCTS = re.compile(
     rb"(?:var/lib/(?:dpkg|apt|rpm|dnf|yum|pam|systemd|ucf|python|alternatives)|usr/lib/(?:apk|sysimage)"
     rb"|lib/apk|etc/(?:apk|alternatives|rc.\.d|systemd/system)|var/cache|var/log|run|tmp)(?:/.*)?"
@@ -51,7 +51,7 @@ _BY_PRODUCTS = re.compile(
     rb"|.*\.pyc",
     re.DOTALL,
 )
-#: Folders in which the package managers of languages keep what they install.
+#: Folders in which language package managers install packages.
 _OF_LANGUAGES = re.compile(
     rb"(?:.*/)?(?:site-packages|dist-packages|node_modules|gems/[^/]+)(?:/.*)?", re.DOTALL
 )
@@ -63,14 +63,14 @@ _OF_ENGINES = frozenset((b"etc/mtab", b"run/.containerenv"))
 @dataclass(frozen=True, slots=True)
 class DraftStep:
     text: str  # An instruction.
-    notes: tuple[str, ...] = ()  # What to know about it, each a comment above it.
+    notes: tuple[str, ...] = ()  # Each becomes a comment above it.
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     steps: tuple[DraftStep, ...]
     files: tuple[bytes, ...]  # Paths that the steps copy, without leading slash.
-    left_out: tuple[Written, ...]  # What should not go into an image.
+    left_out: tuple[Written, ...]  # Changes that should not be in an image.
 
 
 def draft(
@@ -83,8 +83,8 @@ def draft(
 ) -> Draft:
     """Drafts a Dockerfile.
 
-    `changes` are those of the topmost layer, `wanted` names of packages that were asked for rather
-    than brought along by others (empty if that is not known), and `owned` paths of packages that
+    `changes` are those of the topmost layer, `wanted` the names of packages that were requested
+    rather than pulled in as dependencies (empty if unknown), and `owned` the paths of packages that
     were installed, upgraded or removed.
     """
     packages = list(_packages(glance, frozenset(wanted)))
@@ -141,7 +141,7 @@ def _removals(changes: Sequence[Written]) -> Iterator[DraftStep]:
 
 
 class _Copies:
-    """Steps that bring files back that a container added or modified."""
+    """Steps that restore files that a container added or modified."""
 
     def __init__(self, stack: Stack, changes: Sequence[Written], written: Set[bytes]) -> None:
         """`written` has all paths that changed: a folder is not copied with what is left out."""
@@ -173,7 +173,7 @@ class _Copies:
         return int(self._stack.uids[each.row]), int(self._stack.gids[each.row])
 
     def _alike(self, folder: Written, below: Sequence[Written]) -> bool:
-        """Whether one COPY brings back a new folder with all that is in it."""
+        """Whether one COPY restores a new folder with all its contents."""
         plain = (EntryType.FILE, EntryType.DIR)
         prefix = folder.path + b"/"
         at = bisect_left(self._left_out, prefix)
@@ -225,7 +225,7 @@ class _Copies:
 
 
 def word(path: bytes, root: str = "/") -> str:
-    """A path as a word of a shell command."""
+    """Quotes a path as a word of a shell command."""
     return shlex.quote(root + decode(path))
 
 

@@ -1,4 +1,4 @@
-"""Which instruction of a document made which layer of an image that was built from it."""
+"""Matches instructions of a document to the layers of an image built from it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from layerscope.filesystem.waste import LayerWaste
     from layerscope.images.image import Image
 
-#: The classic builder records sources by digest, whatever their names were.
+#: The classic builder records sources by digest instead of name.
 _BY_DIGEST = re.compile(r"(?:file|dir|multi):[0-9a-f]{8,}\s+in\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class StepWaste:
-    """What an instruction hid of lower layers when an image was built from the document."""
+    """Files of lower layers that an instruction hid when an image was built from the document."""
 
     instruction: int  # Number of the instruction.
-    image: str  # Name of the image, or which build it is from.
+    image: str  # Name of the image, or of the build that it is from.
     layer: int | None  # Number of the layer, or None if unknown.
     size: int  # Bytes of lower layers that can no longer be read.
     copied: int  # Those of them that the layer contains again, unchanged.
@@ -39,10 +39,10 @@ class StepWaste:
 def match_layers(
     document: Document, image: Image, target: str | None = None
 ) -> dict[int, list[int]]:
-    """Maps numbers of instructions to the layers that they made.
+    """Maps numbers of instructions to the layers that they created.
 
-    A FROM can have made layers too, by ONBUILD. Only what is the same in the document and in the
-    image's history is matched: after an edit, the other matches remain.
+    A FROM can create layers too, by ONBUILD. Only the parts that are the same in the document and
+    the image's history are matched: after an edit, the other matches remain.
 
     `target` is the stage that was built; the last by default.
     """
@@ -88,7 +88,7 @@ def _triggers_of_base(entries: Sequence[str], own: int) -> list[str]:
 
 
 def _key(scopes: Scopes, instruction: Instruction, digests: bool) -> str:
-    """What an instruction looks like in a history; `digests`: sources are recorded by digest."""
+    """An instruction's form in a history; with `digests`, sources are recorded by digest."""
     keyword, text = instruction.keyword, instruction.arguments
     copies = keyword in ("COPY", "ADD")
     if instruction.form is Form.EXEC and (copies or keyword == "RUN"):
@@ -109,7 +109,7 @@ def _key(scopes: Scopes, instruction: Instruction, digests: bool) -> str:
 def _entry_key(text: str, digests: bool) -> str:
     text = _BY_DIGEST.sub("", text)
     if text.partition(" ")[0] not in INSTRUCTIONS:
-        # The classic builder records `RUN ["command"]` like a command that was committed.
+        # The classic builder records `RUN ["command"]` like a committed command.
         text = f"RUN {text}"
     copy = re.match(r"(?P<keyword>COPY|ADD) (?:--\S+ )*(?P<rest>.*)", text, re.DOTALL)
     if copy is not None:
@@ -125,9 +125,9 @@ def _folded(text: str) -> str:
 def step_waste(
     document: Document, image: Image, waste: Sequence[LayerWaste], target: str | None = None
 ) -> list[StepWaste]:
-    """What each instruction wasted when an image was built from the document.
+    """The waste of each instruction when an image was built from the document.
 
-    `waste` is what its layers hid (`filesystem.waste.by_layer`); see `match_layers` for `target`.
+    `waste` is that of its layers (`filesystem.waste.by_layer`); see `match_layers` for `target`.
     """
     matched = match_layers(document, image, target)
     by_layer = {layer: number for number, layers in matched.items() for layer in layers}

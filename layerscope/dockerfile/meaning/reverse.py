@@ -1,8 +1,8 @@
 """Reconstructs a Dockerfile from an image's history.
 
-It is not the original: names of copied files can be digests, build stages and comments are lost,
-variables are replaced, and the base image is part of the history like the rest. Every instruction
-knows its layer.
+It is not the original: names of copied files may be digests, build stages and comments are lost,
+variables are expanded, and the base image is part of the history like the rest. Every instruction
+has its layer.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _DIGEST = re.compile(r"(?P<what>file|dir|multi):(?P<digest>[0-9a-f]{8,})\s+in\s+
 _MOST = 256  # With more pairs than this, they are not tried one by one.
 _NAME = re.compile(r"[A-Za-z_][\w.\-/]*")  # Names of variables and labels that need no quotes.
 _INDENTED = re.compile(r"(?<=[;&|\\{(]) ?\t+ ?|(?<! ) {4,}(?=&& |\|\| )")
-#: Podman records for each step which image it was built on; its own intermediate ones have no name.
+#: Podman records the image that each step was built on; intermediate images have no name.
 _FROM = re.compile(r"FROM (?!(?:sha256:)?[0-9a-f]{12,64}\Z)(?P<image>\S+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    text: str  # The instruction, perhaps on several lines; a comment if there is no instruction.
-    layer: int | None  # Number of the layer that it made, or None.
+    text: str  # The instruction, possibly on several lines; a comment if there is no instruction.
+    layer: int | None  # Number of the layer that it created, or None.
     entry: HistoryEntry
     notes: tuple[str, ...] = ()  # Notes for the reader, each a comment above it.
     #: Whether it is an ONBUILD that has run, so that the image no longer has it.
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the image's configuration says, to resolve ambiguities in the history."""
+    """Facts from the image's configuration that resolve ambiguities in the history."""
 
     #: For ENV and LABEL, each `NAME=VALUE` and its form in a Dockerfile.
     pairs: Mapping[str, Mapping[str, str]]
@@ -89,7 +89,7 @@ def _run_by_onbuild(found: list[Step]) -> list[Step]:
 
 
 def _same(trigger: str, text: str) -> bool:
-    """Whether a history entry is what an ONBUILD ran; there, sources of COPY can be digests."""
+    """Whether an ONBUILD produced a history entry, which may have digests as sources of COPY."""
     # The text shown is broken into lines again.
     words, others = trigger.split(), [word for word in text.split() if word != "\\"]
     if words[:1] in (["COPY"], ["ADD"]):
@@ -111,7 +111,7 @@ def _known(config: Mapping[str, Any]) -> _Known:
 
 
 def _written(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:
-    """Maps pairs as a history has them to their form in a Dockerfile."""
+    """Maps pairs in their history form to their form in a Dockerfile."""
     return {
         f"{name}={value}": f"{name}={_quoted(value)}"
         for name, value in pairs
@@ -127,7 +127,7 @@ def _pieces(text: str, known: Mapping[str, str]) -> list[str] | None:
     """Splits a text into known pieces separated by blanks; None if there is anything else."""
     found = []
     while text and len(known) <= _MOST:
-        # The longest first, as one can be the start of another.
+        # The longest first, as one may be a prefix of another.
         fits = [key for key in known if text == key or text.startswith(f"{key} ")]
         if not fits:
             return None
@@ -199,7 +199,7 @@ def _step(entry: HistoryEntry, known: _Known) -> Step:
 
 
 def _one_instruction(text: str) -> bool:
-    """Whether a text parses as exactly one instruction: a history can contain anything."""
+    """Whether a text parses as exactly one instruction: a history may contain anything."""
     document = parse(f"{text}\nUSER x\n")
     return (
         len(document.instructions) == 2
@@ -213,7 +213,7 @@ def _run(command: str, entry: HistoryEntry) -> str:
         name = "EOF"
         while name in command.split("\n"):
             name += "_"
-        # Quoted, so that variables are not replaced before the shell sees them.
+        # Quoted, so that variables are not expanded before the shell sees them.
         return f"RUN <<{name}\n{command.rstrip(chr(10))}\n{name}"
     # Builders keep the indentation of continued lines, which shows where to break them again.
     marks = quoting(command)
@@ -255,7 +255,7 @@ def _array(keyword: str, rest: str, shell: str) -> str:
 
 
 def _go_strings(text: str) -> list[str]:
-    """Strings as Go prints a list of them; empty if there is anything else."""
+    """Parses a list of strings as printed by Go; empty if there is anything else."""
     found = []
     place = 0
     while place < len(text):
@@ -309,7 +309,7 @@ def _quoted(value: str) -> str:
 
 
 def _ports(rest: str) -> str:
-    """Ports, which are sometimes printed like a Go map or list."""
+    """Ports, which may be printed like a Go map or list."""
     match = re.fullmatch(r"map\[(.*)\]|\[(.*)\]", rest)
     if match is None:
         return rest

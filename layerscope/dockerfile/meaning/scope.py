@@ -1,4 +1,4 @@
-"""The variables and their values at an instruction, and what a word there expands to."""
+"""The variables and their values at an instruction, and the expansion of its words."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from layerscope.dockerfile.syntax.document import Document, Instruction, Pair, W
 from layerscope.dockerfile.syntax.expand import Expansion, ExpansionError, expand, expanded
 from layerscope.dockerfile.syntax.grammar import PLATFORM_ARGS
 
-#: What every image without a PATH gets.
+#: The PATH of every image that does not set one.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#: Instructions with words in which variables are replaced.
+#: Instructions with words in which variables are expanded.
 _EXPANDED = frozenset({"ADD", "COPY", "EXPOSE", "FROM", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"})
 _PAIRS = frozenset({"ARG", "ENV", "LABEL"})
 
@@ -32,7 +32,7 @@ class Variable:
 class Scope:
     """The variables at an instruction, by name.
 
-    `complete` is whether there can be no others: all base images are known.
+    `complete` is true if there can be no others, because all base images are known.
     """
 
     variables: Mapping[str, Variable]
@@ -43,7 +43,7 @@ class Scope:
         return {each.name: each.value for each in self.variables.values() if each.value is not None}
 
 
-#: Characters of all values of a document together; beyond that, values are unknown.
+#: The most characters of all values of a document; beyond that, values are unknown.
 _ROOM = 16 << 20
 
 
@@ -147,9 +147,9 @@ class Scopes:
 
 
 def expanded_words(instruction: Instruction, given: Container[str] = ()) -> Iterator[Word]:
-    """The words of an instruction in which variables are replaced.
+    """The words of an instruction in which variables are expanded.
 
-    `given` are names of build arguments, whose ARG's default is not looked at.
+    `given` are names of build arguments; the defaults of their ARGs are skipped.
     """
     keyword = instruction.keyword
     if keyword in _EXPANDED:

@@ -1,4 +1,4 @@
-"""Stages of a Dockerfile, and which of them depend on which."""
+"""Stages of a Dockerfile and their dependencies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Use:
     """A place where a stage uses another stage, or an image."""
 
     what: str  # `from`, `copy` or `mount`.
-    name: str  # The name, with variables replaced.
+    name: str  # The name, with variables expanded.
     span: Span
     stage: int | None  # Number of the stage; None for an image or a named context.
     instruction: Instruction
@@ -33,10 +33,10 @@ class Stage:
     index: int
     name: str | None  # Its name in lower case, or None.
     name_word: Word | None  # Its name as written.
-    base_word: Word | None  # What its FROM names, as written, or None.
+    base_word: Word | None  # The image or stage in its FROM as written, or None.
     start: Instruction  # Its FROM.
     instructions: tuple[Instruction, ...]  # Its instructions, including FROM.
-    uses: tuple[Use, ...] = field(repr=False)  # What it uses, its base first.
+    uses: tuple[Use, ...] = field(repr=False)  # Its base first.
 
     @property
     def base(self) -> Use | None:
@@ -60,7 +60,7 @@ class Stages:
     above: tuple[Instruction, ...]
 
     def find(self, name: str) -> int | None:
-        """The stage with a name or number, as for `--target`; the last of those with that name."""
+        """The stage with a name or number, as for `--target`; the last one of that name."""
         lowered = name.lower()
         for stage in reversed(self.stages):
             if stage.name == lowered:
@@ -68,13 +68,13 @@ class Stages:
         return stage_number(name, len(self.stages))
 
     def above_it(self, index: int, name: str, *, numbers: bool) -> int | None:
-        """The stage above another one that this names for the classic builder, in any case."""
+        """The stage above another that a name refers to in the classic builder, ignoring case."""
         above = self.stages[:index]
         found = (stage.index for stage in reversed(above) if stage.name == name.lower())
         return next(found, stage_number(name, index) if numbers else None)
 
     def target(self, name: str | None) -> int | None:
-        """The stage that a build with this `--target` ends with: the last by default."""
+        """The final stage of a build with this `--target`; the last stage by default."""
         named = None if name is None else self.find(name)
         return named if named is not None or not self.stages else len(self.stages) - 1
 
@@ -83,13 +83,13 @@ class Stages:
         return frozenset(stage.index for stage in self.chain(self.target(target)))
 
     def chain(self, stage: int | None) -> Iterator[Stage]:
-        """A stage, the one that it is built on, and so on."""
+        """A stage, the stage that it is built on, and so on."""
         while stage is not None:
             yield (found := self.stages[stage])
             stage = found.below
 
     def needed(self, target: int | None = None) -> frozenset[int]:
-        """The stages that are built for one (the last by default), including itself."""
+        """The stages built for one (the last by default), including itself."""
         if not self.stages:
             return frozenset()
         todo = [len(self.stages) - 1 if target is None else target]
@@ -124,9 +124,9 @@ def find_stages(
 ) -> Stages:
     """Finds the stages of a document; `arguments` are build arguments.
 
-    Builders compare names differently, and an unknown one as BuildKit does: it stores names in
-    lower case, and ignores case except in FROM. The classic builder ignores it everywhere, Podman
-    nowhere. Numbers are names in COPY for all of them, in mounts and FROM for Podman alone.
+    Builders compare names differently; an unknown builder is treated as BuildKit, which stores
+    names in lower case, and ignores case except in FROM. The classic builder ignores case
+    everywhere, Podman nowhere. All accept numbers as names in COPY, only Podman in mounts and FROM.
     """
     values = global_values(document, arguments)
     grouped = groupby(document.instructions, lambda instruction: instruction.stage)
@@ -138,12 +138,12 @@ def find_stages(
     names = [name if _NAME.match(name) else None for name in written]
     podman = builder == "podman"
     spelled = [w.text if w is not None else None for w in words] if podman else names
-    # The last of several with the same name counts.
+    # The last of several with the same name wins.
     numbers = {name: index for index, name in enumerate(spelled) if name is not None}
     above_it: dict[str, int] = {}
 
     def stage_of(what: str, name: str) -> int | None:
-        # FROM sees only the stages above it, as everything does in the other builders.
+        # FROM sees only the stages above it, as do all instructions in the other builders.
         known = numbers if what != "from" and builder in ("", "buildkit") else above_it
         exact = podman or (what == "from" and builder != "classic")
         found = known.get(name if exact else name.lower())
@@ -162,7 +162,7 @@ def find_stages(
 
 
 def global_values(document: Document, arguments: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values of the ARGs above the first FROM, without those that have none."""
+    """Values of the ARGs above the first FROM, except those without a value."""
     arguments = arguments or {}
     values = {name: value for name, value in arguments.items() if name in PLATFORM_ARGS}
     for instruction in document.instructions:

@@ -16,7 +16,7 @@ class Form(enum.Enum):
 
 
 class FaultKind(enum.Enum):
-    """What can be wrong with how an instruction is written."""
+    """The kinds of errors in an instruction's syntax."""
 
     JSON_NOT_STRINGS = "a JSON array with items that are not strings"
     JSON_INVALID = "text that looks like a JSON array but is not one"
@@ -26,7 +26,7 @@ class FaultKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with how an instruction is written; the message is a sentence."""
+    """An error in an instruction's syntax; the message is a sentence."""
 
     kind: FaultKind
     message: str
@@ -45,10 +45,10 @@ class Word:
 class Flag:
     """A flag of an instruction, such as `--from=build`."""
 
-    name: str  # Its name, without dashes.
+    name: str  # Without dashes.
     value: str | None  # Its value without quotes, or None without a `=`.
     span: Span
-    name_span: Span  # The position of its name, including the dashes.
+    name_span: Span  # Includes the dashes.
     value_span: Span | None
 
 
@@ -64,24 +64,24 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class Heredoc:
     name: str  # The word that ends it.
-    marker: Span  # Where it is announced, such as `<<EOF`.
+    marker: Span  # Its announcement, such as `<<EOF`.
     body: Span  # Its lines, including the line feed of the last one.
     terminator: Span | None  # The line that ends it, or None.
     content: str  # Its text; with `<<-`, without leading tabs.
-    expand: bool  # Whether variables in it are replaced: not if its name is quoted.
-    descriptor: int  # The file descriptor in front of `<<`; 0 by default.
+    expand: bool  # Whether variables in it are expanded: not if its name is quoted.
+    descriptor: int  # The file descriptor before `<<`; 0 by default.
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    keyword: str  # Its name in upper case; can be any word.
+    keyword: str  # Its name in upper case; may be any word.
     keyword_span: Span
-    span: Span  # From its first character to the end of its last line, heredocs included.
+    span: Span  # From its first character to the end of its last line, including heredocs.
     head: Span  # The same without heredocs.
     joined: Joined  # Its text without continuations, and the position of each character.
-    arguments_start: int  # Where in the joined text the arguments after the flags begin.
+    arguments_start: int  # The offset in the joined text of the arguments after the flags.
     flags: tuple[Flag, ...]
-    #: Its arguments: split where the instruction takes words, else one for the whole text.
+    #: Its arguments: split if the instruction takes words, else one for the whole text.
     words: tuple[Word, ...]
     pairs: tuple[Pair, ...]  # Names and values of ENV, LABEL and ARG.
     form: Form

@@ -1,4 +1,4 @@
-"""Expansion of variables as BuildKit does it: `$x`, `${x:-y}`, `${x#pattern}` and so on.
+"""Expansion of variables as in BuildKit: `$x`, `${x:-y}`, `${x#pattern}` and so on.
 
 It is similar to a shell's: there are no arrays, arithmetic or commands, an unclosed quote is an
 error, and within double quotes a backslash escapes only `"`, `$` and itself.
@@ -15,38 +15,38 @@ from layerscope.dockerfile.syntax.lines import SPACE
 from layerscope.dockerfile.syntax.words import Piece
 from layerscope.patterns import SHELL, PatternError, Regex, glob_source, readable
 
-#: Characters that values can add to a text: no process can be started with a larger variable.
-#: A few lines such as `ARG A=$A$A` would otherwise exhaust the memory.
+#: The most characters that values may add to a text: no process can be started with a larger
+#: variable. Otherwise, a few lines such as `ARG A=$A$A` would exhaust the memory.
 _MOST = 128 << 10
 #: Bytes within a character in UTF-8.
 _MIDDLE = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
 _BLANKS = re.compile(f"([{re.escape(SPACE)}])")
 _NAME = re.compile(r"\d+|[@*#?\-$!]|\w*")
-#: With the blanks that can follow before a heredoc's name.
+#: Includes blanks that may precede a heredoc's name.
 _ANGLES = re.compile("<(?:<[\t\r ]*)?")
 
 
 class ExpansionError(ValueError):
-    """A text cannot be expanded; the message says why."""
+    """A text cannot be expanded; the message is the reason."""
 
 
 class Reference(NamedTuple):
     name: str
     start: int  # Offset of the `$` in the text.
     end: int  # Offset of the end of the use.
-    found: bool  # Whether it has a value.
-    guarded: bool  # Whether the use says what happens without a value.
+    found: bool  # Whether the variable has a value.
+    guarded: bool  # Whether the use handles a missing value.
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    text: str  # The result.
-    words: tuple[Piece, ...]  # The same, split at unquoted spaces.
+    text: str
+    words: tuple[Piece, ...]  # The text split at unquoted spaces.
     references: tuple[Reference, ...]  # The variables that it uses, in order.
 
     @property
     def unset(self) -> list[Reference]:
-        """The uses of variables without a value that do not say what happens then."""
+        """The unguarded uses of variables without a value."""
         return [use for use in self.references if not (use.found or use.guarded)]
 
 
@@ -60,7 +60,7 @@ def expand(
     keep_unset: bool = False,
     quotes: bool = True,
 ) -> Expansion:
-    """Expands a text, with its quotes, escape characters and unset variables left if asked.
+    """Expands a text; options preserve its quotes, escape characters and unset variables.
 
     Without `quotes`, as in a heredoc, these have no meaning. Raises ExpansionError if a quote or
     brace is not closed, or a substitution is invalid or too large.
@@ -70,7 +70,7 @@ def expand(
 
 
 def expanded(text: str, values: Mapping[str, str], escape: str = "\\") -> str:
-    """A text with its variables replaced, or as it is if it cannot be expanded."""
+    """A text with its variables expanded, or unchanged if it cannot be."""
     try:
         return expand(text, values, escape=escape).text
     except ExpansionError:
@@ -296,7 +296,7 @@ class _Lexer:
 def _spans(
     value: bytes, glob: str, *, start: bool = False, greedy: bool = True, backwards: bool = False
 ) -> Iterator[tuple[int, int]]:
-    """Where a glob matches a value, which is as `patterns.readable` returns it, maybe reversed.
+    """The matches of a glob in a value in the form of `patterns.readable`, possibly reversed.
 
     Raises ExpansionError if the glob is invalid.
     """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FlagRule:
-    text: str  # What it does, in a sentence or two.
-    example: str  # How it is written.
-    takes: str = "value"  # `value`, `values` if it can be repeated, or `bool`.
+    text: str  # A description of a sentence or two.
+    example: str  # Its syntax.
+    takes: str = "value"  # `value`, `values` if it may be repeated, or `bool`.
     choices: tuple[str, ...] = ()  # The allowed values, if there are only a few.
 
     @property
@@ -19,8 +19,8 @@ class FlagRule:
 
 @dataclass(frozen=True, slots=True)
 class InstructionRule:
-    syntax: str  # How it is written, one form a line.
-    text: str  # What it does, in two or three sentences.
+    syntax: str  # One form per line.
+    text: str  # A description of two or three sentences.
     example: str
     flags: tuple[FlagRule, ...] = ()
 

@@ -1,8 +1,8 @@
-"""Logical lines: the physical lines of an instruction joined as BuildKit's parser does.
+"""Logical lines: the physical lines of an instruction, joined as in BuildKit's parser.
 
-A line whose last character is the escape character continues in the next one. Comments and empty
-lines between such lines are not part of the instruction. Positions are kept: `Joined` maps each of
-its characters to the document.
+A line whose last character is the escape character continues on the next one. Comments and empty
+lines between such lines are not part of the instruction. `Joined` maps the position of each of its
+characters to the document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from layerscope.dockerfile.syntax.source import Source, Span
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-BLANK = "\t\v\f\r "  # What separates the words of an instruction.
+BLANK = "\t\v\f\r "  # The separators of an instruction's words.
 
 _DIRECTIVE = re.compile(r"#\s*(?P<name>[a-zA-Z][a-zA-Z0-9]*)\s*=\s*(?P<value>.*\S|.)\s*\Z")
 _KNOWN = frozenset({"syntax", "escape", "check"})
@@ -40,7 +40,7 @@ class Joined:
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
-        """Where each piece begins: in the joined text, and in the document."""
+        """The start of each piece, in the joined text and in the document."""
         return list(zip(self._joined, self._source, strict=True))
 
     def offset(self, place: int) -> int:
@@ -70,11 +70,11 @@ class Joined:
 class Directive:
     """A parser directive, such as `# syntax=docker/dockerfile:1`."""
 
-    name: str  # Its name, in lower case.
+    name: str  # In lower case.
     value: str
     span: Span  # The whole comment.
     value_span: Span
-    repeated: bool  # Whether it is not the first of that name, which BuildKit rejects.
+    repeated: bool  # Whether it is not the first of that name; BuildKit rejects it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ class LineReader:
         self.source = source
         self.line = 0  # The physical line to read next.
         self.escape = "\\"
-        self.directives: list[Directive] = []  # Directives so far.
-        self.comments: list[Comment] = []  # Comments so far, including those inside instructions.
+        self.directives: list[Directive] = []
+        self.comments: list[Comment] = []  # Includes those inside instructions.
         self._above: list[Comment] = []
         self._directives_end = False
 

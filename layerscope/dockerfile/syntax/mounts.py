@@ -11,7 +11,7 @@ from layerscope.dockerfile.syntax.source import Span
 
 @dataclass(frozen=True, slots=True)
 class MountKey:
-    """A key of `RUN --mount`; `flag`: whether it can stand without a value."""
+    """A key of `RUN --mount`; with `flag`, it may have no value."""
 
     name: str
     text: str
@@ -80,7 +80,7 @@ class MountField:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount; the type is `bind` by default, and can be one that does not exist."""
+    """A mount; the type is `bind` by default, and may be invalid."""
 
     type: str
     fields: tuple[MountField, ...]

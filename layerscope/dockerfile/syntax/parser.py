@@ -1,4 +1,4 @@
-"""Parses a Dockerfile. Any text gives a document; what is wrong with it becomes faults."""
+"""Parses a Dockerfile. Any text yields a document; its errors become faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 _PAIRS = frozenset({"ENV", "LABEL"})
 _LISTS = frozenset({"ADD", "COPY", "VOLUME"})  # Words, unless it is a JSON array.
 _WORDS = frozenset({"EXPOSE", "FROM"})
-#: All text is one argument, unless it is a JSON array.
+#: The whole text is one argument, unless it is a JSON array.
 _COMMANDS = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
 
 
@@ -50,7 +50,7 @@ def parse(text: str) -> Document:
 
 
 class _Builder:
-    """Makes an instruction from a logical line."""
+    """Creates an instruction from a logical line."""
 
     def __init__(self, reader: LineReader, line: LogicalLine, stage: int, index: int) -> None:
         self.reader = reader
@@ -65,7 +65,7 @@ class _Builder:
         self.form = Form.SHELL
 
     def build(self) -> Instruction:
-        """The instruction, with its heredocs read from the lines that follow."""
+        """The instruction, with its heredocs read from the following lines."""
         instruction = self.part(0, nested=0)
         effective = instruction.effective
         if (
@@ -171,7 +171,7 @@ class _Builder:
         return (self.piece(start),)
 
     def json(self, name: str, start: int) -> tuple[Piece, ...] | None:
-        """The words of a JSON array, or None, with a fault if it only looks like one."""
+        """The words of a JSON array, or None; adds a fault if it only looks like one."""
         if not self.text.startswith("[", start):
             return None
         try:
@@ -183,7 +183,7 @@ class _Builder:
             self.fault(message, self.piece(start), FaultKind.JSON_NOT_STRINGS)
             return None
         if not re.match(r"\[\[?\s", self.text[start:]) or name not in ("RUN", "CMD"):
-            # `[ -f x ]` and `[[ -f x ]]` are a shell's tests.
+            # `[ -f x ]` and `[[ -f x ]]` are shell tests.
             message = f"{name} looks like a JSON array but is not valid, so it is read as text."
             self.fault(message, self.piece(start), FaultKind.JSON_INVALID)
         return None
@@ -233,7 +233,7 @@ class _Builder:
         self.faults.append(Fault(kind, message, self.joined.span(piece.start, piece.end)))
 
     def heredocs(self) -> tuple[Heredoc, ...]:
-        """The heredocs that the line announces, read from the lines that follow."""
+        """The heredocs announced by the line, read from the following lines."""
         found: list[Heredoc] = []
         for name, piece, expands, chomp, descriptor in _markers(self.text):
             marker = self.joined.span(piece.start, piece.end)

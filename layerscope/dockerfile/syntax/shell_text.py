@@ -1,12 +1,12 @@
-"""Quoting in shell text, as far as a formatter must know it."""
+"""Quoting in shell text, as far as a formatter needs it."""
 
 from __future__ import annotations
 
-PLAIN, QUOTED, ESCAPED = 0, 1, 2  # What a character is.
+PLAIN, QUOTED, ESCAPED = 0, 1, 2  # The state of a character.
 
 
 def quoting(text: str, escape: str = "\\") -> bytes:
-    """For each character, whether it is plain, quoted (the quotes included), or escaped."""
+    """For each character, whether it is plain, quoted (including the quotes), or escaped."""
     result = bytearray(len(text))
     quote = ""
     place = 0
@@ -33,7 +33,7 @@ def quoting(text: str, escape: str = "\\") -> bytes:
 def folded(text: str, escape: str = "\\") -> str:
     """Replaces each run of unquoted spaces with one.
 
-    Texts that fold to the same text mean the same to a shell and to BuildKit's word splitting.
+    Texts that fold to the same text are equivalent in a shell and in BuildKit's word splitting.
     """
     marks = quoting(text, escape)
     result: list[str] = []

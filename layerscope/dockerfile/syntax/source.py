@@ -29,7 +29,7 @@ class Position(NamedTuple):
 
 
 class Source:
-    """A text and where its lines begin. Only line feeds end a line, as in BuildKit."""
+    """A text and the starts of its lines. Only line feeds end a line, as in BuildKit."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -52,7 +52,7 @@ class Source:
         return len(self.text)
 
     def offset(self, line: int, column: int) -> int:
-        """The offset of a position; one beyond the end of its line or of the text is clamped."""
+        """The offset of a position, clamped to the end of its line and of the text."""
         if line >= len(self.starts):
             return len(self.text)
         line = max(line, 0)
@@ -70,7 +70,7 @@ class Source:
 
 
 def _bytes(text: str) -> int:
-    """The length of a text in UTF-8; a lone surrogate that stands for a byte counts as one."""
+    """The length of a text in UTF-8; a lone surrogate that represents a byte counts as one."""
     if text.isascii():
         return len(text)
     try:

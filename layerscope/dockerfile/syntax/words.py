@@ -1,4 +1,4 @@
-"""Splitting the text of an instruction into words, in the ways in which instructions differ."""
+"""Splits the text of an instruction into words, by the different rules of instructions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class NotStringsError(ValueError):
 
 
 def split_blank(text: str, start: int) -> tuple[Piece, ...]:
-    """Words separated by blanks, from an offset; quotes mean nothing."""
+    """Words separated by blanks, from an offset; quotes have no meaning."""
     return tuple(Piece(m[0], m.start(), m.end()) for m in _WORD.finditer(text, start))
 
 
 def split_quoted(text: str, start: int, escape: str) -> tuple[Piece, ...]:
-    """Words separated by spaces, from an offset; quotes and escapes keep spaces, and stay."""
+    """Words separated by spaces, from an offset; quotes and escapes protect spaces, and stay."""
     if _QUOTED_ELSEWHERE.search(text, start) is None:
         return tuple(Piece(m[0], m.start(), m.end()) for m in _ANY_WORD.finditer(text, start))
     words: list[Piece] = []
@@ -79,9 +79,9 @@ def _quoted_word(text: str, place: int, escape: str, *, raw: bool) -> tuple[str,
 
 
 def split_flags(text: str, start: int, escape: str) -> tuple[tuple[Piece, ...], int]:
-    """The leading words that start with `--`, and where the arguments begin.
+    """The leading words that start with `--`, and the start of the arguments.
 
-    Quotes and escapes are removed, as BuildKit does. A word `--` ends the flags.
+    Removes quotes and escapes, as BuildKit does. A word `--` ends the flags.
     """
     flags: list[Piece] = []
     place = start
@@ -99,7 +99,7 @@ def split_flags(text: str, start: int, escape: str) -> tuple[tuple[Piece, ...], 
 
 
 def split_json(text: str, start: int) -> tuple[Piece, ...] | None:
-    """The strings of a JSON array that goes from an offset to the end of a text.
+    """The strings of a JSON array that extends from an offset to the end of a text.
 
     Returns None if it is not a JSON array. Raises NotStringsError if it has other items.
     """
