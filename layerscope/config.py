@@ -235,7 +235,7 @@ def keep(name: str, value: str, path: Path | None = None) -> Path:
         text = read_file(target).decode("utf-8") if target.exists() else ""
         tomllib.loads(text)
         text = with_setting(text, name, value)
-        # A value over several lines is not found; then too, the file stays as it is.
+        # A multi-line value, which is not found, also leaves the file unchanged.
         tomllib.loads(text)
         write_whole(target, text.encode())
     except OSError as error:

@@ -248,9 +248,9 @@ class SubRange(ByteSource):
 
 
 def whole_reader(source: ByteSource, size: int, start: int = 0) -> Callable[[int], bytes]:
-    """A function that reads a source from `start`, in pieces of exactly the requested size.
+    """A function that reads `size` bytes of a source from `start`, in pieces of the requested size.
 
-    It raises TruncatedError if there are fewer than `size` bytes.
+    It raises TruncatedError if there are fewer.
     """
     position = start
 
