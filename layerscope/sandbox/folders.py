@@ -1,7 +1,7 @@
-"""The folders of a sandbox: unpacked layers, kept by diff_id, and one for each run.
+"""The folders of a sandbox: unpacked layers, by diff_id, and one for each run.
 
-A folder of a run is locked by its process. The next run removes those that killed processes left,
-and layers that nobody has used for some days.
+Each run's process locks its folder. The next run removes the folders of killed processes, and
+layers not used for some days.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNUSED = 7 * 24 * 3600  # Seconds after which an unpacked layer is removed.
 
 
 def remove_folders(folders: Sequence[Path], rung: Rung) -> None:
-    """Removes folders, in a namespace if they hold files of its ids."""
+    """Removes folders, in a namespace if they contain files with its ids."""
     for folder in folders:
         remove_tree(folder)
     left = tuple(str(folder) for folder in folders if folder.exists())
@@ -50,7 +50,7 @@ class RunFolder:
         self._held = ExitStack()
         try:
             while not self._made():
-                pass  # Another process has removed what was empty.
+                pass  # Another process has removed the empty folder.
         except OSError as error:
             self._held.close()
             raise LayerscopeError(failure(error, str(folder))) from None
@@ -77,11 +77,11 @@ class RunFolder:
         self._held.close()
 
     def layer(self, key: str) -> Path:
-        """Where an unpacked layer is kept."""
+        """Returns the folder of an unpacked layer."""
         return self._above / key
 
     def lock(self, path: Path) -> bool:
-        """Keeps a folder from being removed as long as this exists; False if it is gone."""
+        """Protects a folder from removal while this object exists; False if it is gone."""
         try:
             fd = os.open(path, _FOLDER)
             self._held.callback(os.close, fd)
@@ -92,7 +92,7 @@ class RunFolder:
             return False
 
     def _dead(self) -> Iterator[Path]:
-        """Folders that nobody needs: those of dead processes, and layers not used for long."""
+        """Yields unneeded folders: those of dead processes, and layers not used for long."""
         for path in list(self._above.iterdir()):
             with suppress(OSError), opened(os.open(path, _FOLDER)) as fd:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Programs for other machines, which run only where the kernel has an interpreter for them."""
+"""Programs for other machines, which run only if the kernel has an interpreter for them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import struct
 from pathlib import Path
 
 _ELF = b"\x7fELF"
-_LITTLE, _ORDER, _MACHINE = 1, 5, 18  # elf(5): EI_DATA, and where it and `e_machine` are.
-#: What each machine runs itself.
+_LITTLE, _ORDER, _MACHINE = 1, 5, 18  # elf(5): EI_DATA, and the offsets of it and `e_machine`.
+#: What each machine runs natively.
 _RUNS = {
     "x86_64": {62, 3},
     "i686": {3},
@@ -22,7 +22,7 @@ _INTERPRETERS = Path("/proc/sys/fs/binfmt_misc")
 
 
 def cannot_run(head: bytes, folder: Path = _INTERPRETERS) -> bool:
-    """Whether this machine certainly cannot run a program, by the first bytes of that."""
+    """Whether this machine certainly cannot run a program, judging by its first bytes."""
     own = _RUNS.get(platform.machine())
     if own is None or not head.startswith(_ELF) or len(head) < _MACHINE + 2:
         return False
@@ -35,7 +35,7 @@ def cannot_run(head: bytes, folder: Path = _INTERPRETERS) -> bool:
         files = [each for each in folder.iterdir() if each.name not in ("register", "status")]
         return not any(_interprets(file.read_text(), head) for file in files)
     except (OSError, ValueError):
-        return False  # In a container, it cannot be seen.
+        return False  # A container does not see it.
 
 
 def _interprets(text: str, head: bytes) -> bool:

@@ -1,6 +1,6 @@
-"""What happens in the sandbox: its root folder is made, then the command becomes a process of it.
+"""The inside of the sandbox: sets up its root folder, then executes the command.
 
-This runs in a forked child. After it has changed its root folder, nothing can be imported.
+This runs in a forked child, which cannot import anything after changing its root folder.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from layerscope.sandbox.task import MountKind, Result, Task, Way
 from layerscope.sandbox.users import NoSuchUser, User, find_user
 from layerscope.text import visible
 
-#: The files of a network that a container has from its host; they are in the folder of the run.
+#: The network files that a container gets from its host; they are in the folder of the run.
 NETWORK_FILES = ("resolv.conf", "hosts", "hostname")
-#: A folder in a working tree with copies of what cannot be mounted.
+#: A folder in a working tree, with copies of files that cannot be mounted.
 STAGED = ".layerscope-mounts"
 
 _DEVICES = {
@@ -50,32 +50,32 @@ _LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
-#: What of the kernel root in a container may not write, and not read, as with Docker.
+#: Kernel paths that root in a container must not write, or not read, as in Docker.
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
     *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
     *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
-#: apt would drop its privileges, which one id cannot, and stop because that had no effect.
+#: apt would try to drop its privileges, which fails with a single id.
 _APT, _APT_FILE = b'APT::Sandbox::User "root";\n', "/dev/apt.conf"
 
 _SHM = "/dev/shm"  # noqa: S108 - of the sandbox
 _O_PATH = os.O_PATH | os.O_CLOEXEC
 _SAFE = kernel.MS_NOSUID | kernel.MS_NODEV
-# statvfs(3) and mount(2) have the same numbers for read only, nosuid, nodev, noexec, noatime and
-# nodiratime, but not for relatime.
+# statvfs(3) and mount(2) share the values of ro, nosuid, nodev, noexec, noatime and nodiratime, but
+# not of relatime.
 _SAME_FLAGS, _ST_RELATIME, _MS_RELATIME = 0xC0F, 4096, 1 << 21
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
-_MOST_USERS = 16 << 20  # Bytes of /etc/passwd that are read.
-_PERIOD = 0.02  # Seconds between looks at PRoot.
-_STARTUP = 5  # Seconds after which it has started the command, and that may be over.
+_MOST_USERS = 16 << 20  # The most bytes of /etc/passwd to read.
+_PERIOD = 0.02  # Seconds between checks of PRoot.
+_STARTUP = 5  # Seconds after which it has certainly started the command.
 
-Terminal = tuple[int, int]  # The end that layerscope has, and that of the command.
+Terminal = tuple[int, int]  # layerscope's end, and the command's.
 
 
 class Failed(Exception):
-    """Why nothing can be run, as a sentence."""
+    """Nothing can be run; the text is a sentence."""
 
     def __init__(self, text: str, *, no_command: bool = False) -> None:
         super().__init__(text)
@@ -83,14 +83,14 @@ class Failed(Exception):
 
 
 def run_in_namespaces(task: Task, channel: socket.socket) -> int:
-    """The first process of the sandbox: makes the root folder, runs the command, returns its code.
+    """The first process of the sandbox: sets up the root folder and runs the command.
 
-    It never executes what the image has, so that it ends with its parent whatever the command does.
+    It never executes a program of the image, so it always ends with its parent.
     """
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.hide_memory()
     if task.hostname:
-        with suppress(PermissionError):  # Podman refuses it even there.
+        with suppress(PermissionError):  # Podman forbids it even there.
             socket.sethostname(task.hostname)
     if not task.network:
         kernel.loopback_up()
@@ -100,9 +100,9 @@ def run_in_namespaces(task: Task, channel: socket.socket) -> int:
 
 
 def run_in_chroot(task: Task, channel: socket.socket) -> int:
-    """The same without namespaces, for root in a container that allows no more.
+    """Like `run_in_namespaces`, without namespaces, for root in a restricted container.
 
-    What cannot be mounted was copied into the tree, and takes its place while the command runs.
+    Mounted files are copies in the tree instead, put in place while the command runs.
     """
     terminal = os.openpty() if task.terminal else None
     os.chroot(f"{task.folder}/merged")
@@ -116,7 +116,7 @@ def run_in_chroot(task: Task, channel: socket.socket) -> int:
 
 @contextmanager
 def _in_place(staged: str, target: str) -> Iterator[None]:
-    """Puts a file or folder in place of another one for the block."""
+    """Replaces a file or folder with another during the block."""
     place, new, aside = Path(target), Path(staged), Path(f"{staged}.aside")
     with _unchanged_time(place.parent):
         place.rename(aside)
@@ -131,7 +131,7 @@ def _in_place(staged: str, target: str) -> Iterator[None]:
 
 @contextmanager
 def _nodes() -> Iterator[None]:
-    """The devices that every program expects, for the block."""
+    """Creates the standard devices during the block."""
     made = []
     with _unchanged_time(Path("/dev")):
         for name, numbers in _DEVICES.items():
@@ -149,7 +149,7 @@ def _nodes() -> Iterator[None]:
 
 @contextmanager
 def _unchanged_time(folder: Path) -> Iterator[None]:
-    """Keeps the mtime of a folder, unless the block changes for good what is in it."""
+    """Keeps the mtime of a folder, unless the block permanently changes its entries."""
     before, names = folder.stat(), set(folder.iterdir())
     yield
     after = folder.stat()
@@ -158,25 +158,25 @@ def _unchanged_time(folder: Path) -> Iterator[None]:
 
 
 def staged_targets(task: Task) -> list[str]:
-    """Where things of the host are in the sandbox: those of the network, then the mounts."""
+    """Returns the targets of host files in the sandbox: network files, then mounts."""
     return [*(f"/etc/{name}" for name in NETWORK_FILES), *(each.target for each in task.mounts)]
 
 
 def moved_paths(task: Task) -> frozenset[bytes]:
-    """What a run without mounts moves away and back, and the folders around that."""
+    """Returns the paths that a run without mounts moves away and back, and their folders."""
     moved = {os.fsencode(target.strip("/")) for target in staged_targets(task)} | {b"dev"}
     return frozenset(moved | {path.rpartition(b"/")[0] for path in moved})
 
 
 def lent_paths(task: Task) -> re.Pattern[bytes]:
-    """What is in the tree only while such a run lasts."""
+    """Matches paths that are in the tree only during such a run."""
     lent = [STAGED, *(target.strip("/") for target in staged_targets(task))]
     lent += [f"dev/{name}" for name in _DEVICES]
     return re.compile(b"(?:%s)(?:/.*)?" % b"|".join(re.escape(os.fsencode(p)) for p in lent), re.S)
 
 
 def run_in_proot(task: Task, channel: socket.socket) -> int:
-    """The same with PRoot, which follows each system call of the command."""
+    """Like `run_in_namespaces`, with PRoot, which traces each system call of the command."""
     root = f"{task.folder}/merged"
     user = _user(task, root)
     options = ["-r", root, "-w", task.workdir]
@@ -191,10 +191,10 @@ def run_in_proot(task: Task, channel: socket.socket) -> int:
             source = f"{task.folder}/empty-{number}"
             Path(source).mkdir()
         options += ["-b", f"{source}:{mount.target}"]
-    # Its way to be fast has bugs with newer kernels.
+    # PRoot's seccomp acceleration has bugs on newer kernels.
     env = {"HOME": user.home, **task.env, "PROOT_NO_SECCOMP": "1"}
     terminal = os.openpty() if task.terminal else None
-    # Not to be looked for in the sandbox's PATH.
+    # Not looked up in the sandbox's PATH.
     program = shutil.which("proot") or "proot"
 
     def become(parent: int) -> None:
@@ -209,10 +209,10 @@ def run_in_proot(task: Task, channel: socket.socket) -> int:
 
 
 def _make_root(task: Task) -> Terminal | None:
-    """Makes a folder with all mounts the root folder; returns a terminal, if one is wanted.
+    """Sets up a root folder with all mounts, and enters it; returns a terminal, if requested.
 
-    Until the end, the current folder is the old root folder: sources of mounts are found from
-    there, and their targets from the new one, which no symlink of the image leads out of.
+    Until the end, the current folder is the old root, for the sources of mounts. Targets are
+    resolved in the new root, which no symlink of the image can escape.
     """
     given = [(f"/etc/{name}", f"{task.folder}/{name}") for name in NETWORK_FILES]
     given += [(mount.target, mount.source) for mount in task.mounts if mount.source]
@@ -251,7 +251,7 @@ def _mount_proc() -> None:
     try:
         kernel.mount("proc", "/proc", "proc", _SAFE | kernel.MS_NOEXEC)
     except PermissionError:
-        # In a container that hides parts of its own.
+        # In a container that hides parts of its own /proc.
         kernel.mount("proc", "/proc", "", kernel.MS_BIND | kernel.MS_REC)
 
 
@@ -259,7 +259,7 @@ def _mount_sys(task: Task) -> None:
     try:
         kernel.mount("sysfs", "/sys", "sysfs", _SAFE | kernel.MS_NOEXEC | kernel.MS_RDONLY)
     except PermissionError:
-        # A user namespace without a network of its own has none; its root is nobody there.
+        # Without its own network, root in a user namespace may not mount sysfs.
         if task.user_namespace:
             with suppress(OSError):
                 kernel.mount("sys", "/sys", "", kernel.MS_BIND | kernel.MS_REC)
@@ -290,7 +290,7 @@ def _mount_dev(task: Task) -> Terminal | None:
         _write(_APT_FILE, _APT)
     Path("/dev/pts").mkdir()
     options = "newinstance,ptmxmode=0666,mode=0620"
-    # The group of terminals has no number in a namespace with one id.
+    # The group of terminals has no id in a namespace with one id.
     for more in (",gid=5", ""):
         try:
             flags = kernel.MS_NOSUID | kernel.MS_NOEXEC
@@ -324,7 +324,7 @@ def _bind(source: str, target: str, *, read_only: bool = False) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        # A user namespace must not uncover what other mounts hide.
+        # A user namespace may not uncover paths that other mounts hide.
         kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
     found = os.statvfs(target).f_flag
     flags = found & _SAME_FLAGS | (_MS_RELATIME if found & _ST_RELATIME else 0)
@@ -355,7 +355,7 @@ def _run(task: Task, channel: socket.socket, terminal: Terminal | None) -> int:
             os.setgroups(user.groups)
             os.setresgid(user.gid, user.gid, user.gid)
             os.setresuid(user.uid, user.uid, user.uid)
-        # A change of ids would undo it.
+        # Not earlier: a change of ids resets it.
         kernel.die_with_parent(parent)
         os.execvpe(task.command[0], task.command, env)  # noqa: S606
 
@@ -364,7 +364,7 @@ def _run(task: Task, channel: socket.socket, terminal: Terminal | None) -> int:
 
 def _user(task: Task, root: str) -> User:
     def text(path: str) -> str:
-        # Where the root folder has not changed, a symlink could lead out of the image.
+        # Without a new root folder, a symlink could lead out of the image.
         follow = os.O_NOFOLLOW if root else 0
         if root and Path(f"{root}/etc").is_symlink():
             return ""
@@ -386,7 +386,7 @@ def _user(task: Task, root: str) -> User:
 
 def _make_folder(path: str) -> None:
     made = ""
-    # A link may lead to what is not there.
+    # A link may be dangling.
     for part in os.path.realpath(path).split("/"):
         made += f"{part}/"
         with suppress(FileExistsError):
@@ -404,7 +404,7 @@ def _limit(task: Task) -> None:
 def _start(
     task: Task, channel: socket.socket, terminal: Terminal | None, become: Callable[[int], None]
 ) -> int:
-    """Runs the command in a child until that ends; returns its exit code as a shell has it."""
+    """Runs the command in a child until it ends; returns its exit code as a shell does."""
     reading, writing = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -432,14 +432,14 @@ def _wait_for(child: int) -> int:
 
 
 def _wait_for_proot(proot: int) -> int:
-    """PRoot itself waits for all processes, and ends the others when it gets SIGQUIT."""
+    """Waits until the command ends, then sends SIGQUIT, so that PRoot ends other processes."""
     started = False
     until = time.monotonic() + _STARTUP
     while True:
         pid, status = os.waitpid(proot, os.WNOHANG)
         if pid:
             return status
-        # Its one child is the command; what that leaves is adopted by the worker.
+        # Its only child is the command; the worker adopts orphans.
         with suppress(OSError):
             child = Path(f"/proc/{proot}/task/{proot}/children").read_text("ascii").strip()
             if not child and (started or time.monotonic() > until):

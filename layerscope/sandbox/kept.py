@@ -1,7 +1,7 @@
-"""Runs whose folders stay, so that what they changed can be looked at, run on and removed.
+"""Runs whose folders stay, so that their changes can be viewed, built on and removed.
 
-Such a folder is locked as long as something runs in it. What it changed is read by a worker, in the
-namespace that the files belong to, whether something runs or not.
+A folder is locked while something runs in it. A worker can read its changes at any time, in the
+namespace of the files.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from layerscope.text import visible
 from layerscope.writing import failure, write_whole
 
 _FILE = "run.json"
-_MOST = 64 << 20  # Bytes of such a file; owners of a hundred thousand files are in it.
+_MOST = 64 << 20  # Bytes of such a file; it may list the owners of 100,000 files.
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: Seconds for which others may hold the lock: they only look whether something runs.
+#: Seconds to wait for others that hold the lock only to check whether something runs.
 _PATIENCE, _TICK = 2.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a command changed, as a layer."""
+    """The changes of a command, as a layer."""
 
-    file: IO[bytes]  # A tar; open until the block ends that it is of.
-    size: int  # Bytes of that.
+    file: IO[bytes]  # A tar, open until the end of its block.
+    size: int  # Bytes of the tar.
     diff_id: str
 
     def changeset(self) -> Changeset:
@@ -64,12 +64,12 @@ class KeptRun:
 
     @property
     def ran(self) -> bool:
-        """Whether something was run in it."""
+        """Whether something has run in it."""
         return (self.path / _FILE).exists()
 
     @property
     def rung(self) -> Rung | None:
-        """What it was run on; None if nothing was run yet."""
+        """The rung that it ran on; None if nothing has run yet."""
         noted = read(self.path / _FILE, _Noted, _MOST)
         return None if noted is None else Rung(noted.rung, noted.overlay)
 
@@ -86,9 +86,9 @@ class KeptRun:
 
     @contextmanager
     def taken(self) -> Iterator[int]:
-        """Locks the folder, and makes it if need be; yields the descriptor with the lock.
+        """Locks the folder, and creates it if needed; yields the descriptor with the lock.
 
-        Raises SandboxError if something runs in it.
+        Raises SandboxError if something is running in it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -108,7 +108,7 @@ class KeptRun:
             yield fd
 
     def note(self, rung: Rung, task: Task) -> None:
-        """Notes what reading its changes needs. What was run is not kept: it may be secret."""
+        """Stores what is needed to read its changes, but not the command, which may be secret."""
         task = msgspec.structs.replace(task, command=(), env={}, save=-1, groups=(), lock=-1)
         write_whole(self.path / _FILE, _Noted(rung.name, rung.overlay, task).dump())
 
@@ -120,7 +120,7 @@ class KeptRun:
 
     @contextmanager
     def changes(self, progress: Progress | None = None) -> Iterator[Changed]:
-        """What it has changed so far. Raises LayerscopeError if that cannot be read."""
+        """Yields its changes so far. Raises LayerscopeError if they cannot be read."""
         with ExitStack() as stack:
             try:
                 file = stack.enter_context(tempfile.TemporaryFile(dir=self.path))
@@ -130,7 +130,7 @@ class KeptRun:
             yield Changed(file, result.size, result.diff_id)
 
     def size(self) -> int:
-        """Bytes of the files that it wrote."""
+        """Returns the bytes of the files that it wrote."""
         return self._look(-1).size
 
     def _look(self, save: int, progress: Progress | None = None) -> Result:
@@ -141,7 +141,7 @@ class KeptRun:
 
     @property
     def version(self) -> object:
-        """Changes when something is written, as far as that can be seen from outside."""
+        """Returns a value that changes on writes, as far as they are visible from outside."""
         top = self.path / "upper"
         newest = count = 0
         for folder, names, files in os.walk(top if top.is_dir() else self.path / "merged"):
@@ -152,7 +152,7 @@ class KeptRun:
         return newest, count, self.running
 
     def remove(self) -> None:
-        """Removes it with all that was changed; raises SandboxError if something runs in it."""
+        """Removes it with its changes; raises SandboxError if something is running in it."""
         with self.taken():
             remove_folders([self.path], self.rung or Rung(RungName.ROOT, True))
         if self.path.exists():

@@ -1,4 +1,4 @@
-"""System calls that Python has no function for: namespaces, mounts, capabilities, seccomp."""
+"""System calls without a Python function: namespaces, mounts, capabilities, seccomp."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _SECCOMP_FILTER = 2
 
-#: Capabilities that Docker leaves to containers (linux/capability.h): chown, dac_override, fowner,
+#: Docker's default capabilities for containers (linux/capability.h): chown, dac_override, fowner,
 #: fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod, audit_write,
 #: setfcap.
 _KEPT = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
@@ -70,14 +70,14 @@ def mount(
 
 
 def detach(target: str) -> None:
-    """Unmounts a tree of mounts; what is still in use goes with its last user."""
+    """Unmounts a tree of mounts lazily."""
     _call("umount2", os.fsencode(target), ctypes.c_int(MNT_DETACH))
 
 
 def pivot_root(folder: str) -> None:
-    """Makes a folder, a mount, the root folder of this mount namespace.
+    """Makes a mount point the root folder of this mount namespace.
 
-    The old one is mounted on top of it, where only its own descriptors lead.
+    The old root is then mounted on top of it, reachable only through open descriptors.
     """
     number = _pivot_root.get(platform.machine())
     if number is None:
@@ -87,14 +87,14 @@ def pivot_root(folder: str) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Makes this process end with its parent, now if that has ended; ids of users reset this."""
+    """Ends this process with its parent, or now if that has ended; setuid resets this."""
     _call("prctl", _PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def hide_memory() -> None:
-    """Keeps what runs in the sandbox from looking into this process through /proc."""
+    """Keeps programs in the sandbox from inspecting this process through /proc."""
     _call("prctl", _PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0)
 
 
@@ -103,13 +103,13 @@ def adopt_orphans() -> None:
 
 
 def limit_capabilities() -> None:
-    """Leaves what this process executes the capabilities that Docker's containers have."""
+    """Limits capabilities of executed programs to those of Docker's containers."""
     for number in range(_CAPABILITIES):
         if number not in _KEPT:
             try:
                 _call("prctl", _PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0)
             except OSError:
-                # The kernel has fewer, or this process may not, and has none itself.
+                # The kernel has fewer capabilities, or this process has none.
                 return
 
 
@@ -121,7 +121,7 @@ def filter_calls(program: bytes) -> None:
 
 
 def loopback_up() -> None:
-    """Starts the one interface of a new network namespace."""
+    """Brings up the loopback interface of a new network namespace."""
     import fcntl
     import socket
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
-#: By the limit's name in version 2: the controller, and the file of version 1.
+#: By the name of the limit in cgroup v2: the controller and the file in cgroup v1.
 _FILES = {"memory.max": ("memory", "memory.limit_in_bytes"), "pids.max": ("pids", "pids.max")}
 
 
 @contextmanager
 def control_groups(memory: int, processes: int) -> Iterator[tuple[str, ...]]:
-    """New control groups with limits, 0 for none; empty where this user cannot make them."""
+    """Yields new control groups with limits, 0 for none; empty if this user cannot create them."""
     limits = {"memory.max": memory, "pids.max": processes}
     limits = {name: value for name, value in limits.items() if value}
     made: list[Path] = []
@@ -23,7 +23,7 @@ def control_groups(memory: int, processes: int) -> Iterator[tuple[str, ...]]:
         if limits:
             with suppress(OSError, ValueError):
                 _make(limits, made)
-        # Half of the limits is none: rlimits are set then.
+        # If only some limits can be set, uses rlimits instead.
         yield tuple(map(str, made)) if made and made[-1].is_dir() else ()
     finally:
         for group in made:
@@ -53,7 +53,7 @@ def _make(limits: dict[str, int], made: list[Path]) -> None:
 
 
 def _make_version_2(limits: dict[str, int], own: Path, name: str, made: list[Path]) -> None:
-    # A group with processes has none below it; one above may.
+    # A group with processes cannot have children; one above may.
     for above in (own, *own.parents):
         controllers = (above / "cgroup.subtree_control").read_text("ascii").split()
         if {_FILES[limit][0] for limit in limits} <= set(controllers):
@@ -68,7 +68,7 @@ def _make_version_2(limits: dict[str, int], own: Path, name: str, made: list[Pat
 
 
 def _remove(group: Path) -> None:
-    # Processes that were killed may not be gone yet.
+    # Killed processes may not be gone yet.
     for _ in range(100):
         try:
             group.rmdir()

@@ -1,8 +1,8 @@
-"""Makes programs believe that they may change owners, for users who have only one id.
+"""Emulates changes of ownership, for users who have only one id.
 
-A seccomp filter answers chown, the set*id calls, capset and mknod of devices with success, and the
-kernel does nothing. That needs no helper process and no C: the filter is a few dozen instructions
-of classic BPF (linux/filter.h) for each architecture that the kernel runs.
+A seccomp filter makes chown, the set*id calls, capset and mknod of devices succeed without effect.
+That needs no helper process and no C: the filter is a few dozen instructions of classic BPF
+(linux/filter.h) for each architecture that the kernel runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import platform
 import struct
 from dataclasses import dataclass
 
-# struct seccomp_data: where the number of the call, the architecture and arguments are.
+# Offsets in struct seccomp_data: call number, architecture, arguments.
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
 _ALLOW, _SUCCEED = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with errno 0.
@@ -20,7 +20,7 @@ _FORMAT, _CHAR, _BLOCK = 0o170000, 0o020000, 0o060000
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """Numbers of system calls of an architecture."""
+    """The system call numbers of an architecture."""
 
     audit: int  # AUDIT_ARCH_…
     #: chown, fchown, lchown, fchownat, set[re]uid, set[re]gid, setres[ug]id, setgroups, capset.
@@ -31,12 +31,12 @@ class _Calls:
 
 _GENERIC = (54, 55, 143, 144, 145, 146, 147, 149, 159, 91)
 _X86_64 = _Calls(0xC000003E, (92, 93, 94, 260, 105, 106, 113, 114, 116, 117, 119, 126), 133, 259)
-#: With the calls for ids of 16 and of 32 bits; 32-bit ARM has the same, but for two.
+#: Calls for 16-bit and 32-bit ids; 32-bit ARM has the same except two.
 _SHORT_IDS = (182, 95, 16, 23, 46, 70, 71, 81, 164, 170, 185)
 _OLD = (*_SHORT_IDS, 212, 207, 198, 213, 214, 203, 204, 206, 208, 210)
 _I386 = _Calls(0x40000003, (*_OLD, 298), 14, 297)
 _ARM = _Calls(0x40000028, (*_OLD, 325), 14, 324)
-#: Those that a kernel for each machine runs.
+#: The architectures that a kernel for each machine runs.
 _MACHINES = {
     "x86_64": (_X86_64, _I386),
     "i686": (_I386,),
@@ -54,7 +54,7 @@ _Instruction = tuple[int, int, int, int]  # Code, jumps if true and if false, op
 
 
 def ownership_filter() -> bytes:
-    """The filter for this machine."""
+    """Returns the filter for this machine."""
     program: list[_Instruction] = [(_LOAD, 0, 0, _ARCHITECTURE)]
     for calls in _MACHINES[platform.machine()]:
         block = _block(calls)
@@ -64,11 +64,11 @@ def ownership_filter() -> bytes:
 
 
 def _block(calls: _Calls) -> list[_Instruction]:
-    """What is done with the calls of one architecture."""
+    """Returns the instructions for one architecture."""
     block: list[_Instruction] = [(_LOAD, 0, 0, _NUMBER)]
     for number in calls.owners:
         block += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _SUCCEED)]
-    # The mode is the second argument of mknod, and the third of mknodat.
+    # The mode is argument 1 of mknod, and argument 2 of mknodat.
     for call, place in ((calls.mknod, 1), (calls.mknodat, 2)):
         if call is not None:
             block += [

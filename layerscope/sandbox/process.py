@@ -1,4 +1,4 @@
-"""Starts the worker process of a sandbox, gives its user namespace ids, and waits for it."""
+"""Starts the worker process of a sandbox, maps its user namespace's ids, and waits for it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from layerscope.programs import python_module
 from layerscope.sandbox.task import Result, Task
 from layerscope.sandbox.terminal import Relay, raw_terminal
 
-_PERIOD = 0.2  # Seconds between looks at what may stop the command.
-_PATIENCE = 300  # Seconds that a worker may take to remove what the command wrote.
+_PERIOD = 0.2  # Seconds between checks whether to stop the command.
+_PATIENCE = 300  # Seconds for a worker to remove what the command wrote.
 _PIECE = 1 << 20
 
 
 class SandboxError(LayerscopeError):
-    """A command that could not be run, or not to its end."""
+    """A command could not run, or not to its end."""
 
     def __init__(self, message: str, hint: str = "", *, no_command: bool = False) -> None:
         super().__init__(message, hint)
@@ -38,7 +38,7 @@ class SandboxError(LayerscopeError):
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Ids of users or groups: those inside a namespace, those outside, and how many."""
+    """A range of user or group ids: the first inside a namespace, the first outside, the count."""
 
     inside: int
     outside: int
@@ -47,15 +47,15 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """What a user namespace gets."""
+    """The id mappings of a user namespace."""
 
     uids: tuple[Ids, ...]
     gids: tuple[Ids, ...]
-    helper: bool = False  # Whether newuidmap and newgidmap write them, for users who may not.
+    helper: bool = False  # Whether newuidmap and newgidmap must write them.
 
     @property
     def count(self) -> int:
-        """Every id below this has a number outside."""
+        """All ids below this are mapped."""
         return min(_reach(self.uids), _reach(self.gids))
 
     def give(self, pid: int) -> None:
@@ -101,7 +101,7 @@ def one_id() -> Mapping:
 
 
 def same_ids() -> Mapping:
-    """All ids of the namespace that this process is in, for root."""
+    """Returns all ids of the current namespace, for root."""
 
     def ids(name: str) -> tuple[Ids, ...]:
         lines = Path(f"/proc/self/{name}_map").read_text("ascii").splitlines()
@@ -112,7 +112,7 @@ def same_ids() -> Mapping:
 
 
 def subordinate_ids() -> Mapping | None:
-    """The ids that the administrator gave this user, after its own (subuid(5)); None without."""
+    """Returns this user's own and subordinate ids (subuid(5)); None without subordinate ids."""
     names = {str(os.geteuid())}
     with contextlib.suppress(OSError, KeyError):
         names.add(getpass.getuser())
@@ -147,14 +147,14 @@ def perform(
     """Runs a worker until it has done its task.
 
     Args:
-        task: What it does.
-        ids: What its user namespace gets; None without one.
+        task: The task.
+        ids: The mappings of its user namespace; None without one.
         streams: Descriptors of stdin, stdout and stderr of the command; by default, nothing.
-        seconds: How long the command may take.
+        seconds: The time limit of the command.
         progress: Stops the command when it is cancelled.
 
-    Raises SandboxError if nothing could be run, and Cancelled. However this ends, the worker and
-    all that it started have ended too.
+    Raises SandboxError if nothing could be run, and Cancelled. In all cases, the worker and all its
+    children have ended.
     """
     own, other = socket.socketpair()
     arguments, env = python_module("layerscope.sandbox.worker", str(other.fileno()))
@@ -182,7 +182,7 @@ def perform(
 
 
 class _Talk:
-    """What this process and a worker say to each other."""
+    """The communication between this process and a worker."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Talk:
                     )
 
     def _lines(self) -> list[bytes]:
-        """Waits a little; returns what the worker has said."""
+        """Waits briefly; returns new lines from the worker."""
         watched = [self._channel.fileno(), *(self._relay.watched if self._relay else ())]
         ready, _, _ = select.select(watched, [], [], _PERIOD)
         for each in ready:
@@ -248,7 +248,7 @@ class _Talk:
         return SandboxError("The process of the sandbox ended without an error message.")
 
     def end(self) -> None:
-        """Stops the command if it runs still, and waits until all is cleaned up."""
+        """Stops the command if it is still running, and waits for the cleanup."""
         if self._relay is not None:
             self._relay.finish()
         with contextlib.suppress(OSError):

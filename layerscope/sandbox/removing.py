@@ -1,4 +1,4 @@
-"""Trees of files with modes that keep even their owner out."""
+"""Trees of files whose modes deny access even to their owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def make_readable(top: Path) -> dict[bytes, int]:
-    """Lets this user into all folders of its own; returns the modes that they had, by path."""
+    """Makes this user's folders accessible; returns their original modes, by path."""
     changed: dict[bytes, int] = {}
     root = os.fsencode(top)
     for folder, names, _ in os.walk(root):
@@ -25,7 +25,7 @@ def make_readable(top: Path) -> dict[bytes, int]:
 
 
 def remove_tree(path: Path) -> None:
-    """Removes a tree of this user's files, whatever their modes are."""
+    """Removes a tree of this user's files, regardless of their modes."""
     if os.geteuid():
         make_readable(path)
     shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A rung of the ladder: a way to run commands, and what it loses."""
+"""A rung of the ladder: a way to run commands, and its limitations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rung:
     """A way to run commands."""
 
     name: RungName
-    overlay: bool  # Whether layers are mounted; else they are copied into one folder for each run.
+    overlay: bool  # Whether layers are mounted; otherwise, each run copies them into one folder.
 
     @property
     def way(self) -> Way:
@@ -32,7 +32,7 @@ class Rung:
 
     @property
     def mapping(self) -> Mapping | None:
-        """What its user namespace gets; None without one, or if there is nothing to give."""
+        """Returns the id mappings of its user namespace; None without one, or without ids."""
         if self.name is RungName.ONE_ID:
             return one_id()
         if self.name is RungName.IDS:
@@ -41,7 +41,7 @@ class Rung:
 
     @property
     def rights(self) -> Rights:
-        """What this process may set of files that it unpacks for this rung."""
+        """The attributes that this process may set on files that it unpacks for this rung."""
         if self.name in (RungName.ROOT, RungName.CHROOT):
             return Rights(root=True)
         mapping = self.mapping
@@ -49,7 +49,7 @@ class Rung:
 
     @property
     def form(self) -> str:
-        """The name of the folder of layers that are unpacked for it."""
+        """The name of the folder for its unpacked layers."""
         return self.name.replace(" ", "-").lower()
 
     @property
@@ -62,7 +62,7 @@ class Rung:
 
     @property
     def loses(self) -> tuple[str, ...]:
-        """What differs from what an engine does, as ends of sentences."""
+        """Differences from an engine, as ends of sentences."""
         lost = list(_LOSES[self.name])
         if not self.overlay and self.way is Way.NAMESPACES:
             lost.append("all layers are copied before each run")
@@ -70,7 +70,7 @@ class Rung:
 
     @property
     def better(self) -> str:
-        """What to do for a better rung; empty for the best one."""
+        """How to get a better rung, or ""."""
         if self.name is RungName.ROOT:
             return "" if self.overlay else "Keep the cache on a file system that overlayfs accepts."
         if self.name is RungName.IDS:
@@ -107,7 +107,7 @@ _LOSES = {
     ),
 }
 
-#: Best first. Without root, owners are worth more than the time that copies take.
+#: Best first. Without root, correct owners matter more than the time for copies.
 LADDER = (
     Rung(RungName.ROOT, True),
     Rung(RungName.IDS, True),

@@ -1,7 +1,7 @@
 """The ladder: ways to run a command, best first, and the first one that works on this host.
 
-Each is tried by running a program in a real, tiny root folder. What was found out holds for this
-process; each way that does not work keeps its reason.
+Each is tested by running a program in a real, tiny root folder. The results, with the reasons of
+failures, are cached in this process.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from layerscope.sandbox.process import perform, subordinate_ids
 from layerscope.sandbox.rung import LADDER, Rung, RungName
 from layerscope.sandbox.task import Stub, Task
 
-#: Seconds that a test may take on a busy machine.
+#: Seconds for a test on a busy machine.
 _LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A rung, and why it cannot be had; empty if it works."""
+    """A rung, and why it is not available, or ""."""
 
     rung: Rung
     why: str
@@ -45,7 +45,7 @@ _lock = threading.Lock()
 
 
 def rungs(folder: Path) -> list[Tried]:
-    """The ladder down to the first rung that works, if one does, for data in a folder."""
+    """Returns the ladder down to the first rung that works with data in a folder."""
     with _lock:
         if folder not in _known:
             _known[folder] = list(_climb_down(folder))
@@ -53,7 +53,7 @@ def rungs(folder: Path) -> list[Tried]:
 
 
 def best_rung(folder: Path) -> Rung:
-    """The best rung of this host; raises NotFoundError if there is none."""
+    """Returns the best rung of this host; raises NotFoundError if there is none."""
     tried = rungs(folder)
     if not tried[-1].works:
         why = {each.rung.name: each.why for each in tried}
@@ -74,7 +74,7 @@ def _climb_down(folder: Path) -> Iterator[Tried]:
 
 
 def try_rung(rung: Rung, folder: Path) -> str:
-    """Runs a program on a rung; returns why that is not possible, or nothing."""
+    """Runs a program on a rung; returns why that failed, or ""."""
     if why := _lacks(rung):
         return why
     program = _true()
@@ -107,13 +107,13 @@ def try_rung(rung: Rung, folder: Path) -> str:
     except OSError as error:
         return f"it cannot be tried ({error.strerror})"
     finally:
-        with suppress(OSError):  # There are layers in it.
+        with suppress(OSError):  # It contains layers.
             (folder / rung.form).rmdir()
     return "" if result.code == 0 else f"a test ended with code {result.code}"
 
 
 def _lacks(rung: Rung) -> str:
-    """What a rung needs and this host or user lacks."""
+    """Returns what this host or user lacks for a rung, or ""."""
     root = not os.geteuid()
     match rung.name:
         case RungName.ROOT | RungName.CHROOT:
@@ -133,7 +133,7 @@ def _lacks(rung: Rung) -> str:
 
 
 def _true() -> bytes | None:
-    """A program for this machine that ends with code 0 (elf(5)): no host has one in one file."""
+    """Returns a static program for this machine that exits with 0 (elf(5))."""
     codes = {
         # mov eax, 60; xor edi, edi; syscall.
         "x86_64": (62, bytes.fromhex("b83c00000031ff0f05")),

@@ -1,4 +1,4 @@
-"""Runs a command on top of an image's layers, and gives back what it changed as a layer."""
+"""Runs a command on top of an image's layers, and returns its changes as a layer."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ _HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What is run, and with what."""
+    """A command, with its environment and limits."""
 
     arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = ""  # NAME, UID, NAME:GROUP or UID:GID, as in a Dockerfile's USER; root by default.
     workdir: str = "/"
     mounts: Sequence[Mount] = ()
-    network: bool = True  # Whether it has the host's network; else it has none.
+    network: bool = True  # Whether it has the host's network, or none.
     hostname: str = "sandbox"
-    seconds: float | None = None  # How long it may take.
+    seconds: float | None = None  # Time limit.
     memory: int = 0  # Bytes, for all its processes where control groups allow; 0 for no limit.
-    processes: int = 0  # How many it may have; likewise.
+    processes: int = 0  # Maximum number; likewise.
     terminal: bool = False  # Whether it gets a terminal, connected to the given streams.
 
 
@@ -67,18 +67,18 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Changed):
-    """How a command ended, and what it changed."""
+    """How a command ended, and its changes."""
 
     code: int
-    #: Keeps the changes as an unpacked layer for commands on top of it, if the rung has layers.
+    #: Keeps the changes as an unpacked layer for later commands, if the rung uses layers.
     keep: Callable[[], None]
 
 
 class Sandbox:
-    """Runs commands with data in a folder, which is kept: layers are unpacked there once."""
+    """Runs commands with data in a persistent folder, where each layer is unpacked once."""
 
     def __init__(self, folder: Path, rung: Rung | None = None) -> None:
-        """Raises NotFoundError if this host allows nothing."""
+        """Raises NotFoundError if no rung works on this host."""
         self._folder = folder
         self.rung = rung or best_rung(folder)
 
@@ -92,13 +92,13 @@ class Sandbox:
         progress: Progress | None = None,
         kept: KeptRun | None = None,
     ) -> Iterator[Outcome]:
-        """Runs a command to its end, and gives what it changed.
+        """Runs a command to its end, and yields its changes.
 
-        `streams` are the descriptors of its stdin, stdout and stderr; by default, nothing. What it
-        changes stays in `kept`, and is on top of what that has already.
+        `streams` are the descriptors of its stdin, stdout and stderr; by default, nothing. Its
+        changes stay in `kept`, on top of earlier ones.
 
-        Raises SandboxError if it could not be run, and Cancelled; nothing of it is left then, but
-        what is kept.
+        Raises SandboxError if it could not run, and Cancelled; leaves nothing behind then, except
+        in `kept`.
         """
         progress = progress or Progress()
         rung = self.rung
@@ -136,13 +136,13 @@ class Sandbox:
             def keep() -> None:
                 if kept is not None or not rung.overlay:
                     return
-                with suppress(OSError):  # Somebody else has it already.
+                with suppress(OSError):  # Another process has it already.
                     (run.path / "upper").rename(run.layer(_key(result.diff_id)))
 
             yield Outcome(file, result.size, result.diff_id, result.code or 0, keep)
 
     def _task(self, base: Base, command: Command) -> Task:
-        """What the worker has to do, without the folder."""
+        """Returns the worker's task, without the folder."""
         rung, stack = self.rung, base.stack
         mounts = tuple(
             msgspec.structs.replace(mount, target=real_path(stack, mount.target))
@@ -176,7 +176,7 @@ class Sandbox:
         )
 
     def _lost_owners(self, stack: Stack) -> dict[str, tuple[int, int]]:
-        """The owners in the merged view that unpacked files do not have."""
+        """Returns the owners in the merged view that unpacked files lack."""
         rights = self.rung.rights
         if rights.root or not stack.height:
             return {}
@@ -193,7 +193,7 @@ class Sandbox:
     def _prepare(
         self, base: Base, run: RunFolder, folder: Path, progress: Progress
     ) -> tuple[str, ...]:
-        """Unpacks what is not unpacked yet; returns the layers, the top one first."""
+        """Unpacks missing layers; returns all layers, the top one first."""
         stack, reader = base.stack, base.reader
         if not self.rung.overlay:
             merged = folder / "merged"
@@ -210,7 +210,7 @@ class Sandbox:
         chain = chain_ids(diff_ids)
         folders = []
         for layer in range(stack.height):
-            # What a layer only claims to be may not be taken for it elsewhere.
+            # Only a verified layer may be shared by diff_id.
             verified = reader.cache_key(layer) == diff_ids[layer]
             known = diff_ids[layer] if self_contained(stack, layer) else chain[layer]
             kept = run.layer(_key(known)) if verified else None
@@ -225,11 +225,11 @@ class Sandbox:
                 folders.append(kept)
             if kept is not None:
                 os.utime(folders[-1])
-        # The kernel takes a folder once; where a layer comes again, what is in it is on top.
+        # The kernel accepts each folder once; the topmost occurrence of a layer counts.
         return tuple(dict.fromkeys(map(str, reversed(folders))))
 
     def _kept(self, run: RunFolder, new: Path, kept: Path | None) -> Path:
-        """Gives a complete layer its name, unless another process has done so meanwhile."""
+        """Renames a complete layer into place, unless another process already has."""
         if kept is None:
             return new
         try:
@@ -262,7 +262,7 @@ class Sandbox:
 
 
 def _capabilities(stack: Stack) -> dict[str, str]:
-    """The files of the merged view that have capabilities."""
+    """Returns the capabilities of files in the merged view."""
     found = {}
     for base, changeset in zip(stack.bases, stack.changesets, strict=False):
         for inner, own in changeset.xattrs.items():
@@ -278,7 +278,7 @@ def _key(digest: str) -> str:
 
 
 def _write_network_files(folder: Path, command: Command) -> None:
-    """The files of the network that a container has in place of the image's."""
+    """Writes the network files that replace those of the image."""
     host = {"resolv.conf": "", "hosts": _HOSTS}
     if command.network:
         for name in host:

@@ -1,7 +1,7 @@
-"""What mounts need that an image lacks: empty files and folders, in a layer of their own.
+"""Mount points that an image lacks: empty files and folders, in a separate layer.
 
-So they never are among the changes, and folders above them keep the owner, mode and time that the
-image gives them. Docker does the same (moby: daemon/initlayer).
+So they are never part of the changes, and their parent folders keep the owner, mode and time of the
+image. Docker does the same (moby: daemon/initlayer).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from layerscope.sandbox.process import SandboxError
 from layerscope.sandbox.task import Stub
 from layerscope.text import visible
 
-#: Paths that every container has, and whether each is a folder.
+#: Paths in every container, and whether they are folders.
 COMMON = {
     "/proc": True,
     "/sys": True,
@@ -33,7 +33,7 @@ _MTAB, _MTAB_TARGET = b"etc/mtab", "/proc/mounts"
 
 
 def find_stubs(stack: Stack, targets: Mapping[str, bool], workdir: str) -> list[Stub]:
-    """The stubs for paths, each with whether it is to be a folder; parents come first.
+    """Returns the stubs for paths, which map to whether they are folders; parents come first.
 
     Raises SandboxError if the image has something else where a folder must be.
     """
@@ -57,13 +57,13 @@ def find_stubs(stack: Stack, targets: Mapping[str, bool], workdir: str) -> list[
 
 
 def root_of(stack: Stack) -> Stub:
-    """The image's root folder."""
+    """Returns the image's root folder."""
     row = stack.version(0, stack.height - 1)
     return Stub("") if row is None else _of_row(stack, b"", row)
 
 
 def real_path(stack: Stack, path: str) -> str:
-    """An absolute path with the symlinks of the image followed; raises SandboxError."""
+    """Resolves the image's symlinks in an absolute path; raises SandboxError."""
     return "/" + os.fsdecode(_followed(_links(stack), path))
 
 
@@ -93,7 +93,7 @@ def _check_folder(stack: Stack, wanted: str, path: bytes) -> None:
 def _above(
     stack: Stack, path: bytes, top: int, *, folder: bool, known: Mapping[bytes, Stub]
 ) -> dict[bytes, Stub]:
-    """A stub for a path, unless the image has it, and its parents."""
+    """Returns a stub for a path, unless the image has it, and its parents."""
     if _stub(stack, path, top) is not None:
         return {}
     parts = path.split(b"/")
@@ -106,7 +106,7 @@ def _above(
 
 
 def _stub(stack: Stack, path: bytes, top: int) -> Stub | None:
-    """What the image has at a path."""
+    """Returns what the image has at a path."""
     node = stack.tree.find(path)
     row = None if node is None else stack.version(node, top)
     return None if row is None else _of_row(stack, path, row)

@@ -1,4 +1,4 @@
-"""What the sandbox's worker process does, as the JSON object that it gets."""
+"""The task of the sandbox's worker process, as a JSON object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENGINES_HINT = "`layerscope engines` says what it needs."
 
 
 class Way(StrEnum):
-    """How a command is kept apart from the host."""
+    """How a command is isolated from the host."""
 
     NAMESPACES = "namespaces"
     CHROOT = "chroot"
@@ -29,11 +29,11 @@ class Mount(msgspec.Struct, frozen=True):
     kind: MountKind
     target: str  # An absolute path in the sandbox.
     source: str = ""  # An absolute path on the host; empty for tmpfs.
-    size: int = 0  # Bytes that a tmpfs holds at most, where it is one; 0 for the kernel's default.
+    size: int = 0  # For tmpfs, the limit in bytes; 0 for the kernel's default.
 
 
 class Stub(msgspec.Struct, frozen=True):
-    """A file, folder or symlink that mounts need and the image lacks, or a folder above one."""
+    """A file, folder or symlink for mounts that the image lacks, or a parent folder of one."""
 
     path: str
     mode: int = 0o755
@@ -46,7 +46,7 @@ class Stub(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What could not be given to an unpacked file from outside the namespace."""
+    """Attributes of an unpacked file that could not be set from outside the namespace."""
 
     path: str
     uid: int
@@ -59,12 +59,12 @@ class Task(msgspec.Struct, frozen=True):
     way: Way
     folder: str  # The folder of this run, on the file system of the layers.
     user_namespace: bool = False
-    one_id: bool = False  # Whether the namespace has one id, so that ownership is emulated.
+    one_id: bool = False  # Whether the namespace has only one id, so ownership is emulated.
     #: Unpacked layers, the top one first; empty for a working tree, which is FOLDER/merged.
     lower: tuple[str, ...] = ()
     root: Stub = Stub("")  # The image's root folder.
     stubs: tuple[Stub, ...] = ()
-    #: Owners of paths of the image that could not be given to the unpacked files.
+    #: Owners of image paths that could not be set on the unpacked files.
     owners: dict[str, tuple[int, int]] = {}
     #: Likewise, `security.capability` in hexadecimal.
     capabilities: dict[str, str] = {}
@@ -79,27 +79,27 @@ class Task(msgspec.Struct, frozen=True):
     terminal: bool = False
     memory: int = 0  # Bytes; 0 for no limit.
     processes: int = 0
-    groups: tuple[str, ...] = ()  # Control groups that limit what is above, if they could be made.
+    groups: tuple[str, ...] = ()  # Control groups with these limits, if they could be created.
 
-    save: int = -1  # Descriptor of the file that the changes are written to; -1 for none.
+    save: int = -1  # Descriptor of the file for the changes; -1 for none.
     keep: bool = False  # Whether the folder with the changes stays.
-    #: Descriptor of the lock of a folder that stays, which may have changes already; -1 for none.
+    #: Descriptor of the lock of a persistent folder, which may have earlier changes; -1 for none.
     lock: int = -1
-    look: bool = False  # Whether to read what has been changed instead of running anything.
-    live: bool = False  # Whether a command may be changing it meanwhile.
-    remove: tuple[str, ...] = ()  # Folders to remove instead of running anything.
-    #: A folder in which to set owners and capabilities instead, and the file that lists them.
+    look: bool = False  # Whether to only read the changes, without running anything.
+    live: bool = False  # Whether a command may be changing the folder meanwhile.
+    remove: tuple[str, ...] = ()  # Folders to remove, without running anything.
+    #: A folder in which to only set owners and capabilities, and the file that lists them.
     repair: str = ""
     repairs: str = ""
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the worker says: how far it is, or how the command ended."""
+    """A message of the worker: its progress, or how the command ended."""
 
-    wants_ids: bool = False  # Whether it waits for its user namespace to get its ids.
-    terminal: bool = False  # Whether a descriptor of a terminal comes with this.
-    code: int | None = None  # The command's exit code, as a shell has it.
+    wants_ids: bool = False  # Whether it waits for the ids of its user namespace.
+    terminal: bool = False  # Whether a terminal's descriptor comes with this message.
+    code: int | None = None  # The command's exit code, as in a shell.
     diff_id: str = ""  # Of the layer that was written.
     size: int = 0  # Its bytes.
-    error: str = ""  # Why nothing was run, or nothing saved; a sentence.
+    error: str = ""  # A sentence on why nothing was run or saved.
     no_command: bool = False  # Whether the image lacks the command, or cannot run it.

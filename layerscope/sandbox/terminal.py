@@ -1,6 +1,6 @@
-"""Passes a terminal through to the one that a command has in the sandbox.
+"""Connects the user's terminal to that of a command in the sandbox.
 
-The command gets a terminal of its own: with the user's it could type into the user's shell.
+The command gets a separate terminal: with the user's, it could inject input into the user's shell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PIECE = 1 << 16
 
 @contextmanager
 def raw_terminal(stdin: int) -> Iterator[None]:
-    """Passes every key on for the block."""
+    """Sets raw mode during the block."""
     if not os.isatty(stdin):
         yield
         return
@@ -34,7 +34,7 @@ def raw_terminal(stdin: int) -> Iterator[None]:
 
 
 class Relay:
-    """Copies what is typed to the command's terminal, and what that shows to the user's."""
+    """Copies input to the command's terminal, and its output to the user's."""
 
     def __init__(self, master: int, stdin: int, stdout: int) -> None:
         self._master, self._stdin, self._stdout = master, stdin, stdout
@@ -50,10 +50,10 @@ class Relay:
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def copy(self, ready: int) -> None:
-        """Copies what has arrived at a descriptor."""
+        """Copies available data from a descriptor."""
         try:
             data = os.read(ready, _PIECE)
-        except OSError:  # Nothing has the other end open any more.
+        except OSError:  # The other end is closed.
             data = b""
         if not data:
             self.watched.remove(ready)
@@ -61,7 +61,7 @@ class Relay:
         write_all(self._stdout if ready == self._master else self._master, data)
 
     def finish(self) -> None:
-        """Copies what the command has left, and closes its terminal."""
+        """Copies the remaining output, and closes the command's terminal."""
         os.set_blocking(self._master, False)
         while self._master in self.watched:
             self.copy(self._master)

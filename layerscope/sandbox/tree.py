@@ -1,4 +1,4 @@
-"""A working tree in place of an overlay: what a command changed is told by inode and ctime."""
+"""A working tree instead of an overlay: finds changes by inode and ctime."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from layerscope.filesystem.disk_changeset import changeset_of_walk, wanted_attri
 from layerscope.filesystem.disk_walk import Found, walk
 
 _DIR = 0o04
-#: What is compared of folders in which only a mount's target was moved.
+#: Fields to compare for folders in which only a mount's target was moved.
 _STEADY = ("ino", "mode", "uid", "gid", "mtime")
-#: What is compared of files whose ctime says nothing.
+#: Fields to compare for files whose ctime is not reliable.
 _UNTOUCHED = (*_STEADY, "size")
 
 
@@ -24,7 +24,7 @@ class Before:
     """A tree before anything ran in it."""
 
     found: Found
-    #: The true modes of folders that the user was let into, by path.
+    #: Original modes of folders that were made accessible, by path.
     closed: dict[bytes, int] = field(default_factory=dict)
 
     def save(self, file: Path) -> None:
@@ -41,7 +41,7 @@ class Before:
 
     @classmethod
     def load(cls, file: Path) -> Before:
-        """Raises FileNotFoundError. Links and attributes are not kept."""
+        """Raises FileNotFoundError. The file lacks links and attributes."""
         with np.load(file) as saved:
             paths, closed = (saved[each].tobytes().split(b"\0") for each in ("paths", "closed"))
             modes = saved["modes"].tolist()
@@ -50,17 +50,17 @@ class Before:
 
 
 def snapshot(top: int, *, live: bool = False) -> Found:
-    """What a tree holds; raises WalkError."""
+    """Returns the content of a tree; raises WalkError."""
     return walk(top, wanted_attribute, live=live)
 
 
 def difference(
     before: Found, after: Found, name: str, moved: frozenset[bytes], *, opened: bool = False
 ) -> tuple[Changeset, set[bytes]]:
-    """What changed between two walks of a tree, and which changed paths have the inode they had.
+    """Returns the changes between two walks of a tree, and the changed paths with the same inode.
 
-    The ctime of `moved` paths says nothing; with `opened`, nor does that of files that their owner
-    may not read: PRoot changes their mode, and back, to read them.
+    The ctime of `moved` paths is not reliable; with `opened`, nor is that of files that their owner
+    may not read, whose mode PRoot changes temporarily to read them.
     """
     earlier = {path: row for row, path in enumerate(before.paths)}
     rows = np.array([earlier.get(path, -1) for path in after.paths], np.int64)
@@ -86,7 +86,7 @@ def difference(
     removed = [
         path for path in before.paths if path not in there and path.rpartition(b"/")[0] in folders
     ]
-    # An overlay has the folders above too.
+    # An overlay includes the parent folders, too.
     for path in [*removed, *(after.paths[row] for row in np.flatnonzero(changed).tolist())]:
         while path := path.rpartition(b"/")[0]:
             if changed[there[path]]:

@@ -1,8 +1,8 @@
-"""Unpacks a layer into a folder as overlayfs wants it, or a whole image into a working tree.
+"""Unpacks a layer into a folder for overlayfs, or a whole image into a working tree.
 
-Files are written as `extract` writes them, so nothing leaves the folder. Unlike there, owners,
-setuid, devices and attributes are kept as far as this user may set them; what only the root of a
-namespace can set is returned.
+Writes files as `extract` does, so nothing leaves the folder. But it also sets owners, setuid,
+devices and attributes as far as this user may; it returns those that only root in a namespace can
+set.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What this process may set of the files that it writes."""
+    """The attributes that this process may set on the files that it writes."""
 
-    root: bool  # Whether it may set everything.
-    ids: int = 0  # Numbers below this can be given to files later, in the namespace.
+    root: bool  # Whether it may set all attributes.
+    ids: int = 0  # Ids below this can be set later, in the namespace.
 
     @property
     def marks(self) -> str:
-        """How the attributes of overlayfs begin."""
+        """The prefix of overlayfs attributes."""
         return "trusted.overlay." if self.root else "user.overlay."
 
     def keeps(self, uid: int, gid: int) -> bool:
@@ -49,7 +49,7 @@ class Rights:
 
 
 def self_contained(stack: Stack, layer: int) -> bool:
-    """Whether a layer's folder depends on nothing below it: no hard link, no missing parent."""
+    """Whether a layer's folder needs no lower layer: no hard link, no missing parent."""
     rows = stack.rows(layer)
     inodes = stack.inodes[rows.start : rows.stop]
     if (inodes < rows.start).any():
@@ -62,7 +62,7 @@ def self_contained(stack: Stack, layer: int) -> bool:
 def unpack_layer(
     stack: Stack, reader: ImageReader, layer: int, target: Path, rights: Rights, progress: Progress
 ) -> list[Left]:
-    """Writes a layer into an empty folder; returns what is left to be set there.
+    """Writes a layer into an empty folder; returns the attributes left to set.
 
     Raises LayerscopeError if it cannot be read or written.
     """
@@ -77,14 +77,14 @@ def unpack_layer(
 def unpack_merged(
     stack: Stack, reader: ImageReader, target: Path, rights: Rights, progress: Progress
 ) -> list[Left]:
-    """The same with the merged view of all layers."""
+    """Like `unpack_layer`, for the merged view of all layers."""
     top = stack.height - 1
     rows = _visible(stack, top, None)
     return _write(stack, reader, rows, target, rights, progress, set(), set())
 
 
 def _visible(stack: Stack, layer: int, only: set[int] | None) -> dict[int, int]:
-    """The visible versions of nodes and of the folders above them, by node; of all without them."""
+    """Returns visible versions of nodes and their parents, by node; by default, of all."""
     rows = stack.union(layer)
     nodes = stack.nodes[rows]
     chosen = nodes != 0
@@ -193,14 +193,14 @@ class _Unpacker(Writer):
         self._note(row, mode, b"")
 
     def _note(self, row: int, mode: int, capability: bytes) -> None:
-        """Notes what is left to be set in the namespace."""
+        """Notes attributes left to set in the namespace."""
         if self._rights.root:
             return
         uid, gid = int(self.stack.uids[row]), int(self.stack.gids[row])
         if not self._rights.keeps(uid, gid):
             uid = gid = 0
         if uid or gid or capability:
-            # Of a hard link, the first name that was written.
+            # For a hard link, the first written name.
             node = self._names.get(row, [int(self.stack.nodes[row])])[0]
             path = os.fsdecode(self._tree.path(node))
             self.left.append(Left(path, uid, gid, mode, capability.hex()))

@@ -8,19 +8,19 @@ from layerscope.text import visible
 
 
 class NoSuchUser(Exception):
-    """A user or a group that the image does not have; the text is a sentence."""
+    """The image lacks a user or a group; the text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
     uid: int
     gid: int
-    groups: tuple[int, ...] = ()  # Supplementary groups, the user's own one first.
+    groups: tuple[int, ...] = ()  # Supplementary groups, the user's own first.
     home: str = "/"
 
 
 def find_user(wanted: str, passwd: str, group: str) -> User:
-    """A user from `NAME`, `UID`, `NAME:GROUP` or `UID:GID`, and the text of both files.
+    """Resolves `NAME`, `UID`, `NAME:GROUP` or `UID:GID`, with the text of both files.
 
     Raises NoSuchUser.
     """

@@ -1,8 +1,8 @@
 """The process around a sandbox: enters namespaces, mounts the layers, runs the command in a child.
 
-It gets a `Task` over a socket and answers with `Result`s. When the other end is closed, as it is
-when the process that started it is killed, it ends the command and removes what that wrote. What
-the command changed is read here: in a user namespace, nobody else can read all of it.
+It receives a `Task` over a socket and answers with `Result`s. When the other end closes, for
+example because the parent was killed, it ends the command and removes its files. It also reads the
+changes, which no process outside the user namespace can read completely.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _RUNS = {
     Way.PROOT: run_in_proot,
 }
 _CAPABILITY = b"security.capability"
-_BEFORE = "before.npz"  # What is in a tree that stays, before anything ran there.
-_TRIES = 5  # How often what changes meanwhile is read.
+_BEFORE = "before.npz"  # The content of a persistent tree before the first run.
+_TRIES = 5  # Attempts to read files that change meanwhile.
 _REVISION, _REVISION_2, _SIZE_2 = 0xFF000000, 0x02000000, 20
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         except OSError as error:
             result = _not_made(error)
         except Exception as error:
-            # A traceback would be taken for the command's.
+            # A traceback would look like the command's.
             text = visible(str(error)).rstrip(".")
             result = Result(error=f"The sandbox failed, {type(error).__name__}: {text}.")
         with suppress(OSError):
@@ -134,7 +134,7 @@ class _Worker:
         if task.way is Way.NAMESPACES:
             kernel.mount(str(self._merged), str(self._merged), "", kernel.MS_BIND)
             flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV
-            with suppress(PermissionError):  # What it has already may not be taken away.
+            with suppress(PermissionError):  # Existing flags may be locked.
                 kernel.mount("none", str(self._merged), "", flags)
         return self._run_in_tree()
 
@@ -166,7 +166,7 @@ class _Worker:
             return None
 
     def _let_in(self) -> dict[bytes, int]:
-        """Makes the tree readable where no namespace does; returns the modes of its folders."""
+        """Makes the tree readable without a namespace; returns the modes of its folders."""
         return make_readable(self._merged) if self._task.way is Way.PROOT else {}
 
     def _tree_changes(
@@ -188,10 +188,10 @@ class _Worker:
                     changeset.modes[row] = mode
         return top, changeset, same
 
-    # A folder that stays.
+    # A persistent folder.
 
     def _looked(self) -> Result:
-        """What has been changed so far."""
+        """Returns the changes so far."""
         for tries_left in reversed(range(_TRIES if self._task.live else 1)):
             try:
                 return self._saved(Result(code=0), self._changes_so_far)
@@ -210,7 +210,7 @@ class _Worker:
             upper = self._folder / "upper"
             return self._overlay_changes() if upper.exists() else (-1, Changeset.empty(), set())
         before = self._before()
-        if before is None:  # It was stopped before anything ran.
+        if before is None:  # Stopped before anything ran.
             return -1, Changeset.empty(), set()
         top = os.open(self._merged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if task.way is not Way.CHROOT:
@@ -226,10 +226,10 @@ class _Worker:
     # The root folder.
 
     def _mount_overlay(self) -> None:
-        """Mounts the layers; short relative names leave room for all of them in a page."""
+        """Mounts the layers, by short relative names, so that all of them fit into a page."""
         task = self._task
         for name in ("work", "stubs"):
-            # Of an earlier run here; a volatile mount may not be made twice.
+            # From an earlier run; a volatile mount cannot be mounted twice.
             _remove(self._folder / name)
         new = not (self._folder / "upper").exists()
         for name in ("merged", "upper", "work", "stubs"):
@@ -246,14 +246,14 @@ class _Worker:
         options = f"lowerdir={lower},upperdir=upper,workdir=work,{own}"
         os.chdir(self._folder)
         try:
-            # What is not finished is thrown away anyway.
+            # An unfinished run is discarded anyway.
             kernel.mount("overlay", "merged", "overlay", kernel.MS_NODEV, options + ",volatile")
         except OSError:
             kernel.mount("overlay", "merged", "overlay", kernel.MS_NODEV, options)
         os.chdir("/")
 
     def _stage(self) -> None:
-        """Copies into the tree what cannot be mounted."""
+        """Copies files that cannot be mounted into the tree."""
         staged = self._merged / STAGED
         staged.mkdir(0o700)
         sources = [*(self._folder / Path(each).name for each in staged_targets(self._task)[:3])]
@@ -266,12 +266,12 @@ class _Worker:
                 _copy(source, target)
 
     def _unstage(self) -> None:
-        """Takes it out again, and what was written to caches."""
+        """Removes the copies, and saves changes to caches."""
         task, staged = self._task, self._merged / STAGED
         targets = staged_targets(task)
         for number, mount in enumerate(task.mounts, len(targets) - len(task.mounts)):
             source, written = Path(mount.source), staged / str(number)
-            # The command may have put a link to what is outside in its place.
+            # The command may have replaced it with a link to the outside.
             if mount.kind is MountKind.CACHE and _is_folder(staged) and _is_folder(written):
                 for each in source.iterdir():
                     _remove(each)
@@ -295,7 +295,7 @@ class _Worker:
             Path(group, "cgroup.procs").write_text(str(child), "ascii")
         os.write(gate_end, b"\0")
         if self._task.save >= 0:
-            # While the command runs, there is time for what is needed afterwards.
+            # Imports modules for later while the command runs.
             import layerscope.filesystem.disk_changeset
             import layerscope.filesystem.layer_tar  # noqa: F401
         said, stopped = b"", False
@@ -317,7 +317,7 @@ class _Worker:
             raise Failed("The command was stopped.")
         return msgspec.json.decode(said, type=Result)
 
-    # What it changed.
+    # Its changes.
 
     def _overlay_changes(self) -> tuple[int, Changeset, set[bytes]]:
         from layerscope.filesystem.disk_changeset import read_folder
@@ -354,7 +354,7 @@ class _Worker:
             left = int(changeset.sizes[row])
             with closing(Located.of_file(fd, "")) as located:
                 for piece in filled(pieces_of(located)):
-                    # It may be growing.
+                    # The file may be growing.
                     yield piece[:left] if self._task.live else piece
                     left -= min(left, len(piece))
 
@@ -370,7 +370,7 @@ class _Worker:
         return msgspec.structs.replace(result, diff_id=diff_id, size=size)
 
     def _restore(self, changeset: Changeset, copied: set[bytes]) -> None:
-        """Gives copied files what the image has and unpacking could not give them."""
+        """Restores attributes of copied files that unpacking could not set."""
         task = self._task
         if task.one_id or task.way is Way.PROOT:
             changeset.uids[:] = changeset.gids[:] = 0
@@ -387,7 +387,7 @@ class _Worker:
 
 def _first_process(task: Task, channel: socket.socket, gate: int, writing: int) -> NoReturn:
     try:
-        # In a namespace of processes, the parent has no number.
+        # In a PID namespace, the parent's id is 0.
         kernel.die_with_parent(0 if task.way is Way.NAMESPACES else os.getppid())
         if not os.read(gate, 1):
             os._exit(1)
@@ -404,7 +404,7 @@ def _first_process(task: Task, channel: socket.socket, gate: int, writing: int) 
 
 
 def _end_orphans() -> None:
-    """Ends what the command left running; a namespace of processes has ended all of it."""
+    """Ends processes that the command left running; a PID namespace has already ended them."""
     while True:
         with suppress(OSError):
             children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii")
@@ -418,7 +418,7 @@ def _end_orphans() -> None:
 
 @contextmanager
 def _readable(root: Path, path: bytes, way: Way) -> Iterator[None]:
-    """Lets the owner of a file read it, whom its mode may keep from that outside a namespace."""
+    """Makes a file readable to its owner, whose access its mode may deny outside a namespace."""
     if way is not Way.PROOT:
         yield
         return
@@ -434,7 +434,7 @@ def _readable(root: Path, path: bytes, way: Way) -> Iterator[None]:
 
 
 def revision_2(capability: bytes) -> bytes:
-    """File capabilities without the user namespace that they are of (linux/capability.h)."""
+    """Converts file capabilities to the form without a user namespace (linux/capability.h)."""
     if len(capability) <= _SIZE_2:
         return capability
     (magic,) = struct.unpack_from("<I", capability)
@@ -442,7 +442,7 @@ def revision_2(capability: bytes) -> bytes:
 
 
 def make_stubs(folder: Path, stubs: tuple[Stub, ...]) -> None:
-    """Makes what mounts need, with the folders above it as the image has them."""
+    """Creates mount points, with parent folders as in the image."""
     made = []
     for stub in stubs:
         path = folder / stub.path
@@ -462,15 +462,15 @@ def make_stubs(folder: Path, stubs: tuple[Stub, ...]) -> None:
 
 
 def _dress(path: Path, stub: Stub) -> None:
-    """Gives a file or folder owner, mode and time."""
-    with suppress(OSError):  # The owner has no number here.
+    """Sets the owner, mode and time of a file or folder."""
+    with suppress(OSError):  # The owner's id is not mapped here.
         os.chown(path, stub.uid, stub.gid)
     path.chmod(stub.mode)
     os.utime(path, (stub.mtime, stub.mtime))
 
 
 def repair(folder: str, listing: Path) -> None:
-    """Sets owners and capabilities of unpacked files, which only a namespace's root can."""
+    """Sets owners and capabilities of unpacked files, which only root in a namespace can."""
     from layerscope.filesystem.disk_walk import open_folder_below
     from layerscope.oci.byte_source import opened
 
@@ -489,7 +489,7 @@ def repair(folder: str, listing: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file or tree as it is; cp(1) keeps owners, holes and links."""
+    """Copies a file or tree with cp(1), which keeps owners, holes and links."""
     command = ["cp", "-a", "--", str(source), str(target)]
     done = subprocess.run(command, stderr=subprocess.PIPE, check=False)  # noqa: S603
     if done.returncode:
