@@ -1,1 +1,1 @@
-"""A build as a sequence of steps: its events, and one module for each builder."""
+"""A build as a sequence of steps: its events, and one module per builder."""

@@ -54,7 +54,7 @@ def build_by_api(
     if the build failed, or was stopped.
     """
     if plan.steps and all(step.keyword == "ARG" for step in plan.steps):
-        # Docker's classic builder would drop the connection.
+        # Docker's classic builder would close the connection.
         raise BuildFailedError("The build failed: There is no FROM.", "Begin a stage with FROM.")
     view = _EngineView(engine, cancellation)
     working: frozenset[str] = frozenset()
@@ -104,7 +104,7 @@ class _EngineView:
     def __init__(self, engine: DockerEngine, cancellation: Cancellation) -> None:
         self._engine = engine
         self._ask = cancellation.ask
-        # Including those of steps.
+        # Including intermediate images.
         self._known = {entry.id for entry in self._ask(engine.all_images)}
         self.made: list[str] = []  # Ids of new images, in the order of the build.
 
@@ -140,7 +140,7 @@ class _EngineView:
         return images
 
     def container_runs(self, container: str) -> None:
-        # It may have been removed already, with its image.
+        # It may already have been removed with its image.
         with contextlib.suppress(NotFoundError):
             new = self._ask(lambda: new_images_below(self._engine, container, self._known))
             self.made.extend(new)
@@ -184,7 +184,7 @@ def _clean(
 ) -> None:
     """Removes what a stopped build leaves: containers, and images without names.
 
-    If the engine does not answer, that is left to the next build.
+    If the engine does not answer, leaves that to the next build.
     """
     note(folder, left)
     cancellation.allow(_ANSWER + 1)

@@ -34,14 +34,14 @@ class Builders:
     engine: str  # The engine, with its version.
     platform: str  # The platform that it builds for by default, such as `linux/amd64`.
     auto: str  # The default builder.
-    why: str  # Why that is the default, as a sentence.
+    why: str  # A sentence on why it is the default.
     #: Builders that the engine does not have, each with the reason as a sentence.
     missing: Mapping[str, str]
     #: Builders that do not support secrets, each with the reason as a sentence.
     no_secrets: Mapping[str, str]
 
     def chosen(self, name: str) -> str:
-        """The builder for one of `BUILDERS`, which is never `auto`.
+        """Returns the builder for one of `BUILDERS`, never `auto`.
 
         Raises UsageError if the engine does not have it.
         """
@@ -55,16 +55,16 @@ class Builders:
         return self.auto if name in ("auto", "") else name
 
     def without_secrets(self, name: str) -> str:
-        """Why a builder does not support secrets; empty if it does."""
+        """Returns why a builder does not support secrets, or ""."""
         return self.no_secrets.get(self.resolve(name), "")
 
 
 def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
-    """The builders of an engine.
+    """Returns the builders of an engine.
 
-    If the classic builder is wanted, buildx is assumed to exist, since looking takes a while.
+    If the classic builder is wanted, assumes that buildx exists, since checking is slow.
     """
-    # Not at the top: the embedded builder needs no client of an engine.
+    # Not at the top: the embedded builder does not need an engine's client.
     from layerscope.build.buildkit import has_buildx
     from layerscope.engines.podman_builds import takes_secrets
 
@@ -88,14 +88,14 @@ def builders_of(engine: DockerEngine, wanted: str = "auto") -> Builders:
 
 
 def embedded_builders() -> Builders:
-    """The builders where no engine is asked."""
+    """Returns the builders without an engine."""
     why = "No engine is set up."
     missing = dict.fromkeys(("classic", "buildkit", "podman"), why)
     platform = str(host_platform())
     return Builders(f"The {STORE}", platform, "embedded", why, missing, {})
 
 
-#: The minor version of the BuildKit (0.x) in Docker, from a version of Docker on.
+#: The minor version of BuildKit (0.x) in Docker, by the first version of Docker.
 _BUILDKITS = {
     (20, 10): 8,
     (23, 0): 10,
@@ -117,7 +117,7 @@ _BUILDKITS = {
 
 
 def known_builder(builders: Builders | None, name: str) -> Builder:
-    """A builder, and the version that decides what it can do; the newest if that is not known."""
+    """Returns a builder with the version that determines its features; the newest if unknown."""
     engine = builders.engine if builders is not None and name not in builders.missing else ""
     if name == "embedded":
         return Builder(name, TITLES[name])
@@ -135,7 +135,7 @@ def known_builder(builders: Builders | None, name: str) -> Builder:
 
 
 def _frontend(minor: int) -> tuple[int, int]:
-    """The version of `docker/dockerfile` in BuildKit 0.x."""
+    """Returns the version of `docker/dockerfile` in BuildKit 0.x."""
     return 1, max(minor - 6, 0)
 
 
@@ -147,13 +147,13 @@ def refused(
     arguments: Mapping[str, str] | None = None,
     instance: str = "",
 ) -> list[Unsupported]:
-    """What a builder cannot do of what a build needs; `instance` is that of buildx."""
+    """Returns what a build needs and a builder does not support; `instance` is from buildx."""
     found = unsupported(document, known_builder(builders, name), target, arguments)
     if not found or name != "buildkit":
         return found
     from layerscope.build.buildkit import buildx_builder
 
-    # Asked only now, since it takes a while: the builder may not be the engine's own.
+    # Queried last, since it is slow: the builder may not be the engine's own.
     driver, minor = buildx_builder(instance, chosen_engine())
     if minor >= min(_BUILDKITS.values()):
         exact = Builder(name, f"BuildKit 0.{minor}", _frontend(minor))
@@ -164,7 +164,7 @@ def refused(
 
 
 def check_files(name: str, dockerfile: Path, ignore_file: str = "") -> None:
-    """Raises UsageError for a file that a builder would preprocess, or would not read."""
+    """Raises UsageError for a file that a builder would preprocess or ignore."""
     if name == "buildkit" and ignore_file:
         raise UsageError(
             "BuildKit has no --ignorefile.",
@@ -179,10 +179,7 @@ def check_files(name: str, dockerfile: Path, ignore_file: str = "") -> None:
 
 
 def check_secrets(builders: Builders, name: str, secrets: tuple[str, ...]) -> None:
-    """Checks that a builder supports secrets, if there are any.
-
-    Raises UsageError if it does not.
-    """
+    """Raises UsageError if there are secrets and the builder does not support them."""
     why = builders.without_secrets(name) if secrets else ""
     if why:
         refused = {*builders.missing, *builders.no_secrets}

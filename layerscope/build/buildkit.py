@@ -30,7 +30,7 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.programs import OutputError, run
 from layerscope.writing import temporary_folder
 
-_PATIENCE = 10.0  # Seconds after which a buildx that was interrupted is killed.
+_PATIENCE = 10.0  # Seconds before an interrupted buildx is killed.
 
 
 @functools.cache
@@ -41,10 +41,10 @@ def has_buildx() -> bool:
 
 @functools.cache
 def buildx_builder(instance: str = "", engine: str = "") -> tuple[str, int]:
-    """The driver of a buildx builder, and the minor version of its BuildKit.
+    """Returns the driver of a buildx builder, and the minor version of its BuildKit.
 
-    An empty `instance` is the current one, which depends on the engine. Empty and 0 if they are
-    not known.
+    "" as `instance` means the current one, which depends on the engine. Returns "" and 0 if
+    unknown.
     """
     output = buildx_output("inspect", *([instance] if instance else []))
     text = (output or b"").decode(errors="replace")
@@ -54,12 +54,12 @@ def buildx_builder(instance: str = "", engine: str = "") -> tuple[str, int]:
 
 
 def buildx_output(*arguments: str) -> bytes | None:
-    """What `docker buildx` prints for the current engine; None if it is not there, or fails."""
+    """Returns the output of `docker buildx` for the current engine; None if missing or failed."""
     return _output("docker", "buildx", *arguments)
 
 
 def _output(name: str, *arguments: str) -> bytes | None:
-    """The output of a program; None if it is not installed, or fails."""
+    """Returns the output of a program; None if it is not installed or fails."""
     program = shutil.which(name)
     if program is None:
         return None
@@ -99,7 +99,7 @@ def build_by_buildkit(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={**command_environment(), "BUILDKIT_PROGRESS": "rawjson"},
-                # Signals to this process group are passed on by `_stop`.
+                # `_stop` passes on signals to this process group.
                 process_group=0,
             ) as process,
         ):
@@ -109,12 +109,12 @@ def build_by_buildkit(
             code = process.wait()
         cancellation.check()
         if code:
-            # Asked only now, since it takes as long as many steps do.
+            # Checked last, since it takes as long as many steps.
             if not watch.spoke and not has_buildx():
                 raise _no_buildx()
             watch.write_ended(cached=True)
             why = watch.problem or _reason(tail)
-            # What buildx says of a build that it could not begin, around the reason.
+            # Text of buildx around the reason why a build could not begin.
             for line in () if recorder.failed else tail:
                 if reason(line) != why:
                     recorder.log(None, f"{line}\n")
@@ -134,7 +134,7 @@ def build_by_buildkit(
 
 
 def _bound() -> list[str]:
-    """A command that ends the program it runs if this process is killed, or nothing."""
+    """Returns a command prefix that ends the program if this process is killed, or nothing."""
     # BusyBox has a setpriv without the option.
     if b"--pdeathsig" not in (_output("setpriv", "--help") or b""):
         return []

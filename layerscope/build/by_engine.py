@@ -26,7 +26,7 @@ from layerscope.jobs.job import Job
 from layerscope.jobs.worker import Cancellation
 
 _ANSWER = 2.0  # Seconds within which a running engine answers.
-_PATIENCE = 15.0  # Seconds that a running engine may take to stop a build.
+_PATIENCE = 15.0  # Seconds for a running engine to stop a build.
 
 
 def build_by_engine(
@@ -40,7 +40,7 @@ def build_by_engine(
 
 
 def _allow_time_to_stop(engine: DockerEngine, cancellation: Cancellation) -> None:
-    """Gives a cancelled build more time if its engine answers at all."""
+    """Gives a cancelled build more time if its engine answers."""
 
     def ask() -> None:
         if answers(engine, _ANSWER):
@@ -114,14 +114,14 @@ def _detecting_loss(
 
 
 def _triggers(engine: DockerEngine, name: str) -> tuple[str, ...]:
-    # The image may be one that only BuildKit has.
+    # Only BuildKit may have the image.
     with suppress(LayerscopeError):
         return onbuild(engine, name)
     return ()
 
 
 class EngineImages:
-    """Images of the current engine, over a connection of their own."""
+    """Images of the current engine, over a separate connection."""
 
     def __init__(self, export: bool) -> None:
         self._engine: DockerEngine | None = None
@@ -137,7 +137,7 @@ class EngineImages:
 
 
 def _open(identifier: str, export: bool) -> ImageReader:
-    # Not at the top: it imports numpy, which the builder need not wait for.
+    # Not at the top: the builder need not wait for numpy.
     from layerscope.engines.resolve import open_image
 
     return open_image(f"docker-daemon:{identifier}", export=export)

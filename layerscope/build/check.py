@@ -58,15 +58,15 @@ class WrittenBuild:
 
 @dataclass(slots=True)
 class CheckedBuild:
-    request: BuildRequest | None = None  # The build; None if something is wrong.
-    #: What is wrong, by field, in the order of the fields.
+    request: BuildRequest | None = None  # None if something is wrong.
+    #: By field, in the order of the fields.
     problems: dict[str, LayerscopeError] = field(default_factory=dict)
     context: Path | None = None  # The folder of the context, if it exists.
     dockerfile: Path | None = None  # The Dockerfile, if it is a file and exists.
     offer: Offer | None = None  # What the Dockerfile offers, if it could be read.
 
     def checked(self) -> BuildRequest:
-        """The build; raises LayerscopeError for the first mistake."""
+        """Returns the build; raises LayerscopeError for the first mistake."""
         for error in self.problems.values():
             raise error
         if self.request is None:
@@ -82,7 +82,7 @@ def check_build(
 ) -> CheckedBuild:
     """Checks the fields of a build; names are relative to `folder`, or the current one.
 
-    What the Dockerfile offers is read unless it is given; the engine's builders are optional.
+    Reads what the Dockerfile offers unless it is given; the engine's builders are optional.
     """
     found = CheckedBuild()
     builder_name = _known(written.builder, builders)
@@ -149,9 +149,9 @@ def check_build(
 def typed(
     values: Mapping[str, str], on: Mapping[str, bool]
 ) -> tuple[WrittenBuild, dict[str, LayerscopeError]]:
-    """The fields of a build as typed in a form, and errors in their quotes.
+    """Returns the fields of a build as typed in a form, and errors in their quotes.
 
-    Fields in `MANY` have words separated by spaces, quoted as in a shell; `on` are the switches.
+    Fields in `MANY` have words separated by spaces, quoted as in a shell; `on` are the checkboxes.
     """
     problems: dict[str, LayerscopeError] = {}
     fields_: dict[str, Any] = dict(on)
@@ -169,7 +169,7 @@ MANY = frozenset(("tags", "build_args", "labels", "secrets"))  # Fields with sev
 
 
 def written_of(request: BuildRequest, folder: Path | None = None) -> WrittenBuild:
-    """The fields of an earlier build; paths in `folder` become relative to it.
+    """Returns the fields of an earlier build, with paths relative to `folder`.
 
     `no_cache` and `pull` do not carry over.
     """
@@ -200,7 +200,7 @@ def filled(written: WrittenBuild, last: WrittenBuild) -> WrittenBuild:
     return replace(written, **empty)
 
 
-#: What `--again` takes from the last build.
+#: Fields that `--again` copies from the last build.
 _AGAIN = frozenset(
     (
         *("tags", "target", "build_args", "labels", "secrets", "ssh", "platform", "network"),
@@ -219,7 +219,7 @@ def _short(path: str, folder: Path | None) -> str:
 
 
 def _known(text: str, builders: Builders | None) -> str:
-    """The builder that a text means; `auto` or any text if that is not known."""
+    """Returns the builder that a text means; `auto` or the text itself if unknown."""
     builder, _ = split_builder(text)
     return builder if builders is None else builders.resolve(builder)
 

@@ -1,8 +1,8 @@
 """Parses the output of Docker's classic builder on `POST /build` into steps.
 
 The builder mixes its own messages with the output of commands, in one field. A command that prints
-` ---> 0123456789ab` must not be taken for a commit: while a container runs, everything is its log,
-until the builder says that it removed that container and the engine no longer has it.
+` ---> 0123456789ab` must not look like a commit: while a container runs, everything is its log,
+until the builder reports that it removed the container and the engine no longer has it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _EXIT_CODE = re.compile(r"returned a non-zero code: (\d{1,9})|exit status (\d{1,
 
 
 class EngineView(Protocol):
-    """What parsers ask the engine while it builds."""
+    """Queries of parsers to the engine while it builds."""
 
     def full_id(self, name: str) -> str | None:
-        """The whole id of an image, or None if the engine has no such image."""
+        """Returns the full id of an image, or None if the engine has no such image."""
 
     def is_new(self, image: str) -> bool:
         """Whether an image did not exist before the build."""
@@ -40,13 +40,13 @@ class EngineView(Protocol):
         """Whether a container no longer exists."""
 
     def triggers(self, image: str) -> tuple[str, tuple[str, ...]] | None:
-        """Id and ONBUILD instructions of an image by name or id, or None if it has none."""
+        """Returns id and ONBUILD instructions of an image by name or id, or None."""
 
     def chain(self, image: str, count: int) -> Sequence[str]:
-        """Ids of the last images up to a given one, lowest first, or nothing."""
+        """Returns ids of the last images up to a given one, lowest first, or nothing."""
 
     def container_runs(self, container: str) -> None:
-        """A trigger runs in a container; only the image of the last one is reported later."""
+        """Called when a trigger runs in a container; only the last image is reported later."""
 
 
 @dataclass(slots=True)
@@ -61,8 +61,8 @@ class StreamParser:
 
     def __init__(self, recorder: Recorder, plan: Plan, engine: EngineView) -> None:
         self.image: str | None = None  # Id of the image that was built.
-        self.problem = ""  # Why the build failed; empty if it did not.
-        self.container: str | None = None  # For Docker, the id of the container that runs now.
+        self.problem = ""  # Why the build failed, or "".
+        self.container: str | None = None  # For Docker, the id of the running container.
         #: For Podman, when the containers of the build were created.
         self.windows: Windows | None = None
         self._recorder = recorder
@@ -89,7 +89,7 @@ class StreamParser:
             self._pulled(message)
 
     def end(self) -> None:
-        """The stream has ended."""
+        """Handles the end of the stream."""
 
     def _say(self, text: str) -> None:
         raise NotImplementedError
@@ -98,7 +98,7 @@ class StreamParser:
         raise NotImplementedError
 
     def _pulled(self, message: Mapping[str, Any]) -> None:
-        """The state of a base image's pull has changed."""
+        """Handles a new state of a base image's pull."""
 
 
 class ClassicParser(StreamParser):
@@ -175,7 +175,7 @@ class ClassicParser(StreamParser):
             self._recorder.committed(self._step, image, cached=self._cached, base=self._base)
 
     def _begin_triggers(self, count: int) -> None:
-        """The ONBUILD triggers of the base image run next."""
+        """Begins the ONBUILD triggers of the base image."""
         begun = next((step for step in self._plan.steps if step.number == self._step), None)
         if begun is None:
             return
@@ -190,7 +190,7 @@ class ClassicParser(StreamParser):
         self._recorder.committed(self._step, found[0], base=True)
 
     def _next_trigger(self, *, cached: bool = False, silent: bool = True) -> None:
-        """The next trigger is a cache hit, or runs in a container.
+        """Begins the next trigger, a cache hit or one that runs in a container.
 
         If `silent`, it may be COPY or ADD, which have no container, and which the stream mentions
         only if they are hits.
@@ -234,7 +234,7 @@ class ClassicParser(StreamParser):
             )
 
     def _pulled(self, message: Mapping[str, Any]) -> None:
-        # A line for each change of state, not for each byte.
+        # A line for each change of state, not for each progress report.
         if message.get("progressDetail"):
             return
         identifier = f"{message['id']}: " if message.get("id") else ""
@@ -243,7 +243,7 @@ class ClassicParser(StreamParser):
     def _fail(self, text: str, code: int | None) -> None:
         self.problem = one_line(text)
         if not code and self._trigger < len(self._triggers):
-            # No command has failed, so it was the next trigger, which the stream has not announced.
+            # No command has failed, so it was the next trigger, which the stream did not announce.
             self._next_trigger()
         if self._step:
             self._recorder.step_failed(self._step, self.problem, code, self._trigger)

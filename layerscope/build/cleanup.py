@@ -1,8 +1,8 @@
-"""What a running build has in the engine, recorded so that others can clean up after it.
+"""Records what a running build has in the engine, so that others can clean up after it.
 
-A build that is stopped removes what it created. One that is killed cannot, nor can one whose engine
-does not answer: the next build on that engine does it, or `layerscope jobs cancel`. Images of steps
-stay: they are cache hits for the next build.
+A stopped build removes what it created. A killed build cannot, nor can one whose engine does not
+answer: the next build on that engine does it, or `layerscope jobs cancel`. Images of steps stay, as
+cache hits for the next build.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from layerscope.writing import write_whole
 
 
 class Leftovers(Record, frozen=True):
-    """What a build would leave if it ended now."""
+    """What a build would leave behind if it ended now."""
 
-    engine: str  # Where the engine listens.
+    engine: str  # The engine's address.
     #: For Docker's classic builder, the id of the container of the running step.
     container: str | None = None
     #: For Podman, the working containers that existed before the build.
@@ -40,7 +40,7 @@ class Leftovers(Record, frozen=True):
 
 
 def note(folder: Path, left: Leftovers) -> None:
-    """Records what a job has in the engine; a build goes on even if the disk is full."""
+    """Records what a job has in the engine; ignores a full disk."""
     if not left.anything:
         forget(folder)
         return
@@ -54,7 +54,7 @@ def forget(folder: Path) -> None:
 
 
 def noted(folder: Path) -> Leftovers | None:
-    """What a job has left, or None."""
+    """Returns what a job has left behind, or None."""
     left = read(folder / LEFT, Leftovers)
     if left is None or left.windows is None:
         return left
@@ -62,7 +62,7 @@ def noted(folder: Path) -> Leftovers | None:
         noted_at = (folder / LEFT).stat().st_mtime
     except OSError:
         return None
-    # A container whose window was still open had been created when that was recorded.
+    # A container whose window was open already existed at the time of the record.
     closed = {
         image: (begun, noted_at if ended is None else ended)
         for image, (begun, ended) in left.windows.items()
@@ -71,9 +71,9 @@ def noted(folder: Path) -> Leftovers | None:
 
 
 def remove_left(engine: DockerEngine, left: Leftovers) -> int:
-    """Stops and removes the containers that a build has left, and returns how many there were.
+    """Stops and removes the containers that a build has left, and returns their number.
 
-    Raises LayerscopeError if the engine failed to.
+    Raises LayerscopeError if the engine fails to.
     """
     removed = 0
     if left.windows is not None:
@@ -84,7 +84,7 @@ def remove_left(engine: DockerEngine, left: Leftovers) -> int:
 
 
 def abandoned(host: str) -> list[tuple[Job, Leftovers]]:
-    """The jobs that have ended and left something in an engine."""
+    """Returns the ended jobs that have left something in an engine."""
     return [
         (job, left)
         for job in all_jobs()
@@ -95,7 +95,7 @@ def abandoned(host: str) -> list[tuple[Job, Leftovers]]:
 
 
 def clean_up(engine: DockerEngine, own: Job, say: Callable[[str], object]) -> None:
-    """Removes what jobs before `own` have left in an engine, and says so in a sentence for each."""
+    """Removes what jobs before `own` have left in an engine, and reports a sentence for each."""
     for job, left in abandoned(engine.host):
         if left.windows is not None and _others_build(engine.host, own.id):
             continue
@@ -108,9 +108,9 @@ def clean_up(engine: DockerEngine, own: Job, say: Callable[[str], object]) -> No
 
 
 def clean_after(job: Job) -> int:
-    """Removes what a job that has ended left in its engine; returns the number of containers.
+    """Removes what an ended job has left in its engine; returns the number of containers.
 
-    Raises LayerscopeError if the engine failed to, or another build runs there.
+    Raises LayerscopeError if the engine fails to, or another build is running there.
     """
     left = noted(job.folder)
     removed = 0

@@ -1,4 +1,4 @@
-"""Compares a build with the one before it: where the cache broke and why, and step by step."""
+"""Compares a build with the previous one: where the cache broke and why, and step by step."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from layerscope.jobs.folder import all_jobs
 from layerscope.jobs.job import Job, State
 from layerscope.text import clip, one_line, short_id, visible
 
-_NAMED = 3  # How many files are named; the others are counted.
-_QUOTED = 60  # Characters of an instruction that are quoted.
-#: Instructions about how a container runs, which steps above do not depend on: only the classic
-#: builder and Podman run again what is above them.
+_NAMED = 3  # The most files to name; the others are counted.
+_QUOTED = 60  # The most characters of an instruction to quote.
+#: Instructions about how a container runs, which do not affect later steps: only the classic
+#: builder and Podman rerun the steps after them.
 _PASSIVE = frozenset(
     {"CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "STOPSIGNAL"}
     | {"VOLUME"}
@@ -39,7 +39,7 @@ _RAN = (StepState.COMMITTED, StepState.DONE)
 _MADE = (*_RAN, StepState.CACHED)
 
 
-#: How many earlier builds are looked at, and how many bytes their journals may have.
+#: The most earlier builds to compare with, and the most bytes of their journals.
 _MOST_BUILDS, _MOST_BYTES = 20, 16 << 20
 
 
@@ -55,19 +55,19 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    #: For the keys of steps, the last time that they really ran, to their end. If none did, the
-    #: last time that they were in the cache, or else failed.
+    #: By key, the last complete run of each step, or else its last cache hit, or else its last
+    #: failure.
     before: Mapping[StepKey, BuildStep]
-    broken: Broken | None  # Where the cache broke, or None.
+    broken: Broken | None  # Where the cache broke.
 
 
 def previous(job: Job) -> Job | None:
-    """The last build of the same Dockerfile, context and target before a job, or None."""
+    """Returns the last build of the same Dockerfile, context and target before a job, or None."""
     return next(_earlier(job), None)
 
 
 def _earlier(job: Job) -> Iterator[Job]:
-    """The builds before a job that it can be compared with, newest first."""
+    """Yields earlier builds to compare a job with, newest first."""
     wanted = _identity(job)
     for other in all_jobs() if wanted is not None else ():
         earlier = int(other.id) < int(job.id) and _identity(other) == wanted
@@ -76,7 +76,7 @@ def _earlier(job: Job) -> Iterator[Job]:
 
 
 def _identity(job: Job) -> tuple[str, ...] | None:
-    """What two builds must have in common to be compared."""
+    """Returns what two builds must have in common to be compared."""
     r = BUILD.request_of(job)
     if r is None:
         return None
@@ -87,8 +87,8 @@ class _Old:
     """An earlier build."""
 
     def __init__(self, job: Job, request: BuildRequest) -> None:
-        """Reads its journal; raises OSError if that is not possible."""
-        self.request = request  # What it was asked.
+        """Reads its journal; raises OSError."""
+        self.request = request
         self.state = BuildState(job.journal)
         self.state.read()
         self._job = job
@@ -107,7 +107,7 @@ class _Old:
         return self.state.end is not None and self.state.end.event == "finished"
 
     def steps_of(self, state: BuildState) -> Mapping[StepKey, BuildStep]:
-        """For the keys of a build's steps, the same steps of this one."""
+        """Returns this build's steps that match another build's, by the other's keys."""
         news = [(step.key, step.instruction) for step in state.all_steps]
         if news != self._alike_for:
             olds = self.state.all_steps
@@ -121,7 +121,7 @@ class _Old:
 class _Builds:
     """A build and an earlier one, with their inputs."""
 
-    request: BuildRequest  # What the build was asked.
+    request: BuildRequest  # The build's request.
     state: BuildState  # The build.
     now: Inputs | None  # The inputs of the build, if known.
     earlier: _Old
@@ -136,17 +136,17 @@ class _Builds:
 
     @property
     def before(self) -> Mapping[StepKey, BuildStep]:
-        """For the keys of steps, the same steps of the earlier build."""
+        """Returns the matching steps of the earlier build, by key."""
         return self.earlier.steps_of(self.state)
 
     @property
     def was(self) -> Inputs | None:
-        """The inputs of the earlier build, if known."""
+        """Returns the inputs of the earlier build, if known."""
         return self.earlier.inputs
 
 
 class Comparison:
-    """Compares a running build with those before it, as often as asked."""
+    """Compares a running build with earlier ones, repeatedly."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -172,7 +172,7 @@ class Comparison:
         return Compared(self._before(state), _broken(state, pairs) if known else None)
 
     def _olds(self) -> Iterator[_Old]:
-        """Earlier builds, newest first; each journal is read when it is asked for."""
+        """Yields earlier builds, newest first; reads each journal on demand."""
         yield from self._read
         for job in self._unread if self._room > 0 else ():
             request = BUILD.request_of(job)
@@ -205,21 +205,18 @@ class Comparison:
 
 
 def compare(job: Job, state: BuildState) -> Compared | None:
-    """Compares a build with those before it; None if there is none."""
+    """Compares a build with earlier ones; returns None if there are none."""
     return Comparison(job).look(state)
 
 
 def _broken(state: BuildState, pairs: Callable[[], Iterator[_Builds]]) -> Broken | None:
-    """Compares the first step that ran with the last build that had made it.
-
-    Builds that failed before it have nothing to say about it.
-    """
+    """Compares the first step that ran with the last build that completed it."""
     # FROM and the ARGs before it never run, and are never cache hits.
     ran = [
         step
         for step in state.all_steps
         if step.state in (*_RAN, StepState.FAILED, StepState.RUNNING)
-        # Configuration, which BuildKit does not execute, takes no time.
+        # Configuration steps, which BuildKit does not execute, take no time.
         and (step.seconds is not None or step.state is StepState.RUNNING)
         and step.instruction.split(None, 1)[:1] not in (["FROM"], ["ARG"])
     ]
@@ -237,7 +234,7 @@ def _broken(state: BuildState, pairs: Callable[[], Iterator[_Builds]]) -> Broken
                 without = without or pair
             elif old.state in _MADE:
                 why = _why(pair, step)
-                # Nothing changed that is known of, and it failed since: there was nothing to hit.
+                # No known change, and it has failed since: there was nothing to hit.
                 return None if failed and why.startswith(_GONE) else Broken(step.key, why)
             else:
                 failed = failed or old.state is not StepState.SKIPPED
@@ -248,12 +245,12 @@ def _broken(state: BuildState, pairs: Callable[[], Iterator[_Builds]]) -> Broken
     return None
 
 
-#: What is said if no reason was found.
+#: The text if no reason was found.
 _GONE = "The builder no longer has its result"
 
 
 def _why(builds: _Builds, step: BuildStep) -> str:
-    """Why the first step that ran again was not a cache hit, as a sentence."""
+    """Returns a sentence on why the first step that ran again was not a cache hit."""
     if builds.request.no_cache:
         return "The build did not use the cache (--no-cache)."
     known = builds.before.get(step.key)
@@ -287,7 +284,7 @@ def _new(builds: _Builds, step: BuildStep) -> str:
 
 
 def _base(builds: _Builds, was: Inputs, now: Inputs, number: int) -> str:
-    """That a step's base image changed; empty if it did not, or that is not known."""
+    """Returns a sentence if a step's base image is known to have changed, or ""."""
     for each in reversed([number, *_chain(now, number)]):
         other = builds.before.get((each, 0))
         if other is not None and (text := _image(was, now, each, other.number)):
@@ -304,7 +301,7 @@ def _causes(
         return base
     files = _files(was, now, changed_files(was, now, _sources(now, step)))
     if files:
-        # Unless the file with the rules is named already.
+        # Unless the ignore file is already named.
         name = visible(now.ignore_file or was.ignore_file)
         rules = was.ignored != now.ignored and name not in files
         return f"{files} The rules in {name} changed." if rules else files
@@ -320,7 +317,7 @@ def _causes(
 
 
 def _chain(inputs: Inputs, number: int) -> Iterator[int]:
-    """The steps that a step builds on, nearest first."""
+    """Yields the steps that a step builds on, nearest first."""
     # A damaged file may contain a cycle.
     while (below := inputs.below.get(number, 0)) and below < number:
         yield below
@@ -343,10 +340,10 @@ def _sources(inputs: Inputs, step: BuildStep) -> tuple[str, ...]:
 
 
 def _files(was: Inputs, now: Inputs, paths: list[str]) -> str:
-    """How files changed, in a sentence for each kind of change; empty if none did."""
+    """Returns how files changed, in a sentence for each kind of change, or ""."""
     old = {path: was.files[path] for path in paths if path in was.files}
     new = {path: now.files[path] for path in paths if path in now.files}
-    # Folders are added and removed with their content.
+    # Folders are added and removed with their contents.
     paths = [
         p for p in paths if FOLDER not in (old.get(p, _NONE)[4], new.get(p, _NONE)[4])
     ] or paths
@@ -378,7 +375,7 @@ def _moved(
     gone: Iterable[str],
     added: Iterable[str],
 ) -> dict[str, str]:
-    """Renamed files: the same content once before and once after."""
+    """Returns renamed files: the same content once before and once after."""
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
     for path in gone:
@@ -400,7 +397,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _above(builds: _Builds, was: Inputs, chain: list[int], known: BuildStep) -> str | None:
-    """What is new, or was removed, among the instructions that a step builds on."""
+    """Returns what was added or removed among the instructions that a step builds on."""
     steps = builds.state.steps
     new = [
         steps[n] for n in chain if n in steps and (n, 0) not in builds.before and _counts(steps[n])

@@ -32,17 +32,17 @@ from layerscope.oci.tar_header import BLOCK, TarError, checksum_matches
 from layerscope.text import visible
 
 _PIECE = 1 << 20
-_TIMEOUT = 30.0  # Seconds that a server may take for the next bytes.
+_TIMEOUT = 30.0  # Seconds to wait for more bytes from a server.
 _CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}")
 
 Check = Callable[[], None]
 
 
 class ArchiveSource:
-    """What an archive holds; nothing of it is unpacked on this host."""
+    """The content of an archive, without unpacking it on this host."""
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
-        """Takes an uncompressed archive over; raises StepError if it is damaged, or leads out."""
+        """Takes over an uncompressed archive; raises StepError if it is damaged or unsafe."""
         self._file = file
         fd = file.fileno()
         try:
@@ -77,7 +77,7 @@ class ArchiveSource:
             row, several = rows[target], True
         kind = int(changeset.kinds[row])
         is_file = kind == EntryType.FILE
-        # Unpacking a hard link sets the mode, owner and time of the file.
+        # Unpacking a hard link also sets the mode, owner and time of its file.
         last = self._last_links.get(row, row)
         return Node(
             kind,
@@ -95,7 +95,7 @@ class ArchiveSource:
 
     @cached_property
     def _last_links(self) -> dict[int, int]:
-        """For the rows that hard links lead to, the row of the last of these."""
+        """Returns the row of the last hard link, by the row of its target."""
         changeset = self._changeset
         rows = {path: row for row, path in enumerate(changeset.paths())}
         return {
@@ -125,9 +125,9 @@ class ArchiveSource:
 
 
 def open_archive(name: str, node: Node, folder: Path, check: Check) -> ArchiveSource | None:
-    """The archive that a file is, compressed or not; None if it is none.
+    """Opens a file as an archive, compressed or not; None if it is not one.
 
-    What is compressed is written into an unnamed file of a folder. Raises StepError.
+    Decompresses it into an unnamed file in `folder`. Raises StepError.
     """
     if node.kind != EntryType.FILE or node.content is None or not node.size:
         return None
@@ -145,7 +145,7 @@ def open_archive(name: str, node: Node, folder: Path, check: Check) -> ArchiveSo
             while 0 < len(start) < BLOCK and (more := read(_PIECE)):
                 start += more
         except CompressionError:
-            # A file that only begins like an archive.
+            # The file only begins like an archive.
             start = b""
         if not _is_tar(start):
             file.close()
@@ -179,7 +179,7 @@ def _is_tar(start: bytes) -> bool:
 
 
 class _Reader:
-    """Pieces as a function that reads up to a number of bytes."""
+    """Reads up to a number of bytes from pieces."""
 
     def __init__(self, first: bytes, rest: Iterator[bytes]) -> None:
         self._left, self._rest = first, rest
@@ -202,7 +202,7 @@ def parse_checksum(text: str) -> str:
 
 
 def name_in(url: str) -> bytes:
-    """The file name in a URL; empty if it has none."""
+    """Returns the file name in a URL, or ""."""
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
     name = posixpath.basename(path)
     return b"" if name in ("", ".", "..") else os.fsencode(name)
@@ -212,9 +212,9 @@ def name_in(url: str) -> bytes:
 def downloaded(
     url: str, checksum: str, folder: Path, check: Check
 ) -> Iterator[tuple[DataSource, Node, str]]:
-    """A context: a file at a URL, as a source, with its digest. Raises StepError.
+    """Yields the file at a URL as a source, with its digest. Raises StepError.
 
-    It is owned by root, its mode is 0600, and its time is what the server says.
+    It is owned by root, with mode 0600 and the time from the server.
     """
     name, shown = name_in(url) or b"download", visible(url)
     digest, size = hashlib.sha256(), 0
@@ -222,7 +222,7 @@ def downloaded(
         try:
             address, login = split_login(url)
             request = urllib.request.Request(address, headers={"User-Agent": "layerscope"})  # noqa: S310
-            if login:  # Which redirects do not get.
+            if login:  # Not sent to redirects.
                 request.add_unredirected_header("Authorization", login)
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
                 while piece := response.read(_PIECE):

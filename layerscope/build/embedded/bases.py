@@ -1,4 +1,4 @@
-"""Images that stages begin with or copy from: those of the store, or else of a registry."""
+"""Images that stages begin with or copy from: in the store, or else in a registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from layerscope.oci.platform import Platform
 from layerscope.oci.reference import parse_reference
 from layerscope.text import docker_size, short_id, visible
 
-_PERIOD = 1.0  # Seconds between two lines about a pull.
+_PERIOD = 1.0  # Seconds between lines about a pull.
 
 Say = Callable[[str], None]
 
@@ -28,21 +28,21 @@ Say = Callable[[str], None]
 class Base:
     state: State
     image: str  # Its id.
-    entry: dict[str, object]  # What the index says of it.
+    entry: dict[str, object]  # Its entry in the index.
 
 
 @dataclass(slots=True)
 class Bases:
     engine: EmbeddedEngine
-    lease: Lease  # Keeps them until the build ends.
-    pull: bool  # Whether they are looked up in their registries although the store has them.
+    lease: Lease  # Protects them until the build ends.
+    pull: bool  # Whether to look them up in their registries even if the store has them.
     progress: Progress
     _found: dict[tuple[str, str], Base] = field(default_factory=dict)
 
     def find(self, name: str, platform: Platform, say: Say, *, exact: bool) -> Base:
-        """The image of a name, for a platform; pulled if the store lacks it.
+        """Finds an image by name and platform; pulls it if the store lacks it.
 
-        With `exact`, it must be for this very platform. `say` receives lines about a pull. Raises
+        With `exact`, the platform must match exactly. `say` receives lines about a pull. Raises
         LayerscopeError if there is no such image, and StepError if it is incomplete.
         """
         key = name, str(platform)

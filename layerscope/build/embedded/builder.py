@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from layerscope.build.embedded.making import Maker
 
 _EPOCH = "SOURCE_DATE_EPOCH"
-_MOST_CANDIDATES = 4  # Layers that files are compared with, to find a cache hit.
+_MOST_CANDIDATES = 4  # The most layers to compare files with to find a cache hit.
 
 
 def build_embedded(
@@ -72,7 +72,7 @@ def build_embedded(
 ) -> str:
     """Builds an image in the embedded store, and returns its id.
 
-    Raises LayerscopeError if the build failed, or was stopped; committed steps are cache hits then.
+    Raises LayerscopeError if the build failed or was stopped; committed steps are then cache hits.
     """
     store = images.store
     with store.lease() as lease:
@@ -97,7 +97,7 @@ class _Build:
         self.context: ContextSource
         self.secrets: Mapping[str, bytes]
         self.agents: Mapping[str, str]
-        self.opened = ExitStack()  # Closes what the build has open.
+        self.opened = ExitStack()  # Resources of the build.
         self._store, self._lease = images.store, lease
         self._document, self._plan = document, plan
         self._request, self._images = request, images
@@ -106,9 +106,9 @@ class _Build:
         cancellation.on_cancel(self._progress.cancel)
         self._bases = Bases(EmbeddedEngine(self._store), lease, request.pull, self._progress)
         self._sandbox_folder = self._store.folder / "sandbox"
-        self._checked = False  # Whether what is left to check before the first command has been.
+        self._checked = False  # Whether the checks before the first command are done.
         self._made: Maker | None = None
-        self._guard = threading.RLock()  # For what the stages share.
+        self._guard = threading.RLock()  # For data shared by stages.
         self._cache = BuildCache(self._store)
         given = request.known_arguments
         self._epoch = _epoch(given)
@@ -116,7 +116,7 @@ class _Build:
         wanted = request.platform
         self._platform = parse_platform(wanted) if wanted else self._host
         platforms = _platform_arguments(self._host, self._platform)
-        # A default above the first FROM is worth more than the platform.
+        # A default before the first FROM takes precedence over the platform.
         own = global_values(self._document, given)
         platforms |= {name: own[name] for name in platforms if name in own}
         self._arguments = {**platforms, **given}
@@ -124,8 +124,8 @@ class _Build:
         self._found = find_stages(self._document, self._arguments, EMBEDDED)
         self._above = {**platforms, **global_values(self._document, self._arguments)}
         self._order = InOrder(range(len(self._found.stages)))
-        self._begun: dict[int, Built] = {}  # What each stage begins with.
-        self._rehearsed: dict[int, Built] = {}  # What each will be, as far as that is known.
+        self._begun: dict[int, Built] = {}  # The initial state of each stage.
+        self._rehearsed: dict[int, Built] = {}  # The expected final state of each.
         self._triggers: dict[int, list[tuple[str, Instruction]]] = {}
         self._commands: list[tuple[NamedLine, RunStep]] = []
         self._copies: list[tuple[NamedLine, CopyStep]] = []  # From images.
@@ -134,7 +134,7 @@ class _Build:
 
     @property
     def _maker(self) -> Maker:
-        # Not at the top: a build that is all in the cache needs no numpy.
+        # Not at the top: a fully cached build does not need numpy.
         from layerscope.build.embedded.making import Maker
 
         with self._guard:
@@ -166,10 +166,10 @@ class _Build:
             self._order.end_all()
             self._cache.save()
 
-    # Before anything is run.
+    # Before anything runs.
 
     def _check_written(self) -> None:
-        """Raises BuildFailedError if the Dockerfile is not a valid one."""
+        """Raises BuildFailedError if the Dockerfile is invalid."""
         target = self._request.target or None
         known = Known(arguments=self._arguments, target=target, builder=EMBEDDED_BUILDER)
         for problem in lint(self._document, known):
@@ -178,7 +178,7 @@ class _Build:
                     raise StepError(visible(problem.message), visible(problem.hint))
 
     def _check_literal(self, stage: Stage) -> None:
-        """Checks what does not depend on the base image, before that may have to be pulled."""
+        """Checks what does not depend on the base image, which may have to be pulled first."""
         for instruction in stage.instructions[1:]:
             if is_literal(instruction):
                 empty = Built(stage.index, State.scratch(self._platform), "", None, self._scope())
@@ -186,7 +186,7 @@ class _Build:
                     check_step(self, instruction, empty)
 
     def _begin_all(self, needed: list[int]) -> dict[int, set[int]]:
-        """Finds what each stage begins with, and checks its steps; returns which need which."""
+        """Finds the base of each stage, and checks its steps; returns what each needs."""
         pending, needs = set(needed), dict[int, set[int]]()
         while pending:
             index = min(pending)
@@ -202,7 +202,7 @@ class _Build:
         return needs
 
     def _begin(self, stage: Stage) -> set[int]:
-        """Finds what a stage begins with, and checks its steps; returns what its triggers use."""
+        """Finds the base of a stage, and checks its steps; returns the stages its triggers use."""
         index, start = stage.index, self._steps[stage.start.index + 1]
         if stage.below is None:
             self._start(start)
@@ -226,7 +226,7 @@ class _Build:
         return used
 
     def _rehearse(self, instruction: Instruction, stage: Built, line: NamedLine) -> set[int]:
-        """Checks a step, and finds the images that it uses; returns the stages that it does."""
+        """Checks a step, and finds the images that it uses; returns the stages that it uses."""
         start = self._found.stages[stage.index].start
         with line:
             names = origins_of(instruction)
@@ -276,7 +276,7 @@ class _Build:
     def _commit(
         self, step: Step, stage: Built, *, cached: bool = False, base: bool = False
     ) -> None:
-        """Reports a step that is done; it is measured once the stages before have been."""
+        """Reports a finished step; measures it after earlier stages."""
         recorder, number, trigger = self._recorder, step.number, step.trigger
         recorder.end_log(number, trigger)
         seconds = recorder.seconds(number, trigger)
@@ -287,7 +287,7 @@ class _Build:
         self._order.report(step.stage - 1, partial(report, number, stage.image or None))
 
     def _base(self, stage: Stage, step: Step) -> Built:
-        """What a FROM with an image begins with."""
+        """Returns the initial state of a FROM with an image."""
         scope = self._scope()
         use = stage.base
         if use is None or not use.name:
@@ -307,7 +307,7 @@ class _Build:
         return lambda line: self._recorder.log(number, f"{line}\n")
 
     def _run_triggers(self, stage: Built, start: Step) -> None:
-        """Executes the ONBUILD instructions of the base image, which lose their effect then."""
+        """Executes the ONBUILD instructions of the base image, and removes them."""
         triggers = self._triggers[stage.index]
         if triggers:
             stage.state.config.pop("OnBuild")
@@ -329,7 +329,7 @@ class _Build:
     # Steps.
 
     def _execute(self, instruction: Instruction, stage: Built, step: Step) -> bool:
-        """Executes an instruction, and adds what it makes; returns whether it was a cache hit."""
+        """Executes an instruction, and adds its result; returns whether it was a cache hit."""
 
         def log(text: str) -> None:
             self._recorder.log(step.number, text, step.trigger)
@@ -377,7 +377,7 @@ class _Build:
     def run_step(
         self, instruction: Instruction, stage: Built, log: Callable[[str], None] = lambda _: None
     ) -> RunStep:
-        # Not at the top: most steps need no sandbox.
+        # Not at the top: most steps do not need the sandbox.
         from layerscope.build.embedded.commands import RunStep, Surroundings
 
         around = Surroundings(
@@ -415,7 +415,7 @@ class _Build:
         return self._add(stage, step.text, place, key, layer)
 
     def _check_unmade(self) -> None:
-        """Checks what a build that is all in the cache does not need, before anything is made."""
+        """Checks what a fully cached build does not need, before the first step that runs."""
         with self._guard:
             checked, self._checked = self._checked, True
         if checked:
@@ -447,7 +447,7 @@ class _Build:
                 self._maker.check_machine(begun.state, program)
 
     def _named(self, instruction: Instruction, stage: Built, name: str) -> int | None:
-        """The stage that `--from`, or `from` in a mount, names; None for an image."""
+        """Returns the stage named by `--from`, or `from` in a mount; None for an image."""
         numbers = instruction.keyword != "RUN"
         found = self._found.above_it(stage.index, name, numbers=numbers)
         if found is None and name in ("", "scratch"):
@@ -460,14 +460,14 @@ class _Build:
             return self._bases.find(name, self._platform, self._saying(number), exact=exact)
 
     def _origin(self, instruction: Instruction, stage: Built, name: str) -> Origin:
-        """What `--from`, or `from` in a mount, names."""
+        """Returns the source named by `--from`, or `from` in a mount."""
         found = self._named(instruction, stage, name)
         state = self._image(name, 0).state if found is None else self._stages[found].state
         layers, key = state.layers, _digest(*(each.diff_id for each in state.layers))
         return lambda: self._maker.layers.source(layers, key), key
 
     def _hit(self, key: str) -> CachedStep | None:
-        """A step that was made before, with its layer; None if there is none."""
+        """Returns a cached step, with its layer, or None."""
         step = None if self._request.no_cache else self._cache.find(key)
         if step is not None and self._has_layer(step):
             return step
@@ -478,7 +478,7 @@ class _Build:
         return not step.layer or self._lease.claim(step.layer) == step.size
 
     def _candidates(self, place: str) -> list[CachedStep]:
-        """Steps that may have copied the same files."""
+        """Returns steps that may have copied the same files."""
         found = () if self._request.no_cache else islice(self._cache.at(place), _MOST_CANDIDATES)
         return [step for step in found if step.layer and self._has_layer(step)]
 
@@ -491,7 +491,7 @@ class _Build:
         made: StoredLayer | None,
         hit: CachedStep | None = None,
     ) -> bool:
-        """Adds what a step made, or a hit, to its stage; returns whether it was a hit."""
+        """Adds the result of a step, or a hit, to its stage; returns whether it was a hit."""
         if hit is not None:
             layer = StoredLayer.made(hit.layer, hit.size) if hit.layer else None
             created = hit.created
@@ -520,7 +520,7 @@ class _Build:
         self._images.entries[stage.image] = len(stage.state.layers), stage.entry
 
     def _finish(self, stage: Built) -> str:
-        """Gives the image its names, and returns its id."""
+        """Tags the image, and returns its id."""
         if self._request.labels:
             labels = stage.state.config.get("Labels")
             own = labels if isinstance(labels, dict) else {}
@@ -545,14 +545,14 @@ class _StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """Names the step that an error is about."""
+    """Adds the step to an error."""
 
     step: Step
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # What is found before anything is made is about another step.
+        # Errors found in advance are about another step.
         others = isinstance(error, (Cancelled, BuildFailedError))
         if isinstance(error, (StepError, LayerscopeError)) and not others:
             raise _StepFailed(self.step, error) from None

@@ -1,4 +1,4 @@
-"""The changes of a commit, as they are applied to a configuration."""
+"""Applies the changes of a commit to a configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layerscope.errors import UsageError
 
 
 def applied(changes: Sequence[str]) -> Callable[[dict[str, Any]], None]:
-    """What applies instructions that `checked_change` has accepted; it raises UsageError."""
+    """Returns a function that applies instructions from `checked_change`; it raises UsageError."""
 
     def configure(config: dict[str, Any]) -> None:
         state, scope = State({}, config), Scope("\\", {}, {}, {})

@@ -1,4 +1,4 @@
-"""RUN: a command in the sandbox, with its mounts, whose changes become a layer."""
+"""RUN: runs a command in the sandbox, with mounts, and adds its changes as a layer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from layerscope.sandbox.running import Base, Outcome
 
 _READ = 1 << 16
-_LEAST_WIDTH = 100  # Characters of a command in an error.
+_LEAST_WIDTH = 100  # The minimum characters of a command in an error.
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([kmgtp]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 _V = TypeVar("_V")
@@ -45,21 +45,21 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a command can use beside the image below it."""
+    """What a command can use besides the image below it."""
 
     context: ContextSource
-    #: The stage or image that `from` names, opened when it is needed, and its key.
+    #: Returns the stage or image named by `from`, opened on demand, and its key.
     origin: Callable[[str], Origin]
-    folder: Path  # For caches, and for what lives as long as the step.
+    folder: Path  # For caches and temporary files of the step.
     secrets: Mapping[str, bytes]
     agents: Mapping[str, str]  # Sockets of SSH agents, by id.
-    network: str  # What the build asks for; empty for the host's.
+    network: str  # As requested; "" for the host's.
     log: Log
     progress: Progress
 
 
 class RunStep:
-    """Raises StepError, in all methods, for what cannot be done."""
+    """A RUN step. All methods raise StepError for what is not possible."""
 
     def __init__(
         self, instruction: Instruction, state: State, scope: Scope, around: Surroundings
@@ -70,7 +70,7 @@ class RunStep:
         if not self.command:
             raise StepError("RUN has no command.", "Write RUN COMMAND.")
         declared = scope.arguments.items()
-        #: Build arguments that the command sees.
+        #: Build arguments in the command's environment.
         self._arguments = {
             name: value
             for name, value in declared
@@ -80,14 +80,14 @@ class RunStep:
 
     @property
     def text(self) -> str:
-        """Its entry in the history."""
+        """Returns its entry in the history."""
         given = "".join(f" {name}={value}" for name, value in self._arguments.items())
         arguments = f"|{len(self._arguments)}{given} " if self._arguments else ""
         return clean(f"RUN {arguments}{' '.join(self.command)} # buildkit")
 
     @property
     def stamps(self) -> Iterator[str]:
-        """What its layer depends on besides; the content of files of the context is read."""
+        """Yields what else its layer depends on; reads files of the context."""
         network = self._instruction.flag("network")
         yield network.value or "" if network is not None else ""
         for mount in self._mounts:
@@ -99,7 +99,7 @@ class RunStep:
                 yield content_digest(*self._bound(mount))
 
     def check(self) -> None:
-        """Checks what is known before anything is run."""
+        """Checks what is known before anything runs."""
         self._network()
         for mount in self._mounts:
             if mount.type == "secret":
@@ -113,7 +113,7 @@ class RunStep:
                     self._bound(mount)
 
     def check_rung(self, rung: Rung) -> None:
-        """Checks what the sandbox of this host can do."""
+        """Checks whether the sandbox of this host can run it."""
         if rung.way is Way.NAMESPACES:
             return
         agents = (mount for mount in self._mounts if mount.type == "ssh")
@@ -124,8 +124,8 @@ class RunStep:
 
     @contextmanager
     def ran(self, base: Base) -> Iterator[Outcome]:
-        """Runs the command, and yields what it changed. Raises LayerscopeError as the sandbox."""
-        # Not at the top: a step in the cache needs no sandbox.
+        """Runs the command, and yields its changes. Raises LayerscopeError, as the sandbox."""
+        # Not at the top: a cached step does not need the sandbox.
         from layerscope.sandbox.running import Command, Sandbox
 
         around = self._around
@@ -200,7 +200,7 @@ class RunStep:
         return target
 
     def _size(self, mount: WrittenMount) -> int:
-        """The bytes of a tmpfs; as in Docker, `m` and `MB` are 2**20."""
+        """Returns the size of a tmpfs in bytes; as in Docker, `m` and `MB` are 2**20."""
         text = self._value(mount, "size") or "0"
         match = _SIZE.fullmatch(text)
         if match is None:
@@ -211,12 +211,12 @@ class RunStep:
         name = self._value(mount, "id") or target
         origin = self._origin(mount)
         if origin is not None:
-            # What it begins with is another cache.
+            # Another initial content means another cache.
             name = "\0".join((name, origin[1], self._value(mount, "source")))
         folder = self._around.folder / "caches" / hashlib.sha256(name.encode()).hexdigest()[:32]
         if self._value(mount, "sharing") == "private":
             folder = stack.enter_context(temporary_folder(self._around.folder)) / "cache"
-        if folder.is_symlink():  # PRoot lets a command replace it.
+        if folder.is_symlink():  # With PRoot, a command can replace it.
             folder.unlink()
         if origin is not None and not folder.exists():
             self._fill(folder, mount)
@@ -233,7 +233,7 @@ class RunStep:
         return folder
 
     def _fill(self, folder: Path, mount: WrittenMount) -> None:
-        """Makes a cache of what `from` names; another build may have made it meanwhile."""
+        """Fills a cache from `from`; another build may have created it meanwhile."""
         source, path = self._bound(mount)
         node = source.find(path) if path else FOLDER
         if node is None or not node.is_folder:
@@ -255,7 +255,7 @@ class RunStep:
         return self._around.origin(field.value or "")
 
     def _bound(self, mount: WrittenMount) -> tuple[Source, bytes]:
-        """What is mounted: a path in the context, or in what `from` names."""
+        """Returns what to mount: a path in the context, or in the source of `from`."""
         origin = self._origin(mount)
         source = self._around.context if origin is None else origin[0]()
         text = self._value(mount, "source") or "."
@@ -268,7 +268,7 @@ class RunStep:
         return source, real
 
     def _bind(self, mount: WrittenMount, target: str, stack: ExitStack) -> Mount:
-        """A copy: the context can be less than its folder has, and it may be written to."""
+        """Mounts a copy: the context may exclude files, and the mount may be writable."""
         copied = stack.enter_context(temporary_folder(self._around.folder)) / "source"
         copy_tree(*self._bound(mount), copied)
         write = mount.field("readwrite")
@@ -276,7 +276,7 @@ class RunStep:
         return Mount(MountKind.CACHE if writable else MountKind.BIND, target, str(copied))
 
     def _given(self, mount: WrittenMount, values: Mapping[str, _V]) -> tuple[str, _V | None]:
-        """The id of a secret or an agent, and what the build passes; None for nothing."""
+        """Returns the id of a secret or an agent, and what the build passes, or None."""
         secret = mount.type == "secret"
         name = posixpath.basename(self._value(mount, "target")) if secret else "default"
         name = self._value(mount, "id") or name
@@ -329,7 +329,7 @@ def _command(instruction: Instruction, state: State) -> list[str]:
 
 
 def _script(content: str) -> str:
-    """A script as a shell's command; one with an interpreter of its own is given to that."""
+    """Returns a script as a shell command; one with a shebang runs in its interpreter."""
     if not content.startswith("#!"):
         return content
     mark = "EOF_" + hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -340,7 +340,7 @@ def _script(content: str) -> str:
 def layer_of(
     outcome: Outcome, lease: Lease, latest: int | None, check: Check
 ) -> tuple[str, int] | None:
-    """Adds what a command changed to the store; returns its diff_id and size, None for nothing."""
+    """Adds a command's changes to the store; returns diff_id and size, None without changes."""
     changeset = outcome.changeset()
     if not len(changeset):
         return None
@@ -369,7 +369,7 @@ def layer_of(
 
 @contextmanager
 def _logged(log: Log) -> Iterator[tuple[int, int, int]]:
-    """Streams of a command, whose output goes to a log."""
+    """Yields streams for a command, whose output goes to a log."""
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     out, into = os.pipe2(os.O_CLOEXEC)
 

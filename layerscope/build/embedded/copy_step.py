@@ -1,4 +1,4 @@
-"""What a COPY or ADD asks for: its flags, its sources and its destination, with variables."""
+"""A COPY or ADD: its flags, sources and destination, with variables expanded."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a step can use beside the image below it."""
+    """What a step can use besides the image below it."""
 
     context: ContextSource
-    origin: Callable[[], Origin] | None  # The image or stage that `--from` names.
-    folder: Path  # Of the store, for unnamed files and folders that are removed again.
+    origin: Callable[[], Origin] | None  # The image or stage of `--from`.
+    folder: Path  # In the store, for temporary files.
     agent: str | None  # The socket of an SSH agent.
-    stack: ExitStack  # Closes what the step opens.
+    stack: ExitStack  # Resources of the step.
     check: Callable[[], None]
     latest: int | None  # SOURCE_DATE_EPOCH, or None.
 
 
 class CopyStep:
-    """Raises StepError, in all methods, for what cannot be done."""
+    """A COPY or ADD step. All methods raise StepError for what is not possible."""
 
     def __init__(self, instruction: Instruction, state: State, scope: Scope, world: World) -> None:
         self._instruction, self._state, self._scope = instruction, state, scope
@@ -81,10 +81,10 @@ class CopyStep:
         self._excludes = [
             self._text(flag.value or "") for flag in instruction.flags if flag.name == "exclude"
         ]
-        #: Whether the layer does not depend on what is below it.
+        #: Whether the layer does not depend on the layers below.
         self.link = self._is_set("link")
         self._picked: list[Picked] = []
-        self._later: list[Callable[[], Picked]] = []  # What is fetched if it is not in the cache.
+        self._later: list[Callable[[], Picked]] = []  # Fetched if the step is not cached.
 
     def _text(self, text: str) -> str:
         return self._scope.expansion(self._state, text).text
@@ -108,7 +108,7 @@ class CopyStep:
 
     @property
     def text(self) -> str:
-        """Its entry in the history."""
+        """Returns its entry in the history."""
         # BuildKit's has no others.
         flags = ["--parents"] if self._parents else []
         values = {"chown": self._owner, "chmod": self._mode}
@@ -119,20 +119,20 @@ class CopyStep:
 
     @property
     def details(self) -> str:
-        """What that does not say."""
+        """Returns what the history entry does not show."""
         flags = self._instruction.flags
         values = [None if flag.value is None else self._text(flag.value) for flag in flags]
         return json.dumps([[flag.name, value] for flag, value in zip(flags, values, strict=True)])
 
     @property
     def depends(self) -> bool:
-        """Whether the layer depends on what is below it."""
+        """Whether the layer depends on the layers below."""
         owner = self._owner.replace(":", "")
         return not self.link or bool(owner and not owner.isdecimal())
 
     @property
     def stamps(self) -> Sequence[str]:
-        """What changes if the content of a source might have."""
+        """Returns values that change if the content of a source may have changed."""
         if self._origin is not None:
             return (self._origin[1],)
         return (*self._pick(), str(self._world.latest))
@@ -142,7 +142,7 @@ class CopyStep:
         return None if self._world.origin is None else self._world.origin()
 
     def check(self) -> None:
-        """Checks what is known before anything is run."""
+        """Checks what is known before anything runs."""
         self._absolute()
         self._excluded()
         if self._mode:
@@ -165,7 +165,7 @@ class CopyStep:
             self._check_count(count)
 
     def check_origin(self) -> None:
-        """Checks that the image which is copied from has the sources."""
+        """Checks that the image to copy from has the sources."""
         if self._origin is not None:
             source = self._origin[0]()
             self._check_count(
@@ -173,7 +173,7 @@ class CopyStep:
             )
 
     def _check_count(self, count: int) -> None:
-        """Raises StepError if so many sources cannot be copied."""
+        """Raises StepError for an invalid number of sources."""
         shown = visible(self._destination)
         if not count:
             raise StepError(f"Nothing matches {visible(' '.join(self._sources))}.")
@@ -184,7 +184,7 @@ class CopyStep:
             )
 
     def copy(self, view: Callable[[], Source]) -> Copy:
-        """What is to be copied into an image; `view` is what is there already."""
+        """Returns what to copy into an image; `view` is its current content."""
         if self._origin is not None:
             self._pick()
         self._picked += [opened() for opened in self._later]
@@ -217,11 +217,11 @@ class CopyStep:
         return self._instruction.flag("unpack") is None or self._is_set("unpack")
 
     def _unpacked(self, picked: Picked) -> Picked:
-        """The content of an archive; what is not one stays as it is."""
+        """Replaces an archive with its content; returns other files unchanged."""
         remote = isinstance(picked.source, DataSource)
         if remote and self._instruction.flag("unpack") is None:
             return picked
-        # Not at the top, as below: a step in the cache needs no numpy.
+        # Not at the top, as below: a cached step does not need numpy.
         from layerscope.build.embedded.archives import open_archive
 
         name = visible(picked.name)
@@ -242,7 +242,7 @@ class CopyStep:
     # Sources.
 
     def _pick(self) -> list[str]:
-        """Finds the sources; returns what changes if their content might have."""
+        """Finds the sources; returns values that change if their content may have changed."""
         stamps = []
         heredocs: dict[bytes, tuple[Node, str]] = {}
         for heredoc in self._instruction.heredocs:
@@ -298,7 +298,7 @@ class CopyStep:
         return f"{commit} {repository}"
 
     def _checked_url(self, url: str) -> str:
-        """The checksum of a download; empty for none."""
+        """Returns the checksum of a download, or ""."""
         from layerscope.build.embedded.archives import name_in, parse_checksum
 
         if self._instruction.keyword != "ADD" or not url.startswith(("http://", "https://")):
@@ -349,7 +349,7 @@ class CopyStep:
 
 
 def _above(source: Source, path: bytes, skip: int) -> Iterator[tuple[bytes, Node]]:
-    """The folders above a path that `--parents` keeps, without what is before a pivot."""
+    """Yields the parent folders that `--parents` keeps, after the pivot point."""
     place = path.find(b"/", skip)
     while place >= 0:
         yield path[skip:place], source.find(path[:place]) or FOLDER
@@ -357,7 +357,7 @@ def _above(source: Source, path: bytes, skip: int) -> Iterator[tuple[bytes, Node
 
 
 def missing(source: ContextSource, text: str, path: str) -> StepError:
-    """Why a source is not in the context."""
+    """Returns the error for a source that is not in the context."""
     context = source.context
     rule = context.rules.ignores(path)
     if rule is not None and (context.root / path).exists():

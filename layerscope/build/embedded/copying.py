@@ -1,8 +1,8 @@
 """COPY and ADD: which entries a step writes into its layer.
 
-Destinations, and what is there already, are as in Docker's classic builder: a folder's content is
-copied, a symlink in the destination is followed within the image, missing folders above are made
-with mode 0755, and what is in the way of a copied file or folder is replaced.
+Destinations and existing files are handled as in Docker's classic builder: it copies a folder's
+content, follows a symlink in the destination within the image, creates missing parents with mode
+0755, and replaces anything in the way of a copied file or folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from layerscope.text import decode, visible
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The entries of a layer, with the content of its files."""
+    """The entries of a layer, with the contents of its files."""
 
     changeset: Changeset
     contents: Mapping[int, Callable[[], Pieces]]  # By row.
@@ -32,7 +32,7 @@ class Written:
 
 
 def written(copy: Copy) -> Written:
-    """The entries that a copy writes. Raises StepError if it cannot be done."""
+    """Returns the entries that a copy writes. Raises StepError if it is not possible."""
     entries = _Entries(copy)
     wanted, folder = posixpath.normpath(copy.destination), copy.destination.endswith("/")
     real, node = resolve(copy.view, wanted.encode("utf-8", "surrogateescape"))
@@ -46,7 +46,7 @@ class _Entries:
     def __init__(self, copy: Copy) -> None:
         self._copy = copy
         self._found: dict[bytes, Node] = {}
-        self._folders = {b""}  # That are there, or written.
+        self._folders = {b""}  # Existing or written ones.
         self._excludes = bool(copy.excluded.patterns)
 
     def add(self, picked: Picked, real: bytes, *, folder: bool) -> None:
@@ -58,7 +58,7 @@ class _Entries:
             path = _join(real, picked.name) if folder else real
             if not path:
                 raise StepError("The root folder cannot become a file.", "Name a folder: /.")
-            # Folders above a file belong to its owner.
+            # Parent folders of a file get its owner.
             self._make(path.rpartition(b"/")[0], self._copy.owner or (0, 0))
             self._put(path, self._changed(picked.node))
 
@@ -81,7 +81,7 @@ class _Entries:
             if self._excludes:
                 if self._excluded(path):
                     continue
-                # A folder may be excluded, and something in it not.
+                # A folder may be excluded, but not everything in it.
                 self._make((start + path).rpartition(b"/")[0], self._copy.owner or (0, 0))
             self._put(start + path, self._changed(node))
 
@@ -96,7 +96,7 @@ class _Entries:
             self._put(_join(above, name), node)
 
     def _add_parents(self, picked: Picked, real: bytes) -> None:
-        """Copies a source with the folders above it, as the source has them."""
+        """Copies a source with its parent folders, as they are in the source."""
         owner = self._copy.owner or (0, 0)
         self._make(real, owner)
         for above, folder in picked.above:
@@ -124,7 +124,7 @@ class _Entries:
         return node
 
     def _make(self, path: bytes, owner: tuple[int, int]) -> None:
-        """Makes a folder, and those above it, unless they are there."""
+        """Creates a folder and its parents unless they exist."""
         missing = []
         while path not in self._folders:
             if path not in self._found:
@@ -149,7 +149,7 @@ class _Entries:
         if node.is_folder:
             self._folders.add(path)
         elif old is not None and old.is_folder:
-            # A later source takes the place of a folder.
+            # A later source replaces a folder.
             start = path + b"/"
             for each in [each for each in self._found if each.startswith(start)]:
                 del self._found[each]
@@ -159,7 +159,7 @@ class _Entries:
         self._found[path] = node
 
     def _add_above(self) -> None:
-        """Adds the folders that are there already, as they are: engines would make them anew."""
+        """Adds existing parent folders unchanged, since engines would recreate them."""
         for path in list(self._found):
             while (path := path.rpartition(b"/")[0]) and path not in self._found:
                 there = self._copy.view.find(path)
@@ -168,7 +168,7 @@ class _Entries:
 
     def finish(self) -> Written:
         self._add_above()
-        # With the slash below all else, what is in a folder follows it.
+        # Sorts the slash first, so that a folder's content follows it.
         ordered = sorted(self._found.items(), key=lambda found: found[0].replace(b"/", b"\0"))
         paths = [path for path, _ in ordered]
         nodes = [node for _, node in ordered]
@@ -217,7 +217,7 @@ def _join(folder: bytes, name: bytes) -> bytes:
 
 
 def same_layer(new: Written, old: Changeset, old_content: Callable[[int], Pieces]) -> bool:
-    """Whether a layer holds what a step writes, but for times, as builders compare it."""
+    """Whether a layer equals what a step writes, ignoring times, as builders do."""
     changeset = new.changeset
     if changeset.path_blob != old.path_blob or len(changeset) != len(old):
         return False
@@ -231,7 +231,7 @@ def same_layer(new: Written, old: Changeset, old_content: Callable[[int], Pieces
 
 
 def _equal(first: Pieces, second: Pieces) -> bool:
-    """Whether two contents, in pieces of any length, are the same."""
+    """Whether two contents, in pieces of any length, are equal."""
     left, right = iter(first), iter(second)
     one = other = b""
     while True:

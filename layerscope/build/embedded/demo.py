@@ -1,4 +1,4 @@
-"""The demo: a base image and a build context, made on the spot, that show what layers are."""
+"""The demo: a base image and a build context, generated to show how layers work."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from layerscope.writing import failure, write_whole
 
 BASE, IMAGE = "layerscope.demo/base:1", "layerscope.demo/shop:latest"
 
-_TIME = 1_767_225_600  # 2026-01-01: the same files give the same layers.
+_TIME = 1_767_225_600  # 2026-01-01: fixed, for reproducible layers.
 _MEGABYTE = 1_000_000
 _FILES = Path(layerscope.__file__).parent / "demo"
 
 
 def prepare_demo() -> BuildRequest:
-    """Makes the base image and the context, builds the first stage, and returns the whole build.
+    """Creates the base image and the context, builds the first stage, and returns the whole build.
 
-    The first stage is in the cache then, as after a first build. Raises LayerscopeError if there is
-    no room.
+    The first stage is then cached, as after a first build. Raises LayerscopeError if the disk is
+    full.
     """
     folder = data_folder() / "demo"
     try:
@@ -55,7 +55,7 @@ def prepare_demo() -> BuildRequest:
         raise LayerscopeError(failure(error, str(folder)), hint) from None
     store = Store()
     with suppress(NotFoundError):
-        # The one of the last time, which would stay without a name.
+        # The previous one, which would stay without a name.
         EmbeddedEngine(store).remove_image(IMAGE)
     _add_base(store)
     request = BuildRequest(str(folder), str(folder / "Dockerfile"), "embedded", (IMAGE,))
@@ -74,7 +74,7 @@ def _write_context(folder: Path) -> None:
             files[path.relative_to(_FILES).as_posix()] = path.read_bytes(), mode
     for name, (data, mode) in files.items():
         _write(folder / name, data, mode)
-    # Another file each time, so that not all of the build is in the cache.
+    # A different file each time, so that the build is not fully cached.
     _write(folder / "built.txt", f"{time.time_ns()}\n".encode(), 0o644)
 
 
@@ -91,7 +91,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def _text(word: str, size: int) -> bytes:
-    """So many bytes of lines."""
+    """Returns lines of a total size in bytes."""
     lines = (f"{word} {number}: {'=' * 60}\n" for number in range(size // 60))
     return "".join(lines).encode()[:size]
 
@@ -146,5 +146,5 @@ def _build_first_stage(store: Store, folder: Path) -> None:
     context = read_context(folder, dockerfile, "embedded")
     image = build_embedded(request, document, plan, context, images, recorder, Cancellation())
     recorder.drain()
-    # The cache keeps what it is made of.
+    # The cache keeps its layers.
     EmbeddedEngine(store).remove_image(image)

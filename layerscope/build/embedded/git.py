@@ -1,7 +1,7 @@
-"""Git repositories that ADD copies: one commit of them, fetched with the program `git`.
+"""Git repositories as sources of ADD: fetches one commit with the program `git`.
 
-What a repository holds is not trusted: no hook, filter or helper runs, submodules come from servers
-only, and links are followed inside it. The user's own configuration and logins are not used.
+The repository is not trusted: no hook, filter or helper runs, submodules come only from servers,
+and links are followed only inside it. The user's own configuration and logins are not used.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from layerscope.writing import temporary_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HEX = re.compile(r"[0-9a-fA-F]{0,64}")
-_SECONDS = 3600.0  # What one command may take.
-_MOST = 16 << 20  # Bytes that it may print: the names of a repository with many.
-#: How BuildKit and Git look a name up, the first that is there.
+_SECONDS = 3600.0  # The time limit of a command.
+_MOST = 16 << 20  # The most bytes of its output, for a repository with many refs.
+#: The lookup order of a ref in BuildKit and Git.
 _PLACES = ("{}", "refs/{}", "refs/tags/{}^{{}}", "refs/tags/{}", "refs/heads/{}")
 _QUERY = {"ref": "{}", "tag": "refs/tags/{}", "branch": "refs/heads/{}"}
 _SURROUNDINGS = ("PATH", "LANG", "SSL_CERT_FILE", "GIT_SSL_CAINFO", *PREDEFINED_ARGS)
@@ -50,11 +50,11 @@ class Repository:
 
     remote: str
     ref: str = "HEAD"  # A branch, a tag, a commit, or any other name.
-    folder: str = "."  # What of it is copied.
-    checksum: str = ""  # The beginning of the commit's id that is expected.
-    keep: bool = False  # Whether `.git` is copied too.
+    folder: str = "."  # The folder to copy.
+    checksum: str = ""  # The expected prefix of the commit's id.
+    keep: bool = False  # Whether to copy `.git`, too.
     submodules: bool = True
-    login: str = ""  # The value of the header `Authorization`.
+    login: str = ""  # The value of the `Authorization` header.
 
 
 def parse_repository(text: str, checksum: str, *, keep: bool) -> Repository:
@@ -89,14 +89,14 @@ def parse_repository(text: str, checksum: str, *, keep: bool) -> Repository:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Runs `git`. Raises StepError, in all methods, for what cannot be done."""
+    """Runs `git`. All methods raise StepError for what is not possible."""
 
     folder: Path  # For clones.
     agent: str | None  # The socket of an SSH agent.
     check: Callable[[], None]  # Raises to stop.
 
     def commit(self, repository: Repository) -> str:
-        """The id of the commit that is wanted, as the server has it now."""
+        """Returns the id of the wanted commit, as the server has it now."""
         ref = repository.ref
         if not _COMMIT.fullmatch(ref):
             names = [place.format(ref) for place in _PLACES]
@@ -104,7 +104,7 @@ class Git:
             listed = self._run("ls-remote", *wanted, repository=repository)
             lines = (line.partition("\t") for line in listed.splitlines())
             known = {name: commit for commit, _, name in lines if _COMMIT.fullmatch(commit)}
-            # A tag with a message has an id of its own, and then its commit.
+            # An annotated tag has its own id besides the commit's.
             found = (known.get(f"{name}^{{}}") or known.get(name) for name in names)
             ref = next(filter(None, found), "")
         if not ref:
@@ -119,7 +119,7 @@ class Git:
         return ref
 
     def source(self, repository: Repository, commit: str, stack: ExitStack) -> GitSource:
-        """The files of a commit, which are there until `stack` is closed."""
+        """Returns the files of a commit, which exist until `stack` is closed."""
         place = stack.enter_context(temporary_folder(self.folder))
         clone, rules = place / "clone", place / "rules"
         clone.mkdir()
@@ -130,7 +130,7 @@ class Git:
             wanted = ("--depth=1", "--", repository.remote, commit)
             self._run(*fetch, *wanted, folder=clone, repository=repository)
         except StepError:
-            # Some servers send what has a name only.
+            # Some servers send only commits with a ref.
             every = "+refs/*:refs/fetched/*"
             self._run(
                 *(*fetch, "--", repository.remote, every), folder=clone, repository=repository
@@ -149,13 +149,13 @@ class Git:
     def _run(
         self, *arguments: str, folder: Path | None = None, repository: Repository | None = None
     ) -> str:
-        """Runs a command, with the login of a repository for all on its host."""
+        """Runs a command, with the repository's login for all requests to its host."""
         self.folder.mkdir(parents=True, exist_ok=True)
         given = {name: os.environ[name] for name in _SURROUNDINGS if name in os.environ}
         if self.agent is not None:
             given["SSH_AUTH_SOCK"] = self.agent
         if repository is not None and repository.login:
-            # Not an argument, which all users of this host could see.
+            # Not an argument, which all users of this host can see.
             host = urljoin(repository.remote, "/")
             given["GIT_CONFIG_COUNT"] = "1"
             given["GIT_CONFIG_KEY_0"] = f"http.{host}.extraHeader"
@@ -200,7 +200,7 @@ class GitSource(ContextSource):
 
 
 def folder_in(repository: Repository, source: Source) -> tuple[bytes, Node]:
-    """The folder of a repository that is copied. Raises StepError if there is none."""
+    """Returns the folder of a repository to copy. Raises StepError if it does not exist."""
     path = in_context(repository.folder)
     real, node = resolve(source, b"" if path == "." else path.encode("utf-8", "surrogateescape"))
     if node is None or not node.is_folder:

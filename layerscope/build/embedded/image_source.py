@@ -1,4 +1,4 @@
-"""Where COPY copies from, if that is an image: its merged view, and content in its layers."""
+"""An image as a source of COPY: its merged view, with content from its layers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ImageSource:
 
     @cached_property
     def _several(self) -> frozenset[int]:
-        """The inodes that have several names."""
+        """Returns the inodes with several names."""
         inodes, counts = np.unique(self._stack.inodes[self._shown], return_counts=True)
         return frozenset(inodes[counts > 1].tolist())
 
@@ -91,7 +91,7 @@ class ImageSource:
 
 
 def stored_content(fd: int, changeset: Changeset, row: int) -> Pieces:
-    """The content of a file in the uncompressed tar stream that is open."""
+    """Returns the content of a file in an open, uncompressed tar."""
     size, offset = int(changeset.sizes[row]), int(changeset.data_offsets[row])
     extents = changeset.sparse.get(row)
     if extents is not None:

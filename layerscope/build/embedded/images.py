@@ -1,4 +1,4 @@
-"""The images of a build's steps, as they are in the store."""
+"""The images of a build's steps, in the store."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class StepImages:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        #: For each, its number of layers, and what an index says of it.
+        #: By id, the number of layers, and the entry in an index.
         self.entries: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def height(self, image: str) -> int:
         return self.entries[image][0]
 
     def open(self, image: str) -> ImageReader:
-        # Not at the top: it imports numpy, which the builder need not wait for.
+        # Not at the top: the builder need not wait for numpy.
         from layerscope.engines.embedded.contents import open_entry
 
         files, entry = self.store.files(), self.entries[image][1]

@@ -1,4 +1,4 @@
-"""Layers of the embedded store: written while their files are read, and read again."""
+"""Writes layers to the embedded store while reading their files, and reads them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from layerscope.oci.byte_source import FileRange, TruncatedError
 from layerscope.oci.compression import CompressionError, compression_of, decompressed
 from layerscope.oci.tar_header import TarError
 
-_AHEAD = 8  # Pieces that are read ahead of what is written.
+_AHEAD = 8  # Pieces to read ahead of writing.
 _PIECE = 1 << 20
-_TICK = 0.2  # Seconds between two checks whether the layer is still wanted.
+_TICK = 0.2  # Seconds between checks whether the layer is still wanted.
 
 Check = Callable[[], None]
 
@@ -35,8 +35,8 @@ Check = Callable[[], None]
 def add_layer(lease: Lease, pieces: Iterator[bytes | bytearray], check: Check) -> tuple[str, int]:
     """Adds a layer to the store; returns its diff_id and size.
 
-    Files are read in a thread while what was read is hashed and written. Raises whatever reading
-    raises, and LayerscopeError if it cannot be written.
+    Reads files in a thread while hashing and writing. Raises what reading raises, and
+    LayerscopeError if writing fails.
     """
     ahead: queue.Queue[bytes | bytearray | BaseException] = queue.Queue(_AHEAD)
     stopped = threading.Event()
@@ -83,7 +83,7 @@ class Layers:
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
     def source(self, layers: Sequence[StoredLayer], key: str) -> ImageSource:
-        """The merged view of layers."""
+        """Returns the merged view of layers."""
         stack = self.stack(layers)
 
         def read(layer: int, changeset: Changeset, row: int) -> Pieces:
@@ -105,7 +105,7 @@ class Layers:
             return found
 
     def _read(self, layer: StoredLayer) -> Changeset:
-        # What is stored uncompressed has been verified.
+        # Uncompressed layers have been verified.
         cache = ChangesetCache() if layer.digest == layer.diff_id else None
         found = None if cache is None else cache.get(layer.diff_id)
         if (
@@ -123,7 +123,7 @@ class Layers:
         return found
 
     def _fd(self, layer: StoredLayer) -> int:
-        """The uncompressed tar stream of a layer, as an open file."""
+        """Returns the uncompressed tar of a layer, as an open file."""
         with self._guard:
             if layer.digest not in self._open:
                 self._open[layer.digest] = self._opened(layer)

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 
 def split_login(url: str) -> tuple[str, str]:
-    """A URL without its login, and the value of the header `Authorization`; empty for none."""
+    """Returns a URL without its login, and the value of the `Authorization` header, or ""."""
     parts = urllib.parse.urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
     if not login:

@@ -1,4 +1,4 @@
-"""What a step makes that is not in the cache: entries, compared with old layers, and written."""
+"""Creates the layers of uncached steps: entries, compared with old layers, and written."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Maker:
         self.close = self.layers.close
 
     def view(self, state: State) -> Source:
-        """The merged view of an image so far."""
+        """Returns the merged view of an image so far."""
         return self.layers.source(state.layers, "")
 
     def copied(self, step: CopyStep, state: State) -> Written:
-        """The entries of a COPY or ADD."""
+        """Returns the entries of a COPY or ADD."""
         return written(step.copy(lambda: self.view(state)))
 
     def folder(self, state: State, folder: str) -> Written | None:
-        """The entries of a folder that is made, and of those above it; None if it is there."""
+        """Returns the entries of a new folder and its parents; None if it exists."""
         view = self.view(state)
         _, node = resolve(view, folder.encode("utf-8", "surrogateescape"))
         if node is None:
@@ -56,7 +56,7 @@ class Maker:
             )
 
     def same(self, made: Written, candidates: Iterable[CachedStep]) -> CachedStep | None:
-        """A step that copied the same files, which have other times by now."""
+        """Returns a step that copied the same files, perhaps with other times."""
         for step in candidates:
             layer = StoredLayer.made(step.layer, step.size)
             old = self.layers.changeset(layer)

@@ -1,4 +1,4 @@
-"""Instructions that change the configuration of an image only, as builders write them in it."""
+"""Instructions that only change an image's configuration, written as other builders do."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ _LEAST = 10**6  # Nanoseconds: Docker accepts nothing shorter.
 
 
 class StepError(Exception):
-    """Why a step cannot be done, as a sentence; and what to do about it."""
+    """A step is not possible; a sentence says why, and a hint what to do."""
 
     def __init__(self, text: str, hint: str = "", code: int | None = None) -> None:
-        # An address in a Dockerfile may have a password.
+        # A URL in a Dockerfile may contain a password.
         super().__init__(redacted(f"{text} {hint}".rstrip()))
         self.code = code  # The exit code of its command.
 
 
 @dataclass(slots=True)
 class Scope:
-    """What variables in a stage's instructions mean."""
+    """The variables of a stage's instructions."""
 
     escape: str
     #: Build arguments that the stage declares; None for those without a value.
     arguments: dict[str, str | None]
-    given: Mapping[str, str]  # Those that the build passes.
-    above: Mapping[str, str]  # Those above the first FROM, and of platforms.
+    given: Mapping[str, str]  # Values from the build.
+    above: Mapping[str, str]  # Those before the first FROM, and of platforms.
 
     def values(self, state: State) -> dict[str, str]:
-        """As builders have it, ENV wins over ARG."""
+        """Returns the values; as in other builders, ENV takes precedence over ARG."""
         own = {name: value for name, value in self.arguments.items() if value is not None}
         return own | state.variables
 
@@ -70,7 +70,7 @@ Apply = Callable[[Instruction, State, Scope], str]
 
 
 def clean(text: str) -> str:
-    """A text as JSON can have it: what is not UTF-8 becomes U+FFFD, as Go does."""
+    """Returns a text for JSON: bytes that are not UTF-8 become U+FFFD, as in Go."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -79,14 +79,14 @@ def shell_of(state: State) -> list[str]:
 
 
 def command_of(instruction: Instruction, state: State) -> list[str]:
-    """The command of RUN, CMD, ENTRYPOINT or HEALTHCHECK, in either form."""
+    """Returns the command of RUN, CMD, ENTRYPOINT or HEALTHCHECK, in either form."""
     if instruction.form is Form.EXEC:
         return [clean(word.text) for word in instruction.words]
     return [*shell_of(state), clean(instruction.arguments)]
 
 
 def quoted(words: list[str]) -> str:
-    """A list as Go prints it."""
+    """Formats a list as Go does."""
     return f"[{' '.join(json.dumps(word, ensure_ascii=False) for word in words)}]"
 
 
@@ -96,7 +96,7 @@ def _pair(pair: Pair, state: State, scope: Scope) -> tuple[str, str]:
 
 
 def _env(instruction: Instruction, state: State, scope: Scope) -> str:
-    # All values are expanded before any of them counts.
+    # Expands all values before setting any.
     pairs = [_pair(pair, state, scope) for pair in instruction.pairs]
     variables = state.variables
     for name, value in pairs:
@@ -251,7 +251,7 @@ def _nanoseconds(text: str, name: str) -> int:
 
 
 def _go_character(number: int) -> str:
-    """A number as Go prints it with `%q`, which BuildKit does."""
+    """Formats a number as Go's `%q`, which BuildKit uses."""
     if number > sys.maxunicode:
         return "'�'"
     text = chr(number)
@@ -263,7 +263,7 @@ def _go_character(number: int) -> str:
 
 
 def _go_time(nanoseconds: int) -> str:
-    """A duration as Go prints it."""
+    """Formats a duration as Go does."""
     seconds, rest = divmod(nanoseconds, 10**9)
     if not seconds:
         return f"{rest / 10**6:g}ms" if rest else "0s"
@@ -292,7 +292,7 @@ def _maintainer(instruction: Instruction, state: State, scope: Scope) -> str:
     return f"MAINTAINER {author}"
 
 
-#: What each instruction does to the configuration, and its entry in the history.
+#: Applies each instruction to the configuration, and returns its entry in the history.
 METADATA: Mapping[str, Apply] = {
     "ENV": _env,
     "ARG": _arg,

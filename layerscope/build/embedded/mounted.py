@@ -1,4 +1,4 @@
-"""What mounts of a RUN hold: copies of what a context, a stage or an image has."""
+"""Mounts of RUN: copies of files from a context, a stage or an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tree(source: Source, path: bytes) -> Iterator[tuple[bytes, Node]]:
 
 
 def content_digest(source: Source, path: bytes) -> str:
-    """A digest of the files at and below a path."""
+    """Returns a digest of the files at and below a path."""
     digest = hashlib.sha256()
     for inner, each in _tree(source, path):
         digest.update(b"%s\0%d %d %d\0%s\0" % (inner, each.kind, each.mode, each.size, each.link))
@@ -31,9 +31,9 @@ def content_digest(source: Source, path: bytes) -> str:
 
 
 def copy_tree(source: Source, path: bytes, target: Path) -> None:
-    """Copies a file or a folder to a path where nothing is; devices and pipes are left out.
+    """Copies a file or a folder to a new path, without devices and pipes.
 
-    Owners are kept where this process may set them.
+    Keeps owners if this process may set them.
     """
     folders: list[tuple[Path, Node]] = []
     for inner, each in _tree(source, path):
@@ -49,7 +49,7 @@ def copy_tree(source: Source, path: bytes, target: Path) -> None:
                 for piece in each.content():
                     file.write(piece)
             _finish(place, each, each.mode)
-    # A folder that may not be written to is closed once it is full.
+    # Sets the mode of a read-only folder after filling it.
     for place, each in reversed(folders):
         _finish(place, each, each.mode | 0o700)
 

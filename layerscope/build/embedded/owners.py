@@ -10,10 +10,10 @@ from layerscope.build.embedded.sources import Source, resolve
 from layerscope.filesystem.entry_type import EntryType
 from layerscope.text import visible
 
-_MOST_ID = (1 << 32) - 2  # The next one means no change.
-_LONGEST = 1 << 24  # Bytes of a file with users.
+_MOST_ID = (1 << 32) - 2  # The next number means no change.
+_LONGEST = 1 << 24  # The most bytes of a passwd or group file.
 
-#: Returns the mode for an old one, and whether that is a folder's.
+#: Returns the new mode, from the old one and whether it is a folder.
 ChangeMode = Callable[[int, bool], int]
 
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
@@ -22,16 +22,16 @@ _SHIFTS = {"u": 6, "g": 3, "o": 0}
 
 
 def parse_owner(text: str, view: Source) -> tuple[int, int]:
-    """The ids of `USER[:GROUP]`; names are looked up in an image. Raises StepError.
+    """Resolves `USER[:GROUP]` to ids; looks up names in an image. Raises StepError.
 
-    Without a group, it is the one of the same name or number, as Docker has it.
+    The default group has the same name or number, as in Docker.
     """
     user, group = owner_parts(text)
     return _id(user, "user", b"etc/passwd", view), _id(group, "group", b"etc/group", view)
 
 
 def owner_parts(text: str) -> tuple[str, str]:
-    """The user and the group of `USER[:GROUP]`; raises StepError if these cannot be."""
+    """Splits `USER[:GROUP]`; raises StepError if it is invalid."""
     user, colon, group = text.partition(":")
     found = user, group if colon else user
     for name in found:
@@ -69,7 +69,7 @@ def _lines(view: Source, path: bytes) -> list[str]:
 
 
 def parse_mode(text: str) -> ChangeMode:
-    """The meaning of `--chmod`: octal digits, or chmod(1)'s symbols. Raises StepError."""
+    """Parses `--chmod`: octal digits, or symbols as in chmod(1). Raises StepError."""
     if re.fullmatch("[0-7]{1,5}", text) and int(text, 8) <= 0o7777:
         fixed = int(text, 8)
         return lambda *_: fixed
@@ -104,7 +104,7 @@ def _changed(mode: int, folder: bool, who: str, operator: str, what: str) -> int
     if operator == "-":
         return mode & ~bits
     special = 0o4000 * ("u" in who) | 0o2000 * ("g" in who) | 0o1000 * ("o" in who)
-    # chmod(1) keeps these of a folder unless they are named.
+    # chmod(1) keeps these on a folder unless they are named.
     return mode & ~(cleared | (0 if folder else special)) | bits
 
 

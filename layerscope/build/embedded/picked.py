@@ -1,4 +1,4 @@
-"""What a COPY or ADD copies, before it is known which entries its layer gets."""
+"""The sources of a COPY or ADD, before the entries of its layer are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layerscope.build.embedded.owners import ChangeMode
 from layerscope.build.embedded.sources import FOLDER, Node, Source
 from layerscope.dockerfile.context.ignore import IgnoreRules
 
-#: The time of folders that the builder makes: the same input gives the same layer.
+#: The time of folders that the builder creates, for reproducible layers.
 EPOCH = 0
 
 
@@ -20,26 +20,26 @@ class Picked:
     source: Source
     path: bytes  # With symlinks resolved.
     node: Node
-    name: bytes  # What it is called in a destination that is a folder.
-    #: With `--parents`, the folders above it that are kept, by their paths there.
+    name: bytes  # Its name in a destination folder.
+    #: With `--parents`, its parent folders, by their paths in the destination.
     above: tuple[tuple[bytes, Node], ...] = ()
-    #: Whether it is an archive, whose content is copied as it is: with its owners and modes.
+    #: Whether it is an archive, whose content keeps its owners and modes.
     archive: bool = False
 
     @property
     def spread(self) -> bool:
-        """Whether what is in it is copied, and not the thing itself."""
+        """Whether to copy its content, not the folder itself."""
         return self.node.is_folder
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
     picked: Sequence[Picked]
-    destination: str  # Absolute; ends with a slash if it is a folder in any case.
-    view: Source  # What is there already.
+    destination: str  # Absolute; ends with a slash if it must be a folder.
+    view: Source  # The existing files.
     owner: tuple[int, int] | None = None
     mode: ChangeMode | None = None
-    folder_mode: int = FOLDER.mode  # Of the folders that are made.
+    folder_mode: int = FOLDER.mode  # Of new folders.
     excluded: IgnoreRules = field(default_factory=lambda: IgnoreRules(()))
     parents: bool = False
-    latest: int | None = None  # Times after this become this (SOURCE_DATE_EPOCH).
+    latest: int | None = None  # Later times are replaced with this one (SOURCE_DATE_EPOCH).

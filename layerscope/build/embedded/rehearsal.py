@@ -1,6 +1,6 @@
-"""Goes through steps before anything is run, to find those that cannot be done.
+"""Checks all steps before anything runs, to find those that will fail.
 
-What commands write changes no variable: all values are known once the base images are.
+Commands do not change variables, so all values are known once the base images are.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from layerscope.build.embedded.commands import RunStep
 
 EMBEDDED_BUILDER = Builder("embedded", "")
-#: Instructions whose `$` a shell replaces.
+#: Instructions whose variables a shell expands.
 _SHELLS = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK", "ONBUILD", "SHELL", "MAINTAINER")
-#: Stages that a trigger names are those of another Dockerfile.
+#: Not checked in triggers, whose stages belong to another Dockerfile.
 _OF_STAGES = ("UnknownStage", "CircularStage")
 
 
@@ -38,8 +38,8 @@ class Built:
 
     index: int
     state: State
-    image: str  # Its id; empty for `scratch` without steps.
-    entry: dict[str, Any] | None  # What an index says of that.
+    image: str  # Its id; "" for `scratch` without steps.
+    entry: dict[str, Any] | None  # Its entry in an index.
     scope: Scope
     has_cmd: bool = False  # Whether a CMD of this Dockerfile counts.
 
@@ -55,12 +55,12 @@ class Steps(Protocol):
 
 
 def check_step(steps: Steps, instruction: Instruction, stage: Built) -> CopyStep | RunStep | None:
-    """Raises StepError if a step will certainly fail; else its stage becomes what it will be.
+    """Raises StepError if a step will certainly fail; otherwise updates its stage.
 
-    Returns what copies or runs.
+    Returns a step that copies or runs.
     """
     for fault in instruction.faults:
-        # What only looks like JSON is read as text.
+        # Text that only looks like JSON is shell form.
         if fault.kind is not FaultKind.JSON_INVALID:
             raise StepError(fault.message)
     if instruction.keyword in ("COPY", "ADD"):
@@ -77,7 +77,7 @@ def check_step(steps: Steps, instruction: Instruction, stage: Built) -> CopyStep
 
 
 def configure(instruction: Instruction, stage: Built) -> str:
-    """Executes an instruction as far as it changes the configuration; returns its entry."""
+    """Applies an instruction's change of the configuration; returns its history entry."""
     keyword, state = instruction.keyword, stage.state
     if keyword == "WORKDIR":
         state.config["WorkingDir"] = folder = workdir_of(instruction, state, stage.scope)
@@ -92,7 +92,7 @@ def configure(instruction: Instruction, stage: Built) -> str:
 
 
 def is_literal(instruction: Instruction) -> bool:
-    """Whether it means the same on any base image."""
+    """Whether it does not depend on the base image."""
     for mount in mounts_of(instruction):
         target = mount.field("target")
         if target is not None and not (target.value or "/").startswith("/"):
@@ -105,7 +105,7 @@ def is_literal(instruction: Instruction) -> bool:
 
 
 def origins_of(instruction: Instruction) -> Iterator[str]:
-    """What `--from`, and `from` in mounts, name."""
+    """Yields the names in `--from`, and in `from` of mounts."""
     flag = instruction.flag("from") if instruction.keyword in ("COPY", "ADD") else None
     if flag is not None:
         yield flag.value or ""
@@ -116,7 +116,7 @@ def origins_of(instruction: Instruction) -> Iterator[str]:
 
 
 def trigger_of(text: str) -> Instruction:
-    """The instruction of an ONBUILD in a base image; raises StepError if it is not a valid one."""
+    """Parses an ONBUILD instruction of a base image; raises StepError if it is invalid."""
     found = parse(text).instructions
     if len(found) != 1 or found[0].keyword in ("FROM", "ONBUILD", "MAINTAINER"):
         raise StepError(f"ONBUILD cannot run {visible(text)}.")
@@ -128,7 +128,7 @@ def trigger_of(text: str) -> Instruction:
 
 @dataclass(frozen=True, slots=True)
 class NamedLine:
-    """Reports what is wrong before anything is run, with its line."""
+    """Adds the line to an error that is found before anything runs."""
 
     line: int
     trigger: str = ""

@@ -1,4 +1,4 @@
-"""Where COPY and ADD copy from: the build context, an image's merged view, an archive, data."""
+"""Sources of COPY and ADD: the build context, an image's merged view, an archive, data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layerscope.patterns import GO_MATCH, GO_MATCH_DEEP, Dialect, path_matcher
 from layerscope.text import decode, visible
 
 _PIECE = 1 << 20
-_MOST_LINKS = 40  # Linux follows as many before it fails with ELOOP.
+_MOST_LINKS = 40  # Linux's limit before ELOOP.
 _WILD = re.compile(r"[*?\[\\]")
 
 #: As plain numbers, since there may be many files.
@@ -38,7 +38,7 @@ Pieces = Iterable[bytes]
 
 
 class Node(NamedTuple):
-    """A file, a folder or anything else that is copied."""
+    """A file, a folder or another entry to copy."""
 
     kind: int  # `EntryType`; never a hard link.
     mode: int
@@ -48,7 +48,7 @@ class Node(NamedTuple):
     mtime: int
     content: Callable[[], Pieces] | None = None  # Of a regular file.
     link: bytes = b""  # The target of a symlink.
-    inode: Hashable = None  # The same for all names of a file that has several.
+    inode: Hashable = None  # The same for all hard links of a file.
     device: tuple[int, int] | None = None
     xattrs: Mapping[bytes, bytes] | None = None
 
@@ -64,27 +64,27 @@ class Source(Protocol):
     """A tree of files. Paths are relative, without a slash at either end; the root is empty."""
 
     def find(self, path: bytes) -> Node | None:
-        """What is at a path, whose last component is not followed if it is a symlink."""
+        """Returns what is at a path, without following a final symlink."""
 
     def names(self, path: bytes) -> Sequence[bytes]:
-        """The names in a folder, in order."""
+        """Returns the names in a folder, in order."""
 
     def below(self, path: bytes) -> Iterator[tuple[bytes, Node]]:
-        """Everything below a folder, by its path from there; folders before what is in them."""
+        """Yields everything below a folder, by relative path; folders before their content."""
 
     def stamp(self, path: bytes) -> str:
-        """Changes if anything at or below a path might have."""
+        """Returns a value that changes if anything at or below a path may have changed."""
 
 
-#: A tree that is opened when it is needed, and what changes with its content.
+#: A tree that is opened on demand, and a key of its content.
 Origin = tuple[Callable[[], Source], str]
 
 
 def resolve(source: Source, path: bytes) -> tuple[bytes, Node | None]:
-    """Follows the symlinks of a path, which never lead out of the tree.
+    """Resolves the symlinks of a path, never outside the tree.
 
-    Returns the path that they lead to, and what is there; None if nothing is. Raises StepError if
-    they form a loop, or if a file is where a folder is needed.
+    Returns the resolved path, and what is there, if anything. Raises StepError for a loop, or if a
+    file is in place of a folder.
     """
     pending = path.split(b"/")[::-1]
     done: list[bytes] = []
@@ -114,9 +114,9 @@ def resolve(source: Source, path: bytes) -> tuple[bytes, Node | None]:
 
 
 def matching(source: Source, pattern: str, *, deep: bool = False) -> list[bytes]:
-    """The paths that a pattern with wildcards matches, in order; with `deep`, `**` is known.
+    """Returns the paths that match a wildcard pattern, in order; `deep` supports `**`.
 
-    Raises PatternError if it is not a valid one.
+    Raises PatternError if the pattern is invalid.
     """
     if deep and "**" in pattern:
         fits = path_matcher(pattern, GO_MATCH_DEEP)
@@ -145,7 +145,7 @@ def is_wild(pattern: str) -> bool:
 
 
 class ContextSource:
-    """The files of a build context that are sent."""
+    """The files of a build context, without excluded ones."""
 
     def __init__(self, context: Context) -> None:
         self._root = os.fsencode(context.root)
@@ -179,7 +179,7 @@ class ContextSource:
             yield self._paths[place][skip:], self._node(place)
 
     def _range(self, path: bytes) -> range:
-        """The places of everything below a folder, which follows it."""
+        """Returns the indices of everything below a folder, which follow it."""
         if not path:
             return range(len(self._entries))
         start = self._places[path] + 1
@@ -226,7 +226,7 @@ class ContextSource:
             )
         if kind == EntryType.SYMLINK:
             try:
-                # A link of the same name may have taken its place; then its target counts.
+                # A link may have replaced the file since; then its target counts.
                 return Node(kind, 0o777, 0, 0, 0, mtime, link=os.readlink(full))  # noqa: PTH115 - exact
             except OSError as error:
                 raise _unreadable(path, error) from None
@@ -244,9 +244,9 @@ def _capability(full: bytes) -> Mapping[bytes, bytes] | None:
 
 
 def _file(full: bytes, path: bytes, size: int) -> Pieces:
-    """The content of a file that has had a size."""
+    """Reads a file of an expected size."""
     try:
-        # A file replaced by a link must not lead outside the context.
+        # A file replaced with a link must not lead outside the context.
         fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -279,15 +279,15 @@ def _unreadable(path: bytes, error: OSError) -> StepError:
 
 
 def whole(data: bytes) -> Pieces:
-    """Content that is in memory."""
+    """Returns content from memory."""
     return (data,)
 
 
 class DataSource:
-    """Files whose content is in memory or in an open file: heredocs and downloads."""
+    """Files with content in memory or in an open file: heredocs and downloads."""
 
     def __init__(self, files: Mapping[bytes, tuple[Node, str]]) -> None:
-        """Takes files by name, each with a digest of its content."""
+        """`files` are by name, each with a digest of its content."""
         self._files = files
 
     def find(self, path: bytes) -> Node | None:
@@ -304,7 +304,7 @@ class DataSource:
 
 
 class EmptySource:
-    """What `--link` copies into."""
+    """The empty tree that `--link` copies into."""
 
     def find(self, path: bytes) -> Node | None:
         return None if path else FOLDER

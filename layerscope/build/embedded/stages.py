@@ -1,4 +1,4 @@
-"""Stages that do not depend on each other are built beside each other."""
+"""Builds independent stages in parallel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from graphlib import TopologicalSorter
 
-_AT_ONCE = 2  # More would take turns at the same disk.
+_AT_ONCE = 2  # More would compete for the same disk.
 
 
 def build_stages(
@@ -17,10 +17,10 @@ def build_stages(
     build: Callable[[int], None],
     stop: Callable[[], None],
 ) -> None:
-    """Calls `build` for each stage once those that it needs are done, lower ones first.
+    """Calls `build` for each stage once the stages it needs are done, lower ones first.
 
-    If one fails, `stop` is called, which makes those that run raise too; once they have ended, the
-    exception of the first is raised.
+    If one fails, calls `stop`, which makes the running ones fail too; after they have ended, raises
+    the first exception.
     """
     ended: queue.SimpleQueue[tuple[int, BaseException | None]] = queue.SimpleQueue()
 
@@ -41,7 +41,7 @@ def build_stages(
         if failure is None:
             ready = sorted([*ready, *left.get_ready()])
             for index in ready[: _AT_ONCE - running]:
-                # A daemon: a process that is to end does not wait for it.
+                # A daemon, so that the process need not wait for it to exit.
                 threading.Thread(
                     target=work, args=(index,), name="layerscope-stage", daemon=True
                 ).start()
@@ -59,7 +59,7 @@ def build_stages(
 
 
 class InOrder:
-    """Reports of stages that are built at once, passed on as if one followed the other."""
+    """Passes on reports of parallel stages as if they ran one after the other."""
 
     def __init__(self, stages: Sequence[int]) -> None:
         self._order = deque(stages)

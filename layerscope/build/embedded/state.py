@@ -1,4 +1,4 @@
-"""An image while it is built: its configuration, its layers and its history."""
+"""An image during a build: its configuration, its layers and its history."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from layerscope.oci.manifest import OCI_LAYERS, Descriptor, json_bytes
 from layerscope.oci.platform import Platform
 
 _COMMENT = "buildkit.dockerfile.v0"
-#: What of a base image's configuration is written anew; all else is kept, annotations included.
+#: Fields of a base image's configuration that are rewritten; all others are kept.
 _OWN = ("config", "created", "history", "rootfs", "container", "container_config", "docker_version")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLayer:
     diff_id: str
-    digest: str  # Of its blob, which is compressed if it comes from another tool.
+    digest: str  # Of its blob, which may be compressed if it is from another tool.
     size: int  # Bytes of its blob.
     media_type: str = OCI_LAYERS[None]
 
@@ -34,8 +34,8 @@ class StoredLayer:
 
 @dataclass(slots=True)
 class State:
-    facts: dict[str, Any]  # What the configuration says beside its parts below: os, architecture…
-    config: dict[str, Any] = field(default_factory=dict)  # How its containers run.
+    facts: dict[str, Any]  # Other fields of the configuration: os, architecture…
+    config: dict[str, Any] = field(default_factory=dict)  # The configuration of its containers.
     layers: tuple[StoredLayer, ...] = ()
     history: tuple[Mapping[str, Any], ...] = ()
     created: str = ""  # RFC 3339 time.
@@ -48,8 +48,8 @@ class State:
 
     @classmethod
     def of_image(cls, raw: Mapping[str, Any], layers: tuple[StoredLayer, ...]) -> State:
-        """The state that an image's configuration describes."""
-        # The objects of a parsed document find keys in any case; here they are written again.
+        """Creates the state from an image's configuration."""
+        # Parsed documents ignore the case of keys; this converts them to plain objects to write.
         document = json.loads(json.dumps(raw))
         config = document.get("config")
         history = document.get("history")
@@ -61,7 +61,7 @@ class State:
             tuple(history) if isinstance(history, list) else (),
             created if isinstance(created, str) else "",
         )
-        # For Docker, an image without a PATH has this one.
+        # Docker's default for an image without a PATH.
         if not any(each.startswith("PATH=") for each in state.env):
             state.config["Env"] = [f"PATH={DEFAULT_PATH}", *state.env]
         return state
@@ -84,13 +84,13 @@ class State:
         return found if isinstance(found, str) and found else "/"
 
     def strings(self, key: str) -> list[str]:
-        """A list of strings of the configuration; empty if it has none."""
+        """Returns a list of strings from the configuration, or an empty one."""
         found = self.config.get(key)
         return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
     @property
     def key(self) -> str:
-        """The same for images that are the same but for their times."""
+        """Returns a key that is equal for images that differ only in times."""
         made = [
             (each.get("created_by"), each.get("empty_layer", False))
             for each in self.history
@@ -100,7 +100,7 @@ class State:
         return hashlib.sha256(json_bytes(content)).hexdigest()
 
     def add(self, made_by: str, layer: StoredLayer | None, created: str) -> None:
-        """Adds an entry to the history, and its layer if it made one."""
+        """Adds an entry to the history, and its layer, if any."""
         entry: dict[str, Any] = {
             "created": created,
             "created_by": made_by,
@@ -114,13 +114,13 @@ class State:
         self.created = created
 
     def stored(self, lease: Lease) -> tuple[str, dict[str, Any]]:
-        """Adds the image to the store; returns its id, and its manifest's entry of an index."""
+        """Adds the image to the store; returns its id, and its manifest's entry in an index."""
         layers = [Descriptor(each.media_type, each.digest, each.size, {}) for each in self.layers]
         identifier, manifest = lease.add_image(self.document(), layers, self._platform or None)
         return identifier, manifest.document
 
     def document(self) -> bytes:
-        """The configuration."""
+        """Returns the configuration as JSON."""
         document = {
             **self.facts,
             "config": {key: value for key, value in self.config.items() if _says(value)},
@@ -143,6 +143,6 @@ def _says(value: object) -> bool:
 
 
 def time_of(seconds: float | None = None) -> str:
-    """A time as images have it, to the second; now by default."""
+    """Formats a time as in images, in whole seconds; now by default."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
