@@ -7,9 +7,9 @@ One core, two front ends. Imports only point down this list; import-linter verif
     options        every argument and option
     parser         parsers, and their help
     process        a command's streams, signals and threads
-    tui, commands  the Textual app, a room for each screen; what each command does
     tui, commands  the Textual app, a room for each screen; the implementation of each command
-    reports        text and JSON of what the core found; the CI gate
+    output, help   stdout and the pager; the help topics
+    reports        the core's results as text and JSON; the CI gate
     build          a build as steps and events, one module for each builder, and a room for ours
                    (embedded); measures each step's layer while the next one runs; explains what
                    broke the cache since the last build

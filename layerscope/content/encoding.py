@@ -30,8 +30,8 @@ LABELS = {
 def text_encoding(head: bytes, complete: bool) -> str | None:
     """The encoding of text as a key of `LABELS`, or None if it is not text.
 
-    `head` is the first bytes; a few thousand are enough. An empty file is text. `complete` says
-    whether these are all.
+    `head` is the first bytes; a few thousand are enough. An empty file is text. `complete` is
+    true if these are all.
     """
     for bom, name in _BOMS:
         if head.startswith(bom):

@@ -30,9 +30,9 @@ from layerscope.filesystem.changeset_file import (
 from layerscope.filesystem.stack import COLUMNS, Stack, Whole
 from layerscope.filesystem.tree import PathTree
 
-#: Raised whenever the format, or the meaning of a stack, changes.
-VERSION = 2
 #: Raised whenever the format or the meaning of a stack changes.
+VERSION = 2
+
 _MAGIC = b"lsst"
 #: Magic, version, checksum of the rest, digest of the key, length of the table of contents.
 _HEADER = struct.Struct("<4sII32sI")

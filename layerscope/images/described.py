@@ -54,7 +54,6 @@ def inspect_platform(
     default is this host's. Returns the description; the selected platform, if there are several;
     and all platforms, the selected one first. Raises PlatformMissingError if the engine does not
     have that platform, and NotFoundError if it has no such image.
-    the engine has no such image.
     """
     inspected = engine.inspect(name)
     offered = inspected.platforms

@@ -169,7 +169,7 @@ class ManifestPlace(ABC):
         """The image of a manifest and its configuration.
 
         `config` has been verified; `chosen` is the manifest's descriptor if it is in an index,
-        `candidates` the images in that index, and `asked` the platform that was asked for, or None.
+        `candidates` the images in that index, and `asked` the requested platform, or None.
 
         Raises LayerscopeError if they are inconsistent or of another platform.
         """

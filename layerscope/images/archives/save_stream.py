@@ -87,7 +87,7 @@ class SaveStream:
         """Reads the stream, and yields the name of each entry once it has been read.
 
         Raises BadInputError if the stream is not such an archive, or is truncated, and Cancelled if
-        Cancelled if `progress` was cancelled.
+        `progress` was cancelled.
         """
         self._progress = progress
         first = True
