@@ -134,7 +134,7 @@ COMMANDS: dict[str, Command] = {
         no="an image stays, or the removal was not confirmed",
     ),
     "commit": Command(
-        "make an image of a container, after showing what it adds",
+        "create an image from a container, after showing what it adds",
         (
             *("container", "image_name"),
             *("--message", "--author", "--change", "--no-pause", "--force"),
@@ -174,7 +174,7 @@ COMMANDS: dict[str, Command] = {
         "write an image to an archive or an OCI image layout, from any source",
         (
             *("source", "-o --output FILE", "--format", "--compression", "--without-layers-of"),
-            ("--force", "replace an archive that is there"),
+            ("--force", "replace an existing archive"),
             *("--json-lines", "-q --quiet", "-d --detach", *_READING),
         ),
         examples=(
@@ -299,7 +299,7 @@ COMMANDS: dict[str, Command] = {
         no="there are problems of at least the severity of --fail-on",
     ),
     "dockerfile": Command(
-        "a Dockerfile from an image's history, or from what a container has changed",
+        "a Dockerfile from an image's history or a container's changes",
         ("source", *_READING, "--json"),
         examples=("layerscope dockerfile debian:12", "layerscope dockerfile container:web"),
     ),

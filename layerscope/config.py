@@ -103,9 +103,7 @@ OPTIONS: tuple[Option, ...] = (
         "cells",
         "write only the cells that changed; plain repaints whole regions, if a terminal needs that",
     ),
-    Option(
-        "cache-limit", _BYTES, 1 << 30, "bytes that layers which have been read may take; 0: none"
-    ),
+    Option("cache-limit", _BYTES, 1 << 30, "maximum size of cached layers; 0 disables the cache"),
     Option(
         "engine",
         _ENGINE,

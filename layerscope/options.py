@@ -21,7 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "b": value("B", "another image"),
     "chosen": value("ENGINE", "a name that `layerscope engines` lists, or an address"),
     "container": value("CONTAINER", "a container, by name or id"),
-    "below": value("PATH", "only this path and what is below it", nargs="?"),
+    "below": value("PATH", "only this path and everything below it", nargs="?"),
     "context": value("CONTEXT", "folder of the build context"),
     "destination": value(
         "NAME", "with --via registry: its name there, if it is not that of SOURCE", nargs="?"
@@ -66,7 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--all-engines": switch("images of all engines: which engine has which, and what others lack"),
     "--all": switch("all images of the current engine instead, those that waste most first"),
     "--ascii": switch("draw with ASCII only") | {"default": None},
-    "--build-cache": switch("build cache that is not in use and that no image shares"),
+    "--build-cache": switch("unused build cache that no image shares"),
     "--containers": switch("containers that do not run; their volumes stay"),
     "--dangling": switch("images without a tag; the default if nothing else is named"),
     "--from": value("N", "the lowest of the layers", type=int, dest="first", required=True),
@@ -131,7 +131,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "--highest-wasted-bytes": value("BYTES", "wasted bytes, at most"),
     "--highest-wasted-percent": value("FRACTION", "wasted ÷ shipped bytes, at most"),
-    "--ignore-time": switch("leave out paths that differ in their time only"),
+    "--ignore-time": switch("leave out paths that differ only in their time"),
     "--ignorefile": value(
         "FILE", "the ignore rules of the context, with Podman and the classic builder"
     ),
@@ -182,7 +182,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--processes": value("N", "how many processes the command may have at a time", type=number),
     "--paths": value(
         "GLOB",
-        "paths, and what is below them; a name without a slash is one in any folder",
+        "paths, and everything below them; a name without a slash is one in any folder",
         nargs="+",
         action="extend",
         required=True,
