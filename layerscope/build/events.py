@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from layerscope.records import Count, Number, Record, Seconds, UnixTime
 
-#: What `layerscope build --json-lines` prints; the screen of a build needs the others too.
+#: Events that `layerscope build --json-lines` prints; the others are for the build screen.
 Public = Literal[
     "step_started",
     "log",
@@ -25,15 +25,14 @@ class BuildEvent(Record, frozen=True, omit_defaults=True):
     """Something that happened in a build; fields with their default are left out of JSON."""
 
     event: Kind  # What happened.
-    #: Number of the step, from 1, as the Dockerfile's instructions are counted.
+    #: Number of the step, from 1, counting the Dockerfile's instructions.
     step: Count | None = None
-    steps: Count | None = None  # How many there are.
-    #: For an ONBUILD trigger of a base image, its number, from 1, while `step` is the FROM that it
-    #: runs for; else 0.
+    steps: Count | None = None  # Number of steps.
+    #: For an ONBUILD trigger of a base image, its number, from 1, with its FROM as `step`; else 0.
     trigger: Count = 0
-    instruction: str | None = None  # The step's instruction, as the builder has it.
+    instruction: str | None = None  # The step's instruction, as reported by the builder.
     line: Count | None = None  # Line of the Dockerfile on which it begins, from 1.
-    #: A line of the log, a warning, or a sentence that says what went wrong.
+    #: A line of the log, a warning, or an error sentence.
     text: str | None = None
     image: str | None = None  # Id of the image that is committed or finished.
     diff_id: str | None = None  # Digest of the layer that the step added; None if it added none.
@@ -43,17 +42,16 @@ class BuildEvent(Record, frozen=True, omit_defaults=True):
     added: Count | None = None  # Number of entries that the layer adds.
     modified: Count | None = None  # Number of entries that it modifies.
     removed: Count | None = None  # Number of entries that it removes.
-    #: Bytes of lower layers that it hides; for the finished image, all bytes that can never be
-    #: read.
+    #: Bytes of lower layers that it hides; for the finished image, all wasted bytes.
     wasted: Count | None = None
-    copied: Count | None = None  # Bytes of those that the layer holds again, unchanged.
+    copied: Count | None = None  # Bytes of hidden files that the layer contains again, unchanged.
     #: The largest files that it hides: path and bytes.
     hidden: tuple[tuple[str, Count], ...] | None = None
     seconds: Seconds | None = None  # Duration of the step or the build.
     exit_code: Number | None = None  # Exit code of the step's command.
     tags: tuple[str, ...] | None = None  # Names of the finished image.
     files: Count | None = None  # For a context: its number of files.
-    #: For a context: how many files and folders the rules exclude, whose file's name is `text`.
+    #: For a context: the number of files and folders excluded by the ignore file named in `text`.
     ignored: Count | None = None
     #: For a context: its largest files, path and bytes.
     largest: tuple[tuple[str, Count], ...] | None = None
@@ -69,7 +67,7 @@ class BuildEvent(Record, frozen=True, omit_defaults=True):
 
     @property
     def changes(self) -> list[str]:
-        """How many entries of the layer are added, modified and removed, in words; no zeros."""
+        """Returns the numbers of added, modified and removed entries in words, without zeros."""
         counts = {"added": self.added, "modified": self.modified, "removed": self.removed}
         return [f"{number} {name}" for name, number in counts.items() if number]
 
@@ -87,5 +85,5 @@ class LayerFacts(Record, frozen=True, omit_defaults=True):
     hidden: tuple[tuple[str, int], ...] = ()
 
 
-#: The facts by layer; the bytes of all layers, and how many of them can never be read.
+#: The facts by layer; the bytes of all layers, and the wasted ones.
 Measured = tuple[dict[int, LayerFacts], tuple[int, int]]

@@ -1,7 +1,6 @@
 """Parses the fields of a build, for the command line and the form.
 
-Each function takes what a user wrote and returns its meaning, or raises an error that says what is
-wrong and how to write it.
+Each function parses the user's text, or raises an error that says what is wrong and what to write.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ NETWORKS = {
 
 
 def context_folder(text: str, folder: Path | None = None) -> Path:
-    """The folder of a build context, absolute and without symlinks.
+    """Returns the folder of a build context, absolute and without symlinks.
 
     Names are relative to `folder`, or the current one. Raises UsageError if there is no such
     folder.
@@ -52,10 +51,10 @@ def context_folder(text: str, folder: Path | None = None) -> Path:
 
 
 def dockerfile_of(text: str, context: Path, folder: Path | None = None, builder: str = "") -> Path:
-    """The Dockerfile of a build, absolute and without symlinks; see `context_folder`.
+    """Returns the Dockerfile of a build, absolute and without symlinks; see `context_folder`.
 
-    Without a text, it is the one in the context that the builder looks for. Raises UsageError if
-    there is no such file, or access is denied.
+    Without a text, it is the builder's default in the context. Raises UsageError if there is no
+    such file or access is denied.
     """
     names = conventions(builder, context).dockerfiles
     paths = [_path(text, folder)] if text else [context / name for name in names]
@@ -72,7 +71,7 @@ def dockerfile_of(text: str, context: Path, folder: Path | None = None, builder:
 
 
 def file_of(text: str, folder: Path | None = None) -> str:
-    """A file, absolute; empty without a text. Raises UsageError if there is no such file."""
+    """Returns an absolute path; "" without a text. Raises UsageError if there is no such file."""
     if not text:
         return ""
     path = _path(text, folder)
@@ -82,7 +81,7 @@ def file_of(text: str, folder: Path | None = None) -> str:
 
 
 def dockerfiles_in(context: Path) -> list[Path]:
-    """Files in a folder with names of Dockerfiles: `Dockerfile.dev`, `web.dockerfile`."""
+    """Returns files in a folder named like Dockerfiles: `Dockerfile.dev`, `web.dockerfile`."""
     try:
         names = sorted(path.name for path in context.iterdir() if _is(path.is_file))
     except OSError:
@@ -97,7 +96,7 @@ def dockerfiles_in(context: Path) -> list[Path]:
 
 
 def tag_of(text: str) -> str:
-    """The name of the image; raises UsageError if it is invalid."""
+    """Returns the name of the image; raises UsageError if it is invalid."""
     try:
         reference = parse_reference(text)
     except ValueError:
@@ -112,7 +111,7 @@ def tag_of(text: str) -> str:
 
 
 def pair_of(text: str) -> tuple[str, str | None]:
-    """A name and its value, as `NAME=VALUE`; the value is None without an equals sign.
+    """Splits `NAME=VALUE`; the value is None without an equals sign.
 
     Raises UsageError if there is no name.
     """
@@ -123,7 +122,7 @@ def pair_of(text: str) -> tuple[str, str | None]:
 
 
 def platform_of(text: str) -> str:
-    """A platform to build for, as builders take it; empty for the engine's own.
+    """Returns a platform in the builders' form; "" for the engine's own.
 
     Raises UsageError if it is invalid.
     """
@@ -142,18 +141,18 @@ def platform_of(text: str) -> str:
 
 
 def network_of(text: str) -> str:
-    """The network of RUN instructions; empty for the engine's choice. Raises UsageError."""
+    """Returns the network of RUN instructions; "" for the engine's default. Raises UsageError."""
     text = text.strip()
     if any(character.isspace() or not character.isprintable() for character in text):
         raise UsageError(
             "The name of a network has no spaces.", f"Write one of {', '.join(NETWORKS)}."
         )
-    # Podman does not know a network `default`.
+    # Podman has no network `default`.
     return "" if text == "default" else text
 
 
 def target_of(text: str, stages: Iterable[str | None]) -> str:
-    """The name of the stage to build; empty for the last.
+    """Returns the name of the stage to build; "" for the last.
 
     `stages` are the names of the Dockerfile's stages, None for unnamed ones. Raises UsageError if
     the Dockerfile has no such stage.
@@ -180,7 +179,7 @@ def _named(names: list[str], count: int) -> str:
 
 
 def agent_of(text: str) -> tuple[str, str]:
-    """The id of an SSH agent and its socket, as `docker build --ssh` takes them.
+    """Returns the id of an SSH agent and its socket, as for `docker build --ssh`.
 
     Raises UsageError if there is no socket.
     """
@@ -200,7 +199,7 @@ def checked_agent(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Words separated by spaces, quoted as in a shell.
+    """Splits words separated by spaces, quoted as in a shell.
 
     Raises UsageError if a quote is not closed.
     """
@@ -213,7 +212,7 @@ def words_of(text: str) -> list[str]:
 def _path(text: str, folder: Path | None) -> Path:
     path = Path(text)
     if folder is not None:
-        # In a form, no shell has expanded it.
+        # In a form, no shell has expanded `~`.
         path = folder / os.path.expanduser(path)  # noqa: PTH111 - never raises
     return path
 

@@ -1,4 +1,4 @@
-"""The figures of layers, which are kept: the same build again need not read its layers."""
+"""Cached figures of layers, so that a repeated build need not read its layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Kept(Record, frozen=True):
 
 
 def figures(reader: ImageReader, first: int, progress: Progress) -> Measured:
-    """The facts of the layers of an image, from the layer `first` on; see `layer_facts`."""
+    """Returns the facts of an image's layers from `first` on; see `layer_facts`."""
     diff_ids = [layer.diff_id for layer in reader.image.layers]
     cache = RecordCache("figures-1", _Kept)
     layers = range(max(0, min(first, len(diff_ids) - 1)), len(diff_ids))

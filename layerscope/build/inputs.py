@@ -1,7 +1,6 @@
-"""The inputs of a build, kept with its job, so that the next build can say what changed.
+"""The inputs of a build, stored with its job, so that the next build can show what changed.
 
-Files are compared by content, as builders do, and read only if their size, time or inode changed
-since last time.
+Files are compared by content, as builders do, but only read if their size, time or inode changed.
 """
 
 from __future__ import annotations
@@ -26,29 +25,28 @@ from layerscope.writing import write_whole
 
 NAME = "inputs.json"  # In a job's folder: the inputs of its build.
 
-#: Bytes of files that are read for their digests; beyond that, size and time must do.
+#: The most bytes of files to read for digests; beyond that, size and time must suffice.
 _MOST = 2 << 30
 
-FOLDER = "/"  # In place of the digest of a folder.
+FOLDER = "/"  # The digest of a folder.
 
 #: Mode, size, mtime in nanoseconds, inode, and the digest of the content or an empty string.
 Fingerprint = tuple[int, int, int, int, str]
 
 
 class Inputs(Record, frozen=True):
-    files: dict[str, Fingerprint]  # The paths of the context.
-    #: For each step that copies from the context, the paths and patterns that it names.
+    files: dict[str, Fingerprint]  # By path in the context.
+    #: Paths and patterns of each step that copies from the context.
     sources: dict[int, tuple[str, ...]]
-    stages: dict[int, tuple[str, ...]]  # For each step that copies from other stages, their names.
-    arguments: dict[str, str]  # Values of build arguments.
-    #: For each step that begins with or copies from an image, the id of that image.
+    stages: dict[int, tuple[str, ...]]  # Stages that each step copies from.
+    arguments: dict[str, str]  # Build arguments.
+    #: Id of the image that each step begins with or copies from.
     bases: dict[int, str] = field(default_factory=dict)
-    #: For each step, the step that it builds on, in its stage or in the stage that this one begins
-    #: with.
+    #: The step that each step builds on, in its stage or in the stage's base.
     below: dict[int, int] = field(default_factory=dict)
-    #: For each step, the build arguments in its scope.
+    #: The build arguments in each step's scope.
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    ignored: str = ""  # Digest of the file with the rules; empty if there is none.
+    ignored: str = ""  # Digest of the ignore file, or "".
     ignore_file: str = ".dockerignore"  # Its name.
 
 
@@ -61,8 +59,8 @@ def gather(
 ) -> Inputs:
     """Collects the inputs of a build.
 
-    Files that did not change since `before`, the last build, are not read again. `check` is called
-    for each file, and raises to stop.
+    Does not reread files that have not changed since `before`, the last build. Calls `check` for
+    each file, which raises to stop.
     """
     files: dict[str, Fingerprint] = {}
     left = _MOST
@@ -109,7 +107,7 @@ def gather(
 
 
 def base_names(document: Document, arguments: Mapping[str, str]) -> dict[int, str]:
-    """For each step that begins with or copies from an image, the image's name."""
+    """Returns the name of the image that each step begins with or copies from."""
     found = dict(plan_of(document, arguments=arguments).bases)
     for stage in find_stages(document, arguments).stages:
         for use in stage.uses:
@@ -119,7 +117,7 @@ def base_names(document: Document, arguments: Mapping[str, str]) -> dict[int, st
 
 
 def sources_of(instruction: Instruction, scopes: Scopes) -> tuple[str, ...]:
-    """The paths and patterns of the context that an instruction copies from or mounts."""
+    """Returns the paths and patterns in the context that an instruction copies or mounts."""
     if instruction.keyword in ("COPY", "ADD") and instruction.flag("from") is None:
         words = (word.text for word in instruction.sources if not REMOTE.match(word.text))
         return tuple(in_context(scopes.expanded(instruction, text)) for text in words)
@@ -156,7 +154,7 @@ def _rules(path: Path | None) -> str:
 
 
 def changed_files(old: Inputs, new: Inputs, sources: tuple[str, ...]) -> list[str]:
-    """Paths among some sources that were added, removed or changed, in order."""
+    """Returns paths in `sources` that were added, removed or changed, in order."""
     wanted = [_matcher(source) for source in sources]
     paths = {
         path
@@ -167,7 +165,7 @@ def changed_files(old: Inputs, new: Inputs, sources: tuple[str, ...]) -> list[st
 
 
 def keep(folder: Path, inputs: Inputs) -> None:
-    """Keeps inputs in the folder of a job; raises OSError if that is not possible."""
+    """Stores inputs in the folder of a job; raises OSError."""
     write_whole(folder / NAME, inputs.dump())
 
 
@@ -181,12 +179,12 @@ def differ(old: Fingerprint | None, new: Fingerprint | None) -> bool:
         return old is not new
     if old[:2] != new[:2]:
         return True
-    # Builders look at the content and not at the time; so do we, where it was read.
+    # Compares the content, not the time, as builders do, if both were read.
     return old[4] != new[4] if old[4] and new[4] else old[2:4] != new[2:4]
 
 
 def _digest(root: Path, entry: ContextEntry) -> str:
-    """Digest of a file's content, or of a link's target; empty if it cannot be read."""
+    """Returns the digest of a file's content or a link's target; "" if unreadable."""
     path = root / entry.path
     try:
         if not entry.is_file:
@@ -198,7 +196,7 @@ def _digest(root: Path, entry: ContextEntry) -> str:
 
 
 def _matcher(source: str) -> Callable[[str], bool]:
-    """Whether a source of COPY names a path, or a folder above it."""
+    """Returns a function that checks if a source of COPY matches a path or a parent folder."""
     if source in (".", ""):
         return lambda _: True
     try:

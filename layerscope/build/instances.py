@@ -1,7 +1,7 @@
-"""The builders that buildx knows: where each runs, and whether it does.
+"""The builders of buildx, with their endpoints and states.
 
-`docker buildx create` keeps them in the folder `buildx/instances` of Docker's settings, a file
-each; `docker buildx inspect` says what state they are in.
+`docker buildx create` stores each in a file in `buildx/instances` in Docker's settings folder;
+`docker buildx inspect` reports their states.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from layerscope.build.buildkit import buildx_output
 from layerscope.engines.address import docker_folder
 from layerscope.records import Record, lenient_file
 
-_MOST = 32  # Builders that are looked at.
-_PATIENCE = 15.0  # Seconds that all together have to answer.
+_MOST = 32  # The most builders to inspect.
+_PATIENCE = 15.0  # Seconds for all of them together to answer.
 
 
 class _Node(Record, frozen=True, rename="pascal"):
@@ -33,20 +33,20 @@ class _Instance(Record, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True, slots=True)
 class BuilderInstance:
-    """A builder of buildx; its texts are not safe on a terminal."""
+    """A builder of buildx; its texts are not safe to show."""
 
     name: str
     driver: str = ""  # `docker`, `docker-container`, `kubernetes` or `remote`.
-    endpoints: tuple[str, ...] = ()  # Where its nodes are.
-    state: str = ""  # Such as `running` or `inactive`; empty if it was not asked.
+    endpoints: tuple[str, ...] = ()  # Of its nodes.
+    state: str = ""  # Such as `running` or `inactive`; "" if unknown.
     problem: str = ""  # Why it cannot be used.
-    buildkit: str = ""  # The version of its BuildKit.
-    platforms: tuple[str, ...] = ()  # Those that it builds for.
-    current: bool = False  # Whether buildx uses it unless another one is named.
+    buildkit: str = ""  # Version of BuildKit.
+    platforms: tuple[str, ...] = ()
+    current: bool = False  # Whether it is buildx's default.
 
 
 def known_instances() -> list[BuilderInstance]:
-    """The builders that were created, without asking them."""
+    """Returns the stored builders, without querying them."""
     named = os.environ.get("BUILDX_CONFIG")
     folder = (Path(named) if named else docker_folder() / "buildx") / "instances"
     try:
@@ -62,9 +62,9 @@ def known_instances() -> list[BuilderInstance]:
 
 
 def instance_states() -> list[BuilderInstance]:
-    """All builders with their states, the current one among them.
+    """Returns all builders with their states, including the current one.
 
-    Each is asked by buildx, side by side; without buildx, nothing is known of their states.
+    Queries them by buildx in parallel; without buildx, their states are unknown.
     """
     known = {each.name: each for each in known_instances()}
     names = ["", *known]
@@ -75,7 +75,7 @@ def instance_states() -> list[BuilderInstance]:
         if output is not None:
             answers[name] = parsed(output.decode(errors="replace"))
 
-    # Threads that nothing waits for: a program must be able to end before they do.
+    # Daemon threads, so that the program can exit before they end.
     threads = [Thread(target=ask, args=(name,), daemon=True) for name in names]
     for thread in threads:
         thread.start()
@@ -108,7 +108,7 @@ def _with_known(
 
 
 def parsed(text: str) -> BuilderInstance:
-    """What `docker buildx inspect` prints: `Name: value` lines, of the builder and of each node."""
+    """Parses `docker buildx inspect`: `Name: value` lines of the builder and of each node."""
     builder, _, nodes = text.partition("\nNodes:")
     values: dict[str, list[str]] = {}
     for line in nodes.splitlines():

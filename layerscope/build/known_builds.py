@@ -28,7 +28,7 @@ _DOCUMENT = "Dockerfile"  # In a job's folder: the Dockerfile as it was built.
 
 
 def end_of(job: Job) -> BuildEvent | None:
-    """The event that ended a build; None if it has not ended, or was killed."""
+    """Returns the event that ended a build; None if it has not ended or was killed."""
     try:
         event = convert(last_event(job.journal), BuildEvent)
     except ValueError:
@@ -37,7 +37,7 @@ def end_of(job: Job) -> BuildEvent | None:
 
 
 def last_build(dockerfile: Path, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The last build of a Dockerfile; `jobs` are newest first, None for all."""
+    """Returns the last build of a Dockerfile; `jobs` are newest first, None for all."""
     return next(_builds_of(dockerfile, jobs), None)
 
 
@@ -50,9 +50,9 @@ def _builds_of(dockerfile: Path, jobs: Iterable[Job] | None) -> Iterator[Job]:
 
 
 def build_to_repeat(folder: Path, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The build most likely to be repeated by someone in a folder.
+    """Returns the build to repeat in a folder.
 
-    It is the last build of the folder's Dockerfile or, without a Dockerfile, the last build of all.
+    It is the last build of the folder's Dockerfile or, without a Dockerfile, the last of all.
     """
     dockerfile = find_dockerfile(folder)
     if dockerfile is not None:
@@ -62,7 +62,7 @@ def build_to_repeat(folder: Path, jobs: Iterable[Job] | None = None) -> Job | No
 
 
 def build_of(image: str, jobs: Iterable[Job] | None = None) -> Job | None:
-    """The last build that made an image, by its id with the algorithm."""
+    """Returns the last build that created an image, by its id with the algorithm."""
     for job in all_jobs() if jobs is None else jobs:
         if job.kind == BUILD.name and image:
             end = end_of(job)
@@ -73,7 +73,7 @@ def build_of(image: str, jobs: Iterable[Job] | None = None) -> Job | None:
 
 @dataclass(frozen=True, slots=True)
 class KnownBuild:
-    """A build that has ended; `document` is the Dockerfile as it was, if that was kept."""
+    """An ended build; `document` is the Dockerfile at that time, if stored."""
 
     job: Job
     state: BuildState
@@ -94,7 +94,7 @@ def finished_build(dockerfile: Path) -> KnownBuild | None:
 
 
 def keep_document(job: Job, data: bytes) -> None:
-    """Keeps the Dockerfile of a build with its job; raises OSError if that is not possible."""
+    """Stores the Dockerfile of a build with its job; raises OSError."""
     write_whole(job.folder / _DOCUMENT, data)
 
 
@@ -107,10 +107,10 @@ def _kept_document(job: Job) -> Document | None:
 
 
 def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildStep]]:
-    """What the instructions of a document made when it was built.
+    """Returns the steps with layers of a document's instructions, by index.
 
-    Returns for the indices of instructions, the steps with layers. An instruction that was changed
-    since has none; ONBUILD triggers of a base image belong to the FROM.
+    An instruction that has changed since has none; ONBUILD triggers of a base image belong to the
+    FROM.
     """
     found: dict[int, list[BuildStep]] = {}
     for number, step in match_steps(document, build.state, build.document).items():
@@ -121,7 +121,7 @@ def made_by(document: Document, build: KnownBuild) -> dict[int, list[BuildStep]]
 
 
 def waste_of(document: Document, build: KnownBuild) -> list[StepWaste]:
-    """What each instruction of a document wasted when it was built."""
+    """Returns the waste of each instruction in a build."""
     request = BUILD.request_of(build.job)
     target = request.target or None if request is not None else None
     shipped = find_stages(document).shipped(target)
@@ -146,10 +146,10 @@ def waste_of(document: Document, build: KnownBuild) -> list[StepWaste]:
 def match_steps(
     document: Document, state: BuildState, built: Document | None = None
 ) -> dict[int, BuildStep]:
-    """For the indices of a document's instructions, their steps in a build.
+    """Returns the steps in a build of a document's instructions, by index.
 
-    An instruction that was changed since has no step. Without `built`, the document as it was
-    built, heredocs cannot be compared.
+    An instruction that has changed since has no step. Without `built`, the document as built,
+    heredocs cannot be compared.
     """
     if built is not None:
         same = same_items(_texts(built), _texts(document))
@@ -162,7 +162,7 @@ def match_steps(
 
 
 def _texts(document: Document) -> list[str]:
-    """Instructions on one line each, with the content of their heredocs."""
+    """Returns each instruction on one line, with the content of its heredocs."""
     return [
         "\n".join([" ".join(i.joined.text.split()), *(h.content for h in i.heredocs)])
         for i in document.instructions

@@ -15,11 +15,11 @@ from layerscope.images.progress import Progress
 from layerscope.images.reader import ImageReader
 from layerscope.text import decode
 
-_NAMED = 3  # How many hidden files are named.
+_NAMED = 3  # The most hidden files to name.
 
 
 def layer_facts(reader: ImageReader, first: int, progress: Progress | None = None) -> Measured:
-    """The facts of the layers of an image, from the layer `first` on.
+    """Returns the facts of an image's layers from `first` on.
 
     Raises LayerscopeError if the image cannot be read.
     """
@@ -52,7 +52,7 @@ def _hidden(lost: LayerWaste | None) -> tuple[int, tuple[tuple[str, int], ...]]:
 
 
 def _visible_size(stack: Stack, layer: int) -> int:
-    """Bytes of the regular files in the merged view up to a layer, each inode once."""
+    """Returns the bytes of regular files in the merged view up to a layer, each inode once."""
     if layer < 0:
         return 0
     rows = stack.union(layer)

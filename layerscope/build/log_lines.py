@@ -13,8 +13,8 @@ from layerscope.bounded import open_regular
 from layerscope.records import Count, Record, parse
 from layerscope.text import COLORS
 
-_CHUNK = 1 << 16  # Bytes that are read at once.
-_BATCH = 1 << 20  # Bytes of a journal that are searched at once.
+_CHUNK = 1 << 16  # Bytes to read at once.
+_BATCH = 1 << 20  # Bytes of a journal to search at once.
 #: The longest line of the journal: the longest line of a log, escaped, with its field names.
 _LONGEST_EVENT = 1 << 20
 
@@ -43,7 +43,7 @@ class LogLines:
             os.close(self._fd)
 
     def lines(self, offsets: array[int], start: int, stop: int) -> Iterator[str]:
-        """Lines `start` to `stop`; `offsets` are those of their events in the journal, in order."""
+        """Yields lines `start` to `stop`; `offsets` are those of their events in the journal."""
         piece, begin = b"", 0
         for offset in offsets[start:stop]:
             place = offset - begin
@@ -68,9 +68,9 @@ class LogLines:
         step: int = 1,
         stopped: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        """The next line that contains a text; ignores case and colours, and wraps around.
+        """Finds the next line that contains a text; ignores case and colours, and wraps around.
 
-        `offsets` are as for `lines`; what is appended meanwhile is not searched. A `step` of -1
+        `offsets` are as for `lines`; does not search lines appended meanwhile. A `step` of -1
         searches backwards. The search ends when `stopped` returns true.
         """
         needle = needle.lower()
@@ -96,7 +96,7 @@ class LogLines:
         if last < len(offsets):
             end = min(end, offsets[last])
         data = self._read(begin, end - begin)
-        # A colour code may stand in the middle of a word.
+        # A colour code may be in the middle of a word.
         return b"\\u001b" in data or needle in data.lower()
 
     def _read(self, offset: int, size: int) -> bytes:
@@ -109,7 +109,7 @@ class LogLines:
 
 
 def _spans(offsets: array[int], total: int, start: int, step: int) -> Iterator[tuple[int, int]]:
-    """Ranges of lines, in the order of a search that begins at `start` and wraps around."""
+    """Yields ranges of lines, in the order of a search that starts at `start` and wraps around."""
     ranges = [(start, total), (0, start)] if step > 0 else [(0, start + 1), (start + 1, total)]
     for low, high in ranges:
         while low < high:

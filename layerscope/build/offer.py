@@ -18,10 +18,10 @@ from layerscope.dockerfile.syntax.parser import parse
 @dataclass(frozen=True, slots=True)
 class OfferedStage:
     index: int  # Its number, from 0.
-    name: str | None  # Its name, or None.
-    base: str  # The image or stage that it begins with, variables expanded.
+    name: str | None
+    base: str  # The image or stage that it begins with, with variables expanded.
     steps: int  # Its number of instructions, including FROM.
-    #: Numbers of the stages that are built for it, including itself.
+    #: Numbers of the stages that it needs, including itself.
     needs: frozenset[int] = frozenset()
 
     @property
@@ -42,7 +42,7 @@ class OfferedArgument:
 class OfferedSecret:
     id: str  # Its id.
     required: bool  # Whether a step fails without it.
-    line: int  # The line that mounts it first, from 1.
+    line: int  # The first line that mounts it, from 1.
     stages: frozenset[int] = frozenset()  # Numbers of the stages that mount it.
 
 
@@ -50,8 +50,8 @@ class OfferedSecret:
 class Offer:
     """The stages, arguments and secrets of a Dockerfile, in order.
 
-    `own_syntax` is whether it is written for another BuildKit frontend, so that the stages may be
-    wrong. `document` is the Dockerfile itself.
+    `own_syntax` means that it is for another BuildKit frontend, so the stages may be wrong.
+    `document` is the Dockerfile itself.
     """
 
     stages: tuple[OfferedStage, ...] = ()
@@ -86,7 +86,7 @@ def offer_of(text: str) -> Offer:
 def offer_with(
     document: Document, arguments: Mapping[str, str] | None = None, builder: str = ""
 ) -> Offer:
-    """What a Dockerfile offers if a builder is given values of arguments."""
+    """Returns what a Dockerfile offers to a builder, with values of arguments."""
     stages = find_stages(document, arguments, builder)
     syntax = document.directive("syntax")
     return Offer(
@@ -135,7 +135,7 @@ def _secrets(document: Document, stages: Stages) -> tuple[OfferedSecret, ...]:
                     continue
                 named = [mount.field(key) for key in ("id", "source", "target")]
                 name = next((each.value for each in named if each is not None and each.value), "")
-                # Without an id, it is the name of the mounted file.
+                # The default id is the name of the mounted file.
                 name = name if named[0] is not None else name.rpartition("/")[2]
                 field = mount.field("required")
                 required = field is not None and (field.value or "true").lower() in ("true", "1")

@@ -20,8 +20,8 @@ class Step:
     place: int  # Its number in the stage; 1 is the FROM.
     stage_name: str  # Name of the stage in lower case, or its number from 0 as text.
     keyword: str  # The instruction's name in upper case.
-    line: int | None  # The line on which it begins, from 1; None for labels of the command line.
-    text: str  # The instruction on one line, as written, but for logins in addresses.
+    line: int | None  # Its first line, from 1; None for labels from the command line.
+    text: str  # The instruction on one line, as written, without logins in URLs.
     #: 0 for an instruction of the Dockerfile; for an ONBUILD trigger of the base image, its number,
     #: from 1. All fields but keyword and text are then the FROM's.
     trigger: int = 0
@@ -31,7 +31,7 @@ class Step:
         return self.number, self.trigger
 
     def triggered(self, trigger: int, text: str) -> Step:
-        """A trigger of this FROM; `text` is its instruction, with or without ONBUILD."""
+        """Returns a trigger of this FROM; `text` is its instruction, with or without ONBUILD."""
         text = shown(text)
         if text[:8].upper() == "ONBUILD ":
             text = text[8:]
@@ -41,22 +41,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    steps: tuple[Step, ...]  # All steps, in the order of the Dockerfile.
+    steps: tuple[Step, ...]  # In the order of the Dockerfile.
     name_in_context: str = "Dockerfile"  # Path of the Dockerfile in the build context that is sent.
-    #: The steps that have a history entry in the image: those of the built stage and of the stages
-    #: that it begins with, without FROM and ONBUILD. Triggers of the Dockerfile's own stages are
-    #: included, those of a base image are not.
+    #: The steps with a history entry in the image: those of the built stage and its base stages,
+    #: without FROM and ONBUILD. Includes triggers of the Dockerfile's own stages, but not
+    #: those of a base image.
     chain: tuple[Step, ...] = ()
-    #: For each FROM with an image, the image's name, with variables expanded.
+    #: The image's name of each FROM with an image, with variables expanded.
     bases: Mapping[int, str] = field(default_factory=dict)
     heredocs: frozenset[int] = frozenset()  # Numbers of the steps with heredocs.
     needed: frozenset[int] = frozenset()  # Numbers of the stages that the image needs, from 1.
-    #: For each FROM with a stage, the stage's number, from 1.
+    #: The stage's number, from 1, of each FROM with a stage.
     begins: Mapping[int, int] = field(default_factory=dict)
-    #: For each FROM with a stage that has ONBUILD, the triggers.
+    #: The triggers of each FROM with a stage that has ONBUILD.
     triggers: Mapping[int, tuple[Step, ...]] = field(default_factory=dict)
-    begin: Step | None = None  # The FROM, with an image or `scratch`, that the chain begins with.
-    #: Numbers of WORKDIRs that are the root directory, which need no execution.
+    begin: Step | None = None  # The FROM with an image or `scratch` that starts it.
+    #: Numbers of WORKDIRs of the root directory, which need no execution.
     idle: frozenset[int] = frozenset()
 
     @property
@@ -64,7 +64,7 @@ class Plan:
         return {step.number: step.line for step in self.steps}
 
     def step_of(self, stage: int, place: int) -> Step | None:
-        """The step at a place in a stage, both from 1."""
+        """Returns the step at a place in a stage, both from 1."""
         return next((s for s in self.steps if s.stage == stage and s.place == place), None)
 
 
@@ -78,9 +78,9 @@ def plan_of(
 ) -> Plan:
     """The steps of a Dockerfile.
 
-    `target` is the stage to build, by name or number, or empty for the last; `name_in_context` the
-    Dockerfile's path in the context. The builder decides how names of stages are compared, and adds
-    `labels` as a step of its own, after all others.
+    `target` is the stage to build, by name or number, "" for the last; `name_in_context` the
+    Dockerfile's path in the context. The builder determines how stage names are compared, and adds
+    `labels` as a separate last step.
     """
     found = find_stages(document, arguments, builder)
     steps = [_step(document, each, 0, place, "") for place, each in enumerate(found.above, 1)]
@@ -105,7 +105,7 @@ def plan_of(
         )
         steps.append(label)
         stages[-1].append(label)
-    # For each FROM with an earlier stage, the stage's number.
+    # The stage's number, for each FROM with an earlier stage.
     begins = {
         stage.start.index + 1: stage.below + 1 for stage in found.stages if stage.below is not None
     }
@@ -135,7 +135,7 @@ def plan_of(
 
 
 def _idle(document: Document, found: Stages, arguments: Mapping[str, str] | None) -> frozenset[int]:
-    """WORKDIRs that are the root directory, as far as the Dockerfile shows."""
+    """Returns WORKDIRs of the root directory, as far as the Dockerfile shows."""
     scopes = Scopes(document, found, arguments)
     numbers = []
     folders: list[str | None] = []
@@ -192,5 +192,5 @@ def _step(document: Document, instruction: Instruction, stage: int, place: int, 
 
 
 def shown(text: str) -> str:
-    """An instruction on one line, without the logins that its addresses may have."""
+    """Returns an instruction on one line, without logins in URLs."""
     return without_logins(" ".join(text.split()))

@@ -1,7 +1,7 @@
 """Parses the output of Podman on `POST /build` into steps.
 
-Podman mixes its own messages with the output of commands: a line counts as its own only where
-Podman would print it, and an id only if it is a new image's.
+Podman mixes its own messages with the output of commands: a line counts as a message only where
+Podman would print it, and an id only if it belongs to a new image.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class PodmanParser(StreamParser):
         self._begun = time.time()
         self._grown = ""
         self._rest = ""
-        self._cut = False  # Whether the current line has been passed on in part.
+        self._cut = False  # Whether part of the current line has been passed on.
         self._instruction = ""
         self.windows = {}
 
     def _say(self, text: str) -> None:
-        # Podman's own messages are whole lines; output of commands may lack the end of a line.
+        # Podman's own messages are whole lines; command output may lack the end of a line.
         if (self._rest or self._cut) and text.startswith(("--> ", "STEP ", "[", "COMMIT")):
             self._line(self._rest)
             self._rest = ""
@@ -106,7 +106,7 @@ class PodmanParser(StreamParser):
             self._recorder.committed(number, image, cached=cached, trigger=trigger)
 
     def _grow(self, image: str) -> None:
-        """From now on, the container of the next step may be created from an image."""
+        """Notes that the next step's container may now be created from an image."""
         now = time.time()
         if self._grown:
             self.windows[self._grown] = (self.windows[self._grown][0], now)
@@ -114,10 +114,10 @@ class PodmanParser(StreamParser):
         self._begun, self._grown = now, image
 
     def _expected(self, step: re.Match[str]) -> Step | None:
-        """The next step, unless a command has printed such a line."""
+        """Returns the next step, or None if a command printed the line."""
         stage, place = int(step[1] or 1), int(step[3])
-        # ONBUILD triggers of a base image run after the FROM, as steps of their own; with heredocs,
-        # Podman may count other steps than there are.
+        # ONBUILD triggers of a base image run after the FROM, as separate steps; with heredocs,
+        # Podman may count steps differently.
         own = sum(each.stage == stage for each in self._plan.steps)
         triggers = int(step[4]) - own if not self._plan.heredocs else 0
         begins = self._plan.step_of(stage, 1)
@@ -146,7 +146,7 @@ class PodmanParser(StreamParser):
         self._recorder.step_started(step.number, steps, step.text, step.line, step.trigger)
 
     def _end_base(self) -> None:
-        """A base image is complete when the next step begins."""
+        """Ends a base image, which is complete when the next step begins."""
         if self._step is None:
             return
         self._open = False

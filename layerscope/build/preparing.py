@@ -1,4 +1,4 @@
-"""What a build needs whatever builds it: its Dockerfile, its context, its plan, its inputs."""
+"""Prepares a build for any builder: Dockerfile, context, plan and inputs."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from layerscope.jobs.worker import Cancellation
 from layerscope.records import replace
 from layerscope.text import visible
 
-_LARGEST = 10  # How many of the context's largest files are reported.
-_NAMED = 5  # How many unreadable files are named.
+_LARGEST = 10  # How many of the context's largest files to report.
+_NAMED = 5  # The most unreadable files to name.
 
-#: The name in the context of a Dockerfile from elsewhere; nothing else has it.
+#: The name in the context of a Dockerfile from elsewhere; must be unique.
 _OUTSIDE = ".layerscope.Dockerfile"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a build needs whatever builds it."""
+    """What every builder needs."""
 
     data: bytes  # The Dockerfile.
     document: Document
@@ -65,10 +65,10 @@ def prepare(
         raise UsageError(each.sentence, each.hint)
 
     def closed(path: str) -> None:
-        # BuildKit sends only what instructions ask for, and may not need it.
+        # BuildKit sends only files that instructions need, and may not need it.
         recorder.warning(f"{path} cannot be read, and is not counted in the context.")
 
-    # Builders that read only what instructions ask for, and add labels without a step.
+    # Builders that read only files that instructions need, and add labels without a step.
     lazy = builder in ("buildkit", "embedded")
     context = read_context(
         root,
@@ -94,7 +94,7 @@ def prepare(
 
 
 def _warn_of_unreadable(context: Context, recorder: Recorder) -> None:
-    """Warns of files that BuildKit cannot read, and silently sends empty."""
+    """Warns of unreadable files, which BuildKit silently sends as empty."""
     found = [entry.path for entry in context.unreadable()]
     for path in found[:_NAMED]:
         recorder.warning(f"{path} cannot be read: instructions that use it get an empty file.")
@@ -118,7 +118,7 @@ def keeping_inputs(
 
     def look() -> None:
         known = None if before is None else kept(before.folder)
-        # Nothing is compared with a build that was stopped.
+        # A stopped build is not used for comparison.
         with suppress(Cancelled, OSError):
             found.append(gather(context, document, arguments, known, cancellation.check))
             keep(job.folder, found[0])
@@ -130,7 +130,7 @@ def keeping_inputs(
     finally:
         thread.join()
         if found and not cancellation.wanted:
-            # Without the inputs, the next build is not compared; this one need not fail.
+            # Without inputs, the next build is not compared, but this one need not fail.
             with suppress(LayerscopeError, OSError):
                 names = base_names(document, arguments).items()
                 bases = cancellation.ask(lambda: {n: _image_id(engine, name) for n, name in names})

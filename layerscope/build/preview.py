@@ -28,21 +28,21 @@ from layerscope.errors import LayerscopeError
 @dataclass(frozen=True, slots=True)
 class Preview:
     request: BuildRequest  # The build.
-    offer: Offer  # What its Dockerfile offers.
+    offer: Offer
     context: Context  # What would be sent.
     builders: Builders | None  # The engine's builders; None if it does not answer.
-    problem: str  # Why the engine cannot build it, as a sentence; empty if it can.
-    unsupported: tuple[Unsupported, ...] = ()  # What the builder cannot do.
+    problem: str  # A sentence on why the engine cannot build it, or "".
+    unsupported: tuple[Unsupported, ...] = ()  # What the builder does not support.
 
     @property
     def builder(self) -> str:
-        """The builder; empty if the engine does not have it."""
+        """The builder, or "" if the engine does not have it."""
         builder = "" if self.builders is None else self.builders.resolve(self.request.builder)
         return "" if self.builders is None or builder in self.builders.missing else builder
 
 
 def preview(checked: CheckedBuild, stopped: Callable[[], None] | None = None) -> Preview:
-    """Previews a build of checked fields; `stopped` is called now and then, and raises to stop.
+    """Previews a build of checked fields; calls `stopped` regularly, which raises to stop.
 
     Raises LayerscopeError if the context cannot be read.
     """
@@ -73,9 +73,9 @@ def preview(checked: CheckedBuild, stopped: Callable[[], None] | None = None) ->
 
 
 def builder_that_matters(context: Path, dockerfile: Path | None = None) -> str:
-    """The builder of the current engine, if a file here means more to one than to another.
+    """Returns the current engine's builder if a file here depends on the builder.
 
-    Empty otherwise, and if the engine does not answer.
+    Otherwise, or if the engine does not answer, returns "".
     """
     if not has_containerignore(context, dockerfile) and not has_both(context):
         return ""
@@ -84,13 +84,13 @@ def builder_that_matters(context: Path, dockerfile: Path | None = None) -> str:
 
 
 def engine_builders(wanted: str = "") -> tuple[Builders | None, str]:
-    """The builders of the current engine, or why they are not known.
+    """Returns the builders of the current engine, or why they are unknown.
 
-    No engine is needed if the embedded builder is wanted, or none is set up.
+    Needs no engine if the embedded builder is wanted or no engine is set up.
     """
     if wanted == "embedded" or not has_engine():
         return embedded_builders(), ""
-    # Not at the top: the embedded builder needs no client of an engine.
+    # Not at the top: the embedded builder does not need an engine's client.
     from layerscope.engines.docker import connect
 
     try:

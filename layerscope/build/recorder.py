@@ -23,26 +23,26 @@ from layerscope.records import replace
 from layerscope.text import COLORS, docker_size
 
 LONGEST_LINE = 1 << 16  # Longer lines of a log are split.
-_HEAD_START = 0.5  # Seconds that a builder works on before numpy is imported for measuring.
+_HEAD_START = 0.5  # Seconds for the builder before numpy is imported for measuring.
 
-#: Bytes of log in a journal, which a command that prompts in a loop would fill a disk with. After
-#: that, only the last lines of each step are kept.
+#: The most bytes of log in a journal, since a command that prompts in a loop would fill the disk.
+#: After that, only the last lines of each step are kept.
 LONGEST_LOG = 256_000_000
 LAST_LINES = 200
 _LINE = 80  # Bytes that a line takes in addition to its text.
-#: The line of the Dockerfile that is wrong, as builders and `Unsupported.sentence` name it.
+#: The faulty line of the Dockerfile in errors of builders and in `Unsupported.sentence`.
 _NAMED_LINE = re.compile(r"(?:\bparse error(?: on)? line |^Line )(\d{1,9}):")
-_SHARE = 0.05  # The share of a build's time that exports for measuring may take while it runs.
-_PATIENCE = 2.0  # Seconds that a cancelled build waits for a layer that is being measured.
-_PERIOD = 0.1  # Seconds between two checks whether it is done.
+_SHARE = 0.05  # The largest share of a build's time for exports to measure layers.
+_PATIENCE = 2.0  # Seconds for a cancelled build to wait for the measuring of a layer.
+_PERIOD = 0.1  # Seconds between checks whether it is done.
 
 
 class Images(Protocol):
     def height(self, image: str) -> int:
-        """How many layers an image has; raises LayerscopeError if that is not known."""
+        """Returns the number of layers of an image; raises LayerscopeError if unknown."""
 
     def open(self, image: str) -> ImageReader:
-        """Opens an image by its id; raises LayerscopeError if that is not possible."""
+        """Opens an image by id; raises LayerscopeError."""
 
 
 class _Committed(NamedTuple):
@@ -54,13 +54,12 @@ class Recorder:
     def __init__(self, emit: Write, images: Images) -> None:
         """Starts the thread that measures layers.
 
-        `emit` is called with events from any thread; `images` is used by one thread only.
+        Calls `emit` with events in any thread; uses `images` in one thread only.
         """
-        self.last_image: str | None = None  # The image that was committed last.
+        self.last_image: str | None = None  # The last committed image.
         self.failed = False  # Whether a step has failed.
         self.mask = Mask()  # Hides the values of the build's secrets in all texts.
-        #: Bytes of all layers of the last measured image, and how many of them can never be read;
-        #: None before.
+        #: Bytes of all layers of the last measured image, and the wasted ones; None before.
         self.totals: tuple[int, int] | None = None
         self._emit = emit
         self._images = images
@@ -83,13 +82,13 @@ class Recorder:
 
     def plan(self, plan: Plan) -> None:
         steps = tuple((step.number, step.line, step.text) for step in plan.steps)
-        # A FROM has layers only from the ONBUILD triggers of its base.
+        # A FROM adds layers only by ONBUILD triggers of its base.
         begin = () if plan.begin is None else (plan.begin,)
         chain = tuple(dict.fromkeys(step.number for step in (*begin, *plan.chain)))
         self._write(BuildEvent("plan", steps=len(steps), plan=steps, chain=chain))
 
     def hurry(self) -> None:
-        """Stops measuring: layers that are not measured yet are reported without figures."""
+        """Stops measuring: reports the remaining layers without figures."""
         self._until = time.monotonic() + _PATIENCE
         self._hurried = True
         self._progress.cancel()
@@ -112,7 +111,7 @@ class Recorder:
         self._write(BuildEvent("step_started", step, steps, trigger, instruction, line))
 
     def log(self, step: int | None, text: str, trigger: int = 0) -> None:
-        """Takes a piece of a step's log, and writes the lines that are complete."""
+        """Adds text to a step's log, and writes complete lines."""
         key = step, trigger
         *lines, rest = (self._rests.get(key, "") + text).split("\n")
         for line in lines:
@@ -124,7 +123,7 @@ class Recorder:
 
     def end_log(self, step: int | None, trigger: int = 0) -> None:
         rest = self._rests.pop((step, trigger), "")
-        # Nothing but the end of a colour is not a line.
+        # Ignores a rest that only ends a colour.
         if COLORS.sub("", rest):
             self._log(step, rest, trigger)
         for line in self._last.pop((step, trigger), ()):
@@ -154,10 +153,10 @@ class Recorder:
         trigger: int = 0,
         took: float | None = None,
     ) -> None:
-        """A step has become an image, or None for `scratch`.
+        """Records that a step was committed to an image, or None for `scratch`.
 
-        A `base` begins a stage, and adds no layer of its own. `took` is its seconds, if `done` was
-        called before.
+        A `base` begins a stage, and adds no layer. `took` is its seconds, if `done` was called
+        before.
         """
         self.end_log(step, trigger)
         self.last_image = image or self.last_image
@@ -169,7 +168,7 @@ class Recorder:
         self._queue.put(_Committed(event, base))
 
     def done(self, step: int, seconds: float | None, cached: bool, trigger: int = 0) -> None:
-        """A step is over; it becomes a layer later, when the image is exported."""
+        """Records the end of a step, which becomes a layer later, when the image is exported."""
         text = "cached" if cached else None
         self._write(BuildEvent("step_done", step, trigger=trigger, seconds=seconds, text=text))
 
@@ -216,10 +215,10 @@ class Recorder:
         return None if started is None else round(time.monotonic() - started, 3)
 
     def drain(self) -> None:
-        """Waits until all layers are measured and reported; no step can be committed after."""
+        """Waits until all layers are measured and reported; no step may be committed after."""
         if self._thread.is_alive():
             self._queue.put(None)
-            # The thread may wait for an engine that does not answer.
+            # The thread may be waiting for an engine that does not answer.
             while self._thread.is_alive() and time.monotonic() < self._until:
                 self._thread.join(_PERIOD)
 
@@ -230,7 +229,7 @@ class Recorder:
     # The thread that measures.
 
     def _measure_all(self) -> None:
-        # The job stops by itself if its journal cannot be written.
+        # The job stops itself if its journal cannot be written.
         with suppress(OSError):
             self._measure()
 
@@ -243,11 +242,11 @@ class Recorder:
                 batch.append(self._queue.get())
             ended = None in batch
             if self._exports and not ended and self._spent > _SHARE * self.elapsed:
-                # An export slows the build down: a later one covers more layers.
+                # An export slows down the build; a later one covers more layers.
                 continue
             stage: list[_Committed] = []
             for item in batch:
-                # A base begins a stage, whose images are not based on those before.
+                # A base begins a stage, whose images are not based on earlier ones.
                 if item is None or item.base:
                     self._write_stage(stage)
                     stage = []
@@ -260,8 +259,8 @@ class Recorder:
         try:
             return self._queue.get(timeout=_HEAD_START)
         except queue.Empty:
-            # These take a while to import: that is done while a step takes long, not while a build
-            # starts, and not at all if all layers have been measured before.
+            # These are slow to import, so this waits for a long step,
+            # and not at all if all layers have been measured before.
             import layerscope.build.layer_facts
             import layerscope.engines.resolve  # noqa: F401
 
@@ -283,7 +282,7 @@ class Recorder:
             if top > known:
                 facts = self._facts(stage[-1].event.image or "", known)
         except LayerscopeError:
-            # The steps are reported without figures.
+            # Reports the steps without figures.
             heights += [None] * (len(stage) - len(heights))
         below = self._known
         for item, height in zip(stage, heights, strict=True):
@@ -314,5 +313,5 @@ def _pieces(line: str) -> list[str]:
 
 
 def with_facts(event: BuildEvent, facts: LayerFacts | None) -> BuildEvent:
-    """The event with the figures of a layer, if there are any."""
+    """Returns the event with the figures of a layer, if any."""
     return event if facts is None else replace(event, **facts.document())

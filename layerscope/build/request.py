@@ -1,4 +1,4 @@
-"""The request of a build, which is kept with its job, and the kind of job."""
+"""The request of a build, which is stored with its job, and the kind of job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerscope.jobs.job import Job
 from layerscope.jobs.kind import Kind
 from layerscope.records import Record, replace
 
-#: The builders by name; `auto` takes what the engine itself would.
+#: The names of builders; `auto` is the engine's default.
 BUILDERS = ("auto", "classic", "buildkit", "podman", "embedded")
 
 
@@ -30,25 +30,24 @@ class BuildRequest(Record, frozen=True):
     #: Values of ARGs; None takes the value from the environment.
     build_args: dict[str, str | None] | None = None
     labels: dict[str, str] | None = None  # Labels of the image.
-    no_cache: bool = False  # Whether the builder's cache is not used.
-    pull: bool = False  # Whether base images are pulled anew.
+    no_cache: bool = False  # Whether to ignore the builder's cache.
+    pull: bool = False  # Whether to pull base images again.
     network: str = ""  # Network of RUN instructions, such as `host`; empty for the engine's choice.
     #: As `docker build --secret` takes them: `id=x,src=FILE`, `id=x,env=NAME`.
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()  # SSH agents, as `docker build --ssh` takes them: `ID[=SOCKET]`.
     #: Text of a Dockerfile that is not a file; bytes that are not UTF-8 are lone surrogates.
     text: str | None = None
-    ignore_file: str = ""  # A file with the rules of the context, absolute; empty for its own.
-    #: Whether layers are read from the engine's exports even if its data folder is readable.
+    ignore_file: str = ""  # An ignore file, absolute; "" for the context's own.
+    #: Whether to read layers from exports even if the engine's data folder is readable.
     export: bool = False
-    #: Where the engine listens, so that a build is compared with others of that engine;
-    #: `start_build` fills it in.
+    #: The engine's address, to compare builds on the same engine; set by `start_build`.
     engine: str = ""
-    instance: str = ""  # With `buildkit`, the builder of buildx; empty for its current one.
+    instance: str = ""  # With `buildkit`, the builder of buildx; "" for the current one.
 
     @property
     def known_arguments(self) -> dict[str, str]:
-        """Values of build arguments, including those taken from the environment."""
+        """Returns the values of build arguments, including those from the environment."""
         given = {
             name: os.environ.get(name) if value is None else value
             for name, value in (self.build_args or {}).items()
@@ -56,7 +55,7 @@ class BuildRequest(Record, frozen=True):
         return {name: value for name, value in given.items() if value is not None}
 
     def source(self, image: str) -> str:
-        """How an image that it made is opened."""
+        """Returns the source of an image that it created."""
         return f"{'embedded' if self.builder == 'embedded' else 'docker-daemon'}:{image}"
 
 
@@ -65,7 +64,7 @@ BUILD = Kind("build", "layerscope.build.worker", BuildRequest, BuildEvent)
 
 
 def source_of(job: Job, image: str) -> str:
-    """How an image that a build made is opened."""
+    """Returns the source of an image that a build created."""
     request = BUILD.request_of(job)
     return f"docker-daemon:{image}" if request is None else request.source(image)
 
@@ -73,7 +72,7 @@ def source_of(job: Job, image: str) -> str:
 def start_build(request: BuildRequest) -> Job:
     """Starts a build with the current engine, or with the embedded builder if none is set up.
 
-    Raises LayerscopeError if the job cannot be kept or started.
+    Raises LayerscopeError if the job cannot be stored or started.
     """
     from layerscope.engines.address import has_engine
 

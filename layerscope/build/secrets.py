@@ -1,7 +1,7 @@
-"""Build secrets, which no layer holds, and how their values stay hidden.
+"""Build secrets, which no layer contains, and masking their values.
 
-A request has a secret's id and where its value is: in a file, or in an environment variable. The
-value itself is only read when the build runs, and is masked in the log.
+A request has a secret's id and the place of its value: a file or an environment variable. The value
+itself is read only when the build runs, and is masked in the log.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from layerscope.text import visible
 
 LARGEST = 500 * 1024  # BuildKit's limit, in bytes.
 
-#: How to write a secret, for messages, which never repeat what was typed.
+#: How to write a secret, for messages, which never repeat the input.
 HOW = "Write id=NAME,src=FILE or id=NAME,env=VARIABLE."
 
 _SHORTEST = 4  # Shorter lines of a value are not masked, which would make logs unreadable.
@@ -46,7 +46,7 @@ class Secret:
 
     @property
     def problem(self) -> str:
-        """Why its value cannot be read, as a sentence; empty if it can."""
+        """Returns a sentence on why its value cannot be read, or ""."""
         if self.variable:
             if self.variable in os.environ:
                 return ""
@@ -65,7 +65,7 @@ class Secret:
         return ""
 
     def value(self) -> bytes:
-        """Its value; raises UsageError if it cannot be read."""
+        """Returns its value; raises UsageError if it cannot be read."""
         problem = self.problem
         if problem:
             raise UsageError(f"The secret {visible(self.id)} cannot be read. {problem}")
@@ -78,9 +78,9 @@ class Secret:
 
 
 def parse_secret(text: str, folder: Path | None = None) -> Secret:
-    """Parses a secret as `docker build --secret` takes it; files are relative to `folder`.
+    """Parses a secret as for `docker build --secret`; files are relative to `folder`.
 
-    The forms are `id=x,src=FILE` and `id=x,env=VARIABLE`; `id=x` alone is the variable of that
+    The forms are `id=x,src=FILE` and `id=x,env=VARIABLE`; `id=x` alone means the variable of that
     name, or else the file.
 
     Raises:
@@ -108,7 +108,7 @@ def parse_secret(text: str, folder: Path | None = None) -> Secret:
     if file and variable:
         raise UsageError("A secret is in a file or in a variable, not in both.", HOW)
     if kind == "env":
-        # As in buildx, `src` may name the variable then.
+        # As in buildx, `src` may then name the variable.
         file, variable = "", variable or file
     if not file and not variable:
         in_environment = kind != "file" and identifier in os.environ
@@ -140,7 +140,7 @@ def parse_secrets(texts: Iterable[str], folder: Path | None = None) -> tuple[Sec
 
 
 class Mask:
-    """Hides the values of secrets in what a build prints, line by line."""
+    """Hides the values of secrets in the output of a build, line by line."""
 
     def __init__(self, values: Iterable[bytes] = ()) -> None:
         lines = {

@@ -1,7 +1,7 @@
-"""The state of a build, from its journal: what a screen shows.
+"""The state of a build, from its journal, for screens.
 
-The log is not held in memory, only the offset of each line in the journal, 8 bytes a line: a build
-may print as much as the disk can hold.
+The log is not kept in memory, only the offset of each line in the journal, 8 bytes per line, so a
+build may print any amount.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _CHUNK = 1 << 18
 #: The beginning of a log line's event, with or without a step.
 _LOG = re.compile(rb'\{"event":"log",(?:"step":(\d{1,9}),)?(?:"trigger":(\d{1,9}),)?"text":')
 
-StepKey = tuple[int, int]  # Number of a step, and of a trigger that runs for it, or 0.
+StepKey = tuple[int, int]  # Number of a step, and of its trigger, or 0.
 
 
 class StepState(Enum):
-    WAITING = "waiting"  # In the plan, and not started.
+    WAITING = "waiting"  # Not started.
     RUNNING = "running"
-    DONE = "done"  # Over, but not an image yet: BuildKit exports images at the end.
+    DONE = "done"  # Ended, but not an image yet: BuildKit exports images at the end.
     COMMITTED = "committed"
     CACHED = "cached"
     FAILED = "failed"
     STOPPED = "stopped"  # It was running when the build was stopped or failed elsewhere.
-    #: The build ended without it: it belongs to another stage, or comes after the failed step.
+    #: Not run by the end: in another stage, or after the failed step.
     SKIPPED = "not run"
 
 
@@ -49,10 +49,10 @@ class BuildStep:
     begun: float = 0.0  # Unix time when it started.
     seconds: float | None = None  # How long it took; None while it runs.
     ended: BuildEvent | None = None  # The event that ended it, with the figures of its layer.
-    #: For each line of its log, the byte offset of the event in the journal.
+    #: Byte offsets in the journal of the events of its log lines.
     log: array[int] = field(default_factory=lambda: array("Q"))
-    #: 0 for an instruction of the Dockerfile; else its number among the ONBUILD triggers of the
-    #: base image, and `number` is the FROM's.
+    #: 0 for an instruction of the Dockerfile; otherwise, its number among the ONBUILD triggers of
+    #: the base image, with the FROM's as `number`.
     trigger: int = 0
 
     @property
@@ -73,7 +73,7 @@ class BuildStep:
 
 
 def step_label(number: int, trigger: int) -> str:
-    """The number of a step on screen: `3`, and `3.1` for the first trigger of step 3."""
+    """Returns the number of a step on screen: `3`, or `3.1` for the first trigger of step 3."""
     return f"{number}.{trigger}" if trigger else str(number)
 
 
@@ -84,19 +84,19 @@ class BuildState:
         #: ONBUILD triggers of base images, by the FROM's number and their own.
         self.triggers: dict[StepKey, BuildStep] = {}
         self.total = 0  # Number of steps in the Dockerfile; 0 while unknown.
-        self.context: BuildEvent | None = None  # The event about the build context.
-        self.warnings: list[BuildEvent] = []  # The warnings so far.
+        self.context: BuildEvent | None = None
+        self.warnings: list[BuildEvent] = []
         #: Byte offsets of all lines of the log and warnings, including those of no step.
         self.log: array[int] = array("Q")
         self.end: BuildEvent | None = None  # The event that ended the build; None while it runs.
-        self.log_lines = LogLines(journal)  # Reads lines of the log.
+        self.log_lines = LogLines(journal)
         self._journal = journal
-        self._place = 0  # How much of the journal has been read.
+        self._place = 0  # Bytes of the journal read so far.
         self._lines = Lines(LONGEST)
 
     @property
     def all_steps(self) -> list[BuildStep]:
-        """All steps in order, triggers after the FROM that they belong to."""
+        """All steps in order, triggers after their FROM."""
         return sorted([*self.steps.values(), *self.triggers.values()], key=lambda step: step.key)
 
     @property
@@ -109,7 +109,7 @@ class BuildState:
 
     @property
     def stopped(self) -> BuildStep | None:
-        """Of the steps that were running when the build was stopped, the one that started last."""
+        """The last started of the steps that were running when the build was stopped."""
         return self._last_begun(StepState.STOPPED)
 
     def _last_begun(self, state: StepState) -> BuildStep | None:
@@ -118,22 +118,19 @@ class BuildState:
 
     @property
     def latest(self) -> BuildStep | None:
-        """The step that failed, or runs, or was stopped, or else began last."""
+        """The step that failed, is running or was stopped, or else began last."""
         begun = [step for step in self.all_steps if step.has_begun]
         return self.failed or self.running or self.stopped or (begun[-1] if begun else None)
 
     @property
     def failed_between_steps(self) -> bool:
-        """Whether the build failed, and no step did: before the first one, or after the last."""
+        """Whether the build failed without a failed step: before the first or after the last."""
         ended = self.end is not None and self.end.event == "failed"
         return ended and self.failed is None and self.stopped is None
 
     @property
     def last_image(self) -> str | None:
-        """Id of the last image that was committed.
-
-        A build that was stopped has removed its images; its last event names none.
-        """
+        """Id of the last committed image; None for a stopped build, whose images are gone."""
         if self.end is not None and self.end.image is None:
             return None
         for step in reversed(self.all_steps):
@@ -142,10 +139,7 @@ class BuildState:
         return self.end.image if self.end is not None else None
 
     def read(self) -> bool:
-        """Reads what was added to the journal.
-
-        Returns whether anything was. Raises OSError if the journal cannot be read.
-        """
+        """Reads new events; returns whether there were any. Raises OSError."""
         start = self._lines.offset
         with os.fdopen(open_regular(self._journal), "rb") as file:
             file.seek(self._place)
@@ -156,7 +150,7 @@ class BuildState:
         return self._lines.offset != start
 
     def printed_by(self, offset: int) -> str:
-        """The label of the step that printed the log line at an offset, or an empty string."""
+        """Returns the label of the step that printed the log line at an offset, or ""."""
         for step in (*self.steps.values(), *self.triggers.values()):
             place = bisect_left(step.log, offset)
             if place < len(step.log) and step.log[place] == offset:
@@ -164,7 +158,7 @@ class BuildState:
         return ""
 
     def why_failed(self, step: BuildStep) -> str:
-        """The last line that a failed step printed, which says more than that it failed."""
+        """Returns the last line that a failed step printed, which is more specific."""
         last = len(step.log)
         lines = self.log_lines.lines(step.log, max(0, last - 9), last)
         printed = [one_line(COLORS.sub("", text)) for text in lines]
@@ -228,7 +222,7 @@ class BuildState:
             self._end_step(step, event)
 
     def of_step(self, number: int) -> list[BuildStep]:
-        """A step, and the triggers that run for it before the next one."""
+        """Returns a step and its triggers."""
         triggers = [step for key, step in sorted(self.triggers.items()) if key[0] == number]
         return [self.steps[number], *triggers] if number in self.steps else triggers
 

@@ -1,9 +1,8 @@
 """Finds the step of a Dockerfile for a vertex of BuildKit, by its name.
 
-`[builder 2/4] RUN …` is the second step with a vertex in the stage `builder`. A FROM that names
-another stage or `scratch` has no vertex, nor have instructions that only change the configuration,
-or a WORKDIR that is the root directory. ONBUILD triggers of a base image count as steps after the
-FROM.
+`[builder 2/4] RUN …` is the second step with a vertex in the stage `builder`. There are no vertices
+for a FROM with another stage or `scratch`, for instructions that only change the configuration, or
+for a WORKDIR of the root directory. ONBUILD triggers of a base image count as steps after the FROM.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class VertexSteps:
     """The steps of a build, found by the names of their vertices."""
 
     def __init__(self, plan: Plan, triggers: Callable[[str], Sequence[str]] | None = None) -> None:
-        """`triggers` returns the ONBUILD instructions of an image, by its name."""
+        """`triggers` returns the ONBUILD instructions of an image, by name."""
         self._plan = plan
         self._triggers_of = triggers
         self._triggers: dict[int, list[Step]] = {n: [*own] for n, own in plan.triggers.items()}
@@ -60,7 +59,7 @@ class VertexSteps:
         return None
 
     def find(self, name: str) -> Step | None:
-        """The step of a vertex; None if it is not one of the Dockerfile."""
+        """Returns the step of a vertex; None if it is not in the Dockerfile."""
         found = _VERTEX.fullmatch(name)
         if found is None or name.startswith("[internal]"):
             return None
@@ -98,7 +97,7 @@ class VertexSteps:
         return step if step and words and step.keyword == words[0].upper() else None
 
     def shared(self, step: Step) -> list[Step]:
-        """The steps of a vertex: stages share their vertices up to the first difference."""
+        """Returns the steps of a vertex: stages share vertices up to the first difference."""
         if self._alike is None:
             self._alike = {}
             for each in self._plan.steps:
@@ -118,7 +117,7 @@ class VertexSteps:
         return [e for e in wanted if e.trigger == step.trigger] or [step]
 
     def below(self, step: Step) -> list[Step]:
-        """The steps that a step builds on; none for COPY --link, which builds on nothing."""
+        """Returns the steps that a step builds on; none for COPY --link."""
         if step.keyword in ("COPY", "ADD") and "--link" in step.text:
             return []
         found = []
@@ -142,7 +141,7 @@ class VertexSteps:
         return (base, *flags, *own[1 : step.place])
 
     def _trigger(self, start: Step, place: int, text: str) -> Step | None:
-        """The trigger for a vertex, by its number among the vertices of triggers."""
+        """Returns the trigger for a vertex, by its number among the vertices of triggers."""
         self._learn(start)
         known = self._triggers.setdefault(start.number, [])
         carried = [step for step in known if self.has_vertex(step)]

@@ -1,4 +1,4 @@
-"""Parses BuildKit's `--progress=rawjson`, and turns its vertices into steps of the Dockerfile."""
+"""Parses BuildKit's `--progress=rawjson`, and maps its vertices to steps of the Dockerfile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CODE = re.compile(r"exit code: (\d{1,9})")
 _PREFIX = re.compile(
     r"(?:ERROR: |failed to build: |failed to solve: |failed to calculate checksum of ref \S+: )*"
 )
-_TAIL = 40  # How many of the last lines that are not JSON are kept.
+_TAIL = 40  # The most last lines that are not JSON to keep.
 _LONGEST_OBJECT = 64 << 20  # Bytes of an object; longer ones are skipped.
 _CHUNK = 1 << 16
 #: A string, or a brace outside of strings.
@@ -37,13 +37,13 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
 
 
 class Vertices:
-    """Collects the status of each vertex, and finds its step."""
+    """Collects the statuses of vertices, and finds their steps."""
 
     def __init__(
         self, plan: Plan, recorder: Recorder, triggers: Callable[[str], Sequence[str]] | None = None
     ) -> None:
-        """`triggers` returns the ONBUILD instructions of an image, by its name."""
-        self.problem = ""  # Why the build failed; empty if it did not.
+        """`triggers` returns the ONBUILD instructions of an image, by name."""
+        self.problem = ""  # Why the build failed, or "".
         self.spoke = False  # Whether BuildKit has sent anything.
         self._plan = plan
         self._recorder = recorder
@@ -54,7 +54,7 @@ class Vertices:
         self._warned: set[str] = set()
 
     def read(self, stream: BufferedIOBase) -> deque[str]:
-        """Reads the output of buildx to its end; returns the last lines that are not JSON."""
+        """Reads all output of buildx; returns the last lines that are not JSON."""
         tail: deque[str] = deque(maxlen=_TAIL)
         for item in _documents(stream):
             if isinstance(item, str):
@@ -72,7 +72,7 @@ class Vertices:
     def write_ended(self, *, cached: bool = False) -> None:
         """Reports finished steps when no image has their layers.
 
-        A failed build leaves only those that were `cached`.
+        A failed build leaves only the `cached` ones.
         """
         for (number, trigger), (seconds, hit) in sorted(self._ended.items()):
             if hit or not cached:
@@ -93,7 +93,7 @@ class Vertices:
         done = set(layers) | set(self._ended)
         last = max(layers, default=None)
         if last is not None:
-            # Including the FROM of the stage that is built, which may have no vertex.
+            # Including the FROM of the built stage, which may have no vertex.
             stage = next(step.stage for step in self._plan.steps if step.number == last[0])
             done |= {s.key for s in self._plan.steps if s.stage == stage and s.keyword == "FROM"}
         for step in self._known.steps:
@@ -114,10 +114,10 @@ class Vertices:
             recorder.write(with_facts(event, figures))
 
     def _layers(self, image: Image) -> dict[tuple[int, int], int | None]:
-        """For each step with a history entry in the image, the number of its layer."""
+        """Returns the layer number of each step with a history entry in the image."""
         steps = list(self._plan.chain)
         base = len(image.history) - len(steps)
-        # The image was not made by the steps of this Dockerfile alone.
+        # The image does not consist only of steps of this Dockerfile.
         if base < 0 or not all(map(_alike, steps, image.history[base:])):
             return {}
         layers = {s.key: e.layer for s, e in zip(steps, image.history[base:], strict=True)}
@@ -153,7 +153,7 @@ class Vertices:
                 self._begin(each)
         if error:
             text = reason(str(error))
-            # Steps that ran at the same time are cancelled; they have not failed.
+            # Parallel steps are cancelled, which is not a failure.
             if not self.problem and "context canceled" not in text:
                 found = _CODE.search(text)
                 self.problem = text
@@ -165,7 +165,7 @@ class Vertices:
             for each in self._known.shared(step):
                 self._end(each, seconds, cached)
                 for below in self._known.below(each) if cached else ():
-                    # BuildKit does not always report that the steps below a hit are hits too.
+                    # BuildKit does not always report that the steps below a hit are hits, too.
                     if below.key in self._ended and self._known.has_vertex(below):
                         self._end(below, self._ended[below.key][0], True)
 
@@ -222,12 +222,12 @@ def _alike(step: Step, entry: HistoryEntry) -> bool:
 
 
 def reason(text: str) -> str:
-    """BuildKit's error message on one line, without its prefixes."""
+    """Returns BuildKit's error message on one line, without its prefixes."""
     return one_line(text[len(_PREFIX.match(text)[0]) :])  # type: ignore[index]
 
 
 def _between(started: str, completed: str) -> float | None:
-    """Seconds between two times in RFC 3339, or None."""
+    """Returns the seconds between two RFC 3339 times, or None."""
     try:
         span = datetime.fromisoformat(completed) - datetime.fromisoformat(started)
     except ValueError:
@@ -243,7 +243,7 @@ def _dicts(item: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(stream: BufferedIOBase) -> Iterator[dict[str, Any] | str]:
-    """JSON objects, each on one line or several, and the lines between them."""
+    """Yields JSON objects, on one or several lines, and the lines between them."""
     pending: list[str] = []
     depth = size = 0
     for raw in _lines(stream):
@@ -254,7 +254,7 @@ def _documents(stream: BufferedIOBase) -> Iterator[dict[str, Any] | str]:
             continue
         pending.append(line)
         size += len(line)
-        # Strings do not go over several lines.
+        # Strings do not span lines.
         depth += sum({"{": 1, "}": -1}.get(token[0], 0) for token in _TOKEN.finditer(line))
         if depth > 0 and size < _LONGEST_OBJECT:
             continue
@@ -272,7 +272,7 @@ def _lines(stream: BufferedIOBase) -> Iterator[bytes]:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects that follow each other in a text, up to anything else."""
+    """Yields the consecutive JSON objects at the start of a text."""
     decoder = json.JSONDecoder()
     place = 0
     while (start := text.find("{", place)) >= 0 and not text[place:start].strip():

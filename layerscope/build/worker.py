@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
 
 
 def build(job: Job, request: BuildRequest, write: Write, cancellation: Cancellation) -> int:
-    """Builds what a job asks for; returns 0 if there is an image, 1 if the build failed."""
+    """Does the build of a job; returns 0 if there is an image, 1 if the build failed."""
     images, work = _way(request)
     recorder = Recorder(write, images)
     cancellation.on_cancel(recorder.hurry)
@@ -41,8 +41,8 @@ def build(job: Job, request: BuildRequest, write: Write, cancellation: Cancellat
 
 
 def _way(request: BuildRequest) -> tuple[Images, Build]:
-    """How a build is done, and where the images of its steps are."""
-    # Not at the top: each way imports much that the other does not need.
+    """Returns the images of a build's steps, and the function that builds."""
+    # Not at the top: each way needs few of the other's imports.
     if request.builder == "embedded":
         from layerscope.build.embedded.images import StepImages
         from layerscope.build.embedded.job import build_in_store
