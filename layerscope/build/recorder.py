@@ -259,8 +259,8 @@ class Recorder:
         try:
             return self._queue.get(timeout=_HEAD_START)
         except queue.Empty:
-            # These are slow to import, so this waits for a long step,
-            # and not at all if all layers have been measured before.
+            # These are slow to import: done during a long step, not while a build starts, and not
+            # at all if all layers have been measured before.
             import layerscope.build.layer_facts
             import layerscope.engines.resolve  # noqa: F401
 

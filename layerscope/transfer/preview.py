@@ -36,7 +36,7 @@ class PullPreview:
     limit: RateLimit | None  # The registry's limit of pulls, if it reports one.
     #: Bytes kept from an interrupted pull by layerscope's client; None for a pull by the engine.
     kept: int | None = None
-    there: str = ""  # Digest of what has this name in the registry, perhaps an index.
+    there: str = ""  # The name's digest in the registry, perhaps of an index.
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PushPreview:
     #: Whether the registry has each layer, judging by the current image of this name.
     present: tuple[bool, ...]
     replaces: str | None  # Digest of the other image that has this name now.
-    there: str = ""  # Digest of what has this name there, if anything has.
+    there: str = ""  # The name's current digest there, or "".
 
 
 @contextmanager

@@ -186,7 +186,7 @@ class AppScreen(Keyed, Screen[T], inherit_bindings=False):
         self.work.cancel(self.SCREEN)
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Leaves the screen, once, whatever keys follow.
+        """Leaves the screen, only once.
 
         Keys typed right after the one that dismissed it are still handled by the screen. Textual's
         own method would then end the app, or dismiss another screen.

@@ -34,7 +34,7 @@ _OF_STAGES = ("UnknownStage", "CircularStage")
 
 @dataclass(slots=True)
 class Built:
-    """A stage as far as it is built."""
+    """A stage, as built so far."""
 
     index: int
     state: State

@@ -48,7 +48,7 @@ Read = tuple["Loaded", "ImageReader", "Contents"]
 
 @dataclass(slots=True)
 class Comparison:
-    """Two images, as far as they have been compared."""
+    """The comparison of two images so far."""
 
     pair: Pair
     #: Files that may differ only in content.
@@ -174,10 +174,10 @@ class CompareScreen(AppScreen[None], screen="compare", heading="Two images"):
         self.pairs = LayerPairs()  # Pane 2.
         self.files = PairTree(self._show_files_status)  # Pane 3.
         self.files.hidden = {Change.UNCHANGED}
-        #: The files, as far as they have been compared; None until both are read.
+        #: None until both images have been read.
         self.comparison: Comparison | None = None
         self.over = False  # Whether the comparison has ended.
-        self.sessions: list[Session] = []  # The images, as far as they have been read.
+        self.sessions: list[Session] = []  # The images, perhaps still being read.
         self._sources = (first, second)
         self._from = place
         self._views: dict[Session, View] = {}  # The merged views, for the screens of a file.

@@ -63,7 +63,7 @@ class Prompt(Horizontal):
 
 
 class PromptScreen(AppScreen[None]):
-    """A screen that asks for text in place of its key bar."""
+    """A screen with a prompt that replaces its key bar."""
 
     def __init__(self) -> None:
         super().__init__()
