@@ -82,7 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     threading.excepthook = process.thread_failed
     sys.unraisablehook = process.unraisable
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        if interrupts and not code:
+            # Python drops one that arrives while it formats another exception.
+            raise KeyboardInterrupt
+        return code
     except BrokenPipeError:
         process.drop_output()
         return BROKEN_PIPE

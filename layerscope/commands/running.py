@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -122,13 +123,13 @@ def _ended(command: Sequence[str]) -> int:
     """Runs a program in the terminal; returns its exit code as shells do."""
     from layerscope.engines.address import command_environment
 
-    # Runs docker with the user's command.
-    with subprocess.Popen(command, env=command_environment()) as program:  # noqa: S603
-        while True:
-            try:
-                code = program.wait()
-                break
-            except KeyboardInterrupt:
-                # The interrupt is for the program, as in a shell.
-                continue
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # The program would inherit that.
+        # The interrupt is for the program, as in a shell.
+        signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        # Runs docker with the user's command.
+        code = subprocess.run(command, env=command_environment(), check=False).returncode  # noqa: S603
+    finally:
+        signal.signal(signal.SIGINT, before)
     return 128 - code if code < 0 else code
