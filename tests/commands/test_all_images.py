@@ -163,7 +163,7 @@ def test_all_waste_says_where_it_is(run: Run, engine: ExportingEngine) -> None:
     ("arguments", "text"),
     [
         (["waste"], "No image is named."),
-        (["waste", "--all", "big"], "--all is for all images"),
+        (["waste", "--all", "big"], "--all is about all images"),
         (["waste", "big", "--index"], "--index needs --all."),
         (["images", "--index"], "--index needs --wasted."),
         (["images", "--wasted", "docker-root:/x"], "--wasted is for images of the current engine."),

@@ -68,7 +68,7 @@ def test_the_store_can_be_chosen(
     assert engine.own_store
     assert engine.notice == ""
     assert run(capsys, "images").err == ""
-    with pytest.raises(EngineError, match="This needs an engine that runs"):
+    with pytest.raises(EngineError, match="This needs a running engine"):
         connect()
 
 
