@@ -38,3 +38,11 @@ def orphans(prefix: str) -> Iterator[Path]:
         with contextlib.suppress(OSError), (folder / _OWNER).open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield folder
+
+
+def let_others_in(folder: Path) -> None:
+    """Open a temporary folder, and those above it that pytest has closed, to all users."""
+    temporary = Path(tempfile.gettempdir())
+    for each in (folder, *folder.parents):
+        if temporary in each.parents:
+            each.chmod(0o755)

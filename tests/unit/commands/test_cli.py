@@ -21,6 +21,7 @@ from layerscope.commands import image as image_commands
 from layerscope.engines import resolve
 from tests.archives import entry, layer, saved, write
 from tests.command import Outcome, environment, one_line_error, process, run
+from tests.folders import let_others_in
 
 _BLAS = "OPENBLAS_NUM_THREADS"
 
@@ -375,9 +376,7 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     inside = write(closed / "image", b"x")
     locked = Path(write(tmp_path / "locked.tar", b"x"))
     locked.chmod(0o600)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
+    let_others_in(tmp_path)
     drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     # A stranger may not see the virtual environment; the test says what it can.
     if subprocess.run([*drop, sys.executable, "-c", ""], check=False).returncode:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from layerscope.engines.waiting import waits_reported
 from layerscope.errors import Cancelled, EngineError
 from layerscope.jobs.worker import Cancellation
 from tests.command import one_line_error, run
+from tests.folders import let_others_in
 
 
 @pytest.fixture
@@ -194,9 +194,7 @@ def test_a_refused_socket_differs_from_unreadable_certificates(
     monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
     with pytest.raises(EngineError):
         connect()
-    above = [each for each in tmp_path.parents if Path(tempfile.gettempdir()) in each.parents]
-    for folder in (tmp_path, *above):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))
         server.listen(1)
