@@ -71,13 +71,13 @@ _CLASSES = {
 _NO_LETTERS = r"\x80-\u012f\u0132-\u017e\u0180-\u2129\u212b-\U0010ffff"
 _ESCAPES = {r"\z": r"\Z", r"\b": r"(?a:\b)", r"\B": r"(?a:\B)"}
 #: An escape, or a class with its contents.
-_PIECES = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.DOTALL)
+_PIECE = r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
+_PIECES = re.compile(_PIECE, re.DOTALL)
 _IN_CLASS = re.compile(r"\[:(?P<negated>\^?)(?P<name>\w+):\]|\\(?P<letter>.)", re.DOTALL)
 
 #: Anchors of an expression, with or without a slash after the first; also lookalikes.
 _ANCHORS = re.compile(
-    r"(?P<start>\^|\\A)(?P<slash>(?=(?:\((?:\?:|\?P?<\w+>)?)*/))?|(?P<end>\\[Zz])|\\."
-    r"|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]",
+    r"(?P<start>\^|\\A)(?P<slash>(?=(?:\((?:\?:|\?P?<\w+>)?)*/))?|(?P<end>\\[Zz])|" + _PIECE,
     re.DOTALL,
 )
 
