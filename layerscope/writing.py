@@ -57,7 +57,7 @@ class Existing:
 
 
 def existing(path: Path | bytes, *, folder: int | None = None) -> Existing | None:
-    """The identity of the file at a path; None if there is none or it cannot be determined."""
+    """The identity of the file at a path; None if it does not exist or cannot be read."""
     try:
         return Existing.of(os.stat(path, dir_fd=folder, follow_symlinks=False))
     except OSError:

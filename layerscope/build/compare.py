@@ -205,7 +205,7 @@ class Comparison:
 
 
 def compare(job: Job, state: BuildState) -> Compared | None:
-    """Compares a build with earlier ones; returns None if there are none."""
+    """Compares a build with earlier ones; returns None for a first build."""
     return Comparison(job).look(state)
 
 

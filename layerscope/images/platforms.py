@@ -43,7 +43,7 @@ def own_platform(image: Image) -> Platform | None:
 
 
 def other_platforms(image: Image) -> str:
-    """The other platforms of an image's source, as text; empty if there are none.
+    """Returns the other platforms of an image's source as text, or an empty string.
 
     A source may claim any number of them; only the first are listed.
     """

@@ -149,7 +149,7 @@ class Job:
 
 
 def read_job(folder: Path) -> Job | None:
-    """Returns the job in a folder; None if there is none or it is damaged."""
+    """Returns the job in a folder; None if it is missing or damaged."""
     found = read(folder / "job.json", JobRecord)
     if found is None:
         return None

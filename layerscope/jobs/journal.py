@@ -73,7 +73,7 @@ def events(path: Path) -> Iterator[Event]:
 
 
 def last_event(path: Path) -> Event | None:
-    """Reads only the last event of a journal; None if there is none or it is damaged."""
+    """Reads only the last event of a journal; returns None if it is missing or damaged."""
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             size = file.seek(0, os.SEEK_END)

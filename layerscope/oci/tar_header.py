@@ -119,7 +119,7 @@ def full_name(block: bytes, offset: int) -> bytes:
 
 
 def prefix(block: bytes, offset: int) -> bytes:
-    """The prefix of the name, with a slash; empty if there is none.
+    """The prefix of the name, with a slash; empty without a prefix.
 
     Raises TarError if a field of the header's format is not a number.
     """

@@ -92,7 +92,7 @@ class BuildText:
         return text
 
     def status(self) -> str:
-        """The running steps, on one line; empty if there are none."""
+        """The running steps on one line, or an empty string."""
         if self._over:
             return ""
         if not self._begun:

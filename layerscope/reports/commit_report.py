@@ -103,7 +103,7 @@ def summary(changes: Sequence[Written]) -> str:
 
 
 def unwanted_summary(changes: Sequence[Written]) -> str:
-    """The unwanted files by kind, in a sentence; empty if there are none."""
+    """Lists the unwanted files by kind in a sentence; returns "" without any."""
     kinds = sorted(each.unwanted for each in changes if each.unwanted)
     if not kinds:
         return ""

@@ -22,7 +22,7 @@ _SLICE = 8192  # Rows converted to Python objects at a time.
 def listed_rows(stack: Stack, layer: int | None, path: bytes = b"") -> Int32:
     """The rows of a layer's changes, or of the merged view, by path, without the root folder.
 
-    With a path, those at it and below it. Raises NotFoundError if there are none.
+    With a path, only those at and below it. Raises NotFoundError if the path does not exist.
     """
     rows = _all_rows(stack, layer)
     if not path:

@@ -53,7 +53,7 @@ def rungs(folder: Path) -> list[Tried]:
 
 
 def best_rung(folder: Path) -> Rung:
-    """Returns the best rung of this host; raises NotFoundError if there is none."""
+    """Returns the best rung of this host; raises NotFoundError if no rung works."""
     tried = rungs(folder)
     if not tried[-1].works:
         why = {each.rung.name: each.why for each in tried}

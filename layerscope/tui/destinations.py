@@ -52,11 +52,11 @@ class Place:
     row: int | None = None
     listed: ImageSummary | None = None  # The image under the cursor of the image list.
     text: Callable[[], str] = lambda: ""  # Returns the row under the cursor as text, or "".
-    #: A path, without a leading slash, where there is no file tree.
+    #: The path of a row in a screen without a file tree; it has no leading slash.
     path: bytes | None = None
     image: Image | None = None  # The selected image, if it is not the open one.
     engine: str = ""  # The connected engine, with its version.
-    no_engine: str = "No engine answers."  # A sentence on why there is none, or "".
+    no_engine: str = "No engine answers."  # Why there is no engine, or "".
     chosen: Names = ()  # The marked images, or the one under the cursor, as ids and names.
     marked: tuple[str, ...] = ()  # The marked images as sources to open.
     source: str = ""  # The image or container under the cursor of the focused list.

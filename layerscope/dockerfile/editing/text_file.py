@@ -172,7 +172,7 @@ def _copy_attributes(path: Path, fd: int) -> None:
 
 
 def stamp_of(path: Path) -> Existing | None:
-    """The current version of a file; None if there is none."""
+    """The current version of a file; None if the file does not exist."""
     try:
         return Existing.of(path.stat())
     except OSError:

@@ -153,7 +153,7 @@ def as_utf8(data: bytes, encoding: str | None) -> bytes:
 
 
 def encoding_note(diff: VersionDiff) -> str:
-    """Describes unusual encodings; empty if there are none."""
+    """Describes unusual encodings; returns "" if both are usual."""
     names = [LABELS[name] for name in diff.encodings if name is not None]
     usual = all(name in (None, "ascii", "utf-8") for name in diff.encodings)
     if usual or not names:

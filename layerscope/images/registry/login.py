@@ -198,7 +198,7 @@ def forget_login(domain: str) -> list[str]:
 
 
 def still_known(domain: str) -> str:
-    """Where a login for a registry is still found; empty if there is none."""
+    """Where a login for a registry is still found, or an empty string."""
     found = find_credentials(domain, "").credentials
     return "" if found is None else found.origin
 

@@ -72,7 +72,7 @@ class DriftList(FilteredList[_Row], screen="drift", heading="Newer images"):
     NOUN = ("image", "images")
     KEYS = (
         common.open_key(
-            "drift.open", "Layers", "Show the layers of the local image", "There is no image here."
+            "drift.open", "Layers", "Show the layers of the local image", "The list is empty."
         ),
     )
     COLUMNS: ClassVar[Sequence[Column[_Row]]] = (
@@ -124,7 +124,7 @@ class DriftScreen(ListScreen, screen="drift", heading="Newer images"):
     def _not_remote(self) -> str:
         row = self.rows.item
         if row is None:
-            return "There is no image here."
+            return "The list is empty."
         there = row.drift is None or row.drift.state.value in ("current", "behind")
         return "" if there else "The registry has no such image to compare with."
 

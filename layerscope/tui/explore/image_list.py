@@ -419,7 +419,7 @@ class ImageList(EngineList[ImageRow], screen="main", heading="1 Images"):
 
     def one_name(self) -> str:
         if self.item is None:
-            return "There is no image here."
+            return "The list is empty."
         return "" if len(self.item.image.lines) > 1 else "This image has one name only."
 
     def action_expand(self) -> None:

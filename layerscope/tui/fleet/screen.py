@@ -40,7 +40,7 @@ class FleetList(FilteredList[_Row], screen="fleet", heading="Images of all engin
             "fleet.open",
             "Layers",
             "Use the engine that has the image, and show its layers",
-            "There is no image here.",
+            "The list is empty.",
         ),
         Key(
             "fleet.push",
